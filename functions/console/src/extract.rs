@@ -1,0 +1,93 @@
+//! Extractors whose refusals are problems like every other error.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared::problem::Problem;
+
+/// A JSON body, and a JSON answer.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
+                415,
+                "unsupported_media_type",
+                "The body is sent as application/json.",
+                "Set the Content-Type header to application/json.",
+            )
+            .with_field("content-type")),
+            // The text names fields and types, as the API's description does; no values of others.
+            Err(JsonRejection::JsonDataError(error)) => Err(Problem::new(
+                422,
+                "invalid_body",
+                error.body_text().chars().take(300).collect::<String>(),
+                "Send the body as described in /api/v1/openapi.json.",
+            )),
+            Err(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::new(
+                    413,
+                    "body_too_large",
+                    "The body is too large.",
+                    "Send less.",
+                ))
+            }
+            Err(_) => Err(Problem::new(
+                400,
+                "malformed_body",
+                "The body is not valid JSON.",
+                "Send one JSON object.",
+            )),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        (
+            [(http::header::CACHE_CONTROL, "no-store")],
+            axum::Json(self.0),
+        )
+            .into_response()
+    }
+}
+
+/// The path's parameters. A parameter that is no id of its kind names nothing: 404.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Problem::not_found("address")),
+        }
+    }
+}
+
+/// The query's parameters.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(error) => Err(Problem::new(
+                400,
+                "invalid_query",
+                error.body_text().chars().take(300).collect::<String>(),
+                "Send the query parameters as described in /api/v1/openapi.json.",
+            )),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The administrators' and sellers' API, under `/api/v1`.
+//!
+//! Reads what the other functions stored; changes configuration by pure rules in one transaction.
+//! Described by `/api/v1/openapi.json`, which is made from this code.
+
+pub mod config;
+
+mod auth;
+mod extract;
+mod routes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use shared::cached::{Cached, SchemaError};
+use shared::crm;
+use shared::domain::contract::{ContractConfig, Effect};
+use shared::domain::ids::ContractId;
+use shared::domain::schema::LeadSchema;
+use shared::problem::Problem;
+use shared::queue::WritebackQueue;
+use shared::store::{ChangeError, ConnectionKind, StoreError};
+use shared::wiring::{Remote, WiringError};
+use url::Url;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Largest body of an API request, in bytes.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// What the function works with.
+pub struct App {
+    /// Table, vault, sessions.
+    pub remote: Remote,
+    /// Where submissions are sent again.
+    pub queue: WritebackQueue,
+    /// The address that people and forms use.
+    pub public_url: Url,
+    cached: Cached,
+}
+
+impl App {
+    /// The app over these parts.
+    #[must_use]
+    pub fn new(remote: Remote, queue: WritebackQueue, public_url: Url) -> Self {
+        Self {
+            cached: Cached::new(remote.store.clone()),
+            remote,
+            queue,
+            public_url,
+        }
+    }
+
+    /// The app with real adapters.
+    ///
+    /// # Errors
+    /// When the key file or the machine's TLS configuration cannot be used.
+    pub fn build(
+        config: &config::Config,
+        aws: &shared::aws::SdkConfig,
+    ) -> Result<Self, WiringError> {
+        let queue = WritebackQueue::new(shared::aws::sqs(aws), config.writeback_queue_url.clone());
+        Ok(Self::new(
+            Remote::build(&config.remote, aws)?,
+            queue,
+            config.public_url.clone(),
+        ))
+    }
+
+    /// A contract's configuration as it stands now.
+    pub(crate) async fn config(&self, contract: &ContractId) -> Result<ContractConfig, Problem> {
+        let config = self
+            .remote
+            .store
+            .config(contract)
+            .await
+            .map_err(|error| failed(&error))?;
+        config.ok_or_else(|| Problem::not_found("contract"))
+    }
+
+    /// Changes a contract's configuration by one rule, with an audit entry.
+    pub(crate) async fn change(
+        &self,
+        contract: &ContractId,
+        actor: &str,
+        decide: impl FnMut(&mut ContractConfig) -> Result<Effect, Problem>,
+    ) -> Result<ContractConfig, Problem> {
+        let (now, unique) = (self.remote.clock.now(), self.remote.random.uuid());
+        let changed = self
+            .remote
+            .store
+            .change_config(contract, actor, now, unique, decide)
+            .await;
+        changed.map_err(|error| match error {
+            ChangeError::Refused(problem) => problem,
+            ChangeError::Store(error) => failed(&error),
+        })
+    }
+
+    /// The CRM's lead fields: as kept, or from the CRM where they were never read or are asked for anew.
+    pub(crate) async fn lead_schema(
+        &self,
+        contract: &ContractId,
+        refresh: bool,
+    ) -> Result<Arc<LeadSchema>, Problem> {
+        if !refresh
+            && let Some(schema) = self
+                .remote
+                .store
+                .lead_schema(contract)
+                .await
+                .map_err(|error| failed(&error))?
+        {
+            return Ok(Arc::new(schema));
+        }
+        let remote = self.config(contract).await?.contract.crm.label();
+        let session = self
+            .remote
+            .sessions
+            .open(contract, ConnectionKind::Crm)
+            .await
+            .map_err(|error| crm::session_problem(&error, remote))?;
+        let crm = crm::open(session);
+        let now = self.remote.clock.now();
+        self.cached
+            .refresh_schema(contract, crm.as_ref(), now)
+            .await
+            .map_err(|error| match error {
+                SchemaError::Store(error) => failed(&error),
+                SchemaError::Crm(crm::CrmError::Session(error)) => {
+                    crm::session_problem(&error, remote)
+                }
+                SchemaError::Crm(
+                    crm::CrmError::Refused { problem, .. }
+                    | crm::CrmError::Rejected { problem, .. },
+                ) => problem,
+                SchemaError::Crm(_) => Problem::new(
+                    503,
+                    "crm_unavailable",
+                    format!("{remote} did not answer in a form that can be read."),
+                    "Try again in a minute.",
+                ),
+            })
+    }
+}
+
+/// The table did not answer as it should.
+pub(crate) fn failed(error: &StoreError) -> Problem {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "the table did not answer as it should"
+    );
+    match error {
+        StoreError::Corrupt { .. } => Problem::internal(),
+        StoreError::Conflict => Problem::new(
+            409,
+            "changed_meanwhile",
+            "Somebody else changed this at the same moment.",
+            "Read it again and repeat the change.",
+        ),
+        StoreError::Unavailable(_) => Problem::unavailable(),
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Leadbridge API", description = "Lead-gen forms to leads in the CRM. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are RFC 9457 problem+json with a stable `code`, the `field`, and the `next_step`.", license(name = "Apache-2.0")),
+    modifiers(&BearerToken),
+    security(("bearer" = []))
+)]
+struct Description;
+
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API token of one contract: `lbt.<contract>.<id>.<secret>`. Its role decides what it may do."))
+            .build();
+        openapi
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .nest("/api/v1", routes::all())
+        .split_for_parts()
+}
+
+/// The API's description.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().1
+}
+
+/// The function's routes.
+pub fn router(app: Arc<App>) -> Router {
+    let (router, description) = described();
+    let description = serde_json::to_value(&description).unwrap_or_default();
+    router
+        .route(
+            "/api/v1/openapi.json",
+            get(async move || axum::Json(description).into_response()),
+        )
+        .fallback(async || Problem::not_found("address"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                405,
+                "method_not_allowed",
+                "This address does not take this method.",
+                "See /api/v1/openapi.json.",
+            )
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(app)
+}

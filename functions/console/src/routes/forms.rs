@@ -1,0 +1,446 @@
+//! Forms and LinkedIn lead sync: where submissions come from (LG-9).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use shared::clock::Millis;
+use shared::domain::contract::LinkedInSettings;
+use shared::domain::form::{Form, FormKind};
+use shared::domain::ids::{ContractId, FormId, FormKey};
+use shared::problem::Problem;
+use shared::store::{ConnectionKind, ConnectionState};
+use shared::vault::Purpose;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
+use crate::extract::{Json, Path};
+use crate::{App, failed};
+
+/// Shortest secret that a form or a webhook is signed with, in characters.
+const MIN_SECRET_CHARS: usize = 12;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, edit, delete))
+        .routes(routes!(get_linkedin, set_linkedin))
+}
+
+#[derive(Deserialize, ToSchema, Clone)]
+#[serde(deny_unknown_fields)]
+struct FormInput {
+    /// What people call it.
+    name: String,
+    /// Where its responses come from; cannot be changed later.
+    kind: FormKind,
+    /// Off: posts are answered as if the form did not exist.
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// The campaign that its submissions belong to.
+    #[serde(default)]
+    campaign: Option<String>,
+    /// Origins of pages that may post it from a browser; `*` allows all.
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+    /// Where a plain HTML post may be sent on to; the first is the default.
+    #[serde(default)]
+    redirect_urls: Vec<String>,
+    /// Fields without which a post is refused.
+    #[serde(default)]
+    required_fields: Vec<String>,
+    /// Fields that may be sent several times.
+    #[serde(default)]
+    multi_value_fields: Vec<String>,
+    /// A field that people never see; a post that fills it is ignored.
+    #[serde(default)]
+    honeypot_field: Option<String>,
+    /// Largest body, in bytes.
+    #[serde(default = "default_body")]
+    max_body_bytes: usize,
+    /// Most fields in one post.
+    #[serde(default = "default_fields")]
+    max_fields: usize,
+    /// The secret that posts are signed with (website), or the `google_key` (Google Ads, where it
+    /// is required). Left out: as it is. Empty: none. The one before stays valid beside it.
+    #[serde(default)]
+    secret: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn default_body() -> usize {
+    64 * 1024
+}
+
+const fn default_fields() -> usize {
+    100
+}
+
+#[derive(Serialize, ToSchema)]
+struct FormView {
+    id: FormId,
+    /// The form's public key: `<contract>.<id>`.
+    form_key: String,
+    /// Where it is posted to.
+    post_url: String,
+    name: String,
+    kind: FormKind,
+    enabled: bool,
+    campaign: Option<String>,
+    allowed_origins: Vec<String>,
+    redirect_urls: Vec<String>,
+    required_fields: Vec<String>,
+    multi_value_fields: Vec<String>,
+    honeypot_field: Option<String>,
+    max_body_bytes: usize,
+    max_fields: usize,
+    /// A secret is set; it is never shown.
+    has_secret: bool,
+    #[schema(value_type = i64)]
+    created_at: Millis,
+    #[schema(value_type = i64)]
+    updated_at: Millis,
+}
+
+#[derive(Serialize, ToSchema)]
+struct FormList {
+    items: Vec<FormView>,
+}
+
+fn view(app: &App, contract: &ContractId, form: Form) -> FormView {
+    let key = FormKey {
+        contract: contract.clone(),
+        form: form.id.clone(),
+    }
+    .to_string();
+    let path = match form.kind {
+        FormKind::Website => format!("/forms/{key}"),
+        FormKind::GoogleAds => format!("/webhooks/google-ads/{key}"),
+    };
+    FormView {
+        post_url: app.public_url.join(&path).map_or(path, String::from),
+        form_key: key,
+        id: form.id,
+        name: form.name,
+        kind: form.kind,
+        enabled: form.enabled,
+        campaign: form.campaign,
+        allowed_origins: form.allowed_origins,
+        redirect_urls: form.redirect_urls,
+        required_fields: form.required_fields,
+        multi_value_fields: form.multi_value_fields,
+        honeypot_field: form.honeypot_field,
+        max_body_bytes: form.max_body_bytes,
+        max_fields: form.max_fields,
+        has_secret: form.sealed_secret.is_some(),
+        created_at: form.created_at,
+        updated_at: form.updated_at,
+    }
+}
+
+fn check_secret(field: &str, secret: &str) -> Result<(), Problem> {
+    if secret.chars().count() < MIN_SECRET_CHARS || secret.len() > 256 {
+        return Err(Problem::new(
+            422,
+            "invalid_secret",
+            format!("A secret has {MIN_SECRET_CHARS} to 256 characters."),
+            "Send a long random text.",
+        )
+        .with_field(field));
+    }
+    Ok(())
+}
+
+async fn seal(
+    app: &App,
+    contract: &ContractId,
+    purpose: &str,
+    secret: &str,
+) -> Result<String, Problem> {
+    let purpose = Purpose {
+        contract,
+        name: purpose,
+    };
+    app.remote
+        .vault
+        .seal(purpose, secret)
+        .await
+        .map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the key service did not answer"
+            );
+            Problem::unavailable()
+        })
+}
+
+/// The sealed secrets after a change: current and previous.
+async fn rotate(
+    app: &App,
+    contract: &ContractId,
+    purpose: &str,
+    field: &str,
+    given: Option<&str>,
+    before: (Option<String>, Option<String>),
+) -> Result<(Option<String>, Option<String>), Problem> {
+    match given {
+        None => Ok(before),
+        Some("") => Ok((None, None)),
+        Some(secret) => {
+            check_secret(field, secret)?;
+            Ok((Some(seal(app, contract, purpose, secret).await?), before.0))
+        }
+    }
+}
+
+async fn put(
+    app: &App,
+    caller: &Caller<ChangeConfiguration>,
+    id: FormId,
+    input: FormInput,
+    before: Option<Form>,
+) -> Result<FormView, Problem> {
+    let now = app.remote.clock.now();
+    let contract = &caller.contract;
+    if before
+        .as_ref()
+        .is_some_and(|before| before.kind != input.kind)
+    {
+        return Err(Problem::new(
+            409,
+            "form_kind_fixed",
+            "A form's kind cannot be changed: its address would change with it.",
+            "Create another form.",
+        )
+        .with_field("kind"));
+    }
+    let sealed_before = before.as_ref().map_or((None, None), |form| {
+        (
+            form.sealed_secret.clone(),
+            form.sealed_previous_secret.clone(),
+        )
+    });
+    let purpose = format!("form/{id}");
+    let (sealed_secret, sealed_previous_secret) = rotate(
+        app,
+        contract,
+        &purpose,
+        "secret",
+        input.secret.as_deref(),
+        sealed_before,
+    )
+    .await?;
+    if input.kind == FormKind::GoogleAds && sealed_secret.is_none() {
+        return Err(Problem::new(
+            422,
+            "secret_required",
+            "A Google Ads form needs the key that Google sends with each lead.",
+            "Send the google_key as secret.",
+        )
+        .with_field("secret"));
+    }
+    let form = Form {
+        id,
+        kind: input.kind,
+        name: input.name,
+        enabled: input.enabled,
+        campaign: input.campaign,
+        allowed_origins: input.allowed_origins,
+        redirect_urls: input.redirect_urls,
+        required_fields: input.required_fields,
+        multi_value_fields: input.multi_value_fields,
+        honeypot_field: input.honeypot_field,
+        max_body_bytes: input.max_body_bytes,
+        max_fields: input.max_fields,
+        sealed_secret,
+        sealed_previous_secret,
+        created_at: before.map_or(now, |form| form.created_at),
+        updated_at: now,
+    };
+    let shown = serde_json::to_value(view(app, contract, form.clone())).unwrap_or_default();
+    app.change(contract, &caller.actor, |config| {
+        config.put_form(form.clone(), shown.clone())
+    })
+    .await?;
+    Ok(view(app, contract, form))
+}
+
+fn form_id(id: &str) -> Result<FormId, Problem> {
+    id.parse().map_err(|_| Problem::not_found("form"))
+}
+
+/// The contract's forms.
+#[utoipa::path(get, path = "/forms", responses((status = 200, body = FormList)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<ReadConfiguration>,
+) -> Result<Json<FormList>, Problem> {
+    let config = app.config(&caller.contract).await?;
+    let items = config
+        .forms
+        .into_values()
+        .map(|form| view(&app, &caller.contract, form))
+        .collect();
+    Ok(Json(FormList { items }))
+}
+
+/// Creates a form; its key and address come back.
+#[utoipa::path(post, path = "/forms", request_body = FormInput, responses((status = 201, body = FormView), (status = 422, body = Problem)))]
+async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller<ChangeConfiguration>,
+    Json(input): Json<FormInput>,
+) -> Result<(http::StatusCode, Json<FormView>), Problem> {
+    let id = app
+        .remote
+        .random
+        .secret(15)
+        .parse()
+        .map_err(|_| Problem::internal())?;
+    Ok((
+        http::StatusCode::CREATED,
+        Json(put(&app, &caller, id, input, None).await?),
+    ))
+}
+
+/// A form.
+#[utoipa::path(get, path = "/forms/{id}", params(("id" = String, Path)), responses((status = 200, body = FormView), (status = 404, body = Problem)))]
+async fn get(
+    State(app): State<Arc<App>>,
+    caller: Caller<ReadConfiguration>,
+    Path(id): Path<String>,
+) -> Result<Json<FormView>, Problem> {
+    let form = app
+        .remote
+        .store
+        .form(&caller.contract, &form_id(&id)?)
+        .await
+        .map_err(|error| failed(&error))?;
+    let form = form.ok_or_else(|| Problem::not_found("form"))?;
+    Ok(Json(view(&app, &caller.contract, form)))
+}
+
+/// Replaces a form's rules. They count within a minute.
+#[utoipa::path(put, path = "/forms/{id}", params(("id" = String, Path)), request_body = FormInput, responses((status = 200, body = FormView), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn edit(
+    State(app): State<Arc<App>>,
+    caller: Caller<ChangeConfiguration>,
+    Path(id): Path<String>,
+    Json(input): Json<FormInput>,
+) -> Result<Json<FormView>, Problem> {
+    let id = form_id(&id)?;
+    let before = app.config(&caller.contract).await?.forms.remove(&id);
+    let before = before.ok_or_else(|| Problem::not_found("form"))?;
+    Ok(Json(put(&app, &caller, id, input, Some(before)).await?))
+}
+
+/// Deletes a form. Its submissions stay.
+#[utoipa::path(delete, path = "/forms/{id}", params(("id" = String, Path)), responses((status = 204), (status = 404, body = Problem)))]
+async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller<ChangeConfiguration>,
+    Path(id): Path<String>,
+) -> Result<http::StatusCode, Problem> {
+    let id = form_id(&id)?;
+    app.change(&caller.contract, &caller.actor, |config| {
+        config.delete_form(&id)
+    })
+    .await?;
+    Ok(http::StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LinkedInInput {
+    /// Owners whose leads are synced: `urn:li:sponsoredAccount:123` or `urn:li:organization:123`.
+    owners: Vec<String>,
+    /// The client secret of the LinkedIn app, which signs notifications. Left out: as it is.
+    /// Empty: none. The one before stays valid beside it.
+    #[serde(default)]
+    client_secret: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LinkedInView {
+    /// Where LinkedIn sends notifications.
+    webhook_url: String,
+    owners: Vec<String>,
+    /// A client secret is set; it is never shown.
+    has_client_secret: bool,
+    /// The secret before the last change is still accepted.
+    has_previous_client_secret: bool,
+    /// `connected`, `sign_in_needed` or `not_connected`.
+    connection: &'static str,
+}
+
+async fn linkedin_view(
+    app: &App,
+    contract: &ContractId,
+    settings: LinkedInSettings,
+) -> Result<LinkedInView, Problem> {
+    let connection = app
+        .remote
+        .store
+        .connection(contract, ConnectionKind::LinkedIn)
+        .await
+        .map_err(|error| failed(&error))?;
+    let path = format!("/webhooks/linkedin/{contract}");
+    Ok(LinkedInView {
+        webhook_url: app.public_url.join(&path).map_or(path, String::from),
+        owners: settings.owners,
+        has_client_secret: settings.sealed_client_secret.is_some(),
+        has_previous_client_secret: settings.sealed_previous_client_secret.is_some(),
+        connection: match connection.map(|connection| connection.state) {
+            None => "not_connected",
+            Some(ConnectionState::Connected) => "connected",
+            Some(ConnectionState::SignInNeeded) => "sign_in_needed",
+        },
+    })
+}
+
+/// LinkedIn lead sync.
+#[utoipa::path(get, path = "/linkedin", responses((status = 200, body = LinkedInView)))]
+async fn get_linkedin(
+    State(app): State<Arc<App>>,
+    caller: Caller<ReadConfiguration>,
+) -> Result<Json<LinkedInView>, Problem> {
+    let settings = app.config(&caller.contract).await?.linkedin;
+    Ok(Json(linkedin_view(&app, &caller.contract, settings).await?))
+}
+
+/// Sets LinkedIn lead sync.
+#[utoipa::path(put, path = "/linkedin", request_body = LinkedInInput, responses((status = 200, body = LinkedInView), (status = 422, body = Problem)))]
+async fn set_linkedin(
+    State(app): State<Arc<App>>,
+    caller: Caller<ChangeConfiguration>,
+    Json(input): Json<LinkedInInput>,
+) -> Result<Json<LinkedInView>, Problem> {
+    let before = app.config(&caller.contract).await?.linkedin;
+    let (sealed_client_secret, sealed_previous_client_secret) = rotate(
+        &app,
+        &caller.contract,
+        "linkedin/client-secret",
+        "client_secret",
+        input.client_secret.as_deref(),
+        (
+            before.sealed_client_secret,
+            before.sealed_previous_client_secret,
+        ),
+    )
+    .await?;
+    let settings = LinkedInSettings {
+        sealed_client_secret,
+        sealed_previous_client_secret,
+        owners: input.owners,
+    };
+    app.change(&caller.contract, &caller.actor, |config| {
+        config.set_linkedin(settings.clone())
+    })
+    .await?;
+    Ok(Json(linkedin_view(&app, &caller.contract, settings).await?))
+}

@@ -1,0 +1,22 @@
+//! The Lambda function: reads its configuration, builds the app, runs.
+
+use std::sync::Arc;
+
+use crm_import::{App, config::Config, handle};
+use lambda_runtime::{LambdaEvent, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    shared::telemetry::init();
+    // Anything wrong here fails the init phase.
+    let config = Config::from_source(&shared::config::Source::environment())?;
+    let app = Arc::new(App::build(&config, &shared::aws::sdk_config().await)?);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<_>| {
+        let app = app.clone();
+        async move {
+            let outcome = handle(&app, event.payload).await;
+            outcome.map_err(|error| lambda_runtime::Error::from(error.to_string()))
+        }
+    }))
+    .await
+}

@@ -1,0 +1,223 @@
+//! From a submission to a decision: its answers, its mapping, and the lead it belongs to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shared::clock::Millis;
+use shared::crm::{self, Crm};
+use shared::domain::contract::ContractConfig;
+use shared::domain::mapping::{MappedLead, MappingContext, comparable, map_submission};
+use shared::domain::schema::LeadSchema;
+use shared::domain::strategy::MatchingStrategy;
+use shared::domain::submission::{Compared, Decision, SourceKind, State, Submission};
+use shared::linkedin::LinkedInApi;
+use shared::problem::Problem;
+use shared::source::linkedin::LeadFormResponse;
+use shared::store::ConnectionKind;
+
+use crate::App;
+use crate::setback::Setback;
+
+/// Everything that a submission's way to its lead depends on, read once.
+pub(crate) struct Case<'a> {
+    pub(crate) config: &'a ContractConfig,
+    pub(crate) strategy: &'a MatchingStrategy,
+    pub(crate) crm: &'a dyn Crm,
+    pub(crate) schema: Arc<LeadSchema>,
+    pub(crate) lead: MappedLead,
+    /// The normal form of each matching field's value; none where the submission has none.
+    pub(crate) normals: BTreeMap<String, Option<String>>,
+    pub(crate) remote: &'static str,
+}
+
+impl App {
+    /// Brings a submission to its lead.
+    pub(crate) async fn work(&self, submission: &mut Submission) -> Result<(), Setback> {
+        let now = self.clock.now();
+        let contract = submission.contract.clone();
+        let Some(config) = self.cached.config(&contract, now).await? else {
+            return Err(Setback::Person(Problem::not_found("contract")));
+        };
+        if submission.withdrawn_at.is_some() {
+            return self.withdraw(submission, &config).await;
+        }
+        if submission.answers.is_none() && submission.source == SourceKind::LinkedIn {
+            self.fetch_answers(submission).await?;
+        }
+        if submission.test && !submission.test_released && !config.contract.settings.send_test_leads
+        {
+            submission.state = State::HeldTest;
+            submission.finished_at = Some(now);
+            return Ok(self.remote.store.save_submission(submission).await?);
+        }
+        let remote = config.contract.crm.label();
+        let session = self
+            .remote
+            .sessions
+            .open(&contract, ConnectionKind::Crm)
+            .await
+            .map_err(|error| Setback::session(&error, remote))?;
+        let crm = crm::open(session);
+        let schema = self
+            .cached
+            .schema(&contract, crm.as_ref(), now)
+            .await
+            .map_err(|error| Setback::schema(error, remote))?;
+        let strategy = config.active_strategy().ok_or_else(|| {
+            Setback::Person(Problem::new(
+                409,
+                "no_active_strategy",
+                "The contract has no active matching strategy.",
+                "Activate a matching strategy; then send the submission again.",
+            ))
+        })?;
+        let settings = &config.contract.settings;
+        let region = settings.default_region.as_deref();
+        let lead = map_submission(
+            submission.answers.as_deref().unwrap_or_default(),
+            MappingContext {
+                mappings: &config.mappings,
+                schema: &schema,
+                region,
+                placeholder: &settings.placeholder,
+                form_name: submission.form_label(),
+            },
+        );
+        submission.mapping.clone_from(&lead.report);
+        self.discover(submission, &lead, now).await?;
+        if lead.values.len() == lead.filled_in.len() {
+            return Err(Setback::Person(Problem::new(
+                422,
+                "nothing_mapped",
+                "No field of this submission is mapped to a lead field with a value that fits.",
+                "Map the form's fields (the discovered names are listed under field mappings); then send the submission again.",
+            )));
+        }
+        let normals = strategy
+            .matching_lead_fields
+            .iter()
+            .map(|name| {
+                let normal = lead
+                    .values
+                    .get(name)
+                    .filter(|_| !lead.filled_in.contains(name))
+                    .zip(schema.field(name))
+                    .and_then(|(value, field)| comparable(value, field, region));
+                (name.clone(), normal)
+            })
+            .collect();
+        let case = Case {
+            config: &config,
+            strategy,
+            crm: crm.as_ref(),
+            schema,
+            lead,
+            normals,
+            remote,
+        };
+        self.bring_to_lead(submission, case).await
+    }
+
+    /// Fetches what LinkedIn's notification does not carry, and keeps it: a later try does not
+    /// fetch again.
+    async fn fetch_answers(&self, submission: &mut Submission) -> Result<(), Setback> {
+        let attempts = submission.attempts;
+        let session = self
+            .remote
+            .sessions
+            .open(&submission.contract, ConnectionKind::LinkedIn)
+            .await
+            .map_err(|error| Setback::session(&error, "LinkedIn"))?;
+        let api = LinkedInApi::new(session);
+        let response = api
+            .response(&submission.response_id)
+            .await
+            .map_err(|error| Setback::linkedin(error, attempts))?;
+        self.join_form(submission, &api, &response).await?;
+        Ok(self.remote.store.save_submission(submission).await?)
+    }
+
+    async fn join_form(
+        &self,
+        submission: &mut Submission,
+        api: &LinkedInApi,
+        response: &LeadFormResponse,
+    ) -> Result<(), Setback> {
+        let (contract, attempts) = (submission.contract.clone(), submission.attempts);
+        let form = shared::linkedin::form_of(&self.remote.store, api, &contract, response)
+            .await
+            .map_err(|error| match error {
+                shared::linkedin::FormError::Store(error) => Setback::Store(error),
+                shared::linkedin::FormError::LinkedIn(error) => Setback::linkedin(error, attempts),
+            })?;
+        shared::linkedin::join(submission, response, &form);
+        Ok(())
+    }
+
+    /// Keeps the names that no mapping has, for people to map (LG-7).
+    async fn discover(
+        &self,
+        submission: &Submission,
+        lead: &MappedLead,
+        now: Millis,
+    ) -> Result<(), Setback> {
+        if lead.unmapped.is_empty() {
+            return Ok(());
+        }
+        let contract = &submission.contract;
+        let known = match self.discovered.get(contract, now) {
+            Some((known, _)) => known,
+            None => Arc::new(self.known_names(contract).await?.into_iter().collect()),
+        };
+        let new: Vec<&String> = lead
+            .unmapped
+            .iter()
+            .filter(|name| !known.contains(*name))
+            .collect();
+        let names = new.iter().map(|name| name.as_str());
+        self.remote
+            .store
+            .discover_names(contract, known.len(), names, now)
+            .await?;
+        let all = known
+            .iter()
+            .cloned()
+            .chain(new.into_iter().cloned())
+            .collect();
+        self.discovered.put(contract.clone(), Arc::new(all), now);
+        Ok(())
+    }
+}
+
+impl Case<'_> {
+    /// The decision, for people.
+    pub(crate) fn decision(&self, matching_leads: usize, reason: String) -> Decision {
+        Decision {
+            strategy_id: self.strategy.id,
+            strategy_name: self.strategy.name.clone(),
+            always_create_lead: self.strategy.always_create_lead,
+            compared: self
+                .strategy
+                .matching_lead_fields
+                .iter()
+                .filter(|_| !self.strategy.always_create_lead)
+                .map(|field| Compared {
+                    lead_field: field.clone(),
+                    present: self.normals.get(field).is_some_and(Option::is_some),
+                })
+                .collect(),
+            matching_leads,
+            reason,
+        }
+    }
+
+    /// Lead fields to read of a lead: those to match on, those to fill, the score.
+    pub(crate) fn fields_to_read(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.lead.values.keys().cloned().collect();
+        names.extend(self.strategy.matching_lead_fields.iter().cloned());
+        names.extend(self.config.scoring.lead_field.clone());
+        names.sort();
+        names.dedup();
+        names
+    }
+}

@@ -1,0 +1,741 @@
+//! The lead itself: created once under an identity that is a function of its cause, or joined by
+//! a submission that matches it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use shared::clock::Millis;
+use shared::crm::{
+    self, ContactPlan, Created, Criterion, CrmError, LeadRecord, LeadSearch, NewLead, Record,
+};
+use shared::domain::contract::{ContractConfig, match_key};
+use shared::domain::ids::identity;
+use shared::domain::mapping::{FieldOutcome, comparable};
+use shared::domain::submission::{ClaimRef, CrmWrite, LeadRef, Plan, State, Submission};
+use shared::problem::Problem;
+use shared::session::SessionError;
+use shared::store::{Attachment, Claim, ClaimWrite, Claimed, ConnectionKind, Finish};
+use uuid::Uuid;
+
+use crate::decide::Case;
+use crate::setback::Setback;
+use crate::{App, LEASE_SECONDS};
+
+/// How long to wait for the submission of the same person that is being written, in seconds.
+const BUSY_SECONDS: i64 = 2;
+/// Rounds in which values that the CRM refuses are left out.
+const MAX_ROUNDS: usize = 6;
+/// Leads of one match key that no longer match it, skipped in one go.
+const MAX_GENERATIONS: usize = 10;
+/// An organisation without our fields cannot tell whether a create took effect but by looking for
+/// the lead. By this time it has taken effect if it ever does, in seconds.
+const SETTLE_SECONDS: i64 = 60;
+/// How far clocks may differ, in seconds.
+const CLOCK_SKEW_SECONDS: i64 = 120;
+
+impl App {
+    pub(crate) async fn bring_to_lead(
+        &self,
+        submission: &mut Submission,
+        mut case: Case<'_>,
+    ) -> Result<(), Setback> {
+        if let Some(plan) = submission.plan.clone()
+            && let Some(lead) = self.outcome_of(submission, &plan, &case).await?
+        {
+            // An earlier try took effect. Under a claim another submission may have taken over
+            // meanwhile: then the lead is that one's, and this one joins it if it matches.
+            let claim = match &plan.claim {
+                None => None,
+                Some(claim) => {
+                    self.remote
+                        .store
+                        .claim(&submission.contract, &claim.key)
+                        .await?
+                }
+            };
+            let mine = plan.claim.is_none()
+                || claim
+                    .as_ref()
+                    .is_some_and(|claim| claim.owner == submission.id);
+            if mine {
+                let created = Created {
+                    lead_id: lead.id.clone(),
+                    contact_id: lead.contact_id.clone(),
+                };
+                return self
+                    .finish_created(submission, &case, created, claim.as_ref(), 0)
+                    .await;
+            }
+        }
+        let key = match_key(case.strategy, &case.normals);
+        let Some(key) = key else {
+            let identity = identity(
+                &submission.contract,
+                "lead/submission",
+                &[&submission.id.to_string()],
+            );
+            return self.create(submission, &mut case, identity).await;
+        };
+        let matching = self.matching_leads(&case, None).await?;
+        if let Some(lead) = matching.first() {
+            return self
+                .attach(submission, &case, lead.clone(), matching.len())
+                .await;
+        }
+        self.create_for_key(submission, &mut case, &key).await
+    }
+
+    /// The lead that an earlier try created, if it did.
+    async fn outcome_of(
+        &self,
+        submission: &Submission,
+        plan: &Plan,
+        case: &Case<'_>,
+    ) -> Result<Option<LeadRecord>, Setback> {
+        let crm_error = |error| Setback::crm(error, case.remote);
+        if case.schema.has_identity {
+            let read = case.fields_to_read();
+            return case
+                .crm
+                .lead_by_identity(&case.schema, plan.identity, &read)
+                .await
+                .map_err(crm_error);
+        }
+        // Without an identity in the CRM: a lead made since the plan with every value that was
+        // sent, which no other submission made.
+        let since = plan.planned_at.plus_seconds(-CLOCK_SKEW_SECONDS);
+        let region = case.config.contract.settings.default_region.as_deref();
+        let criteria: Vec<Criterion<'_>> = case
+            .lead
+            .values
+            .iter()
+            .filter_map(|(name, value)| {
+                let field = case
+                    .schema
+                    .field(name)
+                    .filter(|field| field.is_matchable())?;
+                Some(Criterion {
+                    field,
+                    value,
+                    normal: comparable(value, field, region)?,
+                })
+            })
+            .collect();
+        let read = case.fields_to_read();
+        let search = LeadSearch {
+            criteria: &criteria,
+            read: &read,
+            created_since: Some(since),
+        };
+        let found = case
+            .crm
+            .find_leads(&case.schema, &search)
+            .await
+            .map_err(crm_error)?;
+        for lead in found {
+            let same = criteria.iter().all(|criterion| {
+                lead.values
+                    .get(&criterion.field.name)
+                    .and_then(|value| comparable(value, criterion.field, region))
+                    .is_some_and(|normal| normal == criterion.normal)
+            });
+            if same {
+                let attached = self
+                    .remote
+                    .store
+                    .attachments(&submission.contract, &lead.id)
+                    .await?;
+                if attached.iter().all(|(id, _)| *id == submission.id) {
+                    return Ok(Some(lead));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Open leads that match on every field of the strategy, oldest first.
+    async fn matching_leads(
+        &self,
+        case: &Case<'_>,
+        created_since: Option<Millis>,
+    ) -> Result<Vec<LeadRecord>, Setback> {
+        let criteria: Vec<Criterion<'_>> = case
+            .normals
+            .iter()
+            .filter_map(|(name, normal)| {
+                Some(Criterion {
+                    field: case.schema.field(name)?,
+                    value: case.lead.values.get(name)?,
+                    normal: normal.clone()?,
+                })
+            })
+            .collect();
+        let read = case.fields_to_read();
+        let search = LeadSearch {
+            criteria: &criteria,
+            read: &read,
+            created_since,
+        };
+        let found = case
+            .crm
+            .find_leads(&case.schema, &search)
+            .await
+            .map_err(|error| Setback::crm(error, case.remote))?;
+        Ok(found
+            .into_iter()
+            .filter(|lead| lead.open && case.matches(lead))
+            .collect())
+    }
+
+    /// LG-3 *yes*, or nothing to match on: one lead for this submission alone.
+    async fn create(
+        &self,
+        submission: &mut Submission,
+        case: &mut Case<'_>,
+        identity: Uuid,
+    ) -> Result<(), Setback> {
+        submission.plan = Some(Plan {
+            identity,
+            planned_at: self.clock.now(),
+            claim: None,
+            strategy: case.strategy.id,
+        });
+        self.remote.store.save_submission(submission).await?;
+        match self.create_in_crm(submission, case, identity).await? {
+            Some(created) => {
+                self.finish_created(submission, case, created, None, 0)
+                    .await
+            }
+            // Only this submission has this identity: the lead is its own, from an earlier try.
+            None => {
+                let lead = self.by_identity(case, identity).await?;
+                let created = Created {
+                    lead_id: lead.id,
+                    contact_id: lead.contact_id,
+                };
+                self.finish_created(submission, case, created, None, 0)
+                    .await
+            }
+        }
+    }
+
+    /// LG-3 *no*, and no lead matches: one lead for everybody with this match key.
+    async fn create_for_key(
+        &self,
+        submission: &mut Submission,
+        case: &mut Case<'_>,
+        key: &str,
+    ) -> Result<(), Setback> {
+        let mut min_generation = 0;
+        for _ in 0..MAX_GENERATIONS {
+            let now = self.clock.now();
+            let contract = submission.contract.clone();
+            let strategy = case.strategy.id;
+            let plan = |claim: &Claim| Plan {
+                identity: claim.identity(&contract),
+                planned_at: now,
+                claim: Some(ClaimRef {
+                    key: claim.key.clone(),
+                    generation: claim.generation,
+                }),
+                strategy,
+            };
+            let lease_until = now.plus_seconds(LEASE_SECONDS);
+            let claimed = self
+                .remote
+                .store
+                .claim_match_key(submission, key, min_generation, now, lease_until, plan)
+                .await?;
+            let claim = match claimed {
+                Claimed::Mine(claim) => *claim,
+                Claimed::Busy(_) => return Err(Setback::soon(now.plus_seconds(BUSY_SECONDS))),
+            };
+            let identity = claim.identity(&contract);
+            match self.create_in_crm(submission, case, identity).await {
+                Ok(Some(created)) => {
+                    return self
+                        .finish_created(submission, case, created, Some(&claim), 0)
+                        .await;
+                }
+                Ok(None) => {}
+                Err(Setback::Person(problem)) => {
+                    // Nothing was created, for certain: the next submission of this person need
+                    // not wait for somebody to look at this one.
+                    submission.plan = None;
+                    let release = ClaimWrite::released(&claim, self.clock.now());
+                    let finish = Finish {
+                        attachment: None,
+                        claim: Some(release),
+                    };
+                    self.remote
+                        .store
+                        .finish_submission(submission, finish)
+                        .await?;
+                    return Err(Setback::Person(problem));
+                }
+                Err(setback) => return Err(setback),
+            }
+            let lead = self.by_identity(case, identity).await?;
+            if lead.open && case.matches(&lead) {
+                return self.attach(submission, case, lead, 1).await;
+            }
+            // That lead was edited, converted or closed since: it is no match any more.
+            min_generation = claim.generation + 1;
+        }
+        Err(Setback::Wait {
+            until: None,
+            problem: None,
+        })
+    }
+
+    async fn by_identity(&self, case: &Case<'_>, identity: Uuid) -> Result<LeadRecord, Setback> {
+        let read = case.fields_to_read();
+        case.crm
+            .lead_by_identity(&case.schema, identity, &read)
+            .await
+            .map_err(|error| Setback::crm(error, case.remote))?
+            // Gone again between the two calls: decided anew.
+            .ok_or(Setback::Wait {
+                until: None,
+                problem: None,
+            })
+    }
+
+    /// Creates the lead, and its contact where the strategy says so. Values that the CRM refuses
+    /// are left out and reported; a contact that it refuses leaves the lead an orphan. `None`: a
+    /// lead of this identity is there already.
+    async fn create_in_crm(
+        &self,
+        submission: &mut Submission,
+        case: &mut Case<'_>,
+        identity: Uuid,
+    ) -> Result<Option<Created>, Setback> {
+        let mut contact = if case.strategy.enable_contact_creation {
+            ContactPlan::Create
+        } else {
+            ContactPlan::None
+        };
+        if let Some(field) = &case.config.scoring.lead_field
+            && case
+                .schema
+                .field(field)
+                .is_some_and(|field| field.createable)
+        {
+            let score = case.config.scoring.score([case.points(submission, true)]);
+            case.lead
+                .values
+                .entry(field.clone())
+                .or_insert_with(|| Value::from(score));
+        }
+        for _ in 0..MAX_ROUNDS {
+            let lead = NewLead {
+                identity,
+                values: &case.lead.values,
+                contact: contact.clone(),
+            };
+            let error = match case.crm.create_lead(&case.schema, &lead).await {
+                Ok(created) => return Ok(Some(created)),
+                Err(error) => error,
+            };
+            match error {
+                CrmError::Exists => {
+                    let read = case.fields_to_read();
+                    let there = case
+                        .crm
+                        .lead_by_identity(&case.schema, identity, &read)
+                        .await
+                        .map_err(|error| Setback::crm(error, case.remote))?;
+                    if there.is_some() {
+                        return Ok(None);
+                    }
+                    if contact != ContactPlan::Create {
+                        return Err(Setback::Wait {
+                            until: None,
+                            problem: None,
+                        });
+                    }
+                    // The lead was deleted in the CRM and its contact was not: the contact stays.
+                    contact = case.crm.contact_of(identity);
+                }
+                CrmError::Rejected {
+                    record: Record::Contact,
+                    problem,
+                    ..
+                }
+                | CrmError::Refused {
+                    record: Record::Contact,
+                    problem,
+                } => {
+                    submission.fail(self.clock.now(), contact_not_created(&problem));
+                    contact = ContactPlan::None;
+                }
+                CrmError::Rejected {
+                    record: Record::Lead,
+                    fields,
+                    problem,
+                } if fields.iter().any(|field| case.leave_out(field, &problem)) => {
+                    // The CRM may know more of its fields by now than our copy of its metadata.
+                    for field in &fields {
+                        case.leave_out(field, &problem);
+                    }
+                    submission.mapping.clone_from(&case.lead.report);
+                }
+                CrmError::Session(SessionError::Unknown(_)) | CrmError::Unavailable(_)
+                    if !case.schema.has_identity =>
+                {
+                    return Err(match Setback::crm(error, case.remote) {
+                        Setback::Wait { problem, .. } => Setback::Wait {
+                            until: Some(self.clock.now().plus_seconds(SETTLE_SECONDS)),
+                            problem,
+                        },
+                        other => other,
+                    });
+                }
+                error => return Err(Setback::crm(error, case.remote)),
+            }
+        }
+        Err(Setback::Person(Problem::new(
+            422,
+            "crm_rejected_value",
+            format!("{} refuses the lead whatever is left out.", case.remote),
+            "Look at the field reports and the CRM's own rules; then send the submission again.",
+        )))
+    }
+
+    async fn finish_created(
+        &self,
+        submission: &mut Submission,
+        case: &Case<'_>,
+        created: Created,
+        claim: Option<&Claim>,
+        matching: usize,
+    ) -> Result<(), Setback> {
+        let now = self.clock.now();
+        let reason = if case.strategy.always_create_lead {
+            "The strategy always creates a lead.".to_owned()
+        } else if case.normals.values().any(Option::is_none) || case.normals.is_empty() {
+            let missing: Vec<&str> = case
+                .normals
+                .iter()
+                .filter(|(_, normal)| normal.is_none())
+                .map(|(name, _)| name.as_str())
+                .collect();
+            format!(
+                "The submission has no value to match on for {}, so no lead can match.",
+                missing.join(", ")
+            )
+        } else {
+            let fields: Vec<&str> = case.normals.keys().map(String::as_str).collect();
+            format!("No open lead matched on {}.", fields.join(", "))
+        };
+        let points = case.points(submission, true);
+        let attachment = Attachment {
+            lead_id: created.lead_id.clone(),
+            points,
+            created_lead: true,
+            at: now,
+        };
+        submission.decision = Some(case.decision(matching, reason));
+        submission.points = points;
+        submission.lead_score = Some(case.config.scoring.score([points]));
+        submission.writes.push(CrmWrite {
+            at: now,
+            action: "create_lead".to_owned(),
+            fields: case.lead.values.keys().cloned().collect(),
+        });
+        submission.state = State::Created;
+        submission.finished_at = Some(now);
+        submission.plan = None;
+        let claim = claim.map(|claim| ClaimWrite::done(claim, &created.lead_id, now));
+        submission.lead = Some(LeadRef {
+            url: case.crm.lead_url(&created.lead_id),
+            id: created.lead_id,
+            contact_id: created.contact_id,
+        });
+        let finish = Finish {
+            attachment: Some(attachment),
+            claim,
+        };
+        Ok(self
+            .remote
+            .store
+            .finish_submission(submission, finish)
+            .await?)
+    }
+
+    /// LG-6: joins a lead. Empty fields are filled, filled ones never overwritten; the score may rise.
+    async fn attach(
+        &self,
+        submission: &mut Submission,
+        case: &Case<'_>,
+        lead: LeadRecord,
+        matching: usize,
+    ) -> Result<(), Setback> {
+        let now = self.clock.now();
+        let contract = submission.contract.clone();
+        let points = case.points(submission, false);
+        let attachment = Attachment {
+            lead_id: lead.id.clone(),
+            points,
+            created_lead: false,
+            at: now,
+        };
+        // Kept before the score is counted, so that of two submissions at once the one that
+        // counts last counts both.
+        self.remote
+            .store
+            .put_attachment(&contract, submission.id, &attachment)
+            .await?;
+        let mut values: BTreeMap<String, Value> = case
+            .lead
+            .values
+            .iter()
+            .filter(|(name, _)| !case.lead.filled_in.contains(*name) && lead.is_empty(name))
+            .filter(|(name, _)| {
+                case.schema
+                    .field(name)
+                    .is_some_and(|field| field.updateable)
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let mut written: Vec<String> = Vec::new();
+        let mut score;
+        let mut current = case.current_score(&lead);
+        let mut rounds = 0;
+        loop {
+            let attached = self.remote.store.attachments(&contract, &lead.id).await?;
+            score = case
+                .config
+                .scoring
+                .score(attached.iter().map(|(_, attachment)| attachment.points));
+            if let Some(field) = &case.config.scoring.lead_field
+                && case
+                    .schema
+                    .field(field)
+                    .is_some_and(|field| field.updateable)
+                && f64::from(score) > current
+            {
+                values.insert(field.clone(), Value::from(score));
+            }
+            if values.is_empty() {
+                break;
+            }
+            rounds += 1;
+            match case.crm.update_lead(&lead, &values).await {
+                Ok(()) => {
+                    written.extend(values.keys().cloned());
+                    values.clear();
+                    current = f64::from(score);
+                    // Counted again: another submission may have joined meanwhile. Dataverse
+                    // would have refused the write; Salesforce cannot tell.
+                    if case.config.scoring.lead_field.is_none() || lead.etag.is_some() {
+                        break;
+                    }
+                }
+                Err(CrmError::Rejected {
+                    fields, problem, ..
+                }) if rounds < MAX_ROUNDS
+                    && fields.iter().any(|field| values.contains_key(field)) =>
+                {
+                    for field in fields {
+                        values.remove(&field);
+                        report_left_out(&mut submission.mapping, &field, &problem);
+                    }
+                }
+                // Edited or deleted since it was read: decided anew from what is there now.
+                Err(CrmError::Changed | CrmError::Missing) => {
+                    return Err(Setback::soon(now.plus_seconds(1)));
+                }
+                Err(error) => return Err(Setback::crm(error, case.remote)),
+            }
+        }
+        written.sort();
+        written.dedup();
+        let fields: Vec<&str> = case.normals.keys().map(String::as_str).collect();
+        let reason = match matching {
+            1 => format!("One open lead matched on {}.", fields.join(", ")),
+            count => format!(
+                "{count} open leads matched on {}; the oldest was chosen.",
+                fields.join(", ")
+            ),
+        };
+        let now = self.clock.now();
+        submission.decision = Some(case.decision(matching, reason));
+        submission.points = points;
+        submission.lead_score = Some(score);
+        if !written.is_empty() {
+            submission.writes.push(CrmWrite {
+                at: now,
+                action: "fill_lead".to_owned(),
+                fields: written,
+            });
+        }
+        submission.lead = Some(LeadRef {
+            url: case.crm.lead_url(&lead.id),
+            id: lead.id.clone(),
+            contact_id: lead.contact_id.clone(),
+        });
+        submission.state = State::Attached;
+        submission.finished_at = Some(now);
+        // A claim made on the way (the lead appeared between search and create) is done with it.
+        let claim = match submission.plan.take().and_then(|plan| plan.claim) {
+            None => None,
+            Some(claim) => self
+                .remote
+                .store
+                .claim(&contract, &claim.key)
+                .await?
+                .filter(|held| held.owner == submission.id && held.lead_id.is_none())
+                .map(|held| ClaimWrite::done(&held, &lead.id, now)),
+        };
+        Ok(self
+            .remote
+            .store
+            .finish_submission(
+                submission,
+                Finish {
+                    attachment: None,
+                    claim,
+                },
+            )
+            .await?)
+    }
+
+    /// The person withdrew the submission at its source: its answers go, and the lead that it
+    /// alone made goes with it where the contract says so.
+    pub(crate) async fn withdraw(
+        &self,
+        submission: &mut Submission,
+        config: &ContractConfig,
+    ) -> Result<(), Setback> {
+        let now = self.clock.now();
+        let contract = submission.contract.clone();
+        let remote = config.contract.crm.label();
+        let planned = submission
+            .lead
+            .is_none()
+            .then(|| submission.plan.as_ref().map(|plan| plan.identity))
+            .flatten();
+        if submission.lead.is_some() || planned.is_some() {
+            let session = self
+                .remote
+                .sessions
+                .open(&contract, ConnectionKind::Crm)
+                .await
+                .map_err(|error| Setback::session(&error, remote))?;
+            let crm = crm::open(session);
+            if let Some(identity) = planned {
+                let schema = self
+                    .cached
+                    .schema(&contract, crm.as_ref(), now)
+                    .await
+                    .map_err(|error| Setback::schema(error, remote))?;
+                let lead = crm
+                    .lead_by_identity(&schema, identity, &[])
+                    .await
+                    .map_err(|error| Setback::crm(error, remote))?;
+                submission.lead = lead.map(|lead| LeadRef {
+                    url: crm.lead_url(&lead.id),
+                    id: lead.id,
+                    contact_id: lead.contact_id,
+                });
+            }
+            if let Some(lead) = submission.lead.clone() {
+                let attached = self.remote.store.attachments(&contract, &lead.id).await?;
+                let own = planned.is_some()
+                    || attached
+                        .iter()
+                        .any(|(id, attachment)| *id == submission.id && attachment.created_lead);
+                let alone = attached.iter().all(|(id, _)| *id == submission.id);
+                if config.contract.settings.delete_withdrawn_leads && own && alone {
+                    crm.delete_lead(&lead.id)
+                        .await
+                        .map_err(|error| Setback::crm(error, remote))?;
+                    submission.writes.push(CrmWrite {
+                        at: now,
+                        action: "delete_lead".to_owned(),
+                        fields: Vec::new(),
+                    });
+                } else {
+                    submission.fail(now, Problem::new(
+                        410,
+                        "withdrawn_lead_kept",
+                        format!("The person withdrew this submission; its lead is still in {remote}."),
+                        "Decide in the CRM whether the lead stays. Leads that only a withdrawn submission made can be deleted by a setting.",
+                    ));
+                }
+            }
+        }
+        submission.answers = None;
+        submission.state = State::Withdrawn;
+        submission.finished_at = Some(now);
+        submission.plan = None;
+        Ok(self.remote.store.save_submission(submission).await?)
+    }
+}
+
+impl Case<'_> {
+    /// Whether a lead's values match on every field of the strategy (LG-5).
+    pub(crate) fn matches(&self, lead: &LeadRecord) -> bool {
+        let region = self.config.contract.settings.default_region.as_deref();
+        !self.normals.is_empty()
+            && self.normals.iter().all(|(name, normal)| {
+                let theirs = lead
+                    .values
+                    .get(name)
+                    .zip(self.schema.field(name))
+                    .and_then(|(value, field)| comparable(value, field, region));
+                normal.is_some() && *normal == theirs
+            })
+    }
+
+    fn points(&self, submission: &Submission, created: bool) -> u32 {
+        self.config
+            .scoring
+            .points(&submission.origin.form_id, created)
+    }
+
+    fn current_score(&self, lead: &LeadRecord) -> f64 {
+        let field = self.config.scoring.lead_field.as_ref();
+        field
+            .and_then(|field| lead.values.get(field))
+            .and_then(Value::as_f64)
+            .unwrap_or(0.0)
+    }
+
+    /// Takes a value out that the CRM refuses; `false` when it is none of ours.
+    fn leave_out(&mut self, field: &str, problem: &Problem) -> bool {
+        // Required ones cannot be left out.
+        if self.schema.field(field).is_some_and(|field| field.required) {
+            return false;
+        }
+        let known = self.lead.values.remove(field).is_some();
+        if known {
+            report_left_out(&mut self.lead.report, field, problem);
+        }
+        known
+    }
+}
+
+fn report_left_out(
+    report: &mut [shared::domain::mapping::FieldReport],
+    field: &str,
+    problem: &Problem,
+) {
+    for entry in report
+        .iter_mut()
+        .filter(|entry| entry.lead_field.as_deref() == Some(field))
+    {
+        entry.outcome = FieldOutcome::LeftOut;
+        entry.reason = Some(problem.detail.clone());
+    }
+}
+
+fn contact_not_created(problem: &Problem) -> Problem {
+    Problem::new(
+        problem.status,
+        "contact_not_created",
+        format!("The lead was created without a contact: {}", problem.detail),
+        "Create the contact in the CRM by hand, or correct what it refuses for the next ones.",
+    )
+}

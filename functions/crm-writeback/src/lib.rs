@@ -1,0 +1,205 @@
+//! Writes submissions to the CRM: map, match, claim, create or attach, record.
+//!
+//! A message says that a submission has work to do; the table says what. Each message ends in a
+//! state that a person can see: done, waiting (it goes on by itself), or in need of a person. Only
+//! trouble with the table itself, or a message that cannot be read, is given back to the queue,
+//! and by it to the dead-letter queue.
+
+pub mod config;
+mod decide;
+mod lead;
+mod setback;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use shared::cache::TtlCache;
+use shared::cached::Cached;
+use shared::clock::{Clock, Millis};
+use shared::domain::ids::ContractId;
+use shared::domain::submission::{State, Submission};
+use shared::queue::{WritebackMessage, WritebackQueue};
+use shared::store::{StoreError, Taken};
+use shared::wiring::{Remote, WiringError};
+
+use crate::setback::Setback;
+
+/// How long a worker may hold a submission, in seconds: longer than the function's time-out, so
+/// that a lease ends only after its worker has.
+const LEASE_SECONDS: i64 = 90;
+/// After so many tries in a row a person is asked to look. With the longest back-off that is
+/// about two days.
+const MAX_ATTEMPTS: u32 = 200;
+/// Longest back-off between two tries, in seconds.
+const MAX_BACK_OFF_SECONDS: i64 = 900;
+/// How long after a wait should have ended the sweep steps in, in seconds.
+const SWEEP_GRACE_SECONDS: i64 = 60;
+
+/// How long the discovered names are used as they were read, in seconds.
+const DISCOVERED_FRESH_SECONDS: i64 = 300;
+
+/// What the function works with.
+pub struct App {
+    /// Table, vault, sessions.
+    pub remote: Remote,
+    /// Where submissions that wait are sent again.
+    pub queue: WritebackQueue,
+    pub(crate) cached: Cached,
+    /// Names that are kept as discovered already.
+    pub(crate) discovered: TtlCache<ContractId, Arc<HashSet<String>>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// The app over these parts.
+    #[must_use]
+    pub fn new(remote: Remote, queue: WritebackQueue) -> Self {
+        Self {
+            cached: Cached::new(remote.store.clone()),
+            discovered: TtlCache::new(DISCOVERED_FRESH_SECONDS),
+            clock: remote.clock.clone(),
+            remote,
+            queue,
+        }
+    }
+
+    /// The app with real adapters.
+    ///
+    /// # Errors
+    /// When the key file or the machine's TLS configuration cannot be used.
+    pub fn build(
+        config: &config::Config,
+        aws: &shared::aws::SdkConfig,
+    ) -> Result<Self, WiringError> {
+        let queue = WritebackQueue::new(shared::aws::sqs(aws), config.writeback_queue_url.clone());
+        Ok(Self::new(Remote::build(&config.remote, aws)?, queue))
+    }
+}
+
+/// Works through a batch of messages, all at once; names those that the queue must deliver again.
+pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
+    let work = event.records.iter().map(|record| async {
+        let body = record.body.as_deref().unwrap_or_default();
+        let done = match serde_json::from_str::<WritebackMessage>(body) {
+            Ok(message) => process(app, &message).await,
+            Err(_) => {
+                tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
+                false
+            }
+        };
+        (done, record.message_id.clone())
+    });
+    let mut response = SqsBatchResponse::default();
+    for (done, id) in futures::future::join_all(work).await {
+        if let (false, Some(id)) = (done, id) {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            response.batch_item_failures.push(failure);
+        }
+    }
+    response
+}
+
+/// Works on one submission. `false`: deliver the message again.
+async fn process(app: &App, message: &WritebackMessage) -> bool {
+    let now = app.clock.now();
+    let (contract, id) = (&message.contract, message.submission);
+    let taken = app
+        .remote
+        .store
+        .take_submission(contract, id, now, now.plus_seconds(LEASE_SECONDS))
+        .await;
+    let mut submission = match taken {
+        Ok(Taken::Mine(submission)) => *submission,
+        // The other delivery does the work; should it die, the sweep finds the lease ended.
+        Ok(Taken::Busy(_) | Taken::Settled(_)) => return true,
+        Ok(Taken::Missing) => {
+            tracing::error!(%contract, submission.id = %id, "a message for a submission that is not there");
+            return true;
+        }
+        Err(error) => {
+            tracing::error!(%contract, submission.id = %id, error = &error as &dyn std::error::Error, "the table did not answer");
+            return false;
+        }
+    };
+    let setback = match app.work(&mut submission).await {
+        Ok(()) => {
+            tracing::info!(%contract, submission.id = %id, state = submission.state.as_str(),
+                duration_ms = app.clock.now().since(submission.received_at), "submission processed");
+            return true;
+        }
+        Err(setback) => setback,
+    };
+    match app.settle(&mut submission, setback).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%contract, submission.id = %id, error = &error as &dyn std::error::Error, "not settled: delivered again");
+            false
+        }
+    }
+}
+
+impl App {
+    /// Writes down why a submission is not finished and when, or by whom, it goes on.
+    async fn settle(
+        &self,
+        submission: &mut Submission,
+        setback: Setback,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (until, problem) = match setback {
+            Setback::Store(error) => return Err(error),
+            Setback::Person(problem) => {
+                tracing::warn!(contract = %submission.contract, submission.id = %submission.id, code = problem.code, "needs a person");
+                submission.fail(now, problem);
+                submission.state = State::NeedsAttention;
+                submission.due_at = now;
+                return self.remote.store.save_submission(submission).await;
+            }
+            Setback::Wait { until, problem } => (
+                until.unwrap_or_else(|| back_off(now, submission.attempts)),
+                problem,
+            ),
+        };
+        if let Some(problem) = problem {
+            tracing::info!(contract = %submission.contract, submission.id = %submission.id, code = problem.code, %until, "waits");
+            submission.fail(now, problem);
+        }
+        if submission.attempts >= MAX_ATTEMPTS {
+            submission.state = State::NeedsAttention;
+            submission.due_at = now;
+            return self.remote.store.save_submission(submission).await;
+        }
+        submission.state = State::Waiting;
+        submission.due_at = until.plus_seconds(SWEEP_GRACE_SECONDS);
+        self.remote.store.save_submission(submission).await?;
+        let message = WritebackMessage {
+            contract: submission.contract.clone(),
+            submission: submission.id,
+        };
+        let delay = (until.since(now).max(0) + 999) / 1000;
+        if let Err(error) = self.queue.send(&message, delay).await {
+            tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
+                error = &error as &dyn std::error::Error, "waits, but is not announced: the sweep will");
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn known_names(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Vec<String>, StoreError> {
+        let known = self.remote.store.discovered_names(contract).await?;
+        Ok(known.into_iter().map(|(name, _)| name).collect())
+    }
+}
+
+/// 2, 4, 8, … seconds, at most [`MAX_BACK_OFF_SECONDS`].
+fn back_off(now: Millis, attempts: u32) -> Millis {
+    now.plus_seconds(
+        2_i64
+            .saturating_pow(attempts.clamp(1, 20))
+            .min(MAX_BACK_OFF_SECONDS),
+    )
+}

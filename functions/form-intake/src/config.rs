@@ -1,0 +1,45 @@
+//! What the function reads from its environment, and what its policy lets it do.
+
+use shared::config::{ConfigError, Source};
+use shared::vault::VaultSpec;
+
+/// Every variable the function reads.
+pub const VARIABLES: &[&str] = &[
+    "LEADBRIDGE_TABLE",
+    "LEADBRIDGE_VAULT",
+    "LEADBRIDGE_WRITEBACK_QUEUE_URL",
+];
+
+/// Every AWS action the function takes.
+pub const PERMISSIONS: &[&str] = &[
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "sqs:SendMessage",
+    "kms:Decrypt",
+];
+
+/// The function's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `LEADBRIDGE_TABLE`: the table's name.
+    pub table: String,
+    /// `LEADBRIDGE_VAULT`: where the key of sealed secrets is.
+    pub vault: VaultSpec,
+    /// `LEADBRIDGE_WRITEBACK_QUEUE_URL`: the queue that submissions are announced on.
+    pub writeback_queue_url: String,
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or malformed.
+    pub fn from_source(source: &Source) -> Result<Self, ConfigError> {
+        Ok(Self {
+            table: source.required("LEADBRIDGE_TABLE")?,
+            vault: source.parsed("LEADBRIDGE_VAULT")?,
+            writeback_queue_url: source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?,
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! The Lambda function: reads its configuration, builds the app, runs.
+
+use std::sync::Arc;
+
+use form_intake::{App, config::Config};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::telemetry::init();
+    // Anything wrong here fails the init phase, before a submission is lost to it.
+    let config = Config::from_source(&shared::config::Source::environment())?;
+    let app = App::build(&config, &shared::aws::sdk_config().await)?;
+    lambda_http::run(form_intake::router(Arc::new(app))).await
+}

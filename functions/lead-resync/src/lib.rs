@@ -1,0 +1,272 @@
+//! Fills gaps: pulls what LinkedIn's webhook missed, and sweeps what was stored but not processed
+//! (LG-9, LG-10).
+//!
+//! Both tasks are safe to run twice, at once, and to stop midway: a response is stored by the same
+//! conditional write as a notification, a message that is sent twice does its work once, and the
+//! pull's cursor moves only past what has been read.
+
+pub mod config;
+
+use serde::{Deserialize, Serialize};
+use shared::clock::Millis;
+use shared::domain::ids::ContractId;
+use shared::domain::submission::{NewSubmission, Origin, SourceKind, Submission};
+use shared::linkedin::{FormError, LinkedInApi, LinkedInError, PAGE_SIZE};
+use shared::queue::{WritebackMessage, WritebackQueue};
+use shared::session::SessionError;
+use shared::source::linkedin::LeadFormResponse;
+use shared::store::{Accepted, ConnectionKind, PullCursor, StoreError};
+use shared::wiring::{Remote, WiringError};
+
+/// How far each pull reaches back beyond where the last one ended, in seconds: responses appear in
+/// LinkedIn's finder a while after they were submitted.
+const OVERLAP_SECONDS: i64 = 3600;
+/// How far the first pull of an owner reaches back, in seconds. LinkedIn keeps leads for 90 days.
+const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
+/// Submissions swept of one contract in one go; the rest follows a minute later.
+const SWEEP_LIMIT: i32 = 500;
+/// Most pages of one owner in one go; the cursor keeps the place.
+const MAX_PAGES: u32 = 200;
+
+/// The schedule's payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Task {
+    /// Announce what is due and nobody has.
+    Sweep,
+    /// Pull responses from LinkedIn.
+    #[serde(rename = "linkedin-pull")]
+    LinkedInPull {
+        /// Of this contract only.
+        #[serde(default)]
+        contract: Option<ContractId>,
+    },
+}
+
+/// What a task did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Contracts looked at.
+    pub contracts: usize,
+    /// Submissions announced by the sweep.
+    pub swept: usize,
+    /// Responses read from LinkedIn.
+    pub read: usize,
+    /// Of those, the ones that were not stored before.
+    pub new: usize,
+    /// Contracts whose connection or owner could not be read this time.
+    pub failed: usize,
+}
+
+/// What the function works with.
+pub struct App {
+    /// Table, vault, sessions.
+    pub remote: Remote,
+    /// Where submissions are announced.
+    pub queue: WritebackQueue,
+}
+
+impl App {
+    /// The app with real adapters.
+    ///
+    /// # Errors
+    /// When the key file or the machine's TLS configuration cannot be used.
+    pub fn build(
+        config: &config::Config,
+        aws: &shared::aws::SdkConfig,
+    ) -> Result<Self, WiringError> {
+        let queue = WritebackQueue::new(shared::aws::sqs(aws), config.writeback_queue_url.clone());
+        Ok(Self {
+            remote: Remote::build(&config.remote, aws)?,
+            queue,
+        })
+    }
+}
+
+/// Runs one task. One contract's trouble does not stop the others.
+///
+/// # Errors
+/// When the table does not answer; the schedule then runs the task again.
+pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
+    let mut outcome = Outcome::default();
+    let contracts = match &task {
+        Task::LinkedInPull {
+            contract: Some(contract),
+        } => vec![contract.clone()],
+        _ => app.remote.store.contracts().await?,
+    };
+    for contract in contracts {
+        outcome.contracts += 1;
+        let result = match task {
+            Task::Sweep => app.sweep(&contract, &mut outcome).await,
+            Task::LinkedInPull { .. } => app.pull(&contract, &mut outcome).await,
+        };
+        match result {
+            Ok(()) => {}
+            Err(PullError::Store(error)) => return Err(error),
+            Err(error) => {
+                outcome.failed += 1;
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not re-synced this time");
+            }
+        }
+    }
+    tracing::info!(?task, ?outcome, "re-sync ended");
+    Ok(outcome)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum PullError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("LinkedIn did not answer")]
+    LinkedIn(#[from] LinkedInError),
+    #[error("the queue did not take the messages")]
+    Queue(#[from] shared::queue::QueueError),
+}
+
+impl From<FormError> for PullError {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Store(error) => Self::Store(error),
+            FormError::LinkedIn(error) => Self::LinkedIn(error),
+        }
+    }
+}
+
+impl App {
+    /// Announces every open submission whose time has come: its message was never sent, was lost,
+    /// or its worker died.
+    async fn sweep(&self, contract: &ContractId, outcome: &mut Outcome) -> Result<(), PullError> {
+        let due = self
+            .remote
+            .store
+            .due_submissions(contract, self.remote.clock.now(), SWEEP_LIMIT)
+            .await?;
+        let messages: Vec<WritebackMessage> = due
+            .into_iter()
+            .map(|submission| WritebackMessage {
+                contract: contract.clone(),
+                submission,
+            })
+            .collect();
+        for batch in messages.chunks(10) {
+            // What the queue refuses now is still due at the next sweep.
+            let refused = self.queue.send_batch(batch).await?;
+            outcome.swept += batch.len() - refused.len();
+        }
+        Ok(())
+    }
+
+    /// Pulls every owner's responses since the last pull, with an overlap.
+    async fn pull(&self, contract: &ContractId, outcome: &mut Outcome) -> Result<(), PullError> {
+        let Some(settings) = self.remote.store.linkedin_settings(contract).await? else {
+            return Ok(());
+        };
+        if settings.owners.is_empty() {
+            return Ok(());
+        }
+        let session = match self
+            .remote
+            .sessions
+            .open(contract, ConnectionKind::LinkedIn)
+            .await
+        {
+            Ok(session) => session,
+            // Webhooks without a connected member: nothing to pull with.
+            Err(SessionError::NotConnected) => return Ok(()),
+            Err(error) => return Err(LinkedInError::Session(error).into()),
+        };
+        let api = LinkedInApi::new(session);
+        for owner in &settings.owners {
+            self.pull_owner(contract, &api, owner, outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn pull_owner(
+        &self,
+        contract: &ContractId,
+        api: &LinkedInApi,
+        owner: &str,
+        outcome: &mut Outcome,
+    ) -> Result<(), PullError> {
+        let now = self.remote.clock.now();
+        let cursor = self.remote.store.pull_cursor(contract, owner).await?;
+        let from = cursor.map_or(now.plus_seconds(-FIRST_PULL_SECONDS), |cursor| {
+            cursor.read_until.plus_seconds(-OVERLAP_SECONDS)
+        });
+        let mut start = 0;
+        for _ in 0..MAX_PAGES {
+            let page = api.responses(owner, from, now, start).await?;
+            let count = u32::try_from(page.elements.len()).unwrap_or(u32::MAX);
+            for response in &page.elements {
+                outcome.read += 1;
+                if response.has_valid_id() && self.store_response(contract, api, response).await? {
+                    outcome.new += 1;
+                }
+            }
+            start += count;
+            let more = match page.paging.total {
+                Some(total) => start < total,
+                None => count == PAGE_SIZE,
+            };
+            if count == 0 || !more {
+                let cursor = PullCursor {
+                    read_until: now,
+                    pulled_at: self.remote.clock.now(),
+                };
+                self.remote
+                    .store
+                    .put_pull_cursor(contract, owner, &cursor)
+                    .await?;
+                return Ok(());
+            }
+        }
+        // The window was not read to its end: the cursor stays, and the next pull reads it again.
+        Ok(())
+    }
+
+    /// Stores a pulled response unless it is stored already, with its answers at once.
+    async fn store_response(
+        &self,
+        contract: &ContractId,
+        api: &LinkedInApi,
+        response: &LeadFormResponse,
+    ) -> Result<bool, PullError> {
+        let new = NewSubmission {
+            contract: contract.clone(),
+            source: SourceKind::LinkedIn,
+            response_id: response.id.clone(),
+            origin: Origin {
+                details: response
+                    .owner
+                    .iter()
+                    .chain(&response.associated_entity)
+                    .filter_map(|(name, urn)| Some((name.clone(), urn.as_str()?.to_owned())))
+                    .collect(),
+                ..Origin::default()
+            },
+            answers: None,
+            submitted_at: response.submitted_at.map(Millis),
+            test: response.test_lead,
+            withdrawn: false,
+        };
+        let mut submission = Submission::receive(new, self.remote.clock.now());
+        let form = shared::linkedin::form_of(&self.remote.store, api, contract, response).await?;
+        shared::linkedin::join(&mut submission, response, &form);
+        match self.remote.store.accept_submission(&submission).await? {
+            Accepted::Repeat(_) => Ok(false),
+            Accepted::New => {
+                let message = WritebackMessage {
+                    contract: contract.clone(),
+                    submission: submission.id,
+                };
+                if let Err(error) = self.queue.send(&message, 0).await {
+                    tracing::warn!(%contract, submission.id = %submission.id, error = &error as &dyn std::error::Error,
+                        "stored, but not announced: the sweep will");
+                }
+                Ok(true)
+            }
+        }
+    }
+}

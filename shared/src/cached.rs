@@ -1,0 +1,98 @@
+//! Configuration and metadata as the workers see them: read from the table, kept for a short time.
+
+use std::sync::Arc;
+
+use crate::cache::TtlCache;
+use crate::clock::Millis;
+use crate::crm::{Crm, CrmError};
+use crate::domain::contract::ContractConfig;
+use crate::domain::ids::ContractId;
+use crate::domain::schema::LeadSchema;
+use crate::store::{Store, StoreError};
+
+/// How long a changed strategy or mapping may take to count, in seconds.
+const CONFIG_FRESH_SECONDS: i64 = 5;
+/// How long changed metadata may take to count once it is in the table, in seconds.
+const SCHEMA_FRESH_SECONDS: i64 = 60;
+/// Metadata older than this is read from the CRM again, in seconds.
+const SCHEMA_STALE_SECONDS: i64 = 24 * 3600;
+
+/// Caches over the table.
+pub struct Cached {
+    store: Store,
+    configs: TtlCache<ContractId, Arc<ContractConfig>>,
+    schemas: TtlCache<ContractId, Arc<LeadSchema>>,
+}
+
+/// Why metadata could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The table did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The CRM did not tell.
+    #[error(transparent)]
+    Crm(#[from] CrmError),
+}
+
+impl Cached {
+    /// Caches over this table.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            configs: TtlCache::new(CONFIG_FRESH_SECONDS),
+            schemas: TtlCache::new(SCHEMA_FRESH_SECONDS),
+        }
+    }
+
+    /// A contract's configuration; `None` when there is no such contract.
+    pub async fn config(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+    ) -> Result<Option<Arc<ContractConfig>>, StoreError> {
+        if let Some((config, _)) = self.configs.get(contract, now) {
+            return Ok(Some(config));
+        }
+        let config = self.store.config(contract).await?.map(Arc::new);
+        if let Some(config) = &config {
+            self.configs.put(contract.clone(), config.clone(), now);
+        }
+        Ok(config)
+    }
+
+    /// The CRM's lead fields: from memory, from the table, or from the CRM when the table's are
+    /// older than a day.
+    pub async fn schema(
+        &self,
+        contract: &ContractId,
+        crm: &dyn Crm,
+        now: Millis,
+    ) -> Result<Arc<LeadSchema>, SchemaError> {
+        if let Some((schema, _)) = self.schemas.get(contract, now) {
+            return Ok(schema);
+        }
+        if let Some(schema) = self.store.lead_schema(contract).await?
+            && now.since(schema.fetched_at) < SCHEMA_STALE_SECONDS * 1000
+        {
+            let schema = Arc::new(schema);
+            self.schemas.put(contract.clone(), schema.clone(), now);
+            return Ok(schema);
+        }
+        self.refresh_schema(contract, crm, now).await
+    }
+
+    /// The CRM's lead fields, read from the CRM now and kept.
+    pub async fn refresh_schema(
+        &self,
+        contract: &ContractId,
+        crm: &dyn Crm,
+        now: Millis,
+    ) -> Result<Arc<LeadSchema>, SchemaError> {
+        let schema = Arc::new(crm.lead_schema(now).await?);
+        self.store.put_lead_schema(contract, &schema).await?;
+        self.schemas.put(contract.clone(), schema.clone(), now);
+        Ok(schema)
+    }
+}

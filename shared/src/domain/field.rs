@@ -1,0 +1,74 @@
+//! Answers as they arrived: names and values of a form response.
+
+use serde::{Deserialize, Serialize};
+
+/// What an answer is on its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// The person's answer to a question.
+    #[default]
+    Answer,
+    /// A consent the person gave (`true`) or did not (`false`).
+    Consent,
+    /// A hidden field of the form: set by its owner, not by the person.
+    Hidden,
+    /// Known from the source itself (campaign, form name, …); its name starts with `leadbridge:`.
+    Context,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct Field {
+    /// The name a mapping refers to, exactly as on the form.
+    pub name: String,
+    /// Further names the same answer goes by (LinkedIn: the question's name and label beside its
+    /// predefined field). A mapping for any of them applies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The value as text; several choices are joined with `;`.
+    pub value: String,
+    /// What the answer is on its form.
+    #[serde(default)]
+    pub kind: FieldKind,
+}
+
+impl Field {
+    /// An answer under one name.
+    #[must_use]
+    pub fn answer(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            value: value.into(),
+            kind: FieldKind::Answer,
+        }
+    }
+
+    /// Something the source knows; `name` without the `leadbridge:` prefix.
+    #[must_use]
+    pub fn context(name: &str, value: impl Into<String>) -> Self {
+        Self {
+            name: format!("leadbridge:{name}"),
+            aliases: Vec::new(),
+            value: value.into(),
+            kind: FieldKind::Context,
+        }
+    }
+
+    /// Every name the answer goes by, the primary one first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+}
+
+/// Whether `text` holds a character that no form field should: controls other than tab, line feed
+/// and carriage return, or a Unicode non-character that CRMs refuse.
+#[must_use]
+pub fn has_control_characters(text: &str) -> bool {
+    text.chars().any(|c| {
+        (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || c == '\u{FFFE}' || c == '\u{FFFF}'
+    })
+}

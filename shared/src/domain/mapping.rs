@@ -1,0 +1,776 @@
+//! Field mappings (LG-7): from names on forms to lead fields, with every value checked against
+//! the CRM's own metadata. What does not fit is reported on its field; the rest goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::field::{Field, FieldKind};
+use super::normalize::{self, normalize};
+use super::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
+use crate::clock::Millis;
+
+/// The text that stands in a required text field for which a form gave nothing, where the
+/// contract sets no other.
+pub const DEFAULT_PLACEHOLDER: &str = "[not provided]";
+
+/// One mapping: the field's name exactly as on the form, and the lead field that takes its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct FieldMapping {
+    /// The name exactly as on the form. Unique within the contract.
+    pub name: String,
+    /// The CRM's name of the lead field.
+    pub lead_field: String,
+    /// When it was created.
+    #[cfg_attr(feature = "http-api", schema(value_type = i64))]
+    pub created_at: Millis,
+    /// When it was last changed.
+    #[cfg_attr(feature = "http-api", schema(value_type = i64))]
+    pub updated_at: Millis,
+}
+
+/// What became of one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FieldOutcome {
+    /// Written as it came, or in the CRM's spelling of the same value.
+    Mapped,
+    /// Written, but changed to fit.
+    Adjusted,
+    /// Not written; the reason says why.
+    LeftOut,
+    /// No mapping has its name: nothing of it reaches the CRM.
+    Unmapped,
+    /// Not on the form: filled because the CRM requires it.
+    FilledIn,
+}
+
+/// The way of one answer into the lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct FieldReport {
+    /// The name on the form, or the lead field's for what was filled in.
+    pub name: String,
+    /// The lead field its mapping names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_field: Option<String>,
+    /// What became of it.
+    pub outcome: FieldOutcome,
+    /// Why it was changed or left out, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A submission in terms of the CRM's lead.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MappedLead {
+    /// Lead fields and the values to write, ready for the CRM's JSON.
+    pub values: BTreeMap<String, Value>,
+    /// Lead fields that hold only a placeholder: they match nothing and fill nothing.
+    pub filled_in: BTreeSet<String>,
+    /// The way of every answer.
+    pub report: Vec<FieldReport>,
+    /// Names that no mapping has.
+    pub unmapped: Vec<String>,
+}
+
+/// What mapping needs beside the answers.
+#[derive(Debug, Clone, Copy)]
+pub struct MappingContext<'a> {
+    /// The contract's mappings by name.
+    pub mappings: &'a BTreeMap<String, FieldMapping>,
+    /// The CRM's lead fields.
+    pub schema: &'a LeadSchema,
+    /// ISO 3166 alpha-2 region in which numbers without a country code are read.
+    pub region: Option<&'a str>,
+    /// The text for required text fields that the form does not give.
+    pub placeholder: &'a str,
+    /// The form's name, for the topic of a Dynamics lead that no mapping gives one.
+    pub form_name: &'a str,
+}
+
+/// Maps every answer, in the order they came. The first answer that gives a lead field a value wins.
+#[must_use]
+pub fn map_submission(fields: &[Field], context: MappingContext<'_>) -> MappedLead {
+    let mut lead = MappedLead::default();
+    for field in fields {
+        let Some(mapping) = field.names().find_map(|name| context.mappings.get(name)) else {
+            if field.kind != FieldKind::Context {
+                lead.unmapped.push(field.name.clone());
+                lead.report
+                    .push(report(&field.name, None, FieldOutcome::Unmapped, None));
+            }
+            continue;
+        };
+        let target = mapping.lead_field.as_str();
+        let entry = match map_value(&field.value, target, &lead, context) {
+            Ok(None) => continue,
+            Ok(Some((value, adjusted))) => {
+                lead.values.insert(target.to_owned(), value);
+                let outcome = if adjusted.is_some() {
+                    FieldOutcome::Adjusted
+                } else {
+                    FieldOutcome::Mapped
+                };
+                report(&field.name, Some(target), outcome, adjusted)
+            }
+            Err(reason) => report(
+                &field.name,
+                Some(target),
+                FieldOutcome::LeftOut,
+                Some(reason),
+            ),
+        };
+        lead.report.push(entry);
+    }
+    fill_required(&mut lead, context);
+    lead
+}
+
+fn report(
+    name: &str,
+    lead_field: Option<&str>,
+    outcome: FieldOutcome,
+    reason: Option<String>,
+) -> FieldReport {
+    FieldReport {
+        name: name.to_owned(),
+        lead_field: lead_field.map(str::to_owned),
+        outcome,
+        reason,
+    }
+}
+
+type Converted = (Value, Option<String>);
+
+fn map_value(
+    text: &str,
+    target: &str,
+    lead: &MappedLead,
+    context: MappingContext<'_>,
+) -> Result<Option<Converted>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let Some(field) = context.schema.field(target) else {
+        return Err(format!(
+            "The CRM has no lead field {target}, or the connected user cannot see it. Refresh the lead fields or change the mapping."
+        ));
+    };
+    if !field.is_mappable() {
+        return Err(format!(
+            "{target} cannot be set in the CRM. Map the field to another one."
+        ));
+    }
+    if lead.values.contains_key(target) {
+        return Err(format!(
+            "An earlier field of this submission already gave {target} its value."
+        ));
+    }
+    convert(text.trim(), field, context.region).map(Some)
+}
+
+/// `text` as the CRM's value for `field`, with a remark where it had to be changed to fit.
+///
+/// # Errors
+/// Why it cannot be stored there and what to do, for a person.
+pub fn convert(text: &str, field: &LeadField, region: Option<&str>) -> Result<Converted, String> {
+    match &field.field_type {
+        FieldType::Text { max_length } => {
+            let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            Ok(shorten(&one_line, *max_length))
+        }
+        FieldType::LongText { max_length } => Ok(shorten(text, *max_length)),
+        FieldType::Email { max_length } => {
+            if normalize::email(text).is_none() {
+                return Err(
+                    "It is not an e-mail address. Correct it in the CRM by hand.".to_owned(),
+                );
+            }
+            fits(text, *max_length)?;
+            Ok((Value::from(text), None))
+        }
+        FieldType::Phone { max_length } => {
+            let value = normalize::phone(text, region);
+            let written = value.as_deref().unwrap_or(text);
+            fits(written, *max_length)?;
+            match value {
+                Some(value) => Ok((Value::from(value), None)),
+                None if text.chars().filter(char::is_ascii_digit).count() >= 4 => Ok((
+                    Value::from(text),
+                    Some("It is kept as written: without a country code (and no default region in the settings) it has no international form.".to_owned()),
+                )),
+                None => Err("It is not a phone number. Correct it in the CRM by hand.".to_owned()),
+            }
+        }
+        FieldType::Url { max_length } => {
+            let url = normalize::web_url(text).ok_or_else(|| {
+                "It is not a web address. Correct it in the CRM by hand.".to_owned()
+            })?;
+            let written = if text.contains("://") {
+                text.to_owned()
+            } else {
+                url.as_str().trim_end_matches('/').to_owned()
+            };
+            fits(&written, *max_length)?;
+            Ok((Value::from(written), None))
+        }
+        FieldType::Integer { min, max } => {
+            let number = parse_number(text)?;
+            if number.fract() != 0.0 {
+                return Err("It is not a whole number.".to_owned());
+            }
+            in_range(number, *min, *max)?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "whole, and at most 2^53 by parse_number"
+            )]
+            Ok((Value::from(number as i64), None))
+        }
+        FieldType::Decimal { min, max } => {
+            let number = parse_number(text)?;
+            in_range(number, *min, *max)?;
+            Ok((Value::from(number), None))
+        }
+        FieldType::Boolean => match text.to_lowercase().as_str() {
+            "true" | "yes" | "y" | "on" | "1" | "ja" | "oui" | "si" | "sí" => {
+                Ok((Value::Bool(true), None))
+            }
+            "false" | "no" | "n" | "off" | "0" | "nein" | "non" => Ok((Value::Bool(false), None)),
+            _ => Err("It is neither yes nor no.".to_owned()),
+        },
+        FieldType::Date => Ok((Value::from(parse_date(text)?), None)),
+        FieldType::DateTime => parse_instant(text).map(|value| (Value::from(value), None)),
+        FieldType::Picklist {
+            options,
+            restricted,
+            numeric,
+        } => convert_choice(text, options, *restricted, *numeric),
+        FieldType::MultiPicklist {
+            options,
+            restricted,
+        } => {
+            let mut chosen = Vec::new();
+            for part in text
+                .split(';')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+            {
+                let (value, _) = convert_choice(part, options, *restricted, false)?;
+                chosen.extend(value.as_str().map(str::to_owned));
+            }
+            Ok((Value::from(chosen.join(";")), None))
+        }
+        FieldType::Unsupported { crm_type } => Err(format!(
+            "Fields of the CRM's type {crm_type} take no form value."
+        )),
+    }
+}
+
+/// CRM lengths count UTF-16 units; counting them keeps an emoji from overflowing a field.
+fn shorten(text: &str, max_length: u32) -> Converted {
+    let max = max_length as usize;
+    if text.encode_utf16().count() <= max {
+        return (Value::from(text), None);
+    }
+    let mut length = 0;
+    let kept: String = text
+        .chars()
+        .take_while(|c| {
+            length += c.len_utf16();
+            length <= max
+        })
+        .collect();
+    (
+        Value::from(kept.trim_end()),
+        Some(format!(
+            "It was longer than the field's {max} characters; the start was kept."
+        )),
+    )
+}
+
+fn fits(text: &str, max_length: u32) -> Result<(), String> {
+    if text.encode_utf16().count() > max_length as usize {
+        return Err(format!(
+            "It is longer than the field's {max_length} characters."
+        ));
+    }
+    Ok(())
+}
+
+fn in_range(number: f64, min: Option<f64>, max: Option<f64>) -> Result<(), String> {
+    if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
+        return Err("It is outside the range that the CRM allows for the field.".to_owned());
+    }
+    Ok(())
+}
+
+fn convert_choice(
+    text: &str,
+    options: &[PicklistOption],
+    restricted: bool,
+    numeric: bool,
+) -> Result<Converted, String> {
+    let exact = options
+        .iter()
+        .find(|option| option.value == text || option.label == text);
+    let wanted = normalize::fold(text);
+    let found = exact.or_else(|| {
+        options.iter().find(|option| {
+            normalize::fold(&option.label) == wanted || normalize::fold(&option.value) == wanted
+        })
+    });
+    match found {
+        Some(option) if numeric => option
+            .value
+            .parse::<i64>()
+            .map(|value| (Value::from(value), None))
+            .map_err(|_| "The CRM describes this choice without a number.".to_owned()),
+        Some(option) => Ok((Value::from(option.value.as_str()), None)),
+        None if restricted || numeric => {
+            let some: Vec<&str> = options
+                .iter()
+                .take(8)
+                .map(|option| option.label.as_str())
+                .collect();
+            Err(format!(
+                "It is none of the field's choices ({}{}). Add the choice in the CRM or change the form.",
+                some.join(", "),
+                if options.len() > some.len() {
+                    ", …"
+                } else {
+                    ""
+                }
+            ))
+        }
+        None => Ok((
+            Value::from(text),
+            Some("It is none of the field's listed choices; the CRM takes it as it is.".to_owned()),
+        )),
+    }
+}
+
+/// A number as people write it: `1234.5`, `1,234.50`, `1.234,50`, `1 234,5`, `€ 1,200`, `50%`.
+/// A single comma is a decimal comma unless exactly three digits follow it.
+///
+/// # Errors
+/// Why it is no number, or which two it could be.
+pub fn parse_number(text: &str) -> Result<f64, String> {
+    let not_a_number = || "It is not a number.".to_owned();
+    let cleaned: String = text
+        .trim_matches(|c: char| c.is_whitespace() || "€$£¥%+".contains(c))
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\'' | '_'))
+        .collect();
+    let (sign, digits) = cleaned
+        .strip_prefix('-')
+        .map_or(("", cleaned.as_str()), |rest| ("-", rest));
+    if digits.is_empty()
+        || digits.len() > 25
+        || !digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b == b'.' || b == b',')
+    {
+        return Err(not_a_number());
+    }
+    let decimal_mark = match (digits.rfind('.'), digits.rfind(',')) {
+        (Some(dot), Some(comma)) => Some(if dot > comma { '.' } else { ',' }),
+        (Some(_), None) => (digits.matches('.').count() == 1).then_some('.'),
+        (None, Some(comma)) => {
+            (digits.matches(',').count() == 1 && digits.len() - comma != 4).then_some(',')
+        }
+        (None, None) => None,
+    };
+    let (whole, fraction) = decimal_mark
+        .and_then(|mark| digits.rsplit_once(mark))
+        .unwrap_or((digits, ""));
+    let mut groups = whole.split(['.', ',']);
+    let first = groups.next().unwrap_or_default();
+    let mut plain = first.to_owned();
+    for group in groups {
+        if group.len() != 3 || first.is_empty() || first.len() > 3 {
+            return Err(not_a_number());
+        }
+        plain.push_str(group);
+    }
+    if fraction.contains(['.', ',']) || (plain.is_empty() && fraction.is_empty()) {
+        return Err(not_a_number());
+    }
+    let number: f64 = format!(
+        "{sign}{}.{}",
+        if plain.is_empty() { "0" } else { &plain },
+        if fraction.is_empty() { "0" } else { fraction }
+    )
+    .parse()
+    .map_err(|_| not_a_number())?;
+    // Beyond this a double no longer holds every whole number.
+    if number.abs() > 9_007_199_254_740_992.0 {
+        return Err("It is too large a number.".to_owned());
+    }
+    Ok(number)
+}
+
+/// A date as `YYYY-MM-DD`. Reads ISO dates and instants, `D.M.YYYY`, and `D/M/YYYY` or
+/// `M/D/YYYY` where the numbers leave one reading only.
+///
+/// # Errors
+/// Why it is no date, or that it could be two.
+pub fn parse_date(text: &str) -> Result<String, String> {
+    let not_a_date =
+        || "It is not a date; ISO dates such as 2026-03-31 are always understood.".to_owned();
+    if text.len() > 40 {
+        return Err(not_a_date());
+    }
+    let civil = |year: &str, month: &str, day: &str| -> Option<String> {
+        let (year, month, day) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+        (1000..=9999)
+            .contains(&year)
+            .then(|| jiff::civil::Date::new(year, month, day).ok())?
+            .map(|date| date.to_string())
+    };
+    // An instant's own calendar day is kept: a date has no zone and is never shifted.
+    let day_part = text.split(['T', ' ']).next().unwrap_or_default();
+    if let [year, month, day] = day_part.split('-').collect::<Vec<_>>()[..] {
+        return if year.len() == 4 {
+            civil(year, month, day)
+        } else {
+            None
+        }
+        .ok_or_else(not_a_date);
+    }
+    if let [day, month, year] = text.split('.').collect::<Vec<_>>()[..] {
+        return civil(year.trim(), month.trim(), day.trim()).ok_or_else(not_a_date);
+    }
+    if let [first, second, year] = text.split('/').collect::<Vec<_>>()[..] {
+        return match (civil(year, second, first), civil(year, first, second)) {
+            (Some(one), Some(other)) if one != other => Err(format!(
+                "It could be {one} or {other}. Have the form send ISO dates such as 2026-03-31."
+            )),
+            (Some(date), _) | (_, Some(date)) => Ok(date),
+            (None, None) => Err(not_a_date()),
+        };
+    }
+    Err(not_a_date())
+}
+
+fn parse_instant(text: &str) -> Result<String, String> {
+    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+        return Ok(format!("{timestamp:.3}"));
+    }
+    // Without a zone an instant is read as UTC; a date is its first moment in UTC.
+    if let Ok(civil) = text.parse::<jiff::civil::DateTime>()
+        && let Ok(zoned) = civil.to_zoned(jiff::tz::TimeZone::UTC)
+    {
+        return Ok(format!("{:.3}", zoned.timestamp()));
+    }
+    parse_date(text).map(|date| format!("{date}T00:00:00.000Z"))
+}
+
+/// Gives required text fields without a value a stand-in, so that the lead is not lost for it.
+fn fill_required(lead: &mut MappedLead, context: MappingContext<'_>) {
+    let missing: Vec<&LeadField> = context
+        .schema
+        .fields
+        .iter()
+        .filter(|field| {
+            field.required && field.is_mappable() && !lead.values.contains_key(&field.name)
+        })
+        .collect();
+    for field in missing {
+        if let FieldType::Text { max_length } | FieldType::LongText { max_length } =
+            field.field_type
+        {
+            let (value, _) = shorten(context.placeholder, max_length);
+            fill_in(
+                lead,
+                &field.name,
+                value,
+                "The CRM requires it and the form gave nothing for it.",
+            );
+        }
+    }
+    // A Dynamics lead without a topic is nameless in every list, though the Web API lets it pass.
+    if context.schema.crm == CrmKind::Dynamics365
+        && !lead.values.contains_key("subject")
+        && let Some(LeadField {
+            field_type: FieldType::Text { max_length },
+            ..
+        }) = context.schema.field("subject")
+    {
+        let person = ["firstname", "lastname"]
+            .iter()
+            .filter(|name| !lead.filled_in.contains(**name))
+            .filter_map(|name| lead.values.get(*name).and_then(Value::as_str))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let topic = if person.is_empty() {
+            context.form_name.to_owned()
+        } else {
+            format!("{} – {person}", context.form_name)
+        };
+        let (value, _) = shorten(&topic, *max_length);
+        fill_in(
+            lead,
+            "subject",
+            value,
+            "No mapping gives the topic; it is made of the form's and the person's name.",
+        );
+    }
+}
+
+fn fill_in(lead: &mut MappedLead, name: &str, value: Value, reason: &str) {
+    lead.values.insert(name.to_owned(), value);
+    lead.filled_in.insert(name.to_owned());
+    lead.report.push(report(
+        name,
+        Some(name),
+        FieldOutcome::FilledIn,
+        Some(reason.to_owned()),
+    ));
+}
+
+/// The normal form of a lead's value, for comparison with a submission's.
+#[must_use]
+pub fn comparable(value: &Value, field: &LeadField, region: Option<&str>) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => {
+            // 5 and 5.0 are the same amount in either CRM.
+            number
+                .as_f64()
+                .map_or_else(|| number.to_string(), |number| number.to_string())
+        }
+        Value::Bool(flag) => flag.to_string(),
+        _ => return None,
+    };
+    normalize(field.comparison(), &text, region)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn field(name: &str, field_type: FieldType, required: bool) -> LeadField {
+        LeadField {
+            name: name.into(),
+            label: name.into(),
+            field_type,
+            required,
+            createable: true,
+            updateable: true,
+        }
+    }
+
+    fn schema() -> LeadSchema {
+        let options = ["Hot", "Warm"]
+            .iter()
+            .map(|s| PicklistOption {
+                value: (*s).into(),
+                label: (*s).into(),
+            })
+            .collect::<Vec<_>>();
+        LeadSchema {
+            crm: CrmKind::Salesforce,
+            fields: vec![
+                field("LastName", FieldType::Text { max_length: 10 }, true),
+                field("Company", FieldType::Text { max_length: 255 }, true),
+                field("Email", FieldType::Email { max_length: 80 }, false),
+                field("Phone", FieldType::Phone { max_length: 40 }, false),
+                field(
+                    "Rating",
+                    FieldType::Picklist {
+                        options: options.clone(),
+                        restricted: true,
+                        numeric: false,
+                    },
+                    false,
+                ),
+                field(
+                    "Industry",
+                    FieldType::Picklist {
+                        options,
+                        restricted: false,
+                        numeric: false,
+                    },
+                    false,
+                ),
+                field(
+                    "Employees",
+                    FieldType::Integer {
+                        min: Some(0.0),
+                        max: Some(1e8),
+                    },
+                    false,
+                ),
+                field("Event__c", FieldType::Date, false),
+            ],
+            contact_fields: vec![],
+            has_identity: true,
+            has_contact_link: true,
+            fetched_at: Millis(0),
+        }
+    }
+
+    fn map(answers: &[(&str, &str)]) -> MappedLead {
+        let schema = schema();
+        let mappings: BTreeMap<_, _> = schema
+            .fields
+            .iter()
+            .map(|f| {
+                let name = f.name.to_lowercase();
+                (
+                    name.clone(),
+                    FieldMapping {
+                        name,
+                        lead_field: f.name.clone(),
+                        created_at: Millis(0),
+                        updated_at: Millis(0),
+                    },
+                )
+            })
+            .collect();
+        let fields: Vec<_> = answers.iter().map(|(n, v)| Field::answer(*n, *v)).collect();
+        map_submission(
+            &fields,
+            MappingContext {
+                mappings: &mappings,
+                schema: &schema,
+                region: Some("US"),
+                placeholder: DEFAULT_PLACEHOLDER,
+                form_name: "Demo",
+            },
+        )
+    }
+
+    #[test]
+    fn only_mapped_fields_reach_the_crm() {
+        let lead = map(&[
+            ("lastname", "Lovelace"),
+            ("company", "AE"),
+            ("shoe size", "38"),
+        ]);
+        assert_eq!(lead.values.len(), 2);
+        assert_eq!(lead.unmapped, ["shoe size"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_reported_and_the_rest_goes_on() {
+        let lead = map(&[
+            ("lastname", "A name of more than ten characters"),
+            ("email", "not an address"),
+            ("rating", "Lukewarm"),
+            ("industry", "Space"),
+            ("employees", "12.5"),
+            ("event__c", "03/04/2026"),
+            ("phone", "(415) 555-2671"),
+        ]);
+        assert_eq!(lead.values["LastName"], "A name of");
+        assert_eq!(lead.values["Phone"], "+14155552671");
+        assert_eq!(lead.values["Industry"], "Space");
+        assert_eq!(lead.values["Company"], DEFAULT_PLACEHOLDER);
+        assert!(lead.filled_in.contains("Company"));
+        for left_out in ["email", "rating", "employees", "event__c"] {
+            let entry = lead.report.iter().find(|r| r.name == left_out).unwrap();
+            assert_eq!(entry.outcome, FieldOutcome::LeftOut, "{left_out}");
+            assert!(entry.reason.is_some());
+        }
+    }
+
+    #[test]
+    fn choices_are_found_by_label_in_any_case() {
+        assert_eq!(map(&[("rating", " hot ")]).values["Rating"], "Hot");
+    }
+
+    #[test]
+    fn the_first_value_of_a_lead_field_wins() {
+        let mut fields = vec![Field::answer("a", "One"), Field::answer("b", "Two")];
+        fields[0].aliases = vec!["lastname".into()];
+        fields[1].aliases = vec!["lastname".into()];
+        let schema = schema();
+        let mappings = BTreeMap::from([(
+            "lastname".to_owned(),
+            FieldMapping {
+                name: "lastname".into(),
+                lead_field: "LastName".into(),
+                created_at: Millis(0),
+                updated_at: Millis(0),
+            },
+        )]);
+        let lead = map_submission(
+            &fields,
+            MappingContext {
+                mappings: &mappings,
+                schema: &schema,
+                region: None,
+                placeholder: "-",
+                form_name: "",
+            },
+        );
+        assert_eq!(lead.values["LastName"], "One");
+        assert_eq!(lead.report[1].outcome, FieldOutcome::LeftOut);
+    }
+
+    #[test]
+    fn numbers_as_people_write_them() {
+        let check = |text: &str, expected: Option<f64>| {
+            assert_eq!(parse_number(text).ok(), expected, "{text:?}")
+        };
+        check("1234.5", Some(1234.5));
+        check("1,234.50", Some(1234.5));
+        check("1.234,50", Some(1234.5));
+        check("1 234,5", Some(1234.5));
+        check("1,234", Some(1234.0));
+        check("0,5", Some(0.5));
+        check("€ 1,200,000", Some(1_200_000.0));
+        check("-3", Some(-3.0));
+        check("50%", Some(50.0));
+        for bad in [
+            "",
+            "abc",
+            "1,23,4",
+            "1..2",
+            ".",
+            "--1",
+            "1e9",
+            "99999999999999999999",
+            "NaN",
+        ] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn dates_have_one_reading_or_none() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(parse_date(text).ok().as_deref(), expected, "{text:?}")
+        };
+        check("2026-03-31", Some("2026-03-31"));
+        check("2026-03-31T23:30:00-08:00", Some("2026-03-31"));
+        check("31.3.2026", Some("2026-03-31"));
+        check("31/03/2026", Some("2026-03-31"));
+        check("03/31/2026", Some("2026-03-31"));
+        check("04/04/2026", Some("2026-04-04"));
+        check("03/04/2026", None);
+        check("2026-02-30", None);
+        check("tomorrow", None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_maps_without_panic_and_within_limits(text in "\\PC{0,200}") {
+            let lead = map(&[("lastname", &text), ("email", &text), ("phone", &text), ("employees", &text), ("event__c", &text), ("rating", &text)]);
+            let name = lead.values["LastName"].as_str().unwrap();
+            prop_assert!(name.encode_utf16().count() <= 10);
+            prop_assert!(!name.is_empty());
+            if let Some(rating) = lead.values.get("Rating") { prop_assert!(*rating == json!("Hot") || *rating == json!("Warm")); }
+        }
+    }
+}

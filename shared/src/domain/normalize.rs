@@ -1,0 +1,237 @@
+//! Normal forms by kind of value (LG-5): two values match when their normal forms are equal.
+
+use phonenumber::Mode;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// How values of a field are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Case and surrounding space do not count.
+    Email,
+    /// By number in E.164, read with the region's habits where it has no country code.
+    Phone,
+    /// By host and path; scheme, `www.`, trailing slash, query and fragment do not count.
+    Url,
+    /// Names and other text: case, accents, punctuation between words and space do not count.
+    Text,
+    /// Numbers, dates, choices: exactly as the CRM writes them.
+    Exact,
+}
+
+/// The normal form of `text`, or `None` when it has none (empty, or no such value): a value
+/// without a normal form matches nothing.
+#[must_use]
+pub fn normalize(comparison: Comparison, text: &str, region: Option<&str>) -> Option<String> {
+    let text = text.trim();
+    let normal = match comparison {
+        Comparison::Email => email(text)?,
+        Comparison::Phone => phone(text, region)?,
+        Comparison::Url => url(text)?,
+        Comparison::Text => fold(text),
+        Comparison::Exact => text.to_owned(),
+    };
+    (!normal.is_empty()).then_some(normal)
+}
+
+/// An e-mail address in lowercase, when it has the shape of one.
+///
+/// Deliberately looser than RFC 5321 in what it lets pass and stricter in what CRMs refuse: one
+/// `@`, a non-empty local part of at most 64 bytes, a dotted domain of letters, digits and hyphens.
+#[must_use]
+pub fn email(text: &str) -> Option<String> {
+    let (local, domain) = text.rsplit_once('@')?;
+    let local_ok = !local.is_empty()
+        && local.len() <= 64
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && local.chars().all(|c| {
+            c.is_ascii_alphanumeric()
+                || "!#$%&'*+/=?^_`{|}~.-".contains(c)
+                || (!c.is_ascii() && c.is_alphanumeric())
+        });
+    let labels_ok = domain.split('.').all(|label| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    });
+    (local_ok && labels_ok && domain.contains('.') && text.len() <= 254)
+        .then(|| text.to_lowercase())
+}
+
+/// A phone number in E.164 (`+4930123456`). Numbers without a country code are read as of
+/// `region` (ISO 3166 alpha-2); without one they have no normal form.
+#[must_use]
+pub fn phone(text: &str, region: Option<&str>) -> Option<String> {
+    // The longest real number with extension and separators is far shorter; the parser's time
+    // grows with its input.
+    if text.len() > 60 {
+        return None;
+    }
+    let region = region.and_then(|code| code.to_ascii_uppercase().parse().ok());
+    let number = phonenumber::parse(region, text).ok()?;
+    // Plausible length, not assigned prefix: numbering plans change faster than any library.
+    let national =
+        number.code().value().to_string().len() + number.national().value().to_string().len();
+    (7..=15)
+        .contains(&national)
+        .then(|| number.format().mode(Mode::E164).to_string())
+}
+
+/// A web address without what does not identify it.
+#[must_use]
+pub fn url(text: &str) -> Option<String> {
+    let parsed = web_url(text)?;
+    let host = parsed.host_str()?.to_lowercase();
+    let host = host.strip_prefix("www.").unwrap_or(&host);
+    let path = parsed.path().trim_end_matches('/');
+    let port = parsed
+        .port()
+        .map_or(String::new(), |port| format!(":{port}"));
+    Some(format!("{host}{port}{path}"))
+}
+
+/// `text` as an http(s) URL with a dotted host; `https://` is assumed where no scheme is given.
+#[must_use]
+pub fn web_url(text: &str) -> Option<url::Url> {
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
+    let parsed = url::Url::parse(&with_scheme).ok()?;
+    let host_ok = parsed
+        .host_str()
+        .is_some_and(|host| host.contains('.') && !host.contains(' '));
+    (matches!(parsed.scheme(), "http" | "https") && host_ok && parsed.username().is_empty())
+        .then_some(parsed)
+}
+
+/// Text with case, accents, punctuation and repeated space folded away.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut gap = false;
+    for c in text
+        .nfkd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+    {
+        match c {
+            'ß' => push_word(&mut folded, &mut gap, "ss"),
+            'ø' => push_word(&mut folded, &mut gap, "o"),
+            'ł' => push_word(&mut folded, &mut gap, "l"),
+            'æ' => push_word(&mut folded, &mut gap, "ae"),
+            // An apostrophe joins (O'Brien = OBrien); other punctuation separates.
+            '\'' | '’' | '`' => {}
+            c if c.is_alphanumeric() => {
+                let mut buffer = [0; 4];
+                push_word(&mut folded, &mut gap, c.encode_utf8(&mut buffer));
+            }
+            _ => gap = true,
+        }
+    }
+    folded
+}
+
+fn push_word(folded: &mut String, gap: &mut bool, text: &str) {
+    if *gap && !folded.is_empty() {
+        folded.push(' ');
+    }
+    *gap = false;
+    folded.push_str(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Comparison, normalize};
+
+    fn check(comparison: Comparison, text: &str, expected: Option<&str>) {
+        assert_eq!(
+            normalize(comparison, text, Some("US")).as_deref(),
+            expected,
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn emails_lose_their_case() {
+        check(
+            Comparison::Email,
+            " Ada@Example.COM ",
+            Some("ada@example.com"),
+        );
+        check(
+            Comparison::Email,
+            "ada+tag@example.com",
+            Some("ada+tag@example.com"),
+        );
+        for bad in [
+            "ada",
+            "ada@",
+            "@example.com",
+            "a@b",
+            "a b@example.com",
+            "a@-b.com",
+            "a@b..com",
+        ] {
+            check(Comparison::Email, bad, None);
+        }
+    }
+
+    #[test]
+    fn phones_meet_in_e164() {
+        for same in [
+            "+1 (415) 555-2671",
+            "415.555.2671",
+            "001 415 555 2671".trim_start_matches("00"),
+            "+14155552671",
+        ] {
+            check(Comparison::Phone, same, Some("+14155552671"));
+        }
+        check(Comparison::Phone, "call me", None);
+        check(Comparison::Phone, "", None);
+        assert_eq!(normalize(Comparison::Phone, "030 901820", None), None);
+        assert_eq!(
+            normalize(Comparison::Phone, "030 901820", Some("DE")).as_deref(),
+            Some("+4930901820")
+        );
+    }
+
+    #[test]
+    fn urls_meet_by_host_and_path() {
+        for same in [
+            "https://www.Example.com/",
+            "example.com",
+            "http://example.com?utm=1",
+        ] {
+            check(Comparison::Url, same, Some("example.com"));
+        }
+        check(Comparison::Url, "not a url", None);
+        check(Comparison::Url, "ftp://example.com", None);
+    }
+
+    #[test]
+    fn names_fold() {
+        check(Comparison::Text, "  José   ÁLVAREZ ", Some("jose alvarez"));
+        check(Comparison::Text, "O’Brien-Smith", Some("obrien smith"));
+        check(Comparison::Text, "Groß", Some("gross"));
+        check(Comparison::Text, " — ", None);
+    }
+
+    proptest! {
+        #[test]
+        fn normal_forms_are_stable(text in "\\PC{0,40}") {
+            for comparison in [Comparison::Email, Comparison::Phone, Comparison::Url, Comparison::Text] {
+                if let Some(once) = normalize(comparison, &text, Some("DE")) {
+                    prop_assert_eq!(normalize(comparison, &once, Some("DE")), Some(once.clone()), "{:?}", comparison);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Roles (LG-1) and what each may do.
+
+use serde::{Deserialize, Serialize};
+
+/// A caller's role within its contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// *Lead Gen Forms Administrator*: strategies, mappings, settings, failed writes.
+    Administrator,
+    /// *Lead Gen Forms Salesperson*: authorises a LinkedIn profile, sees synced submissions.
+    Salesperson,
+    /// *Service-to-service inbound*: used only by the sync itself.
+    Service,
+}
+
+/// Something a route asks the caller's role for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Read submissions and what became of them.
+    ReadSubmissions,
+    /// Read strategies, mappings, forms, settings, audit log and failed writes.
+    ReadConfiguration,
+    /// Change strategies, mappings, forms, scoring and settings.
+    ChangeConfiguration,
+    /// Send failed or held submissions again.
+    SendAgain,
+    /// Start a re-sync.
+    StartSync,
+    /// Authorise a LinkedIn profile to sync.
+    AuthorizeLinkedIn,
+    /// Connect the CRM.
+    ConnectCrm,
+}
+
+impl Role {
+    /// Every role, for tables and tests.
+    pub const ALL: [Self; 3] = [Self::Administrator, Self::Salesperson, Self::Service];
+
+    /// Whether this role may do that.
+    #[must_use]
+    pub const fn may(self, permission: Permission) -> bool {
+        match self {
+            Self::Administrator => true,
+            Self::Salesperson => {
+                matches!(
+                    permission,
+                    Permission::ReadSubmissions | Permission::AuthorizeLinkedIn
+                )
+            }
+            Self::Service => matches!(permission, Permission::StartSync),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The CRM's own lead fields, as its metadata describes them, in one form for every CRM.
+
+use serde::{Deserialize, Serialize};
+
+use super::normalize::Comparison;
+use crate::clock::Millis;
+
+/// Which CRM a contract uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CrmKind {
+    /// Salesforce Sales Cloud.
+    Salesforce,
+    /// Microsoft Dynamics 365 Sales (Dataverse).
+    Dynamics365,
+}
+
+impl CrmKind {
+    /// The name people know.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Salesforce => "Salesforce",
+            Self::Dynamics365 => "Dynamics 365",
+        }
+    }
+}
+
+/// One choice of a picklist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct PicklistOption {
+    /// What is sent to the CRM (Dataverse: the number, as text).
+    pub value: String,
+    /// What people see.
+    pub label: String,
+}
+
+/// What a lead field can hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FieldType {
+    /// Text in one line.
+    Text {
+        /// Longest value, in characters.
+        max_length: u32,
+    },
+    /// Text in several lines.
+    LongText {
+        /// Longest value, in characters.
+        max_length: u32,
+    },
+    /// An e-mail address.
+    Email {
+        /// Longest value, in characters.
+        max_length: u32,
+    },
+    /// A phone number.
+    Phone {
+        /// Longest value, in characters.
+        max_length: u32,
+    },
+    /// A web address.
+    Url {
+        /// Longest value, in characters.
+        max_length: u32,
+    },
+    /// A whole number.
+    Integer {
+        /// Smallest value.
+        min: Option<f64>,
+        /// Largest value.
+        max: Option<f64>,
+    },
+    /// A number with decimals, money and percentages included.
+    Decimal {
+        /// Smallest value.
+        min: Option<f64>,
+        /// Largest value.
+        max: Option<f64>,
+    },
+    /// Yes or no.
+    Boolean,
+    /// A date without a time or zone.
+    Date,
+    /// An instant.
+    DateTime,
+    /// One of several choices.
+    Picklist {
+        /// The choices.
+        options: Vec<PicklistOption>,
+        /// Whether the CRM refuses other values.
+        restricted: bool,
+        /// Whether choices are sent as numbers (Dataverse) rather than text.
+        numeric: bool,
+    },
+    /// Any of several choices, joined with `;`.
+    MultiPicklist {
+        /// The choices.
+        options: Vec<PicklistOption>,
+        /// Whether the CRM refuses other values.
+        restricted: bool,
+    },
+    /// A kind that no form value can be stored in (look-ups, ids, computed values).
+    Unsupported {
+        /// The CRM's own name for it.
+        crm_type: String,
+    },
+}
+
+/// One lead field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct LeadField {
+    /// The CRM's name for it (`Email`, `emailaddress1`).
+    pub name: String,
+    /// What people see.
+    pub label: String,
+    /// What it can hold.
+    #[serde(flatten)]
+    pub field_type: FieldType,
+    /// The CRM refuses a lead without it.
+    pub required: bool,
+    /// It can be set when a lead is created.
+    pub createable: bool,
+    /// It can be changed later.
+    pub updateable: bool,
+}
+
+impl LeadField {
+    /// Whether a form value can be mapped to it.
+    #[must_use]
+    pub fn is_mappable(&self) -> bool {
+        self.createable && !matches!(self.field_type, FieldType::Unsupported { .. })
+    }
+
+    /// How its values are compared when leads are matched.
+    #[must_use]
+    pub fn comparison(&self) -> Comparison {
+        match self.field_type {
+            FieldType::Email { .. } => Comparison::Email,
+            FieldType::Phone { .. } => Comparison::Phone,
+            FieldType::Url { .. } => Comparison::Url,
+            FieldType::Text { .. } | FieldType::LongText { .. } => Comparison::Text,
+            _ => Comparison::Exact,
+        }
+    }
+
+    /// Whether leads can be matched by it: the CRM must be able to filter on it.
+    #[must_use]
+    pub fn is_matchable(&self) -> bool {
+        self.is_mappable()
+            && !matches!(
+                self.field_type,
+                FieldType::LongText { .. } | FieldType::MultiPicklist { .. } | FieldType::DateTime
+            )
+    }
+}
+
+/// The lead's fields in one organisation, with what the organisation has of ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct LeadSchema {
+    /// Which CRM this describes.
+    pub crm: CrmKind,
+    /// Lead fields in the CRM's order.
+    pub fields: Vec<LeadField>,
+    /// Names of the contact fields that can be set.
+    pub contact_fields: Vec<String>,
+    /// Leads and contacts carry an identity of ours that the CRM keeps unique: always so in
+    /// Dataverse (the primary key), in Salesforce where our package's fields are installed.
+    pub has_identity: bool,
+    /// A lead can point to its contact in the CRM itself.
+    pub has_contact_link: bool,
+    /// When the CRM was asked.
+    #[cfg_attr(feature = "http-api", schema(value_type = i64))]
+    pub fetched_at: Millis,
+}
+
+impl LeadSchema {
+    /// The field of that name. Salesforce's names ignore case; ours compare exactly, as sent by
+    /// the CRM, so that one field has one spelling in mappings.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&LeadField> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}

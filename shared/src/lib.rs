@@ -1,0 +1,57 @@
+//! Leadbridge's core: everything two functions agree on.
+//!
+//! Read in this order:
+//! - [`domain`]: values and rules. No async, no clock, no I/O.
+//! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
+//! - [`problem`]: the one shape of every error that a person or a client sees.
+//! - [`clock`], [`random`]: time and randomness as ports. [`cache`]: values kept for a short time.
+//! - [`store`]: the table. The only place that writes a key string.
+//! - [`queue`]: the writeback queue.
+//! - [`vault`]: sealing of tokens and secrets before they reach the table.
+//! - [`outbound`]: the one door for calls to the outside.
+//! - [`oauth`], [`session`]: tokens, their refresh, and authenticated calls.
+//! - [`crm`]: the CRM port with its Salesforce and Dataverse adapters.
+//! - [`linkedin`]: LinkedIn's lead-sync API.
+//! - [`cached`]: configuration and metadata as the workers see them.
+//! - [`config`], [`telemetry`], [`aws`], [`wiring`]: how a function starts.
+//!
+//! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
+
+pub mod domain;
+pub mod source;
+
+pub mod cache;
+pub mod clock;
+pub mod problem;
+pub mod random;
+pub mod signature;
+
+#[cfg(feature = "adapters")]
+pub mod aws;
+#[cfg(feature = "adapters")]
+pub mod cached;
+#[cfg(feature = "adapters")]
+pub mod config;
+#[cfg(feature = "adapters")]
+pub mod crm;
+#[cfg(feature = "adapters")]
+pub mod linkedin;
+#[cfg(feature = "adapters")]
+pub mod oauth;
+#[cfg(feature = "adapters")]
+pub mod outbound;
+#[cfg(feature = "adapters")]
+pub mod queue;
+#[cfg(feature = "adapters")]
+pub mod session;
+#[cfg(feature = "adapters")]
+pub mod store;
+#[cfg(feature = "adapters")]
+pub mod telemetry;
+#[cfg(feature = "adapters")]
+pub mod vault;
+#[cfg(feature = "adapters")]
+pub mod wiring;
+
+#[cfg(feature = "testing")]
+pub mod testing;

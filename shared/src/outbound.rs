@@ -1,0 +1,406 @@
+//! The one door for calls to the outside: CRMs, LinkedIn, sign-in servers.
+//!
+//! Every URL is checked here before a byte or a token is sent: https, and on a domain of the
+//! provider that it is meant for (SSRF through `instance_url`, organisation URLs and next links).
+//! Redirects are not followed. Answers are read whole, up to a limit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use url::{Host, Origin, Url};
+
+/// Time for a whole call, in seconds: well inside a function's time-out.
+const TIMEOUT_SECONDS: u64 = 20;
+/// Time to connect, in seconds.
+const CONNECT_TIMEOUT_SECONDS: u64 = 5;
+/// Largest answer that is read, in bytes. Metadata is the largest thing asked for.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Whom a call is meant for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Salesforce.
+    Salesforce,
+    /// Dataverse, the Web API of Dynamics 365.
+    Dataverse,
+    /// Microsoft's sign-in.
+    Entra,
+    /// LinkedIn.
+    #[serde(rename = "linkedin")]
+    LinkedIn,
+}
+
+impl Provider {
+    /// The name in addresses, keys and the OAuth apps file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Salesforce => "salesforce",
+            Self::Dataverse => "dataverse",
+            Self::Entra => "entra",
+            Self::LinkedIn => "linkedin",
+        }
+    }
+
+    /// Whether a host name is on the provider's domains.
+    fn owns(self, host: &str) -> bool {
+        let under = |domains: &[&str]| {
+            domains.iter().any(|domain| {
+                host == *domain
+                    || host
+                        .strip_suffix(domain)
+                        .is_some_and(|rest| rest.ends_with('.'))
+            })
+        };
+        match self {
+            Self::Salesforce => under(&[
+                "salesforce.com",
+                "salesforce.mil",
+                "force.com",
+                "cloudforce.com",
+            ]),
+            // org.crm.dynamics.com, org.crm4.dynamics.com, org.api.crm4.dynamics.com, and the
+            // sovereign clouds' own domains.
+            Self::Dataverse => {
+                under(&[
+                    "dynamics.com",
+                    "microsoftdynamics.us",
+                    "appsplatform.us",
+                    "dynamics.cn",
+                ]) && host.split('.').any(|label| label.starts_with("crm"))
+            }
+            Self::Entra => under(&[
+                "login.microsoftonline.com",
+                "login.microsoftonline.us",
+                "login.partner.microsoftonline.cn",
+            ]),
+            Self::LinkedIn => under(&["linkedin.com"]),
+        }
+    }
+}
+
+/// The providers' fixed addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// LinkedIn's API.
+    pub linkedin_api: Url,
+    /// LinkedIn's sign-in.
+    pub linkedin_auth: Url,
+    /// Microsoft's sign-in.
+    pub entra: Url,
+}
+
+/// Origins that may be called beside the providers' own domains: from configuration only.
+#[derive(Debug, Clone, Default)]
+pub struct AllowList(Vec<Origin>);
+
+impl AllowList {
+    /// Exactly these origins (scheme, host and port).
+    #[must_use]
+    pub fn new(origins: Vec<Origin>) -> Self {
+        Self(origins)
+    }
+
+    /// Whether a call to `url` for `provider` may be made.
+    ///
+    /// # Errors
+    /// [`OutboundError::Forbidden`] otherwise.
+    pub fn check(&self, provider: Provider, url: &Url) -> Result<(), OutboundError> {
+        let listed = self.0.contains(&url.origin());
+        let owned = url.scheme() == "https"
+            && url.port().is_none()
+            && matches!(url.host(), Some(Host::Domain(host)) if provider.owns(&host.to_ascii_lowercase()));
+        let plain = url.username().is_empty() && url.password().is_none();
+        if plain && (listed || owned) {
+            Ok(())
+        } else {
+            Err(OutboundError::Forbidden(provider))
+        }
+    }
+}
+
+/// Why there is no answer. Carries no URL, header or body.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The address is not one of the provider's.
+    #[error("the address is not on {}'s domains", .0.as_str())]
+    Forbidden(Provider),
+    /// Nothing was sent, for certain: the call had no effect.
+    #[error("could not connect")]
+    NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer did not arrive: the call may have taken effect.
+    #[error("no answer arrived")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A call to make.
+#[derive(Clone)]
+pub struct Call {
+    /// Whom it is meant for.
+    pub provider: Provider,
+    /// HTTP method.
+    pub method: Method,
+    /// Absolute URL.
+    pub url: Url,
+    /// Headers beside authorization.
+    pub headers: Vec<(HeaderName, String)>,
+    /// Body.
+    pub body: Option<Bytes>,
+}
+
+impl Call {
+    /// A call without a body.
+    #[must_use]
+    pub fn new(provider: Provider, method: Method, url: Url) -> Self {
+        Self {
+            provider,
+            method,
+            url,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        let mut call = self.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        call.body = Some(Bytes::from(body.to_string()));
+        call
+    }
+
+    /// With a urlencoded body.
+    #[must_use]
+    pub fn form(self, pairs: &[(&str, &str)]) -> Self {
+        let mut call = self.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        call.body = Some(Bytes::from(body));
+        call
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// `Retry-After` in seconds, cut to a day. The date form counts as absent.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<i64> {
+        self.header("retry-after")?
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|s| s.is_finite() && *s >= 0.0)
+            .map(|seconds| {
+                #[expect(clippy::cast_possible_truncation, reason = "cut to a day")]
+                let whole = seconds.ceil().min(86_400.0) as i64;
+                whole
+            })
+    }
+}
+
+/// Watches outbound calls: tests stop a flow at its n-th call with it, and count.
+pub trait CallHook: Send + Sync {
+    /// Before a call is sent; `false` stops it there.
+    fn before(&self) -> bool;
+    /// After the answer was read; `false` loses it.
+    fn after(&self) -> bool;
+}
+
+/// The outbound HTTP client.
+#[derive(Clone)]
+pub struct Outbound {
+    client: reqwest::Client,
+    allow: AllowList,
+    hook: Option<Arc<dyn CallHook>>,
+}
+
+impl Outbound {
+    /// The client of a process.
+    ///
+    /// # Errors
+    /// When the TLS configuration of the machine cannot be used.
+    pub fn new(allow: AllowList) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: Self::builder().build()?,
+            allow,
+            hook: None,
+        })
+    }
+
+    /// What every outbound client shares: limits, no redirects, our name.
+    #[must_use]
+    pub fn builder() -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS))
+            .timeout(Duration::from_secs(TIMEOUT_SECONDS))
+            .user_agent(concat!("Leadbridge/", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// With a client made elsewhere (one that trusts a private certificate authority).
+    #[must_use]
+    pub fn with_client(client: reqwest::Client, allow: AllowList) -> Self {
+        Self {
+            client,
+            allow,
+            hook: None,
+        }
+    }
+
+    /// With a hook around every call.
+    #[must_use]
+    pub fn with_hook(mut self, hook: Arc<dyn CallHook>) -> Self {
+        self.hook = Some(hook);
+        self
+    }
+
+    /// The origins that may be called.
+    #[must_use]
+    pub fn allow_list(&self) -> &AllowList {
+        &self.allow
+    }
+
+    /// Makes a call, with a bearer token where one is given.
+    pub async fn send(&self, call: Call, bearer: Option<&str>) -> Result<Answer, OutboundError> {
+        self.allow.check(call.provider, &call.url)?;
+        if self.hook.as_ref().is_some_and(|hook| !hook.before()) {
+            return Err(OutboundError::NotSent("stopped before the call".into()));
+        }
+        let mut request = self.client.request(call.method, call.url);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(bearer) = bearer {
+            let mut value = HeaderValue::try_from(format!("Bearer {bearer}"))
+                .map_err(|error| OutboundError::NotSent(Box::new(error)))?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        // `without_url` keeps queries, which hold names and addresses, out of every log.
+        let answer = request.send().await.map_err(|error| {
+            let not_sent = error.is_connect() || error.is_builder();
+            let error = Box::new(error.without_url());
+            if not_sent {
+                OutboundError::NotSent(error)
+            } else {
+                OutboundError::Unknown(error)
+            }
+        })?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = Vec::new();
+        let mut chunks = answer.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|error| OutboundError::Unknown(Box::new(error.without_url())))?;
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(OutboundError::Unknown("the answer is too large".into()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if self.hook.as_ref().is_some_and(|hook| !hook.after()) {
+            return Err(OutboundError::Unknown("stopped after the call".into()));
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body: body.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AllowList, Provider};
+
+    #[test]
+    fn only_the_providers_own_https_addresses_are_called() {
+        let allow = AllowList::default();
+        let check = |provider, url: &str| allow.check(provider, &url.parse().unwrap()).is_ok();
+        assert!(check(
+            Provider::Salesforce,
+            "https://acme.my.salesforce.com/services"
+        ));
+        assert!(check(
+            Provider::Dataverse,
+            "https://acme.api.crm4.dynamics.com/api"
+        ));
+        assert!(check(Provider::LinkedIn, "https://api.linkedin.com/rest"));
+        for bad in [
+            "http://acme.my.salesforce.com/",
+            "https://acme.my.salesforce.com.evil.example/",
+            "https://evilsalesforce.com/",
+            "https://user@acme.my.salesforce.com/",
+            "https://acme.my.salesforce.com:8443/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::1]/",
+            "https://localhost/",
+        ] {
+            assert!(!check(Provider::Salesforce, bad), "{bad}");
+        }
+        assert!(!check(
+            Provider::Dataverse,
+            "https://acme.my.salesforce.com/"
+        ));
+        assert!(!check(Provider::Dataverse, "https://www.dynamics.com/"));
+        let local = AllowList::new(vec![
+            "http://127.0.0.1:8001"
+                .parse::<url::Url>()
+                .unwrap()
+                .origin(),
+        ]);
+        assert!(
+            local
+                .check(
+                    Provider::Salesforce,
+                    &"http://127.0.0.1:8001/x".parse().unwrap()
+                )
+                .is_ok()
+        );
+        assert!(
+            local
+                .check(
+                    Provider::Salesforce,
+                    &"http://127.0.0.1:8002/x".parse().unwrap()
+                )
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! The one shape of every error that a person or a client sees (RFC 9457 problem details).
+//!
+//! A problem says what is wrong (`code`, stable; `detail`, for people), where (`field`) and what
+//! to do (`next_step`). It never carries secrets, personal data or anything internal: those stay
+//! in the log, and even there only as ids.
+
+use serde::{Deserialize, Serialize};
+
+/// An error for people and clients. Build it with [`Problem::new`] and the `with_` methods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// A URN that ends in the code, RFC 9457's `type`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The HTTP status code (also stored for problems that never were an HTTP answer).
+    pub status: u16,
+    /// Stable identifier in `snake_case`; clients may branch on it.
+    pub code: String,
+    /// The code in words.
+    pub title: String,
+    /// What happened, for a person.
+    pub detail: String,
+    /// The field, header or parameter that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What to do next.
+    pub next_step: String,
+}
+
+impl Problem {
+    /// A problem with its code, text and next step.
+    #[must_use]
+    pub fn new(
+        status: u16,
+        code: &str,
+        detail: impl Into<String>,
+        next_step: impl Into<String>,
+    ) -> Self {
+        let mut title = code.replace('_', " ");
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self {
+            kind: format!("urn:leadbridge:problem:{code}"),
+            status,
+            code: code.to_owned(),
+            title,
+            detail: detail.into(),
+            field: None,
+            next_step: next_step.into(),
+        }
+    }
+
+    /// Names the field, header or parameter that is wrong.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// 500: something failed inside; says nothing specific.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            500,
+            "internal_error",
+            "Something failed on our side.",
+            "Try again; if it persists, tell the operator the time of this answer.",
+        )
+    }
+
+    /// 503: a part that this needs does not answer now.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self::new(
+            503,
+            "temporarily_unavailable",
+            "The service cannot take this at the moment; nothing was stored.",
+            "Send the same request again in a few seconds.",
+        )
+    }
+
+    /// 404 for a thing that is not there, or not this contract's: the two read the same.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::new(
+            404,
+            "not_found",
+            format!("There is no such {what}."),
+            format!("Check the {what}'s id or key."),
+        )
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(feature = "http-api")]
+impl axum::response::IntoResponse for Problem {
+    fn into_response(self) -> axum::response::Response {
+        use http::{HeaderValue, StatusCode, header};
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

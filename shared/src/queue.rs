@@ -1,0 +1,94 @@
+//! The writeback queue. A message carries ids, not data: the table is the truth.
+
+use aws_sdk_sqs::Client;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{ContractId, SubmissionId};
+
+/// The longest delay that SQS gives a message, in seconds.
+pub const MAX_DELAY_SECONDS: i64 = 900;
+
+/// "This submission has work to do."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WritebackMessage {
+    /// The contract.
+    pub contract: ContractId,
+    /// The submission.
+    pub submission: SubmissionId,
+}
+
+/// The queue did not take a message. Nothing is lost: the sweep sends it.
+#[derive(Debug, thiserror::Error)]
+#[error("the queue did not take the message")]
+pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+/// Sends to the writeback queue.
+#[derive(Clone)]
+pub struct WritebackQueue {
+    client: Client,
+    url: String,
+}
+
+impl WritebackQueue {
+    /// The queue at `url`.
+    #[must_use]
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// Sends one message, visible after `delay_seconds` (0 to 900, cut to that range).
+    pub async fn send(
+        &self,
+        message: &WritebackMessage,
+        delay_seconds: i64,
+    ) -> Result<(), QueueError> {
+        let body = serde_json::to_string(message).map_err(|error| QueueError(Box::new(error)))?;
+        let delay = i32::try_from(delay_seconds.clamp(0, MAX_DELAY_SECONDS)).unwrap_or(0);
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .set_delay_seconds((delay > 0).then_some(delay))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| QueueError(Box::new(error)))
+    }
+
+    /// Sends up to ten messages in one call; the index of each that the queue refused comes back.
+    pub async fn send_batch(
+        &self,
+        messages: &[WritebackMessage],
+    ) -> Result<Vec<usize>, QueueError> {
+        use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            let body =
+                serde_json::to_string(message).map_err(|error| QueueError(Box::new(error)))?;
+            entries.push(
+                SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(body)
+                    .build()
+                    .map_err(|error| QueueError(Box::new(error)))?,
+            );
+        }
+        let answer = self
+            .client
+            .send_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(|error| QueueError(Box::new(error)))?;
+        Ok(answer
+            .failed()
+            .iter()
+            .filter_map(|failed| failed.id().parse().ok())
+            .collect())
+    }
+}

@@ -1,0 +1,360 @@
+//! Authenticated calls of a connection: tokens opened and refreshed, the shared pause respected.
+//!
+//! One refresh at a time for a connection, over all workers: a conditional lease in the table; the
+//! others wait and read the new tokens. New tokens are stored before they are used, so that a
+//! rotated refresh token is never lost to a crash after its first use.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::clock::{Clock, Millis};
+use crate::domain::ids::ContractId;
+use crate::oauth::{self, Grant, OAuthApps, OAuthError, Tokens};
+use crate::outbound::{Answer, Call, Outbound, OutboundError, Provider};
+use crate::store::{Connection, ConnectionKind, ConnectionState, RefreshLease, Store, StoreError};
+use crate::vault::{Purpose, Vault, VaultError};
+
+/// How long a connection is used as it was read, in seconds: a pause set by another worker is
+/// seen after that at the latest.
+const REREAD_AFTER_SECONDS: i64 = 5;
+/// How long one worker may take to refresh, in seconds.
+const REFRESH_LEASE_SECONDS: i64 = 30;
+/// A token this close to its end is renewed before it is used, in seconds.
+const RENEW_BEFORE_SECONDS: i64 = 60;
+
+/// Why a call could not be made, or has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The contract has no such connection.
+    #[error("not connected")]
+    NotConnected,
+    /// Somebody has to sign in again.
+    #[error("sign-in needed")]
+    SignInNeeded,
+    /// Our client is not accepted: the operator has to correct its credentials.
+    #[error("the OAuth app is not accepted")]
+    AppRefused(#[source] OAuthError),
+    /// The remote asked for a pause until then.
+    #[error("paused")]
+    Paused(Millis),
+    /// The address is not the provider's.
+    #[error("forbidden address")]
+    Forbidden,
+    /// Nothing was sent, for certain.
+    #[error("the call was not made")]
+    NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No answer: the call may have taken effect.
+    #[error("no answer")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        Self::NotSent(Box::new(error))
+    }
+}
+
+impl From<VaultError> for SessionError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            // Tokens that do not open here are as good as none.
+            VaultError::DoesNotOpen => Self::SignInNeeded,
+            other => Self::NotSent(Box::new(other)),
+        }
+    }
+}
+
+/// What sessions are made of.
+#[derive(Clone)]
+pub struct Sessions {
+    store: Store,
+    vault: Arc<Vault>,
+    outbound: Outbound,
+    apps: Arc<OAuthApps>,
+    clock: Arc<dyn Clock>,
+    open: Arc<Mutex<HashMap<(ContractId, ConnectionKind), Arc<Session>>>>,
+}
+
+impl Sessions {
+    /// Sessions over these parts.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        vault: Arc<Vault>,
+        outbound: Outbound,
+        apps: Arc<OAuthApps>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            store,
+            vault,
+            outbound,
+            apps,
+            clock,
+            open: Arc::default(),
+        }
+    }
+
+    /// The session of a contract's connection.
+    pub async fn open(
+        &self,
+        contract: &ContractId,
+        kind: ConnectionKind,
+    ) -> Result<Arc<Session>, SessionError> {
+        let now = self.clock.now();
+        let key = (contract.clone(), kind);
+        let known = self.open.lock().await.get(&key).cloned();
+        if let Some(session) = known
+            && now.since(session.read_at) < REREAD_AFTER_SECONDS * 1000
+        {
+            return Ok(session);
+        }
+        let connection = self
+            .store
+            .connection(contract, kind)
+            .await?
+            .ok_or(SessionError::NotConnected)?;
+        let live = self.live(connection).await?;
+        let session = Arc::new(Session {
+            contract: contract.clone(),
+            kind,
+            provider: live.connection.provider,
+            base_url: live.connection.base_url.clone(),
+            read_at: now,
+            parts: self.clone(),
+            live: Mutex::new(live),
+        });
+        self.open.lock().await.insert(key, session.clone());
+        Ok(session)
+    }
+
+    /// Forgets a session, so that the next use reads the connection anew.
+    pub async fn forget(&self, contract: &ContractId, kind: ConnectionKind) {
+        self.open.lock().await.remove(&(contract.clone(), kind));
+    }
+
+    async fn live(&self, connection: Connection) -> Result<Live, SessionError> {
+        if connection.state == ConnectionState::SignInNeeded {
+            return Err(SessionError::SignInNeeded);
+        }
+        let purpose = Purpose {
+            contract: &connection.contract,
+            name: connection.kind.purpose(),
+        };
+        let sealed = self.vault.open(purpose, &connection.sealed_tokens).await?;
+        let tokens = serde_json::from_str(&sealed).map_err(|_| SessionError::SignInNeeded)?;
+        Ok(Live { connection, tokens })
+    }
+}
+
+struct Live {
+    connection: Connection,
+    tokens: Tokens,
+}
+
+/// A connection in use.
+pub struct Session {
+    contract: ContractId,
+    kind: ConnectionKind,
+    /// Whose API it is.
+    pub provider: Provider,
+    /// The API's address.
+    pub base_url: Url,
+    read_at: Millis,
+    parts: Sessions,
+    live: Mutex<Live>,
+}
+
+impl Session {
+    /// A URL under the connection's address.
+    ///
+    /// # Errors
+    /// [`SessionError::Forbidden`] for a path that leads elsewhere.
+    pub fn url(&self, path: &str) -> Result<Url, SessionError> {
+        let url = self
+            .base_url
+            .join(path)
+            .map_err(|_| SessionError::Forbidden)?;
+        if url.origin() == self.base_url.origin() {
+            Ok(url)
+        } else {
+            Err(SessionError::Forbidden)
+        }
+    }
+
+    /// Makes a call with the connection's token. An expired token is refreshed once and the call
+    /// made again; `429` and `503` with `Retry-After` pause the connection for all workers.
+    pub async fn send(&self, call: Call) -> Result<Answer, SessionError> {
+        let now = self.parts.clock.now();
+        let (mut token, mut version) = {
+            let live = self.live.lock().await;
+            if let Some(until) = live.connection.not_before.filter(|until| *until > now) {
+                return Err(SessionError::Paused(until));
+            }
+            (live.tokens.clone(), live.connection.version)
+        };
+        if token.refresh_token.is_some()
+            && token
+                .expires_at
+                .is_some_and(|end| end < now.plus_seconds(RENEW_BEFORE_SECONDS))
+        {
+            (token, version) = self.refresh(version).await?;
+        }
+        let mut answer = self.attempt(&call, &token).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            (token, _) = self.refresh(version).await?;
+            answer = self.attempt(&call, &token).await?;
+            if answer.status == StatusCode::UNAUTHORIZED {
+                return Err(SessionError::SignInNeeded);
+            }
+        }
+        let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS
+            || (answer.status == StatusCode::SERVICE_UNAVAILABLE
+                && answer.retry_after_seconds().is_some());
+        if throttled {
+            let until = self
+                .parts
+                .clock
+                .now()
+                .plus_seconds(answer.retry_after_seconds().unwrap_or(30).max(1));
+            return Err(SessionError::Paused(self.pause(until).await?));
+        }
+        Ok(answer)
+    }
+
+    /// The current time, as the session sees it.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.parts.clock.now()
+    }
+
+    /// Pauses the connection for all workers.
+    pub async fn pause(&self, until: Millis) -> Result<Millis, SessionError> {
+        self.live.lock().await.connection.not_before = Some(until);
+        self.parts
+            .store
+            .pause_connection(&self.contract, self.kind, until)
+            .await?;
+        Ok(until)
+    }
+
+    async fn attempt(&self, call: &Call, tokens: &Tokens) -> Result<Answer, SessionError> {
+        self.parts
+            .outbound
+            .send(call.clone(), Some(&tokens.access_token))
+            .await
+            .map_err(|error| match error {
+                OutboundError::Forbidden(_) => SessionError::Forbidden,
+                OutboundError::NotSent(_) => SessionError::NotSent(Box::new(error)),
+                OutboundError::Unknown(_) => SessionError::Unknown(Box::new(error)),
+            })
+    }
+
+    /// Tokens newer than those of `used_version`: another worker's, or refreshed here.
+    async fn refresh(&self, used_version: u64) -> Result<(Tokens, u64), SessionError> {
+        // Also the line in which this process's own workers wait for the one that refreshes.
+        let mut live = self.live.lock().await;
+        for _ in 0..REFRESH_LEASE_SECONDS * 4 {
+            if live.connection.version > used_version {
+                return Ok((live.tokens.clone(), live.connection.version));
+            }
+            let connection = self
+                .parts
+                .store
+                .connection(&self.contract, self.kind)
+                .await?
+                .ok_or(SessionError::NotConnected)?;
+            *live = self.parts.live(connection).await?;
+            if live.connection.version > used_version {
+                continue;
+            }
+            let now = self.parts.clock.now();
+            let until = now.plus_seconds(REFRESH_LEASE_SECONDS);
+            match self
+                .parts
+                .store
+                .lease_refresh(&live.connection, now, until)
+                .await?
+            {
+                RefreshLease::Mine => {
+                    *live = self.renew(&live).await?;
+                    return Ok((live.tokens.clone(), live.connection.version));
+                }
+                RefreshLease::Others => tokio::time::sleep(Duration::from_millis(250)).await,
+            }
+        }
+        Err(SessionError::NotSent(
+            "the tokens are being refreshed elsewhere".into(),
+        ))
+    }
+
+    async fn renew(&self, live: &Live) -> Result<Live, SessionError> {
+        let connection = &live.connection;
+        let purpose = Purpose {
+            contract: &self.contract,
+            name: self.kind.purpose(),
+        };
+        let gone = || async {
+            self.parts
+                .store
+                .settle_refresh(
+                    connection,
+                    &connection.sealed_tokens,
+                    ConnectionState::SignInNeeded,
+                )
+                .await?;
+            Err(SessionError::SignInNeeded)
+        };
+        let Some(refresh_token) = &live.tokens.refresh_token else {
+            return gone().await;
+        };
+        let app = self
+            .parts
+            .apps
+            .app(connection.provider)
+            .await
+            .map_err(SessionError::AppRefused)?;
+        let resource = (connection.provider == Provider::Dataverse).then_some(&connection.base_url);
+        let answer = oauth::exchange(
+            &self.parts.outbound,
+            connection.provider,
+            &connection.auth_url,
+            app,
+            Grant::Refresh(refresh_token),
+            resource,
+        )
+        .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(OAuthError::InvalidGrant) => return gone().await,
+            Err(error @ (OAuthError::Refused(_) | OAuthError::NoApp(_) | OAuthError::Apps(_))) => {
+                return Err(SessionError::AppRefused(error));
+            }
+            Err(error) => return Err(SessionError::NotSent(Box::new(error))),
+        };
+        let tokens = answer.tokens(Some(refresh_token), self.parts.clock.now());
+        let sealed = seal_tokens(&self.parts.vault, purpose, &tokens).await?;
+        let connection = self
+            .parts
+            .store
+            .settle_refresh(connection, &sealed, ConnectionState::Connected)
+            .await?;
+        tracing::info!(contract = %self.contract, provider = connection.provider.as_str(), "tokens refreshed");
+        Ok(Live { connection, tokens })
+    }
+}
+
+/// Tokens sealed for the table.
+pub async fn seal_tokens(
+    vault: &Vault,
+    purpose: Purpose<'_>,
+    tokens: &Tokens,
+) -> Result<String, VaultError> {
+    let text = zeroize::Zeroizing::new(serde_json::to_string(tokens).unwrap_or_default());
+    vault.seal(purpose, &text).await
+}

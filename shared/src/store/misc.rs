@@ -1,0 +1,313 @@
+//! The smaller entities: API tokens, attachments, discovered names, metadata, cursors, OAuth attempts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Item, Store, StoreError, keys, number, read, text, write};
+use crate::clock::Millis;
+use crate::domain::ids::{ContractId, SubmissionId, TokenId};
+use crate::domain::role::Role;
+use crate::domain::schema::LeadSchema;
+use crate::outbound::Provider;
+use crate::source::linkedin::LeadForm;
+
+/// Most discovered names kept for a contract: a public form must not fill the table with names.
+const MAX_DISCOVERED: usize = 500;
+
+/// An API token. Only a hash of its secret is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApiTokenRecord {
+    /// Its public half.
+    pub id: TokenId,
+    /// What its holder may do.
+    pub role: Role,
+    /// SHA-256 of its secret, in hexadecimal.
+    pub secret_hash: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// After this it no longer opens anything.
+    #[serde(default)]
+    pub valid_until: Option<Millis>,
+}
+
+/// A submission's attachment to a lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct Attachment {
+    /// The CRM's id of the lead.
+    pub lead_id: String,
+    /// Points that the submission gives.
+    pub points: u32,
+    /// Whether the submission created the lead.
+    pub created_lead: bool,
+    /// When.
+    #[cfg_attr(feature = "http-api", schema(value_type = i64))]
+    pub at: Millis,
+}
+
+impl Attachment {
+    pub(super) fn item(&self, contract: &ContractId, id: SubmissionId) -> Result<Item, StoreError> {
+        let mut item = write(
+            "attachment",
+            self,
+            &keys::attachment(contract, &self.lead_id, id),
+        )?;
+        item.insert("submission".to_owned(), text(id.to_string()));
+        Ok(item)
+    }
+}
+
+#[derive(Deserialize)]
+struct StoredAttachment {
+    submission: SubmissionId,
+    #[serde(flatten)]
+    attachment: Attachment,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Discovered {
+    name: String,
+    first_seen: Millis,
+}
+
+/// How far the scheduled pull has read an owner's responses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullCursor {
+    /// Everything submitted before this has been read.
+    pub read_until: Millis,
+    /// When the last pull ended.
+    pub pulled_at: Millis,
+}
+
+/// An authorization-code flow that was started and not yet completed. Single use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OAuthAttempt {
+    /// Whom it signs in to.
+    pub provider: Provider,
+    /// Who started it: an API token's id.
+    pub started_by: String,
+    /// The sealed PKCE verifier.
+    pub sealed_verifier: String,
+    /// Hash of the cookie that binds it to the browser that started it.
+    pub browser_hash: String,
+    /// The sign-in server it was sent to.
+    pub auth_url: url::Url,
+    /// The organisation's URL, where it has to be known before (Dataverse).
+    #[serde(default)]
+    pub resource: Option<url::Url>,
+    /// After this it can no longer be completed.
+    pub valid_until: Millis,
+}
+
+impl Store {
+    /// An API token's record.
+    pub async fn api_token(
+        &self,
+        contract: &ContractId,
+        id: &TokenId,
+    ) -> Result<Option<ApiTokenRecord>, StoreError> {
+        self.get("API token", keys::token(contract, id), false)
+            .await
+    }
+
+    /// Stores an API token's record.
+    pub async fn put_api_token(
+        &self,
+        contract: &ContractId,
+        token: &ApiTokenRecord,
+    ) -> Result<(), StoreError> {
+        let item = write("API token", token, &keys::token(contract, &token.id))?;
+        self.put(item).await
+    }
+
+    /// Keeps a submission's attachment to a lead; kept again, nothing changes.
+    pub async fn put_attachment(
+        &self,
+        contract: &ContractId,
+        id: SubmissionId,
+        attachment: &Attachment,
+    ) -> Result<(), StoreError> {
+        self.put(attachment.item(contract, id)?).await
+    }
+
+    /// Every submission attached to a lead.
+    pub async fn attachments(
+        &self,
+        contract: &ContractId,
+        lead_id: &str,
+    ) -> Result<Vec<(SubmissionId, Attachment)>, StoreError> {
+        self.query_all(keys::lead_partition(contract, lead_id), "SUBMISSION#")
+            .await?
+            .into_iter()
+            .map(|item| read::<StoredAttachment>("attachment", item))
+            .map(|stored| stored.map(|stored| (stored.submission, stored.attachment)))
+            .collect()
+    }
+
+    /// Names seen on submissions, with when they were first seen.
+    pub async fn discovered_names(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Vec<(String, Millis)>, StoreError> {
+        self.query_all(keys::discovered_partition(contract), "")
+            .await?
+            .into_iter()
+            .map(|item| read::<Discovered>("discovered name", item))
+            .map(|found| found.map(|found| (found.name, found.first_seen)))
+            .collect()
+    }
+
+    /// Keeps names seen on a submission. `known` are those kept already: a name is written once,
+    /// and no more than [`MAX_DISCOVERED`] of a contract.
+    pub async fn discover_names<'a>(
+        &self,
+        contract: &ContractId,
+        known: usize,
+        names: impl Iterator<Item = &'a str>,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        for name in names.take(MAX_DISCOVERED.saturating_sub(known)) {
+            let found = Discovered {
+                name: name.to_owned(),
+                first_seen: now,
+            };
+            self.put(write(
+                "discovered name",
+                &found,
+                &keys::discovered(contract, name),
+            )?)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The CRM's lead fields as last read.
+    pub async fn lead_schema(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Option<LeadSchema>, StoreError> {
+        self.get("lead schema", keys::lead_schema(contract), false)
+            .await
+    }
+
+    /// Keeps the CRM's lead fields.
+    pub async fn put_lead_schema(
+        &self,
+        contract: &ContractId,
+        schema: &LeadSchema,
+    ) -> Result<(), StoreError> {
+        self.put(write("lead schema", schema, &keys::lead_schema(contract))?)
+            .await
+    }
+
+    /// A LinkedIn form as last read.
+    pub async fn linkedin_form(
+        &self,
+        contract: &ContractId,
+        id: &str,
+    ) -> Result<Option<LeadForm>, StoreError> {
+        self.get("LinkedIn form", keys::linkedin_form(contract, id), false)
+            .await
+    }
+
+    /// Keeps a LinkedIn form.
+    pub async fn put_linkedin_form(
+        &self,
+        contract: &ContractId,
+        id: &str,
+        form: &LeadForm,
+    ) -> Result<(), StoreError> {
+        self.put(write(
+            "LinkedIn form",
+            form,
+            &keys::linkedin_form(contract, id),
+        )?)
+        .await
+    }
+
+    /// How far an owner's responses have been read.
+    pub async fn pull_cursor(
+        &self,
+        contract: &ContractId,
+        owner: &str,
+    ) -> Result<Option<PullCursor>, StoreError> {
+        self.get("pull cursor", keys::cursor(contract, owner), true)
+            .await
+    }
+
+    /// Keeps how far an owner's responses have been read. Never moves back: of two pulls at once
+    /// the further one stands.
+    pub async fn put_pull_cursor(
+        &self,
+        contract: &ContractId,
+        owner: &str,
+        cursor: &PullCursor,
+    ) -> Result<(), StoreError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(write(
+                "pull cursor",
+                cursor,
+                &keys::cursor(contract, owner),
+            )?))
+            .condition_expression("attribute_not_exists(PK) OR read_until <= :until")
+            .expression_attribute_values(":until", number(cursor.read_until.0))
+            .send()
+            .await;
+        match result.map_err(StoreError::from) {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps an OAuth attempt under the hash of its state.
+    pub async fn put_oauth_attempt(
+        &self,
+        contract: &ContractId,
+        state_hash: &str,
+        attempt: &OAuthAttempt,
+    ) -> Result<(), StoreError> {
+        let mut item = write(
+            "OAuth attempt",
+            attempt,
+            &keys::oauth_attempt(contract, state_hash),
+        )?;
+        item.insert(
+            super::schema::TTL_ATTRIBUTE.to_owned(),
+            number(attempt.valid_until.epoch_seconds()),
+        );
+        self.put(item).await
+    }
+
+    /// Takes an OAuth attempt out: the second to ask gets none.
+    pub async fn consume_oauth_attempt(
+        &self,
+        contract: &ContractId,
+        state_hash: &str,
+    ) -> Result<Option<OAuthAttempt>, StoreError> {
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::oauth_attempt(contract, state_hash).attributes()))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld)
+            .send()
+            .await?;
+        answer
+            .attributes
+            .filter(|item| !item.is_empty())
+            .map(|item| read("OAuth attempt", item))
+            .transpose()
+    }
+
+    async fn put(&self, item: Item) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await?;
+        Ok(())
+    }
+}

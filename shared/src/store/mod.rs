@@ -1,0 +1,172 @@
+//! The table: one DynamoDB table for everything, tenant first.
+//!
+//! Every write is conditional on what it assumes, and a submission's writes name the version they
+//! replace. The access patterns are listed beside the keys, in `keys.rs`.
+
+pub mod schema;
+
+mod claims;
+mod configuration;
+mod connections;
+mod keys;
+mod misc;
+mod submissions;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use claims::{Claim, ClaimWrite, Claimed};
+pub use configuration::ChangeError;
+pub use connections::{Connection, ConnectionKind, ConnectionState, RefreshLease};
+pub use misc::{ApiTokenRecord, Attachment, OAuthAttempt, PullCursor};
+pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
+
+/// An item as DynamoDB holds it.
+type Item = HashMap<String, AttributeValue>;
+
+/// Why the table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer, or not in time: the write may have taken effect.
+    #[error("the table did not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something else was written meanwhile: read again and decide anew.
+    #[error("the item was changed meanwhile")]
+    Conflict,
+    /// A stored item cannot be read back. Names the kind of item, not its content.
+    #[error("a stored {entity} cannot be read")]
+    Corrupt {
+        /// The kind of item.
+        entity: &'static str,
+        /// Why.
+        #[source]
+        source: Box<serde_dynamo::Error>,
+    },
+}
+
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        let conflict = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::code)
+            .is_some_and(|code| {
+                // A cancelled transaction is a condition that failed or another transaction on the
+                // same items: in both cases the caller reads again.
+                matches!(
+                    code,
+                    "ConditionalCheckFailedException"
+                        | "TransactionCanceledException"
+                        | "TransactionConflictException"
+                )
+            });
+        if conflict {
+            Self::Conflict
+        } else {
+            Self::Unavailable(Box::new(error))
+        }
+    }
+}
+
+/// The table.
+#[derive(Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+impl Store {
+    /// The table of that name.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        entity: &'static str,
+        key: keys::Key,
+        consistent: bool,
+    ) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .consistent_read(consistent)
+            .send()
+            .await?;
+        answer.item.map(|item| read(entity, item)).transpose()
+    }
+
+    /// Reads every item of a partition whose sort key starts with `prefix`.
+    async fn query_all(&self, pk: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
+                .set_exclusive_start_key(start);
+            query = if prefix.is_empty() {
+                query.key_condition_expression("PK = :pk")
+            } else {
+                query
+                    .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+                    .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+            };
+            let answer = query.send().await?;
+            items.extend(answer.items.unwrap_or_default());
+            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+}
+
+/// An entity as an item: its attributes and its key, without nulls, so that an absent value is an
+/// absent attribute.
+fn write<T: Serialize>(
+    entity: &'static str,
+    value: &T,
+    key: &keys::Key,
+) -> Result<Item, StoreError> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| StoreError::Corrupt {
+        entity,
+        source: Box::new(error),
+    })?;
+    item.retain(|_, value| !matches!(value, AttributeValue::Null(_)));
+    item.extend(key.attributes());
+    item.insert(
+        "entity_type".to_owned(),
+        AttributeValue::S(entity.to_owned()),
+    );
+    Ok(item)
+}
+
+fn read<T: DeserializeOwned>(entity: &'static str, item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(|error| StoreError::Corrupt {
+        entity,
+        source: Box::new(error),
+    })
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

@@ -1,0 +1,601 @@
+//! Entra ID: authorization codes with PKCE, refresh, client credentials, signed identity tokens.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Dataverse;
+use crate::clock::format_ms;
+use crate::http::{Call, Form, Reply, with_query};
+use crate::salesforce::oauth::{challenge, opaque, same};
+
+/// The one client there is.
+pub(crate) const CLIENT_ID: &str = "leadbridge-dataverse";
+/// Its secret.
+pub(crate) const CLIENT_SECRET: &str = "dataverse-app-secret";
+
+const CODE_LIFE_MS: i64 = 10 * 60 * 1000;
+const KEY_ID: &str = "crm-simulator";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Code {
+    user: String,
+    redirect_uri: String,
+    challenge: Option<String>,
+    nonce: Option<String>,
+    scope: String,
+    issued_ms: i64,
+    used: bool,
+}
+
+/// A signed-in caller.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) user: String,
+    expires_ms: i64,
+    chain: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Refresh {
+    user: String,
+    scope: String,
+    chain: u64,
+}
+
+/// Everything sign-in remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Auth {
+    counter: u64,
+    codes: BTreeMap<String, Code>,
+    sessions: BTreeMap<String, Session>,
+    refresh: BTreeMap<String, Refresh>,
+    revoked: Vec<u64>,
+}
+
+impl Auth {
+    pub(crate) fn session(&self, token: &str, now_ms: i64) -> Option<Session> {
+        let session = self.sessions.get(token)?;
+        (session.expires_ms > now_ms && !self.revoked.contains(&session.chain))
+            .then(|| session.clone())
+    }
+
+    pub(crate) fn expire(&mut self, token: Option<&str>) -> usize {
+        let mut count = 0;
+        for (name, session) in &mut self.sessions {
+            if token.is_none_or(|token| token == name) {
+                session.expires_ms = 0;
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Revokes a chain by any token of it; all without one.
+    pub(crate) fn revoke(&mut self, token: Option<&str>) -> usize {
+        let all = self
+            .refresh
+            .values()
+            .map(|r| r.chain)
+            .chain(self.sessions.values().map(|s| s.chain));
+        let chains: Vec<u64> = match token {
+            None => all.collect(),
+            Some(token) => {
+                let refresh = self.refresh.get(token).map(|r| r.chain);
+                refresh
+                    .or_else(|| self.sessions.get(token).map(|s| s.chain))
+                    .into_iter()
+                    .collect()
+            }
+        };
+        let count = chains.len();
+        self.revoked.extend(chains);
+        self.revoked.sort_unstable();
+        self.revoked.dedup();
+        count
+    }
+
+    fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
+
+fn refuse(status: u16, error: &str, code: u32, text: &str, now_ms: i64) -> Reply {
+    Reply::json(status, &json!({
+        "error": error, "error_description": format!("AADSTS{code}: {text} Trace ID: 00000000-0000-0000-0000-000000000000 Correlation ID: 00000000-0000-0000-0000-000000000000 Timestamp: {}", format_ms(now_ms, "%Y-%m-%d %H:%M:%SZ")),
+        "error_codes": [code], "timestamp": format_ms(now_ms, "%Y-%m-%d %H:%M:%SZ"),
+        "trace_id": "00000000-0000-0000-0000-000000000000",
+        "correlation_id": "00000000-0000-0000-0000-000000000000",
+        "error_uri": format!("https://login.microsoftonline.com/error?code={code}"),
+    }))
+    .with("cache-control", "no-store, no-cache")
+}
+
+/// A JSON web token, signed RS256.
+fn signed(claims: &Value, signer: &KeyPair) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let head = part(&json!({ "typ": "JWT", "alg": "RS256", "kid": KEY_ID }));
+    let text = format!("{head}.{}", part(claims));
+    let signature = signer.sign(text.as_bytes()).unwrap_or_default();
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The next DER element's content, and what follows it.
+fn der(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = bytes.split_at_checked(2)?;
+    let short = usize::from(*head.get(1)?);
+    let (length, rest) = if short < 0x80 {
+        (short, rest)
+    } else {
+        let (digits, rest) = rest.split_at_checked(short & 0x7f)?;
+        (
+            digits
+                .iter()
+                .fold(0, |sum, digit| (sum << 8) | usize::from(*digit)),
+            rest,
+        )
+    };
+    rest.split_at_checked(length)
+}
+
+/// Modulus and exponent of the signing key.
+fn key_set(signer: &KeyPair) -> Value {
+    let numbers = || -> Option<(String, String)> {
+        let key = signer.der_bytes();
+        // The key itself: SEQUENCE { modulus, exponent }.
+        let (inner, _) = der(key)?;
+        let (modulus, rest) = der(inner)?;
+        let (exponent, _) = der(rest)?;
+        let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+        Some((
+            URL_SAFE_NO_PAD.encode(modulus),
+            URL_SAFE_NO_PAD.encode(exponent),
+        ))
+    };
+    let (modulus, exponent) = numbers().unwrap_or_default();
+    json!({ "keys": [{
+        "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "x5t": KEY_ID,
+        "n": modulus, "e": exponent,
+    }] })
+}
+
+/// The tokens of an answer.
+struct Grant<'a> {
+    user: String,
+    scope: String,
+    nonce: Option<String>,
+    chain: u64,
+    tenant: &'a str,
+    application: bool,
+}
+
+impl Dataverse {
+    /// Answers everything that is not the Web API.
+    pub(super) fn entra(&mut self, call: &Call, now_ms: i64, signer: &KeyPair) -> Reply {
+        let segments = call.segments();
+        let names: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (call.method.as_str(), names.as_slice()) {
+            (
+                "GET",
+                [tenant, "v2.0", ".well-known", "openid-configuration"]
+                | [tenant, ".well-known", "openid-configuration"],
+            ) => self.discovery(&call.base, tenant),
+            ("GET", [_, "discovery", "v2.0" | "instance", ..]) if names.contains(&"keys") => {
+                Reply::json(200, &key_set(signer))
+            }
+            ("GET", ["common", "discovery", "instance"]) => {
+                let tenant = call.param("authorization_endpoint").unwrap_or_default();
+                let tenant = tenant
+                    .rsplit("/oauth2")
+                    .nth(1)
+                    .and_then(|t| t.rsplit('/').next())
+                    .unwrap_or("common")
+                    .to_owned();
+                Reply::json(
+                    200,
+                    &json!({
+                        "tenant_discovery_endpoint": format!("{}/{tenant}/v2.0/.well-known/openid-configuration", call.base),
+                        "api-version": "1.1", "metadata": [],
+                    }),
+                )
+            }
+            ("GET" | "POST", [tenant, "oauth2", "v2.0", "authorize"]) => {
+                self.sign_in(call, tenant, now_ms)
+            }
+            ("POST", [tenant, "oauth2", "v2.0", "token"]) => {
+                self.token(call, tenant, now_ms, signer)
+            }
+            _ => Reply::text(404, "text/html", "Not Found"),
+        }
+    }
+
+    fn discovery(&self, base: &str, tenant: &str) -> Reply {
+        Reply::json(
+            200,
+            &json!({
+                "token_endpoint": format!("{base}/{tenant}/oauth2/v2.0/token"),
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+                "jwks_uri": format!("{base}/{tenant}/discovery/v2.0/keys"),
+                "response_modes_supported": ["query", "fragment", "form_post"],
+                "subject_types_supported": ["pairwise"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+                "scopes_supported": ["openid", "profile", "email", "offline_access"],
+                "issuer": format!("{base}/{}/v2.0", self.issuer_tenant(tenant)),
+                "request_uri_parameter_supported": false,
+                "userinfo_endpoint": format!("{base}/oidc/userinfo"),
+                "authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/authorize"),
+                "device_authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/devicecode"),
+                "end_session_endpoint": format!("{base}/{tenant}/oauth2/v2.0/logout"),
+                "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "preferred_username", "name", "tid", "oid", "ver", "email"],
+                "tenant_region_scope": "EU", "cloud_instance_name": "microsoftonline.com",
+            }),
+        )
+    }
+
+    /// `common` and `organizations` stand for the tenant the user is of.
+    fn issuer_tenant<'a>(&'a self, tenant: &'a str) -> &'a str {
+        if matches!(tenant, "common" | "organizations") {
+            &self.tenant
+        } else {
+            tenant
+        }
+    }
+
+    fn sign_in(&mut self, call: &Call, _tenant: &str, now_ms: i64) -> Reply {
+        let params = Form(call.params());
+        let get = |name: &str| params.get(name).unwrap_or_default().to_owned();
+        let redirect_uri = get("redirect_uri");
+        if get("client_id") != CLIENT_ID || redirect_uri.is_empty() {
+            return Reply::text(
+                400,
+                "text/html",
+                "<html><body>AADSTS700016: Application was not found in the directory, or the redirect_uri is missing.</body></html>",
+            );
+        }
+        let state = get("state");
+        let back = |pairs: &[(&str, &str)]| {
+            let mut pairs = pairs.to_vec();
+            if !state.is_empty() {
+                pairs.push(("state", &state));
+            }
+            Reply::redirect(&with_query(&redirect_uri, &pairs))
+        };
+        if get("response_type") != "code" {
+            return back(&[
+                ("error", "unsupported_response_type"),
+                (
+                    "error_description",
+                    "AADSTS700054: response_type is not enabled for the application.",
+                ),
+            ]);
+        }
+        if self.settings.deny_consent {
+            return back(&[
+                ("error", "access_denied"),
+                ("error_subcode", "cancel"),
+                (
+                    "error_description",
+                    "AADSTS65004: User declined to consent to access the app.",
+                ),
+            ]);
+        }
+        if params.get("code_challenge").is_some() && get("code_challenge_method") != "S256" {
+            return back(&[
+                ("error", "invalid_request"),
+                (
+                    "error_description",
+                    "AADSTS501491: Invalid size or method of Code_Challenge parameter.",
+                ),
+            ]);
+        }
+        if get("scope").is_empty() {
+            return back(&[
+                ("error", "invalid_request"),
+                (
+                    "error_description",
+                    "AADSTS900144: The request body must contain the following parameter: 'scope'.",
+                ),
+            ]);
+        }
+        let user = self.user(params.get("login_hint")).unwrap_or_default();
+        let number = self.auth.next();
+        let code = format!("1.AXoA{}", opaque(&format!("entra/code/{number}"), 120));
+        self.auth.codes.insert(
+            code.clone(),
+            Code {
+                user,
+                redirect_uri: redirect_uri.clone(),
+                challenge: params.get("code_challenge").map(str::to_owned),
+                nonce: params.get("nonce").map(str::to_owned),
+                scope: get("scope"),
+                issued_ms: now_ms,
+                used: false,
+            },
+        );
+        back(&[
+            ("code", &code),
+            ("session_state", "00000000-0000-4000-8000-000000000000"),
+        ])
+    }
+
+    fn token(&mut self, call: &Call, tenant: &str, now_ms: i64, signer: &KeyPair) -> Reply {
+        let form = call.form();
+        let (client, secret) = call.client(&form);
+        if client != CLIENT_ID {
+            return refuse(
+                400,
+                "unauthorized_client",
+                700_016,
+                &format!("Application with identifier '{client}' was not found in the directory."),
+                now_ms,
+            );
+        }
+        if !same(secret.as_deref().unwrap_or_default(), CLIENT_SECRET) {
+            return refuse(
+                401,
+                "invalid_client",
+                7_000_215,
+                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app.",
+                now_ms,
+            );
+        }
+        let grant = match form.get("grant_type") {
+            Some("authorization_code") => self.redeem(&form, tenant, now_ms),
+            Some("refresh_token") => {
+                let found = self
+                    .auth
+                    .refresh
+                    .get(form.get("refresh_token").unwrap_or_default());
+                match found.filter(|found| !self.auth.revoked.contains(&found.chain)) {
+                    Some(found) => Ok(Grant {
+                        user: found.user.clone(),
+                        scope: form.get("scope").unwrap_or(&found.scope).to_owned(),
+                        nonce: None,
+                        chain: found.chain,
+                        tenant,
+                        application: false,
+                    }),
+                    None => Err(refuse(
+                        400,
+                        "invalid_grant",
+                        70_000,
+                        "The provided value for the input parameter 'refresh_token' is not valid.",
+                        now_ms,
+                    )),
+                }
+            }
+            Some("client_credentials") => {
+                let scope = form.get("scope").unwrap_or_default().to_owned();
+                if scope.split_whitespace().any(|s| s.ends_with("/.default")) {
+                    let chain = self.auth.next();
+                    let user = if self.settings.application_user {
+                        self.user(None).unwrap_or_default()
+                    } else {
+                        String::new()
+                    };
+                    Ok(Grant {
+                        user,
+                        scope,
+                        nonce: None,
+                        chain,
+                        tenant,
+                        application: true,
+                    })
+                } else {
+                    Err(refuse(
+                        400,
+                        "invalid_scope",
+                        1_002_012,
+                        "The provided value for scope is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier.",
+                        now_ms,
+                    ))
+                }
+            }
+            _ => Err(refuse(
+                400,
+                "unsupported_grant_type",
+                70_003,
+                "The app requested an unsupported grant type.",
+                now_ms,
+            )),
+        };
+        match grant {
+            Ok(grant) => Reply::json(200, &self.tokens(&call.base, &grant, None, now_ms, signer))
+                .with("cache-control", "no-store, no-cache"),
+            Err(reply) => reply,
+        }
+    }
+
+    fn redeem<'a>(
+        &mut self,
+        form: &Form,
+        tenant: &'a str,
+        now_ms: i64,
+    ) -> Result<Grant<'a>, Reply> {
+        let chain = self.auth.next();
+        let Some(code) = self
+            .auth
+            .codes
+            .get_mut(form.get("code").unwrap_or_default())
+        else {
+            return Err(refuse(
+                400,
+                "invalid_grant",
+                70_000,
+                "The provided value for the 'code' parameter is not valid.",
+                now_ms,
+            ));
+        };
+        if code.used {
+            return Err(refuse(
+                400,
+                "invalid_grant",
+                54_005,
+                "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.",
+                now_ms,
+            ));
+        }
+        if now_ms - code.issued_ms > CODE_LIFE_MS {
+            return Err(refuse(
+                400,
+                "invalid_grant",
+                70_008,
+                "The provided authorization code or refresh token has expired due to inactivity.",
+                now_ms,
+            ));
+        }
+        if form.get("redirect_uri") != Some(code.redirect_uri.as_str()) {
+            return Err(refuse(
+                400,
+                "invalid_grant",
+                500_112,
+                "The reply address does not match the reply address provided when requesting Authorization code.",
+                now_ms,
+            ));
+        }
+        if let Some(wanted) = &code.challenge {
+            let verifier = form.get("code_verifier").unwrap_or_default();
+            if !same(wanted, &challenge(verifier)) {
+                return Err(refuse(
+                    400,
+                    "invalid_grant",
+                    501_481,
+                    "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+                    now_ms,
+                ));
+            }
+        }
+        code.used = true;
+        Ok(Grant {
+            user: code.user.clone(),
+            scope: code.scope.clone(),
+            nonce: code.nonce.clone(),
+            chain,
+            tenant,
+            application: false,
+        })
+    }
+
+    fn tokens(
+        &mut self,
+        base: &str,
+        grant: &Grant<'_>,
+        life_s: Option<i64>,
+        now_ms: i64,
+        signer: &KeyPair,
+    ) -> Value {
+        let life = life_s.unwrap_or(self.settings.session_seconds);
+        let number = self.auth.next();
+        let tenant = self.issuer_tenant(grant.tenant).to_owned();
+        let row = self
+            .store
+            .get("systemuser", &grant.user)
+            .cloned()
+            .unwrap_or_default();
+        let text = |name: &str| row.get(name).cloned().unwrap_or_default();
+        let now = now_ms / 1000;
+        let mut access = json!({
+            "aud": base, "iss": format!("https://sts.windows.net/{tenant}/"), "iat": now, "nbf": now,
+            "exp": now + life, "tid": tenant, "appid": CLIENT_ID, "ver": "1.0",
+            "uti": opaque(&format!("entra/access/{number}"), 22),
+        });
+        if let Value::Object(access) = &mut access {
+            access.insert("oid".into(), text("azureactivedirectoryobjectid"));
+            if !grant.application {
+                access.insert("upn".into(), text("domainname"));
+                access.insert("scp".into(), json!("user_impersonation"));
+            }
+        }
+        let token = signed(&access, signer);
+        let session = Session {
+            user: grant.user.clone(),
+            expires_ms: now_ms + life * 1000,
+            chain: grant.chain,
+        };
+        // A token without a user here is good for Entra and refused by the organisation.
+        if !grant.user.is_empty() {
+            self.auth.sessions.insert(token.clone(), session);
+        }
+        let mut out = json!({
+            "token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token,
+        });
+        let Value::Object(body) = &mut out else {
+            return out;
+        };
+        if grant.application {
+            return out;
+        }
+        let has = |wanted: &str| grant.scope.split_whitespace().any(|scope| scope == wanted);
+        let granted: Vec<&str> = grant
+            .scope
+            .split_whitespace()
+            .filter(|s| *s != "offline_access")
+            .collect();
+        body.insert("scope".into(), json!(granted.join(" ")));
+        if has("offline_access") {
+            let refresh = format!("1.AXoA{}", opaque(&format!("entra/refresh/{number}"), 200));
+            self.auth.refresh.insert(
+                refresh.clone(),
+                Refresh {
+                    user: grant.user.clone(),
+                    scope: grant.scope.clone(),
+                    chain: grant.chain,
+                },
+            );
+            body.insert("refresh_token".into(), json!(refresh));
+        }
+        if has("openid") {
+            let mut claims = json!({
+                "aud": CLIENT_ID, "iss": format!("{base}/{tenant}/v2.0"), "iat": now, "nbf": now,
+                "exp": now + life, "tid": tenant, "ver": "2.0", "name": text("fullname"),
+                "preferred_username": text("domainname"), "email": text("internalemailaddress"),
+                "oid": text("azureactivedirectoryobjectid"), "sub": opaque(&grant.user, 43),
+            });
+            if let (Value::Object(claims), Some(nonce)) = (&mut claims, &grant.nonce) {
+                claims.insert("nonce".into(), json!(nonce));
+            }
+            body.insert("id_token".into(), json!(signed(&claims, signer)));
+            let info = json!({ "uid": text("azureactivedirectoryobjectid"), "utid": tenant });
+            body.insert(
+                "client_info".into(),
+                json!(URL_SAFE_NO_PAD.encode(info.to_string())),
+            );
+        }
+        out
+    }
+
+    /// Gives tokens without a sign-in: for tests.
+    pub(crate) fn mint(
+        &mut self,
+        base: &str,
+        user: Option<&str>,
+        life_s: Option<i64>,
+        now_ms: i64,
+        signer: &KeyPair,
+    ) -> Value {
+        let chain = self.auth.next();
+        let user = self.user(user).unwrap_or_default();
+        let grant = Grant {
+            user: user.clone(),
+            scope: format!("{base}/.default offline_access openid"),
+            nonce: None,
+            chain,
+            tenant: "organizations",
+            application: false,
+        };
+        let mut out = self.tokens(base, &grant, life_s, now_ms, signer);
+        if let Value::Object(out) = &mut out {
+            out.insert("instance_url".into(), json!(base));
+            out.insert("user_id".into(), json!(user));
+            out.insert("organization_id".into(), json!(self.organization));
+            out.insert("tenant".into(), json!(self.tenant));
+        }
+        out
+    }
+}

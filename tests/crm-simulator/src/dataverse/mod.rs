@@ -1,0 +1,368 @@
+//! Dataverse: one organisation, and the sign-in in front of it.
+
+pub(crate) mod batch;
+pub(crate) mod entra;
+pub(crate) mod metadata;
+pub(crate) mod odata;
+pub(crate) mod rest;
+pub(crate) mod rows;
+pub(crate) mod schema;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rcgen::KeyPair;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::schema::{Column, TableType};
+use crate::clock::dataverse_time;
+use crate::http::{Call, Reply, Row, decode};
+use crate::store::Store;
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Error {
+    pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn syntax(message: impl Into<String>) -> Self {
+        Self::new(400, "0x80060888", message)
+    }
+
+    pub(crate) fn no_resource(name: &str) -> Self {
+        Self::new(
+            404,
+            "0x8006088a",
+            format!("Resource not found for the segment '{name}'."),
+        )
+    }
+
+    pub(crate) fn reply(&self) -> Reply {
+        let body = json!({ "error": { "code": self.code, "message": self.message } });
+        with_type(Reply::json(self.status, &body))
+            .with("req_id", "00000000-0000-0000-0000-000000000000")
+    }
+}
+
+/// The headers every answer with JSON has.
+pub(crate) fn with_type(reply: Reply) -> Reply {
+    reply
+        .with(
+            "content-type",
+            "application/json; odata.metadata=minimal; charset=utf-8",
+        )
+        .with("odata-version", "4.0")
+}
+
+/// What is switched on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Duplicate rules on the address of leads, contacts and accounts; they speak only when the
+    /// caller asks (`MSCRM.SuppressDuplicateDetection: false`).
+    pub(crate) duplicate_detection: bool,
+    pub(crate) session_seconds: i64,
+    pub(crate) deny_consent: bool,
+    /// Whether client credentials have an application user here.
+    pub(crate) application_user: bool,
+    /// Columns without create and update, by table.
+    pub(crate) read_only: BTreeMap<String, BTreeSet<String>>,
+    /// Columns that are not there, by table.
+    pub(crate) hidden_fields: BTreeMap<String, BTreeSet<String>>,
+    /// Further columns a create needs, by table (business rules).
+    pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
+    /// Operations the user may not do, by table: read, create, update, delete.
+    pub(crate) denied: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) page_size: usize,
+    /// Days a change-tracking token lives.
+    pub(crate) change_tracking_days: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            duplicate_detection: true,
+            session_seconds: 3599,
+            deny_consent: false,
+            application_user: true,
+            read_only: BTreeMap::new(),
+            hidden_fields: BTreeMap::new(),
+            extra_required: BTreeMap::new(),
+            denied: BTreeMap::new(),
+            page_size: 5000,
+            change_tracking_days: 7,
+        }
+    }
+}
+
+/// A deleted row, for change tracking.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Tombstone {
+    table: String,
+    id: String,
+    version: u64,
+}
+
+/// The organisation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Dataverse {
+    pub(crate) organization: String,
+    pub(crate) business_unit: String,
+    pub(crate) tenant: String,
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) custom: BTreeMap<String, Vec<Column>>,
+    pub(crate) auth: entra::Auth,
+    version: u64,
+    counter: u64,
+    tombstones: Vec<Tombstone>,
+    #[serde(skip)]
+    tables: BTreeMap<String, Arc<TableType>>,
+}
+
+/// Who calls, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: String,
+    pub(crate) now_ms: i64,
+    /// `https://host/api/data/v9.2`
+    pub(crate) service: String,
+}
+
+const USERS: &[(&str, &str, &str, bool)] = &[
+    ("admin", "Ada", "Admin", false),
+    ("seller", "Sol", "Seller", false),
+    ("former", "Fay", "Former", true),
+];
+
+impl Dataverse {
+    pub(crate) fn new(now_ms: i64) -> Self {
+        let mut out = Self {
+            organization: "5f1d0000-0000-4000-8000-00000000a001".into(),
+            business_unit: "5f1d0000-0000-4000-8000-00000000b001".into(),
+            tenant: "5f1d0000-0000-4000-8000-00000000c001".into(),
+            settings: Settings::default(),
+            store: Store::default(),
+            custom: BTreeMap::new(),
+            auth: entra::Auth::default(),
+            version: 2_264_000,
+            counter: 0,
+            tombstones: Vec::new(),
+            tables: BTreeMap::new(),
+        };
+        out.rebuild();
+        let (organization, unit) = (out.organization.clone(), out.business_unit.clone());
+        out.seed(
+            "organization",
+            &organization,
+            json!({ "name": "Leadbridge Demo" }),
+            now_ms,
+        );
+        out.seed(
+            "businessunit",
+            &unit,
+            json!({ "name": "Leadbridge Demo" }),
+            now_ms,
+        );
+        for (at, (name, first, last, disabled)) in USERS.iter().enumerate() {
+            let id = format!("5f1d0000-0000-4000-8000-{:012}", at + 1);
+            out.seed("systemuser", &id, json!({
+                "firstname": first, "lastname": last, "fullname": format!("{first} {last}"),
+                "domainname": format!("{name}@leadbridge.example"),
+                "internalemailaddress": format!("{name}@leadbridge.example"),
+                "azureactivedirectoryobjectid": format!("5f1d0000-0000-4000-9000-{:012}", at + 1),
+                "isdisabled": disabled, "_businessunitid_value": unit,
+            }), now_ms);
+        }
+        out.seed(
+            "team",
+            "5f1d0000-0000-4000-8000-00000000d001",
+            json!({ "name": "Leadbridge Demo" }),
+            now_ms,
+        );
+        out
+    }
+
+    fn seed(&mut self, table: &str, id: &str, row: Value, now_ms: i64) {
+        let Value::Object(mut row) = row else { return };
+        let Some(ty) = self.tables.get(table).cloned() else {
+            return;
+        };
+        row.insert(ty.primary_id.clone(), json!(id));
+        row.insert("createdon".into(), json!(dataverse_time(now_ms)));
+        self.put(&ty, id, row, now_ms);
+    }
+
+    /// Stores a row under a new version.
+    pub(crate) fn put(&mut self, ty: &TableType, id: &str, mut row: Row, now_ms: i64) {
+        self.version += 1;
+        row.insert("versionnumber".into(), json!(self.version));
+        row.insert("modifiedon".into(), json!(dataverse_time(now_ms)));
+        self.store.put(&ty.name, id, row);
+    }
+
+    /// A fresh id, in the way the server makes them: ascending.
+    pub(crate) fn next_id(&mut self) -> String {
+        self.counter += 1;
+        format!(
+            "{:08x}-5f1d-f111-8407-000d3abf969a",
+            0x4d00_0000 + self.counter
+        )
+    }
+
+    /// Works the tables out again from the base, the custom columns and the settings.
+    pub(crate) fn rebuild(&mut self) {
+        let mut tables = BTreeMap::new();
+        for table in schema::base() {
+            let mut columns = table.columns.clone();
+            for column in self.custom.get(&table.name).into_iter().flatten() {
+                columns.retain(|known| known.name != column.name);
+                columns.push(column.clone());
+            }
+            let listed = |set: &BTreeMap<String, BTreeSet<String>>, column: &Column| {
+                set.get(&table.name)
+                    .is_some_and(|names| names.contains(&column.name))
+            };
+            columns.retain(|column| !listed(&self.settings.hidden_fields, column));
+            for column in &mut columns {
+                if listed(&self.settings.read_only, column) {
+                    (column.create, column.update) = (false, false);
+                }
+                if listed(&self.settings.extra_required, column) {
+                    column.required = true;
+                }
+            }
+            let looked_up = [
+                "emailaddress1",
+                "internalemailaddress",
+                "domainname",
+                "telephone1",
+            ];
+            self.store.index(&table.name, looked_up.map(str::to_owned));
+            let table = schema::with_columns(&table, columns);
+            tables.insert(table.name.clone(), Arc::new(table));
+        }
+        self.tables = tables;
+    }
+
+    pub(crate) fn table(&self, name: &str) -> Option<Arc<TableType>> {
+        self.tables.get(name).cloned()
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableType>> {
+        self.tables.values()
+    }
+
+    /// The table of an entity set's name.
+    pub(crate) fn by_set(&self, set: &str) -> Option<Arc<TableType>> {
+        self.tables.values().find(|table| table.set == set).cloned()
+    }
+
+    pub(crate) fn is_denied(&self, table: &str, operation: &str) -> bool {
+        self.settings
+            .denied
+            .get(table)
+            .is_some_and(|set| set.contains(operation))
+    }
+
+    /// The user of this name, or the first one.
+    pub(crate) fn user(&self, name: Option<&str>) -> Option<String> {
+        let wanted = name.unwrap_or_default();
+        let fields = [
+            "domainname",
+            "internalemailaddress",
+            "azureactivedirectoryobjectid",
+        ];
+        let mut users = self.store.rows("systemuser");
+        users
+            .find(|(id, row)| {
+                id.as_str() == wanted
+                    || fields.iter().any(|field| {
+                        row.get(*field)
+                            .and_then(Value::as_str)
+                            .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+                    })
+            })
+            .or_else(|| self.store.rows("systemuser").next())
+            .map(|(id, _)| id.clone())
+    }
+
+    /// Answers one call.
+    pub(crate) fn handle(&mut self, call: &Call, now_ms: i64, signer: &KeyPair) -> Reply {
+        let Some(tail) = call.path.strip_prefix("/api/data/") else {
+            return self.entra(call, now_ms, signer);
+        };
+        let (version, tail) = tail.split_once('/').unwrap_or((tail, ""));
+        if !matches!(version, "v9.0" | "v9.1" | "v9.2") {
+            return Reply::text(404, "text/html", "The resource cannot be found.");
+        }
+        let session = call
+            .bearer()
+            .and_then(|token| self.auth.session(token, now_ms));
+        let Some(session) = session else {
+            let challenge = format!(
+                "Bearer authorization_uri={}/{}/oauth2/authorize, resource_id={}/",
+                call.base, self.tenant, call.base
+            );
+            return Reply::text(
+                401,
+                "text/html",
+                "HTTP Error 401 - Unauthorized: Access is denied",
+            )
+            .with("www-authenticate", challenge);
+        };
+        let mut user = session.user;
+        for name in ["callerobjectid", "mscrmcallerid"] {
+            if let Some(wanted) = call.header(name) {
+                match self.user(Some(wanted)).filter(|_| self.knows_user(wanted)) {
+                    Some(found) => user = found,
+                    None => {
+                        return Error::new(
+                            403,
+                            "0x80048306",
+                            format!("Could not find the user with id {wanted}."),
+                        )
+                        .reply();
+                    }
+                }
+            }
+        }
+        let service = format!("{}/api/data/{version}", call.base);
+        let caller = Caller {
+            user,
+            now_ms,
+            service,
+        };
+        let reply = if decode(tail) == "$batch" {
+            self.batch(&caller, call)
+        } else {
+            let request = rest::Request::of(call, tail);
+            self.answer(&caller, &request)
+        };
+        reply.with(
+            "x-ms-service-request-id",
+            format!("{:08x}-0000-0000-0000-000000000000", self.version),
+        )
+    }
+
+    fn knows_user(&self, wanted: &str) -> bool {
+        self.store.rows("systemuser").any(|(id, row)| {
+            id == wanted
+                || row
+                    .get("azureactivedirectoryobjectid")
+                    .is_some_and(|v| v == wanted)
+        })
+    }
+}

@@ -1,0 +1,832 @@
+//! The resources below `/api/data/v9.2/`.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::odata::{self, Literal, is_guid};
+use super::rows::{Known, Shape};
+use super::schema::TableType;
+use super::{Caller, Dataverse, Error, with_type};
+use crate::http::{Call, Reply, Row, decode, encode, pairs};
+
+/// A request below the version.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// Decoded, without a leading slash.
+    pub(crate) path: String,
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) known: Known,
+}
+
+impl Request {
+    pub(crate) fn of(call: &Call, tail: &str) -> Self {
+        Self {
+            method: call.method.clone(),
+            path: decode(tail).trim_matches('/').to_owned(),
+            params: pairs(call.query.as_bytes()),
+            headers: call.headers.clone(),
+            body: call.body.to_vec(),
+            known: Known::new(),
+        }
+    }
+
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        self.params
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether `Prefer` holds an item.
+    pub(crate) fn prefers(&self, item: &str) -> bool {
+        self.preferences()
+            .any(|preference| preference.eq_ignore_ascii_case(item))
+    }
+
+    fn preferences(&self) -> impl Iterator<Item = String> {
+        self.headers
+            .get_all("prefer")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| {
+                value
+                    .split(',')
+                    .map(|part| part.trim().to_owned())
+                    .collect::<Vec<_>>()
+            })
+    }
+
+    fn preference(&self, name: &str) -> Option<String> {
+        self.preferences().find_map(|preference| {
+            let (key, value) = preference.split_once('=')?;
+            key.trim()
+                .eq_ignore_ascii_case(name)
+                .then(|| value.trim().trim_matches('"').to_owned())
+        })
+    }
+
+    fn json(&self) -> Result<Row, Error> {
+        match serde_json::from_slice(&self.body) {
+            Ok(Value::Object(row)) => Ok(row),
+            _ => Err(Error::new(
+                400,
+                "0x80048d19",
+                "Error identified in Payload provided by the user for Entity :'', For more information on this error please follow this help link https://go.microsoft.com/fwlink/?linkid=2195293  ---->  InnerException : Microsoft.OData.ODataException: Invalid JSON. A token was not recognized in the JSON content.",
+            )),
+        }
+    }
+}
+
+impl Dataverse {
+    /// Answers a request; also called for the parts of a batch.
+    pub(crate) fn answer(&mut self, caller: &Caller, request: &Request) -> Reply {
+        match self.route(caller, request) {
+            Ok(reply) => reply,
+            Err(error) => error.reply(),
+        }
+    }
+
+    fn route(&mut self, caller: &Caller, request: &Request) -> Result<Reply, Error> {
+        let path = request.path.as_str();
+        let (head, tail) = path.split_once('/').unwrap_or((path, ""));
+        match (request.method.as_str(), head) {
+            ("GET", "") => return Ok(self.service(caller)),
+            ("GET", "$metadata") => return Ok(self.csdl()),
+            ("GET", "WhoAmI" | "WhoAmI()") => {
+                return Ok(with_type(Reply::json(
+                    200,
+                    &json!({
+                        "@odata.context": format!("{}/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse", caller.service),
+                        "BusinessUnitId": self.business_unit, "UserId": caller.user,
+                        "OrganizationId": self.organization,
+                    }),
+                )));
+            }
+            ("GET", "RetrieveVersion()" | "RetrieveVersion") => {
+                return Ok(with_type(Reply::json(
+                    200,
+                    &json!({
+                        "@odata.context": format!("{}/$metadata#Microsoft.Dynamics.CRM.RetrieveVersionResponse", caller.service),
+                        "Version": "9.2.26104.00155",
+                    }),
+                )));
+            }
+            _ => {}
+        }
+        if head.starts_with("EntityDefinitions") || head.starts_with("GlobalOptionSetDefinitions") {
+            return self.definitions(caller, request);
+        }
+        let (set, key) = match head.split_once('(') {
+            Some((set, key)) => (
+                set,
+                Some(
+                    key.strip_suffix(')')
+                        .ok_or_else(|| Error::no_resource(head))?,
+                ),
+            ),
+            None => (head, None),
+        };
+        let ty = self.by_set(set).ok_or_else(|| Error::no_resource(set))?;
+        let Some(key) = key else {
+            return match (request.method.as_str(), tail) {
+                ("GET", "") => self.collection(caller, request, &ty),
+                ("GET", "$count") => {
+                    let count = self.found(request, &ty)?.len().min(5000);
+                    Ok(Reply::text(200, "text/plain", count.to_string())
+                        .with("odata-version", "4.0"))
+                }
+                ("POST", "") => self.create(caller, request, &ty),
+                ("GET" | "POST", other) => Err(Error::no_resource(other)),
+                _ => Err(Error::new(
+                    405,
+                    "0x8006088a",
+                    "The requested resource does not support this http method.",
+                )),
+            };
+        };
+        let id = Self::key(&ty, key)?;
+        match (request.method.as_str(), tail) {
+            ("GET", "") => self.single(caller, request, &ty, &id),
+            ("PATCH", "") => self.patch(caller, request, &ty, &id),
+            ("DELETE", "") => self.remove(request, &ty, &id),
+            ("PUT" | "DELETE", property) => self.property(caller, request, &ty, &id, property),
+            ("GET", property) => self.read_property(caller, &ty, &id, property),
+            (_, "") => Err(Error::new(
+                405,
+                "0x8006088a",
+                "The requested resource does not support this http method.",
+            )),
+            (_, other) => Err(Error::no_resource(other)),
+        }
+    }
+
+    fn service(&self, caller: &Caller) -> Reply {
+        let sets: Vec<Value> = self
+            .tables()
+            .map(|table| json!({ "name": table.set, "kind": "EntitySet", "url": table.set }))
+            .collect();
+        with_type(Reply::json(
+            200,
+            &json!({
+                "@odata.context": format!("{}/$metadata", caller.service), "value": sets,
+            }),
+        ))
+    }
+
+    /// A guid, or an alternate key, of which there are none.
+    fn key(ty: &TableType, key: &str) -> Result<String, Error> {
+        let key = match key.split_once('=') {
+            Some((name, value)) if name.trim() == ty.primary_id => value.trim(),
+            Some(_) => {
+                return Err(Error::new(
+                    400,
+                    "0x80060891",
+                    format!(
+                        "The key in the request URI is not valid for resource '{}'. Ensure that the \
+                     names and number of key properties match the declared or alternate key \
+                     properties for the resource '{}'.",
+                        ty.set, ty.set
+                    ),
+                ));
+            }
+            None => key,
+        };
+        let key = key.trim_matches('\'');
+        if is_guid(key) {
+            return Ok(key.to_lowercase());
+        }
+        Err(Error::new(
+            400,
+            "0x80060888",
+            "Bad Request - Error in query syntax.",
+        ))
+    }
+
+    fn shape(&self, request: &Request, ty: &TableType) -> Result<Shape, Error> {
+        let missing = |ty: &TableType, name: &str| {
+            Error::syntax(format!(
+                "Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{}'.",
+                ty.name
+            ))
+        };
+        let names = |ty: &TableType, text: &str| -> Result<Vec<String>, Error> {
+            odata::split(text, ',')
+                .into_iter()
+                .filter(|name| name != "*")
+                .map(|name| {
+                    let known = ty.wire(&name).is_some() || ty.navigation(&name).is_some();
+                    if known {
+                        Ok(name)
+                    } else {
+                        Err(missing(ty, &name))
+                    }
+                })
+                .collect()
+        };
+        let select = match request.param("$select") {
+            Some(text) => {
+                Some(names(ty, text)?).filter(|_| !text.split(',').any(|n| n.trim() == "*"))
+            }
+            None => None,
+        };
+        let mut expand = Vec::new();
+        for item in odata::split(request.param("$expand").unwrap_or_default(), ',') {
+            let (nav, options) = item
+                .split_once('(')
+                .map_or((item.as_str(), ""), |(n, o)| (n, o));
+            let (_, targets) = ty.navigation(nav).ok_or_else(|| missing(ty, nav))?;
+            let target = targets
+                .first()
+                .and_then(|name| self.table(name))
+                .ok_or_else(|| missing(ty, nav))?;
+            let inner = odata::split(options.strip_suffix(')').unwrap_or(options), ';')
+                .iter()
+                .find_map(|option| option.strip_prefix("$select=").map(str::to_owned));
+            let select = inner.map(|text| names(&target, &text)).transpose()?;
+            expand.push((nav.to_owned(), select));
+        }
+        let annotations = request.preference("odata.include-annotations").is_some();
+        Ok(Shape {
+            select,
+            expand,
+            annotations,
+        })
+    }
+
+    /// Ids that pass the filter, in order.
+    fn found(&self, request: &Request, ty: &Arc<TableType>) -> Result<Vec<String>, Error> {
+        self.may(ty, "read")?;
+        let filter = match request.param("$filter") {
+            Some(text) => {
+                let filter = odata::parse(text).map_err(Error::syntax)?;
+                for name in filter.names() {
+                    self.check_path(ty, name)?;
+                }
+                Some(filter)
+            }
+            None => None,
+        };
+        let mut order = Vec::new();
+        for item in odata::split(request.param("$orderby").unwrap_or_default(), ',') {
+            let (name, direction) = item.split_once(' ').unwrap_or((&item, "asc"));
+            self.check_path(ty, name)?;
+            order.push((
+                name.to_owned(),
+                direction.trim().eq_ignore_ascii_case("desc"),
+            ));
+        }
+        let keep = |row: &Row| {
+            filter
+                .as_ref()
+                .is_none_or(|filter| filter.holds(&|name| self.value(ty, row, name)))
+        };
+        let candidates = filter.as_ref().and_then(|filter| {
+            filter
+                .required_equals()
+                .into_iter()
+                .find_map(|(name, value)| match value {
+                    Literal::Guid(id) if name == ty.primary_id => Some(vec![id.clone()]),
+                    Literal::Text(text) if !text.is_empty() => {
+                        self.store.find(&ty.name, name, text)
+                    }
+                    _ => None,
+                })
+        });
+        let mut hits: Vec<(&str, &Row)> = match &candidates {
+            Some(ids) => ids
+                .iter()
+                .filter_map(|id| Some((id.as_str(), self.store.get(&ty.name, id)?)))
+                .filter(|(_, row)| keep(row))
+                .collect(),
+            None => self
+                .store
+                .rows(&ty.name)
+                .filter(|(_, row)| keep(row))
+                .map(|(id, row)| (id.as_str(), row))
+                .collect(),
+        };
+        hits.sort_by(|(_, left), (_, right)| {
+            order
+                .iter()
+                .fold(Ordering::Equal, |so_far, (name, descending)| {
+                    so_far.then_with(|| {
+                        let ordering =
+                            odata::order(&self.value(ty, left, name), &self.value(ty, right, name));
+                        if *descending {
+                            ordering.reverse()
+                        } else {
+                            ordering
+                        }
+                    })
+                })
+        });
+        Ok(hits.into_iter().map(|(id, _)| id.to_owned()).collect())
+    }
+
+    fn check_path(&self, ty: &TableType, name: &str) -> Result<(), Error> {
+        let missing = |ty: &TableType, name: &str| {
+            Error::syntax(format!(
+                "Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{}'.",
+                ty.name
+            ))
+        };
+        match name.split_once('/') {
+            Some((nav, inner)) => {
+                let (_, targets) = ty.navigation(nav).ok_or_else(|| missing(ty, nav))?;
+                let target = targets
+                    .first()
+                    .and_then(|t| self.table(t))
+                    .ok_or_else(|| missing(ty, nav))?;
+                self.check_path(&target, inner)
+            }
+            None if ty.wire(name).is_some() => Ok(()),
+            None => Err(missing(ty, name)),
+        }
+    }
+
+    fn value(&self, ty: &TableType, row: &Row, name: &str) -> Value {
+        let Some((nav, inner)) = name.split_once('/') else {
+            return row.get(name).cloned().unwrap_or_default();
+        };
+        let target = ty.navigation(nav).and_then(|(column, targets)| {
+            let id = row.get(&column.wire())?.as_str()?;
+            let target = self.table(targets.first()?)?;
+            let row = self.store.get(&target.name, id)?;
+            Some(self.value(&target, row, inner))
+        });
+        target.unwrap_or_default()
+    }
+
+    fn collection(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+    ) -> Result<Reply, Error> {
+        let tracking = request.prefers("odata.track-changes");
+        let token = request.param("$deltatoken").map(str::to_owned);
+        check_options(request, tracking || token.is_some())?;
+        let since = token
+            .as_deref()
+            .map(|token| self.delta(caller, token))
+            .transpose()?;
+        let shape = self.shape(request, ty)?;
+        let mut ids = self.found(request, ty)?;
+        if let Some(since) = since {
+            ids.retain(|id| {
+                let version = self
+                    .store
+                    .get(&ty.name, id)
+                    .and_then(|row| row.get("versionnumber")?.as_u64());
+                version.is_some_and(|version| version > since)
+            });
+        }
+        let total = ids.len();
+        let top = request
+            .param("$top")
+            .map(str::parse::<usize>)
+            .transpose()
+            .map_err(|_| Error::syntax("Invalid value for $top query option found."))?;
+        if let Some(top) = top {
+            ids.truncate(top);
+        }
+        let asked = request
+            .preference("odata.maxpagesize")
+            .and_then(|n| n.parse::<usize>().ok());
+        let size = asked
+            .filter(|n| (1..=5000).contains(n))
+            .unwrap_or(self.settings.page_size)
+            .max(1);
+        // Changes are counted from the first page on, or one made while paging would be lost.
+        let (skip, version) = request
+            .param("$skiptoken")
+            .map(skip_of)
+            .transpose()?
+            .unwrap_or((0, self.last_version()));
+        let end = (skip + size).min(ids.len());
+        let mut value: Vec<Value> = ids
+            .get(skip..end)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|id| self.store.get(&ty.name, id))
+            .map(|row| Value::Object(self.render(ty, row, &shape)))
+            .collect();
+        let last = end >= ids.len();
+        if let (Some(since), true) = (since, last) {
+            value.extend(self.deleted_since(ty, since).into_iter().map(|id| json!({
+                "@odata.context": format!("{}/$metadata#{}/$deletedEntity", caller.service, ty.set),
+                "id": id, "reason": "deleted",
+            })));
+        }
+        let selected = shape
+            .select
+            .as_ref()
+            .map(|names| format!("({})", names.join(",")))
+            .unwrap_or_default();
+        let delta = if tracking || token.is_some() {
+            "/$delta"
+        } else {
+            ""
+        };
+        let mut out = Row::new();
+        let context = format!("{}/$metadata#{}{selected}{delta}", caller.service, ty.set);
+        out.insert("@odata.context".into(), json!(context));
+        if request.param("$count") == Some("true") {
+            out.insert("@odata.count".into(), json!(total.min(5000)));
+        }
+        if shape.annotations {
+            out.insert("@Microsoft.Dynamics.CRM.totalrecordcount".into(), json!(-1));
+        }
+        out.insert("value".into(), Value::Array(value));
+        if !last {
+            let token = skip_token(end, version);
+            let link = link(caller, request, ty, "$skiptoken", &token);
+            out.insert("@odata.nextLink".into(), json!(link));
+        } else if tracking || token.is_some() {
+            let time = crate::clock::format_ms(caller.now_ms, "%m/%d/%Y %H:%M:%S");
+            let link = link(
+                caller,
+                request,
+                ty,
+                "$deltatoken",
+                &format!("{version}!{time}"),
+            );
+            out.insert("@odata.deltaLink".into(), json!(link));
+        }
+        let mut reply = with_type(Reply::json(200, &Value::Object(out)));
+        if tracking {
+            reply = reply.with("preference-applied", "odata.track-changes");
+        }
+        if asked.is_some() {
+            reply = reply.with("preference-applied", format!("odata.maxpagesize={size}"));
+        }
+        Ok(reply)
+    }
+
+    /// The version a delta token stands for.
+    fn delta(&self, caller: &Caller, token: &str) -> Result<u64, Error> {
+        let expired = || {
+            Error::new(
+                400,
+                "0x80060890",
+                "Version stamp associated with the client has expired. Please perform a full sync.",
+            )
+        };
+        let (version, time) = token.split_once('!').ok_or_else(expired)?;
+        let (date, hour) = time.split_once(' ').ok_or_else(expired)?;
+        let mut parts = date.split('/');
+        let (month, day, year) = (parts.next(), parts.next(), parts.next());
+        let text = format!(
+            "{}-{}-{}T{hour}Z",
+            year.unwrap_or_default(),
+            month.unwrap_or_default(),
+            day.unwrap_or_default()
+        );
+        let made = crate::clock::parse_time(&text).ok_or_else(expired)?;
+        if caller.now_ms - made > self.settings.change_tracking_days * 86_400_000 {
+            return Err(expired());
+        }
+        version.parse().map_err(|_| expired())
+    }
+
+    fn single(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+        id: &str,
+    ) -> Result<Reply, Error> {
+        self.may(ty, "read")?;
+        let shape = self.shape(request, ty)?;
+        let row = self
+            .store
+            .get(&ty.name, id)
+            .ok_or_else(|| Self::no_row(ty, id))?;
+        let etag = etag(row);
+        if request
+            .header("if-none-match")
+            .is_some_and(|wanted| wanted == etag)
+        {
+            return Ok(Reply::empty(304)
+                .with("etag", etag)
+                .with("odata-version", "4.0"));
+        }
+        let selected = shape
+            .select
+            .as_ref()
+            .map(|names| format!("({})", names.join(",")))
+            .unwrap_or_default();
+        let mut out = Row::new();
+        let context = format!("{}/$metadata#{}{selected}/$entity", caller.service, ty.set);
+        out.insert("@odata.context".into(), json!(context));
+        out.extend(self.render(ty, row, &shape));
+        Ok(with_type(Reply::json(200, &Value::Object(out))).with("etag", etag))
+    }
+
+    fn create(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+    ) -> Result<Reply, Error> {
+        let body = request.json()?;
+        self.check_duplicates(request, ty, &body)?;
+        let id = self.write(caller, ty, None, &body, &request.known)?;
+        self.written(caller, request, ty, &id, true)
+    }
+
+    fn patch(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+        id: &str,
+    ) -> Result<Reply, Error> {
+        let body = request.json()?;
+        let row = self.store.get(&ty.name, id);
+        let exists = row.is_some();
+        if request.header("if-none-match") == Some("*") && exists {
+            return Err(Error::new(
+                412,
+                "0x80040237",
+                "A record with matching key values already exists.",
+            ));
+        }
+        self.check_match(request, ty, id)?;
+        if !exists {
+            self.check_duplicates(request, ty, &body)?;
+        }
+        self.write(caller, ty, Some(id), &body, &request.known)?;
+        self.written(caller, request, ty, id, !exists)
+    }
+
+    fn check_match(&self, request: &Request, ty: &TableType, id: &str) -> Result<(), Error> {
+        let row = self.store.get(&ty.name, id);
+        match (request.header("if-match"), row) {
+            (Some(_), None) => Err(Self::no_row(ty, id)),
+            (Some(wanted), Some(row)) if wanted != "*" && wanted != etag(row) => Err(Error::new(
+                412,
+                "0x80060882",
+                "The version of the existing record doesn't match the RowVersion property provided.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_duplicates(&self, request: &Request, ty: &TableType, body: &Row) -> Result<(), Error> {
+        let asked = request.header("mscrm.suppressduplicatedetection") == Some("false");
+        if !asked || !self.settings.duplicate_detection {
+            return Ok(());
+        }
+        let email = body
+            .get("emailaddress1")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let found = self
+            .store
+            .find(&ty.name, "emailaddress1", email)
+            .unwrap_or_default();
+        if email.is_empty() || found.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            412,
+            "0x80040333",
+            "A record was not created or updated because a duplicate of the current record already exists.",
+        ))
+    }
+
+    fn written(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+        id: &str,
+        created: bool,
+    ) -> Result<Reply, Error> {
+        let address = format!("{}/{}({id})", caller.service, ty.set);
+        if !request.prefers("return=representation") {
+            let reply = Reply::empty(204)
+                .with("odata-version", "4.0")
+                .with("odata-entityid", address.clone());
+            return Ok(if created {
+                reply.with("location", address)
+            } else {
+                reply
+            });
+        }
+        let reply = self.single(
+            caller,
+            &Request {
+                headers: keep_annotations(&request.headers),
+                ..request.clone()
+            },
+            ty,
+            id,
+        )?;
+        let reply = reply.with("preference-applied", "return=representation");
+        Ok(Reply {
+            status: if created { 201 } else { 200 },
+            ..reply.with("odata-entityid", address)
+        })
+    }
+
+    fn remove(&mut self, request: &Request, ty: &Arc<TableType>, id: &str) -> Result<Reply, Error> {
+        self.check_match(request, ty, id)?;
+        self.delete(ty, id)?;
+        Ok(Reply::empty(204).with("odata-version", "4.0"))
+    }
+
+    /// One column, or the reference behind a navigation property.
+    fn property(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+        id: &str,
+        property: &str,
+    ) -> Result<Reply, Error> {
+        if self.store.get(&ty.name, id).is_none() {
+            return Err(Self::no_row(ty, id));
+        }
+        let mut body = Row::new();
+        let delete = request.method == "DELETE";
+        if let Some(nav) = property.strip_suffix("/$ref") {
+            let target = if delete {
+                Value::Null
+            } else {
+                request
+                    .json()?
+                    .get("@odata.id")
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            body.insert(format!("{nav}@odata.bind"), target);
+        } else {
+            let value = if delete {
+                Value::Null
+            } else {
+                request.json()?.get("value").cloned().unwrap_or_default()
+            };
+            body.insert(property.to_owned(), value);
+        }
+        self.write(caller, ty, Some(id), &body, &request.known)?;
+        Ok(Reply::empty(204).with("odata-version", "4.0"))
+    }
+
+    fn read_property(
+        &self,
+        caller: &Caller,
+        ty: &Arc<TableType>,
+        id: &str,
+        property: &str,
+    ) -> Result<Reply, Error> {
+        let row = self
+            .store
+            .get(&ty.name, id)
+            .ok_or_else(|| Self::no_row(ty, id))?;
+        if property.starts_with("Microsoft.Dynamics.CRM.RetrieveUserPrivileges") {
+            let privileges: Vec<Value> = self
+                .tables()
+                .flat_map(|table| {
+                    [
+                        "Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign",
+                    ]
+                    .map(|verb| (verb, table))
+                })
+                .filter(|(verb, table)| {
+                    let operation = if *verb == "Write" {
+                        "update".to_owned()
+                    } else {
+                        verb.to_lowercase()
+                    };
+                    !self.is_denied(&table.name, &operation)
+                })
+                .map(|(verb, table)| {
+                    json!({
+                        "Depth": "Global", "PrivilegeId": "00000000-0000-0000-0000-000000000000",
+                        "BusinessUnitId": self.business_unit,
+                        "PrivilegeName": format!("prv{verb}{}", table.schema),
+                    })
+                })
+                .collect();
+            return Ok(with_type(Reply::json(
+                200,
+                &json!({
+                    "@odata.context": format!("{}/$metadata#Microsoft.Dynamics.CRM.RetrieveUserPrivilegesResponse", caller.service),
+                    "RolePrivileges": privileges,
+                }),
+            )));
+        }
+        if let Some((column, targets)) = ty.navigation(property) {
+            let target = targets.first().and_then(|name| self.table(name));
+            let inner = row.get(&column.wire()).and_then(Value::as_str).zip(target);
+            let Some((id, target)) = inner else {
+                return Ok(Reply::empty(204).with("odata-version", "4.0"));
+            };
+            let row = self
+                .store
+                .get(&target.name, id)
+                .ok_or_else(|| Self::no_row(&target, id))?;
+            let mut out = Row::new();
+            out.insert(
+                "@odata.context".into(),
+                json!(format!(
+                    "{}/$metadata#{}/$entity",
+                    caller.service, target.set
+                )),
+            );
+            out.extend(self.render(&target, row, &Shape::default()));
+            return Ok(with_type(Reply::json(200, &Value::Object(out))));
+        }
+        let column = ty
+            .wire(property)
+            .ok_or_else(|| Error::no_resource(property))?;
+        let value = row.get(&column.wire()).cloned().unwrap_or_default();
+        if value.is_null() {
+            return Ok(Reply::empty(204).with("odata-version", "4.0"));
+        }
+        Ok(with_type(Reply::json(
+            200,
+            &json!({
+                "@odata.context": format!("{}/$metadata#{}({id})/{property}", caller.service, ty.set), "value": value,
+            }),
+        )))
+    }
+}
+
+/// The read after a write is not conditional.
+fn keep_annotations(headers: &HeaderMap) -> HeaderMap {
+    let mut out = headers.clone();
+    out.remove("if-none-match");
+    out.remove("if-match");
+    out
+}
+
+pub(crate) fn etag(row: &Row) -> String {
+    format!(
+        "W/\"{}\"",
+        row.get("versionnumber").cloned().unwrap_or_default()
+    )
+}
+
+/// Refuses options that are never served, or not while changes are tracked.
+fn check_options(request: &Request, tracking: bool) -> Result<(), Error> {
+    for (name, _) in &request.params {
+        if name == "$skip" {
+            let message = format!("The query option '{name}' is not supported.");
+            return Err(Error::syntax(message));
+        }
+        if tracking && matches!(name.as_str(), "$filter" | "$orderby" | "$expand" | "$top") {
+            let message =
+                format!("The {name} query parameter isn't supported when tracking changes.");
+            return Err(Error::new(400, "0x80060888", message));
+        }
+    }
+    Ok(())
+}
+
+/// The request's own address with a token in place of the last one.
+fn link(caller: &Caller, request: &Request, ty: &TableType, name: &str, token: &str) -> String {
+    let mut out = format!("{}/{}?", caller.service, ty.set);
+    for (key, value) in &request.params {
+        let old = key == "$skiptoken" || (key == "$deltatoken" && name == "$deltatoken");
+        if !old {
+            out.push_str(key);
+            out.push('=');
+            out.push_str(&encode(value));
+            out.push('&');
+        }
+    }
+    format!("{out}{name}={}", encode(token))
+}
+
+/// Opaque, with a cookie inside, as the real one.
+fn skip_token(next: usize, version: u64) -> String {
+    let cookie = format!("<cookie next=\"{next}\" version=\"{version}\" istracking=\"False\" />");
+    URL_SAFE_NO_PAD.encode(cookie)
+}
+
+fn skip_of(token: &str) -> Result<(usize, u64), Error> {
+    let read = || -> Option<(usize, u64)> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+        let field = |name: &str| text.split_once(&format!("{name}=\""))?.1.split('"').next();
+        Some((
+            field("next")?.parse().ok()?,
+            field("version")?.parse().ok()?,
+        ))
+    };
+    read().ok_or_else(|| Error::new(400, "0x80060888", "Skip token is malformed."))
+}

@@ -1,0 +1,436 @@
+//! Salesforce: two organisations behind one sign-in.
+
+pub(crate) mod composite;
+pub(crate) mod describe;
+pub(crate) mod ids;
+pub(crate) mod oauth;
+pub(crate) mod query;
+pub(crate) mod records;
+pub(crate) mod rest;
+pub(crate) mod schema;
+pub(crate) mod soql;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::schema::{Field, ObjectType};
+use crate::http::{Call, Reply, Row};
+use crate::store::Store;
+
+/// What goes wrong, in the shape of one element of the error array.
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) fields: Vec<String>,
+    /// Whether the element carries `fields` even when there are none.
+    write: bool,
+    extra: Option<(&'static str, Value)>,
+}
+
+impl Error {
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            status,
+            code,
+            message,
+            fields: Vec::new(),
+            write: false,
+            extra: None,
+        }
+    }
+
+    /// An error of a write, naming fields.
+    pub(crate) fn on(code: &'static str, message: impl Into<String>, fields: &[&str]) -> Self {
+        let fields = fields.iter().map(|&field| field.to_owned()).collect();
+        Self {
+            fields,
+            write: true,
+            ..Self::new(400, code, message)
+        }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(404, "NOT_FOUND", "The requested resource does not exist")
+    }
+
+    fn value(&self) -> Value {
+        let mut out = json!({ "message": self.message, "errorCode": self.code });
+        if let Value::Object(out) = &mut out {
+            if self.write {
+                out.insert("fields".into(), json!(self.fields));
+            }
+            if let Some((name, value)) = &self.extra {
+                out.insert((*name).into(), value.clone());
+            }
+        }
+        out
+    }
+
+    /// The shape inside a collection's row.
+    fn row_value(&self) -> Value {
+        json!({ "statusCode": self.code, "message": self.message, "fields": self.fields })
+    }
+
+    pub(crate) fn reply(&self) -> Reply {
+        Reply::json(self.status, &Value::Array(vec![self.value()]))
+    }
+}
+
+/// What is switched on in an organisation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Whether the product's own metadata package is installed.
+    pub(crate) leadbridge_fields_installed: bool,
+    /// `off`, `alert` (overridable) or `block`.
+    pub(crate) duplicate_rule: String,
+    pub(crate) api_limit: u64,
+    pub(crate) session_seconds: i64,
+    /// Each refresh gives a new refresh token and kills the old one.
+    pub(crate) refresh_rotation: bool,
+    pub(crate) deny_consent: bool,
+    /// Further required fields, by object.
+    pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
+    /// Fields the user may not see, by object.
+    pub(crate) hidden_fields: BTreeMap<String, BTreeSet<String>>,
+    /// Fields the user may not write, by object.
+    pub(crate) read_only: BTreeMap<String, BTreeSet<String>>,
+    /// Operations the user may not do, by object: read, create, update, delete.
+    pub(crate) denied: BTreeMap<String, BTreeSet<String>>,
+    /// Rows of a query page when the caller does not ask for fewer.
+    pub(crate) page_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            leadbridge_fields_installed: true,
+            duplicate_rule: "off".into(),
+            api_limit: 100_000,
+            session_seconds: 7200,
+            refresh_rotation: false,
+            deny_consent: false,
+            extra_required: BTreeMap::new(),
+            hidden_fields: BTreeMap::new(),
+            read_only: BTreeMap::new(),
+            denied: BTreeMap::new(),
+            page_size: 2000,
+        }
+    }
+}
+
+/// One organisation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Org {
+    pub(crate) name: String,
+    pub(crate) sandbox: bool,
+    pub(crate) id: String,
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) custom: BTreeMap<String, Vec<Field>>,
+    pub(crate) api_used: u64,
+    counters: BTreeMap<String, u64>,
+    cursors: BTreeMap<String, query::Cursor>,
+    #[serde(skip)]
+    types: BTreeMap<String, Arc<ObjectType>>,
+}
+
+/// The users every organisation starts with: user name, first, last, active.
+const USERS: &[(&str, &str, &str, bool)] = &[
+    ("admin", "Ada", "Admin", true),
+    ("seller", "Sol", "Seller", true),
+    ("former", "Fay", "Former", false),
+];
+
+impl Org {
+    fn new(sandbox: bool, now_ms: i64) -> Self {
+        let pod = pod(sandbox);
+        let mut org = Self {
+            name: if sandbox {
+                "Leadbridge Demo (Sandbox)"
+            } else {
+                "Leadbridge Demo"
+            }
+            .into(),
+            sandbox,
+            id: ids::make("00D", pod, 4711),
+            settings: Settings::default(),
+            store: Store::default(),
+            custom: BTreeMap::new(),
+            api_used: 0,
+            counters: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            types: BTreeMap::new(),
+        };
+        org.rebuild();
+        org.seed(now_ms);
+        org
+    }
+
+    fn seed(&mut self, now_ms: i64) {
+        let mut rows: Vec<(&str, Value)> = Vec::new();
+        let domain = if self.sandbox {
+            "sandbox.leadbridge.example"
+        } else {
+            "leadbridge.example"
+        };
+        for (user, first, last, active) in USERS {
+            // The sandbox's first user is the one the sign-in hint of the examples names.
+            let login = if self.sandbox && *user == "admin" {
+                "sandbox-user"
+            } else {
+                user
+            };
+            rows.push(("User", json!({
+                "Username": format!("{login}@{domain}"), "Email": format!("{user}@{domain}"),
+                "FirstName": first, "LastName": last, "Name": format!("{first} {last}"),
+                "Alias": user, "IsActive": active, "UserType": "Standard",
+                "TimeZoneSidKey": "Europe/Berlin", "LanguageLocaleKey": "en_US", "LocaleSidKey": "en_US",
+            })));
+        }
+        rows.push(("Organization", json!({
+            "Id": self.id, "Name": self.name, "IsSandbox": self.sandbox, "Country": "DE",
+            "OrganizationType": "Enterprise Edition", "InstanceName": if self.sandbox { "DEU9S" } else { "DEU5" },
+            "DefaultLocaleSidKey": "en_US", "TimeZoneSidKey": "Europe/Berlin", "LanguageLocaleKey": "en_US",
+        })));
+        for (object, row) in rows {
+            let Value::Object(mut row) = row else {
+                continue;
+            };
+            let id = match row.get("Id").and_then(Value::as_str) {
+                Some(id) => id.to_owned(),
+                None => self.next_id(object),
+            };
+            let admin = ids::make("005", pod(self.sandbox), 1);
+            records::stamp(&mut row, &id, &admin, now_ms, true);
+            self.store.put(object, &id, row);
+        }
+    }
+
+    /// Works the objects out again from the base, the custom fields and the settings.
+    pub(crate) fn rebuild(&mut self) {
+        let mut types = schema::base();
+        for (object, ty) in &mut types {
+            let mut fields = ty.fields.clone();
+            if self.settings.leadbridge_fields_installed {
+                let own = schema::PACKAGE.iter().filter(|(name, _)| name == object);
+                fields.extend(own.filter_map(|(_, line)| Field::parse(line)));
+            }
+            for field in self.custom.get(object).into_iter().flatten() {
+                fields.retain(|known| !known.name.eq_ignore_ascii_case(&field.name));
+                fields.push(field.clone());
+            }
+            let listed = |set: &BTreeMap<String, BTreeSet<String>>, field: &Field| {
+                set.get(object)
+                    .is_some_and(|names| names.contains(&field.name))
+            };
+            fields.retain(|field| !listed(&self.settings.hidden_fields, field));
+            for field in &mut fields {
+                if listed(&self.settings.read_only, field) {
+                    (field.createable, field.updateable) = (false, false);
+                }
+                if listed(&self.settings.extra_required, field) {
+                    field.nillable = false;
+                }
+            }
+            *ty = ObjectType::new(object, &ty.plural, &ty.prefix, fields);
+            self.store.index(object, ty.indexed());
+        }
+        self.types = types
+            .into_iter()
+            .map(|(name, ty)| (name, Arc::new(ty)))
+            .collect();
+    }
+
+    /// The object of this name, case ignored.
+    pub(crate) fn object(&self, name: &str) -> Option<Arc<ObjectType>> {
+        self.types
+            .get(name)
+            .or_else(|| {
+                self.types
+                    .values()
+                    .find(|ty| ty.name.eq_ignore_ascii_case(name))
+            })
+            .cloned()
+    }
+
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<ObjectType>> {
+        self.types.values()
+    }
+
+    pub(crate) fn next_id(&mut self, object: &str) -> String {
+        let counter = self.counters.entry(object.to_owned()).or_default();
+        *counter += 1;
+        let number = *counter;
+        let prefix = self
+            .types
+            .get(object)
+            .map_or("a00", |ty| ty.prefix.as_str());
+        ids::make(prefix, pod(self.sandbox), number)
+    }
+
+    pub(crate) fn is_denied(&self, object: &str, operation: &str) -> bool {
+        self.settings
+            .denied
+            .get(object)
+            .is_some_and(|set| set.contains(operation))
+    }
+
+    /// The user of this name, or the first one.
+    pub(crate) fn user(&self, name: Option<&str>) -> Option<String> {
+        let wanted = name.unwrap_or_default();
+        let holds = |row: &Row, field: &str| {
+            row.get(field)
+                .and_then(Value::as_str)
+                .is_some_and(|v| v.eq_ignore_ascii_case(wanted))
+        };
+        let mut users = self.store.rows("User");
+        users
+            .find(|(id, row)| {
+                id.as_str() == wanted
+                    || ["Username", "Email", "Alias"].iter().any(|f| holds(row, f))
+            })
+            .or_else(|| self.store.rows("User").next())
+            .map(|(id, _)| id.clone())
+    }
+}
+
+fn pod(sandbox: bool) -> &'static str {
+    if sandbox { "9S" } else { "5f" }
+}
+
+/// Both organisations and their sign-in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Salesforce {
+    pub(crate) production: Org,
+    pub(crate) sandbox: Org,
+    pub(crate) auth: oauth::Auth,
+}
+
+/// Who calls, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: String,
+    pub(crate) now_ms: i64,
+    /// Scheme and authority as the caller used them.
+    pub(crate) base: String,
+    /// `allowSave` and `includeRecordDetails` of the duplicate-rule header.
+    pub(crate) allow_save: bool,
+    pub(crate) details: bool,
+    pub(crate) batch_size: Option<usize>,
+}
+
+impl Salesforce {
+    pub(crate) fn new(now_ms: i64) -> Self {
+        Self {
+            production: Org::new(false, now_ms),
+            sandbox: Org::new(true, now_ms),
+            auth: oauth::Auth::default(),
+        }
+    }
+
+    /// Restores what is not saved.
+    pub(crate) fn rebuild(&mut self) {
+        self.production.rebuild();
+        self.sandbox.rebuild();
+    }
+
+    pub(crate) fn org(&mut self, sandbox: bool) -> &mut Org {
+        if sandbox {
+            &mut self.sandbox
+        } else {
+            &mut self.production
+        }
+    }
+
+    pub(crate) fn org_ref(&self, sandbox: bool) -> &Org {
+        if sandbox {
+            &self.sandbox
+        } else {
+            &self.production
+        }
+    }
+
+    /// Answers one call.
+    pub(crate) fn handle(&mut self, call: &Call, now_ms: i64) -> Reply {
+        let segments = call.segments();
+        let names: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match names.as_slice() {
+            ["services", "oauth2", tail @ ..] => self.oauth(call, tail, now_ms),
+            ["id", org, user] => self.identity(call, org, user, now_ms),
+            ["services", "data"] if call.method == "GET" => describe::versions(),
+            ["services", "data", version, tail @ ..] => self.rest(call, version, tail, now_ms),
+            _ => Error::not_found().reply(),
+        }
+    }
+
+    fn rest(&mut self, call: &Call, version: &str, tail: &[&str], now_ms: i64) -> Reply {
+        let session = call
+            .bearer()
+            .and_then(|token| self.auth.session(token, now_ms));
+        let Some(session) = session else {
+            return Error::new(401, "INVALID_SESSION_ID", "Session expired or invalid")
+                .reply()
+                .with("www-authenticate", "Token");
+        };
+        let org = self.org(session.sandbox);
+        let limit = org.settings.api_limit;
+        if org.api_used >= limit {
+            return Error::new(
+                403,
+                "REQUEST_LIMIT_EXCEEDED",
+                "TotalRequests Limit exceeded.",
+            )
+            .reply()
+            .with(
+                "sforce-limit-info",
+                format!("api-usage={}/{limit}", org.api_used),
+            );
+        }
+        org.api_used += 1;
+        let used = org.api_used;
+        let duplicates = call
+            .header("sforce-duplicate-rule-header")
+            .unwrap_or_default()
+            .to_lowercase();
+        let options = call
+            .header("sforce-query-options")
+            .unwrap_or_default()
+            .to_lowercase();
+        let caller = Caller {
+            user: session.user,
+            now_ms,
+            base: call.base.clone(),
+            allow_save: duplicates.replace(' ', "").contains("allowsave=true"),
+            details: duplicates
+                .replace(' ', "")
+                .contains("includerecorddetails=true"),
+            batch_size: options
+                .replace(' ', "")
+                .split_once("batchsize=")
+                .and_then(|(_, n)| n.split(',').next().and_then(|n| n.parse().ok()))
+                .map(|n: usize| n.clamp(200, 2000)),
+        };
+        let reply = match rest::version(version) {
+            Some(number) => {
+                let request = rest::Request {
+                    method: call.method.clone(),
+                    version: version.to_owned(),
+                    number,
+                    path: tail.iter().map(|&part| part.to_owned()).collect(),
+                    params: call.params(),
+                    body: rest::Body::read(&call.body),
+                };
+                rest::answer(org, &caller, &request)
+            }
+            None => Error::not_found().reply(),
+        };
+        reply.with("sforce-limit-info", format!("api-usage={used}/{limit}"))
+    }
+}

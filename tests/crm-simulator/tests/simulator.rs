@@ -1,0 +1,1206 @@
+//! The simulator from outside, over its sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise"
+)]
+
+use crm_simulator::{SimConfig, Simulator};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+
+/// A running simulator and a client for it.
+struct Harness {
+    simulator: Simulator,
+    client: Client,
+    salesforce: String,
+    dataverse: String,
+    linkedin: String,
+}
+
+fn folder() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("crm-simulator-test-{}", uuid::Uuid::new_v4()))
+}
+
+async fn start(config: SimConfig) -> Harness {
+    let simulator = Simulator::start(config).await.unwrap();
+    let ca = std::fs::read(simulator.ca_file()).unwrap();
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+        .build()
+        .unwrap();
+    let mut out = Harness {
+        simulator,
+        client,
+        salesforce: String::new(),
+        dataverse: String::new(),
+        linkedin: String::new(),
+    };
+    out.salesforce = out.mint("salesforce").await;
+    out.dataverse = out.mint("dataverse").await;
+    out.linkedin = out.mint("linkedin").await;
+    out
+}
+
+async fn fresh() -> Harness {
+    start(SimConfig::default()).await
+}
+
+impl Harness {
+    async fn mint(&self, provider: &str) -> String {
+        let answer = self
+            .control("POST", "/tokens", json!({ "provider": provider }))
+            .await;
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn control(&self, method: &str, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.simulator.control_url());
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = self
+            .client
+            .request(method, url)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            answer.status().is_success(),
+            "{path}: {}",
+            answer.text().await.unwrap()
+        );
+        let text = answer.text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    fn sf(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!(
+            "{}/services/data/v67.0{path}",
+            self.simulator.salesforce_url()
+        );
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client
+            .request(method, url)
+            .bearer_auth(&self.salesforce)
+    }
+
+    async fn sf_json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        read(self.sf(method, path).json(&body).send().await.unwrap()).await
+    }
+
+    async fn soql(&self, text: &str) -> (u16, Value) {
+        let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        read(
+            self.sf("GET", &format!("/query?q={text}"))
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
+    fn dv(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/api/data/v9.2/{path}", self.simulator.dataverse_url());
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client
+            .request(method, url)
+            .bearer_auth(&self.dataverse)
+    }
+
+    async fn dv_json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        read(self.dv(method, path).json(&body).send().await.unwrap()).await
+    }
+
+    fn li(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .get(format!("{}/rest{path}", self.simulator.linkedin_url()))
+            .bearer_auth(&self.linkedin)
+            .header("LinkedIn-Version", "202606")
+            .header("X-Restli-Protocol-Version", "2.0.0")
+    }
+}
+
+async fn read(answer: Response) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
+}
+
+fn lead(last: &str) -> Value {
+    json!({ "LastName": last, "Company": "Acme" })
+}
+
+// --- Salesforce
+
+#[tokio::test]
+async fn a_lead_is_created_read_changed_and_deleted() {
+    let sim = fresh().await;
+    let (status, made) = sim.sf_json("POST", "/sobjects/Lead", lead("One")).await;
+    assert_eq!((status, &made["success"]), (201, &json!(true)));
+    let path = format!("/sobjects/Lead/{}", made["id"].as_str().unwrap());
+    let change = json!({ "FirstName": "Ann", "Score__c": "2.5", "Event_Date__c": "2026-02-03" });
+    assert_eq!(sim.sf_json("PATCH", &path, change).await.0, 204);
+    let (_, row) = sim.sf_json("GET", &path, json!({})).await;
+    assert_eq!(
+        (&row["Name"], &row["Score__c"]),
+        (&json!("Ann One"), &json!(2.5))
+    );
+    let answer = sim.sf("DELETE", &path).send().await.unwrap();
+    assert_eq!(answer.status(), 204);
+    assert!(
+        answer.headers()["sforce-limit-info"]
+            .to_str()
+            .unwrap()
+            .starts_with("api-usage=4/")
+    );
+    let (status, error) = sim.sf_json("DELETE", &path, json!({})).await;
+    assert_eq!(
+        (status, &error[0]["errorCode"]),
+        (404, &json!("ENTITY_IS_DELETED"))
+    );
+}
+
+#[tokio::test]
+async fn salesforce_refuses_with_its_own_words() {
+    let sim = fresh().await;
+    let cases = [
+        (
+            json!({ "LastName": "x" }),
+            "REQUIRED_FIELD_MISSING",
+            "Required fields are missing: [Company]",
+            json!(["Company"]),
+        ),
+        (
+            json!({ "LastName": "x", "Company": "y", "X__c": 1 }),
+            "INVALID_FIELD",
+            "No such column 'X__c' on sobject of type Lead",
+            Value::Null,
+        ),
+        (
+            json!({ "LastName": "x", "Company": "y", "Rating": "Tepid" }),
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            "Rating: bad value for restricted picklist field: Tepid",
+            json!(["Rating"]),
+        ),
+        (
+            json!({ "LastName": "x", "Company": "y", "Email": "a@b" }),
+            "INVALID_EMAIL_ADDRESS",
+            "Email: invalid email address: a@b",
+            json!(["Email"]),
+        ),
+        (
+            json!({ "LastName": "x", "Company": "y", "OwnerId": "0055f0000000zzz" }),
+            "INVALID_CROSS_REFERENCE_KEY",
+            "invalid cross reference id",
+            json!([]),
+        ),
+    ];
+    for (body, code, message, fields) in cases {
+        let (status, error) = sim.sf_json("POST", "/sobjects/Lead", body).await;
+        assert_eq!((status, &error[0]["errorCode"]), (400, &json!(code)));
+        assert_eq!(
+            (&error[0]["message"], &error[0]["fields"]),
+            (&json!(message), &fields)
+        );
+    }
+    let cases = [
+        (json!({ "City": "x".repeat(41) }), "STRING_TOO_LONG"),
+        (
+            json!({ "IsConverted": true }),
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+        ),
+        (json!({ "AnnualRevenue": "much" }), "JSON_PARSER_ERROR"),
+        (json!({ "OwnerId": "nobody" }), "MALFORMED_ID"),
+    ];
+    for (more, code) in cases {
+        let mut body = lead("x");
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        assert_eq!(
+            sim.sf_json("POST", "/sobjects/Lead", body).await.1[0]["errorCode"],
+            code
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_unique_whatever_its_case() {
+    let sim = fresh().await;
+    let path = "/sobjects/Lead/Leadbridge_Id__c/aB-1";
+    let (status, made) = sim.sf_json("PATCH", path, lead("One")).await;
+    assert_eq!((status, &made["created"]), (201, &json!(true)));
+    let (status, again) = sim
+        .sf_json("PATCH", "/sobjects/Lead/Leadbridge_Id__c/Ab-1", lead("Two"))
+        .await;
+    assert_eq!(
+        (status, &again["id"], &again["created"]),
+        (200, &made["id"], &json!(false))
+    );
+    let mut body = lead("Three");
+    body["Leadbridge_Id__c"] = json!("AB-1");
+    let (status, error) = sim.sf_json("POST", "/sobjects/Lead", body).await;
+    let short = &made["id"].as_str().unwrap()[..15];
+    assert_eq!(status, 400);
+    assert_eq!(
+        error,
+        json!([{
+            "message": format!("duplicate value found: Leadbridge_Id__c duplicates value on record with id: {short}"),
+            "errorCode": "DUPLICATE_VALUE", "fields": [],
+        }])
+    );
+}
+
+#[tokio::test]
+async fn without_the_package_there_is_no_key() {
+    let sim = fresh().await;
+    let off = json!({ "salesforce": { "leadbridge_fields_installed": false } });
+    sim.control("PATCH", "/settings", off).await;
+    let (status, error) = sim
+        .sf_json("PATCH", "/sobjects/Lead/Leadbridge_Id__c/a", lead("x"))
+        .await;
+    assert_eq!((status, &error[0]["errorCode"]), (404, &json!("NOT_FOUND")));
+    let (_, described) = sim
+        .sf_json("GET", "/sobjects/Lead/describe", json!({}))
+        .await;
+    let names = described["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|f| f["name"] == "Leadbridge_Id__c");
+    assert_eq!(names.count(), 0);
+}
+
+#[tokio::test]
+async fn a_composite_is_all_or_nothing() {
+    let sim = fresh().await;
+    let part = |object: &str, name: &str, body: Value| {
+        json!({
+            "method": "POST", "url": format!("/services/data/v67.0/sobjects/{object}"), "referenceId": name, "body": body,
+        })
+    };
+    let request = |all: bool, second: Value| {
+        json!({ "allOrNone": all, "compositeRequest": [
+        part("Contact", "c", json!({ "LastName": "C" })), part("Lead", "l", second),
+    ] })
+    };
+    let linked = json!({ "LastName": "L", "Company": "A", "Leadbridge_Contact__c": "@{c.id}" });
+    let (_, good) = sim
+        .sf_json("POST", "/composite", request(true, linked))
+        .await;
+    assert_eq!(good["compositeResponse"][1]["httpStatusCode"], 201);
+    let (status, bad) = sim
+        .sf_json(
+            "POST",
+            "/composite",
+            request(true, json!({ "LastName": "L" })),
+        )
+        .await;
+    let parts = &bad["compositeResponse"];
+    assert_eq!((status, &parts[0]["httpStatusCode"]), (200, &json!(400)));
+    assert_eq!(parts[0]["body"][0]["errorCode"], "PROCESSING_HALTED");
+    assert_eq!(parts[1]["body"][0]["errorCode"], "REQUIRED_FIELD_MISSING");
+    assert_eq!(
+        sim.soql("SELECT COUNT() FROM Contact").await.1["totalSize"],
+        1
+    );
+    sim.sf_json(
+        "POST",
+        "/composite",
+        request(false, json!({ "LastName": "L" })),
+    )
+    .await;
+    assert_eq!(
+        sim.soql("SELECT COUNT() FROM Contact").await.1["totalSize"],
+        2
+    );
+}
+
+#[tokio::test]
+async fn collections_answer_row_by_row() {
+    let sim = fresh().await;
+    let row = |body: Value| {
+        let mut body = body;
+        body["attributes"] = json!({ "type": "Lead" });
+        body
+    };
+    let rows = json!([
+        row(lead("a")),
+        row(json!({ "LastName": "b" })),
+        row(lead("c"))
+    ]);
+    let (_, loose) = sim
+        .sf_json("POST", "/composite/sobjects", json!({ "records": rows }))
+        .await;
+    assert_eq!(
+        (&loose[0]["success"], &loose[1]["success"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        loose[1]["errors"][0]["statusCode"],
+        "REQUIRED_FIELD_MISSING"
+    );
+    let strict = json!({ "allOrNone": true, "records": rows });
+    let (status, strict) = sim.sf_json("POST", "/composite/sobjects", strict).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        strict[0]["errors"][0]["statusCode"],
+        "ALL_OR_NONE_OPERATION_ROLLED_BACK"
+    );
+    assert_eq!(sim.soql("SELECT COUNT() FROM Lead").await.1["totalSize"], 2);
+}
+
+#[tokio::test]
+async fn queries_page_and_refuse() {
+    let sim = fresh().await;
+    sim.control(
+        "PATCH",
+        "/settings",
+        json!({ "salesforce": { "page_size": 3 } }),
+    )
+    .await;
+    for n in 0..7 {
+        sim.control("POST", "/records/salesforce/Lead", lead(&format!("L{n}")))
+            .await;
+    }
+    let (_, mut page) = sim
+        .soql("SELECT Id, LastName FROM Lead ORDER BY LastName DESC")
+        .await;
+    let mut names = Vec::new();
+    loop {
+        names.extend(
+            page["records"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|r| r["LastName"].clone()),
+        );
+        let Some(next) = page["nextRecordsUrl"].as_str() else {
+            break;
+        };
+        let tail = next
+            .strip_prefix("/services/data/v67.0")
+            .unwrap()
+            .to_owned();
+        page = sim.sf_json("GET", &tail, json!({})).await.1;
+    }
+    assert_eq!(names, ["L6", "L5", "L4", "L3", "L2", "L1", "L0"]);
+    let (status, error) = sim.soql("SELECT Foo FROM Lead").await;
+    assert_eq!(
+        (status, &error[0]["errorCode"]),
+        (400, &json!("INVALID_FIELD"))
+    );
+    let message = error[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("\nSELECT Foo FROM Lead\n       ^\nERROR at Row:1:Column:8\nNo such column 'Foo' on entity 'Lead'."));
+    assert_eq!(
+        sim.soql("SELECT Id FROM Lead WHERE CreatedDate > 'x'")
+            .await
+            .1[0]["errorCode"],
+        "INVALID_FIELD"
+    );
+}
+
+#[tokio::test]
+async fn duplicate_rules_can_be_overridden_when_they_only_warn() {
+    let sim = fresh().await;
+    let rule = |rule: &str| json!({ "salesforce": { "duplicate_rule": rule } });
+    let mut body = lead("x");
+    body["Email"] = json!("dup@acme.example");
+    assert_eq!(
+        sim.sf_json("POST", "/sobjects/Lead", body.clone()).await.0,
+        201
+    );
+    for (name, plain, allowed) in [("alert", 400, 201), ("block", 400, 400)] {
+        sim.control("PATCH", "/settings", rule(name)).await;
+        let (status, error) = sim.sf_json("POST", "/sobjects/Lead", body.clone()).await;
+        assert_eq!(
+            (status, &error[0]["errorCode"]),
+            (plain, &json!("DUPLICATES_DETECTED"))
+        );
+        let forced = sim
+            .sf("POST", "/sobjects/Lead")
+            .header(
+                "Sforce-Duplicate-Rule-Header",
+                "allowSave=true; includeRecordDetails=true",
+            )
+            .json(&body);
+        assert_eq!(forced.send().await.unwrap().status(), allowed);
+    }
+}
+
+#[tokio::test]
+async fn converted_leads_and_spent_limits_are_refused() {
+    let sim = fresh().await;
+    let (_, made) = sim.sf_json("POST", "/sobjects/Lead", lead("x")).await;
+    let id = made["id"].as_str().unwrap();
+    let done = sim
+        .control(
+            "POST",
+            &format!("/records/salesforce/Lead/{id}/convert"),
+            json!({}),
+        )
+        .await;
+    assert!(done["contactId"].as_str().unwrap().starts_with("003"));
+    let path = format!("/sobjects/Lead/{id}");
+    let (status, error) = sim.sf_json("PATCH", &path, json!({ "Title": "x" })).await;
+    assert_eq!(
+        (status, &error[0]["errorCode"]),
+        (400, &json!("CANNOT_UPDATE_CONVERTED_LEAD"))
+    );
+    sim.control(
+        "PATCH",
+        "/settings",
+        json!({ "salesforce": { "api_limit": 3 } }),
+    )
+    .await;
+    assert_eq!(sim.sf_json("GET", &path, json!({})).await.0, 200);
+    let (status, error) = sim.sf_json("GET", &path, json!({})).await;
+    assert_eq!(
+        (status, &error[0]["errorCode"]),
+        (403, &json!("REQUEST_LIMIT_EXCEEDED"))
+    );
+}
+
+#[tokio::test]
+async fn rotation_kills_the_chain_when_an_old_token_comes_back() {
+    let sim = fresh().await;
+    sim.control(
+        "PATCH",
+        "/settings",
+        json!({ "salesforce": { "refresh_rotation": true } }),
+    )
+    .await;
+    let first = sim
+        .control("POST", "/tokens", json!({ "provider": "salesforce" }))
+        .await;
+    let refresh = async |token: &Value| {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.as_str().unwrap()),
+            ("client_id", "leadbridge-salesforce"),
+            ("client_secret", "salesforce-app-secret"),
+        ];
+        let url = format!("{}/services/oauth2/token", sim.simulator.salesforce_url());
+        read(sim.client.post(url).form(&form).send().await.unwrap()).await
+    };
+    let (status, second) = refresh(&first["refresh_token"]).await;
+    assert_eq!(status, 200);
+    assert_ne!(second["refresh_token"], first["refresh_token"]);
+    let (status, error) = refresh(&first["refresh_token"]).await;
+    assert_eq!(
+        (status, error),
+        (
+            400,
+            json!({ "error": "invalid_grant", "error_description": "expired access/refresh token" })
+        )
+    );
+    assert_eq!(refresh(&second["refresh_token"]).await.0, 400);
+}
+
+// --- Dataverse
+
+const CONTACT: &str = "4d8f1a6e-0000-4000-8000-000000000001";
+const LEAD: &str = "4d8f1a6e-0000-4000-8000-000000000002";
+
+#[tokio::test]
+async fn create_only_is_refused_the_second_time() {
+    let sim = fresh().await;
+    let path = format!("contacts({CONTACT})");
+    let create = || {
+        sim.dv("PATCH", &path)
+            .header("If-None-Match", "*")
+            .json(&json!({ "lastname": "C" }))
+            .send()
+    };
+    let answer = create().await.unwrap();
+    assert_eq!(answer.status(), 204);
+    assert!(
+        answer.headers()["odata-entityid"]
+            .to_str()
+            .unwrap()
+            .ends_with(&path)
+    );
+    let (status, error) = read(create().await.unwrap()).await;
+    assert_eq!(status, 412);
+    assert_eq!(
+        error,
+        json!({ "error": { "code": "0x80040237", "message": "A record with matching key values already exists." } })
+    );
+    let update = sim
+        .dv("PATCH", &format!("contacts({LEAD})"))
+        .header("If-Match", "*")
+        .json(&json!({ "lastname": "D" }));
+    assert_eq!(update.send().await.unwrap().status(), 404);
+    let stale = sim
+        .dv("PATCH", &path)
+        .header("If-Match", "W/\"1\"")
+        .json(&json!({ "lastname": "D" }));
+    assert_eq!(
+        read(stale.send().await.unwrap()).await.1["error"]["code"],
+        "0x80060882"
+    );
+}
+
+#[tokio::test]
+async fn dataverse_refuses_with_its_own_words() {
+    let sim = fresh().await;
+    let cases = [
+        (
+            json!({ "nope": 1 }),
+            "0x80060888",
+            "Invalid property 'nope' was found in entity 'Microsoft.Dynamics.CRM.lead'.",
+        ),
+        (
+            json!({ "firstname": "x".repeat(51) }),
+            "0x80044331",
+            "A validation error occurred. The length of the 'firstname' attribute of the 'lead' entity exceeded the maximum allowed length of '50'.",
+        ),
+        (
+            json!({ "leadsourcecode": 99 }),
+            "0x8004431a",
+            "A validation error occurred. The value 99 of 'leadsourcecode' on record of type 'lead' is outside the valid range. Accepted Values: 1,2,3",
+        ),
+        (
+            json!({ "lb_score": 2_000_000 }),
+            "0x80044330",
+            "A validation error occurred. The value 2000000 of 'lb_score'",
+        ),
+        (
+            json!({ "firstname": 1 }),
+            "0x80048d19",
+            "Error identified in Payload",
+        ),
+        (
+            json!({ "nothing@odata.bind": "/contacts(x)" }),
+            "0x80048d19",
+            "Error identified in Payload",
+        ),
+        (
+            json!({ "parentcontactid@odata.bind": format!("/contacts({CONTACT})") }),
+            "0x80040217",
+            "Entity 'contact' With Id = ",
+        ),
+        (
+            json!({ "statecode": 1, "statuscode": 1 }),
+            "0x80048408",
+            "1 is not a valid status code for state code",
+        ),
+    ];
+    for (body, code, message) in cases {
+        let (_, error) = sim.dv_json("POST", "leads", body).await;
+        assert_eq!(error["error"]["code"], code, "{error}");
+        assert!(
+            error["error"]["message"]
+                .as_str()
+                .unwrap()
+                .starts_with(message),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn collections_filter_order_and_page() {
+    let sim = fresh().await;
+    for n in 0..7 {
+        let row = json!({ "lastname": format!("L{n}"), "emailaddress1": format!("l{n}@x.example"), "lb_score": n });
+        assert_eq!(sim.dv_json("POST", "leads", row).await.0, 204);
+    }
+    let page = sim
+        .dv("GET", "leads?$select=lastname&$filter=lb_score ge 2 and contains(emailaddress1,'L%EXAMPLE')&$orderby=lb_score desc&$count=true")
+        .header("Prefer", "odata.maxpagesize=3");
+    let (_, first) = read(page.send().await.unwrap()).await;
+    assert_eq!(
+        (&first["@odata.count"], &first["value"][0]["lastname"]),
+        (&json!(5), &json!("L6"))
+    );
+    assert_eq!(
+        first["value"][0].as_object().unwrap().len(),
+        3,
+        "etag, id and what was selected"
+    );
+    let next = first["@odata.nextLink"].as_str().unwrap();
+    let next = sim
+        .client
+        .get(next)
+        .bearer_auth(&sim.dataverse)
+        .header("Prefer", "odata.maxpagesize=3");
+    let (_, last) = read(next.send().await.unwrap()).await;
+    assert_eq!(last["value"].as_array().unwrap().len(), 2);
+    assert_eq!(last["@odata.nextLink"], Value::Null);
+    assert_eq!(
+        sim.dv_json("GET", "leads?$filter=nope eq 1", json!({}))
+            .await
+            .0,
+        400
+    );
+    assert_eq!(sim.dv_json("GET", "nothings", json!({})).await.0, 404);
+}
+
+/// A change set that makes a contact and a lead that points at it.
+fn creation(lead: &Value) -> String {
+    let part = |id: u8, path: &str, body: &Value| {
+        format!(
+            "--changeset_1\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\
+             Content-ID: {id}\r\n\r\nPATCH /api/data/v9.2/{path} HTTP/1.1\r\n\
+             Content-Type: application/json\r\nIf-None-Match: *\r\n\r\n{body}\r\n"
+        )
+    };
+    format!(
+        "--batch_1\r\nContent-Type: multipart/mixed; boundary=\"changeset_1\"\r\n\r\n{}{}--changeset_1--\r\n--batch_1--\r\n",
+        part(
+            1,
+            &format!("contacts({CONTACT})"),
+            &json!({ "lastname": "C" })
+        ),
+        part(2, &format!("leads({LEAD})"), lead),
+    )
+}
+
+async fn batch(sim: &Harness, body: String) -> (u16, String) {
+    let request = sim
+        .dv("POST", "$batch")
+        .header("Content-Type", "multipart/mixed; boundary=\"batch_1\"")
+        .body(body);
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_change_set_is_all_or_nothing() {
+    let sim = fresh().await;
+    let bind = format!("/contacts({CONTACT})");
+    let bad = json!({ "lastname": "L", "nope": 1, "parentcontactid@odata.bind": bind });
+    let (status, text) = batch(&sim, creation(&bad)).await;
+    assert_eq!(status, 400);
+    assert!(
+        text.contains("Content-ID: 2\r\n\r\nHTTP/1.1 400 Bad Request"),
+        "{text}"
+    );
+    assert_eq!(
+        sim.dv_json("GET", &format!("contacts({CONTACT})"), json!({}))
+            .await
+            .0,
+        404
+    );
+
+    for bind in [bind.as_str(), "$1"] {
+        let good = json!({ "lastname": "L", "parentcontactid@odata.bind": bind });
+        let (status, text) = batch(&sim, creation(&good)).await;
+        assert_eq!(status, 200);
+        assert_eq!(text.matches("HTTP/1.1 204 No Content").count(), 2, "{text}");
+        let (_, row) = sim
+            .dv_json(
+                "GET",
+                &format!("leads({LEAD})?$select=_parentcontactid_value"),
+                json!({}),
+            )
+            .await;
+        assert_eq!(row["_parentcontactid_value"], CONTACT);
+        let (status, text) = batch(&sim, creation(&good)).await;
+        assert!(
+            status == 400
+                && text.contains("412 Precondition Failed")
+                && text.contains("0x80040237")
+        );
+        sim.dv("DELETE", &format!("leads({LEAD})"))
+            .send()
+            .await
+            .unwrap();
+        sim.dv("DELETE", &format!("contacts({CONTACT})"))
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_reads_goes_on_when_asked() {
+    let sim = fresh().await;
+    let part = |path: &str| {
+        format!(
+            "--b\nContent-Type: application/http\nContent-Transfer-Encoding: binary\n\nGET {path} HTTP/1.1\nAccept: application/json\n\n"
+        )
+    };
+    let meta = "EntityDefinitions(LogicalName='lead')/Attributes/Microsoft.Dynamics.CRM.PicklistAttributeMetadata?$select=LogicalName&$expand=OptionSet($select=Options)";
+    let body = format!(
+        "{}{}{}--b--\n",
+        part("nothings"),
+        part(meta),
+        part("/api/data/v9.2/WhoAmI")
+    );
+    let send = |prefer: &'static str| {
+        sim.dv("POST", "$batch")
+            .header("Content-Type", "multipart/mixed;boundary=b")
+            .header("Prefer", prefer)
+            .body(body.clone())
+            .send()
+    };
+    let stopped = send("x").await.unwrap();
+    assert_eq!(stopped.status(), 400);
+    assert_eq!(
+        stopped.text().await.unwrap().matches("HTTP/1.1 ").count(),
+        1
+    );
+    let whole = send("odata.continue-on-error").await.unwrap();
+    assert_eq!(whole.status(), 200);
+    let text = whole.text().await.unwrap();
+    assert_eq!(
+        (
+            text.matches("HTTP/1.1 200 OK").count(),
+            text.matches("HTTP/1.1 404").count()
+        ),
+        (2, 1)
+    );
+    assert!(text.contains("\"leadsourcecode\"") && text.contains("Advertisement"));
+}
+
+#[tokio::test]
+async fn metadata_tells_lengths_and_ranges() {
+    let sim = fresh().await;
+    let path = "EntityDefinitions(LogicalName='lead')/Attributes/Microsoft.Dynamics.CRM.DecimalAttributeMetadata?$select=LogicalName,MinValue,MaxValue,Precision,IsValidForCreate,RequiredLevel";
+    let (_, answer) = sim.dv_json("GET", path, json!({})).await;
+    let row = &answer["value"][0];
+    assert_eq!(
+        (&row["LogicalName"], &row["MaxValue"]),
+        (&json!("lb_score"), &json!(1_000_000.0))
+    );
+    assert_eq!(row["RequiredLevel"]["Value"], "None");
+    assert_eq!(row["SchemaName"], Value::Null, "not selected");
+    let path = "EntityDefinitions(LogicalName='lead')/Attributes/Microsoft.Dynamics.CRM.BooleanAttributeMetadata?$expand=OptionSet";
+    let (_, answer) = sim.dv_json("GET", path, json!({})).await;
+    assert_eq!(
+        answer["value"][0]["OptionSet"]["TrueOption"]["Label"]["UserLocalizedLabel"]["Label"],
+        "Yes"
+    );
+}
+
+#[tokio::test]
+async fn changes_are_tracked() {
+    let sim = fresh().await;
+    let old = format!("contacts({CONTACT})");
+    sim.dv_json("PATCH", &old, json!({ "lastname": "Old" }))
+        .await;
+    let track = sim
+        .dv("GET", "contacts?$select=lastname")
+        .header("Prefer", "odata.track-changes");
+    let (_, first) = read(track.send().await.unwrap()).await;
+    assert_eq!(first["value"].as_array().unwrap().len(), 1);
+    sim.dv("DELETE", &old).send().await.unwrap();
+    sim.dv_json("POST", "contacts", json!({ "lastname": "New" }))
+        .await;
+    let follow = async |link: &Value| {
+        let request = sim
+            .client
+            .get(link.as_str().unwrap())
+            .bearer_auth(&sim.dataverse);
+        read(request.send().await.unwrap()).await
+    };
+    let (_, delta) = follow(&first["@odata.deltaLink"]).await;
+    assert_eq!(delta["value"][0]["lastname"], "New");
+    assert_eq!(
+        (&delta["value"][1]["id"], &delta["value"][1]["reason"]),
+        (&json!(CONTACT), &json!("deleted"))
+    );
+    assert_eq!(
+        follow(&delta["@odata.deltaLink"]).await.1["value"],
+        json!([])
+    );
+    let filtered = sim
+        .dv("GET", "contacts?$filter=lastname eq 'x'")
+        .header("Prefer", "odata.track-changes");
+    assert_eq!(filtered.send().await.unwrap().status(), 400);
+    sim.control(
+        "POST",
+        "/clock",
+        json!({ "advance_ms": 8 * 86_400_000_i64 }),
+    )
+    .await;
+    let token = sim.mint("dataverse").await;
+    let late = sim
+        .client
+        .get(delta["@odata.deltaLink"].as_str().unwrap())
+        .bearer_auth(token);
+    let (status, error) = read(late.send().await.unwrap()).await;
+    assert_eq!(
+        (status, &error["error"]["message"]),
+        (
+            400,
+            &json!(
+                "Version stamp associated with the client has expired. Please perform a full sync."
+            )
+        )
+    );
+}
+
+// --- LinkedIn
+
+#[tokio::test]
+async fn linkedin_leads_page_and_leave() {
+    let sim = fresh().await;
+    let now = 1_790_000_000_000_i64;
+    sim.control("POST", "/clock", json!({ "now_ms": now }))
+        .await;
+    // Tokens were minted by the system's clock.
+    let token = sim.mint("linkedin").await;
+    let mut last = Value::Null;
+    for n in 0..5 {
+        last = sim.control("POST", "/linkedin/leads", json!({
+            "answers": { "EMAIL": format!("p{n}@x.example"), "LAST_NAME": "P", "Team size": "11-50" },
+            "submitted_at": now - 1000 * n,
+        })).await;
+    }
+    assert_eq!(
+        last["notification"]["leadGenForm"],
+        "urn:li:versionedLeadGenForm:(urn:li:leadGenForm:7234246, 1)"
+    );
+    let find = |start: usize| {
+        let range = format!("(start:{},end:{})", now - 4000, now);
+        sim.li(&format!("/leadFormResponses?q=owner&owner=(sponsoredAccount:urn%3Ali%3AsponsoredAccount%3A123)&leadType=(leadType:SPONSORED)&limitedToTestLeads=false&submittedAtTimeRange={range}&count=3&start={start}"))
+            .header("authorization", format!("Bearer {token}"))
+    };
+    let sim_token =
+        |request: reqwest::RequestBuilder| async { read(request.send().await.unwrap()).await };
+    let (status, page) = sim_token(find(0)).await;
+    assert_eq!(
+        (status, &page["paging"]["total"]),
+        (200, &json!(4)),
+        "the end is excluded: {page}"
+    );
+    assert_eq!(page["elements"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        sim_token(find(3)).await.1["elements"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let answers = &page["elements"][0]["formResponse"]["answers"];
+    assert_eq!(
+        answers[2]["answerDetails"]["multipleChoiceAnswer"]["options"],
+        json!([1])
+    );
+    let id = last["id"].as_str().unwrap();
+    let one = || {
+        sim.li(&format!(
+            "/leadFormResponses/{id}?fields=id,submittedAt,form:(hiddenFields,name)"
+        ))
+        .header("authorization", format!("Bearer {token}"))
+    };
+    assert_eq!(
+        sim_token(one()).await.1["form"]["hiddenFields"][0]["value"],
+        "autumn"
+    );
+    let gone = sim
+        .control("POST", &format!("/linkedin/leads/{id}/delete"), json!({}))
+        .await;
+    assert_eq!(gone["notification"]["leadAction"], "DELETED");
+    assert_eq!(sim_token(one()).await.0, 404);
+}
+
+/// Answers webhook calls with 200 and hands out what arrived.
+async fn hook(count: usize) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/webhooks/linkedin/acme",
+        listener.local_addr().unwrap()
+    );
+    let task = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        for _ in 0..count {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = String::new();
+            while !text.contains("\r\n\r\n") || (text.starts_with("POST") && !text.ends_with('}')) {
+                let mut buffer = [0_u8; 4096];
+                let read = stream.read(&mut buffer).await.unwrap();
+                text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .await
+                .unwrap();
+            seen.push(text);
+        }
+        seen
+    });
+    (url, task)
+}
+
+#[tokio::test]
+async fn notifications_are_signed() {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    let sim = fresh().await;
+    let (url, seen) = hook(2).await;
+    let order = json!({
+        "answers": { "EMAIL": "a@b.example" },
+        "deliver": { "url": url, "client_secret": "secret", "times": 2, "concurrent": true },
+    });
+    let answer = sim.control("POST", "/linkedin/leads", order).await;
+    assert_eq!(answer["statuses"], json!([200, 200]));
+    for request in seen.await.unwrap() {
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"secret").unwrap();
+        mac.update(format!("hmacsha256={body}").as_bytes());
+        let expected = hex::encode(mac.finalize().into_bytes());
+        assert!(
+            head.to_lowercase()
+                .contains(&format!("x-li-signature: {expected}")),
+            "{head}"
+        );
+        assert_eq!(
+            serde_json::from_str::<Value>(body).unwrap(),
+            answer["notification"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn linkedin_checks_its_headers() {
+    let sim = fresh().await;
+    let url = format!("{}/rest/leadForms/7234246", sim.simulator.linkedin_url());
+    let get = || {
+        sim.client
+            .get(&url)
+            .bearer_auth(&sim.linkedin)
+            .header("X-Restli-Protocol-Version", "2.0.0")
+    };
+    assert_eq!(get().send().await.unwrap().status(), 400);
+    assert_eq!(
+        get()
+            .header("LinkedIn-Version", "202001")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        426
+    );
+    assert_eq!(
+        get()
+            .header("LinkedIn-Version", "202606")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    let (status, error) = read(sim.client.get(&url).bearer_auth("x").send().await.unwrap()).await;
+    assert_eq!((status, &error["status"]), (401, &json!(401)));
+}
+
+// --- The simulator itself
+
+#[tokio::test]
+async fn faults_strike_as_ordered_and_the_ledger_tells() {
+    let sim = fresh().await;
+    let fault = |more: Value| {
+        let mut fault =
+            json!({ "system": "salesforce", "method": "POST", "path_contains": "/sobjects/Lead" });
+        fault
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        fault
+    };
+    let count = async || sim.soql("SELECT COUNT() FROM Lead").await.1["totalSize"].clone();
+    let post = || sim.sf("POST", "/sobjects/Lead").json(&lead("x")).send();
+
+    sim.control(
+        "POST",
+        "/faults",
+        fault(json!({ "kind": "status", "status": 503, "retry_after_s": 3, "skip": 1 })),
+    )
+    .await;
+    assert_eq!(post().await.unwrap().status(), 201);
+    let busy = post().await.unwrap();
+    assert_eq!(
+        (busy.status().as_u16(), &busy.headers()["retry-after"]),
+        (503, &"3".parse().unwrap())
+    );
+    assert_eq!(post().await.unwrap().status(), 201);
+    assert_eq!(count().await, 2);
+
+    sim.control("POST", "/faults", fault(json!({ "kind": "lost_reply" })))
+        .await;
+    assert!(post().await.is_err());
+    assert_eq!(count().await, 3, "it took effect");
+    sim.control("POST", "/faults", fault(json!({ "kind": "drop" })))
+        .await;
+    assert!(post().await.is_err());
+    assert_eq!(count().await, 3, "it took no effect");
+    sim.control("POST", "/faults", fault(json!({ "kind": "truncate" })))
+        .await;
+    assert!(post().await.unwrap().bytes().await.is_err());
+    assert_eq!(count().await, 4);
+    sim.control("POST", "/faults", fault(json!({ "kind": "garbage" })))
+        .await;
+    assert!(
+        post()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .contains("<html>")
+    );
+    assert_eq!(count().await, 4);
+    sim.control("POST", "/faults", fault(json!({ "kind": "expired_token" })))
+        .await;
+    assert_eq!(post().await.unwrap().status(), 401);
+    assert_eq!(post().await.unwrap().status(), 401, "until it is refreshed");
+
+    let summary = sim.control("GET", "/ledger/summary", json!({})).await;
+    assert_eq!(
+        summary["calls"]["salesforce"]["POST /services/data/vXX.0/sobjects/Lead"],
+        9
+    );
+    assert_eq!(summary["records"]["salesforce"]["Lead"], 4);
+    let ledger = sim
+        .control("GET", "/ledger?system=salesforce", json!({}))
+        .await;
+    let lost: Vec<_> = ledger
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|e| e["fault"] == "lost_reply")
+        .collect();
+    assert_eq!((lost.len(), &lost[0]["status"]), (1, &json!(0)));
+}
+
+#[tokio::test]
+async fn the_clock_ends_sessions() {
+    let sim = fresh().await;
+    assert_eq!(sim.soql("SELECT Id FROM Lead").await.0, 200);
+    sim.control("POST", "/clock", json!({ "advance_ms": 7_200_001 }))
+        .await;
+    let (status, error) = sim.soql("SELECT Id FROM Lead").await;
+    assert_eq!(status, 401);
+    assert_eq!(
+        error,
+        json!([{ "message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID" }])
+    );
+    assert_eq!(sim.dv("GET", "WhoAmI").send().await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn everything_survives_a_restart() {
+    let dir = folder();
+    let config = SimConfig {
+        state_file: Some(dir.join("state.json")),
+        tls_dir: Some(dir.join("tls")),
+        ..SimConfig::default()
+    };
+    let first = start(config.clone()).await;
+    let authority = std::fs::read(first.simulator.ca_file()).unwrap();
+    let (_, made) = first
+        .sf_json("PATCH", "/sobjects/Lead/Leadbridge_Id__c/k", lead("Kept"))
+        .await;
+    first
+        .dv_json(
+            "PATCH",
+            &format!("leads({LEAD})"),
+            json!({ "lastname": "Kept" }),
+        )
+        .await;
+    let person = first
+        .control(
+            "POST",
+            "/linkedin/leads",
+            json!({ "answers": { "EMAIL": "k@x.example" } }),
+        )
+        .await;
+    first
+        .control(
+            "POST",
+            "/fields/salesforce/Lead",
+            json!({ "name": "Size__c", "restricted_values": ["S", "M"] }),
+        )
+        .await;
+    let (salesforce, dataverse, linkedin) = (
+        first.salesforce.clone(),
+        first.dataverse.clone(),
+        first.linkedin.clone(),
+    );
+    // Saved by itself, before the shutdown.
+    for _ in 0..50 {
+        if std::fs::read_to_string(dir.join("state.json"))
+            .is_ok_and(|text| text.contains("Size__c"))
+        {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(
+        std::fs::read_to_string(dir.join("state.json"))
+            .unwrap()
+            .contains("Size__c")
+    );
+    first.simulator.shutdown().await;
+
+    let mut second = start(config).await;
+    assert_eq!(
+        std::fs::read(second.simulator.ca_file()).unwrap(),
+        authority
+    );
+    (second.salesforce, second.dataverse, second.linkedin) = (salesforce, dataverse, linkedin);
+    let (status, again) = second
+        .sf_json(
+            "PATCH",
+            "/sobjects/Lead/Leadbridge_Id__c/K",
+            json!({ "Size__c": "m" }),
+        )
+        .await;
+    assert_eq!((status, &again["id"]), (200, &made["id"]));
+    let (_, fresh) = second.sf_json("POST", "/sobjects/Lead", lead("New")).await;
+    assert_ne!(fresh["id"], made["id"]);
+    assert_eq!(
+        second
+            .dv_json("GET", &format!("leads({LEAD})"), json!({}))
+            .await
+            .1["fullname"],
+        "Kept"
+    );
+    let id = person["id"].as_str().unwrap();
+    assert_eq!(
+        second
+            .li(&format!("/leadFormResponses/{id}"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    second.simulator.shutdown().await;
+    std::fs::remove_dir_all(dir).ok();
+}
+
+#[tokio::test]
+async fn both_schemes_on_one_port() {
+    let sim = fresh().await;
+    for base in [
+        sim.simulator.salesforce_url().to_owned(),
+        sim.simulator.salesforce_url().replace("https", "http"),
+    ] {
+        let (status, versions) = read(
+            sim.client
+                .get(format!("{base}/services/data/"))
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await;
+        assert_eq!(
+            (status, &versions[9]),
+            (
+                200,
+                &json!({ "label": "Summer '26", "url": "/services/data/v67.0", "version": "67.0" })
+            )
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! `cargo xtask events`: the card's local way. `cargo lambda watch` serves the functions, and
+//! every payload in events/ goes through `cargo lambda invoke`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{
+    aws::functions,
+    process::{Daemon, cargo, http, port_is_free, read, root, scratch, succeed, target, tool},
+    test::Counts,
+};
+
+/// Where things listen, and which payloads to send.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Port of `cargo lambda watch`
+    #[arg(long, default_value_t = Options::default().port)]
+    port: u16,
+    /// Port of the embedded stack, if this starts one
+    #[arg(long, default_value_t = Options::default().dev_port)]
+    dev_port: u16,
+    /// Only payloads whose path contains this
+    #[arg(long)]
+    only: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 4790,
+            dev_port: 4700,
+            only: None,
+        }
+    }
+}
+
+const WATCH: &str = "cargo-lambda-watch";
+const DEV: &str = "dev";
+
+/// Serves the functions, sends the payloads, checks the answers, and ends what it started.
+pub(crate) fn run(options: &Options) -> Result<Counts> {
+    port_is_free(options.port, "--port")?;
+    // With an endpoint given, the caller's environment is the functions'.
+    let embedded = match std::env::var_os("AWS_ENDPOINT_URL") {
+        Some(_) => None,
+        None => Some(embedded_stack(options.dev_port)?),
+    };
+    succeed(&mut cargo(["build", "--quiet"]))?;
+
+    let address = [
+        "--invoke-address",
+        "127.0.0.1",
+        "--invoke-port",
+        &options.port.to_string(),
+    ]
+    .map(str::to_owned);
+    let mut command = tool("cargo-lambda")?;
+    // The functions answer preflight requests themselves.
+    command
+        .args([
+            "lambda",
+            "watch",
+            "--ignore-changes",
+            "--disable-cors",
+            "--concurrency",
+            "2",
+        ])
+        .args(&address);
+    if let Some((_, variables)) = &embedded {
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+    }
+    let watch = Daemon::start(WATCH, &mut command)?;
+    let base = format!("http://127.0.0.1:{}", options.port);
+    watch.wait(120, || http("GET", &base, &[], b"").ok())?;
+
+    let mut counts = Counts::default();
+    for name in functions()? {
+        for payload in payloads(&root().join("events").join(&name))? {
+            let shown = payload
+                .strip_prefix(root())
+                .unwrap_or(&payload)
+                .display()
+                .to_string();
+            if options
+                .only
+                .as_ref()
+                .is_some_and(|part| !shown.contains(part.as_str()))
+            {
+                continue;
+            }
+            let outcome = invoke(&name, &payload, &address);
+            println!(
+                "{} {shown}",
+                if outcome.is_ok() { "ok    " } else { "FAILED" }
+            );
+            if let Err(error) = &outcome {
+                println!("{error:#}");
+            }
+            counts.add(outcome.is_ok());
+        }
+    }
+    for (function, method, path, body, expected) in ROUTED {
+        if options
+            .only
+            .as_ref()
+            .is_some_and(|part| !path.contains(part.as_str()))
+        {
+            continue;
+        }
+        let body = match body {
+            Some(file) => fs::read(
+                root()
+                    .join("events")
+                    .join(function)
+                    .join("bodies")
+                    .join(file),
+            )?,
+            None => Vec::new(),
+        };
+        let answer = http(
+            method,
+            &format!("{base}{path}"),
+            &[("content-type", "application/json")],
+            &body,
+        );
+        let passed = matches!(&answer, Ok((status, _)) if status == expected);
+        println!(
+            "{} {method} {path} by the router to {function}",
+            if passed { "ok    " } else { "FAILED" }
+        );
+        if !passed {
+            println!("expected {expected}, got {answer:?}");
+        }
+        counts.add(passed);
+    }
+    if counts.failed > 0 {
+        println!("the functions' log is {}", Daemon::log(WATCH).display());
+    }
+    Ok(counts)
+}
+
+/// `cargo xtask watch`: `cargo lambda watch` with the variables of the `cargo dev` that runs.
+pub(crate) fn serve(arguments: &[String]) -> Result<()> {
+    let file = scratch().join("dev.json");
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("failed to read {}; start `cargo dev` first", file.display()))?;
+    let mut command = tool("cargo-lambda")?;
+    command
+        .args(["lambda", "watch", "--disable-cors"])
+        .args(arguments);
+    // What is set already stays: another endpoint, for one.
+    let mut variables = variables(&serde_json::from_str(&text)?)?;
+    variables.retain(|(name, _)| std::env::var_os(name).is_none());
+    command.envs(variables);
+    succeed(&mut command)
+}
+
+/// The variables that `cargo dev` says its functions run with.
+fn variables(description: &Value) -> Result<Vec<(String, String)>> {
+    let env = description
+        .get("env")
+        .and_then(Value::as_object)
+        .context("dev.json names no env")?;
+    Ok(env
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect())
+}
+
+/// Requests that the workspace's watch router has to bring to the right function.
+const ROUTED: &[(&str, &str, &str, Option<&str>, u16)] = &[
+    (
+        "form-intake",
+        "POST",
+        "/forms/acme-salesforce.demo-form-000000000001",
+        Some("website-form.json"),
+        202,
+    ),
+    (
+        "form-intake",
+        "GET",
+        "/webhooks/linkedin/acme-salesforce?challengeCode=no-uuid",
+        None,
+        400,
+    ),
+    ("console", "GET", "/api/v1/openapi.json", None, 200),
+    ("console", "GET", "/api/v1/submissions", None, 401),
+];
+
+/// The payloads of one function.
+fn payloads(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("failed to list {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let is_expectation = path
+                .with_extension("")
+                .extension()
+                .is_some_and(|part| part == "expect");
+            path.extension().is_some_and(|part| part == "json") && !is_expectation
+        })
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Invokes a function and compares what it answers with `<name>.expect.json`, if there is one.
+fn invoke(function: &str, payload: &Path, address: &[String]) -> Result<()> {
+    let mut command = tool("cargo-lambda")?;
+    command
+        .args([
+            "lambda",
+            "invoke",
+            function,
+            "--output-format",
+            "json",
+            "--data-file",
+        ])
+        .arg(payload)
+        .args(address);
+    let text = read(&mut command)?;
+    let answer: Value =
+        serde_json::from_str(&text).with_context(|| format!("no JSON in the answer: {text}"))?;
+    anyhow::ensure!(
+        answer.get("errorType").is_none(),
+        "the function failed: {answer}"
+    );
+    let expectation = payload.with_extension("expect.json");
+    if expectation.exists() {
+        let expected: Value = serde_json::from_str(&fs::read_to_string(&expectation)?)
+            .with_context(|| format!("failed to read {}", expectation.display()))?;
+        anyhow::ensure!(
+            contains(&answer, &expected),
+            "expected {expected}, got {answer}"
+        );
+    }
+    Ok(())
+}
+
+/// Whether all that `expected` names is in `answer`, with the same values.
+fn contains(answer: &Value, expected: &Value) -> bool {
+    match (answer, expected) {
+        (Value::Object(answer), Value::Object(expected)) => expected
+            .iter()
+            .all(|(key, value)| answer.get(key).is_some_and(|found| contains(found, value))),
+        // A body is JSON in a text: the order of its members means nothing.
+        (Value::String(answer), Value::String(expected)) => {
+            let parsed = |text: &String| serde_json::from_str::<Value>(text).ok();
+            answer == expected
+                || matches!((parsed(answer), parsed(expected)), (Some(a), Some(b)) if contains(&a, &b))
+        }
+        _ => answer == expected,
+    }
+}
+
+/// Starts `cargo dev` and gives the variables its functions run with.
+fn embedded_stack(port: u16) -> Result<(Daemon, Vec<(String, String)>)> {
+    port_is_free(port, "--dev-port")?;
+    succeed(&mut cargo([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--bin",
+        "local",
+    ]))?;
+    let before = SystemTime::now();
+    let mut command = std::process::Command::new(target().join("debug/local"));
+    command
+        .current_dir(root())
+        .args(["--port", &port.to_string()]);
+    let daemon = Daemon::start(DEV, &mut command)?;
+    let file = scratch().join("dev.json");
+    let description: Value = daemon.wait(60, || {
+        let written = fs::metadata(&file).ok()?.modified().ok()?;
+        // File times are coarser than the clock.
+        (written + Duration::from_millis(50) >= before)
+            .then(|| serde_json::from_str(&fs::read_to_string(&file).ok()?).ok())
+            .flatten()
+    })?;
+    let variables = variables(&description)?;
+    Ok((daemon, variables))
+}

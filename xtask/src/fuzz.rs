@@ -1,0 +1,128 @@
+//! `cargo xtask fuzz`: the fuzz targets on the stable toolchain, without cargo-fuzz.
+//!
+//! The flags are those of `cargo fuzz run --sanitizer none`: coverage counters are a pass of
+//! LLVM's that stable rustc can be asked for; only the sanitizers themselves need nightly.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    process::{root, succeed},
+    test::Counts,
+};
+
+/// What to run, and for how long.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Seconds for each target
+    #[arg(long, default_value_t = 20)]
+    pub(crate) seconds: u64,
+    /// One target only
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+}
+
+const FLAGS: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Ccodegen-units=1",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
+    "--cfg=fuzzing",
+];
+
+/// Builds the targets and runs each for its time, from and into its corpus.
+pub(crate) fn run(options: &Options) -> Result<Counts> {
+    let folder = root().join("fuzz");
+    let mut targets = targets(
+        &fs::read_to_string(folder.join("Cargo.toml")).context("failed to read fuzz/Cargo.toml")?,
+    );
+    if let Some(only) = &options.target {
+        targets.retain(|name| name == only);
+    }
+    ensure!(!targets.is_empty(), "fuzz/Cargo.toml names no such target");
+    // With `--target`, build scripts and procedural macros are built without the counters.
+    let triple = host_triple()?;
+    succeed(
+        Command::new("cargo")
+            .current_dir(&folder)
+            .args(["build", "--release", "--bins", "--target", &triple])
+            .env("RUSTFLAGS", FLAGS.join(" "))
+            .env("CARGO_TARGET_DIR", folder.join("target")),
+    )?;
+
+    let mut counts = Counts::default();
+    for name in &targets {
+        let corpus = folder.join("corpus").join(name);
+        let artifacts = folder.join("artifacts").join(name);
+        fs::create_dir_all(&corpus)?;
+        fs::create_dir_all(&artifacts)?;
+        let mut command = Command::new(
+            folder
+                .join("target")
+                .join(&triple)
+                .join("release")
+                .join(name),
+        );
+        command
+            .current_dir(&folder)
+            .arg(format!("-max_total_time={}", options.seconds))
+            .arg(format!("-artifact_prefix={}/", artifacts.display()))
+            .args([
+                "-print_final_stats=1",
+                "-verbosity=0",
+                "-timeout=10",
+                "-rss_limit_mb=2048",
+            ])
+            .arg(&corpus);
+        let seeds = folder.join("seeds").join(name);
+        if seeds.is_dir() {
+            command.arg(seeds);
+        }
+        println!("fuzz {name} for {} seconds", options.seconds);
+        // What libFuzzer says on the way is of interest only when it ends badly.
+        let output = command
+            .output()
+            .with_context(|| format!("failed to start {name}"))?;
+        let passed = output.status.success();
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !passed {
+            println!("{output}");
+        }
+        let speed = output
+            .lines()
+            .find_map(|line| line.strip_prefix("stat::average_exec_per_sec:"));
+        println!(
+            "fuzz {name}: {}, {} runs/s",
+            if passed { "ok" } else { "FAILED" },
+            speed.map_or("?", str::trim)
+        );
+        counts.add(passed);
+    }
+    Ok(counts)
+}
+
+/// The names of the manifest's `[[bin]]`s.
+fn targets(manifest: &str) -> Vec<String> {
+    manifest
+        .split("[[bin]]")
+        .skip(1)
+        .filter_map(|section| {
+            section
+                .lines()
+                .find_map(|line| line.strip_prefix("name = "))
+        })
+        .map(|name| name.trim().trim_matches('"').to_owned())
+        .collect()
+}
+
+fn host_triple() -> Result<String> {
+    crate::process::read(Command::new("rustc").arg("-vV"))?
+        .lines()
+        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+        .context("rustc did not name its host")
+}

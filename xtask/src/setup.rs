@@ -1,0 +1,163 @@
+//! `cargo xtask setup`: tools in folders of their own, at pinned versions.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{read, root, scratch, succeed};
+
+/// A program the other commands call, how to see that it works, and Debian's packages with it.
+struct Need {
+    what: &'static str,
+    check: &'static [&'static str],
+    packages: &'static [&'static str],
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: "Python 3 with venv",
+        check: &["python3", "-c", "import ensurepip, venv"],
+        packages: &["python3", "python3-venv"],
+    },
+    Need {
+        what: "Node.js",
+        check: &["node", "--version"],
+        packages: &["nodejs"],
+    },
+    Need {
+        what: "npm",
+        check: &["npm", "--version"],
+        packages: &["npm"],
+    },
+    Need {
+        what: "a C compiler",
+        check: &["cc", "--version"],
+        packages: &["gcc", "libc6-dev"],
+    },
+    Need {
+        what: "a C++ compiler",
+        check: &["c++", "--version"],
+        packages: &["g++"],
+    },
+    Need {
+        what: "strip",
+        check: &["strip", "--version"],
+        packages: &["binutils"],
+    },
+];
+
+/// Installs what is missing. A second run only compares stamps.
+pub(crate) fn run() -> Result<()> {
+    system_packages()?;
+    let requirements = root().join("xtask/requirements.txt");
+    let clients = root().join("tests/clients/requirements.txt");
+    let mut files = vec![requirements.as_path()];
+    if clients.exists() {
+        files.push(&clients);
+    }
+    venv("venv", &files)?;
+    venv("sam", &[&root().join("xtask/requirements-sam.txt")])?;
+    node_modules(&root().join("tests/clients"))?;
+    Ok(())
+}
+
+fn system_packages() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !works(need.check)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
+    let packages: Vec<&str> = missing
+        .iter()
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
+    let root_on_debian =
+        works(&["apt-get", "--version"]) && read(Command::new("id").arg("-u"))?.trim() == "0";
+    if !root_on_debian {
+        bail!(
+            "missing: {}. Install them and run this again; on Debian or Ubuntu: sudo apt-get install {}",
+            names.join(", "),
+            packages.join(" ")
+        );
+    }
+    println!("installing {}", names.join(", "));
+    run_quietly(Command::new("apt-get").args(["update", "-qq"]))?;
+    run_quietly(
+        Command::new("apt-get")
+            .args(["install", "-qq", "-y", "--no-install-recommends"])
+            .args(&packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+fn works(command: &[&str]) -> bool {
+    let Some((program, arguments)) = command.split_first() else {
+        return false;
+    };
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// Makes `.leadbridge/<name>` hold what the requirement files say.
+fn venv(name: &str, requirements: &[&Path]) -> Result<()> {
+    let folder = scratch().join(name);
+    let stamp = folder.join("requirements.stamp");
+    let wanted = wanted(requirements)?;
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    println!("installing Python tools into {}", folder.display());
+    fs::create_dir_all(scratch())?;
+    succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    for file in requirements {
+        pip.arg("-r").arg(file);
+    }
+    run_quietly(&mut pip)?;
+    Ok(fs::write(stamp, wanted)?)
+}
+
+/// Installs a folder's npm packages by its lock file.
+fn node_modules(folder: &Path) -> Result<()> {
+    let lock = folder.join("package-lock.json");
+    if !lock.exists() {
+        return Ok(());
+    }
+    let stamp = folder.join("node_modules/.leadbridge.stamp");
+    let wanted = wanted(&[&lock])?;
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    println!("installing npm packages into {}", folder.display());
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder)
+        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    run_quietly(&mut npm)?;
+    Ok(fs::write(stamp, wanted)?)
+}
+
+fn wanted(files: &[&Path]) -> Result<String> {
+    let mut text = String::new();
+    for file in files {
+        text.push_str(
+            &fs::read_to_string(file)
+                .with_context(|| format!("failed to read {}", file.display()))?,
+        );
+    }
+    Ok(text)
+}
+
+/// Shows a command's output only when it fails.
+fn run_quietly(command: &mut Command) -> Result<()> {
+    read(command).map(|_| ())
+}
