@@ -1,1 +1,518 @@
-//! x
+//! The whole product in one process: the functions' own routers and handlers, driven as API
+//! Gateway, SQS and EventBridge drive them, on embedded emulators, with the simulator as the CRM.
+//!
+//! Only this crate and `tests/` know that emulators and the simulator exist.
+
+pub mod demo;
+pub mod seed;
+
+mod emulators;
+mod table;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use aws_lambda_events::event::sqs::SqsEvent;
+use axum::Router;
+use axum::extract::Request;
+use axum::response::IntoResponse as _;
+use crm_simulator::{Ports, SimConfig, Simulator};
+use serde_json::json;
+use shared::aws::SdkConfig;
+use shared::clock::{Clock, SystemClock};
+use shared::config::Source;
+use shared::problem::Problem;
+use shared::queue::WritebackQueue;
+use shared::random::{Random as _, SystemRandom};
+use shared::store::Store;
+use shared::vault::Vault;
+use shared::wiring::{Remote, RemoteConfig};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+
+/// The table's name on the embedded emulator.
+pub const TABLE: &str = "leadbridge";
+/// How long a message taken from the queue stays hidden, in seconds. The template's is longer;
+/// here a worker that dies is killed by a test, which should not wait.
+const VISIBILITY_SECONDS: u32 = 20;
+
+/// How to start the stack.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// First of six ports; any free ones without.
+    pub port: Option<u16>,
+    /// The folder that keeps the state; in memory without.
+    pub state: Option<PathBuf>,
+    /// Drive the queue and the schedules. Tests that do it themselves leave it off.
+    pub drive: bool,
+}
+
+/// The stack while it runs.
+pub struct Stack {
+    /// Base URL of the functions.
+    pub url: String,
+    /// The AWS endpoint.
+    pub aws_endpoint: String,
+    /// The writeback queue.
+    pub queue_url: String,
+    /// Its dead-letter queue.
+    pub dead_letter_queue_url: String,
+    /// The environment that the functions run with.
+    pub variables: BTreeMap<String, String>,
+    /// The simulator.
+    pub simulator: Simulator,
+    /// AWS as the functions see it.
+    pub aws: SdkConfig,
+    apps: Apps,
+    folder: Folder,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The functions' apps, as they run in the stack.
+#[derive(Clone)]
+pub struct Apps {
+    /// form-intake.
+    pub intake: Arc<form_intake::App>,
+    /// crm-writeback.
+    pub writeback: Arc<crm_writeback::App>,
+    /// lead-resync.
+    pub resync: Arc<lead_resync::App>,
+    /// crm-import.
+    pub import: Arc<crm_import::App>,
+    /// console.
+    pub console: Arc<console::App>,
+    /// oauth-callback.
+    pub oauth: Arc<oauth_callback::App>,
+}
+
+enum Folder {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+async fn listen(port: Option<u16>, offset: u16) -> Result<TcpListener> {
+    let port = match port {
+        Some(base) => base.checked_add(offset).context("the port is too high")?,
+        None => 0,
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!(
+                "port {port} is taken by another program; choose other ports with --port (six in a row are used)"
+            )
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on port {port}")),
+    }
+}
+
+/// An AWS configuration for an endpoint on this machine.
+pub async fn aws_config(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .endpoint_url(endpoint)
+        .region(aws_config::Region::new("us-east-1"))
+        .credentials_provider(aws_credential_types::Credentials::new(
+            "local", "local", None, None, "local",
+        ))
+        .load()
+        .await
+}
+
+impl Stack {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// When a port is taken, or the state folder cannot be used.
+    pub async fn start(options: Options) -> Result<Self> {
+        let folder = match options.state {
+            Some(path) => {
+                std::fs::create_dir_all(&path)
+                    .with_context(|| format!("cannot make the folder {}", path.display()))?;
+                Folder::Kept(path)
+            }
+            None => Folder::Temporary(tempfile::tempdir()?),
+        };
+        let state = folder.path().to_owned();
+        let persistent = matches!(folder, Folder::Kept(_));
+        // All ports first: a taken one is told before anything was started.
+        let gateway = listen(options.port, 0).await?;
+        let aws_listener = listen(options.port, 5).await?;
+        let ports = match options.port {
+            None => Ports::default(),
+            Some(base) => {
+                let mut found = [0; 4];
+                for (offset, port) in (1..).zip(&mut found) {
+                    *port = listen(Some(base), offset).await?.local_addr()?.port();
+                }
+                let [salesforce, dataverse, linkedin, control] = found;
+                Ports {
+                    salesforce,
+                    dataverse,
+                    linkedin,
+                    control,
+                }
+            }
+        };
+        let simulator = Simulator::start(SimConfig {
+            ports,
+            state_file: persistent.then(|| state.join("simulator.json")),
+            tls_dir: Some(state.join("tls")),
+            ..SimConfig::default()
+        })
+        .await?;
+        let (stop, stopping) = watch::channel(false);
+        let file = state.join("table.sqlite");
+        let emulators = emulators::Emulators::start(
+            aws_listener,
+            persistent.then_some(file.as_path()),
+            stopping.clone(),
+        )
+        .await?;
+        let aws = aws_config(&emulators.endpoint).await;
+        table::create(&shared::aws::dynamodb(&aws), TABLE).await?;
+        let (queue_url, dead_letter_queue_url) =
+            table::create_queues(&shared::aws::sqs(&aws), VISIBILITY_SECONDS).await?;
+        let url = format!("http://{}", gateway.local_addr()?);
+        let variables = variables(&state, &url, &queue_url, &emulators.endpoint, &simulator)?;
+        let apps = Apps::build(&variables, &aws)?;
+        let mut tasks = emulators.tasks;
+        tasks.push(serve(gateway, &apps, stopping.clone()));
+        if options.drive {
+            tasks.push(drive_queue(&apps, &aws, &queue_url, stopping.clone()));
+            tasks.push(drive_schedules(&apps, emulators.database, stopping));
+        }
+        Ok(Self {
+            url,
+            aws_endpoint: emulators.endpoint,
+            queue_url,
+            dead_letter_queue_url,
+            variables,
+            simulator,
+            aws,
+            apps,
+            folder,
+            stop,
+            tasks,
+        })
+    }
+
+    /// The functions' apps.
+    #[must_use]
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// The folder with the state.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.apps.writeback.remote.store
+    }
+
+    /// Seals and opens secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.apps.writeback.remote.vault
+    }
+
+    /// Ends everything; running work is finished first.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+        }
+        self.simulator.shutdown().await;
+    }
+}
+
+fn variables(
+    state: &Path,
+    url: &str,
+    queue_url: &str,
+    aws_endpoint: &str,
+    simulator: &Simulator,
+) -> Result<BTreeMap<String, String>> {
+    let key_file = state.join("vault.key");
+    if !key_file.exists() {
+        let mut key = [0; 32];
+        SystemRandom.fill(&mut key);
+        write_private(&key_file, &hex::encode(key))?;
+    }
+    let apps_file = state.join("oauth-apps.json");
+    let app = |name: &str| json!({"client_id": format!("leadbridge-{name}"), "client_secret": format!("{name}-app-secret")});
+    let apps = json!({"salesforce": app("salesforce"), "dataverse": app("dataverse"), "linkedin": app("linkedin")});
+    write_private(&apps_file, &apps.to_string())?;
+    let origins = [
+        simulator.salesforce_url(),
+        simulator.dataverse_url(),
+        simulator.linkedin_url(),
+    ]
+    .join(",");
+    let pairs = [
+        ("LEADBRIDGE_TABLE", TABLE.to_owned()),
+        ("LEADBRIDGE_VAULT", format!("file:{}", key_file.display())),
+        ("LEADBRIDGE_WRITEBACK_QUEUE_URL", queue_url.to_owned()),
+        (
+            "LEADBRIDGE_OAUTH_APPS",
+            format!("file:{}", apps_file.display()),
+        ),
+        ("LEADBRIDGE_OUTBOUND_ALLOW", origins),
+        (
+            "LEADBRIDGE_LINKEDIN_API_URL",
+            simulator.linkedin_url().to_owned(),
+        ),
+        (
+            "LEADBRIDGE_LINKEDIN_AUTH_URL",
+            simulator.linkedin_url().to_owned(),
+        ),
+        ("LEADBRIDGE_ENTRA_URL", simulator.dataverse_url().to_owned()),
+        ("LEADBRIDGE_PUBLIC_URL", url.to_owned()),
+        ("AWS_ENDPOINT_URL", aws_endpoint.to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("SSL_CERT_FILE", simulator.ca_file().display().to_string()),
+    ];
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
+}
+
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
+/// An outbound client that trusts the simulator's certificate authority beside the usual ones.
+///
+/// # Errors
+/// When the certificate cannot be read.
+pub fn outbound(config: &RemoteConfig, ca_file: &Path) -> Result<shared::outbound::Outbound> {
+    let certificate = reqwest::Certificate::from_pem(&std::fs::read(ca_file)?)?;
+    let client = shared::outbound::Outbound::builder()
+        .tls_certs_merge([certificate])
+        .build()?;
+    Ok(shared::outbound::Outbound::with_client(
+        client,
+        config.allow.clone(),
+    ))
+}
+
+impl Apps {
+    /// Builds the functions' apps from their variables, each through its own configuration.
+    ///
+    /// # Errors
+    /// When a variable is missing, or a file it names cannot be used.
+    pub fn build(variables: &BTreeMap<String, String>, aws: &SdkConfig) -> Result<Self> {
+        let source = Source::fixed(variables.clone());
+        let config = RemoteConfig::from_source(&source)?;
+        let store = Store::new(shared::aws::dynamodb(aws), config.table.clone());
+        let ca_file = source.required("SSL_CERT_FILE")?;
+        let outbound = outbound(&config, Path::new(&ca_file))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let remote = Remote::with(&config, aws, store, outbound, clock)?;
+        let queue_url = source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?;
+        let queue = WritebackQueue::new(shared::aws::sqs(aws), queue_url);
+        Ok(Self::over(
+            remote,
+            queue,
+            source.parsed("LEADBRIDGE_PUBLIC_URL")?,
+        ))
+    }
+
+    /// The functions' apps over these parts.
+    #[must_use]
+    pub fn over(remote: Remote, queue: WritebackQueue, public_url: url::Url) -> Self {
+        Self {
+            intake: Arc::new(form_intake::App::new(
+                remote.store.clone(),
+                queue.clone(),
+                remote.vault.clone(),
+                remote.clock.clone(),
+                remote.random.clone(),
+            )),
+            writeback: Arc::new(crm_writeback::App::new(remote.clone(), queue.clone())),
+            resync: Arc::new(lead_resync::App {
+                remote: remote.clone(),
+                queue: queue.clone(),
+            }),
+            import: Arc::new(crm_import::App::new(remote.clone())),
+            console: Arc::new(console::App::new(remote.clone(), queue, public_url.clone())),
+            oauth: Arc::new(oauth_callback::App::new(remote, public_url)),
+        }
+    }
+
+    /// The HTTP functions behind one address, routed by path as the template's HTTP API does.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        let intake = form_intake::router(self.intake.clone());
+        let console = console::router(self.console.clone());
+        let oauth = oauth_callback::router(self.oauth.clone());
+        Router::new().fallback(move |request: Request| {
+            let first = request.uri().path().split('/').nth(1).unwrap_or_default();
+            let router = match first {
+                "webhooks" | "forms" => Some(intake.clone()),
+                "oauth" => Some(oauth.clone()),
+                "api" => Some(console.clone()),
+                _ => None,
+            };
+            async move {
+                let Some(router) = router else {
+                    return Problem::not_found("address").into_response();
+                };
+                let Ok(response) = router.oneshot(request).await;
+                response
+            }
+        })
+    }
+}
+
+fn serve(listener: TcpListener, apps: &Apps, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let router = apps.router();
+    tokio::spawn(async move {
+        let _ = axum::serve(listener, router)
+            .with_graceful_shutdown(emulators::stopped(stop))
+            .await;
+    })
+}
+
+/// One poll of the queue, as Lambda's event source does it: a batch to the handler, and what it
+/// did not name as failed is deleted. Gives the number of messages received.
+///
+/// # Errors
+/// When the queue does not answer.
+pub async fn poll_queue(
+    sqs: &aws_sdk_sqs::Client,
+    queue_url: &str,
+    app: &crm_writeback::App,
+    wait_seconds: i32,
+) -> Result<usize> {
+    let received = sqs
+        .receive_message()
+        .queue_url(queue_url)
+        .max_number_of_messages(10)
+        .wait_time_seconds(wait_seconds)
+        .send()
+        .await?;
+    let messages = received.messages.unwrap_or_default();
+    if messages.is_empty() {
+        return Ok(0);
+    }
+    let records: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            json!({
+                "messageId": message.message_id, "receiptHandle": message.receipt_handle, "body": message.body,
+                "attributes": {}, "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "us-east-1",
+            })
+        })
+        .collect();
+    let event: SqsEvent = serde_json::from_value(json!({"Records": records}))?;
+    let failed = crm_writeback::handle(app, event).await.batch_item_failures;
+    for message in &messages {
+        let id = message.message_id.as_deref().unwrap_or_default();
+        if failed.iter().all(|failure| failure.item_identifier != id) {
+            sqs.delete_message()
+                .queue_url(queue_url)
+                .set_receipt_handle(message.receipt_handle.clone())
+                .send()
+                .await?;
+        }
+    }
+    Ok(messages.len())
+}
+
+fn drive_queue(
+    apps: &Apps,
+    aws: &SdkConfig,
+    queue_url: &str,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let (app, sqs, url) = (
+        apps.writeback.clone(),
+        shared::aws::sqs(aws),
+        queue_url.to_owned(),
+    );
+    tokio::spawn(async move {
+        while !*stop.borrow() {
+            // The emulator answers a long poll at once; a short nap keeps the process quiet.
+            match poll_queue(&sqs, &url, &app, 0).await {
+                Ok(0) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the queue was not polled");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    })
+}
+
+/// The template's schedules, faster: a sweep every 10 seconds, a pull every minute.
+fn drive_schedules(
+    apps: &Apps,
+    database: dynoxide::Database,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let apps = apps.clone();
+    tokio::spawn(async move {
+        let mut round: u64 = 0;
+        while !*stop.borrow() {
+            if round.is_multiple_of(4320)
+                && let Err(error) = crm_import::handle(
+                    &apps.import,
+                    crm_import::Task::RefreshMetadata { contract: None },
+                )
+                .await
+            {
+                tracing::warn!(%error, "metadata was not refreshed");
+            }
+            if let Err(error) = lead_resync::handle(&apps.resync, lead_resync::Task::Sweep).await {
+                tracing::warn!(%error, "the sweep failed");
+            }
+            if round.is_multiple_of(6) {
+                let pull = lead_resync::Task::LinkedInPull { contract: None };
+                if let Err(error) = lead_resync::handle(&apps.resync, pull).await {
+                    tracing::warn!(%error, "the pull failed");
+                }
+                if let Err(error) = database.sweep_ttl() {
+                    tracing::warn!(%error, "expired items were not removed");
+                }
+            }
+            round += 1;
+            let nap = tokio::time::sleep(Duration::from_secs(10));
+            tokio::select! { () = nap => {}, () = emulators::stopped(stop.clone()) => {} }
+        }
+    })
+}

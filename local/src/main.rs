@@ -1,1 +1,145 @@
-fn main() {}
+//! `cargo dev`: starts the whole product with demo data, says what runs where, and ends on Ctrl-C.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use local::demo::{self, SimulatorAddresses};
+use local::seed::Made;
+use local::{Options, Stack, TABLE};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+/// Runs Leadbridge on this machine: all functions, the table, the queue, and simulated CRMs.
+#[derive(Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev")]
+struct Arguments {
+    /// First of six ports: the product, Salesforce, Dataverse, LinkedIn, their controls, AWS.
+    #[arg(long, default_value_t = 8600)]
+    port: u16,
+    /// Forget everything and start anew.
+    #[arg(long)]
+    reset: bool,
+    /// Where state and `dev.json` are kept.
+    #[arg(long, default_value = ".leadbridge")]
+    folder: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| EnvFilter::new("warn,form_intake=info,crm_writeback=info,lead_resync=warn,console=info,oauth_callback=info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    std::fs::create_dir_all(&arguments.folder)
+        .with_context(|| format!("cannot make the folder {}", arguments.folder.display()))?;
+    let folder = arguments.folder.canonicalize()?;
+    let state = folder.join("dev");
+    let description = folder.join("dev.json");
+    let _ = std::fs::remove_file(&description);
+    if arguments.reset && state.exists() {
+        std::fs::remove_dir_all(&state).context("the state could not be removed")?;
+    }
+    let stack = Stack::start(Options {
+        port: Some(arguments.port),
+        state: Some(state),
+        drive: true,
+    })
+    .await?;
+    let simulator = SimulatorAddresses::of(&stack)?;
+    let contracts = demo::contracts(stack.store(), stack.vault(), &simulator).await?;
+    describe(&description, &stack, &simulator, &contracts)?;
+    welcome(&stack, &simulator, &contracts, &description);
+
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    println!(
+        "\nStopping; the state stays in {}.",
+        stack.folder().display()
+    );
+    let _ = std::fs::remove_file(&description);
+    stack.stop().await;
+    Ok(())
+}
+
+/// `dev.json`, written last and all at once: where it is, everything runs.
+fn describe(
+    path: &Path,
+    stack: &Stack,
+    simulator: &SimulatorAddresses,
+    contracts: &[Made],
+) -> Result<()> {
+    let address = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
+    let text = serde_json::to_string_pretty(&json!({
+        "functions": {"form_intake": stack.url, "oauth_callback": stack.url, "console": stack.url},
+        "simulator": {
+            "salesforce": address(&simulator.salesforce), "dataverse": address(&simulator.dataverse),
+            "linkedin": address(&simulator.linkedin), "control": address(&simulator.control), "ca_file": simulator.ca_file,
+        },
+        "aws": {
+            "endpoint": stack.aws_endpoint, "region": "us-east-1", "table": TABLE,
+            "writeback_queue_url": stack.queue_url, "writeback_dlq_url": stack.dead_letter_queue_url,
+        },
+        "env": stack.variables,
+        "contracts": contracts,
+    }))?;
+    let temporary = path.with_extension("json.new");
+    std::fs::write(&temporary, text)?;
+    Ok(std::fs::rename(&temporary, path)?)
+}
+
+fn welcome(stack: &Stack, simulator: &SimulatorAddresses, contracts: &[Made], description: &Path) {
+    let [salesforce, dynamics] = contracts else {
+        return;
+    };
+    let url = &stack.url;
+    let control = simulator.control.as_str().trim_end_matches('/');
+    println!(
+        "Leadbridge runs. Ctrl-C ends it; the state is kept in {folder} (--reset starts anew).
+
+  the product          {url}   /forms  /webhooks  /oauth  /api/v1
+  API description      {url}/api/v1/openapi.json
+  Salesforce           {sf}   (simulated, https and http)
+  Dynamics 365         {dv}   (simulated)
+  LinkedIn             {li}   (simulated)
+  simulator controls   {control}
+  DynamoDB and SQS     {aws}
+  all of this          {description}
+
+Contracts: {sf_id} (Salesforce) and {dv_id} (Dynamics 365). Try:
+
+  1. A website form becomes a lead in Salesforce:
+     curl -s {url}/forms/{form} -H 'content-type: application/json' -H 'idempotency-key: 1' \\
+       -d '{{\"email\":\"ada@example.com\",\"first_name\":\"Ada\",\"last_name\":\"Lovelace\",\"company\":\"Analytical Engines\",\"phone\":\"+442079460958\"}}'
+
+  2. What became of it, and the lead in the CRM:
+     curl -s {url}/api/v1/submissions -H 'authorization: Bearer {token}'
+     curl -s {control}/records/salesforce/Lead
+
+  3. A LinkedIn lead, delivered twice at once, becomes one lead in Dynamics 365:
+     curl -s {control}/linkedin/leads -d '{{\"account\":\"123\",\"form\":\"7234246\",\"answers\":{{\"EMAIL\":\"grace@example.com\",\"FIRST_NAME\":\"Grace\",\"LAST_NAME\":\"Hopper\",\"COMPANY_NAME\":\"Compilers\"}},
+       \"deliver\":{{\"url\":\"{url}/webhooks/linkedin/{dv_id}\",\"client_secret\":\"{secret}\",\"times\":2,\"concurrent\":true}}}}'
+     curl -s {control}/records/dataverse/lead
+",
+        folder = stack.folder().display(),
+        sf = simulator.salesforce.as_str().trim_end_matches('/'),
+        dv = simulator.dataverse.as_str().trim_end_matches('/'),
+        li = simulator.linkedin.as_str().trim_end_matches('/'),
+        aws = stack.aws_endpoint,
+        description = description.display(),
+        sf_id = salesforce.id,
+        dv_id = dynamics.id,
+        form = salesforce.form_key,
+        token = salesforce.tokens.administrator,
+        secret = dynamics.linkedin_client_secret,
+    );
+}

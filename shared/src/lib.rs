@@ -13,6 +13,7 @@
 //! - [`crm`]: the CRM port with its Salesforce and Dataverse adapters.
 //! - [`linkedin`]: LinkedIn's lead-sync API.
 //! - [`cached`]: configuration and metadata as the workers see them.
+//! - [`api_auth`]: who calls, by its API token.
 //! - [`config`], [`telemetry`], [`aws`], [`wiring`]: how a function starts.
 //!
 //! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
@@ -26,6 +27,8 @@ pub mod problem;
 pub mod random;
 pub mod signature;
 
+#[cfg(feature = "adapters")]
+pub mod api_auth;
 #[cfg(feature = "adapters")]
 pub mod aws;
 #[cfg(feature = "adapters")]

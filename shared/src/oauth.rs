@@ -220,7 +220,8 @@ pub fn sign_in_address(provider: Provider, endpoints: &Endpoints, salesforce_log
 }
 
 /// Whom a call to a provider's sign-in server is meant for.
-fn sign_in_provider(provider: Provider) -> Provider {
+#[must_use]
+pub fn sign_in_provider(provider: Provider) -> Provider {
     if provider == Provider::Dataverse {
         Provider::Entra
     } else {

@@ -149,7 +149,15 @@ impl App {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (until, problem) = match setback {
-            Setback::Store(error) => return Err(error),
+            // Somebody else wrote the submission: the message comes again and sees what.
+            Setback::Store(error @ (StoreError::Conflict | StoreError::Corrupt { .. })) => {
+                return Err(error);
+            }
+            Setback::Store(error @ StoreError::Unavailable(_)) => {
+                tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
+                    error = &error as &dyn std::error::Error, "the table did not answer");
+                (back_off(now, submission.attempts), None)
+            }
             Setback::Person(problem) => {
                 tracing::warn!(contract = %submission.contract, submission.id = %submission.id, code = problem.code, "needs a person");
                 submission.fail(now, problem);

@@ -14,7 +14,7 @@ use super::submissions::{Finish, built};
 use super::{Store, StoreError, keys, number, write};
 use crate::clock::Millis;
 use crate::domain::ids::{ContractId, SubmissionId, identity};
-use crate::domain::submission::{ClaimRef, Submission};
+use crate::domain::submission::{ClaimRef, Plan, Submission};
 
 const ENTITY: &str = "claim";
 /// Claims are kept this long after their last use. A claim that is gone costs one more look into
@@ -155,7 +155,32 @@ impl Store {
         min_generation: u32,
         now: Millis,
         lease_until: Millis,
-        plan: impl FnOnce(&Claim) -> crate::domain::submission::Plan,
+        plan: impl Fn(&Claim) -> Plan,
+    ) -> Result<Claimed, StoreError> {
+        loop {
+            let claimed = self
+                .try_claim(submission, key, min_generation, now, lease_until, &plan)
+                .await;
+            if !matches!(claimed, Err(StoreError::Conflict)) {
+                return claimed;
+            }
+            // Of two at once one comes second: it looks at the claim again, unless it was its
+            // own submission that was changed. Each round means that another has got its claim.
+            let stored = self.submission(&submission.contract, submission.id).await?;
+            if stored.is_none_or(|stored| stored.version != submission.version) {
+                return Err(StoreError::Conflict);
+            }
+        }
+    }
+
+    async fn try_claim(
+        &self,
+        submission: &mut Submission,
+        key: &str,
+        min_generation: u32,
+        now: Millis,
+        lease_until: Millis,
+        plan: &impl Fn(&Claim) -> Plan,
     ) -> Result<Claimed, StoreError> {
         let stored = self.claim(&submission.contract, key).await?;
         let expires_at = now.plus_seconds(KEEP_SECONDS).epoch_seconds();

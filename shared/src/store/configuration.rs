@@ -212,20 +212,25 @@ impl Store {
             before,
             after,
         };
-        let audit = Put::builder().table_name(&self.table).set_item(Some(write(
-            "audit",
-            &entry,
-            &keys::audit(id, now, unique),
-        )?));
         transaction
-            .transact_items(
-                TransactWriteItem::builder()
-                    .put(built(audit.build())?)
-                    .build(),
-            )
+            .transact_items(self.audit_item(id, &entry, unique)?)
             .send()
             .await?;
         Ok(())
+    }
+
+    /// An audit entry, for the transaction of what it tells about.
+    pub(super) fn audit_item(
+        &self,
+        id: &ContractId,
+        entry: &AuditEntry,
+        unique: uuid::Uuid,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let item = write("audit", entry, &keys::audit(id, entry.at, unique))?;
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        Ok(TransactWriteItem::builder()
+            .put(built(put.build())?)
+            .build())
     }
 
     fn change_item(
@@ -269,6 +274,11 @@ impl Store {
         Ok(TransactWriteItem::builder()
             .delete(built(delete.build())?)
             .build())
+    }
+
+    /// The contract alone, without what belongs to it.
+    pub async fn contract(&self, contract: &ContractId) -> Result<Option<Contract>, StoreError> {
+        self.get("contract", keys::contract(contract), true).await
     }
 
     /// A form alone, for intake.

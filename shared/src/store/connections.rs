@@ -1,12 +1,14 @@
 //! Connections to a CRM and to LinkedIn: where, as whom, sealed tokens, and the throttle that all
 //! workers of a connection share.
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::submissions::built;
 use super::{Store, StoreError, keys, number, read, text, write};
 use crate::clock::Millis;
+use crate::domain::contract::AuditEntry;
 use crate::domain::ids::ContractId;
 use crate::outbound::Provider;
 
@@ -113,6 +115,41 @@ impl Store {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(write(ENTITY, connection, &key)?))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Stores a connection that somebody signed in to, with its audit entry, both or neither.
+    /// `replaces` is the version that stands there now; `None` when there is no connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when something else stands there: read it again and decide anew.
+    pub async fn connect(
+        &self,
+        connection: &Connection,
+        replaces: Option<u64>,
+        audit: &AuditEntry,
+        unique: uuid::Uuid,
+    ) -> Result<(), StoreError> {
+        let key = keys::connection(&connection.contract, connection.kind.as_str());
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(write(ENTITY, connection, &key)?));
+        let put = match replaces {
+            None => put.condition_expression("attribute_not_exists(PK)"),
+            Some(version) => put
+                .condition_expression("version = :version")
+                .expression_attribute_values(":version", number(version)),
+        };
+        self.client
+            .transact_write_items()
+            .transact_items(
+                TransactWriteItem::builder()
+                    .put(built(put.build())?)
+                    .build(),
+            )
+            .transact_items(self.audit_item(&connection.contract, audit, unique)?)
             .send()
             .await?;
         Ok(())

@@ -20,7 +20,7 @@
 //! | LinkedIn form | `C#{c}#LINKEDINFORM#{id}` | `FORM` | get |
 //! | pull cursor | `C#{c}#CURSOR` | `LINKEDIN#{owner}` | get |
 //! | audit entry | `C#{c}#AUDIT` | `{time}#{id}` | query, newest first |
-//! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | get, once |
+//! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | taken once; its time to live removes it |
 //!
 //! `GSI1PK` of contracts is the one partition without a contract: schedules walk it.
 
@@ -213,7 +213,8 @@ mod tests {
             };
             for (of_a, of_b) in keys(&a).into_iter().zip(keys(&b)) {
                 let own = format!("C#{a}");
-                prop_assert!(of_a.pk == own || of_a.pk.starts_with(&format!("{own}#")));
+                let inside = of_a.pk == own || of_a.pk.starts_with(&format!("{own}#"));
+                prop_assert!(inside);
                 prop_assert_ne!(of_a, of_b);
             }
         }

@@ -1,5 +1,6 @@
 //! The smaller entities: API tokens, attachments, discovered names, metadata, cursors, OAuth attempts.
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::{Item, Store, StoreError, keys, number, read, text, write};
@@ -96,6 +97,17 @@ pub struct OAuthAttempt {
     pub resource: Option<url::Url>,
     /// After this it can no longer be completed.
     pub valid_until: Millis,
+}
+
+/// What became of an attempt to take an OAuth attempt.
+#[derive(Debug)]
+pub enum Consumed {
+    /// It is the caller's, and nobody else's from now on.
+    Now(Box<OAuthAttempt>),
+    /// Somebody took it before.
+    Before,
+    /// There is no such attempt.
+    Unknown,
 }
 
 impl Store {
@@ -280,25 +292,35 @@ impl Store {
         self.put(item).await
     }
 
-    /// Takes an OAuth attempt out: the second to ask gets none.
+    /// Takes an OAuth attempt, with its verifier, out for the one caller that completes it. A mark
+    /// of it stays until its time to live ends, so that a second caller learns that it was used.
     pub async fn consume_oauth_attempt(
         &self,
         contract: &ContractId,
         state_hash: &str,
-    ) -> Result<Option<OAuthAttempt>, StoreError> {
-        let answer = self
+        now: Millis,
+    ) -> Result<Consumed, StoreError> {
+        let result = self
             .client
-            .delete_item()
+            .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::oauth_attempt(contract, state_hash).attributes()))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld)
+            .update_expression("SET used_at = :now REMOVE sealed_verifier")
+            .condition_expression("attribute_exists(PK)")
+            .expression_attribute_values(":now", number(now.0))
+            .return_values(ReturnValue::AllOld)
             .send()
-            .await?;
-        answer
-            .attributes
-            .filter(|item| !item.is_empty())
-            .map(|item| read("OAuth attempt", item))
-            .transpose()
+            .await;
+        let before = match result.map_err(StoreError::from) {
+            Ok(answer) => answer.attributes.unwrap_or_default(),
+            Err(StoreError::Conflict) => return Ok(Consumed::Unknown),
+            Err(error) => return Err(error),
+        };
+        if before.contains_key("used_at") {
+            return Ok(Consumed::Before);
+        }
+        let attempt = read("OAuth attempt", before)?;
+        Ok(Consumed::Now(Box::new(attempt)))
     }
 
     async fn put(&self, item: Item) -> Result<(), StoreError> {

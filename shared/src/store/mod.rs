@@ -20,10 +20,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::problem::Problem;
+
 pub use claims::{Claim, ClaimWrite, Claimed};
 pub use configuration::ChangeError;
 pub use connections::{Connection, ConnectionKind, ConnectionState, RefreshLease};
-pub use misc::{ApiTokenRecord, Attachment, OAuthAttempt, PullCursor};
+pub use misc::{ApiTokenRecord, Attachment, Consumed, OAuthAttempt, PullCursor};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
 
 /// An item as DynamoDB holds it.
@@ -47,6 +49,27 @@ pub enum StoreError {
         #[source]
         source: Box<serde_dynamo::Error>,
     },
+}
+
+impl StoreError {
+    /// What the caller of an API is told. Logs the error: it is handled here.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        tracing::error!(
+            error = self as &dyn std::error::Error,
+            "the table did not answer as it should"
+        );
+        match self {
+            Self::Corrupt { .. } => Problem::internal(),
+            Self::Conflict => Problem::new(
+                409,
+                "changed_meanwhile",
+                "Somebody else changed this at the same moment.",
+                "Read it again and repeat the change.",
+            ),
+            Self::Unavailable(_) => Problem::unavailable(),
+        }
+    }
 }
 
 impl<E, R> From<SdkError<E, R>> for StoreError
@@ -156,7 +179,13 @@ fn write<T: Serialize>(
     Ok(item)
 }
 
-fn read<T: DeserializeOwned>(entity: &'static str, item: Item) -> Result<T, StoreError> {
+fn read<T: DeserializeOwned>(entity: &'static str, mut item: Item) -> Result<T, StoreError> {
+    // The table's own attributes are no part of the entity; some entities refuse unknown fields.
+    let (pk, sk) = schema::TABLE_KEYS;
+    let indexed = schema::INDEXES.iter().flat_map(|(_, pk, sk)| [*pk, *sk]);
+    for name in [pk, sk, "entity_type", "search"].into_iter().chain(indexed) {
+        item.remove(name);
+    }
     serde_dynamo::from_item(item).map_err(|error| StoreError::Corrupt {
         entity,
         source: Box::new(error),

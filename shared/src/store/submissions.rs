@@ -362,7 +362,16 @@ impl Store {
         let from = keys::submission_order(filter.from.unwrap_or_default(), None);
         let to = keys::submission_order(filter.to.unwrap_or(Millis(9_999_999_999_999)), None);
         let mut found: Vec<Submission> = Vec::new();
-        let mut start = cursor.map(|order| submissions_start(contract, order));
+        // A cursor from another period than the one asked for.
+        if cursor.is_some_and(|cursor| cursor < from.as_str()) {
+            return Ok(Page {
+                items: found,
+                next: None,
+            });
+        }
+        let mut start = cursor
+            .filter(|cursor| *cursor < to.as_str())
+            .map(|order| submissions_start(contract, order));
         loop {
             let mut query = self
                 .client

@@ -1,0 +1,351 @@
+//! New contracts: with the first strategy, the mappings that most forms need, and tokens.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use shared::clock::Millis;
+use shared::domain::contract::{Contract, ContractConfig, LinkedInSettings, Settings};
+use shared::domain::form::{Form, FormKind};
+use shared::domain::ids::{ApiToken, ContractId, FormId, FormKey, StrategyId, TokenId};
+use shared::domain::mapping::FieldMapping;
+use shared::domain::role::Role;
+use shared::domain::schema::CrmKind;
+use shared::domain::scoring::ScoringRule;
+use shared::domain::strategy::MatchingStrategy;
+use shared::oauth::Tokens;
+use shared::outbound::Provider;
+use shared::random::Random;
+use shared::signature::sha256_hex;
+use shared::store::{ApiTokenRecord, Connection, ConnectionKind, ConnectionState, Store};
+use shared::vault::{Purpose, Vault};
+use url::Url;
+
+/// Field names that forms use, with the Salesforce and the Dynamics 365 lead field. The upper-case
+/// ones are LinkedIn's predefined fields and Google's column ids.
+const MAPPINGS: &[(&str, &str, &str)] = &[
+    ("email", "Email", "emailaddress1"),
+    ("first_name", "FirstName", "firstname"),
+    ("last_name", "LastName", "lastname"),
+    ("company", "Company", "companyname"),
+    ("phone", "Phone", "telephone1"),
+    ("title", "Title", "jobtitle"),
+    ("country", "Country", "address1_country"),
+    ("city", "City", "address1_city"),
+    ("website", "Website", "websiteurl"),
+    ("message", "Description", "description"),
+    ("EMAIL", "Email", "emailaddress1"),
+    ("WORK_EMAIL", "Email", "emailaddress1"),
+    ("FIRST_NAME", "FirstName", "firstname"),
+    ("LAST_NAME", "LastName", "lastname"),
+    ("FULL_NAME", "LastName", "lastname"),
+    ("PHONE_NUMBER", "Phone", "telephone1"),
+    ("COMPANY_NAME", "Company", "companyname"),
+    ("JOB_TITLE", "Title", "jobtitle"),
+];
+
+/// A contract to make.
+pub struct NewContract {
+    /// Its id.
+    pub id: ContractId,
+    /// The customer's name.
+    pub name: String,
+    /// The CRM it uses.
+    pub crm: CrmKind,
+    /// Ids and secrets are these words after a dash rather than random: for development only.
+    pub fixed: Option<FixedSecrets>,
+    /// LinkedIn owners to sync.
+    pub linkedin_owners: Vec<String>,
+}
+
+/// Known secrets, for development and for tests.
+#[derive(Clone)]
+pub struct FixedSecrets {
+    /// Id of the website form.
+    pub form: FormId,
+    /// Id of the Google Ads form.
+    pub google_form: FormId,
+    /// The `google_key`.
+    pub google_key: String,
+    /// LinkedIn's client secret.
+    pub linkedin_client_secret: String,
+    /// Token ids are `{prefix}-{role}`, secrets `{prefix}-{role}-secret`.
+    pub token_prefix: String,
+}
+
+/// What whoever made a contract has to know, shown once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Made {
+    /// The contract.
+    pub id: ContractId,
+    /// `salesforce` or `dynamics365`.
+    pub crm: CrmKind,
+    /// The website form's key.
+    pub form_key: String,
+    /// The Google Ads form's key.
+    pub google_form_key: String,
+    /// The Google Ads form's `google_key`.
+    pub google_key: String,
+    /// The secret that LinkedIn's notifications are signed with.
+    pub linkedin_client_secret: String,
+    /// A bearer token for each role.
+    pub tokens: TokenSet,
+}
+
+/// A bearer token for each role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenSet {
+    /// Of an administrator.
+    pub administrator: String,
+    /// Of a salesperson.
+    pub salesperson: String,
+    /// Of the sync itself.
+    pub service: String,
+}
+
+/// The parts that making a contract needs.
+pub struct Maker<'a> {
+    /// The table.
+    pub store: &'a Store,
+    /// Seals secrets.
+    pub vault: &'a Vault,
+    /// Secrets.
+    pub random: &'a dyn Random,
+    /// The time.
+    pub now: Millis,
+}
+
+impl Maker<'_> {
+    async fn seal(&self, contract: &ContractId, name: &str, secret: &str) -> Result<String> {
+        Ok(self.vault.seal(Purpose { contract, name }, secret).await?)
+    }
+
+    async fn token(
+        &self,
+        contract: &ContractId,
+        role: Role,
+        word: &str,
+        prefix: Option<&str>,
+    ) -> Result<String> {
+        let (id, secret) = match prefix {
+            Some(prefix) => (
+                format!("{prefix}-{word}"),
+                format!("{prefix}-{word}-secret"),
+            ),
+            None => (
+                format!("{word}-{}", &self.random.uuid().simple().to_string()[..8]),
+                self.random.secret(32),
+            ),
+        };
+        let id: TokenId = id.parse()?;
+        let token = ApiToken {
+            contract: contract.clone(),
+            id: id.clone(),
+            secret,
+        };
+        let record = ApiTokenRecord {
+            id,
+            role,
+            secret_hash: sha256_hex(&[token.secret.as_bytes()]),
+            created_at: self.now,
+            valid_until: None,
+        };
+        self.store.put_api_token(contract, &record).await?;
+        Ok(token.expose())
+    }
+
+    /// Makes a contract with its first strategy (match on the e-mail address, with contacts),
+    /// the usual mappings, a website form and a Google Ads form, and a token for each role.
+    ///
+    /// # Errors
+    /// When there is one of that id, or the table or the key does not answer.
+    pub async fn make(&self, new: NewContract) -> Result<Made> {
+        let NewContract {
+            id,
+            name,
+            crm,
+            fixed,
+            linkedin_owners,
+        } = new;
+        let fixed_or =
+            |fixed: Option<&String>| fixed.cloned().unwrap_or_else(|| self.random.secret(24));
+        let form_id = |fixed: Option<&FormId>| match fixed {
+            Some(form) => Ok(form.clone()),
+            None => self.random.secret(15).parse::<FormId>(),
+        };
+        let website = form_id(fixed.as_ref().map(|fixed| &fixed.form))?;
+        let google = form_id(fixed.as_ref().map(|fixed| &fixed.google_form))?;
+        let google_key = fixed_or(fixed.as_ref().map(|fixed| &fixed.google_key));
+        let linkedin_client_secret =
+            fixed_or(fixed.as_ref().map(|fixed| &fixed.linkedin_client_secret));
+        let strategy = MatchingStrategy {
+            id: StrategyId(self.random.uuid()),
+            name: "Match by e-mail address".to_owned(),
+            always_create_lead: false,
+            enable_contact_creation: true,
+            matching_lead_fields: vec![lead_field("email", crm).to_owned()],
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        let mappings: BTreeMap<String, FieldMapping> = MAPPINGS
+            .iter()
+            .map(|(name, ..)| {
+                let mapping = FieldMapping {
+                    name: (*name).to_owned(),
+                    lead_field: lead_field(name, crm).to_owned(),
+                    created_at: self.now,
+                    updated_at: self.now,
+                };
+                ((*name).to_owned(), mapping)
+            })
+            .collect();
+        let form = |id: FormId, kind, name: &str, sealed_secret| Form {
+            id,
+            kind,
+            name: name.to_owned(),
+            enabled: true,
+            campaign: None,
+            allowed_origins: vec![
+                "http://localhost:3000".to_owned(),
+                "https://www.example.com".to_owned(),
+            ],
+            redirect_urls: vec!["https://www.example.com/thanks".to_owned()],
+            required_fields: if kind == FormKind::Website {
+                vec!["email".to_owned()]
+            } else {
+                vec![]
+            },
+            multi_value_fields: vec!["interest".to_owned()],
+            honeypot_field: Some("fax_number".to_owned()),
+            max_body_bytes: 64 * 1024,
+            max_fields: 100,
+            sealed_secret,
+            sealed_previous_secret: None,
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        let sealed_key = self
+            .seal(&id, &format!("form/{google}"), &google_key)
+            .await?;
+        let forms = [
+            form(website.clone(), FormKind::Website, "Contact us", None),
+            form(
+                google.clone(),
+                FormKind::GoogleAds,
+                "Google Ads lead form",
+                Some(sealed_key),
+            ),
+        ];
+        let sealed_client_secret = self
+            .seal(&id, "linkedin/client-secret", &linkedin_client_secret)
+            .await?;
+        let config = ContractConfig {
+            contract: Contract {
+                id: id.clone(),
+                name,
+                crm,
+                active_strategy: strategy.id,
+                settings: Settings::default(),
+                config_version: 1,
+                created_at: self.now,
+            },
+            strategies: BTreeMap::from([(strategy.id, strategy)]),
+            mappings,
+            forms: forms
+                .into_iter()
+                .map(|form| (form.id.clone(), form))
+                .collect(),
+            scoring: ScoringRule::default(),
+            linkedin: LinkedInSettings {
+                sealed_client_secret: Some(sealed_client_secret),
+                sealed_previous_client_secret: None,
+                owners: linkedin_owners,
+            },
+        };
+        self.store
+            .create_contract(&config)
+            .await
+            .context("the contract was not made; is its id taken?")?;
+        let prefix = fixed.as_ref().map(|fixed| fixed.token_prefix.as_str());
+        Ok(Made {
+            form_key: FormKey {
+                contract: id.clone(),
+                form: website,
+            }
+            .to_string(),
+            google_form_key: FormKey {
+                contract: id.clone(),
+                form: google,
+            }
+            .to_string(),
+            google_key,
+            linkedin_client_secret,
+            tokens: TokenSet {
+                administrator: self
+                    .token(&id, Role::Administrator, "administrator", prefix)
+                    .await?,
+                salesperson: self
+                    .token(&id, Role::Salesperson, "salesperson", prefix)
+                    .await?,
+                service: self.token(&id, Role::Service, "service", prefix).await?,
+            },
+            id,
+            crm,
+        })
+    }
+
+    /// Connects a contract with tokens that are known already.
+    ///
+    /// # Errors
+    /// When the table or the key does not answer.
+    pub async fn connect(&self, contract: &ContractId, to: Remote<'_>) -> Result<()> {
+        let purpose = Purpose {
+            contract,
+            name: to.kind.purpose(),
+        };
+        let connection = Connection {
+            contract: contract.clone(),
+            kind: to.kind,
+            provider: to.provider,
+            base_url: to.base_url.clone(),
+            auth_url: to.auth_url.clone(),
+            organization: to.organization.to_owned(),
+            sealed_tokens: shared::session::seal_tokens(self.vault, purpose, to.tokens).await?,
+            state: ConnectionState::Connected,
+            not_before: None,
+            refresh_until: None,
+            connected_by: "set-up".to_owned(),
+            connected_at: self.now,
+            version: 1,
+        };
+        Ok(self.store.put_connection(&connection).await?)
+    }
+}
+
+/// Where a connection leads.
+pub struct Remote<'a> {
+    /// Which of the contract's connections.
+    pub kind: ConnectionKind,
+    /// Whose API.
+    pub provider: Provider,
+    /// The API's address.
+    pub base_url: &'a Url,
+    /// The sign-in server's address.
+    pub auth_url: &'a Url,
+    /// The provider's id of the organisation.
+    pub organization: &'a str,
+    /// The tokens.
+    pub tokens: &'a Tokens,
+}
+
+/// The CRM's name of a lead field by the usual form field name.
+#[must_use]
+pub fn lead_field(name: &str, crm: CrmKind) -> &'static str {
+    MAPPINGS
+        .iter()
+        .find(|(known, ..)| *known == name)
+        .map_or("", |(_, salesforce, dynamics)| match crm {
+            CrmKind::Salesforce => salesforce,
+            CrmKind::Dynamics365 => dynamics,
+        })
+}

@@ -1,0 +1,803 @@
+//! Connecting a provider by authorization code, against the simulator (CN-3, CN-6, CN-11).
+//!
+//! The function's own router runs over the embedded stack's table, with a clock that the tests
+//! move together with the simulator's.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
+use local::seed::{Made, Maker, NewContract};
+use local::{Options, Stack};
+use reqwest::Client;
+use serde_json::{Value, json};
+use shared::clock::{Clock, Millis, SystemClock};
+use shared::config::Source;
+use shared::domain::schema::CrmKind;
+use shared::outbound::Call;
+use shared::random::SystemRandom;
+use shared::store::{Connection, ConnectionKind, ConnectionState, Store};
+use shared::testing::FixedClock;
+use shared::wiring::{Remote, RemoteConfig};
+use tower::ServiceExt as _;
+use url::Url;
+
+const PUBLIC_URL: &str = "https://leads.example";
+const PROVIDERS: [&str; 3] = ["salesforce", "dataverse", "linkedin"];
+
+/// The function over an embedded stack, and a contract for each CRM.
+struct World {
+    stack: Stack,
+    clock: Arc<FixedClock>,
+    remote: Remote,
+    router: Router,
+    http: Client,
+    salesforce: Made,
+    dynamics: Made,
+}
+
+/// An answer of the function.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Asserts that it is a problem in its one shape, and gives its status and code.
+    fn problem(&self) -> (u16, String) {
+        let problem = self.json();
+        assert_eq!(
+            self.headers[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        assert_eq!(problem["status"], self.status.as_u16());
+        for part in ["detail", "next_step", "title", "type"] {
+            assert_ne!(problem[part].as_str().unwrap(), "", "{problem}");
+        }
+        let code = problem["code"].as_str().unwrap().to_owned();
+        (self.status.as_u16(), code)
+    }
+}
+
+/// A sign-in that was started.
+struct Started {
+    authorize_url: Url,
+    cookie: String,
+}
+
+impl Started {
+    fn parameter(&self, name: &str) -> String {
+        let mut pairs = self.authorize_url.query_pairs();
+        pairs.find(|(key, _)| key == name).unwrap().1.into_owned()
+    }
+}
+
+impl World {
+    async fn start() -> Self {
+        let stack = Stack::start(Options::default()).await.unwrap();
+        let source = Source::fixed(stack.variables.clone());
+        let config = RemoteConfig::from_source(&source).unwrap();
+        let clock = FixedClock::at(SystemClock.now());
+        let outbound = local::outbound(&config, stack.simulator.ca_file()).unwrap();
+        let store = stack.store().clone();
+        let remote = Remote::with(&config, &stack.aws, store, outbound, clock.clone()).unwrap();
+        let app = oauth_callback::App::new(remote.clone(), PUBLIC_URL.parse().unwrap());
+        let ca = std::fs::read(stack.simulator.ca_file()).unwrap();
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+            .build()
+            .unwrap();
+        let maker = Maker {
+            store: &remote.store,
+            vault: &remote.vault,
+            random: &SystemRandom,
+            now: clock.now(),
+        };
+        let make = async |id: &str, crm| {
+            let new = NewContract {
+                id: id.parse().unwrap(),
+                name: "Test".to_owned(),
+                crm,
+                fixed: None,
+                linkedin_owners: Vec::new(),
+            };
+            maker.make(new).await.unwrap()
+        };
+        let world = Self {
+            salesforce: make("acme-salesforce", CrmKind::Salesforce).await,
+            dynamics: make("acme-dynamics", CrmKind::Dynamics365).await,
+            router: oauth_callback::router(Arc::new(app)),
+            stack,
+            clock,
+            remote,
+            http,
+        };
+        world.advance(0).await;
+        world
+    }
+
+    /// Moves the function's and the simulator's time.
+    async fn advance(&self, seconds: i64) {
+        self.clock.advance(seconds);
+        let now = self.clock.now().0;
+        self.control(Method::POST, "/clock", json!({ "now_ms": now }))
+            .await;
+    }
+
+    async fn control(&self, method: Method, path: &str, body: Value) {
+        let url = format!("{}{path}", self.stack.simulator.control_url());
+        let answer = self.http.request(method, url).json(&body).send().await;
+        let answer = answer.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+    }
+
+    fn store(&self) -> &Store {
+        &self.remote.store
+    }
+
+    /// The contract that a provider is connected to in these tests.
+    fn contract(&self, provider: &str) -> &Made {
+        if provider == "dataverse" {
+            &self.dynamics
+        } else {
+            &self.salesforce
+        }
+    }
+
+    fn target(&self, provider: &str) -> Value {
+        match provider {
+            "salesforce" => json!({ "login_url": self.stack.simulator.salesforce_url() }),
+            "dataverse" => json!({ "organization_url": self.stack.simulator.dataverse_url() }),
+            _ => json!({}),
+        }
+    }
+
+    async fn call(&self, request: Request<Body>) -> Answer {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    async fn post_start(&self, token: &str, provider: &str, body: &Value) -> Answer {
+        let request = Request::post(format!("/oauth/{provider}/start"))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        self.call(request).await
+    }
+
+    /// Starts as an administrator of the contract that the provider fits.
+    async fn start_sign_in(&self, provider: &str) -> Started {
+        let token = &self.contract(provider).tokens.administrator;
+        let answer = self
+            .post_start(token, provider, &self.target(provider))
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+        let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
+        let (cookie, attributes) = cookie.split_once("; ").unwrap();
+        assert_eq!(
+            attributes,
+            "Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=600"
+        );
+        let authorize_url = answer.json()["authorize_url"].as_str().unwrap().to_owned();
+        Started {
+            authorize_url: authorize_url.parse().unwrap(),
+            cookie: cookie.to_owned(),
+        }
+    }
+
+    /// Signs in at the provider, as a browser would, and gives where it is sent back to.
+    async fn sign_in(&self, authorize_url: &Url) -> Url {
+        let answer = self.http.get(authorize_url.clone()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        let back = answer.headers()[header::LOCATION].to_str().unwrap();
+        assert!(
+            back.starts_with("https://leads.example/oauth/callback?"),
+            "{back}"
+        );
+        back.parse().unwrap()
+    }
+
+    async fn get_callback(&self, back: &Url, cookie: Option<&str>, accept: &str) -> Answer {
+        let path = format!("{}?{}", back.path(), back.query().unwrap_or_default());
+        let mut request = Request::get(path).header(header::ACCEPT, accept);
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, format!("theme=dark; {cookie}"));
+        }
+        self.call(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn come_back(&self, back: &Url, cookie: &str) -> Answer {
+        self.get_callback(back, Some(cookie), "application/json")
+            .await
+    }
+
+    /// The whole way, from start to the callback's answer.
+    async fn connect(&self, provider: &str) -> Answer {
+        let started = self.start_sign_in(provider).await;
+        let back = self.sign_in(&started.authorize_url).await;
+        self.come_back(&back, &started.cookie).await
+    }
+
+    async fn connection(&self, provider: &str) -> Option<Connection> {
+        let kind = kind(provider);
+        let contract = &self.contract(provider).id;
+        self.store().connection(contract, kind).await.unwrap()
+    }
+
+    /// A call with the stored tokens.
+    async fn use_connection(&self, provider: &str) -> StatusCode {
+        let contract = &self.contract(provider).id;
+        let sessions = &self.remote.sessions;
+        let session = sessions.open(contract, kind(provider)).await.unwrap();
+        let path = match provider {
+            "salesforce" => "/services/data/v67.0/limits".to_owned(),
+            "dataverse" => "/api/data/v9.2/WhoAmI".to_owned(),
+            _ => {
+                let now = self.clock.now().0;
+                format!(
+                    "/rest/leadFormResponses?q=owner&owner=(sponsoredAccount:urn%3Ali%3AsponsoredAccount%3A123)&leadType=(leadType:SPONSORED)&limitedToTestLeads=false&submittedAtTimeRange=(start:{},end:{now})",
+                    now - 1000
+                )
+            }
+        };
+        let url = session.url(&path).unwrap();
+        let header = |name: &'static str| HeaderName::from_static(name);
+        let call = Call::new(session.provider, Method::GET, url)
+            .header(header("linkedin-version"), "202606")
+            .header(header("x-restli-protocol-version"), "2.0.0");
+        session.send(call).await.unwrap().status
+    }
+
+    async fn stop(self) {
+        self.stack.stop().await;
+    }
+}
+
+fn kind(provider: &str) -> ConnectionKind {
+    if provider == "linkedin" {
+        ConnectionKind::LinkedIn
+    } else {
+        ConnectionKind::Crm
+    }
+}
+
+fn with(url: &Url, name: &str, value: &str) -> Url {
+    let mut url = url.clone();
+    let pairs: Vec<(String, String)> = url
+        .query_pairs()
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .filter(|(key, _)| key != name)
+        .collect();
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(pairs)
+        .append_pair(name, value);
+    url
+}
+
+#[tokio::test]
+async fn every_provider_connects_and_its_tokens_work_and_renew() {
+    let world = World::start().await;
+    for provider in PROVIDERS {
+        let started = world.start_sign_in(provider).await;
+        assert_eq!(started.parameter("code_challenge_method"), "S256");
+        assert_eq!(started.parameter("code_challenge").len(), 43);
+        let contract = &world.contract(provider).id;
+        let state = started.parameter("state");
+        assert!(state.starts_with(&format!("{contract}.")), "{state}");
+        assert_eq!(state.len(), contract.as_str().len() + 1 + 43);
+
+        let back = world.sign_in(&started.authorize_url).await;
+        let page = world
+            .get_callback(&back, Some(&started.cookie), "text/html,*/*;q=0.8")
+            .await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+        assert!(page.text.contains("<h1>Connected</h1>"), "{}", page.text);
+        assert!(!page.text.contains("<script"));
+        let policy = page.headers[header::CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap();
+        assert!(policy.starts_with("default-src 'none'"));
+        assert_eq!(page.headers[header::CACHE_CONTROL], "no-store");
+        assert_eq!(page.headers[header::REFERRER_POLICY], "no-referrer");
+        let forgotten = page.headers[header::SET_COOKIE].to_str().unwrap();
+        assert!(forgotten.ends_with("Max-Age=0"), "{forgotten}");
+
+        let connection = world.connection(provider).await.unwrap();
+        assert_eq!(connection.state, ConnectionState::Connected);
+        assert_eq!((connection.version, connection.refresh_until), (1, None));
+        assert_eq!(connection.provider.as_str(), provider);
+        match provider {
+            "salesforce" => assert!(connection.organization.starts_with("00D")),
+            "dataverse" => assert_eq!(connection.organization.len(), 36),
+            _ => assert_eq!(connection.organization, ""),
+        }
+        assert!(connection.sealed_tokens.starts_with("v1."));
+        assert_eq!(world.use_connection(provider).await, StatusCode::OK);
+    }
+
+    // Past the end of each access token; LinkedIn's lasts 60 days.
+    for (provider, seconds) in PROVIDERS.iter().zip([3 * 3600, 3 * 3600, 61 * 86_400]) {
+        world.advance(seconds).await;
+        assert_eq!(world.use_connection(provider).await, StatusCode::OK);
+        let connection = world.connection(provider).await.unwrap();
+        assert_eq!(connection.version, 2, "{provider} was refreshed once");
+    }
+
+    for provider in PROVIDERS {
+        let contract = &world.contract(provider).id;
+        let log = world.store().audit_log(contract, 10, None).await.unwrap();
+        let entry = log.items.iter().find(|entry| entry.target == provider);
+        let entry = entry.unwrap();
+        assert_eq!(entry.action, "connection.connect");
+        assert!(entry.actor.starts_with("administrator-"));
+        assert_eq!(entry.before, Value::Null);
+        let text = serde_json::to_string(entry).unwrap();
+        assert!(!text.contains("token") && !text.contains("v1."), "{text}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_works_once_in_time_in_its_own_browser_and_contract() {
+    let world = World::start().await;
+    let refused = async |back: &Url, cookie: Option<&str>| {
+        let answer = world.get_callback(back, cookie, "text/html").await;
+        let (status, code) = answer.problem();
+        assert_eq!(status, 400);
+        assert!(
+            answer.json()["next_step"]
+                .as_str()
+                .unwrap()
+                .starts_with("Start")
+        );
+        code
+    };
+
+    // States that were never given out, well-formed and not.
+    let started = world.start_sign_in("salesforce").await;
+    let back = world.sign_in(&started.authorize_url).await;
+    let state = started.parameter("state");
+    let random = state.split_once('.').unwrap().1;
+    for forged in [
+        format!("acme-salesforce.{}", "A".repeat(43)),
+        format!("acme-dynamics.{random}"),
+        format!("acme-salesforce.{random}x"),
+        random.to_owned(),
+        "..".to_owned(),
+        "ACME#.x".to_owned(),
+        String::new(),
+    ] {
+        let back = with(&back, "state", &forged);
+        let code = refused(&back, Some(&started.cookie)).await;
+        assert_eq!(code, "oauth_state_unknown", "{forged}");
+    }
+    let mut bare = back.clone();
+    bare.set_query(None);
+    assert_eq!(
+        refused(&bare, Some(&started.cookie)).await,
+        "oauth_state_unknown"
+    );
+
+    // None of that touched the attempt itself; completed, it is used up.
+    let answer = world.come_back(&back, &started.cookie).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let before = world.connection("salesforce").await;
+    assert_eq!(
+        refused(&back, Some(&started.cookie)).await,
+        "oauth_state_used"
+    );
+    assert_eq!(world.connection("salesforce").await, before);
+
+    // Too late: its ten minutes are over to the millisecond.
+    let started = world.start_sign_in("linkedin").await;
+    world.advance(600).await;
+    let back = world.sign_in(&started.authorize_url).await;
+    assert_eq!(
+        refused(&back, Some(&started.cookie)).await,
+        "oauth_state_expired"
+    );
+
+    // Another browser: no cookie, another's cookie, the cookie of a later start.
+    let other = world.start_sign_in("linkedin").await;
+    for cookie in [None, Some(other.cookie.as_str()), Some("__Host-lb_oauth=")] {
+        let started = world.start_sign_in("linkedin").await;
+        let back = world.sign_in(&started.authorize_url).await;
+        assert_eq!(refused(&back, cookie).await, "oauth_other_browser");
+        // Seen elsewhere, it is used up in its own browser too.
+        assert_eq!(
+            refused(&back, Some(&started.cookie)).await,
+            "oauth_state_used"
+        );
+    }
+
+    // An answer that names another server (RFC 9207).
+    let back = world.sign_in(&other.authorize_url).await;
+    let foreign = with(&back, "iss", "https://login.evil.example");
+    assert_eq!(
+        refused(&foreign, Some(&other.cookie)).await,
+        "oauth_other_issuer"
+    );
+
+    // Without a code.
+    let started = world.start_sign_in("linkedin").await;
+    let back = world.sign_in(&started.authorize_url).await;
+    let empty = with(&back, "code", "");
+    assert_eq!(
+        refused(&empty, Some(&started.cookie)).await,
+        "oauth_code_missing"
+    );
+    assert_eq!(world.connection("linkedin").await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_code_of_another_sign_in_is_refused() {
+    let world = World::start().await;
+    for provider in ["salesforce", "dataverse"] {
+        let victim = world.start_sign_in(provider).await;
+        let attacker = world.start_sign_in(provider).await;
+        let stolen = world.sign_in(&attacker.authorize_url).await;
+        let injected = with(&stolen, "state", &victim.parameter("state"));
+        let answer = world.come_back(&injected, &victim.cookie).await;
+        assert_eq!(
+            answer.problem(),
+            (400, "oauth_code_refused".to_owned()),
+            "{provider}"
+        );
+        assert_eq!(world.connection(provider).await, None);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_roles_that_may_can_start() {
+    let world = World::start().await;
+    for provider in PROVIDERS {
+        let contract = world.contract(provider);
+        let target = world.target(provider);
+        let salesperson = world
+            .post_start(&contract.tokens.salesperson, provider, &target)
+            .await;
+        if provider == "linkedin" {
+            assert_eq!(salesperson.status, StatusCode::OK, "{}", salesperson.text);
+        } else {
+            assert_eq!(
+                salesperson.problem(),
+                (403, "role_not_allowed".to_owned()),
+                "{provider}"
+            );
+        }
+        let service = world
+            .post_start(&contract.tokens.service, provider, &target)
+            .await;
+        assert_eq!(service.problem(), (403, "role_not_allowed".to_owned()));
+        assert!(service.headers.get(header::SET_COOKIE).is_none());
+        let wrong = format!("{}x", contract.tokens.administrator);
+        for token in [
+            wrong.as_str(),
+            "",
+            "lbt.acme-salesforce.none.0123456789abcdef",
+        ] {
+            let answer = world.post_start(token, provider, &target).await;
+            assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()));
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_contract_connects_its_own_crm_at_addresses_of_the_provider() {
+    let world = World::start().await;
+    let simulator = &world.stack.simulator;
+    let code = async |made: &Made, provider: &str, body: Value| {
+        let token = &made.tokens.administrator;
+        let answer = world.post_start(token, provider, &body).await;
+        assert!(answer.headers.get(header::SET_COOKIE).is_none());
+        answer.problem()
+    };
+    let problem = |status: u16, code: &str| (status, code.to_owned());
+
+    let (salesforce, dynamics) = (&world.salesforce, &world.dynamics);
+    let target = world.target("dataverse");
+    assert_eq!(
+        code(salesforce, "dataverse", target).await,
+        problem(409, "other_crm")
+    );
+    let target = world.target("salesforce");
+    assert_eq!(
+        code(dynamics, "salesforce", target).await,
+        problem(409, "other_crm")
+    );
+    for provider in ["entra", "hubspot", "Salesforce"] {
+        assert_eq!(
+            code(salesforce, provider, json!({})).await,
+            problem(404, "not_found")
+        );
+    }
+    for address in [
+        "https://login.salesforce.com.evil.example",
+        "http://login.salesforce.com",
+        "https://169.254.169.254/latest/meta-data",
+        simulator.control_url(),
+        "javascript:alert(1)",
+        "",
+    ] {
+        let login = json!({ "login_url": address });
+        assert_eq!(
+            code(salesforce, "salesforce", login).await,
+            problem(422, "address_not_allowed"),
+            "{address}"
+        );
+        let organization = json!({ "organization_url": address });
+        assert_eq!(
+            code(dynamics, "dataverse", organization).await,
+            problem(422, "address_not_allowed"),
+            "{address}"
+        );
+    }
+    // The address is looked at first: a wrong one says nothing about the contract.
+    assert_eq!(
+        code(
+            dynamics,
+            "salesforce",
+            json!({ "login_url": "https://x.example" })
+        )
+        .await,
+        problem(422, "address_not_allowed")
+    );
+    for (made, provider, body) in [
+        (dynamics, "dataverse", json!({})),
+        (salesforce, "salesforce", json!({ "login": "x" })),
+        (salesforce, "salesforce", json!([])),
+        (
+            salesforce,
+            "linkedin",
+            json!({ "api": "https://x.example" }),
+        ),
+        (
+            salesforce,
+            "salesforce",
+            json!({ "login_url": "x".repeat(5000) }),
+        ),
+    ] {
+        assert_eq!(
+            code(made, provider, body).await,
+            problem(422, "invalid_body")
+        );
+    }
+    // Salesforce's own sign-in where none is named.
+    let token = &salesforce.tokens.administrator;
+    let answer = world.post_start(token, "salesforce", &json!({})).await;
+    let url = answer.json()["authorize_url"].as_str().unwrap().to_owned();
+    assert!(
+        url.starts_with("https://login.salesforce.com/services/oauth2/authorize?"),
+        "{url}"
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_denied_consent_is_told_as_such() {
+    let world = World::start().await;
+    let deny = json!({ "deny_consent": true });
+    let settings = json!({ "salesforce": deny, "dataverse": deny, "linkedin": deny });
+    world.control(Method::PATCH, "/settings", settings).await;
+    for provider in PROVIDERS {
+        let answer = world.connect(provider).await;
+        assert_eq!(answer.problem(), (403, "access_denied".to_owned()));
+        assert_eq!(world.connection(provider).await, None);
+    }
+    // The error of somebody else's making is no way around the cookie, and is not repeated.
+    let started = world.start_sign_in("salesforce").await;
+    let back = world.sign_in(&started.authorize_url).await;
+    let blocked = with(&back, "error", "OAUTH_APP_BLOCKED");
+    let answer = world.get_callback(&blocked, None, "*/*").await;
+    assert_eq!(answer.problem(), (400, "oauth_other_browser".to_owned()));
+    for (error, code) in [
+        ("OAUTH_APP_BLOCKED", "app_blocked"),
+        ("<b>odd</b>", "sign_in_failed"),
+    ] {
+        let started = world.start_sign_in("salesforce").await;
+        let back = world.sign_in(&started.authorize_url).await;
+        let back = with(&back, "error", error);
+        let answer = world.come_back(&back, &started.cookie).await;
+        assert_eq!(answer.problem().1, code);
+        assert!(!answer.text.contains("<b>"), "{}", answer.text);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn reconnecting_stays_in_the_organisation() {
+    let world = World::start().await;
+    assert_eq!(world.connect("salesforce").await.status, StatusCode::OK);
+    let first = world.connection("salesforce").await.unwrap();
+    let contract = &world.salesforce.id;
+    let pause = Millis(world.clock.now().0 + 5_000);
+    let (store, kind) = (world.store(), ConnectionKind::Crm);
+    store.pause_connection(contract, kind, pause).await.unwrap();
+
+    // The same organisation again: new tokens, and the pause it asked for still holds.
+    let answer = world.connect("salesforce").await;
+    assert_eq!(answer.json()["organization"], first.organization);
+    assert_eq!(answer.json()["state"], "connected");
+    let second = world.connection("salesforce").await.unwrap();
+    assert_eq!((second.version, second.not_before), (2, Some(pause)));
+    assert_ne!(second.sealed_tokens, first.sealed_tokens);
+    let log = store.audit_log(contract, 10, None).await.unwrap().items;
+    let organizations = |entry: &shared::domain::contract::AuditEntry| {
+        let of = |value: &Value| value["organization"].as_str().map(str::to_owned);
+        (of(&entry.before), of(&entry.after))
+    };
+    let id = Some(first.organization.clone());
+    let logged: Vec<_> = log.iter().map(organizations).collect();
+    assert!(logged.contains(&(None, id.clone())) && logged.contains(&(id.clone(), id)));
+
+    // Another one: refused, and everything is as it was.
+    let started = world.start_sign_in("salesforce").await;
+    let sandbox = with(&started.authorize_url, "org", "sandbox");
+    let back = world.sign_in(&sandbox).await;
+    let answer = world.come_back(&back, &started.cookie).await;
+    assert_eq!(answer.problem(), (409, "other_organization".to_owned()));
+    assert!(answer.text.contains(&first.organization), "{}", answer.text);
+    assert_eq!(world.connection("salesforce").await, Some(second));
+
+    // A connection that no longer works is mended by signing in.
+    world.advance(10).await;
+    let revoke = json!({ "provider": "salesforce" });
+    world.control(Method::POST, "/tokens/revoke", revoke).await;
+    let session = world.remote.sessions.open(contract, kind).await.unwrap();
+    let url = session.url("/services/data/v67.0/limits").unwrap();
+    let call = Call::new(session.provider, Method::GET, url);
+    assert!(session.send(call).await.is_err());
+    let broken = world.connection("salesforce").await.unwrap();
+    assert_eq!(broken.state, ConnectionState::SignInNeeded);
+    assert_eq!(world.connect("salesforce").await.status, StatusCode::OK);
+    let mended = world.connection("salesforce").await.unwrap();
+    assert_eq!(mended.state, ConnectionState::Connected);
+    assert_eq!(mended.version, broken.version + 1);
+    world.remote.sessions.forget(contract, kind).await;
+    assert_eq!(world.use_connection("salesforce").await, StatusCode::OK);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_first_sign_ins_at_once_one_organisation_stays() {
+    let world = World::start().await;
+    let mut ways = Vec::new();
+    for org in ["production", "sandbox"] {
+        let started = world.start_sign_in("salesforce").await;
+        let url = with(&started.authorize_url, "org", org);
+        ways.push((world.sign_in(&url).await, started.cookie));
+    }
+    let (left, right) = tokio::join!(
+        world.come_back(&ways[0].0, &ways[0].1),
+        world.come_back(&ways[1].0, &ways[1].1),
+    );
+    let connection = world.connection("salesforce").await.unwrap();
+    let (won, lost) = if left.status == StatusCode::OK {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    assert_eq!(won.json()["organization"], connection.organization);
+    assert_eq!(lost.problem(), (409, "other_organization".to_owned()));
+    assert_eq!(connection.version, 1);
+
+    // The same callback twice at once: one of them completes it.
+    let started = world.start_sign_in("linkedin").await;
+    let back = world.sign_in(&started.authorize_url).await;
+    let (left, right) = tokio::join!(
+        world.come_back(&back, &started.cookie),
+        world.come_back(&back, &started.cookie),
+    );
+    let mut statuses = [left.status.as_u16(), right.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_providers_failure_changes_nothing_and_says_what_to_do() {
+    let world = World::start().await;
+    let evil = json!({
+        "access_token": "a-token-to-steal", "refresh_token": "r",
+        "instance_url": "https://evil.example", "id": "https://login.salesforce.com/id/00Dx0000000BV7z/005x",
+    });
+    let no_refresh_token = json!({
+        "access_token": "a", "instance_url": world.stack.simulator.salesforce_url(),
+        "id": "https://login.salesforce.com/id/00Dx0000000BV7z/005x",
+    });
+    let refused_client = json!({ "error": "invalid_client", "error_description": "secret text" });
+    let token = |body: Value, status: u16| json!({ "system": "salesforce", "path_contains": "/token", "kind": "status", "status": status, "body": body });
+    let who_am_i = |kind: &str, status: u16| json!({ "system": "dataverse", "path_contains": "WhoAmI", "kind": kind, "status": status });
+    for (provider, fault, status, code) in [
+        ("salesforce", token(evil, 200), 502, "address_not_allowed"),
+        (
+            "salesforce",
+            token(no_refresh_token, 200),
+            502,
+            "no_refresh_token",
+        ),
+        (
+            "salesforce",
+            token(json!({ "access_token": "a", "refresh_token": "r" }), 200),
+            502,
+            "crm_api_error",
+        ),
+        (
+            "salesforce",
+            token(refused_client, 400),
+            502,
+            "oauth_app_refused",
+        ),
+        (
+            "salesforce",
+            token(json!("gone"), 503),
+            503,
+            "could_not_connect",
+        ),
+        (
+            "salesforce",
+            json!({ "system": "salesforce", "path_contains": "/token", "kind": "drop" }),
+            503,
+            "could_not_connect",
+        ),
+        (
+            "salesforce",
+            json!({ "system": "salesforce", "path_contains": "/token", "kind": "garbage" }),
+            503,
+            "could_not_connect",
+        ),
+        (
+            "dataverse",
+            who_am_i("status", 403),
+            403,
+            "insufficient_access",
+        ),
+        ("dataverse", who_am_i("status", 500), 502, "crm_api_error"),
+        ("dataverse", who_am_i("garbage", 200), 502, "crm_api_error"),
+        (
+            "dataverse",
+            who_am_i("lost_reply", 200),
+            503,
+            "could_not_connect",
+        ),
+    ] {
+        world.control(Method::POST, "/faults", fault).await;
+        let answer = world.connect(provider).await;
+        assert_eq!(answer.problem(), (status, code.to_owned()));
+        for secret in ["a-token-to-steal", "secret text", "evil.example"] {
+            assert!(!answer.text.contains(secret), "{}", answer.text);
+        }
+        assert_eq!(world.connection(provider).await, None);
+    }
+    for provider in ["salesforce", "dataverse"] {
+        assert_eq!(world.connect(provider).await.status, StatusCode::OK);
+    }
+    world.stop().await;
+}
