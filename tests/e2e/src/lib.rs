@@ -11,6 +11,8 @@
     reason = "a test that cannot go on stops, saying why"
 )]
 
+pub mod worker;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

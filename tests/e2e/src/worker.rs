@@ -1,0 +1,116 @@
+//! The functions over watched wires and a clock that moves when told: what a test kills, races
+//! and counts.
+
+use std::sync::Arc;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use local::{Apps, Stack};
+use serde_json::json;
+use shared::clock::{Clock as _, SystemClock};
+use shared::config::Source;
+use shared::domain::ids::ContractId;
+use shared::domain::submission::{State, Submission};
+use shared::queue::WritebackQueue;
+use shared::store::Store;
+use shared::testing::{FixedClock, OnAws, Tripwire};
+use shared::wiring::{Remote, RemoteConfig};
+
+/// The functions as one process of their own: cold caches, a wire, a clock.
+#[must_use]
+pub fn process(stack: &Stack, wire: &Arc<Tripwire>, clock: &Arc<FixedClock>) -> Apps {
+    let source = Source::fixed(stack.variables.clone());
+    let config = RemoteConfig::from_source(&source).expect("the stack's variables");
+    let dynamodb = aws_sdk_dynamodb::config::Builder::from(&stack.aws)
+        // A dead process retries nothing.
+        .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled())
+        .interceptor(OnAws(wire.clone()))
+        .build();
+    let sqs = aws_sdk_sqs::config::Builder::from(&stack.aws)
+        .retry_config(aws_sdk_sqs::config::retry::RetryConfig::disabled())
+        .interceptor(OnAws(wire.clone()))
+        .build();
+    let store = Store::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), config.table.clone());
+    let queue = WritebackQueue::new(aws_sdk_sqs::Client::from_conf(sqs), stack.queue_url.clone());
+    let outbound = local::outbound(&config, stack.simulator.ca_file())
+        .expect("an outbound client")
+        .with_hook(wire.clone());
+    let remote = Remote::with(&config, &stack.aws, store, outbound, clock.clone()).expect("the parts");
+    Apps::over(remote, queue, stack.url.parse().expect("a URL"))
+}
+
+/// A clock that stands at the present.
+#[must_use]
+pub fn clock() -> Arc<FixedClock> {
+    FixedClock::at(SystemClock.now())
+}
+
+/// A batch of messages about submissions, as SQS delivers them.
+#[must_use]
+pub fn messages(contract: &ContractId, ids: &[&str]) -> SqsEvent {
+    let records: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| {
+            json!({"messageId": format!("m-{index}"), "body": json!({"contract": contract, "submission": id}).to_string(),
+                   "attributes": {}, "messageAttributes": {}})
+        })
+        .collect();
+    serde_json::from_value(json!({"Records": records})).expect("an SQS event")
+}
+
+/// One submission as stored.
+pub async fn stored(stack: &Stack, contract: &ContractId, id: &str) -> Submission {
+    let id = id.parse().expect("a submission id");
+    stack.store().submission(contract, id).await.expect("the table answers").expect("the submission is stored")
+}
+
+/// Whether every submission is done for now: in the CRM, held, withdrawn, or waiting for a person.
+pub async fn all_settled(stack: &Stack, contract: &ContractId, ids: &[String]) -> bool {
+    for id in ids {
+        if stored(stack, contract, id).await.state.is_open() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Lets time pass and the sweep's messages arrive, with a healthy worker, until all is settled.
+/// What is open and was not found by the sweep is lost: that fails the test.
+pub async fn recover(stack: &Stack, apps: &Apps, clock: &FixedClock, contract: &ContractId, ids: &[String]) {
+    for _ in 0..40 {
+        if all_settled(stack, contract, ids).await {
+            return;
+        }
+        // Longer than any lease, back-off and grace.
+        clock.advance(1100);
+        let due = stack.store().due_submissions(contract, clock.now(), 500).await.expect("the table answers");
+        for id in ids {
+            if stored(stack, contract, id).await.state.is_open() {
+                assert!(due.iter().any(|due| due.to_string() == *id), "the sweep does not find {id}");
+            }
+        }
+        let due: Vec<String> = due.iter().map(ToString::to_string).collect();
+        for batch in due.chunks(10) {
+            let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+            crm_writeback::handle(&apps.writeback, messages(contract, &batch)).await;
+        }
+    }
+    let mut open = Vec::new();
+    for id in ids {
+        let submission = stored(stack, contract, id).await;
+        if submission.state.is_open() {
+            open.push((submission.state, submission.failures));
+        }
+    }
+    panic!("not settled: {open:?}");
+}
+
+/// How many submissions are in this state.
+pub async fn count(stack: &Stack, contract: &ContractId, ids: &[String], state: State) -> usize {
+    let mut count = 0;
+    for id in ids {
+        count += usize::from(stored(stack, contract, id).await.state == state);
+    }
+    count
+}
+
