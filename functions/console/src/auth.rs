@@ -1,16 +1,15 @@
-//! Who calls, and whether its role may (LG-1). A handler gets its caller only together with the
-//! permission it needs, so no route can forget to ask.
+//! The caller of a route, and whether its role may (LG-1). A handler gets its caller only together
+//! with the permission it needs, so no route can forget to ask.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::header;
 use http::request::Parts;
-use shared::domain::ids::{ApiToken, ContractId};
+use shared::api_auth;
+use shared::domain::ids::ContractId;
 use shared::domain::role::{Permission, Role};
 use shared::problem::Problem;
-use shared::signature::{secrets_equal, sha256_hex};
 
 use crate::App;
 
@@ -58,57 +57,17 @@ pub(crate) struct Caller<P> {
     permission: PhantomData<P>,
 }
 
-fn unauthenticated() -> Problem {
-    Problem::new(
-        401,
-        "unauthenticated",
-        "The request has no valid API token.",
-        "Send the header Authorization: Bearer with a token of this contract.",
-    )
-    .with_field("authorization")
-}
-
 impl<P: Needs> FromRequestParts<Arc<App>> for Caller<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let value = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let token: ApiToken = value
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .and_then(|(_, token)| token.trim().parse().ok())
-            .ok_or_else(unauthenticated)?;
-        let record = app
-            .remote
-            .store
-            .api_token(&token.contract, &token.id)
-            .await
-            .map_err(|error| crate::failed(&error))?
-            .ok_or_else(unauthenticated)?;
-        let right = secrets_equal(&record.secret_hash, &sha256_hex(&[token.secret.as_bytes()]));
-        let alive = record
-            .valid_until
-            .is_none_or(|until| until > app.remote.clock.now());
-        if !right || !alive {
-            return Err(unauthenticated());
-        }
-        if let Some(permission) = P::PERMISSION
-            && !record.role.may(permission)
-        {
-            return Err(Problem::new(
-                403,
-                "role_not_allowed",
-                "The token's role may not do this.",
-                "Use a token of an administrator, or ask one.",
-            ));
-        }
+        let (store, now) = (&app.remote.store, app.remote.clock.now());
+        let caller =
+            api_auth::Caller::authenticate(&parts.headers, P::PERMISSION, store, now).await?;
         Ok(Self {
-            contract: token.contract,
-            actor: token.id.to_string(),
-            role: record.role,
+            contract: caller.contract,
+            actor: caller.actor,
+            role: caller.role,
             permission: PhantomData,
         })
     }

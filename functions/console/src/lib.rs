@@ -22,7 +22,7 @@ use shared::domain::ids::ContractId;
 use shared::domain::schema::LeadSchema;
 use shared::problem::Problem;
 use shared::queue::WritebackQueue;
-use shared::store::{ChangeError, ConnectionKind, StoreError};
+use shared::store::{ChangeError, ConnectionKind};
 use shared::wiring::{Remote, WiringError};
 use url::Url;
 use utoipa::OpenApi;
@@ -77,7 +77,7 @@ impl App {
             .store
             .config(contract)
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| error.problem())?;
         config.ok_or_else(|| Problem::not_found("contract"))
     }
 
@@ -96,7 +96,7 @@ impl App {
             .await;
         changed.map_err(|error| match error {
             ChangeError::Refused(problem) => problem,
-            ChangeError::Store(error) => failed(&error),
+            ChangeError::Store(error) => error.problem(),
         })
     }
 
@@ -112,7 +112,7 @@ impl App {
                 .store
                 .lead_schema(contract)
                 .await
-                .map_err(|error| failed(&error))?
+                .map_err(|error| error.problem())?
         {
             return Ok(Arc::new(schema));
         }
@@ -129,7 +129,7 @@ impl App {
             .refresh_schema(contract, crm.as_ref(), now)
             .await
             .map_err(|error| match error {
-                SchemaError::Store(error) => failed(&error),
+                SchemaError::Store(error) => error.problem(),
                 SchemaError::Crm(crm::CrmError::Session(error)) => {
                     crm::session_problem(&error, remote)
                 }
@@ -144,24 +144,6 @@ impl App {
                     "Try again in a minute.",
                 ),
             })
-    }
-}
-
-/// The table did not answer as it should.
-pub(crate) fn failed(error: &StoreError) -> Problem {
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        "the table did not answer as it should"
-    );
-    match error {
-        StoreError::Corrupt { .. } => Problem::internal(),
-        StoreError::Conflict => Problem::new(
-            409,
-            "changed_meanwhile",
-            "Somebody else changed this at the same moment.",
-            "Read it again and repeat the change.",
-        ),
-        StoreError::Unavailable(_) => Problem::unavailable(),
     }
 }
 

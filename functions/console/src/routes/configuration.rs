@@ -17,9 +17,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::App;
 use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
 use crate::extract::{Json, Path, Query};
-use crate::{App, failed};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -241,7 +241,7 @@ async fn discovered_names(
         .store
         .discovered_names(&config.contract.id)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     let mapped: BTreeSet<&String> = config.mappings.keys().collect();
     Ok(found
         .into_iter()
@@ -482,7 +482,7 @@ async fn audit_log(
         .store
         .audit_log(&caller.contract, 100, query.cursor.as_deref())
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     Ok(Json(AuditLog {
         items: page.items,
         next: page.next,

@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::App;
 use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
 use crate::extract::{Json, Path};
-use crate::{App, failed};
 
 /// Shortest secret that a form or a webhook is signed with, in characters.
 const MIN_SECRET_CHARS: usize = 12;
@@ -320,7 +320,7 @@ async fn get(
         .store
         .form(&caller.contract, &form_id(&id)?)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     let form = form.ok_or_else(|| Problem::not_found("form"))?;
     Ok(Json(view(&app, &caller.contract, form)))
 }
@@ -388,7 +388,7 @@ async fn linkedin_view(
         .store
         .connection(contract, ConnectionKind::LinkedIn)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     let path = format!("/webhooks/linkedin/{contract}");
     Ok(LinkedInView {
         webhook_url: app.public_url.join(&path).map_or(path, String::from),

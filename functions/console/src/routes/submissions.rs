@@ -19,9 +19,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::App;
 use crate::auth::{Caller, ReadConfiguration, ReadSubmissions, SendAgain, StartSync};
 use crate::extract::{Json, Path, Query};
-use crate::{App, failed};
 
 /// Most items of a page.
 const MAX_PAGE: usize = 200;
@@ -223,7 +223,7 @@ async fn list(
         .store
         .list_submissions(&caller.contract, &filter, limit, query.cursor.as_deref())
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     Ok(Json(page.into()))
 }
 
@@ -258,7 +258,7 @@ async fn find(
         .store
         .submission(contract, id)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     found.ok_or_else(|| Problem::not_found("submission"))
 }
 
@@ -325,7 +325,7 @@ async fn set_to_work(
         .store
         .save_submission(submission)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     let message = WritebackMessage {
         contract: submission.contract.clone(),
         submission: submission.id,
@@ -391,7 +391,7 @@ async fn failed_writes(
             query.cursor.as_deref(),
         )
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     Ok(Json(page.into()))
 }
 
@@ -414,7 +414,7 @@ async fn send_all_again(
         .store
         .failed_submissions(&caller.contract, MAX_SEND_AGAIN, None)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     let mut count = 0;
     for listed in &page.items {
         let mut submission = find(&app, &caller.contract, &listed.id.to_string()).await?;
@@ -449,7 +449,7 @@ async fn sweep(
         .store
         .due_submissions(&caller.contract, now, 100)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.problem())?;
     let messages: Vec<WritebackMessage> = due
         .into_iter()
         .map(|submission| WritebackMessage {

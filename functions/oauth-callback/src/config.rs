@@ -1,0 +1,49 @@
+//! What the function reads from its environment, and what its policy lets it do.
+
+use shared::config::{ConfigError, Source};
+use shared::wiring::RemoteConfig;
+use url::Url;
+
+/// Every variable the function reads.
+pub const VARIABLES: &[&str] = &[
+    "LEADBRIDGE_TABLE",
+    "LEADBRIDGE_VAULT",
+    "LEADBRIDGE_OAUTH_APPS",
+    "LEADBRIDGE_OUTBOUND_ALLOW",
+    "LEADBRIDGE_LINKEDIN_API_URL",
+    "LEADBRIDGE_LINKEDIN_AUTH_URL",
+    "LEADBRIDGE_ENTRA_URL",
+    "LEADBRIDGE_PUBLIC_URL",
+];
+
+/// Every AWS action the function takes.
+pub const PERMISSIONS: &[&str] = &[
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "secretsmanager:GetSecretValue",
+];
+
+/// The function's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Table, vault, OAuth apps, providers.
+    pub remote: RemoteConfig,
+    /// `LEADBRIDGE_PUBLIC_URL`: the address that providers send the browser back to.
+    pub public_url: Url,
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or malformed.
+    pub fn from_source(source: &Source) -> Result<Self, ConfigError> {
+        Ok(Self {
+            remote: RemoteConfig::from_source(source)?,
+            public_url: source.parsed("LEADBRIDGE_PUBLIC_URL")?,
+        })
+    }
+}
