@@ -4,7 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{read, root, scratch, succeed};
+use crate::{
+    clients,
+    process::{read, root, scratch, succeed},
+};
 
 /// A program the other commands call, how to see that it works, and Debian's packages with it.
 struct Need {
@@ -50,15 +53,10 @@ const NEEDS: &[Need] = &[
 pub(crate) fn run() -> Result<()> {
     system_packages()?;
     let requirements = root().join("xtask/requirements.txt");
-    let clients = root().join("tests/clients/requirements.txt");
-    let mut files = vec![requirements.as_path()];
-    if clients.exists() {
-        files.push(&clients);
-    }
-    venv("venv", &files)?;
+    let clients = clients::folder();
+    venv("venv", &[&requirements, &clients.join("requirements.txt")])?;
     venv("sam", &[&root().join("xtask/requirements-sam.txt")])?;
-    node_modules(&root().join("tests/clients"))?;
-    Ok(())
+    node_modules(&clients)
 }
 
 fn system_packages() -> Result<()> {
@@ -130,9 +128,6 @@ fn venv(name: &str, requirements: &[&Path]) -> Result<()> {
 /// Installs a folder's npm packages by its lock file.
 fn node_modules(folder: &Path) -> Result<()> {
     let lock = folder.join("package-lock.json");
-    if !lock.exists() {
-        return Ok(());
-    }
     let stamp = folder.join("node_modules/.leadbridge.stamp");
     let wanted = wanted(&[&lock])?;
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
