@@ -200,7 +200,7 @@ pub async fn contracts(
     Ok(all)
 }
 
-/// What LinkedIn has: the second contract's ad account, and the form and leads that the payloads in
+/// What LinkedIn has: the first contract's ad account, and the form and leads that the payloads in
 /// `events/` speak of.
 async fn linkedin_leads(control: &Url) -> Result<()> {
     let client = Client::new();
@@ -229,7 +229,7 @@ async fn linkedin_leads(control: &Url) -> Result<()> {
     let mut posts = vec![
         (
             "/linkedin/accounts",
-            json!({"id": "456", "name": "Acme on Dynamics 365"}),
+            json!({"id": "456", "name": "Acme on Salesforce"}),
         ),
         (
             "/linkedin/accounts",

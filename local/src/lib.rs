@@ -374,7 +374,6 @@ impl Apps {
     }
 
     /// The HTTP functions behind one address, routed by path as the template's HTTP API does.
-    #[must_use]
     pub fn router(&self) -> Router {
         let intake = form_intake::router(self.intake.clone());
         let console = console::router(self.console.clone());

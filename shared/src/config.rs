@@ -18,7 +18,9 @@ pub struct ConfigError {
 }
 
 /// Where variables come from: the process in a function, a map in tests and in the local stack.
-pub struct Source(Box<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Source(Lookup);
+
+type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 impl Source {
     /// The process's environment.

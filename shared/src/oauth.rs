@@ -286,6 +286,7 @@ pub async fn exchange(
         ("client_id", app.client_id.as_str()),
         ("client_secret", app.client_secret.as_str()),
     ];
+    let refreshing = matches!(grant, Grant::Refresh(_));
     match grant {
         Grant::Code {
             code,
@@ -298,7 +299,7 @@ pub async fn exchange(
             ("redirect_uri", redirect_uri),
         ]),
         Grant::Refresh(token) => {
-            pairs.extend([("grant_type", "refresh_token"), ("refresh_token", token)])
+            pairs.extend([("grant_type", "refresh_token"), ("refresh_token", token)]);
         }
     }
     if matches!(provider, Provider::Dataverse | Provider::Entra) {
@@ -319,6 +320,10 @@ pub async fn exchange(
         .map(|refusal| refusal.error)
         .unwrap_or_default();
     match refusal.as_str() {
+        // LinkedIn's word for a refresh token that has ended.
+        "invalid_request" if refreshing && provider == Provider::LinkedIn => {
+            Err(OAuthError::InvalidGrant)
+        }
         "invalid_grant" | "interaction_required" | "consent_required" => {
             Err(OAuthError::InvalidGrant)
         }

@@ -263,7 +263,6 @@ impl Outbound {
     }
 
     /// What every outbound client shares: limits, no redirects, our name.
-    #[must_use]
     pub fn builder() -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

@@ -69,6 +69,8 @@ impl From<VaultError> for SessionError {
     }
 }
 
+type OpenSessions = Arc<Mutex<HashMap<(ContractId, ConnectionKind), Arc<Session>>>>;
+
 /// What sessions are made of.
 #[derive(Clone)]
 pub struct Sessions {
@@ -77,7 +79,7 @@ pub struct Sessions {
     outbound: Outbound,
     apps: Arc<OAuthApps>,
     clock: Arc<dyn Clock>,
-    open: Arc<Mutex<HashMap<(ContractId, ConnectionKind), Arc<Session>>>>,
+    open: OpenSessions,
 }
 
 impl Sessions {

@@ -6,7 +6,11 @@ use subtle::ConstantTimeEq;
 
 /// HMAC-SHA256 of the concatenated `parts`.
 #[must_use]
-#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "HMAC takes a key of any length"
+)]
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     for part in parts {

@@ -201,22 +201,18 @@ impl App {
             strategy: case.strategy.id,
         });
         self.remote.store.save_submission(submission).await?;
-        match self.create_in_crm(submission, case, identity).await? {
-            Some(created) => {
-                self.finish_created(submission, case, created, None, 0)
-                    .await
-            }
+        let created = if let Some(created) = self.create_in_crm(submission, case, identity).await? {
+            created
+        } else {
             // Only this submission has this identity: the lead is its own, from an earlier try.
-            None => {
-                let lead = self.by_identity(case, identity).await?;
-                let created = Created {
-                    lead_id: lead.id,
-                    contact_id: lead.contact_id,
-                };
-                self.finish_created(submission, case, created, None, 0)
-                    .await
+            let lead = self.by_identity(case, identity).await?;
+            Created {
+                lead_id: lead.id,
+                contact_id: lead.contact_id,
             }
-        }
+        };
+        self.finish_created(submission, case, created, None, 0)
+            .await
     }
 
     /// LG-3 *no*, and no lead matches: one lead for everybody with this match key.

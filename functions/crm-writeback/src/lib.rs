@@ -81,12 +81,11 @@ impl App {
 pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
     let work = event.records.iter().map(|record| async {
         let body = record.body.as_deref().unwrap_or_default();
-        let done = match serde_json::from_str::<WritebackMessage>(body) {
-            Ok(message) => process(app, &message).await,
-            Err(_) => {
-                tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
-                false
-            }
+        let done = if let Ok(message) = serde_json::from_str::<WritebackMessage>(body) {
+            process(app, &message).await
+        } else {
+            tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
+            false
         };
         (done, record.message_id.clone())
     });

@@ -245,7 +245,7 @@ fn record(row: &Value, schema: &LeadSchema) -> Option<LeadRecord> {
     })
 }
 
-/// An OData string literal.
+/// An `OData` string literal.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,4 +1,4 @@
-//! OData `$batch` bodies (multipart/mixed): written and read.
+//! `OData` `$batch` bodies (multipart/mixed): written and read.
 //!
 //! Source: Dataverse's "Execute batch operations using the Web API". Lines end in CRLF when
 //! written; when read, bare LF is accepted too.
@@ -105,9 +105,8 @@ fn collect(boundary: &str, body: &[u8], found: &mut Vec<PartAnswer>, depth: u8) 
         return None;
     }
     let delimiter = format!("--{boundary}");
-    let mut lines = Lines(body);
     let mut part: Option<Vec<u8>> = None;
-    while let Some(line) = lines.next() {
+    for line in Lines(body) {
         let trimmed = trim_end(line);
         if trimmed == delimiter.as_bytes() || trimmed == format!("{delimiter}--").as_bytes() {
             if let Some(part) = part.take() {

@@ -129,10 +129,10 @@ uuid_id!(
     "strategy id"
 );
 
-/// Namespace of every name-based (version 5) UUID that Leadbridge makes.
+/// Namespace of every name-based (version 5) UUID of ours.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1eadb21d_6e00_5000_8000_6c6561646272);
 
-/// A UUIDv5 of the parts, length-prefixed so that no two lists of parts read the same.
+/// A name-based UUID of the parts, length-prefixed so that no two lists of parts read the same.
 #[must_use]
 pub fn identity(contract: &ContractId, kind: &str, parts: &[&str]) -> Uuid {
     let mut name = Vec::new();

@@ -721,7 +721,7 @@ mod tests {
     #[test]
     fn numbers_as_people_write_them() {
         let check = |text: &str, expected: Option<f64>| {
-            assert_eq!(parse_number(text).ok(), expected, "{text:?}")
+            assert_eq!(parse_number(text).ok(), expected, "{text:?}");
         };
         check("1234.5", Some(1234.5));
         check("1,234.50", Some(1234.5));
@@ -750,7 +750,7 @@ mod tests {
     #[test]
     fn dates_have_one_reading_or_none() {
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(parse_date(text).ok().as_deref(), expected, "{text:?}")
+            assert_eq!(parse_date(text).ok().as_deref(), expected, "{text:?}");
         };
         check("2026-03-31", Some("2026-03-31"));
         check("2026-03-31T23:30:00-08:00", Some("2026-03-31"));

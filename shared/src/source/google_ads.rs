@@ -41,12 +41,12 @@ struct Notification<'a> {
 
 #[derive(Deserialize)]
 struct Column {
-    #[serde(default)]
-    column_id: Option<String>,
-    #[serde(default)]
-    column_name: Option<String>,
-    #[serde(default)]
-    string_value: Option<String>,
+    #[serde(default, rename = "column_id")]
+    id: Option<String>,
+    #[serde(default, rename = "column_name")]
+    name: Option<String>,
+    #[serde(default, rename = "string_value")]
+    value: Option<String>,
 }
 
 impl LeadSource for GoogleAds {
@@ -86,13 +86,13 @@ impl LeadSource for GoogleAds {
         let mut fields: Vec<Field> = Vec::new();
         for column in sent.user_column_data {
             // `column_id` is the same in every language; older forms send the name alone.
-            let (Some(name), alias) = (match (column.column_id, column.column_name) {
+            let (Some(name), alias) = (match (column.id, column.name) {
                 (Some(id), name) => (Some(id), name),
                 (None, name) => (name, None),
             }) else {
                 continue;
             };
-            let mut field = Field::answer(name, column.string_value.unwrap_or_default());
+            let mut field = Field::answer(name, column.value.unwrap_or_default());
             field.aliases.extend(alias);
             check_field(&field)?;
             fields.push(field);

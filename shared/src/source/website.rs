@@ -497,7 +497,10 @@ mod tests {
         );
         check(FORM, b"=a&email=b", 422, "invalid_field_name");
         check(FORM, b"leadbridge:x=a&email=b", 422, "reserved_field_name");
-        let many: String = (0..10_000).map(|i| format!("f{i}=1&")).collect();
+        let many = (0..10_000)
+            .map(|i| format!("f{i}=1&"))
+            .collect::<Vec<_>>()
+            .concat();
         check(FORM, many.as_bytes(), 422, "too_many_fields");
         check(
             FORM,

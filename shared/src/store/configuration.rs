@@ -59,7 +59,7 @@ impl Store {
                     mappings.push(read::<FieldMapping>("mapping", item)?);
                 }
                 key if key.starts_with(keys::FORM_PREFIX) => {
-                    forms.push(read::<Form>("form", item)?)
+                    forms.push(read::<Form>("form", item)?);
                 }
                 _ => {}
             }

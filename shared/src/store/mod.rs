@@ -196,6 +196,6 @@ fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-fn number(value: impl ToString) -> AttributeValue {
+fn number<T: std::fmt::Display>(value: T) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }

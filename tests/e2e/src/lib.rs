@@ -7,6 +7,8 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
     clippy::panic,
     reason = "a test that cannot go on stops, saying why"
 )]
@@ -29,7 +31,7 @@ use shared::store::Store;
 use shared::vault::{Vault, VaultSpec};
 
 /// How long a submission may take to reach a state, with a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A stack under test.
 pub struct Harness {

@@ -29,12 +29,16 @@ pub fn process(stack: &Stack, wire: &Arc<Tripwire>, clock: &Arc<FixedClock>) -> 
         .retry_config(aws_sdk_sqs::config::retry::RetryConfig::disabled())
         .interceptor(OnAws(wire.clone()))
         .build();
-    let store = Store::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), config.table.clone());
+    let store = Store::new(
+        aws_sdk_dynamodb::Client::from_conf(dynamodb),
+        config.table.clone(),
+    );
     let queue = WritebackQueue::new(aws_sdk_sqs::Client::from_conf(sqs), stack.queue_url.clone());
     let outbound = local::outbound(&config, stack.simulator.ca_file())
         .expect("an outbound client")
         .with_hook(wire.clone());
-    let remote = Remote::with(&config, &stack.aws, store, outbound, clock.clone()).expect("the parts");
+    let remote =
+        Remote::with(&config, &stack.aws, store, outbound, clock.clone()).expect("the parts");
     Apps::over(remote, queue, stack.url.parse().expect("a URL"))
 }
 
@@ -61,7 +65,12 @@ pub fn messages(contract: &ContractId, ids: &[&str]) -> SqsEvent {
 /// One submission as stored.
 pub async fn stored(stack: &Stack, contract: &ContractId, id: &str) -> Submission {
     let id = id.parse().expect("a submission id");
-    stack.store().submission(contract, id).await.expect("the table answers").expect("the submission is stored")
+    stack
+        .store()
+        .submission(contract, id)
+        .await
+        .expect("the table answers")
+        .expect("the submission is stored")
 }
 
 /// Whether every submission is done for now: in the CRM, held, withdrawn, or waiting for a person.
@@ -76,17 +85,30 @@ pub async fn all_settled(stack: &Stack, contract: &ContractId, ids: &[String]) -
 
 /// Lets time pass and the sweep's messages arrive, with a healthy worker, until all is settled.
 /// What is open and was not found by the sweep is lost: that fails the test.
-pub async fn recover(stack: &Stack, apps: &Apps, clock: &FixedClock, contract: &ContractId, ids: &[String]) {
+pub async fn recover(
+    stack: &Stack,
+    apps: &Apps,
+    clock: &FixedClock,
+    contract: &ContractId,
+    ids: &[String],
+) {
     for _ in 0..40 {
         if all_settled(stack, contract, ids).await {
             return;
         }
         // Longer than any lease, back-off and grace.
         clock.advance(1100);
-        let due = stack.store().due_submissions(contract, clock.now(), 500).await.expect("the table answers");
+        let due = stack
+            .store()
+            .due_submissions(contract, clock.now(), 500)
+            .await
+            .expect("the table answers");
         for id in ids {
             if stored(stack, contract, id).await.state.is_open() {
-                assert!(due.iter().any(|due| due.to_string() == *id), "the sweep does not find {id}");
+                assert!(
+                    due.iter().any(|due| due.to_string() == *id),
+                    "the sweep does not find {id}"
+                );
             }
         }
         let due: Vec<String> = due.iter().map(ToString::to_string).collect();
@@ -113,4 +135,3 @@ pub async fn count(stack: &Stack, contract: &ContractId, ids: &[String], state: 
     }
     count
 }
-

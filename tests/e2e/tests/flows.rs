@@ -1,6 +1,14 @@
 //! What users do and see, over HTTP, on either stack (see the harness).
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on stops"
+)]
+
 use e2e::{Harness, Tenant, accepted};
+use futures::StreamExt as _;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::domain::schema::CrmKind;
@@ -491,7 +499,10 @@ async fn bad_input_gets_a_clear_answer_and_stores_nothing() {
         check(&form, json_type, &[], long, 422, "value_too_long").await["field"],
         "email"
     );
-    let many: String = (0..10_000).map(|i| format!("{i}=&")).collect();
+    let many = (0..10_000)
+        .map(|i| format!("{i}=&"))
+        .collect::<Vec<_>>()
+        .concat();
     check(
         &form,
         urlencoded,
@@ -970,8 +981,6 @@ async fn routes(tenant: &Tenant<'_>) -> Vec<(Method, String)> {
     );
     routes
 }
-
-use futures::StreamExt as _;
 
 /// LG-7 and bad values: what does not fit is reported on its field, and the lead is still created.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -276,7 +276,6 @@ impl Dataverse {
     }
 
     /// Answers `EntityDefinitions…`.
-    #[expect(clippy::too_many_lines, reason = "one arm for each resource")]
     pub(crate) fn definitions(&self, caller: &Caller, request: &Request) -> Result<Reply, Error> {
         let steps: Vec<&str> = request.path.split('/').collect();
         let (head, tail) = steps.split_first().ok_or_else(|| Error::no_resource(""))?;

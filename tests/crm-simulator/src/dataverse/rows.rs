@@ -50,7 +50,6 @@ fn number(value: f64, column: &Column) -> Value {
     json!((value * factor).round() / factor)
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm for each type")]
 fn convert(ty: &TableType, column: &Column, value: &Value) -> Result<Value, Error> {
     if value.is_null() {
         return Ok(Value::Null);
