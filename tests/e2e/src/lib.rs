@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use local::demo::{self, Org, SimulatorAddresses};
 use local::seed::{FixedSecrets, Made, Maker, NewContract};
 use local::{Options, Stack};
@@ -96,7 +97,19 @@ impl Harness {
                 .unwrap_or_else(|| panic!("the description has {pointer}"))
                 .to_owned()
         };
-        let aws = local::aws_config(&at("/aws_endpoint")).await;
+        let credentials = Credentials::new(
+            at("/credentials/access_key_id"),
+            at("/credentials/secret_access_key"),
+            None,
+            None,
+            "stack",
+        );
+        let aws = local::aws_config(&at("/aws_endpoint"))
+            .await
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(Region::new(at("/region")))
+            .build();
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let vault =
             Vault::from_spec(&VaultSpec::Kms(at("/kms_key")), &aws, random).expect("the vault");

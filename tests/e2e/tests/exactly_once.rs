@@ -601,6 +601,67 @@ async fn each_unit_of_work_costs_no_more_calls_than_promised() {
     harness.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_none_of_ours_goes_back_alone() {
+    let harness = Harness::embedded(false).await;
+    let stack = harness.embedded_stack();
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let contract = tenant.made.id.clone();
+    let apps = process(stack, &Tripwire::new(), &clock());
+    let (_, answer) = post(&apps, &tenant, &tenant.person("Neighbour"), "n").await;
+    let id = id_of(&answer);
+    let mut batch = serde_json::to_value(messages(&contract, &[&id, &id, "no uuid"])).unwrap();
+    batch["Records"][1]["body"] = json!("{\"contract\":\"acme\"}");
+    let batch = serde_json::from_value(batch).unwrap();
+    let failed = crm_writeback::handle(&apps.writeback, batch)
+        .await
+        .batch_item_failures;
+    let failed: Vec<&str> = failed
+        .iter()
+        .map(|failure| failure.item_identifier.as_str())
+        .collect();
+    assert_eq!(failed, ["m-1", "m-2"]);
+    assert_eq!(stored(stack, &contract, &id).await.state, State::Created);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_announces_what_was_stored_and_never_announced() {
+    let harness = Harness::embedded(false).await;
+    let stack = harness.embedded_stack();
+    let tenant = harness.tenant(CrmKind::Dynamics365).await;
+    let contract = tenant.made.id.clone();
+    let clock = clock();
+    // Reads the form, stores the submission, and is cut off before it sends the message.
+    let dying = process(stack, &Tripwire::cutting(Cut::Before(2)), &clock);
+    let (status, answer) = post(&dying, &tenant, &tenant.person("Swept"), "s").await;
+    assert_eq!(status, 202, "stored is accepted");
+    let id = id_of(&answer);
+    let healthy = process(stack, &Tripwire::new(), &clock);
+    let sqs = aws_sdk_sqs::Client::new(&stack.aws);
+    let sweep = async || {
+        lead_resync::handle(&healthy.resync, lead_resync::Task::Sweep)
+            .await
+            .unwrap()
+            .swept
+    };
+    assert_eq!(
+        sweep().await,
+        0,
+        "a fresh submission is left to its own message"
+    );
+    clock.advance(120);
+    assert_eq!(sweep().await, 1);
+    let polled = local::poll_queue(&sqs, &stack.queue_url, &healthy.writeback, 0)
+        .await
+        .unwrap();
+    assert_eq!(polled, 1);
+    assert_eq!(stored(stack, &contract, &id).await.state, State::Created);
+    assert_eq!(sweep().await, 0);
+    assert_eq!(tenant.leads().await.len(), 1);
+    harness.stop().await;
+}
+
 /// LG-9: the pull fills every gap the webhook left, over pages, however often it dies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pull_fills_every_gap_and_doubles_nothing() {
