@@ -176,7 +176,9 @@ pub async fn contracts(
             id: id.clone(),
             crm,
         };
-        if store.config(&id).await?.is_none() {
+        if store.config(&id).await?.is_some() {
+            follow(store, &id, crm, simulator).await?;
+        } else {
             let fixed = FixedSecrets {
                 form: form.parse()?,
                 google_form: google_form.parse()?,
@@ -198,6 +200,33 @@ pub async fn contracts(
     }
     linkedin_leads(&simulator.control).await?;
     Ok(all)
+}
+
+/// Points a kept contract's connections to where the simulator listens now: `--port` moves it.
+async fn follow(
+    store: &Store,
+    contract: &shared::domain::ids::ContractId,
+    crm: CrmKind,
+    simulator: &SimulatorAddresses,
+) -> Result<()> {
+    let crm_url = match crm {
+        CrmKind::Salesforce => &simulator.salesforce,
+        CrmKind::Dynamics365 => &simulator.dataverse,
+    };
+    for (kind, url) in [
+        (ConnectionKind::Crm, crm_url),
+        (ConnectionKind::LinkedIn, &simulator.linkedin),
+    ] {
+        if let Some(mut connection) = store.connection(contract, kind).await?
+            && connection.base_url != *url
+        {
+            connection.base_url = url.clone();
+            connection.auth_url = url.clone();
+            connection.version += 1;
+            store.put_connection(&connection).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What LinkedIn has: the first contract's ad account, and the form and leads that the payloads in

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::clock::Millis;
@@ -60,7 +60,7 @@ impl std::str::FromStr for AppsSpec {
 pub struct OAuthApps {
     spec: AppsSpec,
     client: aws_sdk_secretsmanager::Client,
-    apps: OnceCell<BTreeMap<String, App>>,
+    apps: Mutex<BTreeMap<String, App>>,
 }
 
 impl OAuthApps {
@@ -70,21 +70,34 @@ impl OAuthApps {
         Self {
             spec,
             client: aws_sdk_secretsmanager::Client::new(aws),
-            apps: OnceCell::new(),
+            apps: Mutex::default(),
         }
     }
 
     /// Our client at a provider. Dataverse and its sign-in share one.
     ///
+    /// A client that is not known is looked for again each time: the secret may have been filled
+    /// in since.
+    ///
     /// # Errors
-    /// [`OAuthError::NoApp`] when the secret cannot be read or names no such client.
-    pub async fn app(&self, provider: Provider) -> Result<&App, OAuthError> {
-        let apps = self.apps.get_or_try_init(|| self.load()).await?;
+    /// [`OAuthError::NoApp`] when the secret names no such client, [`OAuthError::Apps`] when it
+    /// cannot be read.
+    pub async fn app(&self, provider: Provider) -> Result<App, OAuthError> {
         let name = match provider {
             Provider::Entra => Provider::Dataverse.as_str(),
             other => other.as_str(),
         };
-        apps.get(name).ok_or(OAuthError::NoApp(provider))
+        let mut apps = self.apps.lock().await;
+        if let Some(app) = apps.get(name) {
+            return Ok(app.clone());
+        }
+        *apps = self.load().await?;
+        apps.get(name).cloned().ok_or(OAuthError::NoApp(provider))
+    }
+
+    /// Forgets the clients, after one was refused: its secret may have been changed.
+    pub async fn forget(&self) {
+        self.apps.lock().await.clear();
     }
 
     async fn load(&self) -> Result<BTreeMap<String, App>, OAuthError> {

@@ -326,7 +326,7 @@ impl Session {
             &self.parts.outbound,
             connection.provider,
             &connection.auth_url,
-            app,
+            &app,
             Grant::Refresh(refresh_token),
             resource,
         )
@@ -335,6 +335,7 @@ impl Session {
             Ok(answer) => answer,
             Err(OAuthError::InvalidGrant) => return gone().await,
             Err(error @ (OAuthError::Refused(_) | OAuthError::NoApp(_) | OAuthError::Apps(_))) => {
+                self.parts.apps.forget().await;
                 return Err(SessionError::AppRefused(error));
             }
             Err(error) => return Err(SessionError::NotSent(Box::new(error))),

@@ -246,6 +246,16 @@ impl App {
                 Claimed::Mine(claim) => *claim,
                 Claimed::Busy(_) => return Err(Setback::soon(now.plus_seconds(BUSY_SECONDS))),
             };
+            if !case.schema.has_identity {
+                // Nothing but the claim keeps a second lead out here, so the CRM is asked again
+                // under it: another worker may have created the lead since the first search.
+                let matching = self.matching_leads(case, None).await?;
+                if let Some(lead) = matching.first() {
+                    return self
+                        .attach(submission, case, lead.clone(), matching.len())
+                        .await;
+                }
+            }
             let identity = claim.identity(&contract);
             match self.create_in_crm(submission, case, identity).await {
                 Ok(Some(created)) => {
@@ -626,6 +636,14 @@ impl App {
                     .schema(&contract, crm.as_ref(), now)
                     .await
                     .map_err(|error| Setback::schema(error, remote))?;
+                if !schema.has_identity {
+                    submission.fail(now, Problem::new(
+                        410,
+                        "withdrawn_lead_in_doubt",
+                        format!("The person withdrew this submission while its lead was being created; whether {remote} has the lead is not known."),
+                        "Look for the person in the CRM and decide whether the lead stays.",
+                    ));
+                }
                 let lead = crm
                     .lead_by_identity(&schema, identity, &[])
                     .await

@@ -145,7 +145,7 @@ impl App {
             &remote.outbound,
             attempt.provider,
             &attempt.auth_url,
-            self.client(attempt.provider).await?,
+            &self.client(attempt.provider).await?,
             grant,
             attempt.resource.as_ref(),
         )

@@ -71,7 +71,7 @@ impl App {
     }
 
     /// Our OAuth client at a provider.
-    async fn client(&self, provider: Provider) -> Result<&oauth::App, Problem> {
+    async fn client(&self, provider: Provider) -> Result<oauth::App, Problem> {
         let client = self.remote.apps.app(provider).await;
         client.map_err(|error| problems::client(&error, provider))
     }

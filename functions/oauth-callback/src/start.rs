@@ -51,7 +51,7 @@ pub(crate) async fn start(
     let authorize_url = Authorization {
         provider,
         auth_url: &target.auth_url,
-        app: app.client(provider).await?,
+        app: &app.client(provider).await?,
         redirect_uri: &app.redirect_uri(),
         state: &state,
         verifier: &verifier,

@@ -719,7 +719,72 @@ impl Crm for Salesforce {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{like, quote};
+    use super::{ApiError, Describe, DescribedField, FieldType, like, named_fields, quote};
+
+    /// Answers that real organisations gave. They are not ours to distribute: `LEADBRIDGE_SAMPLES`
+    /// names the folder that has them, and without it there is nothing to check.
+    #[expect(clippy::disallowed_methods, reason = "the switch of one test")]
+    fn recorded(name: &str) -> Option<String> {
+        let folder = std::path::PathBuf::from(std::env::var_os("LEADBRIDGE_SAMPLES")?);
+        Some(
+            std::fs::read_to_string(folder.join("salesforce").join(name))
+                .expect("the recording is readable"),
+        )
+    }
+
+    #[test]
+    fn a_recorded_describe_of_lead_is_understood() {
+        let Some(text) = recorded("cumulusci_GET_sobjects_Lead_describe.yaml") else {
+            return;
+        };
+        // The body is a folded scalar at the end of the file.
+        let body = text.split_once("string: >-").expect("a body").1;
+        let body = body.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        let describe: Describe = serde_json::from_str(&body).expect("the describe is JSON");
+        let fields: Vec<_> = describe
+            .fields
+            .into_iter()
+            .map(DescribedField::into_field)
+            .collect();
+        let field = |name: &str| {
+            fields
+                .iter()
+                .find(|field| field.name == name)
+                .expect("a standard field")
+        };
+        assert_eq!(
+            field("Email").field_type,
+            FieldType::Email { max_length: 80 }
+        );
+        assert_eq!(
+            field("LastName").field_type,
+            FieldType::Text { max_length: 80 }
+        );
+        assert!(
+            field("LastName").required && field("Company").required && !field("Email").required
+        );
+        assert!(
+            !field("Id").is_mappable()
+                && !field("Name").is_mappable()
+                && !field("OwnerId").is_mappable()
+        );
+        assert!(
+            matches!(&field("LeadSource").field_type, FieldType::Picklist { options, numeric: false, .. } if !options.is_empty())
+        );
+        assert!(matches!(
+            field("AnnualRevenue").field_type,
+            FieldType::Decimal { .. }
+        ));
+    }
+
+    #[test]
+    fn a_recorded_error_names_its_field() {
+        let Some(text) = recorded("restforce_write_error_response.json") else {
+            return;
+        };
+        let errors: Vec<ApiError> = serde_json::from_str(&text).expect("an array of errors");
+        assert_eq!(named_fields(&errors), ["foo"]);
+    }
 
     #[test]
     fn soql_literals_cannot_be_left() {
