@@ -1,1 +1,115 @@
-fn main() {}
+//! Counts and times each unit of work beside a bare baseline that runs in the same minute.
+//!
+//! Numbers of one machine compare with nothing but each other: what counts is the ratio to the
+//! baseline, and the counts of calls and bytes. Ours and the baseline take turns in short rounds,
+//! so that what else the machine does meets both.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool"
+)]
+
+mod bare;
+mod binaries;
+mod intake;
+mod lambda;
+mod mapping;
+mod meter;
+mod proxy;
+mod report;
+mod rig;
+mod writeback;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+
+/// Measure Leadbridge on this machine.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Cli {
+    /// What to measure; everything without
+    #[arg(value_enum)]
+    sections: Vec<Name>,
+    /// Few rounds: shows that it runs rather than how fast
+    #[arg(long)]
+    quick: bool,
+    /// Fail when a target is missed
+    #[arg(long)]
+    check: bool,
+    /// Where the JSON goes (.leadbridge/bench.json in the workspace)
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Size, init time and memory of the release binaries
+    Binaries,
+    /// Accepting a submission
+    Intake,
+    /// Writing a submission to a CRM
+    Writeback,
+    /// Parsing and mapping, without any calls
+    Mapping,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(success) if success => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<bool> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{cores} cores, load {}\n", load());
+    let mut sections = Vec::new();
+    for name in Name::value_variants() {
+        if !cli.sections.is_empty() && !cli.sections.contains(name) {
+            continue;
+        }
+        let section = match name {
+            Name::Binaries => binaries::run(cli.quick),
+            Name::Intake => intake::run(cli.quick),
+            Name::Writeback => writeback::run(cli.quick),
+            Name::Mapping => mapping::run(cli.quick),
+        }?;
+        println!("{}", section.table());
+        sections.push(section);
+    }
+    let path = cli
+        .json
+        .clone()
+        .unwrap_or_else(|| root().join(".leadbridge/bench.json"));
+    let shown: Vec<_> = sections.iter().map(report::Section::json).collect();
+    let json = json!({"cores": cores, "load": load(), "quick": cli.quick, "sections": shown});
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(&path, format!("{json:#}\n"))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let missed: usize = sections.iter().map(report::Section::missed).sum();
+    println!("{missed} targets missed; written to {}", path.display());
+    Ok(missed == 0 || !cli.check)
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest)
+}
+
+/// What else the machine does: the load of the last minute.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
