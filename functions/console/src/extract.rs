@@ -73,6 +73,22 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// A name in the path. Names are people's own words, so a client percent-encodes them twice: API
+/// Gateway decodes the path it hands on, and takes a `/`, `?` or `#` that appears then for its own.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(once) = Path::<String>::from_request_parts(parts, state).await?;
+        match percent_encoding::percent_decode_str(&once).decode_utf8() {
+            Ok(name) => Ok(Self(name.into_owned())),
+            Err(_) => Err(Problem::not_found("address")),
+        }
+    }
+}
+
 /// The query's parameters.
 pub(crate) struct Query<T>(pub(crate) T);
 

@@ -446,15 +446,18 @@ async fn bad_input_gets_a_clear_answer_and_stores_nothing() {
         "malformed_body",
     )
     .await;
-    check(
-        &form,
-        json_type,
-        &[],
-        b"{\"email\":\"\xff\"}".to_vec(),
-        400,
-        "invalid_encoding",
-    )
-    .await;
+    // API Gateway hands JSON on as text, and has put a replacement character there by then.
+    if harness.is_embedded() {
+        check(
+            &form,
+            json_type,
+            &[],
+            b"{\"email\":\"\xff\"}".to_vec(),
+            400,
+            "invalid_encoding",
+        )
+        .await;
+    }
     check(
         &form,
         json_type,
@@ -769,7 +772,8 @@ async fn strategies_and_mappings_keep_their_rules() {
             code(Method::POST, "/field-mappings", Some(odd)).await,
             (409, "mapping_exists".into())
         );
-        let path = "/field-mappings/What's%20your%20budget%3F%20(%E2%82%AC%2Fyear)%20%231";
+        // Encoded twice: API Gateway decodes a path once before a function sees it.
+        let path = "/field-mappings/What's%2520your%2520budget%253F%2520(%25E2%2582%25AC%252Fyear)%2520%25231";
         assert_eq!(code(Method::DELETE, path, None).await.0, 204);
 
         let (status, fields) = tenant.api(Method::GET, "/lead-fields", None).await;

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Name, Path, Query};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -300,12 +300,12 @@ async fn create_mapping(
     ))
 }
 
-/// The mapping of a field name (percent-encoded in the path).
+/// The mapping of a field name (percent-encoded twice in the path: `/` is `%252F`).
 #[utoipa::path(get, path = "/field-mappings/{name}", params(("name" = String, Path)), responses((status = 200, body = MappingView), (status = 404, body = Problem)))]
 async fn get_mapping(
     State(app): State<Arc<App>>,
     caller: Caller<ReadConfiguration>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<MappingView>, Problem> {
     Ok(Json(mapping_view(
         &app.config(&caller.contract).await?,
@@ -313,12 +313,13 @@ async fn get_mapping(
     )?))
 }
 
-/// Points a mapping to another lead field; refused while a strategy uses it.
+/// Points a mapping to another lead field; refused while a strategy uses it. The name is
+/// percent-encoded twice in the path.
 #[utoipa::path(put, path = "/field-mappings/{name}", params(("name" = String, Path)), request_body = MappingEdit, responses((status = 200, body = MappingView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn edit_mapping(
     State(app): State<Arc<App>>,
     caller: Caller<ChangeConfiguration>,
-    Path(name): Path<String>,
+    Name(name): Name,
     Json(input): Json<MappingEdit>,
 ) -> Result<Json<MappingView>, Problem> {
     let schema = app.lead_schema(&caller.contract, false).await?;
@@ -331,12 +332,12 @@ async fn edit_mapping(
     Ok(Json(mapping_view(&config, &name)?))
 }
 
-/// Deletes a mapping; refused while a strategy uses it.
+/// Deletes a mapping; refused while a strategy uses it. The name is percent-encoded twice in the path.
 #[utoipa::path(delete, path = "/field-mappings/{name}", params(("name" = String, Path)), responses((status = 204), (status = 409, body = Problem)))]
 async fn delete_mapping(
     State(app): State<Arc<App>>,
     caller: Caller<ChangeConfiguration>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<http::StatusCode, Problem> {
     app.change(&caller.contract, &caller.actor, |config| {
         config.delete_mapping(&name)
