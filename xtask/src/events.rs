@@ -1,5 +1,9 @@
-//! `cargo xtask events`: the card's local way. `cargo lambda watch` serves the functions, and
-//! every payload in events/ goes through `cargo lambda invoke`.
+//! `cargo xtask events`: every payload in events/ goes through `cargo lambda invoke`, to functions
+//! that `cargo lambda watch` serves.
+//!
+//! Left to itself, `cargo lambda watch` builds each function alone, and so all its dependencies
+//! with other features than the tests'. Here it serves the Lambda APIs only, and the functions
+//! are the binaries that are there already.
 
 use std::{
     fs,
@@ -12,7 +16,9 @@ use serde_json::Value;
 
 use crate::{
     aws::functions,
-    process::{Daemon, cargo, http, port_is_free, read, root, scratch, succeed, target, tool},
+    process::{
+        Daemon, build, http, listens, port_is_free, read, root, scratch, succeed, target, tool,
+    },
     test::Counts,
 };
 
@@ -45,13 +51,18 @@ const DEV: &str = "dev";
 
 /// Serves the functions, sends the payloads, checks the answers, and ends what it started.
 pub(crate) fn run(options: &Options) -> Result<Counts> {
+    // What an earlier run left, if it was interrupted.
+    for left in [WATCH, DEV] {
+        Daemon::stop(left)?;
+    }
     port_is_free(options.port, "--port")?;
+    let names = functions()?;
+    build(names.iter().map(String::as_str).chain(["local"]))?;
     // With an endpoint given, the caller's environment is the functions'.
     let embedded = match std::env::var_os("AWS_ENDPOINT_URL") {
         Some(_) => None,
         None => Some(embedded_stack(options.dev_port)?),
     };
-    succeed(&mut cargo(["build", "--quiet"]))?;
 
     let address = [
         "--invoke-address",
@@ -63,25 +74,20 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
     let mut command = tool("cargo-lambda")?;
     // The functions answer preflight requests themselves.
     command
-        .args([
-            "lambda",
-            "watch",
-            "--ignore-changes",
-            "--disable-cors",
-            "--concurrency",
-            "2",
-        ])
+        .args(["lambda", "watch", "--only-lambda-apis", "--disable-cors"])
         .args(&address);
-    if let Some((_, variables)) = &embedded {
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-    }
     let watch = Daemon::start(WATCH, &mut command)?;
     let base = format!("http://127.0.0.1:{}", options.port);
-    watch.wait(120, || http("GET", &base, &[], b"").ok())?;
+    watch.wait(30, || listens(options.port).then_some(()))?;
+    let variables = embedded.as_ref().map(|(_, variables)| variables.as_slice());
+    let _functions = names
+        .iter()
+        .map(|name| serve_binary(name, &base, variables.unwrap_or_default()))
+        .collect::<Result<Vec<_>>>()?;
 
     let mut counts = Counts::default();
-    for name in functions()? {
-        for payload in payloads(&root().join("events").join(&name))? {
+    for name in &names {
+        for payload in payloads(&root().join("events").join(name))? {
             let shown = payload
                 .strip_prefix(root())
                 .unwrap_or(&payload)
@@ -94,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
             {
                 continue;
             }
-            let outcome = invoke(&name, &payload, &address);
+            let outcome = invoke(name, &payload, &address);
             println!(
                 "{} {shown}",
                 if outcome.is_ok() { "ok    " } else { "FAILED" }
@@ -140,9 +146,24 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
         counts.add(passed);
     }
     if counts.failed > 0 {
-        println!("the functions' log is {}", Daemon::log(WATCH).display());
+        println!(
+            "the functions' logs are {}",
+            Daemon::log("function-*").display()
+        );
     }
     Ok(counts)
+}
+
+/// Starts a function's binary, as `cargo lambda watch` would with the same Lambda APIs.
+fn serve_binary(name: &str, base: &str, variables: &[(String, String)]) -> Result<Daemon> {
+    let mut command = std::process::Command::new(target().join("debug").join(name));
+    command
+        .env("AWS_LAMBDA_RUNTIME_API", format!("{base}/.rt/{name}"))
+        .env("AWS_LAMBDA_FUNCTION_NAME", name)
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .envs(variables.iter().map(|(name, value)| (name, value)));
+    Daemon::start(&format!("function-{name}"), &mut command)
 }
 
 /// `cargo xtask watch`: `cargo lambda watch` with the variables of the `cargo dev` that runs.
@@ -259,23 +280,19 @@ fn contains(answer: &Value, expected: &Value) -> bool {
     }
 }
 
-/// Starts `cargo dev` and gives the variables its functions run with.
+/// Starts `cargo dev`, with state of its own, and gives the variables its functions run with.
 fn embedded_stack(port: u16) -> Result<(Daemon, Vec<(String, String)>)> {
     port_is_free(port, "--dev-port")?;
-    succeed(&mut cargo([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        "local",
-    ]))?;
     let before = SystemTime::now();
     let mut command = std::process::Command::new(target().join("debug/local"));
     command
         .current_dir(root())
-        .args(["--port", &port.to_string()]);
+        .args(["--port", &port.to_string(), "--reset"])
+        // A folder of its own: the state of the user's `cargo dev` stays as it is.
+        .arg("--folder")
+        .arg(scratch().join("events"));
     let daemon = Daemon::start(DEV, &mut command)?;
-    let file = scratch().join("dev.json");
+    let file = scratch().join("events/dev.json");
     let description: Value = daemon.wait(60, || {
         let written = fs::metadata(&file).ok()?.modified().ok()?;
         // File times are coarser than the clock.

@@ -69,6 +69,16 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
+/// Builds programs of the workspace, with the whole workspace's features: those its tests are
+/// built with, so that nothing is compiled twice.
+pub(crate) fn build<'a>(programs: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut command = cargo(["build", "--quiet", "--workspace"]);
+    for program in programs {
+        command.args(["--bin", program]);
+    }
+    succeed(&mut command)
+}
+
 /// Runs a command to its end; anything but success is an error.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let status = command
@@ -282,6 +292,11 @@ pub(crate) fn port_is_free(port: u16, option: &str) -> Result<()> {
     }
 }
 
+/// Whether something listens on a port.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
 /// A small HTTP/1.1 client for loopback addresses: enough to see whether a server answers, and how.
 pub(crate) fn http(
     method: &str,
@@ -294,7 +309,7 @@ pub(crate) fn http(
         .with_context(|| format!("not an http address: {url}"))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host).with_context(|| format!("failed to reach {host}"))?;
-    stream.set_read_timeout(Some(Duration::from_mins(10)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     write!(
         stream,
         "{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n"

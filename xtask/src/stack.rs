@@ -12,8 +12,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::Emulator,
-    process::{Daemon, cargo, http, port_is_free, scratch, succeed, target, tool, watch},
+    aws::{Emulator, functions},
+    process::{Daemon, build, cargo, http, port_is_free, scratch, target, tool, watch},
     test::Counts,
 };
 
@@ -124,8 +124,8 @@ fn up(ports: &Ports) -> Result<()> {
     port_is_free(ports.port, "--port")?;
     fs::create_dir_all(folder())?;
 
-    // The functions as they are deployed: with their own features only.
-    succeed(&mut cargo(["build", "--quiet"]))?;
+    let programs = functions()?;
+    build(programs.iter().map(String::as_str).chain([SIMULATOR]))?;
     let started = Instant::now();
     let (simulator, urls) = simulator(ports.simulator_port, &folder())?;
     let bundle = certificates(&urls, &folder())?;
@@ -204,14 +204,7 @@ fn up(ports: &Ports) -> Result<()> {
 /// Builds and starts the simulator; gives the addresses it prints.
 pub(crate) fn simulator(port: u16, folder: &Path) -> Result<(Daemon, Value)> {
     port_is_free(port, "--simulator-port")?;
-    // With the whole workspace's features, which is how its tests build it.
-    succeed(&mut cargo([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        SIMULATOR,
-    ]))?;
+    build([SIMULATOR])?;
     let mut command = std::process::Command::new(target().join("debug").join(SIMULATOR));
     command
         .args(["--port-base", &port.to_string()])
