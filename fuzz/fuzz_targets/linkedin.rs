@@ -15,14 +15,20 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
         secrets: &["a secret of the contract"],
         fresh_id: "fresh",
     };
-    assert_eq!(LinkedIn.read(inbound(&HeaderMap::new())).expect_err("unsigned").status, 401);
+    let none = HeaderMap::new();
+    assert_eq!(
+        LinkedIn.read(inbound(&none)).expect_err("unsigned").status,
+        401
+    );
     let mut headers = HeaderMap::new();
     let signature = shared::source::linkedin::sign("a secret of the contract", body);
     headers.insert("x-li-signature", signature.parse().expect("hexadecimal"));
     match LinkedIn.read(inbound(&headers)) {
         // The id goes into the path of a later request.
         Ok(Delivery::Submission(new)) => assert!(
-            new.response_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            new.response_id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         ),
         Ok(Delivery::Ignored) => {}
         Err(problem) => assert_eq!(problem.status, 400),

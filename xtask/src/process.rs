@@ -72,7 +72,8 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
 /// Builds programs of the workspace, with the whole workspace's features: those its tests are
 /// built with, so that nothing is compiled twice.
 pub(crate) fn build<'a>(programs: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let mut command = cargo(["build", "--quiet", "--workspace"]);
+    // There are no examples. Naming them makes cargo count in the features that only tests ask for.
+    let mut command = cargo(["build", "--quiet", "--workspace", "--examples"]);
     for program in programs {
         command.args(["--bin", program]);
     }
