@@ -4,7 +4,7 @@
 //! provider that it is meant for (SSRF through `instance_url`, organisation URLs and next links).
 //! Redirects are not followed. Answers are read whole, up to a limit.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -244,22 +244,21 @@ pub trait CallHook: Send + Sync {
 /// The outbound HTTP client.
 #[derive(Clone)]
 pub struct Outbound {
-    client: reqwest::Client,
+    client: Arc<OnceLock<reqwest::Client>>,
     allow: AllowList,
     hook: Option<Arc<dyn CallHook>>,
 }
 
 impl Outbound {
-    /// The client of a process.
-    ///
-    /// # Errors
-    /// When the TLS configuration of the machine cannot be used.
-    pub fn new(allow: AllowList) -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            client: Self::builder().build()?,
+    /// The client of a process. It is made at the first call: reading the machine's trust roots
+    /// takes as long as all the rest of a function's start, and most functions seldom call out.
+    #[must_use]
+    pub fn new(allow: AllowList) -> Self {
+        Self {
+            client: Arc::default(),
             allow,
             hook: None,
-        })
+        }
     }
 
     /// What every outbound client shares: limits, no redirects, our name.
@@ -275,7 +274,7 @@ impl Outbound {
     #[must_use]
     pub fn with_client(client: reqwest::Client, allow: AllowList) -> Self {
         Self {
-            client,
+            client: Arc::new(OnceLock::from(client)),
             allow,
             hook: None,
         }
@@ -300,7 +299,15 @@ impl Outbound {
         if self.hook.as_ref().is_some_and(|hook| !hook.before()) {
             return Err(OutboundError::NotSent("stopped before the call".into()));
         }
-        let mut request = self.client.request(call.method, call.url);
+        let client = if let Some(client) = self.client.get() {
+            client
+        } else {
+            let made = Self::builder()
+                .build()
+                .map_err(|error| OutboundError::NotSent(Box::new(error)))?;
+            self.client.get_or_init(|| made)
+        };
+        let mut request = client.request(call.method, call.url);
         for (name, value) in call.headers {
             request = request.header(name, value);
         }

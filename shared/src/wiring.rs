@@ -70,15 +70,12 @@ pub enum WiringError {
     /// The vault's key cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The machine's TLS configuration cannot be used.
-    #[error("the HTTP client cannot be made")]
-    Http(#[from] reqwest::Error),
 }
 
 impl Remote {
     /// The parts with real adapters.
     pub fn build(config: &RemoteConfig, aws: &SdkConfig) -> Result<Self, WiringError> {
-        let outbound = Outbound::new(config.allow.clone())?;
+        let outbound = Outbound::new(config.allow.clone());
         let store = Store::new(crate::aws::dynamodb(aws), config.table.clone());
         Self::with(config, aws, store, outbound, Arc::new(SystemClock))
     }

@@ -57,7 +57,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file or the machine's TLS configuration cannot be used.
+    /// When the key file cannot be used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
@@ -186,7 +186,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// The function's routes.
 pub fn router(app: Arc<App>) -> Router {
     let (router, description) = described();
-    let description = serde_json::to_value(&description).unwrap_or_default();
+    let description = Arc::new(description);
     router
         .route(
             "/api/v1/openapi.json",

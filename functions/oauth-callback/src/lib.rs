@@ -55,7 +55,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file or the machine's TLS configuration cannot be used.
+    /// When the key file cannot be used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,

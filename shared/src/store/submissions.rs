@@ -201,11 +201,18 @@ impl Store {
                 Ok(Taken::Mine(Box::new(read(ENTITY, item)?)))
             }
             Err(error) => {
-                let error = StoreError::from(error);
-                if !matches!(error, StoreError::Conflict) {
-                    return Err(error);
-                }
-                Ok(match self.submission(contract, id).await? {
+                use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+                let Some(UpdateItemError::ConditionalCheckFailedException(refused)) =
+                    error.as_service_error()
+                else {
+                    return Err(error.into());
+                };
+                let stored: Option<Submission> = match refused.item.clone() {
+                    Some(item) if !item.is_empty() => Some(read(ENTITY, item)?),
+                    // An endpoint that does not return the old item costs one more call.
+                    _ => self.submission(contract, id).await?,
+                };
+                Ok(match stored {
                     None => Taken::Missing,
                     Some(stored) if stored.state == State::Processing => Taken::Busy(stored.due_at),
                     // Set back to work between the two calls: like a worker that just left it.
