@@ -59,7 +59,7 @@ impl std::str::FromStr for AppsSpec {
 /// The OAuth clients, read when first needed: one invocation in many refreshes a token.
 pub struct OAuthApps {
     spec: AppsSpec,
-    client: aws_sdk_secretsmanager::Client,
+    aws: aws_config::SdkConfig,
     apps: Mutex<BTreeMap<String, App>>,
 }
 
@@ -69,7 +69,7 @@ impl OAuthApps {
     pub fn new(spec: AppsSpec, aws: &aws_config::SdkConfig) -> Self {
         Self {
             spec,
-            client: aws_sdk_secretsmanager::Client::new(aws),
+            aws: aws.clone(),
             apps: Mutex::default(),
         }
     }
@@ -105,8 +105,7 @@ impl OAuthApps {
             AppsSpec::File(path) => {
                 std::fs::read_to_string(path).map_err(|error| OAuthError::Apps(Box::new(error)))?
             }
-            AppsSpec::SecretsManager(name) => self
-                .client
+            AppsSpec::SecretsManager(name) => aws_sdk_secretsmanager::Client::new(&self.aws)
                 .get_secret_value()
                 .secret_id(name)
                 .send()
