@@ -244,7 +244,7 @@ fn mint(world: &World, call: &Call) -> Result<Reply, Refusal> {
         "salesforce" => {
             let sandbox = wish.org.as_deref() == Some("sandbox");
             let life = wish.expires_in_s.map(|s| s * 1000);
-            lock(&world.salesforce).mint(&urls.salesforce, sandbox, user, life, now)
+            lock(&world.salesforce).mint(&urls.salesforce, sandbox, user, life, now, &world.signer)
         }
         "dataverse" => lock(&world.dataverse).mint(
             &urls.dataverse,

@@ -13,6 +13,7 @@ mod control;
 mod dataverse;
 mod fault;
 mod http;
+mod jwt;
 mod ledger;
 mod linkedin;
 mod salesforce;

@@ -277,7 +277,7 @@ fn name_of(system: System, path: &str) -> &'static str {
 pub(crate) fn run(world: &World, system: System, call: &Call) -> Reply {
     let now = world.clock.now_ms();
     match system {
-        System::Salesforce => lock(&world.salesforce).handle(call, now),
+        System::Salesforce => lock(&world.salesforce).handle(call, now, &world.signer),
         System::Dataverse => lock(&world.dataverse).handle(call, now, &world.signer),
         System::LinkedIn => lock(&world.linkedin).handle(call, now),
         System::Control => Reply::empty(404),

@@ -123,6 +123,60 @@ impl Harness {
     }
 }
 
+/// The parameters that a sign-in sends back to the app, or the page it shows instead.
+async fn authorize(sim: &Harness, url: &str, params: &[(&str, &str)]) -> Result<Value, String> {
+    let url = reqwest::Url::parse_with_params(url, params).unwrap();
+    let answer = sim.client.get(url).send().await.unwrap();
+    let Some(location) = answer.headers().get("location") else {
+        return Err(answer.text().await.unwrap());
+    };
+    let location: reqwest::Url = location.to_str().unwrap().parse().unwrap();
+    let pairs = location.query_pairs().map(|(k, v)| (k.into(), v.into()));
+    Ok(Value::Object(pairs.collect()))
+}
+
+/// The claims of a token; who made it is verified by the third-party clients.
+fn claims(token: &Value) -> Value {
+    use base64::Engine as _;
+    let part = token.as_str().unwrap().split('.').nth(1).unwrap();
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(part)
+        .unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// A sign-in at Salesforce, up to the answer with the tokens.
+async fn salesforce_sign_in(sim: &Harness, more: &[(&str, &str)]) -> (u16, Value) {
+    let base = sim.simulator.salesforce_url();
+    let mut params = vec![
+        ("response_type", "code"),
+        ("client_id", "leadbridge-salesforce"),
+        ("redirect_uri", "https://app.example/cb"),
+    ];
+    params.extend(more);
+    let url = format!("{base}/services/oauth2/authorize");
+    let back = authorize(sim, &url, &params).await.unwrap();
+    salesforce_token(
+        sim,
+        &[
+            ("grant_type", "authorization_code"),
+            ("redirect_uri", "https://app.example/cb"),
+            ("code", back["code"].as_str().unwrap()),
+        ],
+    )
+    .await
+}
+
+async fn salesforce_token(sim: &Harness, more: &[(&str, &str)]) -> (u16, Value) {
+    let mut form = vec![
+        ("client_id", "leadbridge-salesforce"),
+        ("client_secret", "salesforce-app-secret"),
+    ];
+    form.extend(more);
+    let url = format!("{}/services/oauth2/token", sim.simulator.salesforce_url());
+    read(sim.client.post(url).form(&form).send().await.unwrap()).await
+}
+
 async fn read(answer: Response) -> (u16, Value) {
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap();
@@ -501,6 +555,158 @@ async fn rotation_kills_the_chain_when_an_old_token_comes_back() {
         )
     );
     assert_eq!(refresh(&second["refresh_token"]).await.0, 400);
+}
+
+#[tokio::test]
+async fn salesforce_tells_who_signed_in() {
+    let sim = fresh().await;
+    let base = sim.simulator.salesforce_url().to_owned();
+    let hint = "seller@leadbridge.example";
+    let scope = "openid email profile api refresh_token";
+    let asked = [("scope", scope), ("nonce", "n-1"), ("login_hint", hint)];
+    let (status, first) = salesforce_sign_in(&sim, &asked).await;
+    assert_eq!(status, 200, "{first}");
+    let told = claims(&first["id_token"]);
+    assert_eq!(told["sub"], first["id"]);
+    assert_eq!(
+        (&told["iss"], &told["aud"], &told["nonce"]),
+        (&json!(base), &json!("leadbridge-salesforce"), &json!("n-1"))
+    );
+    assert_eq!(
+        (
+            &told["preferred_username"],
+            &told["name"],
+            &told["email_verified"]
+        ),
+        (&json!(hint), &json!("Sol Seller"), &json!(true))
+    );
+    assert!(told["exp"].as_i64().unwrap() > told["iat"].as_i64().unwrap());
+    let (_, info) = read(
+        sim.client
+            .get(format!("{base}/services/oauth2/userinfo"))
+            .bearer_auth(first["access_token"].as_str().unwrap())
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!((&info["sub"], &info["email"]), (&told["sub"], &json!(hint)));
+
+    // A refresh tells again, without the nonce; without `openid` nobody is told.
+    let refresh = first["refresh_token"].as_str().unwrap();
+    let renew = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+    let (_, again) = salesforce_token(&sim, &renew).await;
+    let renewed = claims(&again["id_token"]);
+    assert_eq!(
+        (&renewed["sub"], &renewed["nonce"]),
+        (&told["sub"], &Value::Null)
+    );
+    assert_ne!(renewed["at_hash"], told["at_hash"]);
+    let (_, plain) = salesforce_sign_in(&sim, &[("scope", "api")]).await;
+    assert_eq!(
+        (&plain["id_token"], &plain["refresh_token"]),
+        (&Value::Null, &Value::Null)
+    );
+
+    // The claims that tell the person are the app's choice.
+    let off = json!({ "salesforce": { "standard_claims": false } });
+    sim.control("PATCH", "/settings", off).await;
+    let (_, third) = salesforce_sign_in(&sim, &asked).await;
+    let told = claims(&third["id_token"]);
+    assert_eq!((&told["sub"], &told["email"]), (&third["id"], &Value::Null));
+
+    let url = format!("{base}/.well-known/openid-configuration");
+    let (_, found) = read(sim.client.get(url).send().await.unwrap()).await;
+    assert_eq!(found["issuer"], base);
+    let keys = found["jwks_uri"].as_str().unwrap();
+    let (_, keys) = read(sim.client.get(keys).send().await.unwrap()).await;
+    assert_eq!(keys["keys"][0]["kty"], "RSA");
+}
+
+#[tokio::test]
+async fn the_hint_chooses_who_signs_in_at_salesforce() {
+    let sim = fresh().await;
+    let scope = ("scope", "openid api");
+    for (hint, sandbox) in [
+        ("admin@leadbridge.example", false),
+        ("SELLER@sandbox.leadbridge.example", true),
+    ] {
+        let (_, token) = salesforce_sign_in(&sim, &[scope, ("login_hint", hint)]).await;
+        let told = claims(&token["id_token"]);
+        assert!(hint.eq_ignore_ascii_case(told["preferred_username"].as_str().unwrap()));
+        let pod = if sandbox { "00D9S" } else { "00D5f" };
+        assert!(token["id"].as_str().unwrap().contains(pod), "{token}");
+    }
+    let url = format!(
+        "{}/services/oauth2/authorize",
+        sim.simulator.salesforce_url()
+    );
+    for hint in ["nobody@leadbridge.example", "former@leadbridge.example"] {
+        let params = [
+            ("response_type", "code"),
+            ("client_id", "leadbridge-salesforce"),
+            ("redirect_uri", "https://app.example/cb"),
+            ("login_hint", hint),
+        ];
+        let page = authorize(&sim, &url, &params).await.unwrap_err();
+        assert!(page.contains("check your username"), "{page}");
+    }
+    let params = [
+        ("response_type", "code"),
+        ("client_id", "leadbridge-salesforce"),
+        ("redirect_uri", "https://app.example/cb"),
+        ("scope", "openid everything"),
+        ("state", "s"),
+    ];
+    let back = authorize(&sim, &url, &params).await.unwrap();
+    assert_eq!(
+        (&back["error"], &back["state"]),
+        (&json!("invalid_scope"), &json!("s"))
+    );
+}
+
+#[tokio::test]
+async fn a_session_without_the_scope_calls_no_api() {
+    let sim = fresh().await;
+    let (_, token) = salesforce_sign_in(&sim, &[("scope", "openid email")]).await;
+    let url = format!(
+        "{}/services/data/v67.0/limits",
+        sim.simulator.salesforce_url()
+    );
+    let access = token["access_token"].as_str().unwrap();
+    let call = sim.client.get(url).bearer_auth(access).send();
+    let (status, error) = read(call.await.unwrap()).await;
+    assert_eq!(
+        (status, &error[0]["errorCode"]),
+        (401, &json!("INVALID_SESSION_ID"))
+    );
+}
+
+#[tokio::test]
+async fn salesforce_revokes_what_it_gave() {
+    let sim = fresh().await;
+    let token = sim
+        .control("POST", "/tokens", json!({ "provider": "salesforce" }))
+        .await;
+    let revoke = async |token: &str| {
+        let url = format!("{}/services/oauth2/revoke", sim.simulator.salesforce_url());
+        let call = sim.client.post(url).form(&[("token", token)]).send();
+        read(call.await.unwrap()).await
+    };
+    let refresh = token["refresh_token"].as_str().unwrap();
+    assert_eq!(revoke(refresh).await.0, 200);
+    let renew = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+    assert_eq!(
+        salesforce_token(&sim, &renew).await.1["error"],
+        "invalid_grant"
+    );
+    for (token, error) in [
+        (refresh, "invalid_token"),
+        ("nonsense", "unsupported_token_type"),
+    ] {
+        let (status, answer) = revoke(token).await;
+        assert_eq!((status, &answer["error"]), (400, &json!(error)));
+    }
 }
 
 // --- Dataverse

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
+use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Dataverse;
 use crate::clock::format_ms;
 use crate::http::{Call, Form, Reply, with_query};
+use crate::jwt::{key_set, signed};
 use crate::salesforce::oauth::{challenge, opaque, same};
 
 /// The one client there is.
@@ -19,7 +20,6 @@ pub(crate) const CLIENT_ID: &str = "leadbridge-dataverse";
 pub(crate) const CLIENT_SECRET: &str = "dataverse-app-secret";
 
 const CODE_LIFE_MS: i64 = 10 * 60 * 1000;
-const KEY_ID: &str = "crm-simulator";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Code {
@@ -114,54 +114,6 @@ fn refuse(status: u16, error: &str, code: u32, text: &str, now_ms: i64) -> Reply
         "error_uri": format!("https://login.microsoftonline.com/error?code={code}"),
     }))
     .with("cache-control", "no-store, no-cache")
-}
-
-/// A JSON web token, signed RS256.
-fn signed(claims: &Value, signer: &KeyPair) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let head = part(&json!({ "typ": "JWT", "alg": "RS256", "kid": KEY_ID }));
-    let text = format!("{head}.{}", part(claims));
-    let signature = signer.sign(text.as_bytes()).unwrap_or_default();
-    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
-/// The next DER element's content, and what follows it.
-fn der(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (head, rest) = bytes.split_at_checked(2)?;
-    let short = usize::from(*head.get(1)?);
-    let (length, rest) = if short < 0x80 {
-        (short, rest)
-    } else {
-        let (digits, rest) = rest.split_at_checked(short & 0x7f)?;
-        (
-            digits
-                .iter()
-                .fold(0, |sum, digit| (sum << 8) | usize::from(*digit)),
-            rest,
-        )
-    };
-    rest.split_at_checked(length)
-}
-
-/// Modulus and exponent of the signing key.
-fn key_set(signer: &KeyPair) -> Value {
-    let numbers = || -> Option<(String, String)> {
-        let key = signer.der_bytes();
-        // The key itself: SEQUENCE { modulus, exponent }.
-        let (inner, _) = der(key)?;
-        let (modulus, rest) = der(inner)?;
-        let (exponent, _) = der(rest)?;
-        let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
-        Some((
-            URL_SAFE_NO_PAD.encode(modulus),
-            URL_SAFE_NO_PAD.encode(exponent),
-        ))
-    };
-    let (modulus, exponent) = numbers().unwrap_or_default();
-    json!({ "keys": [{
-        "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "x5t": KEY_ID,
-        "n": modulus, "e": exponent,
-    }] })
 }
 
 /// The tokens of an answer.

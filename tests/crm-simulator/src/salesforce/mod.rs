@@ -13,11 +13,13 @@ pub(crate) mod soql;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::schema::{Field, ObjectType};
 use crate::http::{Call, Reply, Row};
+use crate::jwt::key_set;
 use crate::store::Store;
 
 /// What goes wrong, in the shape of one element of the error array.
@@ -85,6 +87,10 @@ impl Error {
 /// What is switched on in an organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the control API"
+)]
 pub(crate) struct Settings {
     /// Whether the product's own metadata package is installed.
     pub(crate) leadbridge_fields_installed: bool,
@@ -95,6 +101,8 @@ pub(crate) struct Settings {
     /// Each refresh gives a new refresh token and kills the old one.
     pub(crate) refresh_rotation: bool,
     pub(crate) deny_consent: bool,
+    /// Whether identity tokens tell who the user is (the app's *Include Standard Claims*).
+    pub(crate) standard_claims: bool,
     /// Further required fields, by object.
     pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
     /// Fields the user may not see, by object.
@@ -116,6 +124,7 @@ impl Default for Settings {
             session_seconds: 7200,
             refresh_rotation: false,
             deny_consent: false,
+            standard_claims: true,
             extra_required: BTreeMap::new(),
             hidden_fields: BTreeMap::new(),
             read_only: BTreeMap::new(),
@@ -284,7 +293,12 @@ impl Org {
 
     /// The user of this name, or the first one.
     pub(crate) fn user(&self, name: Option<&str>) -> Option<String> {
-        let wanted = name.unwrap_or_default();
+        name.and_then(|name| self.user_named(name))
+            .or_else(|| self.store.rows("User").next().map(|(id, _)| id.clone()))
+    }
+
+    /// The user with this user name, address, alias or id.
+    pub(crate) fn user_named(&self, wanted: &str) -> Option<String> {
         let holds = |row: &Row, field: &str| {
             row.get(field)
                 .and_then(Value::as_str)
@@ -296,7 +310,6 @@ impl Org {
                 id.as_str() == wanted
                     || ["Username", "Email", "Alias"].iter().any(|f| holds(row, f))
             })
-            .or_else(|| self.store.rows("User").next())
             .map(|(id, _)| id.clone())
     }
 }
@@ -358,11 +371,13 @@ impl Salesforce {
     }
 
     /// Answers one call.
-    pub(crate) fn handle(&mut self, call: &Call, now_ms: i64) -> Reply {
+    pub(crate) fn handle(&mut self, call: &Call, now_ms: i64, signer: &KeyPair) -> Reply {
         let segments = call.segments();
         let names: Vec<&str> = segments.iter().map(String::as_str).collect();
         match names.as_slice() {
-            ["services", "oauth2", tail @ ..] => self.oauth(call, tail, now_ms),
+            ["services", "oauth2", tail @ ..] => self.oauth(call, tail, now_ms, signer),
+            [".well-known", "openid-configuration"] => oauth::discovery(&call.base),
+            ["id", "keys"] => Reply::json(200, &key_set(signer)),
             ["id", org, user] => self.identity(call, org, user, now_ms),
             ["services", "data"] if call.method == "GET" => describe::versions(),
             ["services", "data", version, tail @ ..] => self.rest(call, version, tail, now_ms),
@@ -379,6 +394,10 @@ impl Salesforce {
                 .reply()
                 .with("www-authenticate", "Token");
         };
+        if !session.may_call_api() {
+            let message = "This session is not valid for use with the REST API";
+            return Error::new(401, "INVALID_SESSION_ID", message).reply();
+        }
         let org = self.org(session.sandbox);
         let limit = org.settings.api_limit;
         if org.api_used >= limit {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Salesforce, ids};
 use crate::clock::salesforce_time;
 use crate::http::{Call, Form, Reply, with_query};
+use crate::jwt::{access_token_hash, signed};
 
 /// The one client there is.
 pub(crate) const CLIENT_ID: &str = "leadbridge-salesforce";
@@ -19,6 +21,51 @@ pub(crate) const CLIENT_ID: &str = "leadbridge-salesforce";
 pub(crate) const CLIENT_SECRET: &str = "salesforce-app-secret";
 
 const CODE_LIFE_MS: i64 = 15 * 60 * 1000;
+/// Seconds an identity token is good: its use is at once.
+const ID_TOKEN_LIFE_S: i64 = 120;
+
+/// The scopes an app can ask for; those of products that are not here are left out.
+const SCOPES: &[&str] = &[
+    "id",
+    "api",
+    "web",
+    "full",
+    "chatter_api",
+    "visualforce",
+    "lightning",
+    "content",
+    "refresh_token",
+    "offline_access",
+    "openid",
+    "profile",
+    "email",
+    "address",
+    "phone",
+    "custom_permissions",
+];
+
+/// What `/.well-known/openid-configuration` says of the real one under claims.
+const CLAIMS: &[&str] = &[
+    "active",
+    "email",
+    "email_verified",
+    "family_name",
+    "given_name",
+    "is_app_installed",
+    "language",
+    "locale",
+    "name",
+    "nickname",
+    "organization_id",
+    "preferred_username",
+    "profile",
+    "sub",
+    "updated_at",
+    "urls",
+    "user_id",
+    "user_type",
+    "zoneinfo",
+];
 
 /// An authorization code, not yet used.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +75,8 @@ struct Code {
     redirect_uri: String,
     challenge: Option<String>,
     scope: String,
+    #[serde(default)]
+    nonce: Option<String>,
     issued_ms: i64,
     used_by: Option<u64>,
 }
@@ -40,6 +89,13 @@ pub(crate) struct Session {
     pub(crate) expires_ms: i64,
     pub(crate) scope: String,
     grant: u64,
+}
+
+impl Session {
+    /// Whether the scope goes beyond telling who the user is.
+    pub(crate) fn may_call_api(&self) -> bool {
+        has_scope(&self.scope, &["api", "full"])
+    }
 }
 
 /// One approval: a chain of refresh tokens and the sessions they gave.
@@ -80,6 +136,10 @@ pub(crate) fn opaque(seed: &str, length: usize) -> String {
 /// The S256 challenge of a verifier.
 pub(crate) fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
+}
+
+fn has_scope(scope: &str, wanted: &[&str]) -> bool {
+    scope.split_whitespace().any(|one| wanted.contains(&one))
 }
 
 /// Compares secrets without telling where they differ.
@@ -172,10 +232,7 @@ impl Auth {
             revoked: false,
         };
         self.grants.insert(id, grant);
-        if scope
-            .split_whitespace()
-            .any(|s| matches!(s, "refresh_token" | "offline_access" | "full"))
-        {
+        if has_scope(scope, &["refresh_token", "offline_access"]) {
             self.new_refresh(id, org);
         }
         id
@@ -210,22 +267,84 @@ impl Auth {
     }
 }
 
+/// What a token answer is made of.
+struct Issue<'a> {
+    base: &'a str,
+    grant: u64,
+    /// The refresh token to tell.
+    refresh: Option<&'a str>,
+    /// How long the session lasts; without, as the organisation sets it.
+    life_ms: Option<i64>,
+    nonce: Option<&'a str>,
+    now_ms: i64,
+}
+
+/// The issuer of identity tokens: the sign-in's https address, also for a caller by plain http.
+fn issuer(base: &str) -> String {
+    match base.strip_prefix("http://") {
+        Some(host) => format!("https://{host}"),
+        None => base.to_owned(),
+    }
+}
+
+/// `/.well-known/openid-configuration`
+pub(super) fn discovery(base: &str) -> Reply {
+    let issuer = issuer(base);
+    let oauth = format!("{base}/services/oauth2");
+    Reply::json(
+        200,
+        &json!({
+            "issuer": issuer, "authorization_endpoint": format!("{oauth}/authorize"),
+            "token_endpoint": format!("{oauth}/token"),
+            "revocation_endpoint": format!("{oauth}/revoke"),
+            "userinfo_endpoint": format!("{oauth}/userinfo"),
+            "jwks_uri": format!("{base}/id/keys"), "scopes_supported": SCOPES,
+            "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "display_values_supported": ["page", "popup", "touch"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "claims_supported": CLAIMS, "code_challenge_methods_supported": ["S256"],
+        }),
+    )
+}
+
+/// The sign-in page again, with its reason: the browser stays there.
+fn sign_in_failed() -> Reply {
+    Reply::text(
+        200,
+        "text/html;charset=UTF-8",
+        "<!DOCTYPE html><html><head><title>Login | Salesforce</title></head><body><div id=\"error\" \
+         role=\"alert\">Please check your username and password. If you still can't log in, contact \
+         your Salesforce administrator.</div></body></html>",
+    )
+}
+
 impl Salesforce {
     /// Answers `/services/oauth2/…`.
-    pub(super) fn oauth(&mut self, call: &Call, tail: &[&str], now_ms: i64) -> Reply {
+    pub(super) fn oauth(
+        &mut self,
+        call: &Call,
+        tail: &[&str],
+        now_ms: i64,
+        signer: &KeyPair,
+    ) -> Reply {
         match (call.method.as_str(), tail) {
             ("GET" | "POST", ["authorize"]) => self.authorize(call, now_ms),
-            ("POST", ["token"]) => self.token(call, now_ms),
+            ("POST", ["token"]) => self.token(call, now_ms, signer),
             ("GET" | "POST", ["revoke"]) => {
                 let token = call
                     .form()
                     .get("token")
                     .map(str::to_owned)
-                    .or_else(|| call.param("token"));
-                if self.auth.revoke(&token.unwrap_or_default()) {
+                    .or_else(|| call.param("token"))
+                    .unwrap_or_default();
+                if self.auth.revoke(&token) {
                     Reply::empty(200)
-                } else {
+                } else if token.starts_with("00D") || token.starts_with("5Aep") {
                     refuse(400, "invalid_token", "invalid token")
+                } else {
+                    let text = "this token type is not supported";
+                    refuse(400, "unsupported_token_type", text)
                 }
             }
             ("GET" | "POST", ["userinfo"]) => self.userinfo(call, now_ms),
@@ -261,8 +380,10 @@ impl Salesforce {
                 ("error_description", "response type not supported"),
             ]);
         }
-        let hint = get("login_hint").to_lowercase();
-        let sandbox = get("org") == "sandbox" || hint.contains("sandbox");
+        let hint = params.get("login_hint").filter(|hint| !hint.is_empty());
+        let Some((sandbox, user)) = self.signs_in(hint, get("org") == "sandbox") else {
+            return sign_in_failed();
+        };
         if self.org(sandbox).settings.deny_consent {
             return back(&[
                 ("error", "access_denied"),
@@ -278,11 +399,17 @@ impl Salesforce {
                 ("error_description", "invalid code challenge"),
             ]);
         }
-        let user = self.org(sandbox).user(Some(&hint)).unwrap_or_default();
         let scope = params
             .get("scope")
+            .filter(|scope| !scope.trim().is_empty())
             .unwrap_or("api refresh_token")
             .to_owned();
+        if !scope.split_whitespace().all(|one| SCOPES.contains(&one)) {
+            return back(&[
+                ("error", "invalid_scope"),
+                ("error_description", "the requested scope is not allowed"),
+            ]);
+        }
         let number = self.auth.next();
         let code = format!("aPrx{}==", opaque(&format!("code/{number}"), 60));
         let issued = Code {
@@ -291,6 +418,7 @@ impl Salesforce {
             redirect_uri: redirect_uri.clone(),
             challenge,
             scope,
+            nonce: params.get("nonce").map(str::to_owned),
             issued_ms: now_ms,
             used_by: None,
         };
@@ -298,7 +426,21 @@ impl Salesforce {
         back(&[("code", &code)])
     }
 
-    fn token(&mut self, call: &Call, now_ms: i64) -> Reply {
+    /// Who signs in, and whether in the sandbox: the active user whom the hint names, of either
+    /// organisation, or the chosen organisation's first one.
+    fn signs_in(&self, hint: Option<&str>, sandbox: bool) -> Option<(bool, String)> {
+        let Some(hint) = hint else {
+            return Some((sandbox, self.org_ref(sandbox).user(None)?));
+        };
+        [sandbox, !sandbox].into_iter().find_map(|sandbox| {
+            let org = self.org_ref(sandbox);
+            let user = org.user_named(hint)?;
+            let active = org.store.get("User", &user)?.get("IsActive") == Some(&json!(true));
+            active.then_some((sandbox, user))
+        })
+    }
+
+    fn token(&mut self, call: &Call, now_ms: i64, signer: &KeyPair) -> Reply {
         let form = call.form();
         let (client, secret) = call.client(&form);
         if client != CLIENT_ID {
@@ -308,13 +450,13 @@ impl Salesforce {
             return refuse(400, "invalid_client", "invalid client credentials");
         }
         match form.get("grant_type") {
-            Some("authorization_code") => self.redeem(call, &form, now_ms),
-            Some("refresh_token") => self.refresh(call, &form, now_ms),
+            Some("authorization_code") => self.redeem(call, &form, now_ms, signer),
+            Some("refresh_token") => self.refresh(call, &form, now_ms, signer),
             _ => refuse(400, "unsupported_grant_type", "grant type not supported"),
         }
     }
 
-    fn redeem(&mut self, call: &Call, form: &Form, now_ms: i64) -> Reply {
+    fn redeem(&mut self, call: &Call, form: &Form, now_ms: i64, signer: &KeyPair) -> Reply {
         let Some(code) = self.auth.codes.get(form.get("code").unwrap_or_default()) else {
             return refuse(400, "invalid_grant", "invalid authorization code");
         };
@@ -345,6 +487,7 @@ impl Salesforce {
             _ => {}
         }
         let (sandbox, user, scope) = (code.sandbox, code.user.clone(), code.scope.clone());
+        let nonce = code.nonce.clone();
         let org = self.org(sandbox).id.clone();
         self.auth.make_room(sandbox, &user);
         let grant = self.auth.new_grant(&org, sandbox, &user, &scope);
@@ -359,10 +502,18 @@ impl Salesforce {
             .grants
             .get(&grant)
             .and_then(|grant| grant.current.clone());
-        self.token_reply(&call.base, grant, fresh.as_deref(), None, now_ms)
+        let issue = Issue {
+            base: &call.base,
+            grant,
+            refresh: fresh.as_deref(),
+            life_ms: None,
+            nonce: nonce.as_deref(),
+            now_ms,
+        };
+        self.token_reply(&issue, signer)
     }
 
-    fn refresh(&mut self, call: &Call, form: &Form, now_ms: i64) -> Reply {
+    fn refresh(&mut self, call: &Call, form: &Form, now_ms: i64, signer: &KeyPair) -> Reply {
         let token = form.get("refresh_token").unwrap_or_default().to_owned();
         let expired = || refuse(400, "invalid_grant", "expired access/refresh token");
         let Some(id) = self.auth.refresh.get(&token).copied() else {
@@ -386,27 +537,29 @@ impl Salesforce {
         } else {
             None
         };
-        self.token_reply(&call.base, id, fresh.as_deref(), None, now_ms)
+        let issue = Issue {
+            base: &call.base,
+            grant: id,
+            refresh: fresh.as_deref(),
+            life_ms: None,
+            nonce: None,
+            now_ms,
+        };
+        self.token_reply(&issue, signer)
     }
 
-    fn token_reply(
-        &mut self,
-        base: &str,
-        grant: u64,
-        refresh: Option<&str>,
-        life_ms: Option<i64>,
-        now_ms: i64,
-    ) -> Reply {
-        let Some(found) = self.auth.grants.get(&grant) else {
+    fn token_reply(&mut self, issue: &Issue<'_>, signer: &KeyPair) -> Reply {
+        let (base, now_ms) = (issue.base, issue.now_ms);
+        let Some(found) = self.auth.grants.get(&issue.grant) else {
             return Reply::empty(500);
         };
         let (sandbox, user, scope) = (found.sandbox, found.user.clone(), found.scope.clone());
         let org = self.org(sandbox);
         let org_id = org.id.clone();
-        let life = life_ms.unwrap_or(org.settings.session_seconds * 1000);
+        let life = issue.life_ms.unwrap_or(org.settings.session_seconds * 1000);
         let token = self
             .auth
-            .new_session(grant, &org_id, now_ms + life)
+            .new_session(issue.grant, &org_id, now_ms + life)
             .unwrap_or_default();
         let id = format!("{base}/id/{org_id}/{user}");
         let issued = now_ms.to_string();
@@ -420,10 +573,47 @@ impl Salesforce {
             "access_token": token, "signature": signature, "scope": scope, "instance_url": base,
             "id": id, "token_type": "Bearer", "issued_at": issued,
         });
-        if let (Value::Object(body), Some(refresh)) = (&mut body, refresh) {
-            body.insert("refresh_token".into(), json!(refresh));
+        if let Value::Object(body) = &mut body {
+            if let Some(refresh) = issue.refresh {
+                body.insert("refresh_token".into(), json!(refresh));
+            }
+            if has_scope(&scope, &["openid"]) {
+                let claims = self.id_claims(issue, sandbox, &user, &token);
+                body.insert("id_token".into(), json!(signed(&claims, signer)));
+            }
         }
         Reply::json(200, &body).with("cache-control", "no-cache, no-store")
+    }
+
+    /// What an identity token says; a refresh gives a new one, without the nonce.
+    fn id_claims(&self, issue: &Issue<'_>, sandbox: bool, user: &str, token: &str) -> Value {
+        let org = self.org_ref(sandbox);
+        let row = org.store.get("User", user).cloned().unwrap_or_default();
+        let text = |field: &str| row.get(field).cloned().unwrap_or_default();
+        let (issuer, now) = (issuer(issue.base), issue.now_ms / 1000);
+        let mut claims = json!({
+            "iss": issuer, "sub": format!("{issuer}/id/{}/{user}", org.id), "aud": CLIENT_ID,
+            "iat": now, "exp": now + ID_TOKEN_LIFE_S, "at_hash": access_token_hash(token),
+        });
+        if let Value::Object(claims) = &mut claims {
+            if let Some(nonce) = issue.nonce {
+                claims.insert("nonce".into(), json!(nonce));
+            }
+            if org.settings.standard_claims {
+                for (claim, field) in [
+                    ("preferred_username", "Username"),
+                    ("email", "Email"),
+                    ("name", "Name"),
+                    ("given_name", "FirstName"),
+                    ("family_name", "LastName"),
+                    ("zoneinfo", "TimeZoneSidKey"),
+                ] {
+                    claims.insert(claim.into(), text(field));
+                }
+                claims.insert("email_verified".into(), json!(true));
+            }
+        }
+        claims
     }
 
     /// Gives tokens without a sign-in: for tests.
@@ -434,6 +624,7 @@ impl Salesforce {
         user: Option<&str>,
         life_ms: Option<i64>,
         now_ms: i64,
+        signer: &KeyPair,
     ) -> Value {
         let org = self.org(sandbox);
         let (org_id, user) = (org.id.clone(), org.user(user).unwrap_or_default());
@@ -445,9 +636,15 @@ impl Salesforce {
             .grants
             .get(&grant)
             .and_then(|grant| grant.current.clone());
-        let mut body = self
-            .token_reply(base, grant, fresh.as_deref(), life_ms, now_ms)
-            .value();
+        let issue = Issue {
+            base,
+            grant,
+            refresh: fresh.as_deref(),
+            life_ms,
+            nonce: None,
+            now_ms,
+        };
+        let mut body = self.token_reply(&issue, signer).value();
         if let Value::Object(body) = &mut body {
             let id = body.get("id").cloned().unwrap_or_default();
             body.insert("identity_url".into(), id);
