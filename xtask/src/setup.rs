@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    clients,
+    browser, clients,
     process::{read, root, scratch, succeed},
 };
 
@@ -23,8 +23,12 @@ const NEEDS: &[Need] = &[
         packages: &["python3", "python3-venv"],
     },
     Need {
-        what: "Node.js",
-        check: &["node", "--version"],
+        what: "Node.js 20 or later",
+        check: &[
+            "node",
+            "--eval",
+            "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)",
+        ],
         packages: &["nodejs"],
     },
     Need {
@@ -47,6 +51,11 @@ const NEEDS: &[Need] = &[
         check: &["strip", "--version"],
         packages: &["binutils"],
     },
+    Need {
+        what: "Chromium with its driver",
+        check: &["chromedriver", "--version"],
+        packages: &["chromium", "chromium-driver"],
+    },
 ];
 
 /// Installs what is missing. A second run only compares stamps.
@@ -56,16 +65,17 @@ pub(crate) fn run() -> Result<()> {
     let clients = clients::folder();
     venv("venv", &[&requirements, &clients.join("requirements.txt")])?;
     venv("sam", &[&root().join("xtask/requirements-sam.txt")])?;
-    node_modules(&clients)
+    node_modules(&clients)?;
+    node_modules(&browser::folder())
 }
 
 fn system_packages() -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !works(need.check)).collect();
-    if missing.is_empty() {
+    let needs = missing();
+    if needs.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
-    let packages: Vec<&str> = missing
+    let names = listed(&needs);
+    let packages: Vec<&str> = needs
         .iter()
         .flat_map(|need| need.packages)
         .copied()
@@ -74,19 +84,34 @@ fn system_packages() -> Result<()> {
         works(&["apt-get", "--version"]) && read(Command::new("id").arg("-u"))?.trim() == "0";
     if !root_on_debian {
         bail!(
-            "missing: {}. Install them and run this again; on Debian or Ubuntu: sudo apt-get install {}",
-            names.join(", "),
+            "missing: {names}. Install them and run this again; on Debian or Ubuntu: sudo apt-get install {}",
             packages.join(" ")
         );
     }
-    println!("installing {}", names.join(", "));
+    println!("installing {names}");
     run_quietly(Command::new("apt-get").args(["update", "-qq"]))?;
     run_quietly(
         Command::new("apt-get")
             .args(["install", "-qq", "-y", "--no-install-recommends"])
             .args(&packages)
             .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    )?;
+    let needs = missing();
+    ensure!(
+        needs.is_empty(),
+        "this system's packages do not bring {}; install what does and run this again",
+        listed(&needs)
+    );
+    Ok(())
+}
+
+fn missing() -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| !works(need.check)).collect()
+}
+
+fn listed(needs: &[&Need]) -> String {
+    let names: Vec<&str> = needs.iter().map(|need| need.what).collect();
+    names.join(", ")
 }
 
 fn works(command: &[&str]) -> bool {
