@@ -17,16 +17,18 @@ use uuid::Uuid;
 use super::multipart::{self, Part, PartAnswer};
 use super::{
     ContactPlan, Created, Criterion, Crm, CrmError, LeadRecord, LeadSearch, MAX_CANDIDATES,
-    NewLead, Record, coarse, contact_identity, contact_values, permission, phone_pattern, shown,
+    NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
+    permission, phone_pattern, shown,
 };
 use crate::clock::Millis;
+use crate::domain::inventory::{AccessReport, CrmOptions};
 use crate::domain::normalize::{Comparison, fold};
 use crate::domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 use crate::outbound::{Answer, Call, Provider};
 use crate::problem::Problem;
 use crate::session::Session;
 
-const API: &str = "/api/data/v9.2";
+pub(super) const API: &str = "/api/data/v9.2";
 
 /// Lead fields whose contact counterpart has another name.
 const CONTACT_RENAMES: &[(&str, &str)] = &[];
@@ -89,7 +91,7 @@ impl Dataverse {
             .header(header::IF_NONE_MATCH, "null"))
     }
 
-    async fn batch(&self, body: String) -> Result<Vec<PartAnswer>, CrmError> {
+    pub(super) async fn batch(&self, body: String) -> Result<Vec<PartAnswer>, CrmError> {
         let url = self.session.url(&format!("{API}/$batch"))?;
         let mut call = Call::new(Provider::Dataverse, Method::POST, url)
             .header(header::ACCEPT, "application/json")
@@ -105,6 +107,12 @@ impl Dataverse {
         match multipart::answers(content_type, &answer.body) {
             Some(parts) if !parts.is_empty() => Ok(parts),
             _ if answer.status.is_success() => Err(CrmError::Unavailable(answer.status)),
+            // Refused as a whole, before any part was looked at: the user is no member of the
+            // organisation (0x80072560), or has no role in it.
+            _ if answer.status == StatusCode::FORBIDDEN => Err(no_api_access(
+                CrmKind::Dynamics365,
+                error_code(&answer.json().unwrap_or_default()),
+            )),
             _ => Err(classify(
                 answer.status,
                 &answer.json().unwrap_or_default(),
@@ -147,11 +155,13 @@ impl Dataverse {
 
 /// The error of one call or part. `sent` are the fields that were written: the message names the
 /// offending one among them.
-fn classify(status: StatusCode, body: &Value, record: Record, sent: &[&str]) -> CrmError {
-    let code = body
-        .pointer("/error/code")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+pub(super) fn classify(
+    status: StatusCode,
+    body: &Value,
+    record: Record,
+    sent: &[&str],
+) -> CrmError {
+    let code = error_code(body);
     let message = body
         .pointer("/error/message")
         .and_then(Value::as_str)
@@ -208,6 +218,12 @@ fn classify(status: StatusCode, body: &Value, record: Record, sent: &[&str]) -> 
         }
         _ => CrmError::Unavailable(status),
     }
+}
+
+pub(super) fn error_code(body: &Value) -> &str {
+    body.pointer("/error/code")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn failure(answer: &Answer, sent: &[&str]) -> CrmError {
@@ -295,12 +311,12 @@ fn condition(criterion: &Criterion<'_>) -> String {
     }
 }
 
-fn encode(query: &str) -> String {
+pub(super) fn encode(query: &str) -> String {
     percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// The label in the user's language.
-fn label(display_name: Option<&Value>) -> Option<String> {
+pub(super) fn label(display_name: Option<&Value>) -> Option<String> {
     display_name?
         .pointer("/UserLocalizedLabel/Label")?
         .as_str()
@@ -388,6 +404,14 @@ fn attribute(row: &Value, kind: &str) -> Option<LeadField> {
 
 #[async_trait]
 impl Crm for Dataverse {
+    async fn access(&self, now: Millis) -> Result<AccessReport, CrmError> {
+        inventory::dataverse::access(self, now).await
+    }
+
+    async fn options(&self, now: Millis) -> Result<CrmOptions, CrmError> {
+        inventory::dataverse::options(self, now).await
+    }
+
     async fn lead_schema(&self, now: Millis) -> Result<LeadSchema, CrmError> {
         let mut parts = Self::metadata_parts("lead", ATTRIBUTE_TYPES);
         let contact_types = ATTRIBUTE_TYPES

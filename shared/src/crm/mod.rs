@@ -1,6 +1,7 @@
 //! The CRM port: what lead creation asks of a CRM, and what can go wrong, in one form for all.
 
 mod dataverse;
+mod inventory;
 mod multipart;
 mod salesforce;
 
@@ -13,7 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::Millis;
-use crate::domain::schema::{LeadField, LeadSchema};
+use crate::domain::inventory::{AccessReport, CrmOptions};
+use crate::domain::schema::{CrmKind, LeadField, LeadSchema};
 use crate::outbound::Provider;
 use crate::problem::Problem;
 use crate::session::{Session, SessionError};
@@ -67,6 +69,48 @@ pub enum CrmError {
     /// Passing trouble on its side; a write may have taken effect.
     #[error("the CRM answered {0}")]
     Unavailable(StatusCode),
+}
+
+/// What an error of a CRM comes down to, for somebody who connects it (CN-6). That required
+/// objects cannot be read is no error: the [`AccessReport`] says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection was made, or no answer came.
+    CouldNotConnect,
+    /// The CRM's API answered with an error, or with something that is none of its answers.
+    ApiError,
+    /// The connected user may not use the API, or not for this.
+    InsufficientAccess,
+    /// Nothing is connected.
+    NotConnected,
+    /// The CRM no longer accepts the sign-in.
+    SignInNeeded,
+    /// The CRM does not accept Leadbridge's own OAuth client: the operator has to act.
+    AppRefused,
+    /// The CRM asked for a pause until then.
+    Throttled(Millis),
+}
+
+/// What an error comes down to.
+#[must_use]
+pub fn failure(error: &CrmError) -> Failure {
+    match error {
+        CrmError::Session(error) => match error {
+            SessionError::NotConnected => Failure::NotConnected,
+            SessionError::SignInNeeded => Failure::SignInNeeded,
+            SessionError::AppRefused(_) => Failure::AppRefused,
+            SessionError::Paused(until) => Failure::Throttled(*until),
+            SessionError::Forbidden | SessionError::NotSent(_) | SessionError::Unknown(_) => {
+                Failure::CouldNotConnect
+            }
+        },
+        CrmError::Refused { .. } => Failure::InsufficientAccess,
+        CrmError::Exists
+        | CrmError::Missing
+        | CrmError::Changed
+        | CrmError::Rejected { .. }
+        | CrmError::Unavailable(_) => Failure::ApiError,
+    }
 }
 
 /// One field that leads must match on.
@@ -150,6 +194,24 @@ pub struct Created {
 /// What lead creation asks of a CRM.
 #[async_trait]
 pub trait Crm: Send + Sync {
+    /// What the connected user can read and write, object by object (CN-4). Salesforce: one call,
+    /// whose subrequests count as ten against the organisation's limit. Dataverse: two calls.
+    ///
+    /// An object or field that is missing is a finding, and so is a description that is not as
+    /// documented.
+    ///
+    /// # Errors
+    /// [`CrmError::Refused`] when the user may not use the API at all.
+    async fn access(&self, now: Millis) -> Result<AccessReport, CrmError>;
+
+    /// What the CRM offers for the settings (CN-9, CN-10). Salesforce: one call, whose subrequests
+    /// count as five against the organisation's limit. Dataverse: one call. A list that the user
+    /// cannot see is empty, with a note that says why.
+    ///
+    /// # Errors
+    /// [`CrmError::Refused`] when the user may not use the API at all.
+    async fn options(&self, now: Millis) -> Result<CrmOptions, CrmError>;
+
     /// The organisation's lead fields. One call.
     async fn lead_schema(&self, now: Millis) -> Result<LeadSchema, CrmError>;
 
@@ -322,6 +384,32 @@ fn permission(record: Record, status: u16, code: &str, detail: String) -> CrmErr
     }
 }
 
+/// The code of the problem of a user who may not use the CRM's API at all.
+const NO_API_ACCESS: &str = "crm_api_access_missing";
+
+/// The connected user may not use the CRM's API at all, whatever the object.
+fn no_api_access(crm: CrmKind, code: &str) -> CrmError {
+    let (detail, next_step) = match crm {
+        CrmKind::Salesforce => (
+            "Salesforce does not let the connected user use its API",
+            "In Salesforce Setup, give the connected user a permission set with “API Enabled”; the edition has to include API access (Professional Edition: as an add-on).",
+        ),
+        CrmKind::Dynamics365 => (
+            "Dynamics 365 does not let the connected user use its Web API",
+            "In the Power Platform admin centre, add the connected user to the environment and give it a security role there.",
+        ),
+    };
+    CrmError::Refused {
+        record: Record::Lead,
+        problem: Problem::new(
+            403,
+            NO_API_ACCESS,
+            format!("{detail} ({}).", shown(code)),
+            next_step,
+        ),
+    }
+}
+
 /// An identifier from outside, fit to be shown: letters, digits and underscores.
 fn shown(code: &str) -> String {
     code.chars()
@@ -330,9 +418,57 @@ fn shown(code: &str) -> String {
         .collect()
 }
 
+/// The recording of that name, `None` where there are none. Answers that real organisations gave
+/// are not ours to distribute: `LEADBRIDGE_SAMPLES` names the folder that has them, and without it
+/// there is nothing to check.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the switch of the tests on recordings"
+)]
+fn recorded(name: &str) -> Option<String> {
+    let folder = std::path::PathBuf::from(std::env::var_os("LEADBRIDGE_SAMPLES")?);
+    Some(std::fs::read_to_string(folder.join(name)).expect("the recording is readable"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::phone_pattern;
+    use http::StatusCode;
+
+    use super::{CrmError, Failure, NO_API_ACCESS, failure, no_api_access, phone_pattern};
+    use crate::clock::Millis;
+    use crate::domain::schema::CrmKind;
+    use crate::session::SessionError;
+
+    #[test]
+    fn errors_come_down_to_what_the_connecting_person_is_told() {
+        let lost = || Box::from("reset");
+        let cases = [
+            (SessionError::NotSent(lost()), Failure::CouldNotConnect),
+            (SessionError::Unknown(lost()), Failure::CouldNotConnect),
+            (SessionError::SignInNeeded, Failure::SignInNeeded),
+            (SessionError::NotConnected, Failure::NotConnected),
+            (
+                SessionError::Paused(Millis(7)),
+                Failure::Throttled(Millis(7)),
+            ),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(failure(&error.into()), expected);
+        }
+        for status in [StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR] {
+            assert_eq!(failure(&CrmError::Unavailable(status)), Failure::ApiError);
+        }
+        for crm in [CrmKind::Salesforce, CrmKind::Dynamics365] {
+            let error = no_api_access(crm, "0x80072560 <b>");
+            assert_eq!(failure(&error), Failure::InsufficientAccess);
+            let CrmError::Refused { problem, .. } = error else {
+                unreachable!("it is a refusal");
+            };
+            assert_eq!(problem.code, NO_API_ACCESS);
+            assert!(problem.detail.ends_with("(0x80072560b)."), "{problem}");
+        }
+    }
 
     #[test]
     fn a_phone_pattern_finds_any_punctuation() {

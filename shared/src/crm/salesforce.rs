@@ -19,9 +19,11 @@ use uuid::Uuid;
 
 use super::{
     ContactPlan, Created, Criterion, Crm, CrmError, LeadRecord, LeadSearch, MAX_CANDIDATES,
-    NewLead, Record, coarse, contact_identity, contact_values, permission, phone_pattern, shown,
+    NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
+    permission, phone_pattern, shown,
 };
 use crate::clock::Millis;
+use crate::domain::inventory::{AccessReport, CrmOptions};
 use crate::domain::normalize::{Comparison, fold};
 use crate::domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 use crate::outbound::{Answer, Call, Provider};
@@ -91,6 +93,26 @@ struct SubResponse {
     status: u16,
     #[serde(default, rename = "referenceId")]
     reference: String,
+}
+
+#[derive(Deserialize)]
+struct BatchAnswer {
+    results: Vec<BatchResult>,
+}
+
+/// The answer of one read of a composite batch.
+#[derive(Deserialize)]
+pub(super) struct BatchResult {
+    #[serde(rename = "statusCode")]
+    status: u16,
+    #[serde(default)]
+    pub(super) result: Value,
+}
+
+impl BatchResult {
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
 }
 
 #[derive(Deserialize)]
@@ -264,13 +286,14 @@ impl Salesforce {
             | "QUERY_TIMEOUT"
             | "UNKNOWN_EXCEPTION"
             | "TXN_SECURITY_METERING_ERROR" => CrmError::Unavailable(status),
+            "API_DISABLED_FOR_ORG" | "API_CURRENTLY_DISABLED" | "FUNCTIONALITY_NOT_ENABLED" => {
+                no_api_access(CrmKind::Salesforce, code)
+            }
             "INSUFFICIENT_ACCESS"
             | "INSUFFICIENT_ACCESS_OR_READONLY"
             | "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
             | "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
-            | "INVALID_TYPE"
-            | "API_DISABLED_FOR_ORG"
-            | "API_CURRENTLY_DISABLED" => permission(
+            | "INVALID_TYPE" => permission(
                 record,
                 403,
                 "crm_permission_missing",
@@ -331,6 +354,35 @@ impl Salesforce {
         }
         let parsed: CompositeAnswer = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
         Ok(parsed.responses)
+    }
+
+    /// Independent reads in one call, each of which counts against the organisation's limit. Paths
+    /// are relative to the API's version; the answers come in their order.
+    pub(super) async fn batch(&self, paths: &[String]) -> Result<Vec<BatchResult>, CrmError> {
+        let version = API.rsplit('/').next().unwrap_or_default();
+        let requests: Vec<Value> = paths
+            .iter()
+            .map(|path| json!({"method": "GET", "url": format!("{version}/{path}")}))
+            .collect();
+        let body = json!({"batchRequests": requests});
+        let answer = self
+            .call(Method::POST, &format!("{API}/composite/batch"), Some(&body))
+            .await?;
+        if !answer.status.is_success() {
+            return Err(self.failure(&answer).await);
+        }
+        let batch: BatchAnswer = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
+        if batch.results.len() == paths.len() {
+            Ok(batch.results)
+        } else {
+            Err(CrmError::Unavailable(answer.status))
+        }
+    }
+
+    /// The error of one read of a batch.
+    pub(super) async fn batch_failure(&self, result: &BatchResult, record: Record) -> CrmError {
+        let errors: Vec<ApiError> = Deserialize::deserialize(&result.result).unwrap_or_default();
+        self.classify(result.status(), &errors, record).await
     }
 
     async fn query(&self, soql: &str, schema: &LeadSchema) -> Result<Vec<LeadRecord>, CrmError> {
@@ -468,46 +520,26 @@ fn condition(criterion: &Criterion<'_>) -> String {
 
 #[async_trait]
 impl Crm for Salesforce {
-    async fn lead_schema(&self, now: Millis) -> Result<LeadSchema, CrmError> {
-        #[derive(Deserialize)]
-        struct BatchAnswer {
-            results: Vec<BatchResult>,
-        }
-        #[derive(Deserialize)]
-        struct BatchResult {
-            #[serde(rename = "statusCode")]
-            status: u16,
-            result: Value,
-        }
+    async fn access(&self, now: Millis) -> Result<AccessReport, CrmError> {
+        inventory::salesforce::access(self, now).await
+    }
 
-        let version = API.rsplit('/').next().unwrap_or_default();
-        let requests: Vec<Value> = ["Lead", "Contact"]
-            .iter()
-            .map(|object| json!({"method": "GET", "url": format!("{version}/sobjects/{object}/describe")}))
-            .collect();
-        let body = json!({"batchRequests": requests});
-        let answer = self
-            .call(Method::POST, &format!("{API}/composite/batch"), Some(&body))
-            .await?;
-        if !answer.status.is_success() {
-            return Err(self.failure(&answer).await);
-        }
-        let batch: BatchAnswer = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
+    async fn options(&self, now: Millis) -> Result<CrmOptions, CrmError> {
+        inventory::salesforce::options(self, now).await
+    }
+
+    async fn lead_schema(&self, now: Millis) -> Result<LeadSchema, CrmError> {
+        let paths = ["Lead", "Contact"].map(|object| format!("sobjects/{object}/describe"));
+        let results = self.batch(&paths).await?;
         let mut described = Vec::new();
-        for (result, record) in batch
-            .results
-            .into_iter()
-            .zip([Record::Lead, Record::Contact])
-        {
-            let status = StatusCode::from_u16(result.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        for (result, record) in results.into_iter().zip([Record::Lead, Record::Contact]) {
+            let status = result.status();
             if status.is_success() {
                 let describe: Describe = serde_json::from_value(result.result)
                     .map_err(|_| CrmError::Unavailable(status))?;
                 described.push(describe.fields);
             } else if record == Record::Lead {
-                let errors: Vec<ApiError> =
-                    serde_json::from_value(result.result).unwrap_or_default();
-                return Err(match self.classify(status, &errors, record).await {
+                return Err(match self.batch_failure(&result, record).await {
                     CrmError::Missing | CrmError::Rejected { .. } => permission(
                         record,
                         403,
@@ -719,22 +751,12 @@ impl Crm for Salesforce {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::recorded;
     use super::{ApiError, Describe, DescribedField, FieldType, like, named_fields, quote};
-
-    /// Answers that real organisations gave. They are not ours to distribute: `LEADBRIDGE_SAMPLES`
-    /// names the folder that has them, and without it there is nothing to check.
-    #[expect(clippy::disallowed_methods, reason = "the switch of one test")]
-    fn recorded(name: &str) -> Option<String> {
-        let folder = std::path::PathBuf::from(std::env::var_os("LEADBRIDGE_SAMPLES")?);
-        Some(
-            std::fs::read_to_string(folder.join("salesforce").join(name))
-                .expect("the recording is readable"),
-        )
-    }
 
     #[test]
     fn a_recorded_describe_of_lead_is_understood() {
-        let Some(text) = recorded("cumulusci_GET_sobjects_Lead_describe.yaml") else {
+        let Some(text) = recorded("salesforce/cumulusci_GET_sobjects_Lead_describe.yaml") else {
             return;
         };
         // The body is a folded scalar at the end of the file.
@@ -779,7 +801,7 @@ mod tests {
 
     #[test]
     fn a_recorded_error_names_its_field() {
-        let Some(text) = recorded("restforce_write_error_response.json") else {
+        let Some(text) = recorded("salesforce/restforce_write_error_response.json") else {
             return;
         };
         let errors: Vec<ApiError> = serde_json::from_str(&text).expect("an array of errors");

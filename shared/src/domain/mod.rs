@@ -4,6 +4,7 @@ pub mod contract;
 pub mod field;
 pub mod form;
 pub mod ids;
+pub mod inventory;
 pub mod mapping;
 pub mod normalize;
 pub mod role;
