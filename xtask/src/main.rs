@@ -7,6 +7,7 @@
 )]
 
 mod aws;
+mod browser;
 mod clients;
 mod deploy;
 mod events;

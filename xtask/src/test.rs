@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    clients, events, fuzz,
+    browser, clients, events, fuzz,
     process::{cargo, path_with_tools, read, root, scratch, tool, watch},
     setup, stack,
 };
@@ -151,6 +151,7 @@ pub(crate) fn run(options: &Options) -> bool {
                 Box::new(|| setup::run().map(|()| Counts::one(true))),
             ),
         );
+        parts.push(("sign-in", Box::new(browser::run)));
         parts.push(("template", Box::new(template)));
         parts.push(("fuzz", Box::new(move || fuzz::run(&fuzz))));
         parts.push((
@@ -212,14 +213,13 @@ fn checked(mut command: Command) -> Result<Counts> {
     watch(&mut command).map(|(passed, _)| Counts::one(passed))
 }
 
-/// The workspace's tests. nextest, where it is, runs all test programs side by side; it knows
-/// no documentation tests.
-fn tests() -> Result<Counts> {
-    let nextest = read(Command::new("cargo").args(["nextest", "--version"])).is_ok();
-    if !nextest {
-        let (passed, output) = watch(&mut cargo(["test", "--workspace", "--no-fail-fast"]))?;
-        return Ok(Counts::from_output(passed, &output));
-    }
+/// Whether nextest is installed, which runs all test programs side by side.
+pub(crate) fn has_nextest() -> bool {
+    read(Command::new("cargo").args(["nextest", "--version"])).is_ok()
+}
+
+/// `cargo nextest run` over the workspace, with output of what failed only.
+pub(crate) fn nextest() -> Command {
     let mut command = cargo([
         "nextest",
         "run",
@@ -228,8 +228,19 @@ fn tests() -> Result<Counts> {
         "--no-tests",
         "pass",
     ]);
-    let (passed, output) =
-        watch(command.args(["--status-level", "fail", "--final-status-level", "slow"]))?;
+    command.args(["--status-level", "fail", "--final-status-level", "slow"]);
+    command
+}
+
+/// The workspace's tests, but for those in a browser, which are a part of their own. nextest
+/// knows no documentation tests.
+fn tests() -> Result<Counts> {
+    if !has_nextest() {
+        let (passed, output) = watch(&mut cargo(["test", "--workspace", "--no-fail-fast"]))?;
+        return Ok(Counts::from_output(passed, &output));
+    }
+    let others = format!("not binary({})", browser::TESTS);
+    let (passed, output) = watch(nextest().args(["--filterset", &others]))?;
     let mut counts = Counts::from_output(passed, &output);
     let (passed, output) = watch(&mut cargo(["test", "--workspace", "--doc", "--quiet"]))?;
     counts.join(Counts::from_output(passed, &output));

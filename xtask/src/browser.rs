@@ -1,0 +1,36 @@
+//! The tests that sign in at a certified server in headless Chromium; see tests/browser.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{
+    process::{cargo, root, watch},
+    test::{self, Counts},
+};
+
+/// The test program.
+pub(crate) const TESTS: &str = "certified_server";
+
+/// Where the server and its packages' list are.
+pub(crate) fn folder() -> PathBuf {
+    root().join("tests/browser")
+}
+
+/// Runs the tests. What they need has to be there: on their own they skip without.
+pub(crate) fn run() -> Result<Counts> {
+    let mut command = if test::has_nextest() {
+        test::nextest()
+    } else {
+        cargo(["test", "--workspace", "--no-fail-fast"])
+    };
+    command
+        .args(["--test", TESTS])
+        .env("LEADBRIDGE_SIGN_IN_TESTS", "required");
+    let (passed, output) = watch(&mut command)?;
+    let mut counts = Counts::from_output(passed, &output);
+    if counts.passed + counts.failed == 0 {
+        counts.add(false);
+    }
+    Ok(counts)
+}
