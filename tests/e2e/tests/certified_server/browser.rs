@@ -1,0 +1,201 @@
+//! Headless Chromium, driven by the protocol `www.w3.org/TR/webdriver2` and Debian's chromedriver.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use url::Url;
+
+/// The program that starts the browser and drives it.
+pub(crate) const DRIVER: &str = "chromedriver";
+/// How long an element may take to be there, in milliseconds, with a machine that is busy.
+const PATIENCE_MS: u64 = 30_000;
+/// The key of an element's reference, fixed by the standard.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// What a start needs on a machine without display, graphics card, or way to the internet. No
+/// name but this machine's is looked up: pages that ask for fonts elsewhere go without.
+const ARGUMENTS: &[&str] = &[
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+];
+
+/// A browser of its own profile: no cookie is there at first.
+pub(crate) struct Browser {
+    http: Client,
+    session: String,
+    // Ended before the profile's folder is removed.
+    _driver: Group,
+    _profile: TempDir,
+}
+
+/// A process group, ended with all that was started in it.
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0);
+        let _ = Command::new("kill")
+            .args(["-s", "KILL", "--", &group])
+            .status();
+    }
+}
+
+impl Browser {
+    /// Starts a browser.
+    pub(crate) async fn start() -> Self {
+        let mut command = Command::new(DRIVER);
+        command
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let mut child = tokio::process::Command::from(command).spawn().unwrap();
+        let driver = Group(child.id().unwrap());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines
+                .next_line()
+                .await
+                .unwrap()
+                .expect("the driver says where it listens");
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // Read on, or the driver would stop at a full pipe; and waited for, so that it ends.
+        tokio::spawn(async move {
+            while let Ok(Some(_)) = lines.next_line().await {}
+            child.wait().await
+        });
+
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_mins(2))
+            .build()
+            .unwrap();
+        let profile = TempDir::new().unwrap();
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let arguments: Vec<&str> = ARGUMENTS.iter().copied().chain([&*folder]).collect();
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": arguments },
+            "timeouts": { "implicit": PATIENCE_MS, "pageLoad": PATIENCE_MS, "script": PATIENCE_MS },
+        } } });
+        let base = format!("http://127.0.0.1:{port}/session");
+        let made = command_at(&http, Method::POST, &base, &wanted).await;
+        let id = made["sessionId"].as_str().unwrap();
+        Self {
+            session: format!("{base}/{id}"),
+            http,
+            _driver: driver,
+            _profile: profile,
+        }
+    }
+
+    /// Goes to an address, as if it had been typed.
+    pub(crate) async fn go(&self, url: &Url) {
+        self.post("/url", &json!({ "url": url })).await;
+    }
+
+    /// Waits until it is at this address, whatever the query, and gives the whole of it. A click
+    /// that leads through redirects returns before their end.
+    pub(crate) async fn arrive(&self, at: &Url) -> Url {
+        let deadline = Instant::now() + Duration::from_millis(PATIENCE_MS);
+        loop {
+            let url: Url = self.get("/url").await.as_str().unwrap().parse().unwrap();
+            if (url.origin(), url.path()) == (at.origin(), at.path()) {
+                return url;
+            }
+            assert!(Instant::now() < deadline, "it is at {}", url.path());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The text a person sees.
+    pub(crate) async fn text(&self) -> String {
+        let body = self.find("body").await;
+        let text = self.get(&format!("{body}/text")).await;
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Waits for an element and clicks it.
+    pub(crate) async fn click(&self, selector: &str) {
+        let element = self.find(selector).await;
+        self.post(&format!("{element}/click"), &json!({})).await;
+    }
+
+    /// Waits for a field and types into it.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        let element = self.find(selector).await;
+        self.post(&format!("{element}/value"), &json!({ "text": text }))
+            .await;
+    }
+
+    /// Waits for an element.
+    pub(crate) async fn find(&self, selector: &str) -> String {
+        let by = json!({ "using": "css selector", "value": selector });
+        let found = self.post("/element", &by).await;
+        format!("/element/{}", found[ELEMENT].as_str().unwrap())
+    }
+
+    /// What `fetch` gives in the page: status and JSON body.
+    pub(crate) async fn fetch(&self, path: &str, options: &Value) -> (u64, Value) {
+        const SCRIPT: &str = "const [path, options, done] = arguments; \
+             fetch(path, options).then(async answer => done([answer.status, await answer.text()]), \
+             error => done([0, String(error)]));";
+        let call = json!({ "script": SCRIPT, "args": [path, options] });
+        let answer = self.post("/execute/async", &call).await;
+        let text = answer[1].as_str().unwrap();
+        let body = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+        (answer[0].as_u64().unwrap(), body)
+    }
+
+    /// The page's cookie of that name, with its attributes, those hidden from scripts too.
+    pub(crate) async fn cookie(&self, name: &str) -> Option<Value> {
+        let cookies = self.get("/cookie").await;
+        let mut cookies = cookies.as_array().unwrap().iter();
+        cookies.find(|cookie| cookie["name"] == name).cloned()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.session);
+        command_at(&self.http, Method::GET, &url, &Value::Null).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let url = format!("{}{path}", self.session);
+        command_at(&self.http, Method::POST, &url, body).await
+    }
+}
+
+/// A command of the protocol. What the browser refuses ends the test, with the browser's reason.
+async fn command_at(http: &Client, method: Method, url: &str, body: &Value) -> Value {
+    let mut request = http.request(method, url);
+    if !body.is_null() {
+        request = request.json(body);
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let answer: Value = answer.json().await.unwrap();
+    assert!(
+        status.is_success(),
+        "{body}: {}: {}",
+        answer["value"]["error"],
+        answer["value"]["message"]
+    );
+    answer["value"].clone()
+}

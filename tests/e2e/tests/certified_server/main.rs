@@ -1,0 +1,539 @@
+//! Our OAuth client against an authorization server that is not ours (CN-3).
+//!
+//! The server is oidc-provider, a certified one, under the paths that a CRM's sign-in has;
+//! headless Chromium signs in and consents there, as a person would. See
+//! `tests/browser/README.md`. Where the server's packages or the browser are missing the tests
+//! say so and check nothing, unless `LEADBRIDGE_SIGN_IN_TESTS` is `required`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
+
+mod browser;
+mod server;
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use futures::future::join_all;
+use http::{Method, StatusCode};
+use local::seed::{Made, Maker, NewContract};
+use local::{Apps, Options, Stack};
+use serde_json::{Value, json};
+use shared::clock::{Clock as _, SystemClock};
+use shared::domain::schema::CrmKind;
+use shared::oauth::{App, Tokens};
+use shared::outbound::Call;
+use shared::random::{Random as _, SystemRandom};
+use shared::session::{SessionError, Sessions};
+use shared::store::{Connection, ConnectionKind, ConnectionState};
+use shared::vault::Purpose;
+use shared::wiring::Remote;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::browser::{Browser, DRIVER};
+use crate::server::{Server, Shape, named};
+
+/// The person who signs in.
+const LOGIN: &str = "ada@acme.example";
+/// The connection that the tests make.
+const KIND: ConnectionKind = ConnectionKind::Crm;
+/// A PKCE verifier with its challenge: RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// The functions, the certified server as their CRM's sign-in, and a contract that uses it.
+struct World {
+    shape: Shape,
+    server: Server,
+    stack: Stack,
+    apps: Apps,
+    made: Made,
+    /// Our client at the server.
+    client: App,
+    /// Where a browser finds the functions. Another site than the server's: `localhost` is not
+    /// `127.0.0.1`.
+    public_url: Url,
+    gateway: JoinHandle<()>,
+}
+
+impl World {
+    /// The world, or nothing where it cannot be made and need not be.
+    async fn start(shape: Shape) -> Option<Self> {
+        Self::start_with(shape, |client| client.client_secret.clone()).await
+    }
+
+    /// The same, with a server that knows this secret of our client.
+    async fn start_with(shape: Shape, secret: impl Fn(&App) -> String) -> Option<Self> {
+        if !installed() {
+            return None;
+        }
+        let stack = Stack::start(Options::default()).await.unwrap();
+        let gateway = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = gateway.local_addr().unwrap().port();
+        let public_url: Url = format!("http://localhost:{port}").parse().unwrap();
+
+        let mut variables = stack.variables.clone();
+        let (provider, crm) = match shape {
+            Shape::Salesforce => ("salesforce", CrmKind::Salesforce),
+            Shape::Entra => ("dataverse", CrmKind::Dynamics365),
+        };
+        let file = variables["LEADBRIDGE_OAUTH_APPS"]
+            .strip_prefix("file:")
+            .unwrap();
+        let clients = std::fs::read_to_string(file).unwrap();
+        let mut clients: BTreeMap<String, App> = serde_json::from_str(&clients).unwrap();
+        let client = clients.remove(provider).unwrap();
+        let redirect_uris =
+            ["oauth/callback", "elsewhere"].map(|path| format!("{public_url}{path}"));
+        let server =
+            Server::start(shape, &client.client_id, &secret(&client), &redirect_uris).await;
+        for (name, value) in [
+            ("LEADBRIDGE_OUTBOUND_ALLOW", &server.url),
+            ("LEADBRIDGE_ENTRA_URL", &server.url),
+            ("LEADBRIDGE_PUBLIC_URL", &public_url),
+        ] {
+            variables.insert(
+                name.to_owned(),
+                value.as_str().trim_end_matches('/').to_owned(),
+            );
+        }
+        let apps = Apps::build(&variables, &stack.aws).unwrap();
+        let remote = &apps.oauth.remote;
+        let new = NewContract {
+            id: "acme".parse().unwrap(),
+            name: "Acme".to_owned(),
+            crm,
+            fixed: None,
+            linkedin_owners: Vec::new(),
+        };
+        let maker = Maker {
+            store: &remote.store,
+            vault: &remote.vault,
+            random: &SystemRandom,
+            now: SystemClock.now(),
+        };
+        let made = maker.make(new).await.unwrap();
+        let router = apps.router();
+        Some(Self {
+            shape,
+            server,
+            stack,
+            made,
+            client,
+            public_url,
+            gateway: tokio::spawn(async move { axum::serve(gateway, router).await.unwrap() }),
+            apps,
+        })
+    }
+
+    fn remote(&self) -> &Remote {
+        &self.apps.oauth.remote
+    }
+
+    fn at(&self, path: &str) -> Url {
+        self.public_url.join(path).unwrap()
+    }
+
+    /// Starts a connection in the browser, as the administrator's page does, and gives the
+    /// address to go to.
+    async fn start_connecting(&self, browser: &Browser) -> Url {
+        let (provider, target) = match self.shape {
+            Shape::Salesforce => ("salesforce", json!({ "login_url": self.server.url })),
+            Shape::Entra => ("dataverse", json!({ "organization_url": self.server.url })),
+        };
+        browser.go(&self.at("/api/v1/health")).await;
+        let token = format!("Bearer {}", self.made.tokens.administrator);
+        let request = json!({
+            "method": "POST", "headers": { "authorization": token }, "body": target.to_string(),
+        });
+        let path = format!("/oauth/{provider}/start");
+        let (status, answer) = browser.fetch(&path, &request).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["authorize_url"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Connects, with login and consent, and gives the text of the last page.
+    async fn connect(&self, browser: &Browser) -> String {
+        let url = self.start_connecting(browser).await;
+        browser.go(&url).await;
+        log_in(browser).await;
+        consent(browser).await;
+        self.came_back(browser).await
+    }
+
+    /// The text of the page that the server sends the browser back to.
+    async fn came_back(&self, browser: &Browser) -> String {
+        browser.arrive(&self.at("/oauth/callback")).await;
+        browser.text().await
+    }
+
+    async fn connection(&self) -> Option<Connection> {
+        let store = &self.remote().store;
+        store.connection(&self.made.id, KIND).await.unwrap()
+    }
+
+    /// The connection's tokens as they are stored.
+    async fn tokens(&self) -> Tokens {
+        let name = KIND.purpose();
+        let purpose = Purpose {
+            contract: &self.made.id,
+            name,
+        };
+        let sealed = self.connection().await.unwrap().sealed_tokens;
+        let text = self.remote().vault.open(purpose, &sealed).await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// A worker of a process of its own: it shares nothing with others but the table.
+    fn worker(&self) -> Sessions {
+        let remote = self.remote().clone();
+        Sessions::new(
+            remote.store,
+            remote.vault,
+            remote.outbound,
+            remote.apps,
+            remote.clock,
+        )
+    }
+
+    /// A call to the CRM's API with the connection's tokens.
+    async fn call(&self, sessions: &Sessions) -> Result<StatusCode, SessionError> {
+        let session = sessions.open(&self.made.id, KIND).await?;
+        let path = match self.shape {
+            Shape::Salesforce => "/services/data/v67.0/limits",
+            Shape::Entra => "/api/data/v9.2/WhoAmI",
+        };
+        let call = Call::new(session.provider, Method::GET, session.url(path)?);
+        session.send(call).await.map(|answer| answer.status)
+    }
+
+    /// The server's token endpoint.
+    fn token_path(&self) -> &'static str {
+        match self.shape {
+            Shape::Salesforce => "/services/oauth2/token",
+            Shape::Entra => "/organizations/oauth2/v2.0/token",
+        }
+    }
+
+    /// Whether the server says that a token still works.
+    async fn is_active(&self, token: &str) -> bool {
+        let path = self.token_path().replace("/token", "/introspect");
+        let form = [
+            ("token", token),
+            ("client_id", &self.client.client_id),
+            ("client_secret", &self.client.client_secret),
+        ];
+        let (status, answer) = self.server.post(&path, &form).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["active"].as_bool().unwrap()
+    }
+
+    async fn stop(self) {
+        self.gateway.abort();
+        self.stack.stop().await;
+    }
+}
+
+/// The server's page that asks who it is.
+async fn log_in(browser: &Browser) {
+    browser.fill("input[name=login]", LOGIN).await;
+    browser.fill("input[name=password]", "a password").await;
+    browser.click("form:has([value=login]) button").await;
+}
+
+/// The server's page that asks whether we may.
+async fn consent(browser: &Browser) {
+    browser.click("form:has([value=consent]) button").await;
+}
+
+/// Whether the server and the browser are there.
+#[expect(clippy::disallowed_methods, reason = "the suite's one switch")]
+fn installed() -> bool {
+    let package = server::folder().join("node_modules/oidc-provider/package.json");
+    let starts = |program: &str| {
+        Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let missing = if !package.exists() || !starts("node") {
+        "oidc-provider, or Node.js"
+    } else if !starts(DRIVER) {
+        "chromedriver"
+    } else {
+        return true;
+    };
+    let text = format!("{missing} is not installed; run `cargo xtask setup` first");
+    assert_ne!(
+        std::env::var("LEADBRIDGE_SIGN_IN_TESTS").as_deref(),
+        Ok("required"),
+        "{text}"
+    );
+    eprintln!("skipped: {text}");
+    false
+}
+
+/// CN-3: the whole way, in the browser that started it, with the cookie that only it has.
+#[tokio::test]
+async fn a_crm_is_connected_in_a_browser() {
+    for shape in [Shape::Salesforce, Shape::Entra] {
+        let Some(world) = World::start(shape).await else {
+            return;
+        };
+        let browser = Browser::start().await;
+        let url = world.start_connecting(&browser).await;
+        let cookie = browser.cookie("__Host-lb_oauth").await.unwrap();
+        assert_eq!(
+            (&cookie["secure"], &cookie["httpOnly"], &cookie["sameSite"]),
+            (&json!(true), &json!(true), &json!("Lax"))
+        );
+        browser.go(&url).await;
+        log_in(&browser).await;
+        consent(&browser).await;
+        let page = world.came_back(&browser).await;
+        assert!(page.contains("Connected"), "{page}");
+        assert_eq!(browser.cookie("__Host-lb_oauth").await, None);
+
+        let connection = world.connection().await.unwrap();
+        assert_eq!(connection.state, ConnectionState::Connected);
+        assert_eq!(connection.organization, world.server.organization);
+        assert_eq!(connection.base_url, world.server.url);
+        let status = world.call(&world.worker()).await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{shape:?}");
+        let events = world.server.events().await;
+        let asked: Vec<_> = named(&events, "asked");
+        assert_eq!(
+            (&asked[0]["prompt"], &asked[1]["prompt"]),
+            (&json!("login"), &json!("consent"))
+        );
+        assert_eq!(named(&events, "tokens_issued").len(), 1, "{events:?}");
+        world.stop().await;
+    }
+}
+
+/// Another browser that gets hold of the way back ends nowhere: it lacks the cookie.
+#[tokio::test]
+async fn the_way_back_works_in_the_browser_that_started_only() {
+    let Some(world) = World::start(Shape::Salesforce).await else {
+        return;
+    };
+    let (mine, other) = tokio::join!(Browser::start(), Browser::start());
+    let url = world.start_connecting(&mine).await;
+    other.go(&url).await;
+    log_in(&other).await;
+    consent(&other).await;
+    let page = world.came_back(&other).await;
+    assert!(page.contains("oauth_other_browser"), "{page}");
+    assert!(world.connection().await.is_none());
+    let events = world.server.events().await;
+    assert_eq!(named(&events, "tokens_issued").len(), 0, "{events:?}");
+    world.stop().await;
+}
+
+/// A rotated refresh token is the next one used, and fifty workers at once rotate it once.
+#[tokio::test]
+async fn many_workers_refresh_once_and_the_grant_survives() {
+    for shape in [Shape::Salesforce, Shape::Entra] {
+        let Some(world) = World::start(shape).await else {
+            return;
+        };
+        world.connect(&Browser::start().await).await;
+        let mut refresh_tokens = vec![world.tokens().await.refresh_token.unwrap()];
+        world.server.events().await;
+        for round in 0..3 {
+            let workers: Vec<Sessions> = (0..50).map(|_| world.worker()).collect();
+            // All of them know the token that is about to end.
+            for worker in &workers {
+                worker.open(&world.made.id, KIND).await.unwrap();
+            }
+            world.server.end_access_tokens().await;
+            let calls = workers.iter().map(|worker| world.call(worker));
+            for answer in join_all(calls).await {
+                assert_eq!(answer.unwrap(), StatusCode::OK, "round {round}");
+            }
+            let events = world.server.events().await;
+            let issued = named(&events, "tokens_issued");
+            assert_eq!(issued.len(), 1, "round {round}: {events:?}");
+            assert_eq!(issued[0]["grant_type"], "refresh_token");
+            assert_eq!(named(&events, "tokens_refused").len(), 0, "{events:?}");
+            assert_eq!(named(&events, "grant_revoked").len(), 0, "{events:?}");
+            let token = world.tokens().await.refresh_token.unwrap();
+            assert!(!refresh_tokens.contains(&token), "the token was rotated");
+            refresh_tokens.push(token);
+        }
+        let state = world.connection().await.unwrap().state;
+        assert_eq!(state, ConnectionState::Connected);
+        world.stop().await;
+    }
+}
+
+/// Who replays a used refresh token ends the whole chain; we then ask for a person (CN-3).
+#[tokio::test]
+async fn a_replayed_refresh_token_ends_the_connection() {
+    let Some(world) = World::start(Shape::Salesforce).await else {
+        return;
+    };
+    world.connect(&Browser::start().await).await;
+    let old = world.tokens().await.refresh_token.unwrap();
+    world.server.end_access_tokens().await;
+    world.call(&world.worker()).await.unwrap();
+    let new = world.tokens().await;
+    let newest = new.refresh_token.unwrap();
+    assert!(world.is_active(&newest).await && world.is_active(&new.access_token).await);
+    world.server.events().await;
+
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &*old),
+        ("client_id", &world.client.client_id),
+        ("client_secret", &world.client.client_secret),
+    ];
+    let (status, answer) = world.server.post(world.token_path(), &form).await;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")));
+    let events = world.server.events().await;
+    assert_eq!(
+        named(&events, "tokens_refused")[0]["why"],
+        "refresh token already used"
+    );
+    assert_eq!(named(&events, "grant_revoked")[0]["by"], "token");
+    assert!(!world.is_active(&newest).await && !world.is_active(&new.access_token).await);
+
+    let refused = world.call(&world.worker()).await;
+    assert!(
+        matches!(refused, Err(SessionError::SignInNeeded)),
+        "{refused:?}"
+    );
+    let state = world.connection().await.unwrap().state;
+    assert_eq!(state, ConnectionState::SignInNeeded);
+
+    // Signing in again mends it.
+    world.connect(&Browser::start().await).await;
+    let status = world.call(&world.worker()).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    world.stop().await;
+}
+
+/// Who is not let in, or lets us not in, is told so, and nothing is connected (CN-6).
+#[tokio::test]
+async fn a_refused_consent_is_told_as_such() {
+    for shape in [Shape::Salesforce, Shape::Entra] {
+        let Some(world) = World::start(shape).await else {
+            return;
+        };
+        let browser = Browser::start().await;
+        let url = world.start_connecting(&browser).await;
+        browser.go(&url).await;
+        log_in(&browser).await;
+        browser.find("form:has([value=consent])").await;
+        browser.click("a[href$='/abort']").await;
+        let page = world.came_back(&browser).await;
+        assert!(page.contains("access_denied"), "{page}");
+        assert!(world.connection().await.is_none());
+        let events = world.server.events().await;
+        let refused = named(&events, "not_authorized");
+        assert_eq!(refused[0]["error"], "access_denied");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_client_secret_is_the_operators_to_correct() {
+    let secret = |client: &App| format!("not {}", client.client_secret);
+    let Some(world) = World::start_with(Shape::Salesforce, secret).await else {
+        return;
+    };
+    let page = world.connect(&Browser::start().await).await;
+    assert!(page.contains("oauth_app_refused"), "{page}");
+    assert!(!page.contains(&world.client.client_secret), "{page}");
+    assert!(world.connection().await.is_none());
+    let events = world.server.events().await;
+    assert_eq!(
+        named(&events, "tokens_refused")[0]["error"],
+        "invalid_client"
+    );
+    world.stop().await;
+}
+
+/// The server really holds us to PKCE: what the other tests pass is not passed without.
+#[tokio::test]
+async fn the_server_enforces_pkce() {
+    let Some(world) = World::start(Shape::Salesforce).await else {
+        return;
+    };
+    let browser = Browser::start().await;
+    let ours = world.start_connecting(&browser).await;
+    let with = |changes: &[(&str, Option<&str>)]| {
+        let mut url = ours.clone();
+        let mut pairs: BTreeMap<String, String> = ours.query_pairs().into_owned().collect();
+        for (name, value) in changes {
+            pairs.remove(*name);
+            pairs.extend(value.map(|value| ((*name).to_owned(), value.to_owned())));
+        }
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+        url
+    };
+    for changes in [
+        &[("code_challenge", None), ("code_challenge_method", None)][..],
+        &[("code_challenge_method", Some("plain"))],
+        &[("code_challenge", None)],
+    ] {
+        let back = world.server.redirect(with(changes)).await;
+        let answer: BTreeMap<_, _> = back.query_pairs().into_owned().collect();
+        assert_eq!(answer["error"], "invalid_request", "{back}");
+        assert!(!answer.contains_key("code"), "{back}");
+    }
+
+    let elsewhere = world.at("/elsewhere");
+    let url = with(&[
+        ("redirect_uri", Some(elsewhere.as_str())),
+        ("code_challenge", Some(CHALLENGE)),
+    ]);
+    browser.go(&url).await;
+    log_in(&browser).await;
+    consent(&browser).await;
+    let back = browser.arrive(&elsewhere).await;
+    let back: BTreeMap<_, _> = back.query_pairs().into_owned().collect();
+    let exchange = async |secret: &str, verifier: Option<&str>| {
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", &back["code"]),
+            ("redirect_uri", elsewhere.as_str()),
+            ("client_id", &world.client.client_id),
+            ("client_secret", secret),
+        ];
+        form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
+        let (status, answer) = world.server.post(world.token_path(), &form).await;
+        let error = answer["error"].as_str().unwrap_or_default().to_owned();
+        (status, error)
+    };
+    let secret = &world.client.client_secret;
+    let other = SystemRandom.secret(32);
+    let refused = |status: u16, error: &str| (status, error.to_owned());
+    assert_eq!(exchange(secret, None).await, refused(400, "invalid_grant"));
+    assert_eq!(
+        exchange(secret, Some(&other)).await,
+        refused(400, "invalid_grant")
+    );
+    assert_eq!(
+        exchange(&other, Some(VERIFIER)).await,
+        refused(401, "invalid_client")
+    );
+    assert_eq!(exchange(secret, Some(VERIFIER)).await, refused(200, ""));
+    // A code is good once; who brings it again ends what it gave.
+    assert_eq!(
+        exchange(secret, Some(VERIFIER)).await,
+        refused(400, "invalid_grant")
+    );
+    let events: Vec<Value> = world.server.events().await;
+    assert_eq!(named(&events, "grant_revoked").len(), 1, "{events:?}");
+    world.stop().await;
+}
