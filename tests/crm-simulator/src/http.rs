@@ -189,6 +189,14 @@ impl Reply {
     }
 }
 
+/// The https address of a base that a caller may have used by plain http: what issuers are named by.
+pub(crate) fn secure(base: &str) -> String {
+    match base.strip_prefix("http://") {
+        Some(host) => format!("https://{host}"),
+        None => base.to_owned(),
+    }
+}
+
 /// Appends parameters to a redirect address.
 pub(crate) fn with_query(address: &str, extra: &[(&str, &str)]) -> String {
     let mut out = address.to_owned();

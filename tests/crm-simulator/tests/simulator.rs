@@ -709,6 +709,76 @@ async fn salesforce_revokes_what_it_gave() {
     }
 }
 
+#[tokio::test]
+async fn salesforce_says_why_the_app_may_not_be_used() {
+    let sim = fresh().await;
+    let url = format!(
+        "{}/services/oauth2/authorize",
+        sim.simulator.salesforce_url()
+    );
+    let params = [
+        ("response_type", "code"),
+        ("client_id", "leadbridge-salesforce"),
+        ("redirect_uri", "https://app.example/cb"),
+        ("state", "s"),
+    ];
+    let (_, token) = salesforce_sign_in(&sim, &[]).await;
+    let refresh = token["refresh_token"].as_str().unwrap();
+    for (access, error, at_refresh) in [
+        ("blocked", "OAUTH_APP_BLOCKED", "invalid_grant"),
+        ("not_installed", "invalid_client", "invalid_client"),
+        (
+            "not_approved",
+            "OAUTH_APP_ACCESS_DENIED",
+            "invalid_app_access",
+        ),
+        (
+            "unexplained",
+            "OAUTH_APPROVAL_ERROR_GENERIC",
+            "invalid_grant",
+        ),
+    ] {
+        let set = json!({ "salesforce-production": { "app_access": access } });
+        sim.control("PATCH", "/settings", set).await;
+        let back = authorize(&sim, &url, &params).await.unwrap();
+        assert_eq!(
+            (&back["error"], &back["state"]),
+            (&json!(error), &json!("s"))
+        );
+        assert_ne!(back["error_description"], Value::Null);
+        assert_eq!(sim.soql("SELECT Id FROM User").await.0, 401);
+        let renew = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+        let (status, answer) = salesforce_token(&sim, &renew).await;
+        assert_eq!((status, &answer["error"]), (400, &json!(at_refresh)));
+        let hint = [("login_hint", "sandbox-user@sandbox.leadbridge.example")];
+        assert_eq!(
+            salesforce_sign_in(&sim, &hint).await.0,
+            200,
+            "the sandbox is another one"
+        );
+    }
+    let set = json!({ "salesforce": { "app_access": "allowed" } });
+    sim.control("PATCH", "/settings", set).await;
+    assert_eq!(sim.soql("SELECT Id FROM User").await.0, 200);
+}
+
+#[tokio::test]
+async fn salesforce_may_have_no_api() {
+    let sim = fresh().await;
+    let set =
+        |settings: Value| sim.control("PATCH", "/settings", json!({ "salesforce": settings }));
+    let code = async || {
+        let (status, error) = sim.soql("SELECT Id FROM User").await;
+        (status, error[0]["errorCode"].clone())
+    };
+    set(json!({ "api_enabled": false })).await;
+    assert_eq!(code().await, (403, json!("API_DISABLED_FOR_ORG")));
+    set(json!({ "api_enabled": true, "api_disabled_users": ["seller@leadbridge.example"] })).await;
+    assert_eq!(code().await.0, 200);
+    set(json!({ "api_disabled_users": ["admin@leadbridge.example"] })).await;
+    assert_eq!(code().await, (403, json!("API_CURRENTLY_DISABLED")));
+}
+
 // --- Dataverse
 
 const CONTACT: &str = "4d8f1a6e-0000-4000-8000-000000000001";
@@ -1045,6 +1115,206 @@ async fn changes_are_tracked() {
     );
 }
 
+/// The tenant of the organisation, and the one of strangers.
+const TENANT: &str = "5f1d0000-0000-4000-8000-00000000c001";
+const FOREIGN: &str = "5f1d0000-0000-4000-8000-00000000c002";
+
+/// What Entra's sign-in sends back, or the page it stays on.
+async fn entra_authorize(
+    sim: &Harness,
+    tenant: &str,
+    more: &[(&str, &str)],
+) -> Result<Value, String> {
+    let base = sim.simulator.dataverse_url();
+    let scope = format!("{base}/.default openid profile email offline_access");
+    let mut params = vec![
+        ("response_type", "code"),
+        ("client_id", "leadbridge-dataverse"),
+        ("redirect_uri", "https://app.example/cb"),
+        ("scope", &scope),
+    ];
+    params.extend(more);
+    let url = format!("{base}/{tenant}/oauth2/v2.0/authorize");
+    authorize(sim, &url, &params).await
+}
+
+async fn entra_token(sim: &Harness, more: &[(&str, &str)]) -> (u16, Value) {
+    let mut form = vec![
+        ("client_id", "leadbridge-dataverse"),
+        ("client_secret", "dataverse-app-secret"),
+    ];
+    form.extend(more);
+    let url = format!(
+        "{}/organizations/oauth2/v2.0/token",
+        sim.simulator.dataverse_url()
+    );
+    read(sim.client.post(url).form(&form).send().await.unwrap()).await
+}
+
+/// A sign-in at Entra, up to the tokens.
+async fn entra_sign_in(sim: &Harness, user: &str) -> Value {
+    let hint = [("login_hint", user), ("nonce", "n-2")];
+    let back = entra_authorize(sim, "organizations", &hint).await.unwrap();
+    let (status, tokens) = entra_token(
+        sim,
+        &[
+            ("grant_type", "authorization_code"),
+            ("redirect_uri", "https://app.example/cb"),
+            ("code", back["code"].as_str().unwrap()),
+        ],
+    )
+    .await;
+    assert_eq!(status, 200, "{tokens}");
+    tokens
+}
+
+async fn who_am_i(sim: &Harness, tokens: &Value) -> (u16, Value) {
+    let url = format!("{}/api/data/v9.2/WhoAmI", sim.simulator.dataverse_url());
+    let token = tokens["access_token"].as_str().unwrap();
+    read(sim.client.get(url).bearer_auth(token).send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn entra_tells_who_signed_in() {
+    let sim = fresh().await;
+    let base = sim.simulator.dataverse_url();
+    let mut seen = Vec::new();
+    for (user, tenant) in [
+        ("admin@leadbridge.example", TENANT),
+        ("Seller@leadbridge.example", TENANT),
+        ("visitor@elsewhere.example", FOREIGN),
+    ] {
+        let tokens = entra_sign_in(&sim, user).await;
+        let told = claims(&tokens["id_token"]);
+        assert_eq!(
+            (&told["tid"], &told["iss"], &told["nonce"]),
+            (
+                &json!(tenant),
+                &json!(format!("{base}/{tenant}/v2.0")),
+                &json!("n-2")
+            )
+        );
+        assert!(user.eq_ignore_ascii_case(told["preferred_username"].as_str().unwrap()));
+        assert_ne!(told["sub"], told["oid"]);
+        seen.push((told["oid"].clone(), told["sub"].clone()));
+        let (status, answer) = who_am_i(&sim, &tokens).await;
+        if tenant == FOREIGN {
+            assert_eq!(
+                (status, &answer["error"]["code"]),
+                (403, &json!("0x80072560"))
+            );
+            continue;
+        }
+        let row = format!("systemusers({})", answer["UserId"].as_str().unwrap());
+        let (_, row) = sim.dv_json("GET", &row, json!({})).await;
+        assert_eq!(row["azureactivedirectoryobjectid"], told["oid"]);
+    }
+    seen.sort_by_key(|(oid, _)| oid.to_string());
+    seen.dedup_by(|a, b| a.0 == b.0 || a.1 == b.1);
+    assert_eq!(seen.len(), 3, "everybody is somebody else");
+}
+
+#[tokio::test]
+async fn entra_lets_in_who_is_of_the_tenant() {
+    let sim = fresh().await;
+    let admin = [("login_hint", "admin@leadbridge.example")];
+    let visitor = [("login_hint", "visitor@elsewhere.example")];
+    assert!(entra_authorize(&sim, TENANT, &admin).await.is_ok());
+    assert!(entra_authorize(&sim, FOREIGN, &visitor).await.is_ok());
+    for (tenant, hint, code) in [
+        (TENANT, visitor, "AADSTS50020"),
+        (FOREIGN, admin, "AADSTS50020"),
+        ("consumers", admin, "AADSTS90002"),
+        (
+            "organizations",
+            [("login_hint", "nobody@x.example")],
+            "AADSTS50034",
+        ),
+    ] {
+        let page = entra_authorize(&sim, tenant, &hint).await.unwrap_err();
+        assert!(page.contains(code), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn entra_ends_a_chain_only_when_it_rotates() {
+    let sim = fresh().await;
+    let renew = async |tokens: &Value| {
+        let token = tokens["refresh_token"].as_str().unwrap();
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        entra_token(&sim, &form).await
+    };
+    let first = entra_sign_in(&sim, "admin@leadbridge.example").await;
+    let (_, second) = renew(&first).await;
+    assert_ne!(second["refresh_token"], first["refresh_token"]);
+    assert_eq!(claims(&second["id_token"])["nonce"], Value::Null);
+    assert_eq!(renew(&first).await.0, 200, "old ones stay good");
+
+    let on = json!({ "dataverse": { "refresh_rotation": true } });
+    sim.control("PATCH", "/settings", on).await;
+    let (_, third) = renew(&first).await;
+    let (status, error) = renew(&first).await;
+    assert_eq!((status, &error["error"]), (400, &json!("invalid_grant")));
+    assert_eq!(renew(&third).await.1["error_codes"], json!([50_173]));
+    assert_eq!(who_am_i(&sim, &third).await.0, 401);
+}
+
+#[tokio::test]
+async fn entra_says_whose_consent_is_missing() {
+    let sim = fresh().await;
+    let tokens = entra_sign_in(&sim, "admin@leadbridge.example").await;
+    for (consent, error, code) in [
+        ("required", "consent_required", "AADSTS65001"),
+        ("admin_required", "access_denied", "AADSTS90094"),
+    ] {
+        let set = json!({ "dataverse": { "consent": consent } });
+        sim.control("PATCH", "/settings", set).await;
+        let back = entra_authorize(&sim, "organizations", &[("state", "s")])
+            .await
+            .unwrap();
+        assert_eq!(
+            (&back["error"], &back["state"]),
+            (&json!(error), &json!("s"))
+        );
+        let text = back["error_description"].as_str().unwrap();
+        assert!(text.starts_with(code), "{text}");
+        let token = tokens["refresh_token"].as_str().unwrap();
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        assert_eq!(entra_token(&sim, &form).await.1["error"], "invalid_grant");
+    }
+}
+
+#[tokio::test]
+async fn dataverse_turns_away_who_is_nobody_there() {
+    let sim = fresh().await;
+    let set = |settings: Value| sim.control("PATCH", "/settings", json!({ "dataverse": settings }));
+    let seller = entra_sign_in(&sim, "seller@leadbridge.example").await;
+    let code = async |tokens: &Value| {
+        let (status, answer) = who_am_i(&sim, tokens).await;
+        (status, answer["error"]["code"].clone())
+    };
+    assert_eq!(code(&seller).await.0, 200);
+    set(json!({ "not_members": ["seller@leadbridge.example"] })).await;
+    assert_eq!(code(&seller).await, (403, json!("0x80072560")));
+    set(json!({ "not_members": ["new@leadbridge.example"] })).await;
+    let new = entra_sign_in(&sim, "new@leadbridge.example").await;
+    assert_eq!(claims(&new["id_token"])["tid"], TENANT);
+    assert_eq!(code(&new).await, (403, json!("0x80072560")));
+    set(json!({ "without_roles": ["seller@leadbridge.example"] })).await;
+    assert_eq!(code(&seller).await, (403, json!("0x80042f09")));
+    set(json!({ "without_roles": [] })).await;
+    assert_eq!(code(&seller).await.0, 200);
+    let former = entra_sign_in(&sim, "former@leadbridge.example").await;
+    assert_eq!(code(&former).await, (403, json!("0x80041d1f")));
+
+    // An application is a user only where it was made one.
+    set(json!({ "application_user": false })).await;
+    let scope = format!("{}/.default", sim.simulator.dataverse_url());
+    let form = [("grant_type", "client_credentials"), ("scope", &scope)];
+    let (_, application) = entra_token(&sim, &form).await;
+    assert_eq!(code(&application).await, (403, json!("0x80072560")));
+}
+
 // --- LinkedIn
 
 #[tokio::test]
@@ -1165,6 +1435,49 @@ async fn notifications_are_signed() {
             answer["notification"]
         );
     }
+}
+
+#[tokio::test]
+async fn linkedin_gives_refresh_tokens_to_partners_only() {
+    let sim = fresh().await;
+    let sign_in = async || {
+        let base = sim.simulator.linkedin_url();
+        let params = [
+            ("response_type", "code"),
+            ("client_id", "leadbridge-linkedin"),
+            ("redirect_uri", "https://app.example/cb"),
+            ("scope", "r_ads"),
+        ];
+        let url = format!("{base}/oauth/v2/authorization");
+        let back = authorize(&sim, &url, &params).await.unwrap();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", "leadbridge-linkedin"),
+            ("client_secret", "linkedin-app-secret"),
+            ("redirect_uri", "https://app.example/cb"),
+            ("code", back["code"].as_str().unwrap()),
+        ];
+        let url = format!("{base}/oauth/v2/accessToken");
+        read(sim.client.post(url).form(&form).send().await.unwrap())
+            .await
+            .1
+    };
+    let partner = sign_in().await;
+    assert_eq!(
+        (&partner["expires_in"], &partner["refresh_token_expires_in"]),
+        (&json!(5_184_000), &json!(31_536_000))
+    );
+    let off = json!({ "linkedin": { "refresh_tokens": false } });
+    sim.control("PATCH", "/settings", off).await;
+    let other = sign_in().await;
+    assert_eq!(
+        (
+            &other["expires_in"],
+            &other["refresh_token"],
+            &other["refresh_token_expires_in"]
+        ),
+        (&json!(5_184_000), &Value::Null, &Value::Null)
+    );
 }
 
 #[tokio::test]

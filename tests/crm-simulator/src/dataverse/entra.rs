@@ -1,6 +1,6 @@
 //! Entra ID: authorization codes with PKCE, refresh, client credentials, signed identity tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Dataverse;
 use crate::clock::format_ms;
-use crate::http::{Call, Form, Reply, with_query};
+use crate::http::{Call, Form, Reply, secure, with_query};
 use crate::jwt::{key_set, signed};
 use crate::salesforce::oauth::{challenge, opaque, same};
 
@@ -20,9 +20,76 @@ pub(crate) const CLIENT_ID: &str = "leadbridge-dataverse";
 pub(crate) const CLIENT_SECRET: &str = "dataverse-app-secret";
 
 const CODE_LIFE_MS: i64 = 10 * 60 * 1000;
+/// The tenant of users that are not the organisation's.
+const FOREIGN_TENANT: &str = "5f1d0000-0000-4000-8000-00000000c002";
+
+/// Whether the app may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Consent {
+    #[default]
+    Granted,
+    /// Nobody has consented yet.
+    Required,
+    /// The tenant lets only its administrators consent.
+    AdminRequired,
+}
+
+impl Consent {
+    /// Error, code and description while it is missing.
+    fn missing(self) -> Option<(&'static str, u32, String)> {
+        match self {
+            Self::Granted => None,
+            Self::Required => Some((
+                "consent_required",
+                65_001,
+                format!(
+                    "The user or administrator has not consented to use the application with ID \
+                     '{CLIENT_ID}' named 'Leadbridge'. Send an interactive authorization request \
+                     for this user and resource."
+                ),
+            )),
+            Self::AdminRequired => Some((
+                "access_denied",
+                90_094,
+                "The grant requires admin permission.".into(),
+            )),
+        }
+    }
+}
+
+/// Somebody who can sign in.
+struct Account {
+    /// The object id: the same for every app.
+    oid: String,
+    tenant: String,
+    username: String,
+    email: Value,
+    name: Value,
+}
+
+impl Account {
+    /// An account without a row in the organisation.
+    fn outside(username: &str, tenant: &str) -> Self {
+        let name = username.split('@').next().unwrap_or(username);
+        Self {
+            oid: outside_id(username),
+            tenant: tenant.to_owned(),
+            username: username.to_owned(),
+            email: json!(username),
+            name: json!(name),
+        }
+    }
+}
+
+fn outside_id(username: &str) -> String {
+    let name = username.to_lowercase();
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Code {
+    /// The account's object id.
     user: String,
     redirect_uri: String,
     challenge: Option<String>,
@@ -35,6 +102,7 @@ struct Code {
 /// A signed-in caller.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
+    /// The account's object id; an application's is empty while it is no user here.
     pub(crate) user: String,
     expires_ms: i64,
     chain: u64,
@@ -45,6 +113,8 @@ struct Refresh {
     user: String,
     scope: String,
     chain: u64,
+    #[serde(default)]
+    used: bool,
 }
 
 /// Everything sign-in remembers.
@@ -122,8 +192,21 @@ struct Grant<'a> {
     scope: String,
     nonce: Option<String>,
     chain: u64,
+    /// As the path names it; a user's own tenant counts more.
     tenant: &'a str,
     application: bool,
+}
+
+/// The sign-in page with its reason: the browser stays there.
+fn stays(code: u32, text: &str) -> Reply {
+    Reply::text(
+        200,
+        "text/html; charset=utf-8",
+        format!(
+            "<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body><div \
+             role=\"alert\">AADSTS{code}: {text}</div></body></html>"
+        ),
+    )
 }
 
 impl Dataverse {
@@ -136,7 +219,7 @@ impl Dataverse {
                 "GET",
                 [tenant, "v2.0", ".well-known", "openid-configuration"]
                 | [tenant, ".well-known", "openid-configuration"],
-            ) => self.discovery(&call.base, tenant),
+            ) => Self::discovery(&call.base, tenant),
             ("GET", [_, "discovery", "v2.0" | "instance", ..]) if names.contains(&"keys") => {
                 Reply::json(200, &key_set(signer))
             }
@@ -166,7 +249,7 @@ impl Dataverse {
         }
     }
 
-    fn discovery(&self, base: &str, tenant: &str) -> Reply {
+    fn discovery(base: &str, tenant: &str) -> Reply {
         Reply::json(
             200,
             &json!({
@@ -178,7 +261,7 @@ impl Dataverse {
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
                 "scopes_supported": ["openid", "profile", "email", "offline_access"],
-                "issuer": format!("{base}/{}/v2.0", self.issuer_tenant(tenant)),
+                "issuer": format!("{}/{}/v2.0", secure(base), Self::issuer_of(tenant)),
                 "request_uri_parameter_supported": false,
                 "userinfo_endpoint": format!("{base}/oidc/userinfo"),
                 "authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/authorize"),
@@ -190,6 +273,68 @@ impl Dataverse {
         )
     }
 
+    /// The issuer that discovery names: for tenants together it is a pattern.
+    fn issuer_of(tenant: &str) -> &str {
+        if matches!(tenant, "common" | "organizations") {
+            "{tenantid}"
+        } else {
+            tenant
+        }
+    }
+
+    /// The account of a user name, an address, an object id or a user's id.
+    fn account(&self, key: &str) -> Option<Account> {
+        if let Some(id) = self.user_named(key) {
+            let row = self.store.get("systemuser", &id)?;
+            let text = |name: &str| row.get(name).cloned().unwrap_or_default();
+            let owned = |name: &str| text(name).as_str().map(str::to_owned);
+            return Some(Account {
+                oid: owned("azureactivedirectoryobjectid").unwrap_or(id),
+                tenant: self.tenant.clone(),
+                username: owned("domainname").unwrap_or_default(),
+                email: text("internalemailaddress"),
+                name: text("fullname"),
+            });
+        }
+        let outside = |set: &BTreeSet<String>, tenant: &str| {
+            let is = |name: &&String| name.eq_ignore_ascii_case(key) || outside_id(name) == key;
+            set.iter()
+                .find(is)
+                .map(|name| Account::outside(name, tenant))
+        };
+        outside(&self.settings.not_members, &self.tenant)
+            .or_else(|| outside(&self.settings.foreign_tenant_users, FOREIGN_TENANT))
+    }
+
+    /// The account that signs in, or the page on which it ends.
+    fn signs_in(&self, hint: Option<&str>, tenant: &str) -> Result<Account, Reply> {
+        let known = [self.tenant.as_str(), FOREIGN_TENANT].contains(&tenant);
+        if !known && !matches!(tenant, "common" | "organizations") {
+            let text = format!("Tenant '{tenant}' not found.");
+            return Err(stays(90_002, &text));
+        }
+        let account = match hint.filter(|hint| !hint.is_empty()) {
+            Some(hint) => self.account(hint),
+            None => self.user(None).and_then(|user| self.account(&user)),
+        };
+        let Some(account) = account else {
+            return Err(stays(
+                50_034,
+                "The user account does not exist in the directory. To sign into this application, \
+                 the account must be added to the directory.",
+            ));
+        };
+        if known && tenant != account.tenant {
+            let text = format!(
+                "User account from identity provider 'https://sts.windows.net/{}/' does not exist \
+                 in tenant '{tenant}' and cannot access the application '{CLIENT_ID}' in that tenant.",
+                account.tenant
+            );
+            return Err(stays(50_020, &text));
+        }
+        Ok(account)
+    }
+
     /// `common` and `organizations` stand for the tenant the user is of.
     fn issuer_tenant<'a>(&'a self, tenant: &'a str) -> &'a str {
         if matches!(tenant, "common" | "organizations") {
@@ -199,7 +344,7 @@ impl Dataverse {
         }
     }
 
-    fn sign_in(&mut self, call: &Call, _tenant: &str, now_ms: i64) -> Reply {
+    fn sign_in(&mut self, call: &Call, tenant: &str, now_ms: i64) -> Reply {
         let params = Form(call.params());
         let get = |name: &str| params.get(name).unwrap_or_default().to_owned();
         let redirect_uri = get("redirect_uri");
@@ -226,6 +371,14 @@ impl Dataverse {
                     "AADSTS700054: response_type is not enabled for the application.",
                 ),
             ]);
+        }
+        let account = match self.signs_in(params.get("login_hint"), tenant) {
+            Ok(account) => account,
+            Err(page) => return page,
+        };
+        if let Some((error, code, text)) = self.settings.consent.missing() {
+            let text = format!("AADSTS{code}: {text}");
+            return back(&[("error", error), ("error_description", &text)]);
         }
         if self.settings.deny_consent {
             return back(&[
@@ -255,13 +408,12 @@ impl Dataverse {
                 ),
             ]);
         }
-        let user = self.user(params.get("login_hint")).unwrap_or_default();
         let number = self.auth.next();
         let code = format!("1.AXoA{}", opaque(&format!("entra/code/{number}"), 120));
         self.auth.codes.insert(
             code.clone(),
             Code {
-                user,
+                user: account.oid,
                 redirect_uri: redirect_uri.clone(),
                 challenge: params.get("code_challenge").map(str::to_owned),
                 nonce: params.get("nonce").map(str::to_owned),
@@ -299,29 +451,7 @@ impl Dataverse {
         }
         let grant = match form.get("grant_type") {
             Some("authorization_code") => self.redeem(&form, tenant, now_ms),
-            Some("refresh_token") => {
-                let found = self
-                    .auth
-                    .refresh
-                    .get(form.get("refresh_token").unwrap_or_default());
-                match found.filter(|found| !self.auth.revoked.contains(&found.chain)) {
-                    Some(found) => Ok(Grant {
-                        user: found.user.clone(),
-                        scope: form.get("scope").unwrap_or(&found.scope).to_owned(),
-                        nonce: None,
-                        chain: found.chain,
-                        tenant,
-                        application: false,
-                    }),
-                    None => Err(refuse(
-                        400,
-                        "invalid_grant",
-                        70_000,
-                        "The provided value for the input parameter 'refresh_token' is not valid.",
-                        now_ms,
-                    )),
-                }
-            }
+            Some("refresh_token") => self.renew(&form, tenant, now_ms),
             Some("client_credentials") => {
                 let scope = form.get("scope").unwrap_or_default().to_owned();
                 if scope.split_whitespace().any(|s| s.ends_with("/.default")) {
@@ -362,6 +492,39 @@ impl Dataverse {
                 .with("cache-control", "no-store, no-cache"),
             Err(reply) => reply,
         }
+    }
+
+    fn renew<'a>(&mut self, form: &Form, tenant: &'a str, now_ms: i64) -> Result<Grant<'a>, Reply> {
+        let token = form.get("refresh_token").unwrap_or_default();
+        let bad = |code, text| Err(refuse(400, "invalid_grant", code, text, now_ms));
+        let Some(found) = self.auth.refresh.get_mut(token) else {
+            return bad(
+                70_000,
+                "The provided value for the input parameter 'refresh_token' is not valid.",
+            );
+        };
+        if self.settings.refresh_rotation && std::mem::replace(&mut found.used, true) {
+            // Seen twice: it may have been stolen, so the chain ends.
+            self.auth.revoked.push(found.chain);
+        }
+        if self.auth.revoked.contains(&found.chain) {
+            return bad(
+                50_173,
+                "The provided grant has expired due to it being revoked, a fresh auth token is \
+                 needed. The user might have changed or reset their password.",
+            );
+        }
+        if let Some((_, code, text)) = self.settings.consent.missing() {
+            return bad(code, &text);
+        }
+        Ok(Grant {
+            user: found.user.clone(),
+            scope: form.get("scope").unwrap_or(&found.scope).to_owned(),
+            nonce: None,
+            chain: found.chain,
+            tenant,
+            application: false,
+        })
     }
 
     fn redeem<'a>(
@@ -444,13 +607,14 @@ impl Dataverse {
     ) -> Value {
         let life = life_s.unwrap_or(self.settings.session_seconds);
         let number = self.auth.next();
-        let tenant = self.issuer_tenant(grant.tenant).to_owned();
-        let row = self
-            .store
-            .get("systemuser", &grant.user)
-            .cloned()
-            .unwrap_or_default();
-        let text = |name: &str| row.get(name).cloned().unwrap_or_default();
+        let account = self.account(&grant.user);
+        let tenant = match &account {
+            Some(account) => account.tenant.clone(),
+            None => self.issuer_tenant(grant.tenant).to_owned(),
+        };
+        let account = account.unwrap_or_else(|| Account::outside(CLIENT_ID, &tenant));
+        // Pairwise: another one for each app.
+        let subject = opaque(&format!("{CLIENT_ID}/{}", account.oid), 43);
         let now = now_ms / 1000;
         let mut access = json!({
             "aud": base, "iss": format!("https://sts.windows.net/{tenant}/"), "iat": now, "nbf": now,
@@ -458,9 +622,10 @@ impl Dataverse {
             "uti": opaque(&format!("entra/access/{number}"), 22),
         });
         if let Value::Object(access) = &mut access {
-            access.insert("oid".into(), text("azureactivedirectoryobjectid"));
+            access.insert("oid".into(), json!(account.oid));
+            access.insert("sub".into(), json!(subject));
             if !grant.application {
-                access.insert("upn".into(), text("domainname"));
+                access.insert("upn".into(), json!(account.username));
                 access.insert("scp".into(), json!("user_impersonation"));
             }
         }
@@ -470,10 +635,7 @@ impl Dataverse {
             expires_ms: now_ms + life * 1000,
             chain: grant.chain,
         };
-        // A token without a user here is good for Entra and refused by the organisation.
-        if !grant.user.is_empty() {
-            self.auth.sessions.insert(token.clone(), session);
-        }
+        self.auth.sessions.insert(token.clone(), session);
         let mut out = json!({
             "token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token,
         });
@@ -498,22 +660,24 @@ impl Dataverse {
                     user: grant.user.clone(),
                     scope: grant.scope.clone(),
                     chain: grant.chain,
+                    used: false,
                 },
             );
             body.insert("refresh_token".into(), json!(refresh));
         }
         if has("openid") {
             let mut claims = json!({
-                "aud": CLIENT_ID, "iss": format!("{base}/{tenant}/v2.0"), "iat": now, "nbf": now,
-                "exp": now + life, "tid": tenant, "ver": "2.0", "name": text("fullname"),
-                "preferred_username": text("domainname"), "email": text("internalemailaddress"),
-                "oid": text("azureactivedirectoryobjectid"), "sub": opaque(&grant.user, 43),
+                "aud": CLIENT_ID, "iss": format!("{}/{tenant}/v2.0", secure(base)), "iat": now,
+                "nbf": now, "exp": now + life, "tid": tenant, "ver": "2.0", "name": account.name,
+                "preferred_username": account.username, "email": account.email,
+                "oid": account.oid, "sub": subject,
+                "uti": opaque(&format!("entra/id/{number}"), 22),
             });
             if let (Value::Object(claims), Some(nonce)) = (&mut claims, &grant.nonce) {
                 claims.insert("nonce".into(), json!(nonce));
             }
             body.insert("id_token".into(), json!(signed(&claims, signer)));
-            let info = json!({ "uid": text("azureactivedirectoryobjectid"), "utid": tenant });
+            let info = json!({ "uid": account.oid, "utid": tenant });
             body.insert(
                 "client_info".into(),
                 json!(URL_SAFE_NO_PAD.encode(info.to_string())),
@@ -532,7 +696,11 @@ impl Dataverse {
         signer: &KeyPair,
     ) -> Value {
         let chain = self.auth.next();
-        let user = self.user(user).unwrap_or_default();
+        let account = user.and_then(|user| self.account(user));
+        let user = match account {
+            Some(account) => account.oid,
+            None => self.user(None).unwrap_or_default(),
+        };
         let grant = Grant {
             user: user.clone(),
             scope: format!("{base}/.default offline_access openid"),
@@ -544,7 +712,7 @@ impl Dataverse {
         let mut out = self.tokens(base, &grant, life_s, now_ms, signer);
         if let Value::Object(out) = &mut out {
             out.insert("instance_url".into(), json!(base));
-            out.insert("user_id".into(), json!(user));
+            out.insert("user_id".into(), json!(self.user_named(&user)));
             out.insert("organization_id".into(), json!(self.organization));
             out.insert("tenant".into(), json!(self.tenant));
         }

@@ -69,12 +69,27 @@ pub(crate) fn with_type(reply: Reply) -> Reply {
 /// What is switched on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the control API"
+)]
 pub(crate) struct Settings {
     /// Duplicate rules on the address of leads, contacts and accounts; they speak only when the
     /// caller asks (`MSCRM.SuppressDuplicateDetection: false`).
     pub(crate) duplicate_detection: bool,
     pub(crate) session_seconds: i64,
     pub(crate) deny_consent: bool,
+    /// Whether the user or an administrator still has to consent to the app.
+    pub(crate) consent: entra::Consent,
+    /// Using a refresh token a second time ends its chain. Off, as Entra is today: old ones stay
+    /// good beside the new ones.
+    pub(crate) refresh_rotation: bool,
+    /// User names of another tenant; they sign in at `/organizations`.
+    pub(crate) foreign_tenant_users: BTreeSet<String>,
+    /// User names of this tenant that the organisation does not know, whether or not it has a row.
+    pub(crate) not_members: BTreeSet<String>,
+    /// User names of members without any security role.
+    pub(crate) without_roles: BTreeSet<String>,
     /// Whether client credentials have an application user here.
     pub(crate) application_user: bool,
     /// Columns without create and update, by table.
@@ -96,6 +111,11 @@ impl Default for Settings {
             duplicate_detection: true,
             session_seconds: 3599,
             deny_consent: false,
+            consent: entra::Consent::Granted,
+            refresh_rotation: false,
+            foreign_tenant_users: ["visitor@elsewhere.example".to_owned()].into(),
+            not_members: BTreeSet::new(),
+            without_roles: BTreeSet::new(),
             application_user: true,
             read_only: BTreeMap::new(),
             hidden_fields: BTreeMap::new(),
@@ -279,7 +299,15 @@ impl Dataverse {
 
     /// The user of this name, or the first one.
     pub(crate) fn user(&self, name: Option<&str>) -> Option<String> {
-        let wanted = name.unwrap_or_default();
+        let first = || {
+            let mut users = self.store.rows("systemuser");
+            users.next().map(|(id, _)| id.clone())
+        };
+        name.and_then(|name| self.user_named(name)).or_else(first)
+    }
+
+    /// The user with this id, object id, user name or address.
+    pub(crate) fn user_named(&self, wanted: &str) -> Option<String> {
         let fields = [
             "domainname",
             "internalemailaddress",
@@ -295,8 +323,46 @@ impl Dataverse {
                             .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
                     })
             })
-            .or_else(|| self.store.rows("systemuser").next())
             .map(|(id, _)| id.clone())
+    }
+
+    /// The user that an account is here; refused as the organisation refuses it.
+    fn member(&self, account: &str) -> Result<String, Error> {
+        let stranger = || {
+            Error::new(
+                403,
+                "0x80072560",
+                "The user is not a member of the organization.",
+            )
+        };
+        let id = self.user_named(account).ok_or_else(stranger)?;
+        let row = self.store.get("systemuser", &id).ok_or_else(stranger)?;
+        let name = row
+            .get("domainname")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let listed = |set: &BTreeSet<String>| set.iter().any(|one| one.eq_ignore_ascii_case(name));
+        if listed(&self.settings.not_members) {
+            return Err(stranger());
+        }
+        if row.get("isdisabled") == Some(&json!(true)) {
+            return Err(Error::new(
+                403,
+                "0x80041d1f",
+                format!("The specified user(Id = {id}) is disabled. Consider enabling this user."),
+            ));
+        }
+        if listed(&self.settings.without_roles) {
+            return Err(Error::new(
+                403,
+                "0x80042f09",
+                format!(
+                    "The user with id {id} has not been assigned any roles. They need a role with \
+                     the prvReadUser privilege."
+                ),
+            ));
+        }
+        Ok(id)
     }
 
     /// Answers one call.
@@ -323,19 +389,19 @@ impl Dataverse {
             )
             .with("www-authenticate", challenge);
         };
-        let mut user = session.user;
+        let mut user = match self.member(&session.user) {
+            Ok(user) => user,
+            Err(error) => return error.reply(),
+        };
         for name in ["callerobjectid", "mscrmcallerid"] {
             if let Some(wanted) = call.header(name) {
-                match self.user(Some(wanted)).filter(|_| self.knows_user(wanted)) {
-                    Some(found) => user = found,
-                    None => {
-                        return Error::new(
-                            403,
-                            "0x80048306",
-                            format!("Could not find the user with id {wanted}."),
-                        )
-                        .reply();
-                    }
+                if !self.knows_user(wanted) {
+                    let message = format!("Could not find the user with id {wanted}.");
+                    return Error::new(403, "0x80048306", message).reply();
+                }
+                match self.member(wanted) {
+                    Ok(found) => user = found,
+                    Err(error) => return error.reply(),
                 }
             }
         }

@@ -101,6 +101,12 @@ pub(crate) struct Settings {
     /// Each refresh gives a new refresh token and kills the old one.
     pub(crate) refresh_rotation: bool,
     pub(crate) deny_consent: bool,
+    /// Whether the administrator lets users use the app.
+    pub(crate) app_access: oauth::AppAccess,
+    /// Whether the edition has the API at all.
+    pub(crate) api_enabled: bool,
+    /// User names without the permission *API Enabled*.
+    pub(crate) api_disabled_users: BTreeSet<String>,
     /// Whether identity tokens tell who the user is (the app's *Include Standard Claims*).
     pub(crate) standard_claims: bool,
     /// Further required fields, by object.
@@ -124,6 +130,9 @@ impl Default for Settings {
             session_seconds: 7200,
             refresh_rotation: false,
             deny_consent: false,
+            app_access: oauth::AppAccess::Allowed,
+            api_enabled: true,
+            api_disabled_users: BTreeSet::new(),
             standard_claims: true,
             extra_required: BTreeMap::new(),
             hidden_fields: BTreeMap::new(),
@@ -291,6 +300,28 @@ impl Org {
             .is_some_and(|set| set.contains(operation))
     }
 
+    /// Why a user may not call the API at all.
+    fn no_api(&self, user: &str) -> Option<Error> {
+        let (code, message) = if !self.settings.api_enabled {
+            (
+                "API_DISABLED_FOR_ORG",
+                "The REST API is not enabled for this Organization.",
+            )
+        } else if self.is_named(user, &self.settings.api_disabled_users) {
+            ("API_CURRENTLY_DISABLED", "API is disabled for this User")
+        } else {
+            return None;
+        };
+        Some(Error::new(403, code, message))
+    }
+
+    /// Whether a list of user names has the user of this id.
+    fn is_named(&self, user: &str, names: &BTreeSet<String>) -> bool {
+        names
+            .iter()
+            .any(|name| self.user_named(name).as_deref() == Some(user))
+    }
+
     /// The user of this name, or the first one.
     pub(crate) fn user(&self, name: Option<&str>) -> Option<String> {
         name.and_then(|name| self.user_named(name))
@@ -388,7 +419,8 @@ impl Salesforce {
     fn rest(&mut self, call: &Call, version: &str, tail: &[&str], now_ms: i64) -> Reply {
         let session = call
             .bearer()
-            .and_then(|token| self.auth.session(token, now_ms));
+            .and_then(|token| self.auth.session(token, now_ms))
+            .filter(|session| self.app_access(session.sandbox) == oauth::AppAccess::Allowed);
         let Some(session) = session else {
             return Error::new(401, "INVALID_SESSION_ID", "Session expired or invalid")
                 .reply()
@@ -399,6 +431,9 @@ impl Salesforce {
             return Error::new(401, "INVALID_SESSION_ID", message).reply();
         }
         let org = self.org(session.sandbox);
+        if let Some(error) = org.no_api(&session.user) {
+            return error.reply();
+        }
         let limit = org.settings.api_limit;
         if org.api_used >= limit {
             return Error::new(

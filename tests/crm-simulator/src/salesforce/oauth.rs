@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Salesforce, ids};
 use crate::clock::salesforce_time;
-use crate::http::{Call, Form, Reply, with_query};
+use crate::http::{Call, Form, Reply, secure, with_query};
 use crate::jwt::{access_token_hash, signed};
 
 /// The one client there is.
@@ -66,6 +66,56 @@ const CLAIMS: &[&str] = &[
     "user_type",
     "zoneinfo",
 ];
+
+/// What an organisation's administrator lets the app do. Anything but `allowed` also ends sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AppAccess {
+    #[default]
+    Allowed,
+    /// *Block* in *Connected Apps OAuth Usage*.
+    Blocked,
+    /// Not installed, and the user may not approve uninstalled apps.
+    NotInstalled,
+    /// Only pre-authorised users may use it, and this one is none.
+    NotApproved,
+    /// Salesforce names no reason.
+    Unexplained,
+}
+
+impl AppAccess {
+    /// `error` and `error_description` of the redirect. `blocked` and `not_approved` are as
+    /// Microsoft's guides to Copilot for Sales show them; `not_installed` as several apps' own.
+    fn refusal(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Allowed => None,
+            Self::Blocked => Some(("OAUTH_APP_BLOCKED", "this app is blocked by admin")),
+            Self::NotInstalled => Some(("invalid_client", "app must be installed into org")),
+            Self::NotApproved => Some((
+                "OAUTH_APP_ACCESS_DENIED",
+                "user is not admin approved to access this app",
+            )),
+            Self::Unexplained => Some((
+                "OAUTH_APPROVAL_ERROR_GENERIC",
+                "An unexpected error has occurred during authentication. Please try again.",
+            )),
+        }
+    }
+
+    /// The same at the token endpoint.
+    fn token_refusal(self) -> Option<Reply> {
+        let (error, text) = match self {
+            Self::Allowed => return None,
+            Self::NotInstalled => ("invalid_client", "app must be installed into org"),
+            Self::NotApproved => (
+                "invalid_app_access",
+                "user is not admin approved to access this app",
+            ),
+            Self::Blocked | Self::Unexplained => ("invalid_grant", "expired access/refresh token"),
+        };
+        Some(refuse(400, error, text))
+    }
+}
 
 /// An authorization code, not yet used.
 #[derive(Debug, Serialize, Deserialize)]
@@ -279,17 +329,9 @@ struct Issue<'a> {
     now_ms: i64,
 }
 
-/// The issuer of identity tokens: the sign-in's https address, also for a caller by plain http.
-fn issuer(base: &str) -> String {
-    match base.strip_prefix("http://") {
-        Some(host) => format!("https://{host}"),
-        None => base.to_owned(),
-    }
-}
-
 /// `/.well-known/openid-configuration`
 pub(super) fn discovery(base: &str) -> Reply {
-    let issuer = issuer(base);
+    let issuer = secure(base);
     let oauth = format!("{base}/services/oauth2");
     Reply::json(
         200,
@@ -384,6 +426,9 @@ impl Salesforce {
         let Some((sandbox, user)) = self.signs_in(hint, get("org") == "sandbox") else {
             return sign_in_failed();
         };
+        if let Some((error, text)) = self.app_access(sandbox).refusal() {
+            return back(&[("error", error), ("error_description", text)]);
+        }
         if self.org(sandbox).settings.deny_consent {
             return back(&[
                 ("error", "access_denied"),
@@ -424,6 +469,10 @@ impl Salesforce {
         };
         self.auth.codes.insert(code.clone(), issued);
         back(&[("code", &code)])
+    }
+
+    pub(super) fn app_access(&self, sandbox: bool) -> AppAccess {
+        self.org_ref(sandbox).settings.app_access
     }
 
     /// Who signs in, and whether in the sandbox: the active user whom the hint names, of either
@@ -486,6 +535,9 @@ impl Salesforce {
             }
             _ => {}
         }
+        if let Some(refusal) = self.app_access(code.sandbox).token_refusal() {
+            return refusal;
+        }
         let (sandbox, user, scope) = (code.sandbox, code.user.clone(), code.scope.clone());
         let nonce = code.nonce.clone();
         let org = self.org(sandbox).id.clone();
@@ -530,6 +582,9 @@ impl Salesforce {
             return expired();
         }
         let sandbox = grant.sandbox;
+        if let Some(refusal) = self.app_access(sandbox).token_refusal() {
+            return refusal;
+        }
         let org = self.org(sandbox);
         let (org_id, rotates) = (org.id.clone(), org.settings.refresh_rotation);
         let fresh = if rotates {
@@ -590,7 +645,7 @@ impl Salesforce {
         let org = self.org_ref(sandbox);
         let row = org.store.get("User", user).cloned().unwrap_or_default();
         let text = |field: &str| row.get(field).cloned().unwrap_or_default();
-        let (issuer, now) = (issuer(issue.base), issue.now_ms / 1000);
+        let (issuer, now) = (secure(issue.base), issue.now_ms / 1000);
         let mut claims = json!({
             "iss": issuer, "sub": format!("{issuer}/id/{}/{user}", org.id), "aud": CLIENT_ID,
             "iat": now, "exp": now + ID_TOKEN_LIFE_S, "at_hash": access_token_hash(token),
