@@ -159,7 +159,7 @@ provider.use(async (ctx, next) => {
   // OpenID Connect gives offline access to a request that asks for the consent page only. Neither
   // CRM wants to be asked so.
   if (ctx.path === shape.routes.authorization && ctx.query.scope?.split(' ').includes('offline_access')) {
-    ctx.query = { prompt: 'consent', ...ctx.query };
+    ctx.query = { ...ctx.query, prompt: `${ctx.query.prompt ?? ''} consent`.trim() };
   }
   if (ctx.path.startsWith(shape.api.path)) {
     const token = await provider.AccessToken.find(ctx.get('authorization').replace(/^Bearer /, ''));
