@@ -20,6 +20,7 @@ use crate::state::{World, lock};
 const ROUTES: &[&str] = &[
     "GET /",
     "POST /reset",
+    "POST /samples",
     "GET /clock",
     "POST /clock",
     "POST /tokens",
@@ -105,6 +106,10 @@ fn route(world: &World, call: &Call) -> Result<Reply, Refusal> {
     match (call.method.as_str(), names.as_slice()) {
         ("GET", []) => done(&json!({ "routes": ROUTES })),
         ("POST", ["reset"]) => reset(world, call),
+        ("POST", ["samples"]) => {
+            world.add_samples();
+            Ok(Reply::empty(204))
+        }
         ("GET", ["clock"]) => done(&clock(world)),
         ("POST", ["clock"]) => set_clock(world, call),
         ("POST", ["tokens"]) => mint(world, call),
@@ -380,19 +385,24 @@ fn salesforce_records(
             if ty.field("OwnerId").is_some() {
                 row.insert("OwnerId".into(), json!(user));
             }
+            let names: Vec<String> = given.keys().cloned().collect();
             row.extend(given);
-            records::derive(&ty, &mut row);
+            org.derive(&ty, &mut row, &names);
             records::stamp(&mut row, &id, &user, now_ms, true);
             org.store.put(&ty.name, &id, row);
+            org.rebuild_for(&ty.name);
             Ok(Reply::json(201, &json!({ "id": id })))
         }
         ("PATCH", [id]) => {
             let id = known(id)?;
             let mut row = org.store.get(&ty.name, &id).ok_or_else(missing)?.clone();
-            row.extend(body::<Row>(call)?);
-            records::derive(&ty, &mut row);
+            let given: Row = body(call)?;
+            let names: Vec<String> = given.keys().cloned().collect();
+            row.extend(given);
+            org.derive(&ty, &mut row, &names);
             records::stamp(&mut row, &id, &user, now_ms, false);
             org.store.put(&ty.name, &id, row);
+            org.rebuild_for(&ty.name);
             done(&json!({ "id": id }))
         }
         ("DELETE", [id]) => {
@@ -532,6 +542,17 @@ fn change_settings(world: &World, call: &Call) -> Result<Reply, Refusal> {
         match name.as_str() {
             "salesforce" | "salesforce-production" | "salesforce-sandbox" => {
                 let mut held = lock(&world.salesforce);
+                let users = change.at("users").as_object().into_iter();
+                let users = users.flat_map(|users| users.keys().map(String::as_str));
+                let listed = change.at("api_disabled_users").as_array().into_iter();
+                let listed = listed.flatten().filter_map(Value::as_str);
+                let unknown = users.chain(listed).find(|name| {
+                    let orgs = [held.org_ref(false), held.org_ref(true)];
+                    orgs.iter().all(|org| org.user_named(name).is_none())
+                });
+                if let Some(name) = unknown {
+                    return Err(bad(format!("no user is called {name}")));
+                }
                 for sandbox in [false, true] {
                     let own = if sandbox {
                         "salesforce-sandbox"
@@ -553,7 +574,13 @@ fn change_settings(world: &World, call: &Call) -> Result<Reply, Refusal> {
             }
             "dataverse" => {
                 let mut held = lock(&world.dataverse);
-                held.settings = merged(&held.settings, change)?;
+                let old = held.settings.clone();
+                held.settings = merged(&old, change)?;
+                if let Some(name) = held.unknown_privilege() {
+                    let refusal = bad(format!("no privilege is called {name}"));
+                    held.settings = old;
+                    return Err(refusal);
+                }
                 held.rebuild();
             }
             "linkedin" => {

@@ -59,6 +59,8 @@ pub struct SimConfig {
     pub state_file: Option<PathBuf>,
     /// Where the certificates are kept, so that they stay the same; a temporary folder without.
     pub tls_dir: Option<PathBuf>,
+    /// Whether a simulator without a saved state starts with accounts, people and opportunities.
+    pub samples: bool,
 }
 
 impl Default for SimConfig {
@@ -68,6 +70,7 @@ impl Default for SimConfig {
             ports: Ports::default(),
             state_file: None,
             tls_dir: None,
+            samples: false,
         }
     }
 }
@@ -95,7 +98,11 @@ impl Simulator {
             .or_else(|| temporary.clone())
             .unwrap_or_default();
         let tls = tls::prepare(&tls_dir).context("preparing certificates")?;
+        let is_new = config.state_file.as_ref().is_none_or(|file| !file.exists());
         let world = World::load(config.state_file.as_deref(), tls.signer)?;
+        if is_new && config.samples {
+            world.add_samples();
+        }
         let world = Arc::new(world);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();

@@ -18,6 +18,9 @@ struct Arguments {
     /// Keep the certificates in this folder.
     #[arg(long)]
     tls_dir: Option<PathBuf>,
+    /// Start with accounts, people and opportunities, where no state was kept.
+    #[arg(long)]
+    samples: bool,
 }
 
 #[tokio::main]
@@ -38,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
         ports,
         state_file: arguments.state_file,
         tls_dir: arguments.tls_dir,
+        samples: arguments.samples,
         ..SimConfig::default()
     };
     let simulator = Simulator::start(config).await?;

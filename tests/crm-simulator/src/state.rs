@@ -79,8 +79,8 @@ impl World {
                 LinkedIn::new(now),
             ),
         };
-        salesforce.rebuild();
-        dataverse.rebuild();
+        salesforce.rebuild(now);
+        dataverse.restore(now);
         Ok(Self {
             clock,
             salesforce: Mutex::new(salesforce),
@@ -92,6 +92,13 @@ impl World {
             changed: Notify::new(),
             urls: Mutex::default(),
         })
+    }
+
+    /// Adds rows to look at to the CRMs.
+    pub(crate) fn add_samples(&self) {
+        let now = self.clock.now_ms();
+        lock(&self.salesforce).add_samples(now);
+        lock(&self.dataverse).add_samples(now);
     }
 
     pub(crate) fn urls(&self) -> Urls {

@@ -779,6 +779,166 @@ async fn salesforce_may_have_no_api() {
     assert_eq!(code().await, (403, json!("API_CURRENTLY_DISABLED")));
 }
 
+#[tokio::test]
+async fn stages_and_roles_are_the_organisations_own() {
+    let sim = fresh().await;
+    let query = "SELECT ApiName, IsClosed, IsWon, DefaultProbability FROM OpportunityStage WHERE IsActive = true ORDER BY SortOrder";
+    let (_, stages) = sim.soql(query).await;
+    assert_eq!(stages["totalSize"], 10);
+    assert_eq!(stages["records"][8]["IsWon"], true);
+    let opportunity = |stage: &str| json!({ "Name": "O", "CloseDate": "2026-12-01", "StageName": stage, "Amount": 200 });
+    let read_back = async |stage: &str| {
+        let (status, made) = sim
+            .sf_json("POST", "/sobjects/Opportunity", opportunity(stage))
+            .await;
+        assert_eq!(status, 201, "{made}");
+        let path = format!("/sobjects/Opportunity/{}", made["id"].as_str().unwrap());
+        sim.sf_json("GET", &path, json!({})).await.1
+    };
+    let row = read_back("Perception Analysis").await;
+    assert_eq!(
+        (
+            &row["Probability"],
+            &row["ExpectedRevenue"],
+            &row["IsClosed"]
+        ),
+        (&json!(70), &json!(140.0), &json!(false))
+    );
+    let row = read_back("Closed Won").await;
+    assert_eq!(
+        (&row["IsClosed"], &row["IsWon"]),
+        (&json!(true), &json!(true))
+    );
+
+    // A stage of the organisation's own, and one that is no longer used.
+    let own = json!({ "MasterLabel": "Signed", "ApiName": "Signed", "IsActive": true, "SortOrder": 9,
+        "IsClosed": true, "IsWon": true, "DefaultProbability": 100 });
+    sim.control("POST", "/records/salesforce/OpportunityStage", own)
+        .await;
+    let (_, found) = sim
+        .soql("SELECT Id FROM OpportunityStage WHERE ApiName = 'Prospecting'")
+        .await;
+    let first = found["records"][0]["Id"].as_str().unwrap();
+    let path = format!("/records/salesforce/OpportunityStage/{first}");
+    sim.control("PATCH", &path, json!({ "IsActive": false }))
+        .await;
+    assert_eq!(read_back("Signed").await["IsWon"], true);
+    let (_, described) = sim
+        .sf_json("GET", "/sobjects/Opportunity/describe", json!({}))
+        .await;
+    let fields = described["fields"].as_array().unwrap();
+    let stage = fields.iter().find(|f| f["name"] == "StageName").unwrap();
+    let values = stage["picklistValues"].as_array().unwrap();
+    let has = |name: &str| values.iter().any(|value| value["value"] == name);
+    assert!(has("Signed") && !has("Prospecting"));
+    let path = format!("/sobjects/OpportunityStage/{first}");
+    let (status, error) = sim
+        .sf_json("PATCH", &path, json!({ "IsActive": true }))
+        .await;
+    assert_eq!(
+        (status, &error[0]["errorCode"]),
+        (403, &json!("INSUFFICIENT_ACCESS_OR_READONLY"))
+    );
+
+    let query =
+        "SELECT Name, UserRole.Name, UserRole.ParentRoleId FROM User WHERE Alias = 'seller'";
+    let (_, users) = sim.soql(query).await;
+    assert_eq!(users["records"][0]["UserRole"]["Name"], "Account Executive");
+    let (_, role) = sim
+        .soql("SELECT Name FROM UserRole WHERE ParentRoleId = null")
+        .await;
+    assert_eq!(role["records"][0]["Name"], "Sales Director");
+}
+
+#[tokio::test]
+async fn currencies_are_there_where_there_are_several() {
+    let sim = fresh().await;
+    let code = async |query: &str| sim.soql(query).await.1[0]["errorCode"].clone();
+    let currencies = "SELECT IsoCode FROM CurrencyType WHERE IsActive = true ORDER BY IsoCode";
+    assert_eq!(code(currencies).await, "INVALID_TYPE");
+    assert_eq!(
+        code("SELECT CurrencyIsoCode FROM Opportunity").await,
+        "INVALID_FIELD"
+    );
+    let (_, own) = sim.sf_json("GET", "/connect/organization", json!({})).await;
+    assert_eq!(
+        (
+            &own["features"]["multiCurrency"],
+            &own["features"]["defaultCurrencyIsoCode"]
+        ),
+        (&json!(false), &json!("EUR"))
+    );
+    let on = json!({ "salesforce": { "multi_currency": true } });
+    sim.control("PATCH", "/settings", on).await;
+    let (_, found) = sim.soql(currencies).await;
+    assert_eq!(found["records"][1]["IsoCode"], "GBP");
+    let (_, own) = sim.sf_json("GET", "/connect/organization", json!({})).await;
+    assert_eq!(
+        (
+            &own["features"]["multiCurrency"],
+            &own["features"]["defaultCurrencyIsoCode"]
+        ),
+        (&json!(true), &Value::Null)
+    );
+    let account = json!({ "Name": "A" });
+    let (_, made) = sim.sf_json("POST", "/sobjects/Account", account).await;
+    let path = format!("/sobjects/Account/{}", made["id"].as_str().unwrap());
+    let (_, row) = sim.sf_json("GET", &path, json!({})).await;
+    assert_eq!(row["CurrencyIsoCode"], "EUR");
+    let yen = json!({ "CurrencyIsoCode": "JPY" });
+    assert_eq!(sim.sf_json("PATCH", &path, yen).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_salesforce_user_sees_less_than_another() {
+    let mut sim = fresh().await;
+    let admin = sim.salesforce.clone();
+    let seller = json!({ "provider": "salesforce", "user": "seller@leadbridge.example" });
+    let seller = sim.control("POST", "/tokens", seller).await;
+    let seller = seller["access_token"].as_str().unwrap().to_owned();
+    let rights = json!({ "salesforce": { "users": { "seller@leadbridge.example": {
+        "denied": { "Opportunity": ["read"], "Lead": ["create"] },
+        "hidden_fields": { "Account": ["AnnualRevenue"] },
+        "read_only": { "Account": ["Name"] },
+    } } } });
+    sim.control("PATCH", "/settings", rights).await;
+    for (token, full) in [(admin, true), (seller, false)] {
+        sim.salesforce = token;
+        let describe = |object: &str| format!("/sobjects/{object}/describe");
+        let (status, _) = sim
+            .sf_json("GET", &describe("Opportunity"), json!({}))
+            .await;
+        assert_eq!(status, if full { 200 } else { 404 });
+        let (_, account) = sim.sf_json("GET", &describe("Account"), json!({})).await;
+        let fields = account["fields"].as_array().unwrap();
+        let has = |name: &str| fields.iter().any(|field| field["name"] == name);
+        assert!(has("Name") && has("AnnualRevenue") == full);
+        let (_, all) = sim.sf_json("GET", "/sobjects", json!({})).await;
+        let objects = all["sobjects"].as_array().unwrap();
+        let listed = |name: &str| objects.iter().find(|object| object["name"] == name);
+        assert_eq!(listed("Opportunity").is_some(), full);
+        assert_eq!(listed("Lead").unwrap()["createable"], full);
+        let codes = async |query: &str| sim.soql(query).await.1[0]["errorCode"].clone();
+        let expected = |code: &str| if full { Value::Null } else { json!(code) };
+        assert_eq!(
+            codes("SELECT Id FROM Opportunity").await,
+            expected("INVALID_TYPE")
+        );
+        let hidden = "SELECT AnnualRevenue FROM Account";
+        assert_eq!(codes(hidden).await, expected("INVALID_FIELD"));
+        let status = sim.sf_json("POST", "/sobjects/Lead", lead("x")).await.0;
+        assert_eq!(status, if full { 201 } else { 403 });
+        let (status, error) = sim
+            .sf_json("POST", "/sobjects/Account", json!({ "Name": "A" }))
+            .await;
+        assert_eq!(status, if full { 201 } else { 400 }, "{error}");
+    }
+    let url = format!("{}/settings", sim.simulator.control_url());
+    let nobody = json!({ "salesforce": { "users": { "nobody@x.example": {} } } });
+    let answer = sim.client.patch(url).json(&nobody).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+}
+
 // --- Dataverse
 
 const CONTACT: &str = "4d8f1a6e-0000-4000-8000-000000000001";
@@ -1113,6 +1273,240 @@ async fn changes_are_tracked() {
             )
         )
     );
+}
+
+#[tokio::test]
+async fn what_is_imported_is_there() {
+    let sim = fresh().await;
+    sim.control("POST", "/samples", json!({})).await;
+    sim.control("POST", "/samples", json!({})).await;
+    for (set, columns, count) in [
+        (
+            "accounts",
+            "accountid,_owninguser_value,_parentaccountid_value,customertypecode,revenue,fax,name,numberofemployees,telephone1,industrycode,tickersymbol,websiteurl,createdon,modifiedon",
+            3,
+        ),
+        (
+            "contacts",
+            "contactid,_owninguser_value,_parentcustomerid_value,department,emailaddress1,fax,firstname,fullname,jobtitle,lastname,leadsourcecode,telephone1,createdon,modifiedon,address1_line1,address1_city,address1_stateorprovince,address1_postalcode,address1_country,address2_line1,address2_city,address2_stateorprovince,address2_postalcode,address2_country",
+            3,
+        ),
+        (
+            "leads",
+            "leadid,_owninguser_value,_qualifyingopportunityid_value,statecode,revenue,companyname,emailaddress1,fax,firstname,fullname,numberofemployees,jobtitle,lastname,leadsourcecode,mobilephone,telephone1,industrycode,_transactioncurrencyid_value,websiteurl,createdon,modifiedon,address2_line1,address2_city,address2_stateorprovince,address2_postalcode,address2_country",
+            1,
+        ),
+        (
+            "opportunities",
+            "opportunityid,_owninguser_value,_parentaccountid_value,estimatedvalue,statecode,actualclosedate,name,stepname,createdon,modifiedon,_parentcontactid_value",
+            4,
+        ),
+        (
+            "systemusers",
+            "systemuserid,_positionid_value,isdisabled,fullname,firstname,lastname,internalemailaddress,mobilephone,title,createdon,modifiedon",
+            3,
+        ),
+        (
+            "positions",
+            "positionid,name,_parentpositionid_value,createdon,modifiedon",
+            2,
+        ),
+        ("transactioncurrencies", "isocurrencycode,currencyname", 3),
+    ] {
+        let (status, answer) = sim
+            .dv_json("GET", &format!("{set}?$select={columns}"), json!({}))
+            .await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["value"].as_array().unwrap().len(), count, "{set}");
+        let row = answer["value"][0].as_object().unwrap();
+        assert!(
+            columns.split(',').all(|column| row.contains_key(column)),
+            "{set}"
+        );
+    }
+    let (_, rows) = sim
+        .dv_json(
+            "GET",
+            "accounts?$expand=parentaccountid($select=name)&$filter=_parentaccountid_value ne null",
+            json!({}),
+        )
+        .await;
+    assert_eq!(rows["value"][0]["parentaccountid"]["name"], "Acme Europe");
+    assert_eq!(
+        rows["value"][0]["_owninguser_value"],
+        rows["value"][0]["_ownerid_value"]
+    );
+    let path = "EntityDefinitions(LogicalName='opportunity')/Attributes(LogicalName='salesstage')/Microsoft.Dynamics.CRM.PicklistAttributeMetadata?$select=LogicalName&$expand=OptionSet";
+    let (_, stage) = sim.dv_json("GET", path, json!({})).await;
+    let label = &stage["OptionSet"]["Options"][2]["Label"]["UserLocalizedLabel"]["Label"];
+    assert_eq!(label, "Propose");
+    for (kind, column) in [
+        ("Money", "estimatedvalue"),
+        ("Decimal", "discountpercentage"),
+    ] {
+        let path = format!(
+            "EntityDefinitions(LogicalName='opportunity')/Attributes/Microsoft.Dynamics.CRM.{kind}AttributeMetadata?$select=LogicalName"
+        );
+        let (_, found) = sim.dv_json("GET", &path, json!({})).await;
+        let columns = found["value"].as_array().unwrap();
+        assert!(
+            columns.iter().any(|row| row["LogicalName"] == column),
+            "{found}"
+        );
+    }
+    let (_, leads) = sim.soql("SELECT Id FROM Lead").await;
+    assert_eq!(leads["totalSize"], 1, "samples come once");
+}
+
+#[tokio::test]
+async fn privileges_are_told_and_held_to() {
+    let sim = fresh().await;
+    let admin = sim.control("POST", "/tokens", json!({ "provider": "dataverse" }));
+    let admin = admin.await["user_id"].as_str().unwrap().to_owned();
+    let seller = "5f1d0000-0000-4000-8000-000000000002";
+    let own = json!({ "lastname": "Mine" });
+    assert_eq!(sim.dv_json("POST", "leads", own).await.0, 204);
+    let other =
+        json!({ "lastname": "Other", "ownerid@odata.bind": format!("/systemusers({seller})") });
+    assert_eq!(sim.dv_json("POST", "leads", other).await.0, 204);
+    let set = async |rights: Value| {
+        let change = json!({ "dataverse": { "privileges": rights } });
+        sim.control("PATCH", "/settings", change).await;
+    };
+    let depth = async |privilege: &str| {
+        let function = "Microsoft.Dynamics.CRM.RetrieveUserPrivileges()";
+        let path = format!("systemusers({admin})/{function}");
+        let (_, all) = sim.dv_json("GET", &path, json!({})).await;
+        let function =
+            "Microsoft.Dynamics.CRM.RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@n)";
+        let path = format!("systemusers({admin})/{function}?@n=[\"{privilege}\"]");
+        let (_, some) = sim.dv_json("GET", &path, json!({})).await;
+        let rows = all["RolePrivileges"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["PrivilegeName"] == privilege);
+        let row = row.cloned().unwrap_or_default();
+        assert_eq!(some["RolePrivileges"][0], row);
+        row["Depth"].clone()
+    };
+    let leads = async || {
+        let (status, answer) = sim
+            .dv_json("GET", "leads?$select=lastname", json!({}))
+            .await;
+        let count = answer["value"].as_array().map(Vec::len);
+        (status, count, answer["error"]["code"].clone())
+    };
+    assert_eq!(depth("prvReadLead").await, "Global");
+    assert_eq!(leads().await.1, Some(2));
+
+    set(json!({ "admin@leadbridge.example": { "prvReadLead": "Basic" } })).await;
+    assert_eq!(depth("prvReadLead").await, "Basic");
+    assert_eq!(leads().await.1, Some(1));
+    let track = sim
+        .dv("GET", "leads?$select=lastname")
+        .header("Prefer", "odata.track-changes");
+    assert_eq!(track.send().await.unwrap().status(), 403);
+    let (_, rows) = sim
+        .dv_json(
+            "GET",
+            &format!("leads?$filter=_ownerid_value eq {seller}"),
+            json!({}),
+        )
+        .await;
+    assert_eq!(rows["value"], json!([]));
+
+    set(json!({ "*": { "prvReadLead": "None", "prvCreateLead": "None" } })).await;
+    assert_eq!(depth("prvReadLead").await, Value::Null);
+    assert_eq!(leads().await, (403, None, json!("0x80040220")));
+    let (status, error) = sim
+        .dv_json("POST", "leads", json!({ "lastname": "x" }))
+        .await;
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(
+        status == 403 && message.contains("is missing prvCreateLead privilege (Id="),
+        "{error}"
+    );
+
+    // Acting for somebody, the lesser right counts; and not everybody may act for others.
+    set(json!({ "seller@leadbridge.example": { "prvReadLead": "None" } })).await;
+    let act = || {
+        sim.dv("GET", "leads?$select=lastname")
+            .header("MSCRMCallerID", seller)
+            .send()
+    };
+    assert_eq!(act().await.unwrap().status(), 403);
+    set(json!({ "admin@leadbridge.example": { "prvActOnBehalfOfAnotherUser": "None" } })).await;
+    let (_, error) = read(act().await.unwrap()).await;
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("prvActOnBehalfOfAnotherUser"), "{error}");
+
+    let url = format!("{}/settings", sim.simulator.control_url());
+    let odd = json!({ "dataverse": { "privileges": { "*": { "prvReadLeads": "None" } } } });
+    let answer = sim.client.patch(url).json(&odd).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+}
+
+#[tokio::test]
+async fn a_row_out_of_reach_is_refused() {
+    let sim = fresh().await;
+    let seller = "/systemusers(5f1d0000-0000-4000-8000-000000000002)";
+    let path = format!("leads({LEAD})");
+    let other = json!({ "lastname": "Other", "ownerid@odata.bind": seller });
+    assert_eq!(sim.dv_json("PATCH", &path, other).await.0, 204);
+    let rights =
+        json!({ "prvReadLead": "Basic", "prvWriteLead": "Basic", "prvDeleteLead": "Basic" });
+    let change = json!({ "dataverse": { "privileges": { "*": rights } } });
+    sim.control("PATCH", "/settings", change).await;
+    for method in ["GET", "PATCH", "DELETE"] {
+        let (status, error) = sim
+            .dv_json(method, &path, json!({ "jobtitle": "CEO" }))
+            .await;
+        assert_eq!(
+            (status, &error["error"]["code"]),
+            (403, &json!("0x80048306"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn secured_columns_are_empty_for_others() {
+    let sim = fresh().await;
+    let path = format!("leads({LEAD})");
+    let row = json!({ "lastname": "L", "revenue": 5 });
+    assert_eq!(sim.dv_json("PATCH", &path, row).await.0, 204);
+    let secure = async |names: Value| {
+        let secured = json!({ "lead": { "revenue": names } });
+        let change = json!({ "dataverse": { "secured_fields": secured } });
+        sim.control("PATCH", "/settings", change).await;
+    };
+    let (_, who) = sim.dv_json("GET", "WhoAmI", json!({})).await;
+    let function = "Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()";
+    let function = format!(
+        "systemusers({})/{function}",
+        who["UserId"].as_str().unwrap()
+    );
+    let definition =
+        "EntityDefinitions(LogicalName='lead')/Attributes(LogicalName='revenue')?$select=IsSecured";
+    for (names, value, write) in [
+        (json!([]), Value::Null, 403),
+        (json!(["admin@leadbridge.example"]), json!(5.0), 204),
+    ] {
+        let seen = usize::from(!value.is_null());
+        secure(names).await;
+        let (_, column) = sim.dv_json("GET", definition, json!({})).await;
+        assert_eq!(column["IsSecured"], true);
+        assert_eq!(
+            sim.dv_json("GET", &path, json!({})).await.1["revenue"],
+            value
+        );
+        let (_, told) = sim.dv_json("GET", &function, json!({})).await;
+        let rows = told["AttributePrivileges"].as_array().unwrap();
+        assert_eq!(rows.len(), seen);
+        assert!(
+            rows.iter()
+                .all(|row| row["AttributeId"] == column["MetadataId"])
+        );
+        let change = json!({ "revenue": 5 });
+        assert_eq!(sim.dv_json("PATCH", &path, change).await.0, write);
+    }
 }
 
 /// The tenant of the organisation, and the one of strangers.

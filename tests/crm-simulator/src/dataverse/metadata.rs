@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::odata;
 use super::rest::Request;
 use super::schema::{Column, Kind, TableType};
-use super::{Caller, Dataverse, Error, with_type};
+use super::{Caller, Dataverse, Error, privileges, with_type};
 use crate::http::{Reply, Row};
 
 /// A stable id for a piece of metadata.
-fn metadata_id(name: &str) -> String {
+pub(super) fn metadata_id(name: &str) -> String {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
@@ -39,7 +39,7 @@ fn table_value(ty: &TableType) -> Row {
         "OwnershipType": if ty.column("ownerid").is_some() { "UserOwned" } else { "OrganizationOwned" },
         "TableType": "Standard", "HasNotes": true, "HasActivities": true, "DataProviderId": null,
         "DisplayName": label(&ty.label), "DisplayCollectionName": label(&format!("{}s", ty.label)),
-        "Description": label(&ty.label),
+        "Description": label(&ty.label), "Privileges": privileges::definitions(ty),
     });
     value.as_object().cloned().unwrap_or_default()
 }
@@ -119,7 +119,7 @@ fn column_value(ty: &TableType, column: &Column) -> Row {
         "IsPrimaryId": primary, "IsPrimaryName": column.name == ty.primary_name,
         "IsValidForCreate": column.create, "IsValidForUpdate": column.update,
         "IsValidForRead": true, "IsValidODataAttribute": true, "IsLogical": false,
-        "IsFilterable": true, "IsSearchable": true, "IsRetrievable": true, "IsSecured": false,
+        "IsFilterable": true, "IsSearchable": true, "IsRetrievable": true, "IsSecured": column.secured,
         "SourceType": 0, "DeprecatedVersion": null, "IntroducedVersion": "5.0.0.0",
         "DisplayName": label(&column.label), "Description": label(&column.label),
         "RequiredLevel": managed_level(level),

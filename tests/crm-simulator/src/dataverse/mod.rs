@@ -4,8 +4,10 @@ pub(crate) mod batch;
 pub(crate) mod entra;
 pub(crate) mod metadata;
 pub(crate) mod odata;
+pub(crate) mod privileges;
 pub(crate) mod rest;
 pub(crate) mod rows;
+mod samples;
 pub(crate) mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,8 +100,13 @@ pub(crate) struct Settings {
     pub(crate) hidden_fields: BTreeMap<String, BTreeSet<String>>,
     /// Further columns a create needs, by table (business rules).
     pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
-    /// Operations the user may not do, by table: read, create, update, delete.
+    /// Operations no user may do, by table: read, create, update, delete.
     pub(crate) denied: BTreeMap<String, BTreeSet<String>>,
+    /// How far privileges reach, by user name (`*`: all) and privilege. What is not listed
+    /// reaches everything.
+    pub(crate) privileges: BTreeMap<String, BTreeMap<String, privileges::Depth>>,
+    /// Columns with column-level security, by table, and the user names that see them.
+    pub(crate) secured_fields: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     pub(crate) page_size: usize,
     /// Days a change-tracking token lives.
     pub(crate) change_tracking_days: i64,
@@ -121,6 +128,8 @@ impl Default for Settings {
             hidden_fields: BTreeMap::new(),
             extra_required: BTreeMap::new(),
             denied: BTreeMap::new(),
+            privileges: BTreeMap::new(),
+            secured_fields: BTreeMap::new(),
             page_size: 5000,
             change_tracking_days: 7,
         }
@@ -156,6 +165,8 @@ pub(crate) struct Dataverse {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) user: String,
+    /// Who acts for the user, when somebody does.
+    pub(crate) actor: Option<String>,
     pub(crate) now_ms: i64,
     /// `https://host/api/data/v9.2`
     pub(crate) service: String,
@@ -165,6 +176,45 @@ const USERS: &[(&str, &str, &str, bool)] = &[
     ("admin", "Ada", "Admin", false),
     ("seller", "Sol", "Seller", false),
     ("former", "Fay", "Former", true),
+];
+
+/// Id, name and parent: the director's before the executive's, as the users stand.
+const POSITIONS: &[(&str, &str, Option<&str>)] = &[
+    (
+        "5f1d0000-0000-4000-8000-00000000e001",
+        "Sales Director",
+        None,
+    ),
+    (
+        "5f1d0000-0000-4000-8000-00000000e002",
+        "Account Executive",
+        Some("5f1d0000-0000-4000-8000-00000000e001"),
+    ),
+];
+
+/// Id, code, name, symbol and rate; the first is the organisation's own.
+const CURRENCIES: &[(&str, &str, &str, &str, f64)] = &[
+    (
+        "5f1d0000-0000-4000-8000-00000000f001",
+        "EUR",
+        "Euro",
+        "€",
+        1.0,
+    ),
+    (
+        "5f1d0000-0000-4000-8000-00000000f002",
+        "USD",
+        "US Dollar",
+        "$",
+        1.1,
+    ),
+    (
+        "5f1d0000-0000-4000-8000-00000000f003",
+        "GBP",
+        "Pound Sterling",
+        "£",
+        0.86,
+    ),
 ];
 
 impl Dataverse {
@@ -184,10 +234,12 @@ impl Dataverse {
         };
         out.rebuild();
         let (organization, unit) = (out.organization.clone(), out.business_unit.clone());
+        out.seed_setup(now_ms);
+        let base = CURRENCIES.first().map(|(id, ..)| *id);
         out.seed(
             "organization",
             &organization,
-            json!({ "name": "Leadbridge Demo" }),
+            json!({ "name": "Leadbridge Demo", "_basecurrencyid_value": base }),
             now_ms,
         );
         out.seed(
@@ -204,6 +256,8 @@ impl Dataverse {
                 "internalemailaddress": format!("{name}@leadbridge.example"),
                 "azureactivedirectoryobjectid": format!("5f1d0000-0000-4000-9000-{:012}", at + 1),
                 "isdisabled": disabled, "_businessunitid_value": unit,
+                "title": POSITIONS.get(at).map(|(_, name, _)| *name),
+                "_positionid_value": POSITIONS.get(at).map(|(id, ..)| *id),
             }), now_ms);
         }
         out.seed(
@@ -213,6 +267,29 @@ impl Dataverse {
             now_ms,
         );
         out
+    }
+
+    /// Currencies and positions.
+    fn seed_setup(&mut self, now_ms: i64) {
+        for (id, code, name, symbol, rate) in CURRENCIES {
+            let row = json!({
+                "isocurrencycode": code, "currencyname": name, "currencysymbol": symbol,
+                "currencyprecision": 2, "exchangerate": rate, "statecode": 0, "statuscode": 1,
+            });
+            self.seed("transactioncurrency", id, row, now_ms);
+        }
+        for (id, name, parent) in POSITIONS {
+            let row = json!({ "name": name, "_parentpositionid_value": parent });
+            self.seed("position", id, row, now_ms);
+        }
+    }
+
+    /// Restores what is not saved, and adds what a state of an earlier version lacks.
+    pub(crate) fn restore(&mut self, now_ms: i64) {
+        self.rebuild();
+        if self.store.len("transactioncurrency") == 0 {
+            self.seed_setup(now_ms);
+        }
     }
 
     fn seed(&mut self, table: &str, id: &str, row: Value, now_ms: i64) {
@@ -263,6 +340,8 @@ impl Dataverse {
                 if listed(&self.settings.extra_required, column) {
                     column.required = true;
                 }
+                let secured = self.settings.secured_fields.get(&table.name);
+                column.secured = secured.is_some_and(|names| names.contains_key(&column.name));
             }
             let looked_up = [
                 "emailaddress1",
@@ -288,13 +367,6 @@ impl Dataverse {
     /// The table of an entity set's name.
     pub(crate) fn by_set(&self, set: &str) -> Option<Arc<TableType>> {
         self.tables.values().find(|table| table.set == set).cloned()
-    }
-
-    pub(crate) fn is_denied(&self, table: &str, operation: &str) -> bool {
-        self.settings
-            .denied
-            .get(table)
-            .is_some_and(|set| set.contains(operation))
     }
 
     /// The user of this name, or the first one.
@@ -389,28 +461,23 @@ impl Dataverse {
             )
             .with("www-authenticate", challenge);
         };
-        let mut user = match self.member(&session.user) {
+        let user = match self.member(&session.user) {
             Ok(user) => user,
             Err(error) => return error.reply(),
         };
+        let mut caller = Caller {
+            user,
+            actor: None,
+            now_ms,
+            service: format!("{}/api/data/{version}", call.base),
+        };
         for name in ["callerobjectid", "mscrmcallerid"] {
-            if let Some(wanted) = call.header(name) {
-                if !self.knows_user(wanted) {
-                    let message = format!("Could not find the user with id {wanted}.");
-                    return Error::new(403, "0x80048306", message).reply();
-                }
-                match self.member(wanted) {
-                    Ok(found) => user = found,
-                    Err(error) => return error.reply(),
-                }
+            if let Some(wanted) = call.header(name)
+                && let Err(error) = self.act_for(&mut caller, wanted)
+            {
+                return error.reply();
             }
         }
-        let service = format!("{}/api/data/{version}", call.base);
-        let caller = Caller {
-            user,
-            now_ms,
-            service,
-        };
         let reply = if decode(tail) == "$batch" {
             self.batch(&caller, call)
         } else {
@@ -421,6 +488,18 @@ impl Dataverse {
             "x-ms-service-request-id",
             format!("{:08x}-0000-0000-0000-000000000000", self.version),
         )
+    }
+
+    /// Lets the caller act for another user.
+    fn act_for(&self, caller: &mut Caller, wanted: &str) -> Result<(), Error> {
+        if !self.knows_user(wanted) {
+            let message = format!("Could not find the user with id {wanted}.");
+            return Err(Error::new(403, "0x80048306", message));
+        }
+        self.may_act(caller)?;
+        let actor = std::mem::replace(&mut caller.user, self.member(wanted)?);
+        caller.actor = Some(actor);
+        Ok(())
     }
 
     fn knows_user(&self, wanted: &str) -> bool {

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::odata::{self, Literal, is_guid};
+use super::privileges::{Depth, reaches};
 use super::rows::{Known, Shape};
 use super::schema::TableType;
 use super::{Caller, Dataverse, Error, with_type};
@@ -143,7 +144,7 @@ impl Dataverse {
             return match (request.method.as_str(), tail) {
                 ("GET", "") => self.collection(caller, request, &ty),
                 ("GET", "$count") => {
-                    let count = self.found(request, &ty)?.len().min(5000);
+                    let count = self.found(caller, request, &ty)?.len().min(5000);
                     Ok(Reply::text(200, "text/plain", count.to_string())
                         .with("odata-version", "4.0"))
                 }
@@ -160,9 +161,9 @@ impl Dataverse {
         match (request.method.as_str(), tail) {
             ("GET", "") => self.single(caller, request, &ty, &id),
             ("PATCH", "") => self.patch(caller, request, &ty, &id),
-            ("DELETE", "") => self.remove(request, &ty, &id),
+            ("DELETE", "") => self.remove(caller, request, &ty, &id),
             ("PUT" | "DELETE", property) => self.property(caller, request, &ty, &id, property),
-            ("GET", property) => self.read_property(caller, &ty, &id, property),
+            ("GET", property) => self.read_property(caller, request, &ty, &id, property),
             (_, "") => Err(Error::new(
                 405,
                 "0x8006088a",
@@ -214,7 +215,7 @@ impl Dataverse {
         ))
     }
 
-    fn shape(&self, request: &Request, ty: &TableType) -> Result<Shape, Error> {
+    fn shape(&self, caller: &Caller, request: &Request, ty: &TableType) -> Result<Shape, Error> {
         let missing = |ty: &TableType, name: &str| {
             Error::syntax(format!(
                 "Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{}'.",
@@ -251,6 +252,7 @@ impl Dataverse {
                 .first()
                 .and_then(|name| self.table(name))
                 .ok_or_else(|| missing(ty, nav))?;
+            self.may(caller, &target, "read")?;
             let inner = odata::split(options.strip_suffix(')').unwrap_or(options), ';')
                 .iter()
                 .find_map(|option| option.strip_prefix("$select=").map(str::to_owned));
@@ -262,12 +264,18 @@ impl Dataverse {
             select,
             expand,
             annotations,
+            user: caller.user.clone(),
         })
     }
 
     /// Ids that pass the filter, in order.
-    fn found(&self, request: &Request, ty: &Arc<TableType>) -> Result<Vec<String>, Error> {
-        self.may(ty, "read")?;
+    fn found(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+    ) -> Result<Vec<String>, Error> {
+        let depth = self.may(caller, ty, "read")?;
         let filter = match request.param("$filter") {
             Some(text) => {
                 let filter = odata::parse(text).map_err(Error::syntax)?;
@@ -288,9 +296,10 @@ impl Dataverse {
             ));
         }
         let keep = |row: &Row| {
-            filter
-                .as_ref()
-                .is_none_or(|filter| filter.holds(&|name| self.value(ty, row, name)))
+            reaches(caller, ty, depth, row)
+                && filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.holds(&|name| self.value(ty, row, name)))
         };
         let candidates = filter.as_ref().and_then(|filter| {
             filter
@@ -382,8 +391,15 @@ impl Dataverse {
             .as_deref()
             .map(|token| self.delta(caller, token))
             .transpose()?;
-        let shape = self.shape(request, ty)?;
-        let mut ids = self.found(request, ty)?;
+        if (tracking || token.is_some()) && self.may(caller, ty, "read")? != Depth::Global {
+            return Err(Error::new(
+                403,
+                "0x80040220",
+                "Tracking changes needs read privilege at organization level on the table.",
+            ));
+        }
+        let shape = self.shape(caller, request, ty)?;
+        let mut ids = self.found(caller, request, ty)?;
         if let Some(since) = since {
             ids.retain(|id| {
                 let version = self
@@ -508,12 +524,13 @@ impl Dataverse {
         ty: &Arc<TableType>,
         id: &str,
     ) -> Result<Reply, Error> {
-        self.may(ty, "read")?;
-        let shape = self.shape(request, ty)?;
+        self.may(caller, ty, "read")?;
+        let shape = self.shape(caller, request, ty)?;
         let row = self
             .store
             .get(&ty.name, id)
             .ok_or_else(|| Self::no_row(ty, id))?;
+        self.may_with(caller, ty, "read", row)?;
         let etag = etag(row);
         if request
             .header("if-none-match")
@@ -643,7 +660,17 @@ impl Dataverse {
         })
     }
 
-    fn remove(&mut self, request: &Request, ty: &Arc<TableType>, id: &str) -> Result<Reply, Error> {
+    fn remove(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+        id: &str,
+    ) -> Result<Reply, Error> {
+        self.may(caller, ty, "delete")?;
+        if let Some(row) = self.store.get(&ty.name, id) {
+            self.may_with(caller, ty, "delete", row)?;
+        }
         self.check_match(request, ty, id)?;
         self.delete(ty, id)?;
         Ok(Reply::empty(204).with("odata-version", "4.0"))
@@ -689,6 +716,7 @@ impl Dataverse {
     fn read_property(
         &self,
         caller: &Caller,
+        request: &Request,
         ty: &Arc<TableType>,
         id: &str,
         property: &str,
@@ -697,39 +725,12 @@ impl Dataverse {
             .store
             .get(&ty.name, id)
             .ok_or_else(|| Self::no_row(ty, id))?;
-        if property.starts_with("Microsoft.Dynamics.CRM.RetrieveUserPrivileges") {
-            let privileges: Vec<Value> = self
-                .tables()
-                .flat_map(|table| {
-                    [
-                        "Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign",
-                    ]
-                    .map(|verb| (verb, table))
-                })
-                .filter(|(verb, table)| {
-                    let operation = if *verb == "Write" {
-                        "update".to_owned()
-                    } else {
-                        verb.to_lowercase()
-                    };
-                    !self.is_denied(&table.name, &operation)
-                })
-                .map(|(verb, table)| {
-                    json!({
-                        "Depth": "Global", "PrivilegeId": "00000000-0000-0000-0000-000000000000",
-                        "BusinessUnitId": self.business_unit,
-                        "PrivilegeName": format!("prv{verb}{}", table.schema),
-                    })
-                })
-                .collect();
-            return Ok(with_type(Reply::json(
-                200,
-                &json!({
-                    "@odata.context": format!("{}/$metadata#Microsoft.Dynamics.CRM.RetrieveUserPrivilegesResponse", caller.service),
-                    "RolePrivileges": privileges,
-                }),
-            )));
+        if ty.name == "systemuser"
+            && let Some(reply) = self.user_function(caller, request, id, property)
+        {
+            return reply;
         }
+        self.may_with(caller, ty, "read", row)?;
         if let Some((column, targets)) = ty.navigation(property) {
             let target = targets.first().and_then(|name| self.table(name));
             let inner = row.get(&column.wire()).and_then(Value::as_str).zip(target);
@@ -740,6 +741,7 @@ impl Dataverse {
                 .store
                 .get(&target.name, id)
                 .ok_or_else(|| Self::no_row(&target, id))?;
+            self.may_with(caller, &target, "read", row)?;
             let mut out = Row::new();
             out.insert(
                 "@odata.context".into(),
@@ -748,14 +750,18 @@ impl Dataverse {
                     caller.service, target.set
                 )),
             );
-            out.extend(self.render(&target, row, &Shape::default()));
+            let shape = Shape {
+                user: caller.user.clone(),
+                ..Shape::default()
+            };
+            out.extend(self.render(&target, row, &shape));
             return Ok(with_type(Reply::json(200, &Value::Object(out))));
         }
         let column = ty
             .wire(property)
             .ok_or_else(|| Error::no_resource(property))?;
         let value = row.get(&column.wire()).cloned().unwrap_or_default();
-        if value.is_null() {
+        if value.is_null() || !self.sees(&caller.user, ty, column) {
             return Ok(Reply::empty(204).with("odata-version", "4.0"));
         }
         Ok(with_type(Reply::json(

@@ -18,6 +18,8 @@ pub(crate) struct Shape {
     /// Navigation property and its own selection.
     pub(crate) expand: Vec<(String, Option<Vec<String>>)>,
     pub(crate) annotations: bool,
+    /// Who looks: secured columns are empty for who may not see them.
+    pub(crate) user: String,
 }
 
 fn wrong_type(ty: &TableType, column: &Column, value: &Value, edm: &str) -> Error {
@@ -187,32 +189,6 @@ impl Dataverse {
         )
     }
 
-    fn denied(ty: &TableType, verb: &str) -> Error {
-        Error::new(
-            403,
-            "0x80040220",
-            format!(
-                "Principal user is missing prv{verb}{} privilege (Id=00000000-0000-0000-0000-000000000000) \
-             on OTC={} for entity '{}'.",
-                ty.schema, ty.code, ty.name
-            ),
-        )
-    }
-
-    /// Refuses what the settings forbid.
-    pub(crate) fn may(&self, ty: &TableType, operation: &str) -> Result<(), Error> {
-        if self.is_denied(&ty.name, operation) {
-            let verb = match operation {
-                "create" => "Create",
-                "update" => "Write",
-                "delete" => "Delete",
-                _ => "Read",
-            };
-            return Err(Self::denied(ty, verb));
-        }
-        Ok(())
-    }
-
     /// Creates a row, or changes one; `id` may be the caller's choice for a new row.
     pub(crate) fn write(
         &mut self,
@@ -224,8 +200,16 @@ impl Dataverse {
     ) -> Result<String, Error> {
         let old = id.and_then(|id| self.store.get(&ty.name, id)).cloned();
         let create = old.is_none();
-        self.may(ty, if create { "create" } else { "update" })?;
-        let changes = self.read_changes(ty, create, body, known)?;
+        match &old {
+            Some(row) => self.may_with(caller, ty, "update", row)?,
+            None => {
+                self.may(caller, ty, "create")?;
+            }
+        }
+        let changes = self.read_changes(caller, ty, create, body, known)?;
+        if !create && changes.contains_key("_ownerid_value") {
+            self.may(caller, ty, "assign")?;
+        }
         let mut row = old.unwrap_or_else(|| self.fresh(ty, &caller.user));
         let given = changes
             .get(&ty.primary_id)
@@ -340,6 +324,7 @@ impl Dataverse {
 
     fn read_changes(
         &self,
+        caller: &Caller,
         ty: &TableType,
         create: bool,
         body: &Row,
@@ -348,7 +333,7 @@ impl Dataverse {
         let mut changes = Row::new();
         for (name, value) in body {
             if let Some(nav) = name.strip_suffix("@odata.bind") {
-                self.bind(ty, nav, value, known, &mut changes)?;
+                self.bind(caller, ty, nav, value, known, &mut changes)?;
                 continue;
             }
             if name.contains('@') {
@@ -377,6 +362,22 @@ impl Dataverse {
                 }
                 return Err(unknown_property(ty, name));
             };
+            if !self.sees(&caller.user, ty, column) {
+                let (code, message) = if create {
+                    (
+                        "0x8004f502",
+                        "The user does not have create permissions to a secured field. The \
+                         requested operation could not be completed.",
+                    )
+                } else {
+                    (
+                        "0x8004f507",
+                        "The user doesn't have AttributePrivilegeUpdate and not granted shared \
+                         access for a secured attribute during update operation",
+                    )
+                };
+                return Err(Error::new(403, code, message));
+            }
             // Read-only columns are passed over in silence, as the real one does.
             let allowed = if create { column.create } else { column.update };
             if allowed {
@@ -388,6 +389,7 @@ impl Dataverse {
 
     fn bind(
         &self,
+        caller: &Caller,
         ty: &TableType,
         nav: &str,
         value: &Value,
@@ -459,6 +461,10 @@ impl Dataverse {
                 format!("Cannot assign a record to a disabled user (Id = {id})."),
             ));
         }
+        if column.name != "ownerid" {
+            self.may(caller, ty, "append")?;
+            self.may(caller, &target, "append_to")?;
+        }
         changes.insert(column.wire(), json!(id));
         changes.insert(format!("{}/type", column.wire()), json!(target.name));
         Ok(())
@@ -466,7 +472,6 @@ impl Dataverse {
 
     /// Deletes a row and remembers that it was there.
     pub(crate) fn delete(&mut self, ty: &TableType, id: &str) -> Result<(), Error> {
-        self.may(ty, "delete")?;
         if !self.store.remove(&ty.name, id) {
             return Err(Self::no_row(ty, id));
         }
@@ -527,6 +532,11 @@ impl Dataverse {
                 continue;
             }
             let value = row.get(&wire).cloned().unwrap_or_default();
+            let value = if self.sees(&shape.user, ty, column) {
+                value
+            } else {
+                Value::Null
+            };
             if shape.annotations && !value.is_null() {
                 self.annotate(&mut out, row, column, &wire, &value);
             }
@@ -550,6 +560,7 @@ impl Dataverse {
                         let shape = Shape {
                             select: select.clone(),
                             annotations: shape.annotations,
+                            user: shape.user.clone(),
                             ..Shape::default()
                         };
                         Some(self.render(&target, row, &shape))
@@ -626,6 +637,17 @@ pub(crate) fn derive(ty: &TableType, row: &mut Row) {
                 json!(name)
             },
         );
+    }
+    if ty.column("owninguser").is_some() {
+        let owner = row.get("_ownerid_value").cloned().unwrap_or_default();
+        let is_team = row.get("_ownerid_value/type") == Some(&json!("team"));
+        let (user, team) = if is_team {
+            (Value::Null, owner)
+        } else {
+            (owner, Value::Null)
+        };
+        row.insert("_owninguser_value".into(), user);
+        row.insert("_owningteam_value".into(), team);
     }
     if ty.name == "annotation" {
         let attached = row.get("documentbody").is_some_and(|body| !body.is_null());

@@ -74,6 +74,10 @@ pub(crate) struct Choice {
 
 /// One column.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "metadata answers with these switches"
+)]
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) schema: String,
@@ -93,6 +97,9 @@ pub(crate) struct Column {
     /// One navigation property a target; the column's own name when there is a single one.
     pub(crate) nav: Vec<String>,
     pub(crate) default: Option<Value>,
+    /// Column-level security is on.
+    #[serde(default)]
+    pub(crate) secured: bool,
 }
 
 impl Column {
@@ -152,6 +159,7 @@ impl Column {
             targets: Vec::new(),
             nav: Vec::new(),
             default: (kind == Kind::Boolean).then_some(Value::Bool(false)),
+            secured: false,
         };
         for flag in parts {
             match flag.split_once('=').unwrap_or((flag, "")) {
@@ -163,6 +171,7 @@ impl Column {
                 ("schema", value) => value.clone_into(&mut column.schema),
                 ("min", value) => column.min = value.parse().ok(),
                 ("max", value) => column.max = value.parse().ok(),
+                ("prec", value) => column.precision = value.parse().unwrap_or(2),
                 ("def", value) => column.default = serde_json::from_str(value).ok(),
                 ("opts", list) => column.choices = list.split('|').filter_map(choice).collect(),
                 ("to", list) => column.targets = list.split('|').map(str::to_owned).collect(),
@@ -247,6 +256,14 @@ fn label_of(name: &str) -> String {
         ("address1_stateorprovince", "State/Province"),
         ("address1_postalcode", "ZIP/Postal Code"),
         ("address1_country", "Country/Region"),
+        ("address2_line1", "Address 2: Street 1"),
+        ("address2_city", "Address 2: City"),
+        ("address2_stateorprovince", "Address 2: State/Province"),
+        ("address2_postalcode", "Address 2: ZIP/Postal Code"),
+        ("address2_country", "Address 2: Country/Region"),
+        ("transactioncurrencyid", "Currency"),
+        ("owninguser", "Owning User"),
+        ("owningteam", "Owning Team"),
         ("leadsourcecode", "Lead Source"),
         ("industrycode", "Industry"),
         ("leadqualitycode", "Rating"),
@@ -364,6 +381,12 @@ address1_city;String;80
 address1_stateorprovince;String;50
 address1_postalcode;String;20
 address1_country;String;80
+address2_line1;String;250
+address2_city;String;80
+address2_stateorprovince;String;50
+address2_postalcode;String;20
+address2_country;String;80
+transactioncurrencyid;Lookup;0;to=transactioncurrency
 description;Memo;2000
 donotbulkemail;Boolean
 donotemail;Boolean
@@ -377,6 +400,8 @@ createdby;Lookup;0;ro;to=systemuser
 modifiedby;Lookup;0;ro;to=systemuser";
 
 const OWNER: &str = "ownerid;Owner;0;to=systemuser|team
+owninguser;Lookup;0;ro;to=systemuser
+owningteam;Lookup;0;ro;to=team
 owningbusinessunit;Lookup;0;ro;to=businessunit";
 
 const INDUSTRY: &str = "1:Accounting|2:Agriculture and Non-petrol Natural Resource Extraction|3:Broadcasting Printing and Publishing|4:Brokers|5:Building Supply Retail|6:Business Services|7:Consulting|8:Consumer Services|9:Design, Direction and Creative Management|10:Distributors, Dispatchers and Processors|11:Doctor's Offices and Clinics|12:Durable Manufacturing|13:Eating and Drinking Places|14:Entertainment Retail|15:Equipment Rental and Leasing|16:Financial|17:Food and Tobacco Processing|18:Inbound Capital Intensive Processing|19:Inbound Repair and Services|20:Insurance|21:Legal Services|22:Non-Durable Merchandise Retail|23:Outbound Consumer Service|24:Petrochemical Extraction and Distribution|25:Service Retail|26:SIG Affiliations|27:Social Services|28:Special Outbound Trade Contractors|29:Specialty Realty|30:Transportation|31:Utility Creation and Distribution|32:Vehicle Retail|33:Wholesale";
@@ -418,13 +443,17 @@ const ACCOUNT: &str = "name;String;160;req;label=Account Name
 accountnumber;String;20
 emailaddress1;String;100;format=Email
 telephone1;String;50;format=Phone
+fax;String;50;format=Phone
 websiteurl;String;200;format=Url
+tickersymbol;String;10;label=Ticker Symbol
 address1_line1;String;250
 address1_city;String;80
 address1_stateorprovince;String;50
 address1_postalcode;String;20
 address1_country;String;80
 description;Memo;2000
+customertypecode;Picklist;0;label=Relationship Type;opts=1:Competitor|2:Consultant|3:Customer|4:Investor|5:Partner|6:Influencer|7:Press|8:Prospect|9:Reseller|10:Supplier|11:Vendor|12:Other
+transactioncurrencyid;Lookup;0;to=transactioncurrency
 industrycode;Picklist;0;opts=INDUSTRIES
 numberofemployees;Integer;0;min=0;max=1000000000
 revenue;Money;0;min=0;max=100000000000000
@@ -436,9 +465,19 @@ statuscode;Status;0;def=1;opts=1:Active@0|2:Inactive@1";
 
 const OPPORTUNITY: &str = "name;String;300;req;label=Topic
 description;Memo;2000
-estimatedvalue;Money;0;min=-922337203685477
+estimatedvalue;Money;0;label=Est. revenue
+actualvalue;Money;0;label=Actual Revenue
+budgetamount;Money;0;min=0;max=1000000000000;label=Budget Amount
+totalamount;Money;0;ro;label=Total Amount
+discountpercentage;Decimal;0;min=0;max=100;label=Opportunity Discount (%)
+exchangerate;Decimal;0;ro;prec=12;label=Exchange Rate
 estimatedclosedate;DateTime;0;format=DateOnly
-closeprobability;Integer;0;min=0;max=100
+actualclosedate;DateTime;0;format=DateOnly;label=Actual Close Date
+closeprobability;Integer;0;min=0;max=100;label=Probability
+stepname;String;200;label=Pipeline Phase
+salesstage;Picklist;0;label=Sales Stage;opts=0:Qualify|1:Develop|2:Propose|3:Close
+salesstagecode;Picklist;0;def=1;label=Process Code;opts=1:Default Value
+transactioncurrencyid;Lookup;0;to=transactioncurrency
 customerid;Customer;0;to=account|contact
 parentcontactid;Lookup;0;to=contact
 parentaccountid;Lookup;0;to=account
@@ -452,8 +491,26 @@ lastname;String;256
 domainname;String;1024;label=User Name
 internalemailaddress;String;100;format=Email
 azureactivedirectoryobjectid;Uniqueidentifier
+title;String;128
+mobilephone;String;64;format=Phone
 isdisabled;Boolean
+positionid;Lookup;0;to=position
 businessunitid;Lookup;0;to=businessunit";
+
+const POSITION: &str = "name;String;100;req
+description;Memo;2000
+parentpositionid;Lookup;0;to=position";
+
+const CURRENCY: &str = "currencyname;String;100;req;label=Currency Name
+isocurrencycode;String;5;req;noupd;label=Currency Code
+currencysymbol;String;13;req;label=Currency Symbol
+currencyprecision;Integer;0;min=0;max=4;def=2;label=Currency Precision
+exchangerate;Decimal;0;prec=12;min=0.0000000001;label=Exchange Rate
+statecode;State;0;def=0;opts=0:Active|1:Inactive
+statuscode;Status;0;def=1;opts=1:Active@0|2:Inactive@1";
+
+const ORGANIZATION: &str = "name;String;160;req
+basecurrencyid;Lookup;0;ro;to=transactioncurrency";
 
 const TASK: &str = "subject;String;200;req
 description;Memo;2000
@@ -560,7 +617,25 @@ const DEFINITIONS: &[Definition] = &[
         id: "organizationid",
         title: "name",
         code: 1019,
-        columns: "name;String;160;req",
+        columns: ORGANIZATION,
+    },
+    Definition {
+        name: "position",
+        set: "positions",
+        label: "Position",
+        id: "positionid",
+        title: "name",
+        code: 50,
+        columns: POSITION,
+    },
+    Definition {
+        name: "transactioncurrency",
+        set: "transactioncurrencies",
+        label: "Currency",
+        id: "transactioncurrencyid",
+        title: "currencyname",
+        code: 9105,
+        columns: CURRENCY,
     },
     Definition {
         name: "task",
@@ -615,7 +690,12 @@ pub(crate) fn base() -> Vec<TableType> {
             columns.extend(read(row.columns));
             if !matches!(
                 row.name,
-                "systemuser" | "team" | "businessunit" | "organization"
+                "systemuser"
+                    | "team"
+                    | "businessunit"
+                    | "organization"
+                    | "position"
+                    | "transactioncurrency"
             ) {
                 columns.extend(read(OWNER));
             }

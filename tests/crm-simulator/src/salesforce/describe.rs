@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::records::is_deleted;
-use super::schema::{ObjectType, describe_field};
+use super::schema::{ObjectType, describe_field, is_kept, is_setup};
 use super::{Caller, Org};
 use crate::http::Reply;
 
@@ -60,6 +60,30 @@ pub(crate) fn limits(org: &Org) -> Reply {
     )
 }
 
+/// `connect/organization`: the organisation as the user finds it. Of its many features those that
+/// concern currencies; the default one is told only where there are not several.
+pub(crate) fn organization(org: &Org, caller: &Caller) -> Reply {
+    let several = org.settings.multi_currency;
+    let row = org.store.get("User", &caller.user);
+    let user = |field: &str| row.and_then(|row| row.get(field)).cloned();
+    let own = several.then(|| org.currencies().into_iter().next());
+    Reply::json(
+        200,
+        &json!({
+            "accessTimeout": org.settings.session_seconds / 60, "name": org.name, "orgId": org.id,
+            "features": {
+                "chatter": false, "multiCurrency": several,
+                "defaultCurrencyIsoCode": (!several).then_some(&org.settings.default_currency),
+            },
+            "userSettings": {
+                "userId": caller.user, "hasApiEnabled": true, "currencySymbol": null,
+                "timeZone": { "name": user("TimeZoneSidKey") },
+                "userDefaultCurrencyIsoCode": user("DefaultCurrencyIsoCode").or(own.map(|code| json!(code))),
+            },
+        }),
+    )
+}
+
 /// `limits/recordCount`
 pub(crate) fn record_count(org: &Org, wanted: Option<&str>) -> Reply {
     let wanted: Option<Vec<&str>> = wanted.map(|list| list.split(',').map(str::trim).collect());
@@ -84,18 +108,18 @@ pub(crate) fn record_count(org: &Org, wanted: Option<&str>) -> Reply {
 
 fn summary(org: &Org, version: &str, ty: &ObjectType) -> Value {
     let base = format!("/services/data/{version}/sobjects/{}", ty.name);
-    let fixed = matches!(ty.name.as_str(), "User" | "Organization");
+    let (fixed, setup) = (is_kept(&ty.name), is_setup(&ty.name));
     let may = |operation: &str| !org.is_denied(&ty.name, operation);
     json!({
         "activateable": false, "associateEntityType": null, "associateParentEntity": null,
-        "createable": may("create") && ty.name != "Organization", "custom": false,
+        "createable": may("create") && !setup, "custom": false,
         "customSetting": false, "deepCloneable": false, "deletable": may("delete") && !fixed,
         "deprecatedAndHidden": false, "feedEnabled": !fixed, "hasSubtypes": false,
         "isInterface": false, "isSubtype": false, "keyPrefix": ty.prefix, "label": ty.name,
         "labelPlural": ty.plural, "layoutable": true, "mergeable": !fixed && ty.is_person(),
         "mruEnabled": true, "name": ty.name, "queryable": true, "replicateable": true,
         "retrieveable": true, "searchable": true, "triggerable": true,
-        "undeletable": !fixed, "updateable": may("update") && ty.name != "Organization",
+        "undeletable": !fixed, "updateable": may("update") && !setup,
         "urls": {
             "sobject": base, "describe": format!("{base}/describe"),
             "rowTemplate": format!("{base}/{{ID}}"), "layouts": format!("{base}/describe/layouts"),

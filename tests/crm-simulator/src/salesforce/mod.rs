@@ -7,6 +7,7 @@ pub(crate) mod oauth;
 pub(crate) mod query;
 pub(crate) mod records;
 pub(crate) mod rest;
+mod samples;
 pub(crate) mod schema;
 pub(crate) mod soql;
 
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::schema::{Field, ObjectType};
-use crate::http::{Call, Reply, Row};
+use crate::http::{At as _, Call, Reply, Row};
 use crate::jwt::key_set;
 use crate::store::Store;
 
@@ -111,6 +112,12 @@ pub(crate) struct Settings {
     pub(crate) standard_claims: bool,
     /// Further required fields, by object.
     pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
+    /// Whether the organisation has several currencies.
+    pub(crate) multi_currency: bool,
+    /// The one currency of an organisation that has not several.
+    pub(crate) default_currency: String,
+    /// What single users may not, by user name; it adds to what nobody may.
+    pub(crate) users: BTreeMap<String, UserSettings>,
     /// Fields the user may not see, by object.
     pub(crate) hidden_fields: BTreeMap<String, BTreeSet<String>>,
     /// Fields the user may not write, by object.
@@ -119,6 +126,18 @@ pub(crate) struct Settings {
     pub(crate) denied: BTreeMap<String, BTreeSet<String>>,
     /// Rows of a query page when the caller does not ask for fewer.
     pub(crate) page_size: usize,
+}
+
+/// What a single user may not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct UserSettings {
+    /// Fields the user may not see, by object.
+    hidden_fields: BTreeMap<String, BTreeSet<String>>,
+    /// Fields the user may not write, by object.
+    read_only: BTreeMap<String, BTreeSet<String>>,
+    /// Operations the user may not do, by object: read, create, update, delete.
+    denied: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Default for Settings {
@@ -135,6 +154,9 @@ impl Default for Settings {
             api_disabled_users: BTreeSet::new(),
             standard_claims: true,
             extra_required: BTreeMap::new(),
+            multi_currency: false,
+            default_currency: "EUR".into(),
+            users: BTreeMap::new(),
             hidden_fields: BTreeMap::new(),
             read_only: BTreeMap::new(),
             denied: BTreeMap::new(),
@@ -156,8 +178,16 @@ pub(crate) struct Org {
     counters: BTreeMap<String, u64>,
     cursors: BTreeMap<String, query::Cursor>,
     #[serde(skip)]
-    types: BTreeMap<String, Arc<ObjectType>>,
+    types: Types,
+    /// The objects as the users with settings of their own see them, by user id.
+    #[serde(skip)]
+    own_types: BTreeMap<String, (UserSettings, Types)>,
+    /// The user on whose behalf the current call is answered.
+    #[serde(skip)]
+    acting: Option<String>,
 }
+
+type Types = BTreeMap<String, Arc<ObjectType>>;
 
 /// The users every organisation starts with: user name, first, last, active.
 const USERS: &[(&str, &str, &str, bool)] = &[
@@ -165,6 +195,29 @@ const USERS: &[(&str, &str, &str, bool)] = &[
     ("seller", "Sol", "Seller", true),
     ("former", "Fay", "Former", false),
 ];
+
+/// Their roles, each under the one before: name and developer name.
+const ROLES: &[(&str, &str)] = &[
+    ("Sales Director", "SalesDirector"),
+    ("Account Executive", "AccountExecutive"),
+];
+
+/// A new organisation's stages: name, forecast category, its name, probability.
+const STAGES: &[(&str, &str, &str, u8)] = &[
+    ("Prospecting", "Pipeline", "Pipeline", 10),
+    ("Qualification", "Pipeline", "Pipeline", 10),
+    ("Needs Analysis", "Pipeline", "Pipeline", 20),
+    ("Value Proposition", "Pipeline", "Pipeline", 50),
+    ("Id. Decision Makers", "Pipeline", "Pipeline", 60),
+    ("Perception Analysis", "BestCase", "Best Case", 70),
+    ("Proposal/Price Quote", "BestCase", "Best Case", 75),
+    ("Negotiation/Review", "BestCase", "Best Case", 90),
+    ("Closed Won", "Closed", "Closed", 100),
+    ("Closed Lost", "Omitted", "Omitted", 0),
+];
+
+/// Code, rate and places; the first is the corporate one.
+const CURRENCIES: &[(&str, f64, u8)] = &[("EUR", 1.0, 2), ("USD", 1.1, 2), ("GBP", 0.86, 2)];
 
 impl Org {
     fn new(sandbox: bool, now_ms: i64) -> Self {
@@ -185,20 +238,30 @@ impl Org {
             counters: BTreeMap::new(),
             cursors: BTreeMap::new(),
             types: BTreeMap::new(),
+            own_types: BTreeMap::new(),
+            acting: None,
         };
         org.rebuild();
         org.seed(now_ms);
+        // The picklists of stages and currencies come from the rows.
+        org.rebuild();
         org
     }
 
+    /// The rows that every organisation starts with.
     fn seed(&mut self, now_ms: i64) {
-        let mut rows: Vec<(&str, Value)> = Vec::new();
+        let mut rows = self.setup_rows();
+        let roles: Vec<(Value, Value)> = rows
+            .iter()
+            .filter(|(object, _)| *object == "UserRole")
+            .map(|(_, row)| (row.at("Name").clone(), row.at("Id").clone()))
+            .collect();
         let domain = if self.sandbox {
             "sandbox.leadbridge.example"
         } else {
             "leadbridge.example"
         };
-        for (user, first, last, active) in USERS {
+        for (at, (user, first, last, active)) in USERS.iter().enumerate() {
             // The sandbox's first user is the one the sign-in hint of the examples names.
             let login = if self.sandbox && *user == "admin" {
                 "sandbox-user"
@@ -209,6 +272,7 @@ impl Org {
                 "Username": format!("{login}@{domain}"), "Email": format!("{user}@{domain}"),
                 "FirstName": first, "LastName": last, "Name": format!("{first} {last}"),
                 "Alias": user, "IsActive": active, "UserType": "Standard",
+                "Title": roles.get(at).map(|(name, _)| name), "UserRoleId": roles.get(at).map(|(_, id)| id),
                 "TimeZoneSidKey": "Europe/Berlin", "LanguageLocaleKey": "en_US", "LocaleSidKey": "en_US",
             })));
         }
@@ -216,7 +280,55 @@ impl Org {
             "Id": self.id, "Name": self.name, "IsSandbox": self.sandbox, "Country": "DE",
             "OrganizationType": "Enterprise Edition", "InstanceName": if self.sandbox { "DEU9S" } else { "DEU5" },
             "DefaultLocaleSidKey": "en_US", "TimeZoneSidKey": "Europe/Berlin", "LanguageLocaleKey": "en_US",
+            "PrimaryContact": "Ada Admin", "FiscalYearStartMonth": 1, "SignupCountryIsoCode": "DE",
+            "DefaultAccountAccess": "Edit", "DefaultContactAccess": "ControlledByParent",
+            "DefaultOpportunityAccess": "Edit", "DefaultLeadAccess": "ReadEditTransfer",
         })));
+        self.put_rows(rows, now_ms);
+    }
+
+    /// Roles, stages and currencies.
+    fn setup_rows(&mut self) -> Vec<(&'static str, Value)> {
+        let mut rows = Vec::new();
+        let mut parent = Value::Null;
+        for (name, developer) in ROLES {
+            let id = self.next_id("UserRole");
+            let role = json!({
+                "Id": id, "Name": name, "DeveloperName": developer, "ParentRoleId": parent,
+                "OpportunityAccessForAccountOwner": "Edit", "PortalType": "None",
+            });
+            rows.push(("UserRole", role));
+            parent = json!(id);
+        }
+        for (at, (name, category, label, probability)) in STAGES.iter().enumerate() {
+            let stage = json!({
+                "MasterLabel": name, "ApiName": name, "IsActive": true, "SortOrder": at + 1,
+                "IsClosed": name.starts_with("Closed"), "IsWon": *name == "Closed Won",
+                "ForecastCategory": category, "ForecastCategoryName": label,
+                "DefaultProbability": probability,
+            });
+            rows.push(("OpportunityStage", stage));
+        }
+        for (at, (code, rate, places)) in CURRENCIES.iter().enumerate() {
+            let currency = json!({
+                "IsoCode": code, "ConversionRate": rate, "DecimalPlaces": places,
+                "IsActive": true, "IsCorporate": at == 0,
+            });
+            rows.push(("CurrencyType", currency));
+        }
+        rows
+    }
+
+    /// Adds what a state of an earlier version lacks.
+    fn complete(&mut self, now_ms: i64) {
+        if self.store.len("OpportunityStage") == 0 {
+            let rows = self.setup_rows();
+            self.put_rows(rows, now_ms);
+            self.rebuild();
+        }
+    }
+
+    fn put_rows(&mut self, rows: Vec<(&str, Value)>, now_ms: i64) {
         for (object, row) in rows {
             let Value::Object(mut row) = row else {
                 continue;
@@ -231,14 +343,44 @@ impl Org {
         }
     }
 
-    /// Works the objects out again from the base, the custom fields and the settings.
+    /// Works the objects out again from the base, the custom fields, the rows and the settings.
     pub(crate) fn rebuild(&mut self) {
+        self.types = self.types_for(&UserSettings::default());
+        for (object, ty) in &self.types {
+            self.store.index(object, ty.indexed());
+        }
+        let own = self.settings.users.iter().filter_map(|(name, own)| {
+            let user = self.user_named(name)?;
+            Some((user, (own.clone(), self.types_for(own))))
+        });
+        self.own_types = own.collect();
+    }
+
+    /// The objects as somebody sees them to whom these settings apply besides the common ones.
+    fn types_for(&self, own: &UserSettings) -> Types {
         let mut types = schema::base();
+        let several = self.settings.multi_currency;
+        if !several {
+            types.remove("CurrencyType");
+        }
+        let (stages, currencies) = (self.stages(), self.currencies());
         for (object, ty) in &mut types {
             let mut fields = ty.fields.clone();
+            let lines = |lines: &[(&str, &str)]| -> Vec<Field> {
+                let own = lines.iter().filter(|(name, _)| name == object);
+                own.filter_map(|(_, line)| Field::parse(line)).collect()
+            };
+            if several {
+                let mut more = lines(schema::SEVERAL_CURRENCIES);
+                for field in &mut more {
+                    field.default = currencies.first().map(|code| json!(code));
+                    field.defaulted = true;
+                    field.values.clone_from(&currencies);
+                }
+                fields.extend(more);
+            }
             if self.settings.leadbridge_fields_installed {
-                let own = schema::PACKAGE.iter().filter(|(name, _)| name == object);
-                fields.extend(own.filter_map(|(_, line)| Field::parse(line)));
+                fields.extend(lines(schema::PACKAGE));
             }
             for field in self.custom.get(object).into_iter().flatten() {
                 fields.retain(|known| !known.name.eq_ignore_ascii_case(&field.name));
@@ -248,38 +390,77 @@ impl Org {
                 set.get(object)
                     .is_some_and(|names| names.contains(&field.name))
             };
-            fields.retain(|field| !listed(&self.settings.hidden_fields, field));
+            let common = &self.settings;
+            fields.retain(|field| {
+                !listed(&common.hidden_fields, field) && !listed(&own.hidden_fields, field)
+            });
             for field in &mut fields {
-                if listed(&self.settings.read_only, field) {
+                if listed(&common.read_only, field) || listed(&own.read_only, field) {
                     (field.createable, field.updateable) = (false, false);
                 }
-                if listed(&self.settings.extra_required, field) {
+                if listed(&common.extra_required, field) {
                     field.nillable = false;
+                }
+                if object == "Opportunity" && field.name == "StageName" && !stages.is_empty() {
+                    field.values.clone_from(&stages);
                 }
             }
             *ty = ObjectType::new(object, &ty.plural, &ty.prefix, fields);
-            self.store.index(object, ty.indexed());
         }
-        self.types = types
+        types
             .into_iter()
             .map(|(name, ty)| (name, Arc::new(ty)))
-            .collect();
+            .collect()
+    }
+
+    /// The API names of the active opportunity stages, in their order.
+    fn stages(&self) -> Vec<String> {
+        let rows = self.store.rows("OpportunityStage").map(|(_, row)| row);
+        let mut stages: Vec<&Row> = rows.filter(|row| is_active(row)).collect();
+        stages.sort_by_key(|row| row.get("SortOrder").and_then(Value::as_i64));
+        texts(&stages, "ApiName")
+    }
+
+    /// The codes of the active currencies, the corporate one first.
+    fn currencies(&self) -> Vec<String> {
+        let rows = self.store.rows("CurrencyType").map(|(_, row)| row);
+        let mut currencies: Vec<&Row> = rows.filter(|row| is_active(row)).collect();
+        currencies.sort_by_key(|row| row.get("IsCorporate") != Some(&json!(true)));
+        texts(&currencies, "IsoCode")
+    }
+
+    /// From here on, objects and rights are those of this user; without one, everybody's.
+    pub(crate) fn act_as(&mut self, user: Option<String>) {
+        self.acting = user;
+    }
+
+    /// What applies to the acting user alone.
+    fn own(&self) -> Option<&(UserSettings, Types)> {
+        self.own_types.get(self.acting.as_deref()?)
+    }
+
+    fn seen(&self) -> &Types {
+        self.own().map_or(&self.types, |(_, types)| types)
+    }
+
+    /// Rebuilds after a row was written that objects or settings look at.
+    pub(crate) fn rebuild_for(&mut self, object: &str) {
+        if schema::is_setup(object) || object == "User" {
+            self.rebuild();
+        }
     }
 
     /// The object of this name, case ignored.
     pub(crate) fn object(&self, name: &str) -> Option<Arc<ObjectType>> {
-        self.types
+        let types = self.seen();
+        types
             .get(name)
-            .or_else(|| {
-                self.types
-                    .values()
-                    .find(|ty| ty.name.eq_ignore_ascii_case(name))
-            })
+            .or_else(|| types.values().find(|ty| ty.name.eq_ignore_ascii_case(name)))
             .cloned()
     }
 
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<ObjectType>> {
-        self.types.values()
+        self.seen().values()
     }
 
     pub(crate) fn next_id(&mut self, object: &str) -> String {
@@ -294,10 +475,12 @@ impl Org {
     }
 
     pub(crate) fn is_denied(&self, object: &str, operation: &str) -> bool {
-        self.settings
-            .denied
-            .get(object)
-            .is_some_and(|set| set.contains(operation))
+        let lists = |denied: &BTreeMap<String, BTreeSet<String>>| {
+            denied
+                .get(object)
+                .is_some_and(|set| set.contains(operation))
+        };
+        lists(&self.settings.denied) || self.own().is_some_and(|(own, _)| lists(&own.denied))
     }
 
     /// Why a user may not call the API at all.
@@ -345,6 +528,16 @@ impl Org {
     }
 }
 
+fn is_active(row: &Row) -> bool {
+    row.get("IsActive") == Some(&json!(true))
+}
+
+fn texts(rows: &[&Row], field: &str) -> Vec<String> {
+    rows.iter()
+        .filter_map(|row| row.get(field)?.as_str().map(str::to_owned))
+        .collect()
+}
+
 fn pod(sandbox: bool) -> &'static str {
     if sandbox { "9S" } else { "5f" }
 }
@@ -380,9 +573,18 @@ impl Salesforce {
     }
 
     /// Restores what is not saved.
-    pub(crate) fn rebuild(&mut self) {
-        self.production.rebuild();
-        self.sandbox.rebuild();
+    pub(crate) fn rebuild(&mut self, now_ms: i64) {
+        for org in [&mut self.production, &mut self.sandbox] {
+            org.rebuild();
+            org.complete(now_ms);
+        }
+    }
+
+    /// Adds rows to look at, where they are not there yet.
+    pub(crate) fn add_samples(&mut self, now_ms: i64) {
+        for org in [&mut self.production, &mut self.sandbox] {
+            org.add_samples(now_ms);
+        }
     }
 
     pub(crate) fn org(&mut self, sandbox: bool) -> &mut Org {
@@ -481,7 +683,10 @@ impl Salesforce {
                     params: call.params(),
                     body: rest::Body::read(&call.body),
                 };
-                rest::answer(org, &caller, &request)
+                org.act_as(Some(caller.user.clone()));
+                let reply = rest::answer(org, &caller, &request);
+                org.act_as(None);
+                reply
             }
             None => Error::not_found().reply(),
         };

@@ -219,6 +219,7 @@ impl Org {
             let targets = lookup
                 .reference_to
                 .iter()
+                .filter(|name| !self.is_denied(name, "read"))
                 .filter_map(|name| self.object(name));
             let best = targets.max_by_key(|target| usize::from(target.field(last).is_some()));
             let Some(next) = best else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::schema::{Field, Kind, ObjectType};
+use super::schema::{Field, Kind, ObjectType, is_kept, is_setup};
 use super::{Caller, Error, Org, ids};
 use crate::clock::{is_date, parse_time, salesforce_time};
 use crate::http::Row;
@@ -232,7 +232,7 @@ impl Org {
         body: &Row,
     ) -> Result<String, Error> {
         let operation = if id.is_some() { "update" } else { "create" };
-        if self.is_denied(&ty.name, operation) {
+        if self.is_denied(&ty.name, operation) || is_setup(&ty.name) {
             return Err(Error {
                 status: 403,
                 ..Error::on(
@@ -275,6 +275,7 @@ impl Org {
             }
         }
         self.check_unique(ty, id, &changes)?;
+        let given: Vec<String> = changes.keys().cloned().collect();
         for (name, value) in changes {
             // A restricted choice is kept as the list spells it.
             let value = match ty.field(&name) {
@@ -287,7 +288,7 @@ impl Org {
             };
             row.insert(name, value);
         }
-        derive(ty, &mut row);
+        self.derive(ty, &mut row, &given);
         if id.is_none() {
             self.check_duplicates(caller, ty, &row)?;
         }
@@ -450,7 +451,7 @@ impl Org {
 
     /// Puts a row into the recycle bin.
     pub(crate) fn delete(&mut self, caller: &Caller, object: &str, id: &str) -> Result<(), Error> {
-        if self.is_denied(object, "delete") || matches!(object, "User" | "Organization") {
+        if self.is_denied(object, "delete") || is_kept(object) {
             return Err(Error {
                 status: 403,
                 ..Error::on(
@@ -513,6 +514,64 @@ impl Org {
         stamp(&mut row, id, &caller.user, caller.now_ms, false);
         self.store.put("Lead", id, row);
         Ok(json!({ "leadId": id, "accountId": account, "contactId": contact }))
+    }
+
+    /// Works out the fields that follow from others; `given` names those that were just written.
+    pub(crate) fn derive(&self, ty: &ObjectType, row: &mut Row, given: &[String]) {
+        if ty.is_person() {
+            let parts: Vec<&str> = ["FirstName", "LastName"]
+                .iter()
+                .filter_map(|name| row.get(*name)?.as_str())
+                .collect();
+            let name = parts.join(" ");
+            row.insert("Name".into(), json!(name));
+        }
+        match ty.name.as_str() {
+            "Task" => {
+                let closed = row.get("Status") == Some(&json!("Completed"));
+                row.insert("IsClosed".into(), json!(closed));
+                let high = row.get("Priority") == Some(&json!("High"));
+                row.insert("IsHighPriority".into(), json!(high));
+            }
+            "Opportunity" => self.derive_opportunity(row, given),
+            _ => {}
+        }
+    }
+
+    /// What an opportunity's stage says of it, and what is expected of its amount.
+    fn derive_opportunity(&self, row: &mut Row, given: &[String]) {
+        let is_given = |name: &str| given.iter().any(|one| one == name);
+        let stage = row.get("StageName").and_then(Value::as_str);
+        let stage = stage.and_then(|name| self.stage(name)).cloned();
+        let of_stage = |name: &str| stage.as_ref().and_then(|stage| stage.get(name)).cloned();
+        for name in ["IsClosed", "IsWon"] {
+            row.insert(name.into(), of_stage(name).unwrap_or(json!(false)));
+        }
+        if is_given("StageName") {
+            for (name, source) in [
+                ("Probability", "DefaultProbability"),
+                ("ForecastCategoryName", "ForecastCategoryName"),
+                ("ForecastCategory", "ForecastCategory"),
+            ] {
+                if !is_given(name) {
+                    row.insert(name.into(), of_stage(source).unwrap_or_default());
+                }
+            }
+        }
+        let number = |name: &str| row.get(name).and_then(Value::as_f64);
+        let expected = number("Amount")
+            .zip(number("Probability"))
+            .map(|(amount, percent)| amount * percent / 100.0);
+        row.insert("ExpectedRevenue".into(), json!(expected));
+    }
+
+    /// The opportunity stage of this API name.
+    fn stage(&self, name: &str) -> Option<&Row> {
+        let mut stages = self.store.rows("OpportunityStage").map(|(_, row)| row);
+        stages.find(|row| {
+            let own = row.get("ApiName").and_then(Value::as_str);
+            own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+        })
     }
 
     /// A row as its answer shows it: the attributes, then the fields asked for, or all.
@@ -613,7 +672,8 @@ fn read_changes(ty: &ObjectType, create: bool, body: &Row) -> Result<Row, Error>
     ))
 }
 
-fn fresh(ty: &ObjectType, user: &str) -> Row {
+/// A row with its defaults.
+pub(super) fn fresh(ty: &ObjectType, user: &str) -> Row {
     let mut row = Row::new();
     for field in &ty.fields {
         if let Some(default) = &field.default {
@@ -624,34 +684,4 @@ fn fresh(ty: &ObjectType, user: &str) -> Row {
         row.insert("OwnerId".into(), json!(user));
     }
     row
-}
-
-/// Works out the fields that follow from others.
-pub(crate) fn derive(ty: &ObjectType, row: &mut Row) {
-    if ty.is_person() {
-        let parts: Vec<&str> = ["FirstName", "LastName"]
-            .iter()
-            .filter_map(|name| row.get(*name)?.as_str())
-            .collect();
-        let name = parts.join(" ");
-        row.insert("Name".into(), json!(name));
-    }
-    match ty.name.as_str() {
-        "Task" => {
-            let closed = row.get("Status") == Some(&json!("Completed"));
-            row.insert("IsClosed".into(), json!(closed));
-            let high = row.get("Priority") == Some(&json!("High"));
-            row.insert("IsHighPriority".into(), json!(high));
-        }
-        "Opportunity" => {
-            let stage = row
-                .get("StageName")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            row.insert("IsClosed".into(), json!(stage.starts_with("Closed")));
-            row.insert("IsWon".into(), json!(stage == "Closed Won"));
-        }
-        _ => {}
-    }
 }

@@ -99,6 +99,7 @@ fn route(org: &mut Org, caller: &Caller, request: &Request) -> Result<Reply, Err
         ("GET", ["limits", "recordCount"]) => {
             Ok(describe::record_count(org, request.param("sObjects")))
         }
+        ("GET", ["connect", "organization"]) => Ok(describe::organization(org, caller)),
         ("GET", ["sobjects"]) => Ok(describe::global(org, version)),
         ("GET", ["query" | "queryAll"]) => {
             let text = request.param("q").unwrap_or_default();

@@ -318,6 +318,13 @@ MailingState;string;80
 MailingPostalCode;string;20
 MailingCountry;string;80
 MailingAddress;address;0;ro
+OtherStreet;textarea;255
+OtherCity;string;40
+OtherState;string;80
+OtherPostalCode;string;20
+OtherCountry;string;80
+OtherAddress;address;0;ro
+OtherPhone;phone;40
 Phone;phone;40
 Fax;phone;40
 MobilePhone;phone;40
@@ -347,6 +354,12 @@ BillingState;string;80
 BillingPostalCode;string;20
 BillingCountry;string;80
 BillingAddress;address;0;ro
+ShippingStreet;textarea;255
+ShippingCity;string;40
+ShippingState;string;80
+ShippingPostalCode;string;20
+ShippingCountry;string;80
+ShippingAddress;address;0;ro
 Phone;phone;40
 Fax;phone;40
 AccountNumber;string;40
@@ -354,6 +367,8 @@ Website;url;255
 Industry;picklist;255;pick=INDUSTRIES
 AnnualRevenue;currency;0
 NumberOfEmployees;int;0;label=Employees
+Ownership;picklist;255;pick=Public|Private|Subsidiary|Other
+TickerSymbol;string;20
 Description;textarea;32000
 Rating;picklist;255;pick=Hot|Warm|Cold
 AccountSource;picklist;255;pick=SOURCES
@@ -366,12 +381,47 @@ Description;textarea;32000
 StageName;picklist;255;req;pick=Prospecting|Qualification|Needs Analysis|Value Proposition|Id. Decision Makers|Perception Analysis|Proposal/Price Quote|Negotiation/Review|Closed Won|Closed Lost
 Amount;currency;0;scale=2
 Probability;percent;0
+ExpectedRevenue;currency;0;ro;scale=2;label=Expected Amount
+TotalOpportunityQuantity;double;0;scale=2;label=Quantity
 CloseDate;date;0;req
 Type;picklist;255;pick=Existing Customer - Upgrade|New Customer
 NextStep;string;255
 LeadSource;picklist;255;pick=SOURCES
 IsClosed;boolean;0;ro
-IsWon;boolean;0;ro";
+IsWon;boolean;0;ro
+ForecastCategory;picklist;40;ro;auto;restricted;pick=Omitted|Pipeline|BestCase|MostLikely|Forecast|Closed
+ForecastCategoryName;picklist;255;restricted;pick=Omitted|Pipeline|Best Case|Most Likely|Commit|Closed;label=Forecast Category
+LastActivityDate;date;0;ro";
+
+const CONTACT_ROLE: &str = "OpportunityId;reference;18;req;noupd;ref=Opportunity;rel=Opportunity
+ContactId;reference;18;req;ref=Contact;rel=Contact
+Role;picklist;255;pick=Business User|Decision Maker|Economic Buyer|Economic Decision Maker|Evaluator|Executive Sponsor|Influencer|Technical Buyer|Other
+IsPrimary;boolean;0;label=Primary";
+
+const STAGE: &str = "MasterLabel;string;255;ro
+ApiName;string;255;ro;label=API Name
+IsActive;boolean;0;ro
+SortOrder;int;0;ro
+IsClosed;boolean;0;ro;label=Closed
+IsWon;boolean;0;ro;label=Won
+ForecastCategory;picklist;40;ro;restricted;pick=Omitted|Pipeline|BestCase|MostLikely|Forecast|Closed
+ForecastCategoryName;picklist;255;ro;restricted;pick=Omitted|Pipeline|Best Case|Most Likely|Commit|Closed
+DefaultProbability;percent;0;ro;label=Probability (%)
+Description;string;255;ro";
+
+const CURRENCY: &str =
+    "IsoCode;picklist;40;ro;req;restricted;pick=EUR|USD|GBP;label=Currency ISO Code
+ConversionRate;double;0;ro;scale=6
+DecimalPlaces;int;0;ro
+IsActive;boolean;0;ro;label=Active
+IsCorporate;boolean;0;ro;label=Corporate Currency";
+
+const ROLE: &str = "Name;string;80;req
+ParentRoleId;reference;18;ref=UserRole
+RollupDescription;string;80
+OpportunityAccessForAccountOwner;picklist;40;restricted;def=Edit;pick=None|Read|Edit
+DeveloperName;string;80;req
+PortalType;picklist;40;restricted;def=None;pick=None|CustomerPortal|Partner";
 
 const USER: &str = "Username;string;80;req
 LastName;string;80;req
@@ -387,6 +437,10 @@ LocaleSidKey;picklist;40;restricted;def=en_US;pick=en_US|de_DE
 FederationIdentifier;string;512
 Title;string;80
 Department;string;80
+Phone;phone;40
+MobilePhone;phone;40
+UserRoleId;reference;18;ref=UserRole;rel=UserRole
+ManagerId;reference;18;ref=User;rel=Manager
 ProfileId;reference;18;ref=Profile";
 
 const TASK: &str = "WhoId;reference;18;ref=Contact|Lead;rel=Who
@@ -414,6 +468,16 @@ City;string;40;ro
 State;string;80;ro
 PostalCode;string;20;ro
 Country;string;80;ro
+Address;address;0;ro
+Phone;phone;40;ro
+Fax;phone;40;ro
+PrimaryContact;string;80;ro
+FiscalYearStartMonth;int;0;ro
+DefaultAccountAccess;picklist;40;ro;pick=None|Read|Edit|ControlledByLeadOrContact|ControlledByCampaign
+DefaultContactAccess;picklist;40;ro;pick=None|Read|Edit|ControlledByParent
+DefaultOpportunityAccess;picklist;40;ro;pick=None|Read|Edit|ControlledByLeadOrContact
+DefaultLeadAccess;picklist;40;ro;pick=None|Read|Edit|ReadEditTransfer
+SignupCountryIsoCode;string;2;ro
 OrganizationType;picklist;40;ro;pick=Enterprise Edition|Developer Edition|Unlimited Edition
 InstanceName;string;5;ro
 IsSandbox;boolean;0;ro
@@ -452,6 +516,31 @@ const OBJECTS: &[(&str, &str, &str, &str, bool, bool)] = &[
         true,
         true,
     ),
+    (
+        "OpportunityContactRole",
+        "Opportunity Contact Roles",
+        "00K",
+        CONTACT_ROLE,
+        false,
+        true,
+    ),
+    (
+        "OpportunityStage",
+        "Opportunity Stages",
+        "01J",
+        STAGE,
+        false,
+        false,
+    ),
+    (
+        "CurrencyType",
+        "Currency Types",
+        "01L",
+        CURRENCY,
+        false,
+        false,
+    ),
+    ("UserRole", "Roles", "00E", ROLE, false, false),
     ("User", "Users", "005", USER, false, false),
     ("Task", "Tasks", "00T", TASK, true, true),
     (
@@ -463,6 +552,33 @@ const OBJECTS: &[(&str, &str, &str, &str, bool, bool)] = &[
         false,
     ),
 ];
+
+/// What organisations with several currencies have more, by object; the values come from their
+/// currencies.
+pub(crate) const SEVERAL_CURRENCIES: &[(&str, &str)] = &[
+    ("Account", CURRENCY_OF_ROW),
+    ("Contact", CURRENCY_OF_ROW),
+    ("Lead", CURRENCY_OF_ROW),
+    ("Opportunity", CURRENCY_OF_ROW),
+    ("OpportunityContactRole", CURRENCY_OF_ROW),
+    ("Task", CURRENCY_OF_ROW),
+    ("User", CURRENCY_OF_ROW),
+    (
+        "User",
+        "DefaultCurrencyIsoCode;picklist;255;restricted;label=Default Currency ISO Code",
+    ),
+];
+const CURRENCY_OF_ROW: &str = "CurrencyIsoCode;picklist;255;restricted;label=Currency ISO Code";
+
+/// Objects whose rows are an organisation's set-up: the API only reads them.
+pub(crate) fn is_setup(object: &str) -> bool {
+    matches!(object, "Organization" | "OpportunityStage" | "CurrencyType")
+}
+
+/// Objects whose rows nobody deletes.
+pub(crate) fn is_kept(object: &str) -> bool {
+    is_setup(object) || matches!(object, "User" | "UserRole")
+}
 
 /// The objects without custom additions of a single organisation.
 pub(crate) fn base() -> BTreeMap<String, ObjectType> {
@@ -487,6 +603,10 @@ pub(crate) fn base() -> BTreeMap<String, ObjectType> {
                 fields.extend(read(OWNER));
             }
             fields.extend(read(SYSTEM));
+            if name == "UserRole" {
+                // A role does not tell who made it, or when.
+                fields.retain(|field| !field.name.starts_with("Created"));
+            }
             if let Some(id) = fields.first_mut() {
                 id.label = format!("{name} ID");
             }
