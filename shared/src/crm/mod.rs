@@ -392,11 +392,11 @@ fn no_api_access(crm: CrmKind, code: &str) -> CrmError {
     let (detail, next_step) = match crm {
         CrmKind::Salesforce => (
             "Salesforce does not let the connected user use its API",
-            "In Salesforce Setup, give the connected user a permission set with “API Enabled”; the edition has to include API access (Professional Edition: as an add-on).",
+            "In Salesforce Setup, give the connected user a permission set with “API Enabled”; the edition has to include API access (Professional Edition: as an add-on). Then try again.",
         ),
         CrmKind::Dynamics365 => (
             "Dynamics 365 does not let the connected user use its Web API",
-            "In the Power Platform admin centre, add the connected user to the environment and give it a security role there.",
+            "In the Power Platform admin centre, add the connected user to the environment and give it a security role there. Then try again.",
         ),
     };
     CrmError::Refused {
