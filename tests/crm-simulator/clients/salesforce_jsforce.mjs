@@ -108,21 +108,31 @@ async function composite() {
   check("composite: the reference", read.body.Leadbridge_Contact__c === contact.body.id, read);
 }
 
-async function signIn() {
-  const oauth2 = new jsforce.OAuth2({
+const newClient = () =>
+  new jsforce.OAuth2({
     loginUrl: salesforce,
     clientId: "leadbridge-salesforce",
     clientSecret: "salesforce-app-secret",
     redirectUri: "https://app.example/cb",
     useVerifier: true,
   });
-  const address = oauth2.getAuthorizationUrl({ scope: "api refresh_token", state: "st" });
-  const back = await fetch(address, { redirect: "manual" });
+
+async function codeOf(oauth2, scope = "openid api refresh_token") {
+  const back = await fetch(oauth2.getAuthorizationUrl({ scope, state: "st" }), { redirect: "manual" });
   const location = new URL(back.headers.get("location"));
   check("state comes back", location.searchParams.get("state") === "st", location.href);
+  return location.searchParams.get("code");
+}
+
+async function signIn() {
+  const oauth2 = newClient();
   const own = new jsforce.Connection({ oauth2, version: "67.0" });
-  const user = await own.authorize(location.searchParams.get("code"));
+  const user = await own.authorize(await codeOf(oauth2));
   check("authorize", user.organizationId === token.organization_id, user);
+  const who = await own.identity();
+  check("identity", who.user_id === user.id && who.username === "admin@leadbridge.example", who);
+  const info = await own.request("/services/oauth2/userinfo");
+  check("userinfo", info.user_id === user.id && info.sub.endsWith(`/id/${user.organizationId}/${user.id}`), info);
   let refreshed = 0;
   own.on("refresh", () => (refreshed += 1));
   await control("POST", "/tokens/expire", { provider: "salesforce", access_token: own.accessToken });
@@ -133,4 +143,56 @@ async function signIn() {
   await refused("a revoked grant", () => oauth2.refreshToken(refreshToken), code("invalid_grant"));
 }
 
-await main(records, upsert, queries, describe, composite, signIn);
+async function refusals() {
+  const wrong = newClient();
+  const good = await codeOf(wrong);
+  wrong.codeVerifier = "w".repeat(43);
+  await refused("a wrong verifier", () => wrong.requestToken(good), code("invalid_request"));
+
+  const oauth2 = newClient();
+  const once = await codeOf(oauth2);
+  const answer = await oauth2.requestToken(once);
+  check("an identity token", answer.id_token.split(".").length === 3, answer);
+  await refused("a used code", () => oauth2.requestToken(once), code("invalid_grant"));
+  await refused("takes back what it gave", () => oauth2.refreshToken(answer.refresh_token), code("invalid_grant"));
+}
+
+async function rotation() {
+  await control("PATCH", "/settings", { salesforce: { refresh_rotation: true } });
+  try {
+    const oauth2 = newClient();
+    const first = await oauth2.requestToken(await codeOf(oauth2));
+    const second = await oauth2.refreshToken(first.refresh_token);
+    check("a refresh gives another token", second.refresh_token && second.refresh_token !== first.refresh_token, second);
+    const third = await oauth2.refreshToken(second.refresh_token);
+    await refused("the old one is refused", () => oauth2.refreshToken(second.refresh_token), code("invalid_grant"));
+    await refused("and its use ends the chain", () => oauth2.refreshToken(third.refresh_token), code("invalid_grant"));
+  } finally {
+    await control("PATCH", "/settings", { salesforce: { refresh_rotation: false } });
+  }
+}
+
+async function permissions() {
+  const blocked = async (access) => {
+    await control("PATCH", "/settings", { salesforce: { app_access: access } });
+    const back = await fetch(newClient().getAuthorizationUrl({ scope: "api" }), { redirect: "manual" });
+    return new URL(back.headers.get("location")).searchParams.get("error");
+  };
+  try {
+    check("a blocked app", (await blocked("blocked")) === "OAUTH_APP_BLOCKED");
+    check("an app that is not installed", (await blocked("not_installed")) === "invalid_client");
+  } finally {
+    await control("PATCH", "/settings", { salesforce: { app_access: "allowed" } });
+  }
+  await control("PATCH", "/settings", { salesforce: { api_enabled: false } });
+  try {
+    await refused("no API", () => open(token.access_token).query("SELECT Id FROM User"), code("API_DISABLED_FOR_ORG"));
+  } finally {
+    await control("PATCH", "/settings", { salesforce: { api_enabled: true } });
+  }
+  const stages = await connection.query("SELECT ApiName FROM OpportunityStage WHERE IsActive = true ORDER BY SortOrder");
+  check("stages", stages.records[0].ApiName === "Prospecting", stages);
+  await refused("no currencies", () => connection.query("SELECT IsoCode FROM CurrencyType"), code("INVALID_TYPE"));
+}
+
+await main(records, upsert, queries, describe, composite, signIn, refusals, rotation, permissions);

@@ -1,24 +1,15 @@
-"""simple-salesforce and msal against the simulator, over https with its own authority."""
+"""simple-salesforce against the simulator, over https with its own authority; and Salesforce's sign-in."""
 
 import base64
 import hashlib
-import json
-import os
-import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
 
-with open(sys.argv[1], encoding="utf-8") as file:
-    SIM = json.load(file)["simulator"]
-os.environ["REQUESTS_CA_BUNDLE"] = SIM["ca_file"]
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+from support.check import SIM, check, control, main, raises, sent_back, verified  # isort: skip
 
-import msal  # noqa: E402
-import requests  # noqa: E402
-from simple_salesforce import Salesforce  # noqa: E402
-from simple_salesforce.exceptions import (  # noqa: E402
+import requests
+from simple_salesforce import Salesforce
+from simple_salesforce.exceptions import (
     SalesforceExpiredSession,
     SalesforceMalformedRequest,
     SalesforceResourceNotFound,
@@ -26,41 +17,10 @@ from simple_salesforce.exceptions import (  # noqa: E402
 
 # Makes a second run independent of what the first left behind.
 MARK = uuid.uuid4().hex[:12]
-PASSED = FAILED = 0
 
 
-def check(what, condition, seen=""):
-    global PASSED, FAILED
-    if condition:
-        PASSED += 1
-    else:
-        FAILED += 1
-        print(f"FAILED {what}: {seen}")
-
-
-def control(method, path, body=None):
-    request = urllib.request.Request(SIM["control"] + path, method=method)
-    data = None
-    if body is not None:
-        data = json.dumps(body).encode()
-        request.add_header("Content-Type", "application/json")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, data) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
-
-
-def raises(what, kind, run, code=None):
-    try:
-        run()
-    except kind as error:
-        check(what, code is None or any(row["errorCode"] == code for row in error.content), error)
-        return error
-    except Exception as error:  # noqa: BLE001
-        check(what, False, repr(error))
-    else:
-        check(what, False, "no error")
-    return None
+def refused(what, kind, run, code=None):
+    raises(what, kind, run, lambda error: code is None or any(row["errorCode"] == code for row in error.content))
 
 
 def salesforce():
@@ -75,14 +35,14 @@ def salesforce():
     check("attributes name the type", row["attributes"]["type"] == "Lead", row["attributes"])
     check("update answers 204", sf.Lead.update(made["id"], {"FirstName": "Ann", "Score__c": 12.5}) == 204)
     check("15 characters are enough", sf.Lead.get(made["id"][:15])["Name"] == "Ann O'Neil")
-    raises("a missing field is refused", SalesforceMalformedRequest,
-           lambda: sf.Lead.create({"LastName": "x"}), "REQUIRED_FIELD_MISSING")
-    raises("an unknown field is refused", SalesforceMalformedRequest,
-           lambda: sf.Lead.create({"LastName": "x", "Company": "y", "Foo__c": 1}), "INVALID_FIELD")
-    raises("a restricted choice is refused", SalesforceMalformedRequest,
-           lambda: sf.Lead.create({"LastName": "x", "Company": "y", "Rating": "Boiling"}),
+    refused("a missing field is refused", SalesforceMalformedRequest,
+            lambda: sf.Lead.create({"LastName": "x"}), "REQUIRED_FIELD_MISSING")
+    refused("an unknown field is refused", SalesforceMalformedRequest,
+            lambda: sf.Lead.create({"LastName": "x", "Company": "y", "Foo__c": 1}), "INVALID_FIELD")
+    refused("a restricted choice is refused", SalesforceMalformedRequest,
+            lambda: sf.Lead.create({"LastName": "x", "Company": "y", "Rating": "Boiling"}),
            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST")
-    raises("a missing row is not found", SalesforceResourceNotFound, lambda: sf.Lead.get("00Q5f0000000zzz"))
+    refused("a missing row is not found", SalesforceResourceNotFound, lambda: sf.Lead.get("00Q5f0000000zzz"))
 
     key = str(uuid.uuid4())
     path = f"Leadbridge_Id__c/{key}"
@@ -91,19 +51,19 @@ def salesforce():
     check("upsert updates", sf.Lead.upsert(path, {"FirstName": "Uma"}) == 200)
     found = sf.Lead.get_by_custom_id("Leadbridge_Id__c", key)
     check("upsert wrote one row", found["Name"] == "Uma Upsert", found)
-    raises("the key is unique", SalesforceMalformedRequest,
-           lambda: sf.Lead.create({**fields, "Leadbridge_Id__c": key.upper()}), "DUPLICATE_VALUE")
-    raises("upsert needs an external id", SalesforceResourceNotFound,
-           lambda: sf.Lead.upsert("Company/Acme", fields), "NOT_FOUND")
+    refused("the key is unique", SalesforceMalformedRequest,
+            lambda: sf.Lead.create({**fields, "Leadbridge_Id__c": key.upper()}), "DUPLICATE_VALUE")
+    refused("upsert needs an external id", SalesforceResourceNotFound,
+            lambda: sf.Lead.upsert("Company/Acme", fields), "NOT_FOUND")
 
     result = sf.query(f"SELECT Id, Name, Owner.Name FROM Lead WHERE Email = 'ONEIL@{MARK}.example' AND LastName LIKE 'o_Neil%'")
     check("query finds by text, case ignored", result["totalSize"] == 1 and result["done"], result)
     check("query follows a look-up", result["records"][0]["Owner"]["Name"] == "Ada Admin", result)
     check("count", sf.query(f"SELECT COUNT() FROM Lead WHERE Company = 'Acme {MARK}'")["totalSize"] == 2)
-    raises("an unknown column is refused", SalesforceMalformedRequest,
-           lambda: sf.query("SELECT Foo FROM Lead"), "INVALID_FIELD")
-    raises("a malformed query is refused", SalesforceMalformedRequest,
-           lambda: sf.query("SELECT Id FORM Lead"), "MALFORMED_QUERY")
+    refused("an unknown column is refused", SalesforceMalformedRequest,
+            lambda: sf.query("SELECT Foo FROM Lead"), "INVALID_FIELD")
+    refused("a malformed query is refused", SalesforceMalformedRequest,
+            lambda: sf.query("SELECT Id FORM Lead"), "MALFORMED_QUERY")
 
     for start in range(0, 2300, 200):
         size = min(200, 2300 - start)
@@ -116,7 +76,7 @@ def salesforce():
     check("query_all follows pages", len(sf.query_all(f"SELECT Id FROM Contact WHERE LastName LIKE 'Bulk {MARK} %'")["records"]) == 2300)
     first = paged["records"][0]["Id"]
     check("delete answers 204", sf.Contact.delete(first) == 204)
-    raises("a deleted row is gone", SalesforceResourceNotFound, lambda: sf.Contact.delete(first), "ENTITY_IS_DELETED")
+    refused("a deleted row is gone", SalesforceResourceNotFound, lambda: sf.Contact.delete(first), "ENTITY_IS_DELETED")
     check("query passes over deleted rows", sf.query(f"SELECT Id FROM Contact WHERE Id = '{first}'")["totalSize"] == 0)
     deleted = sf.query(f"SELECT Id, IsDeleted FROM Contact WHERE Id = '{first}'", include_deleted=True)
     check("queryAll sees them", deleted["totalSize"] == 1 and deleted["records"][0]["IsDeleted"], deleted)
@@ -143,7 +103,7 @@ def salesforce():
     check("composite rolls back", sf.query("SELECT COUNT() FROM Contact WHERE LastName = 'Rollback'")["totalSize"] == 0)
 
     control("POST", "/tokens/expire", {"provider": "salesforce", "access_token": token["access_token"]})
-    raises("an expired session is refused", SalesforceExpiredSession, lambda: sf.Lead.get(made["id"]), "INVALID_SESSION_ID")
+    refused("an expired session is refused", SalesforceExpiredSession, lambda: sf.Lead.get(made["id"]), "INVALID_SESSION_ID")
     renewed = requests.post(SIM["salesforce"] + "/services/oauth2/token", timeout=10, data={
         "grant_type": "refresh_token", "refresh_token": token["refresh_token"],
         "client_id": "leadbridge-salesforce", "client_secret": "salesforce-app-secret"}).json()
@@ -152,55 +112,63 @@ def salesforce():
     check("the answer has no new refresh token", "refresh_token" not in renewed, list(renewed))
 
 
-def code_of(url):
-    answer = requests.get(url, allow_redirects=False, timeout=10)
-    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(answer.headers["location"]).query))
-
-
 def salesforce_sign_in():
+    base = SIM["salesforce"]
+    found = requests.get(base + "/.well-known/openid-configuration", timeout=10).json()
+    check("discovery names the issuer", found["issuer"] == base, found)
     verifier = "v" * 64
     digest = hashlib.sha256(verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     query = {"response_type": "code", "client_id": "leadbridge-salesforce", "redirect_uri": "https://app.example/cb",
-             "state": "s 1", "scope": "api refresh_token", "code_challenge": challenge, "login_hint": "sandbox-user@sandbox.leadbridge.example"}
-    address = SIM["salesforce"] + "/services/oauth2/authorize?" + urllib.parse.urlencode(query)
-    token = SIM["salesforce"] + "/services/oauth2/token"
-    form = {"grant_type": "authorization_code", "client_id": "leadbridge-salesforce",
-            "client_secret": "salesforce-app-secret", "redirect_uri": "https://app.example/cb"}
-    back = code_of(address)
+             "state": "s 1", "nonce": "n 1", "prompt": "login", "scope": "openid email profile api refresh_token",
+             "code_challenge": challenge, "code_challenge_method": "S256",
+             "login_hint": "sandbox-user@sandbox.leadbridge.example"}
+    address = found["authorization_endpoint"] + "?" + urllib.parse.urlencode(query)
+    app = {"client_id": "leadbridge-salesforce", "client_secret": "salesforce-app-secret"}
+
+    def post(what, **form):
+        return requests.post(found[what], data={**app, **form}, timeout=10)
+
+    def redeem(code, **form):
+        return post("token_endpoint", grant_type="authorization_code", redirect_uri=query["redirect_uri"], code=code, **form).json()
+
+    back = sent_back(address)
     check("state comes back", back["state"] == "s 1", back)
-    refused = requests.post(token, data={**form, "code": back["code"]}, timeout=10).json()
-    check("PKCE: a missing verifier", refused["error"] == "invalid_grant", refused)
-    refused = requests.post(token, data={**form, "code": back["code"], "code_verifier": "w" * 64}, timeout=10).json()
-    check("PKCE: a wrong verifier", refused["error"] == "invalid_request", refused)
-    answer = requests.post(token, data={**form, "code": back["code"], "code_verifier": verifier}, timeout=10).json()
+    answer = redeem(back["code"])
+    check("PKCE: a missing verifier", answer["error"] == "invalid_grant", answer)
+    answer = redeem(back["code"], code_verifier="w" * 64)
+    check("PKCE: a wrong verifier", answer["error"] == "invalid_request", answer)
+    answer = redeem(back["code"], code_verifier=verifier)
     check("the code gives tokens", answer.get("refresh_token", "").startswith("5Aep"), answer)
-    identity = requests.get(answer["id"], headers={"Authorization": "Bearer " + answer["access_token"]}, timeout=10).json()
-    check("the hint chose the sandbox", identity["username"] == "sandbox-user@sandbox.leadbridge.example", identity)
+    told = verified(answer["id_token"], found["jwks_uri"], "leadbridge-salesforce", base)
+    check("the identity token is signed, and its own", told["nonce"] == "n 1" and told["sub"] == answer["id"], told)
+    left = hashlib.sha256(answer["access_token"].encode()).digest()[:16]
+    check("and goes with the access token", told["at_hash"] == base64.urlsafe_b64encode(left).rstrip(b"=").decode(), told)
+    headers = {"Authorization": "Bearer " + answer["access_token"]}
+    identity = requests.get(answer["id"], headers=headers, timeout=10).json()
+    check("the hint chose the sandbox", identity["username"] == query["login_hint"] == told["preferred_username"], identity)
+    info = requests.get(found["userinfo_endpoint"], headers=headers, timeout=10).json()
+    check("userinfo is of the same", info["sub"] == told["sub"] and info["email"] == told["email"], info)
+    sf = Salesforce(instance_url=answer["instance_url"], session_id=answer["access_token"])
+    check("the session works", sf.query("SELECT Id FROM Organization")["totalSize"] == 1)
+
+    renewed = post("token_endpoint", grant_type="refresh_token", refresh_token=answer["refresh_token"]).json()
+    again = verified(renewed["id_token"], found["jwks_uri"], "leadbridge-salesforce", base)
+    check("a refresh tells again, without the nonce", again["sub"] == told["sub"] and "nonce" not in again, again)
+    reused = redeem(back["code"], code_verifier=verifier)
+    check("a used code", reused["error"] == "invalid_grant", reused)
+    ended = post("token_endpoint", grant_type="refresh_token", refresh_token=answer["refresh_token"]).json()
+    check("takes back what it gave", ended["error"] == "invalid_grant", ended)
+
+    back = sent_back(address)
+    answer = redeem(back["code"], code_verifier=verifier)
+    check("revoking", post("revocation_endpoint", token=answer["refresh_token"]).status_code == 200)
+    ended = post("token_endpoint", grant_type="refresh_token", refresh_token=answer["refresh_token"]).json()
+    check("a revoked refresh token", ended["error"] == "invalid_grant", ended)
+    headers = {"Authorization": "Bearer " + answer["access_token"]}
+    check("and its sessions", requests.get(base + "/services/data/v67.0/limits", headers=headers, timeout=10).status_code == 401)
+    twice = post("revocation_endpoint", token=answer["refresh_token"])
+    check("revoked twice", twice.status_code == 400 and twice.json()["error"] == "invalid_token", twice.text)
 
 
-def entra():
-    authority = SIM["dataverse"] + "/organizations"
-    app = msal.ConfidentialClientApplication(
-        "leadbridge-dataverse", client_credential="dataverse-app-secret", authority=authority,
-        instance_discovery=False, verify=SIM["ca_file"])
-    scope = [SIM["dataverse"] + "/.default"]
-    flow = app.initiate_auth_code_flow(scope, redirect_uri="https://app.example/cb", login_hint="admin@leadbridge.example")
-    result = app.acquire_token_by_auth_code_flow(flow, code_of(flow["auth_uri"]))
-    check("msal: code flow", "access_token" in result, result)
-    check("msal: claims", result.get("id_token_claims", {}).get("preferred_username") == "admin@leadbridge.example", result.get("id_token_claims"))
-    api = SIM["dataverse"] + "/api/data/v9.2/WhoAmI"
-    who = requests.get(api, headers={"Authorization": "Bearer " + result["access_token"]}, timeout=10)
-    check("the token works", who.status_code == 200 and "OrganizationId" in who.json(), who.text)
-    check("msal: refresh", "access_token" in app.acquire_token_by_refresh_token(result["refresh_token"], scope))
-    check("msal: client credentials", "access_token" in app.acquire_token_for_client(scope))
-    check("a bad token is refused", requests.get(api, headers={"Authorization": "Bearer x"}, timeout=10).status_code == 401)
-
-
-for part in (salesforce, salesforce_sign_in, entra):
-    try:
-        part()
-    except Exception as error:  # noqa: BLE001
-        check(part.__name__, False, repr(error))
-print(f"{PASSED} passed, {FAILED} failed")
-sys.exit(1 if FAILED else 0)
+main(salesforce, salesforce_sign_in)
