@@ -576,8 +576,9 @@ fn change_settings(world: &World, call: &Call) -> Result<Reply, Refusal> {
                 let mut held = lock(&world.dataverse);
                 let old = held.settings.clone();
                 held.settings = merged(&old, change)?;
-                if let Some(name) = held.unknown_privilege() {
-                    let refusal = bad(format!("no privilege is called {name}"));
+                let unknown = held.unknown_privilege().or_else(|| held.unknown_user());
+                if let Some(name) = unknown {
+                    let refusal = bad(format!("no user or privilege is called {name}"));
                     held.settings = old;
                     return Err(refusal);
                 }

@@ -1439,9 +1439,15 @@ async fn privileges_are_told_and_held_to() {
     assert!(message.contains("prvActOnBehalfOfAnotherUser"), "{error}");
 
     let url = format!("{}/settings", sim.simulator.control_url());
-    let odd = json!({ "dataverse": { "privileges": { "*": { "prvReadLeads": "None" } } } });
-    let answer = sim.client.patch(url).json(&odd).send().await.unwrap();
-    assert_eq!(answer.status(), 400);
+    for odd in [
+        json!({ "privileges": { "*": { "prvReadLeads": "None" } } }),
+        json!({ "privileges": { "nobody@x.example": {} } }),
+        json!({ "without_roles": ["nobody@x.example"] }),
+    ] {
+        let odd = json!({ "dataverse": odd });
+        let answer = sim.client.patch(&url).json(&odd).send().await.unwrap();
+        assert_eq!(answer.status(), 400);
+    }
 }
 
 #[tokio::test]
@@ -2090,6 +2096,44 @@ async fn everything_survives_a_restart() {
         200
     );
     second.simulator.shutdown().await;
+    std::fs::remove_dir_all(dir).ok();
+}
+
+#[tokio::test]
+async fn a_state_of_before_is_completed() {
+    let dir = folder();
+    let file = dir.join("state.json");
+    let config = SimConfig {
+        state_file: Some(file.clone()),
+        tls_dir: Some(dir.join("tls")),
+        ..SimConfig::default()
+    };
+    start(config.clone()).await.simulator.shutdown().await;
+    let mut state: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for (system, path) in [
+        (
+            "salesforce",
+            "/production/store/tables/OpportunityStage/rows",
+        ),
+        ("dataverse", "/store/tables/transactioncurrency/rows"),
+    ] {
+        let rows = state[system].pointer_mut(path).unwrap();
+        assert!(!rows.as_object().unwrap().is_empty());
+        *rows = json!({});
+    }
+    std::fs::write(&file, state.to_string()).unwrap();
+    let sim = start(SimConfig {
+        samples: true,
+        ..config
+    })
+    .await;
+    let (_, stages) = sim.soql("SELECT Id FROM OpportunityStage").await;
+    assert_eq!(stages["totalSize"], 10);
+    let (_, currencies) = sim.dv_json("GET", "transactioncurrencies", json!({})).await;
+    assert_eq!(currencies["value"].as_array().unwrap().len(), 3);
+    let (_, accounts) = sim.soql("SELECT Id FROM Account").await;
+    assert_eq!(accounts["totalSize"], 0, "samples are for new states");
+    sim.simulator.shutdown().await;
     std::fs::remove_dir_all(dir).ok();
 }
 

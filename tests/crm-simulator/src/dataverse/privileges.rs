@@ -112,6 +112,21 @@ impl Dataverse {
         named.find(|name| !known.contains(name)).map(String::as_str)
     }
 
+    /// A name in the settings that is no user's.
+    pub(crate) fn unknown_user(&self) -> Option<&str> {
+        let set = &self.settings;
+        let columns = set.secured_fields.values().flat_map(|own| own.values());
+        let mut names = set
+            .privileges
+            .keys()
+            .filter(|name| *name != "*")
+            .chain(columns.flatten())
+            .chain(&set.without_roles);
+        names
+            .find(|name| self.user_named(name).is_none())
+            .map(String::as_str)
+    }
+
     /// How far a user's privilege reaches: as set for the user, for all (`*`), else everything.
     fn depth(&self, user: &str, privilege: &str) -> Depth {
         let taken = self.settings.denied.iter().any(|(table, operations)| {
