@@ -108,7 +108,7 @@ pub async fn connect(
         .and_then(|url| url.split("/id/").nth(1)?.split('/').next())
         .unwrap_or("simulated");
     let crm = Remote {
-        kind: ConnectionKind::Crm,
+        kind: ConnectionKind::PRODUCTION,
         provider,
         base_url,
         auth_url: base_url,
@@ -214,7 +214,7 @@ async fn follow(
         CrmKind::Dynamics365 => &simulator.dataverse,
     };
     for (kind, url) in [
-        (ConnectionKind::Crm, crm_url),
+        (ConnectionKind::PRODUCTION, crm_url),
         (ConnectionKind::LinkedIn, &simulator.linkedin),
     ] {
         if let Some(mut connection) = store.connection(contract, kind).await?

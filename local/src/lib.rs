@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use aws_lambda_events::event::sqs::SqsEvent;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse as _;
@@ -26,7 +26,7 @@ use shared::aws::SdkConfig;
 use shared::clock::{Clock, SystemClock};
 use shared::config::Source;
 use shared::problem::Problem;
-use shared::queue::WritebackQueue;
+use shared::queue::{ImportQueue, WritebackQueue};
 use shared::random::{Random as _, SystemRandom};
 use shared::store::Store;
 use shared::vault::Vault;
@@ -63,6 +63,8 @@ pub struct Stack {
     pub queue_url: String,
     /// Its dead-letter queue.
     pub dead_letter_queue_url: String,
+    /// The import queue.
+    pub import_queue_url: String,
     /// The environment that the functions run with.
     pub variables: BTreeMap<String, String>,
     /// The simulator.
@@ -174,6 +176,7 @@ impl Stack {
             ports,
             state_file: persistent.then(|| state.join("simulator.json")),
             tls_dir: Some(state.join("tls")),
+            samples: persistent,
             ..SimConfig::default()
         })
         .await?;
@@ -187,15 +190,37 @@ impl Stack {
         .await?;
         let aws = aws_config(&emulators.endpoint).await;
         table::create(&shared::aws::dynamodb(&aws), TABLE).await?;
+        let sqs = shared::aws::sqs(&aws);
         let (queue_url, dead_letter_queue_url) =
-            table::create_queues(&shared::aws::sqs(&aws), VISIBILITY_SECONDS).await?;
+            table::create_queue(&sqs, "leadbridge-writeback", VISIBILITY_SECONDS).await?;
+        let (import_queue_url, _) =
+            table::create_queue(&sqs, "leadbridge-import", VISIBILITY_SECONDS).await?;
         let url = format!("http://{}", gateway.local_addr()?);
-        let variables = variables(&state, &url, &queue_url, &emulators.endpoint, &simulator)?;
+        let queues = [queue_url.as_str(), import_queue_url.as_str()];
+        let variables = variables(&state, &url, queues, &emulators.endpoint, &simulator)?;
         let apps = Apps::build(&variables, &aws)?;
         let mut tasks = emulators.tasks;
         tasks.push(serve(gateway, &apps, stopping.clone()));
         if options.drive {
-            tasks.push(drive_queue(&apps, &aws, &queue_url, stopping.clone()));
+            let (writeback, import) = (apps.writeback.clone(), apps.import.clone());
+            tasks.push(drive_queue(
+                &aws,
+                &queue_url,
+                stopping.clone(),
+                move |batch| {
+                    let app = writeback.clone();
+                    async move { crm_writeback::handle(&app, batch).await }
+                },
+            ));
+            tasks.push(drive_queue(
+                &aws,
+                &import_queue_url,
+                stopping.clone(),
+                move |batch| {
+                    let app = import.clone();
+                    async move { crm_import::work_batch(&app, batch).await }
+                },
+            ));
             tasks.push(drive_schedules(&apps, emulators.database, stopping));
         }
         Ok(Self {
@@ -203,6 +228,7 @@ impl Stack {
             aws_endpoint: emulators.endpoint,
             queue_url,
             dead_letter_queue_url,
+            import_queue_url,
             variables,
             simulator,
             aws,
@@ -250,7 +276,7 @@ impl Stack {
 fn variables(
     state: &Path,
     url: &str,
-    queue_url: &str,
+    [queue_url, import_queue_url]: [&str; 2],
     aws_endpoint: &str,
     simulator: &Simulator,
 ) -> Result<BTreeMap<String, String>> {
@@ -274,6 +300,7 @@ fn variables(
         ("LEADBRIDGE_TABLE", TABLE.to_owned()),
         ("LEADBRIDGE_VAULT", format!("file:{}", key_file.display())),
         ("LEADBRIDGE_WRITEBACK_QUEUE_URL", queue_url.to_owned()),
+        ("LEADBRIDGE_IMPORT_QUEUE_URL", import_queue_url.to_owned()),
         (
             "LEADBRIDGE_OAUTH_APPS",
             format!("file:{}", apps_file.display()),
@@ -344,16 +371,24 @@ impl Apps {
         let remote = Remote::with(&config, aws, store, outbound, clock)?;
         let queue_url = source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?;
         let queue = WritebackQueue::new(shared::aws::sqs(aws), queue_url);
+        let import_queue_url = source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?;
+        let import_queue = ImportQueue::new(shared::aws::sqs(aws), import_queue_url);
         Ok(Self::over(
             remote,
             queue,
+            import_queue,
             source.parsed("LEADBRIDGE_PUBLIC_URL")?,
         ))
     }
 
     /// The functions' apps over these parts.
     #[must_use]
-    pub fn over(remote: Remote, queue: WritebackQueue, public_url: url::Url) -> Self {
+    pub fn over(
+        remote: Remote,
+        queue: WritebackQueue,
+        import_queue: ImportQueue,
+        public_url: url::Url,
+    ) -> Self {
         Self {
             intake: Arc::new(form_intake::App::new(
                 remote.store.clone(),
@@ -367,9 +402,14 @@ impl Apps {
                 remote: remote.clone(),
                 queue: queue.clone(),
             }),
-            import: Arc::new(crm_import::App::new(remote.clone())),
-            console: Arc::new(console::App::new(remote.clone(), queue, public_url.clone())),
-            oauth: Arc::new(oauth_callback::App::new(remote, public_url)),
+            import: Arc::new(crm_import::App::new(remote.clone(), import_queue.clone())),
+            console: Arc::new(console::App::new(
+                remote.clone(),
+                queue,
+                import_queue.clone(),
+                public_url.clone(),
+            )),
+            oauth: Arc::new(oauth_callback::App::new(remote, import_queue, public_url)),
         }
     }
 
@@ -406,22 +446,20 @@ fn serve(listener: TcpListener, apps: &Apps, stop: watch::Receiver<bool>) -> Joi
     })
 }
 
-/// One poll of the queue, as Lambda's event source does it: a batch to the handler, and what it
+/// One poll of a queue, as Lambda's event source does it: a batch to the handler, and what it
 /// did not name as failed is deleted. Gives the number of messages received.
 ///
 /// # Errors
 /// When the queue does not answer.
-pub async fn poll_queue(
+pub async fn poll_queue<F: Future<Output = SqsBatchResponse>>(
     sqs: &aws_sdk_sqs::Client,
     queue_url: &str,
-    app: &crm_writeback::App,
-    wait_seconds: i32,
+    handle: impl FnOnce(SqsEvent) -> F,
 ) -> Result<usize> {
     let received = sqs
         .receive_message()
         .queue_url(queue_url)
         .max_number_of_messages(10)
-        .wait_time_seconds(wait_seconds)
         .send()
         .await?;
     let messages = received.messages.unwrap_or_default();
@@ -438,7 +476,7 @@ pub async fn poll_queue(
         })
         .collect();
     let event: SqsEvent = serde_json::from_value(json!({"Records": records}))?;
-    let failed = crm_writeback::handle(app, event).await.batch_item_failures;
+    let failed = handle(event).await.batch_item_failures;
     for message in &messages {
         let id = message.message_id.as_deref().unwrap_or_default();
         if failed.iter().all(|failure| failure.item_identifier != id) {
@@ -452,21 +490,17 @@ pub async fn poll_queue(
     Ok(messages.len())
 }
 
-fn drive_queue(
-    apps: &Apps,
+fn drive_queue<F: Future<Output = SqsBatchResponse> + Send + 'static>(
     aws: &SdkConfig,
     queue_url: &str,
     stop: watch::Receiver<bool>,
+    handle: impl Fn(SqsEvent) -> F + Send + Sync + 'static,
 ) -> JoinHandle<()> {
-    let (app, sqs, url) = (
-        apps.writeback.clone(),
-        shared::aws::sqs(aws),
-        queue_url.to_owned(),
-    );
+    let (sqs, url) = (shared::aws::sqs(aws), queue_url.to_owned());
     tokio::spawn(async move {
         while !*stop.borrow() {
             // The emulator answers a long poll at once; a short nap keeps the process quiet.
-            match poll_queue(&sqs, &url, &app, 0).await {
+            match poll_queue(&sqs, &url, &handle).await {
                 Ok(0) => tokio::time::sleep(Duration::from_millis(100)).await,
                 Ok(_) => {}
                 Err(error) => {
@@ -478,7 +512,8 @@ fn drive_queue(
     })
 }
 
-/// The template's schedules, faster: a sweep every 10 seconds, a pull every minute.
+/// The template's schedules, faster: a sweep and what waits of imports every 10 seconds, a pull every
+/// minute.
 fn drive_schedules(
     apps: &Apps,
     database: dynoxide::Database,
@@ -489,13 +524,16 @@ fn drive_schedules(
         let mut round: u64 = 0;
         while !*stop.borrow() {
             if round.is_multiple_of(4320)
-                && let Err(error) = crm_import::handle(
+                && let Err(error) = crm_import::run(
                     &apps.import,
-                    crm_import::Task::RefreshMetadata { contract: None },
+                    crm_import::Task::StartSyncs { contract: None },
                 )
                 .await
             {
-                tracing::warn!(%error, "metadata was not refreshed");
+                tracing::warn!(%error, "no imports were asked for");
+            }
+            if let Err(error) = crm_import::run(&apps.import, crm_import::Task::Resume).await {
+                tracing::warn!(%error, "imports that wait were not announced");
             }
             if let Err(error) = lead_resync::handle(&apps.resync, lead_resync::Task::Sweep).await {
                 tracing::warn!(%error, "the sweep failed");

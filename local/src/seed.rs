@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::domain::contract::{Contract, ContractConfig, LinkedInSettings, Settings};
+pub use shared::domain::default_mappings::{DEFAULT_MAPPINGS, lead_field};
 use shared::domain::form::{Form, FormKind};
 use shared::domain::ids::{ApiToken, ContractId, FormId, FormKey, StrategyId, TokenId};
 use shared::domain::mapping::FieldMapping;
@@ -20,29 +21,6 @@ use shared::signature::sha256_hex;
 use shared::store::{ApiTokenRecord, Connection, ConnectionKind, ConnectionState, Store};
 use shared::vault::{Purpose, Vault};
 use url::Url;
-
-/// Field names that forms use, with the Salesforce and the Dynamics 365 lead field. The upper-case
-/// ones are LinkedIn's predefined fields and Google's column ids.
-const MAPPINGS: &[(&str, &str, &str)] = &[
-    ("email", "Email", "emailaddress1"),
-    ("first_name", "FirstName", "firstname"),
-    ("last_name", "LastName", "lastname"),
-    ("company", "Company", "companyname"),
-    ("phone", "Phone", "telephone1"),
-    ("title", "Title", "jobtitle"),
-    ("country", "Country", "address1_country"),
-    ("city", "City", "address1_city"),
-    ("website", "Website", "websiteurl"),
-    ("message", "Description", "description"),
-    ("EMAIL", "Email", "emailaddress1"),
-    ("WORK_EMAIL", "Email", "emailaddress1"),
-    ("FIRST_NAME", "FirstName", "firstname"),
-    ("LAST_NAME", "LastName", "lastname"),
-    ("FULL_NAME", "LastName", "lastname"),
-    ("PHONE_NUMBER", "Phone", "telephone1"),
-    ("COMPANY_NAME", "Company", "companyname"),
-    ("JOB_TITLE", "Title", "jobtitle"),
-];
 
 /// A contract to make.
 pub struct NewContract {
@@ -145,6 +123,7 @@ impl Maker<'_> {
         };
         let record = ApiTokenRecord {
             id,
+            name: word.to_owned(),
             role,
             secret_hash: sha256_hex(&[token.secret.as_bytes()]),
             created_at: self.now,
@@ -187,7 +166,7 @@ impl Maker<'_> {
             created_at: self.now,
             updated_at: self.now,
         };
-        let mappings: BTreeMap<String, FieldMapping> = MAPPINGS
+        let mappings: BTreeMap<String, FieldMapping> = DEFAULT_MAPPINGS
             .iter()
             .map(|(name, ..)| {
                 let mapping = FieldMapping {
@@ -246,6 +225,7 @@ impl Maker<'_> {
                 crm,
                 active_strategy: strategy.id,
                 settings: Settings::default(),
+                administrators: std::collections::BTreeSet::new(),
                 config_version: 1,
                 created_at: self.now,
             },
@@ -261,6 +241,7 @@ impl Maker<'_> {
                 sealed_previous_client_secret: None,
                 owners: linkedin_owners,
             },
+            crm_settings: BTreeMap::new(),
         };
         self.store
             .create_contract(&config)
@@ -299,9 +280,10 @@ impl Maker<'_> {
     /// # Errors
     /// When the table or the key does not answer.
     pub async fn connect(&self, contract: &ContractId, to: Remote<'_>) -> Result<()> {
+        let name = to.kind.purpose();
         let purpose = Purpose {
             contract,
-            name: to.kind.purpose(),
+            name: &name,
         };
         let connection = Connection {
             contract: contract.clone(),
@@ -310,12 +292,18 @@ impl Maker<'_> {
             base_url: to.base_url.clone(),
             auth_url: to.auth_url.clone(),
             organization: to.organization.to_owned(),
-            sealed_tokens: shared::session::seal_tokens(self.vault, purpose, to.tokens).await?,
+            tenant: None,
+            user: None,
+            sealed_tokens: Some(
+                shared::session::seal_tokens(self.vault, purpose, to.tokens).await?,
+            ),
             state: ConnectionState::Connected,
+            valid_until: None,
             not_before: None,
             refresh_until: None,
             connected_by: "set-up".to_owned(),
             connected_at: self.now,
+            disconnect: None,
             version: 1,
         };
         Ok(self.store.put_connection(&connection).await?)
@@ -336,16 +324,4 @@ pub struct Remote<'a> {
     pub organization: &'a str,
     /// The tokens.
     pub tokens: &'a Tokens,
-}
-
-/// The CRM's name of a lead field by the usual form field name.
-#[must_use]
-pub fn lead_field(name: &str, crm: CrmKind) -> &'static str {
-    MAPPINGS
-        .iter()
-        .find(|(known, ..)| *known == name)
-        .map_or("", |(_, salesforce, dynamics)| match crm {
-            CrmKind::Salesforce => salesforce,
-            CrmKind::Dynamics365 => dynamics,
-        })
 }

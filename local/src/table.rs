@@ -74,14 +74,15 @@ pub(crate) async fn create(client: &aws_sdk_dynamodb::Client, table: &str) -> Re
     Ok(())
 }
 
-/// Makes the writeback queue with its dead-letter queue; gives the addresses of both.
-pub(crate) async fn create_queues(
+/// Makes a queue with its dead-letter queue; gives the addresses of both.
+pub(crate) async fn create_queue(
     client: &aws_sdk_sqs::Client,
+    name: &str,
     visibility_seconds: u32,
 ) -> Result<(String, String)> {
     let dead = client
         .create_queue()
-        .queue_name("leadbridge-writeback-dead-letters")
+        .queue_name(format!("{name}-dead-letters"))
         .send()
         .await?;
     let dead_url = dead.queue_url.unwrap_or_default();
@@ -98,7 +99,7 @@ pub(crate) async fn create_queues(
     let redrive = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": "5"});
     let queue = client
         .create_queue()
-        .queue_name("leadbridge-writeback")
+        .queue_name(name)
         .attributes(
             QueueAttributeName::VisibilityTimeout,
             visibility_seconds.to_string(),

@@ -1,67 +1,202 @@
-//! Who calls, by the API token of the request, and what its role lets it do (LG-1).
+//! Who calls: by the API token of the request, or by the session of somebody who signed in; and what
+//! its role lets it do (LG-1).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
+use url::Url;
 
 use crate::clock::Millis;
 use crate::domain::ids::{ApiToken, ContractId};
 use crate::domain::role::{Permission, Role};
+use crate::domain::seat::{Seat, SeatStatus};
 use crate::problem::Problem;
 use crate::signature::{secrets_equal, sha256_hex};
-use crate::store::Store;
+use crate::store::{SessionRecord, Store};
+use crate::web_session::{CSRF_HEADER, SessionToken, WebSessions, cookie_of};
+
+/// What callers are told apart with.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// The table.
+    pub store: &'a Store,
+    /// Checks session tokens.
+    pub web_sessions: &'a WebSessions,
+    /// The address that our own pages are at.
+    pub public_url: &'a Url,
+    /// The time.
+    pub now: Millis,
+}
+
+/// Somebody who signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The seat.
+    pub seat: Seat,
+    /// The session.
+    pub session: SessionRecord,
+    /// The token that the request came with.
+    pub token: SessionToken,
+}
 
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The contract that its token opens: everything it sees and changes is of this contract.
     pub contract: ContractId,
-    /// Its token's id, for the audit log.
+    /// Its token's id, or `seat:` and its seat's id, for the audit log.
     pub actor: String,
     /// Its role.
     pub role: Role,
+    /// Who signed in; nobody for an API token.
+    pub signed_in: Option<Box<SignedIn>>,
 }
 
 impl Caller {
-    /// The caller that `Authorization: Bearer` proves, if its role has the permission it needs;
-    /// `None` lets every role in.
+    /// The caller that a request proves to come from, if its role has the permission it needs;
+    /// `None` lets every role in. `Authorization: Bearer` counts before the session's cookie. A
+    /// request that changes something and comes with the cookie has to come from our own page.
     ///
     /// # Errors
-    /// 401 for a token that is missing, malformed, unknown, wrong or past its end: they read the
-    /// same. 403 for a role without the permission. 503 when the table does not answer.
+    /// 401 for a token or session that is missing, malformed, unknown, wrong or past its end: they
+    /// read the same. 403 for a role without the permission, and `csrf_token_needed`. 503 when the
+    /// table does not answer.
     pub async fn authenticate(
+        method: &Method,
         headers: &HeaderMap,
         needs: Option<Permission>,
-        store: &Store,
-        now: Millis,
+        gate: Gate<'_>,
     ) -> Result<Self, Problem> {
+        let caller = if headers.contains_key(header::AUTHORIZATION) {
+            Self::by_token(headers, gate).await?
+        } else if let Some(text) = cookie_of(headers) {
+            Self::by_session(text, method, headers, gate).await?
+        } else {
+            return Err(unauthenticated());
+        };
+        if !needs.is_none_or(|permission| caller.role.may(permission)) {
+            return Err(role_not_allowed());
+        }
+        Ok(caller)
+    }
+
+    async fn by_token(headers: &HeaderMap, gate: Gate<'_>) -> Result<Self, Problem> {
         let token = bearer(headers).ok_or_else(unauthenticated)?;
-        let record = store
+        let record = gate
+            .store
             .api_token(&token.contract, &token.id)
             .await
             .map_err(|error| error.problem())?
             .ok_or_else(unauthenticated)?;
         let right = secrets_equal(&record.secret_hash, &sha256_hex(&[token.secret.as_bytes()]));
-        let alive = record.valid_until.is_none_or(|until| until > now);
+        let alive = record.valid_until.is_none_or(|until| until > gate.now);
         if !right || !alive {
             return Err(unauthenticated());
-        }
-        if !needs.is_none_or(|permission| record.role.may(permission)) {
-            return Err(role_not_allowed());
         }
         Ok(Self {
             contract: token.contract,
             actor: token.id.to_string(),
             role: record.role,
+            signed_in: None,
         })
     }
+
+    async fn by_session(
+        text: &str,
+        method: &Method,
+        headers: &HeaderMap,
+        gate: Gate<'_>,
+    ) -> Result<Self, Problem> {
+        let Gate {
+            store,
+            web_sessions,
+            public_url,
+            now,
+        } = gate;
+        let token = web_sessions
+            .check(text, now)
+            .await
+            .map_err(|error| error.problem())?
+            .ok_or_else(unauthenticated)?;
+        if !method.is_safe() {
+            let given = headers
+                .get(CSRF_HEADER)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let right = web_sessions
+                .is_csrf(&token, given, now)
+                .await
+                .map_err(|error| error.problem())?;
+            if !right || !is_own_page(headers, public_url) {
+                return Err(csrf_token_needed());
+            }
+        }
+        let found = store
+            .seat_sessions(&token.contract, token.seat)
+            .await
+            .map_err(|error| error.problem())?
+            .ok_or_else(unauthenticated)?;
+        let session = found
+            .sessions
+            .into_iter()
+            .find(|session| session.id == token.id && session.valid_until > now)
+            .ok_or_else(unauthenticated)?;
+        if found.seat.status != SeatStatus::Active {
+            return Err(unauthenticated());
+        }
+        Ok(Self {
+            contract: token.contract.clone(),
+            actor: format!("seat:{}", found.seat.id),
+            role: found.seat.role,
+            signed_in: Some(Box::new(SignedIn {
+                seat: found.seat,
+                session,
+                token,
+            })),
+        })
+    }
+
+    /// Who signed in.
+    ///
+    /// # Errors
+    /// `sign_in_required` for an API token: what is a person's own needs the person.
+    pub fn signed_in(&self) -> Result<&SignedIn, Problem> {
+        self.signed_in.as_deref().ok_or_else(|| {
+            Problem::new(
+                403,
+                "sign_in_required",
+                "This belongs to a person; an API token is none.",
+                "Sign in to Leadbridge and use it in that browser.",
+            )
+        })
+    }
+}
+
+/// Whether a browser says that the request comes from one of our own pages. A client that is no
+/// browser says nothing, and has to know the CSRF token all the same.
+fn is_own_page(headers: &HeaderMap, public_url: &Url) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let own_origin = text("origin").is_none_or(|origin| {
+        Url::parse(origin).is_ok_and(|origin| origin.origin() == public_url.origin())
+    });
+    own_origin && text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
 }
 
 fn role_not_allowed() -> Problem {
     Problem::new(
         403,
         "role_not_allowed",
-        "The token's role may not do this.",
-        "Use a token of an administrator, or ask one.",
+        "Your role may not do this.",
+        "Ask an administrator, or use an administrator's token.",
     )
+}
+
+fn csrf_token_needed() -> Problem {
+    Problem::new(
+        403,
+        "csrf_token_needed",
+        "A change that comes with a session's cookie has to come from Leadbridge's own page.",
+        "Send the header X-CSRF-Token with the csrf_token of GET /api/v1/session.",
+    )
+    .with_field(CSRF_HEADER)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<ApiToken> {
@@ -77,17 +212,17 @@ fn unauthenticated() -> Problem {
     Problem::new(
         401,
         "unauthenticated",
-        "The request has no valid API token.",
-        "Send the header Authorization: Bearer with a token of this contract.",
+        "The request has no valid API token or session.",
+        "Send the header Authorization: Bearer with a token of this contract, or sign in.",
     )
     .with_field("authorization")
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, header};
+    use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-    use super::bearer;
+    use super::{bearer, is_own_page};
 
     #[test]
     fn only_a_bearer_token_is_read() {
@@ -101,5 +236,31 @@ mod tests {
         assert!(!read("lbt.acme-1.main.0123456789abcdef"));
         assert!(!read("Bearer lbt.acme-1.main.short"));
         assert!(bearer(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_foreign_page_is_told_by_what_its_browser_says() {
+        let own = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            });
+            is_own_page(
+                &headers.collect(),
+                &"https://leads.example/base".parse().unwrap(),
+            )
+        };
+        assert!(own(&[]));
+        assert!(own(&[
+            ("origin", "https://leads.example"),
+            ("sec-fetch-site", "same-origin")
+        ]));
+        assert!(!own(&[("origin", "https://evil.example")]));
+        assert!(!own(&[("origin", "http://leads.example")]));
+        assert!(!own(&[("origin", "null")]));
+        assert!(!own(&[("sec-fetch-site", "cross-site")]));
+        assert!(!own(&[("sec-fetch-site", "same-site")]));
     }
 }

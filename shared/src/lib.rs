@@ -6,14 +6,15 @@
 //! - [`problem`]: the one shape of every error that a person or a client sees.
 //! - [`clock`], [`random`]: time and randomness as ports. [`cache`]: values kept for a short time.
 //! - [`store`]: the table. The only place that writes a key string.
-//! - [`queue`]: the writeback queue.
+//! - [`queue`]: the queues.
 //! - [`vault`]: sealing of tokens and secrets before they reach the table.
 //! - [`outbound`]: the one door for calls to the outside.
 //! - [`oauth`], [`session`]: tokens, their refresh, and authenticated calls.
 //! - [`crm`]: the CRM port with its Salesforce and Dataverse adapters.
+//! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`linkedin`]: LinkedIn's lead-sync API.
 //! - [`cached`]: configuration and metadata as the workers see them.
-//! - [`api_auth`]: who calls, by its API token.
+//! - [`web_session`]: sessions of people who signed in. [`api_auth`]: who calls, by API token or session.
 //! - [`config`], [`telemetry`], [`aws`], [`wiring`]: how a function starts.
 //!
 //! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
@@ -38,6 +39,8 @@ pub mod config;
 #[cfg(feature = "adapters")]
 pub mod crm;
 #[cfg(feature = "adapters")]
+pub mod crm_setup;
+#[cfg(feature = "adapters")]
 pub mod linkedin;
 #[cfg(feature = "adapters")]
 pub mod oauth;
@@ -53,6 +56,8 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "adapters")]
 pub mod vault;
+#[cfg(feature = "adapters")]
+pub mod web_session;
 #[cfg(feature = "adapters")]
 pub mod wiring;
 

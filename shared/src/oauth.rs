@@ -3,20 +3,23 @@
 //! Sources: `help.salesforce.com` `remoteaccess_oauth_web_server_flow`; Microsoft's
 //! `v2-oauth2-auth-code-flow`; LinkedIn's programmatic refresh tokens.
 
+pub mod id_token;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::clock::Millis;
-use crate::outbound::{Call, Endpoints, Outbound, OutboundError, Provider};
+use crate::outbound::{Answer, Call, Endpoints, Outbound, OutboundError, Provider};
 use crate::signature::sha256;
+use crate::store::Revocation;
 
 /// An OAuth client of ours at one provider.
 #[derive(Clone, Deserialize)]
@@ -175,6 +178,21 @@ pub struct TokenAnswer {
     /// Salesforce: `…/id/{organization}/{user}`.
     #[serde(default)]
     pub id: Option<Url>,
+    /// Who signed in, where `openid` was asked for.
+    #[serde(default)]
+    pub id_token: Option<String>,
+    /// LinkedIn: seconds until the refresh token ends; renewing does not move that end.
+    #[serde(default)]
+    pub refresh_token_expires_in: Option<i64>,
+}
+
+/// What is asked for at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its API, now and later, as the user who signs in.
+    Api,
+    /// Who the user is.
+    SignIn,
 }
 
 /// What is exchanged at a token endpoint.
@@ -193,30 +211,54 @@ pub enum Grant<'a> {
 }
 
 /// The scope asked for at a provider.
-fn scope(provider: Provider, resource: Option<&Url>) -> String {
-    match provider {
-        Provider::Salesforce => "api refresh_token".to_owned(),
-        Provider::Dataverse | Provider::Entra => {
+fn scope(provider: Provider, access: Access, resource: Option<&Url>) -> String {
+    match (provider, access) {
+        (Provider::Salesforce, Access::Api) => "api refresh_token openid".to_owned(),
+        (_, Access::SignIn) => "openid profile email".to_owned(),
+        (Provider::Dataverse | Provider::Entra, Access::Api) => {
             let resource = resource
                 .map(|url| url.as_str().trim_end_matches('/').to_owned())
                 .unwrap_or_default();
-            format!("{resource}/user_impersonation offline_access openid")
+            format!("{resource}/user_impersonation offline_access openid profile")
         }
-        Provider::LinkedIn => {
+        (Provider::LinkedIn, Access::Api) => {
             "r_marketing_leadgen_automation r_ads r_organization_admin".to_owned()
         }
     }
 }
 
-/// A provider's authorize and token endpoints under its sign-in address.
-fn endpoint(provider: Provider, auth_url: &Url, authorize: bool) -> Option<Url> {
-    let path = match (provider, authorize) {
-        (Provider::Salesforce, true) => "/services/oauth2/authorize",
-        (Provider::Salesforce, false) => "/services/oauth2/token",
-        (Provider::Dataverse | Provider::Entra, true) => "/organizations/oauth2/v2.0/authorize",
-        (Provider::Dataverse | Provider::Entra, false) => "/organizations/oauth2/v2.0/token",
-        (Provider::LinkedIn, true) => "/oauth/v2/authorization",
-        (Provider::LinkedIn, false) => "/oauth/v2/accessToken",
+/// An address of a provider's sign-in server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Authorize,
+    Token,
+    Revoke,
+    Keys,
+}
+
+/// A provider's endpoint under its sign-in address; `None` where it has none.
+fn endpoint(provider: Provider, auth_url: &Url, endpoint: Endpoint) -> Option<Url> {
+    let path = match (provider, endpoint) {
+        (Provider::Salesforce, Endpoint::Authorize) => "/services/oauth2/authorize",
+        (Provider::Salesforce, Endpoint::Token) => "/services/oauth2/token",
+        (Provider::Salesforce, Endpoint::Revoke) => "/services/oauth2/revoke",
+        (Provider::Salesforce, Endpoint::Keys) => "/id/keys",
+        (Provider::Dataverse | Provider::Entra, Endpoint::Authorize) => {
+            "/organizations/oauth2/v2.0/authorize"
+        }
+        (Provider::Dataverse | Provider::Entra, Endpoint::Token) => {
+            "/organizations/oauth2/v2.0/token"
+        }
+        (Provider::Dataverse | Provider::Entra, Endpoint::Keys) => {
+            "/organizations/discovery/v2.0/keys"
+        }
+        (Provider::LinkedIn, Endpoint::Authorize) => "/oauth/v2/authorization",
+        (Provider::LinkedIn, Endpoint::Token) => "/oauth/v2/accessToken",
+        // In use by LinkedIn's clients; its documentation does not name it.
+        (Provider::LinkedIn, Endpoint::Revoke) => "/oauth/v2/revoke",
+        // Entra lets no app revoke a refresh token.
+        (Provider::Dataverse | Provider::Entra, Endpoint::Revoke)
+        | (Provider::LinkedIn, Endpoint::Keys) => return None,
     };
     auth_url.join(path).ok()
 }
@@ -257,6 +299,12 @@ pub struct Authorization<'a> {
     pub verifier: &'a str,
     /// Dataverse: the organisation's URL.
     pub resource: Option<&'a Url>,
+    /// What is asked for.
+    pub access: Access,
+    /// What ties an identity token to this request.
+    pub nonce: &'a str,
+    /// Whether the user has to sign in anew, and so can choose another account.
+    pub sign_in_anew: bool,
 }
 
 impl Authorization<'_> {
@@ -264,15 +312,24 @@ impl Authorization<'_> {
     #[must_use]
     pub fn url(&self) -> Option<Url> {
         let challenge = URL_SAFE_NO_PAD.encode(sha256(&[self.verifier.as_bytes()]));
-        let mut url = endpoint(self.provider, self.auth_url, true)?;
-        url.query_pairs_mut()
+        let mut url = endpoint(self.provider, self.auth_url, Endpoint::Authorize)?;
+        let scope = scope(self.provider, self.access, self.resource);
+        let mut pairs = url.query_pairs_mut();
+        pairs
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.app.client_id)
             .append_pair("redirect_uri", self.redirect_uri)
-            .append_pair("scope", &scope(self.provider, self.resource))
+            .append_pair("scope", &scope)
             .append_pair("state", self.state)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256");
+        if scope.split(' ').any(|scope| scope == "openid") {
+            pairs.append_pair("nonce", self.nonce);
+        }
+        if self.sign_in_anew {
+            pairs.append_pair("prompt", "login");
+        }
+        drop(pairs);
         Some(url)
     }
 }
@@ -284,16 +341,11 @@ pub async fn exchange(
     auth_url: &Url,
     app: &App,
     grant: Grant<'_>,
+    access: Access,
     resource: Option<&Url>,
 ) -> Result<TokenAnswer, OAuthError> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        #[serde(default)]
-        error: String,
-    }
-
-    let url = endpoint(provider, auth_url, false).ok_or(OAuthError::Unavailable(None))?;
-    let scope = scope(provider, resource);
+    let url = endpoint(provider, auth_url, Endpoint::Token).ok_or(OAuthError::Unavailable(None))?;
+    let scope = scope(provider, access, resource);
     let mut pairs = vec![
         ("client_id", app.client_id.as_str()),
         ("client_secret", app.client_secret.as_str()),
@@ -327,11 +379,7 @@ pub async fn exchange(
     if answer.status.is_success() {
         return answer.json().ok_or(OAuthError::Unavailable(None));
     }
-    let refusal = answer
-        .json::<Refusal>()
-        .map(|refusal| refusal.error)
-        .unwrap_or_default();
-    match refusal.as_str() {
+    match refusal(&answer).as_str() {
         // LinkedIn's word for a refresh token that has ended.
         "invalid_request" if refreshing && provider == Provider::LinkedIn => {
             Err(OAuthError::InvalidGrant)
@@ -351,7 +399,70 @@ pub async fn exchange(
     }
 }
 
+/// The error code of a refusal (RFC 6749, 5.2); empty when there is none.
+fn refusal(answer: &Answer) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        #[serde(default)]
+        error: String,
+    }
+    answer
+        .json::<Refusal>()
+        .map(|refusal| refusal.error)
+        .unwrap_or_default()
+}
+
+/// Has a provider revoke a token (RFC 7009). A refresh token takes its access tokens with it.
+///
+/// # Errors
+/// [`OAuthError`] when the provider did not do it this time.
+pub async fn revoke(
+    outbound: &Outbound,
+    provider: Provider,
+    auth_url: &Url,
+    app: &App,
+    token: &str,
+) -> Result<Revocation, OAuthError> {
+    let Some(url) = endpoint(provider, auth_url, Endpoint::Revoke) else {
+        return Ok(Revocation::NotOffered);
+    };
+    let pairs = [
+        ("token", token),
+        ("client_id", app.client_id.as_str()),
+        ("client_secret", app.client_secret.as_str()),
+    ];
+    let call = Call::new(sign_in_provider(provider), Method::POST, url).form(&pairs);
+    let answer = outbound
+        .send(call, None)
+        .await
+        .map_err(|error| OAuthError::Unavailable(Some(error)))?;
+    if answer.status.is_success() {
+        return Ok(Revocation::Revoked);
+    }
+    match (answer.status, refusal(&answer).as_str()) {
+        (_, "invalid_token" | "unsupported_token_type" | "invalid_grant") => {
+            Ok(Revocation::AlreadyEnded)
+        }
+        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => Ok(Revocation::NotOffered),
+        (_, "invalid_client" | "unauthorized_client") => {
+            Err(OAuthError::Refused("invalid_client".to_owned()))
+        }
+        _ => Err(OAuthError::Unavailable(None)),
+    }
+}
+
 impl TokenAnswer {
+    /// When the authorisation itself ends, whatever is renewed: LinkedIn's refresh token after a
+    /// year, and its access token after 60 days where it gives no refresh token.
+    #[must_use]
+    pub fn authorization_end(&self, now: Millis) -> Option<Millis> {
+        let seconds = match &self.refresh_token {
+            Some(_) => self.refresh_token_expires_in,
+            None => self.expires_in,
+        };
+        seconds.map(|seconds| now.plus_seconds(seconds))
+    }
+
     /// The tokens as they are kept. A provider that does not rotate refresh tokens sends none:
     /// the one used stays good.
     #[must_use]

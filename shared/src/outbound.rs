@@ -13,6 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use url::{Host, Origin, Url};
 
+use crate::domain::schema::CrmKind;
+
 /// Time for a whole call, in seconds: well inside a function's time-out.
 const TIMEOUT_SECONDS: u64 = 20;
 /// Time to connect, in seconds.
@@ -44,6 +46,27 @@ impl Provider {
             Self::Dataverse => "dataverse",
             Self::Entra => "entra",
             Self::LinkedIn => "linkedin",
+        }
+    }
+
+    /// The name people know.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Salesforce => CrmKind::Salesforce.label(),
+            Self::Dataverse => CrmKind::Dynamics365.label(),
+            Self::Entra => "Microsoft",
+            Self::LinkedIn => "LinkedIn",
+        }
+    }
+
+    /// The CRM that it is the API of.
+    #[must_use]
+    pub const fn crm(self) -> Option<CrmKind> {
+        match self {
+            Self::Salesforce => Some(CrmKind::Salesforce),
+            Self::Dataverse => Some(CrmKind::Dynamics365),
+            Self::Entra | Self::LinkedIn => None,
         }
     }
 
@@ -106,12 +129,18 @@ impl AllowList {
         Self(origins)
     }
 
+    /// Whether the configuration names the origin of `url`.
+    #[must_use]
+    pub fn lists(&self, url: &Url) -> bool {
+        self.0.contains(&url.origin())
+    }
+
     /// Whether a call to `url` for `provider` may be made.
     ///
     /// # Errors
     /// [`OutboundError::Forbidden`] otherwise.
     pub fn check(&self, provider: Provider, url: &Url) -> Result<(), OutboundError> {
-        let listed = self.0.contains(&url.origin());
+        let listed = self.lists(url);
         let owned = url.scheme() == "https"
             && url.port().is_none()
             && matches!(url.host(), Some(Host::Domain(host)) if provider.owns(&host.to_ascii_lowercase()));

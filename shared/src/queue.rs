@@ -1,9 +1,12 @@
-//! The writeback queue. A message carries ids, not data: the table is the truth.
+//! The queues. A message carries ids, not data: the table is the truth.
+
+use std::marker::PhantomData;
 
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ContractId, SubmissionId};
+use crate::store::WorkKind;
 
 /// The longest delay that SQS gives a message, in seconds.
 pub const MAX_DELAY_SECONDS: i64 = 900;
@@ -18,31 +21,57 @@ pub struct WritebackMessage {
     pub submission: SubmissionId,
 }
 
-/// The queue did not take a message. Nothing is lost: the sweep sends it.
+/// "This CRM connection has work to do."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportMessage {
+    /// The contract.
+    pub contract: ContractId,
+    /// What there is to do.
+    pub work: WorkKind,
+}
+
+/// The queue of submissions.
+pub type WritebackQueue = Queue<WritebackMessage>;
+
+/// The queue of imports, and of connections that are being ended.
+pub type ImportQueue = Queue<ImportMessage>;
+
+/// The queue did not take a message. Nothing is lost: a schedule sends it.
 #[derive(Debug, thiserror::Error)]
 #[error("the queue did not take the message")]
 pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// Sends to the writeback queue.
-#[derive(Clone)]
-pub struct WritebackQueue {
+/// Sends messages of one kind to a queue.
+pub struct Queue<M> {
     client: Client,
     url: String,
+    kind: PhantomData<fn(M)>,
 }
 
-impl WritebackQueue {
+impl<M> Clone for Queue<M> {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<M: Serialize> Queue<M> {
     /// The queue at `url`.
     #[must_use]
     pub fn new(client: Client, url: String) -> Self {
-        Self { client, url }
+        Self {
+            client,
+            url,
+            kind: PhantomData,
+        }
     }
 
     /// Sends one message, visible after `delay_seconds` (0 to 900, cut to that range).
-    pub async fn send(
-        &self,
-        message: &WritebackMessage,
-        delay_seconds: i64,
-    ) -> Result<(), QueueError> {
+    pub async fn send(&self, message: &M, delay_seconds: i64) -> Result<(), QueueError> {
         let body = serde_json::to_string(message).map_err(|error| QueueError(Box::new(error)))?;
         let delay = i32::try_from(delay_seconds.clamp(0, MAX_DELAY_SECONDS)).unwrap_or(0);
         self.client
@@ -57,10 +86,7 @@ impl WritebackQueue {
     }
 
     /// Sends up to ten messages in one call; the index of each that the queue refused comes back.
-    pub async fn send_batch(
-        &self,
-        messages: &[WritebackMessage],
-    ) -> Result<Vec<usize>, QueueError> {
+    pub async fn send_batch(&self, messages: &[M]) -> Result<Vec<usize>, QueueError> {
         use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
         if messages.is_empty() {
             return Ok(Vec::new());

@@ -13,10 +13,14 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::clock::{Clock, Millis};
+use crate::domain::contract::AuditEntry;
 use crate::domain::ids::ContractId;
-use crate::oauth::{self, Grant, OAuthApps, OAuthError, Tokens};
+use crate::oauth::{self, Access, Grant, OAuthApps, OAuthError, Tokens};
 use crate::outbound::{Answer, Call, Outbound, OutboundError, Provider};
-use crate::store::{Connection, ConnectionKind, ConnectionState, RefreshLease, Store, StoreError};
+use crate::random::Random;
+use crate::store::{
+    Connection, ConnectionKind, ConnectionState, RefreshLease, Revocation, Store, StoreError,
+};
 use crate::vault::{Purpose, Vault, VaultError};
 
 /// How long a connection is used as it was read, in seconds: a pause set by another worker is
@@ -79,6 +83,7 @@ pub struct Sessions {
     outbound: Outbound,
     apps: Arc<OAuthApps>,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     open: OpenSessions,
 }
 
@@ -91,6 +96,7 @@ impl Sessions {
         outbound: Outbound,
         apps: Arc<OAuthApps>,
         clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
     ) -> Self {
         Self {
             store,
@@ -98,6 +104,7 @@ impl Sessions {
             outbound,
             apps,
             clock,
+            random,
             open: Arc::default(),
         }
     }
@@ -141,16 +148,60 @@ impl Sessions {
     }
 
     async fn live(&self, connection: Connection) -> Result<Live, SessionError> {
-        if connection.state == ConnectionState::SignInNeeded {
+        if !connection.stands() {
+            return Err(SessionError::NotConnected);
+        }
+        if connection.needs_sign_in(self.clock.now()) {
             return Err(SessionError::SignInNeeded);
         }
+        let tokens = self.tokens(&connection).await?;
+        Ok(Live { connection, tokens })
+    }
+
+    /// A connection's tokens, opened.
+    async fn tokens(&self, connection: &Connection) -> Result<Tokens, SessionError> {
         let purpose = Purpose {
             contract: &connection.contract,
-            name: connection.kind.purpose(),
+            name: &connection.kind.purpose(),
         };
-        let sealed = self.vault.open(purpose, &connection.sealed_tokens).await?;
-        let tokens = serde_json::from_str(&sealed).map_err(|_| SessionError::SignInNeeded)?;
-        Ok(Live { connection, tokens })
+        let sealed = connection
+            .sealed_tokens
+            .as_deref()
+            .ok_or(SessionError::SignInNeeded)?;
+        let sealed = self.vault.open(purpose, sealed).await?;
+        serde_json::from_str(&sealed).map_err(|_| SessionError::SignInNeeded)
+    }
+
+    /// Has the provider revoke the tokens of a connection that is being ended.
+    ///
+    /// # Errors
+    /// When the provider could not be asked this time; asking again does no harm.
+    pub async fn revoke(&self, connection: &Connection) -> Result<Revocation, SessionError> {
+        let tokens = match self.tokens(connection).await {
+            Ok(tokens) => tokens,
+            // Nothing that can be opened is nothing that can be revoked.
+            Err(SessionError::SignInNeeded) => return Ok(Revocation::AlreadyEnded),
+            Err(error) => return Err(error),
+        };
+        let app = self
+            .apps
+            .app(connection.provider)
+            .await
+            .map_err(SessionError::AppRefused)?;
+        // Revoking a refresh token ends the access tokens that came of it.
+        let token = tokens
+            .refresh_token
+            .as_deref()
+            .unwrap_or(&tokens.access_token);
+        oauth::revoke(
+            &self.outbound,
+            connection.provider,
+            &connection.auth_url,
+            &app,
+            token,
+        )
+        .await
+        .map_err(|error| SessionError::NotSent(Box::new(error)))
     }
 }
 
@@ -297,18 +348,25 @@ impl Session {
 
     async fn renew(&self, live: &Live) -> Result<Live, SessionError> {
         let connection = &live.connection;
+        let name = self.kind.purpose();
         let purpose = Purpose {
             contract: &self.contract,
-            name: self.kind.purpose(),
+            name: &name,
         };
         let gone = || async {
+            let mut after = connection.clone();
+            after.state = ConnectionState::SignInNeeded;
+            let audit = AuditEntry {
+                at: self.parts.clock.now(),
+                actor: "system".to_owned(),
+                action: "connection.sign_in_needed".to_owned(),
+                target: self.kind.to_string(),
+                before: connection.logged(),
+                after: after.logged(),
+            };
             self.parts
                 .store
-                .settle_refresh(
-                    connection,
-                    &connection.sealed_tokens,
-                    ConnectionState::SignInNeeded,
-                )
+                .store_sign_in_needed(connection, &audit, self.parts.random.uuid())
                 .await?;
             Err(SessionError::SignInNeeded)
         };
@@ -328,6 +386,7 @@ impl Session {
             &connection.auth_url,
             &app,
             Grant::Refresh(refresh_token),
+            Access::Api,
             resource,
         )
         .await;
@@ -342,10 +401,15 @@ impl Session {
         };
         let tokens = answer.tokens(Some(refresh_token), self.parts.clock.now());
         let sealed = seal_tokens(&self.parts.vault, purpose, &tokens).await?;
+        // LinkedIn says anew when its authorisation ends; a seat holder's ninety days go on.
+        let valid_until = match self.kind {
+            ConnectionKind::LinkedIn => answer.authorization_end(self.parts.clock.now()),
+            ConnectionKind::Crm(_) | ConnectionKind::User(..) => None,
+        };
         let connection = self
             .parts
             .store
-            .settle_refresh(connection, &sealed, ConnectionState::Connected)
+            .store_refreshed(connection, &sealed, valid_until)
             .await?;
         tracing::info!(contract = %self.contract, provider = connection.provider.as_str(), "tokens refreshed");
         Ok(Live { connection, tokens })

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use crate::aws::SdkConfig;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Source};
+use crate::oauth::id_token::IdTokens;
 use crate::oauth::{AppsSpec, OAuthApps};
 use crate::outbound::{AllowList, Endpoints, Outbound};
 use crate::random::{Random, SystemRandom};
 use crate::session::Sessions;
 use crate::store::Store;
 use crate::vault::{Vault, VaultError, VaultSpec};
+use crate::web_session::WebSessions;
 
 /// What a function needs to call providers.
 #[derive(Debug, Clone)]
@@ -56,6 +58,10 @@ pub struct Remote {
     pub apps: Arc<OAuthApps>,
     /// Authenticated calls.
     pub sessions: Sessions,
+    /// Checks who signed in.
+    pub id_tokens: Arc<IdTokens>,
+    /// Sessions of people who signed in.
+    pub web_sessions: Arc<WebSessions>,
     /// The providers' fixed addresses.
     pub endpoints: Endpoints,
     /// Time.
@@ -97,13 +103,17 @@ impl Remote {
             outbound.clone(),
             apps.clone(),
             clock.clone(),
+            random.clone(),
         );
+        let web_sessions = WebSessions::new(store.clone(), vault.clone(), random.clone());
         Ok(Self {
             store,
             vault,
             outbound,
             apps,
             sessions,
+            id_tokens: Arc::default(),
+            web_sessions: Arc::new(web_sessions),
             endpoints: config.endpoints.clone(),
             clock,
             random,

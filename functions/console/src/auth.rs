@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use shared::api_auth;
+use shared::api_auth::{self, SignedIn};
 use shared::domain::ids::ContractId;
 use shared::domain::role::{Permission, Role};
 use shared::problem::Problem;
@@ -36,7 +36,12 @@ needs!(
     ReadConfiguration,
     ChangeConfiguration,
     SendAgain,
-    StartSync
+    StartSync,
+    AuthorizeLinkedIn,
+    ConnectCrm,
+    ConnectOwnUser,
+    ManageSeats,
+    ManageTokens
 );
 
 /// Every role.
@@ -50,24 +55,42 @@ impl Needs for AnyRole {
 pub(crate) struct Caller<P> {
     /// The contract that its token opens: everything it sees and changes is of this contract.
     pub(crate) contract: ContractId,
-    /// Its token's id, for the audit log.
+    /// Its token's id, or `seat:` and its seat's id, for the audit log.
     pub(crate) actor: String,
     /// Its role.
     pub(crate) role: Role,
+    caller: api_auth::Caller,
     permission: PhantomData<P>,
+}
+
+impl<P> Caller<P> {
+    /// Who signed in.
+    ///
+    /// # Errors
+    /// `sign_in_required` for an API token.
+    pub(crate) fn signed_in(&self) -> Result<&SignedIn, Problem> {
+        self.caller.signed_in()
+    }
 }
 
 impl<P: Needs> FromRequestParts<Arc<App>> for Caller<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let (store, now) = (&app.remote.store, app.remote.clock.now());
+        let gate = api_auth::Gate {
+            store: &app.remote.store,
+            web_sessions: &app.remote.web_sessions,
+            public_url: &app.public_url,
+            now: app.remote.clock.now(),
+        };
         let caller =
-            api_auth::Caller::authenticate(&parts.headers, P::PERMISSION, store, now).await?;
+            api_auth::Caller::authenticate(&parts.method, &parts.headers, P::PERMISSION, gate)
+                .await?;
         Ok(Self {
-            contract: caller.contract,
-            actor: caller.actor,
+            contract: caller.contract.clone(),
+            actor: caller.actor.clone(),
             role: caller.role,
+            caller,
             permission: PhantomData,
         })
     }

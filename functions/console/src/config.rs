@@ -15,6 +15,7 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_LINKEDIN_AUTH_URL",
     "LEADBRIDGE_ENTRA_URL",
     "LEADBRIDGE_PUBLIC_URL",
+    "LEADBRIDGE_IMPORT_QUEUE_URL",
 ];
 
 /// Every AWS action the function takes.
@@ -23,6 +24,7 @@ pub const PERMISSIONS: &[&str] = &[
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
     "dynamodb:DeleteItem",
+    "dynamodb:ConditionCheckItem",
     "dynamodb:Query",
     "sqs:SendMessage",
     "kms:Decrypt",
@@ -37,6 +39,8 @@ pub struct Config {
     pub remote: RemoteConfig,
     /// `LEADBRIDGE_WRITEBACK_QUEUE_URL`: where submissions are sent again.
     pub writeback_queue_url: String,
+    /// `LEADBRIDGE_IMPORT_QUEUE_URL`: where imports and ends of connections are announced.
+    pub import_queue_url: String,
     /// `LEADBRIDGE_PUBLIC_URL`: the address that people and forms use.
     pub public_url: Url,
 }
@@ -50,6 +54,7 @@ impl Config {
         Ok(Self {
             remote: RemoteConfig::from_source(source)?,
             writeback_queue_url: source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?,
+            import_queue_url: source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?,
             public_url: source.parsed("LEADBRIDGE_PUBLIC_URL")?,
         })
     }

@@ -15,13 +15,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use serde_json::Value;
 use shared::cached::{Cached, SchemaError};
 use shared::crm;
-use shared::domain::contract::{ContractConfig, Effect};
+use shared::domain::contract::{AuditEntry, ContractConfig, Effect};
 use shared::domain::ids::ContractId;
 use shared::domain::schema::LeadSchema;
 use shared::problem::Problem;
-use shared::queue::WritebackQueue;
+use shared::queue::{ImportQueue, WritebackQueue};
 use shared::store::{ChangeError, ConnectionKind};
 use shared::wiring::{Remote, WiringError};
 use url::Url;
@@ -37,6 +38,8 @@ pub struct App {
     pub remote: Remote,
     /// Where submissions are sent again.
     pub queue: WritebackQueue,
+    /// Where imports and ends of connections are announced.
+    pub import_queue: ImportQueue,
     /// The address that people and forms use.
     pub public_url: Url,
     cached: Cached,
@@ -45,11 +48,17 @@ pub struct App {
 impl App {
     /// The app over these parts.
     #[must_use]
-    pub fn new(remote: Remote, queue: WritebackQueue, public_url: Url) -> Self {
+    pub fn new(
+        remote: Remote,
+        queue: WritebackQueue,
+        import_queue: ImportQueue,
+        public_url: Url,
+    ) -> Self {
         Self {
             cached: Cached::new(remote.store.clone()),
             remote,
             queue,
+            import_queue,
             public_url,
         }
     }
@@ -62,10 +71,13 @@ impl App {
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
     ) -> Result<Self, WiringError> {
-        let queue = WritebackQueue::new(shared::aws::sqs(aws), config.writeback_queue_url.clone());
+        let sqs = shared::aws::sqs(aws);
+        let queue = WritebackQueue::new(sqs.clone(), config.writeback_queue_url.clone());
+        let import_queue = ImportQueue::new(sqs, config.import_queue_url.clone());
         Ok(Self::new(
             Remote::build(&config.remote, aws)?,
             queue,
+            import_queue,
             config.public_url.clone(),
         ))
     }
@@ -79,6 +91,25 @@ impl App {
             .await
             .map_err(|error| error.problem())?;
         config.ok_or_else(|| Problem::not_found("contract"))
+    }
+
+    /// A line for the audit log.
+    pub(crate) fn audit(
+        &self,
+        actor: &str,
+        action: &str,
+        target: String,
+        before: Value,
+        after: Value,
+    ) -> AuditEntry {
+        AuditEntry {
+            at: self.remote.clock.now(),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            target,
+            before,
+            after,
+        }
     }
 
     /// Changes a contract's configuration by one rule, with an audit entry.
@@ -120,7 +151,7 @@ impl App {
         let session = self
             .remote
             .sessions
-            .open(contract, ConnectionKind::Crm)
+            .open(contract, ConnectionKind::PRODUCTION)
             .await
             .map_err(|error| crm::session_problem(&error, remote))?;
         let crm = crm::open(session);
@@ -150,24 +181,34 @@ impl App {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Leadbridge API", description = "Lead-gen forms to leads in the CRM. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are RFC 9457 problem+json with a stable `code`, the `field`, and the `next_step`.", license(name = "Apache-2.0")),
-    modifiers(&BearerToken),
-    security(("bearer" = []))
+    modifiers(&Credentials),
+    security(("bearer" = []), ("session" = [], "csrf" = []))
 )]
 struct Description;
 
-struct BearerToken;
+struct Credentials;
 
-impl utoipa::Modify for BearerToken {
+impl utoipa::Modify for Credentials {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        use utoipa::openapi::security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
+        };
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("An API token of one contract: `lbt.<contract>.<id>.<secret>`. Its role decides what it may do."))
             .build();
-        openapi
-            .components
-            .get_or_insert_with(Default::default)
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let session = ApiKeyValue::with_description(
+            "__Host-lb_session",
+            "The cookie of somebody who signed in, at /oauth/sign-in/{salesforce|entra}?contract=….",
+        );
+        let csrf = ApiKeyValue::with_description(
+            "X-CSRF-Token",
+            "With the cookie, for everything but GET: the csrf_token of GET /api/v1/session.",
+        );
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
+        components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
     }
 }
 

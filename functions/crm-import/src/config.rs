@@ -12,6 +12,7 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_LINKEDIN_API_URL",
     "LEADBRIDGE_LINKEDIN_AUTH_URL",
     "LEADBRIDGE_ENTRA_URL",
+    "LEADBRIDGE_IMPORT_QUEUE_URL",
 ];
 
 /// Every AWS action the function takes.
@@ -19,7 +20,14 @@ pub const PERMISSIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
     "dynamodb:Query",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:SendMessage",
     "kms:Decrypt",
     "kms:GenerateDataKey",
     "secretsmanager:GetSecretValue",
@@ -30,6 +38,8 @@ pub const PERMISSIONS: &[&str] = &[
 pub struct Config {
     /// Table, vault, OAuth apps, providers.
     pub remote: RemoteConfig,
+    /// `LEADBRIDGE_IMPORT_QUEUE_URL`: where work is announced.
+    pub import_queue_url: String,
 }
 
 impl Config {
@@ -40,6 +50,7 @@ impl Config {
     pub fn from_source(source: &Source) -> Result<Self, ConfigError> {
         Ok(Self {
             remote: RemoteConfig::from_source(source)?,
+            import_queue_url: source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?,
         })
     }
 }

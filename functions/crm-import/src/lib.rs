@@ -1,53 +1,96 @@
-//! Reads the CRM's own metadata into the table: the lead fields that mappings offer and that
-//! every value is checked against (LG-7).
+//! Imports from the connected CRMs, and ends connections.
+//!
+//! A schedule asks for an import of every connected environment twice a day; another, every minute,
+//! announces the work that nobody has. The queue's messages say which connection has work to do; what
+//! exactly, the table knows. Every step is kept before the next begins and does no harm when it is
+//! done twice, so a worker may die anywhere.
+//!
+//! What is imported so far: what the connected user can read (CN-4), the options of the settings
+//! (CN-9, CN-10), and the lead fields that mappings offer (LG-7).
 
 pub mod config;
 
+mod disconnect;
+mod sync;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use serde::{Deserialize, Serialize};
-use shared::cached::{Cached, SchemaError};
-use shared::crm;
+use shared::cached::Cached;
+use shared::clock::Millis;
+use shared::crm_setup;
+use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
-use shared::session::SessionError;
-use shared::store::{ConnectionKind, StoreError};
+use shared::queue::{ImportMessage, ImportQueue};
+use shared::store::{Connection, ConnectionKind, StoreError, WorkKind};
 use shared::wiring::{Remote, WiringError};
 
-/// The schedule's payload.
+/// Work announced in one go; the rest follows a minute later.
+const RESUME_LIMIT: i32 = 100;
+/// How long before an authorisation ends somebody is warned, in days.
+pub const WARN_DAYS: i64 = 14;
+
+/// What the function is invoked with: a schedule's task, or a batch of messages.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// A schedule's payload.
+    Task(Task),
+    /// Messages of the import queue.
+    Messages(SqsEvent),
+}
+
+/// A schedule's payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Task {
-    /// Read every connected CRM's lead fields anew.
-    RefreshMetadata {
+    /// Ask for an import of every connected environment, and warn of authorisations that end.
+    StartSyncs {
         /// Of this contract only.
         #[serde(default)]
         contract: Option<ContractId>,
     },
+    /// Announce the work that is due and nobody has.
+    Resume,
 }
 
 /// What a task did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Contracts whose lead fields were read.
-    pub refreshed: usize,
-    /// Contracts that have no CRM connected.
-    pub not_connected: usize,
-    /// Contracts whose CRM did not answer; what was read before stays.
-    pub failed: usize,
+    /// Imports asked for.
+    pub requested: usize,
+    /// Authorisations that end soon.
+    pub ending: usize,
+    /// Work announced.
+    pub announced: usize,
+}
+
+/// What the function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To a schedule.
+    Task(Outcome),
+    /// To the queue: the messages to deliver again.
+    Messages(SqsBatchResponse),
 }
 
 /// What the function works with.
 pub struct App {
     /// Table, vault, sessions.
     pub remote: Remote,
+    /// Where work is announced.
+    pub queue: ImportQueue,
     cached: Cached,
 }
 
 impl App {
     /// The app over these parts.
     #[must_use]
-    pub fn new(remote: Remote) -> Self {
+    pub fn new(remote: Remote, queue: ImportQueue) -> Self {
         Self {
             cached: Cached::new(remote.store.clone()),
             remote,
+            queue,
         }
     }
 
@@ -59,53 +102,120 @@ impl App {
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
     ) -> Result<Self, WiringError> {
-        Ok(Self::new(Remote::build(&config.remote, aws)?))
+        let queue = ImportQueue::new(shared::aws::sqs(aws), config.import_queue_url.clone());
+        Ok(Self::new(Remote::build(&config.remote, aws)?, queue))
+    }
+
+    fn now(&self) -> Millis {
+        self.remote.clock.now()
     }
 }
 
-/// Runs one task. One contract's trouble does not stop the others.
+/// Answers an invocation.
 ///
 /// # Errors
-/// When the table does not answer; the schedule then runs the task again.
-pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
-    let Task::RefreshMetadata { contract } = task;
-    let contracts = match contract {
-        Some(contract) => vec![contract],
-        None => app.remote.store.contracts().await?,
-    };
+/// When the table does not answer a schedule's task; the schedule then runs it again.
+pub async fn handle(app: &App, event: Event) -> Result<Answer, StoreError> {
+    match event {
+        Event::Task(task) => run(app, task).await.map(Answer::Task),
+        Event::Messages(batch) => Ok(Answer::Messages(work_batch(app, batch).await)),
+    }
+}
+
+/// Runs a schedule's task.
+///
+/// # Errors
+/// When the table does not answer.
+pub async fn run(app: &App, task: Task) -> Result<Outcome, StoreError> {
     let mut outcome = Outcome::default();
-    for contract in contracts {
-        let session = match app
-            .remote
-            .sessions
-            .open(&contract, ConnectionKind::Crm)
-            .await
-        {
-            Ok(session) => session,
-            Err(SessionError::NotConnected) => {
-                outcome.not_connected += 1;
-                continue;
+    match task {
+        Task::StartSyncs { contract } => {
+            let contracts = match contract {
+                Some(contract) => vec![contract],
+                None => app.remote.store.contracts().await?,
+            };
+            for contract in contracts {
+                app.start_syncs(&contract, &mut outcome).await?;
             }
-            Err(error) => {
-                outcome.failed += 1;
-                tracing::warn!(%contract, error = &error as &dyn std::error::Error, "metadata not read this time");
-                continue;
-            }
-        };
-        let crm = crm::open(session);
-        match app
-            .cached
-            .refresh_schema(&contract, crm.as_ref(), app.remote.clock.now())
-            .await
-        {
-            Ok(_) => outcome.refreshed += 1,
-            Err(SchemaError::Store(error)) => return Err(error),
-            Err(SchemaError::Crm(error)) => {
-                outcome.failed += 1;
-                tracing::warn!(%contract, error = &error as &dyn std::error::Error, "metadata not read this time");
+        }
+        Task::Resume => {
+            for (contract, work) in app.remote.store.due_work(app.now(), RESUME_LIMIT).await? {
+                crm_setup::announce(&app.queue, &contract, work).await;
+                outcome.announced += 1;
             }
         }
     }
-    tracing::info!(?outcome, "metadata refresh ended");
+    tracing::info!(?outcome, "task ended");
     Ok(outcome)
+}
+
+impl App {
+    async fn start_syncs(
+        &self,
+        contract: &ContractId,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let store = &self.remote.store;
+        for environment in Environment::ALL {
+            let kind = ConnectionKind::Crm(environment);
+            let connection = store.connection(contract, kind).await?;
+            if connection.as_ref().is_some_and(Connection::stands) {
+                let (remote, queue) = (&self.remote, &self.queue);
+                crm_setup::request_sync(remote, queue, contract, environment, "schedule").await?;
+                outcome.requested += 1;
+            }
+        }
+        let linkedin = store.connection(contract, ConnectionKind::LinkedIn).await?;
+        let warn_from = self.now().plus_seconds(WARN_DAYS * 24 * 3600);
+        if let Some(connection) = linkedin.filter(Connection::stands)
+            && connection.valid_until.is_some_and(|end| end < warn_from)
+        {
+            outcome.ending += 1;
+            // An alarm of the template counts these lines.
+            tracing::warn!(%contract, provider = connection.provider.as_str(),
+                notice = "authorization_ends_soon", "somebody has to authorise the provider again");
+        }
+        Ok(())
+    }
+}
+
+/// Works on a batch of messages side by side; names those to deliver again.
+pub async fn work_batch(app: &App, event: SqsEvent) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    for record in event.records {
+        let body = record.body.as_deref().unwrap_or_default();
+        let done = match serde_json::from_str::<ImportMessage>(body) {
+            Ok(message) => work(app, &message).await,
+            Err(_) => {
+                tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
+                false
+            }
+        };
+        if let (false, Some(id)) = (done, record.message_id) {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            response.batch_item_failures.push(failure);
+        }
+    }
+    response
+}
+
+/// Does what a connection has to do. `false`: deliver the message again.
+pub async fn work(app: &App, message: &ImportMessage) -> bool {
+    let ImportMessage { contract, work } = message;
+    let result = match work {
+        WorkKind::Sync(environment) => app.sync(contract, *environment).await,
+        WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
+    };
+    match result {
+        Ok(()) => true,
+        // Another worker has it, or something was changed: what is left to do is in the table, and
+        // is announced again when it is due.
+        Err(StoreError::Conflict) => true,
+        Err(error) => {
+            tracing::error!(%contract, ?work, error = &error as &dyn std::error::Error,
+                "the table did not answer: the message comes again");
+            false
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub const PERMISSIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
+    "dynamodb:ConditionCheckItem",
     "dynamodb:Query",
     "sqs:SendMessage",
     "sqs:ReceiveMessage",

@@ -54,7 +54,7 @@ impl App {
         let session = self
             .remote
             .sessions
-            .open(&contract, ConnectionKind::Crm)
+            .open(&contract, ConnectionKind::PRODUCTION)
             .await
             .map_err(|error| Setback::session(&error, remote))?;
         let crm = crm::open(session);

@@ -1,31 +1,34 @@
 //! The cookie that ties an attempt to the browser that started it.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 use shared::signature::{secrets_equal, sha256_hex};
+use shared::web_session::{cookies, secret_header};
 
 /// How long an attempt may take, in seconds.
 pub(crate) const ATTEMPT_SECONDS: i64 = 600;
 
-const COOKIE: &str = "__Host-lb_oauth";
 /// `Lax`, because the way back from the provider is a navigation from another site.
 const ATTRIBUTES: &str = "Secure; HttpOnly; SameSite=Lax; Path=/";
 
+/// The cookie's name: one for each attempt, so that two in one browser do not disturb each other.
+fn name(state_hash: &str) -> String {
+    format!(
+        "__Host-lb_oauth_{}",
+        state_hash.get(..12).unwrap_or_default()
+    )
+}
+
 /// `Set-Cookie` for a value that only this browser will know.
-pub(crate) fn cookie(value: &str) -> HeaderValue {
-    let text = format!("{COOKIE}={value}; {ATTRIBUTES}; Max-Age={ATTEMPT_SECONDS}");
-    secret_header(&text)
+pub(crate) fn cookie(state_hash: &str, value: &str) -> HeaderValue {
+    let name = name(state_hash);
+    secret_header(&format!(
+        "{name}={value}; {ATTRIBUTES}; Max-Age={ATTEMPT_SECONDS}"
+    ))
 }
 
 /// `Set-Cookie` that makes the browser forget it.
-pub(crate) fn forget() -> HeaderValue {
-    secret_header(&format!("{COOKIE}=; {ATTRIBUTES}; Max-Age=0"))
-}
-
-fn secret_header(text: &str) -> HeaderValue {
-    // Our own values are base64, which every header can hold.
-    let mut value = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
+pub(crate) fn forget(state_hash: &str) -> HeaderValue {
+    secret_header(&format!("{}=; {ATTRIBUTES}; Max-Age=0", name(state_hash)))
 }
 
 /// What is kept of a cookie's value.
@@ -34,14 +37,8 @@ pub(crate) fn hash(value: &str) -> String {
 }
 
 /// Whether a request comes from the browser whose cookie has that hash.
-pub(crate) fn is(headers: &HeaderMap, expected_hash: &str) -> bool {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .any(|(name, value)| name == COOKIE && secrets_equal(&hash(value), expected_hash))
+pub(crate) fn is(headers: &HeaderMap, state_hash: &str, expected_hash: &str) -> bool {
+    cookies(headers, &name(state_hash)).any(|value| secrets_equal(&hash(value), expected_hash))
 }
 
 #[cfg(test)]
@@ -50,13 +47,15 @@ mod tests {
 
     use super::{cookie, hash, is};
 
+    const STATE: &str = "0123456789abcdef";
+
     #[test]
     fn the_cookie_stays_with_this_site_and_out_of_scripts() {
         assert_eq!(
-            cookie("v").to_str().unwrap(),
-            "__Host-lb_oauth=v; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=600"
+            cookie(STATE, "v").to_str().unwrap(),
+            "__Host-lb_oauth_0123456789ab=v; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=600"
         );
-        assert!(!format!("{:?}", cookie("v")).contains("lb_oauth"));
+        assert!(!format!("{:?}", cookie(STATE, "v")).contains("lb_oauth"));
     }
 
     #[test]
@@ -66,14 +65,15 @@ mod tests {
             for text in cookies {
                 headers.append(header::COOKIE, HeaderValue::from_static(text));
             }
-            is(&headers, &hash("right"))
+            is(&headers, STATE, &hash("right"))
         };
-        assert!(from(&["__Host-lb_oauth=right"]));
-        assert!(from(&["a=b; __Host-lb_oauth=right;c=d"]));
-        assert!(from(&["a=b", "__Host-lb_oauth=right"]));
+        assert!(from(&["__Host-lb_oauth_0123456789ab=right"]));
+        assert!(from(&["a=b; __Host-lb_oauth_0123456789ab=right;c=d"]));
+        assert!(from(&["a=b", "__Host-lb_oauth_0123456789ab=right"]));
         assert!(!from(&[]));
-        assert!(!from(&["__Host-lb_oauth=wrong"]));
-        assert!(!from(&["lb_oauth=right"]));
-        assert!(!from(&["a=__Host-lb_oauth=right"]));
+        assert!(!from(&["__Host-lb_oauth_0123456789ab=wrong"]));
+        assert!(!from(&["__Host-lb_oauth_0123456789ac=right"]));
+        assert!(!from(&["lb_oauth_0123456789ab=right"]));
+        assert!(!from(&["a=__Host-lb_oauth_0123456789ab=right"]));
     }
 }

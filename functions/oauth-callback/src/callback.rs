@@ -1,31 +1,22 @@
-//! Completing a connection: the attempt is taken and checked, its code exchanged, the organisation
-//! asked for, and the connection stored.
+//! The way back from a provider: the attempt is taken and checked, and completed as what it is.
 
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, header};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::domain::contract::AuditEntry;
 use shared::domain::ids::ContractId;
-use shared::oauth::{self, Grant, TokenAnswer, sign_in_provider};
+use shared::oauth::id_token::is_issuer;
+use shared::oauth::{self, Access, Grant, TokenAnswer};
 use shared::outbound::Provider;
 use shared::problem::Problem;
-use shared::session::seal_tokens;
-use shared::store::{Connection, ConnectionState, Consumed, OAuthAttempt, StoreError};
-use shared::vault::Purpose;
-use url::Url;
+use shared::store::{AttemptPurpose, Consumed, OAuthAttempt};
 
-use crate::organization::{Organization, same_organization};
+use crate::attempt::{Secrets, state_hash};
 use crate::problems::{self, BadAttempt};
-use crate::start::{state_hash, verifier_purpose};
-use crate::{App, browser, kind, label};
-
-/// How often storing is decided anew because the connection was changed meanwhile.
-const MAX_TRIES: u32 = 5;
+use crate::{App, browser, page};
 
 /// What the provider sends the browser back with.
 #[derive(Deserialize)]
@@ -37,26 +28,69 @@ pub(crate) struct ProviderAnswer {
     error: Option<String>,
 }
 
+/// An attempt that may be completed now and here.
+pub(crate) struct Taken {
+    pub(crate) contract: ContractId,
+    pub(crate) attempt: OAuthAttempt,
+    pub(crate) secrets: Secrets,
+}
+
 pub(crate) async fn callback(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     answer: Result<Query<ProviderAnswer>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(answer) = answer.map_err(|_| BadAttempt::Unknown)?;
-    let (contract, attempt) = app.take_attempt(&answer, &headers).await?;
-    let connection = app
-        .complete(&contract, &attempt, &answer)
-        .await
-        .inspect_err(|problem| {
-            tracing::warn!(
-                %contract,
-                provider = attempt.provider.as_str(),
-                code = problem.code,
-                "not connected"
-            );
-        })?;
-    tracing::info!(%contract, provider = attempt.provider.as_str(), "connected");
-    Ok(connected(&connection, &headers))
+) -> Response {
+    let answer = match answer {
+        Ok(Query(answer)) => answer,
+        Err(_) => return failed(BadAttempt::Unknown.into(), &headers, None),
+    };
+    let state = state_hash(answer.state.as_deref().unwrap_or_default());
+    let taken = match app.take_attempt(&answer, &state, &headers).await {
+        Ok(taken) => taken,
+        Err(problem) => return failed(problem, &headers, None),
+    };
+    let back = taken.attempt.return_to.clone();
+    let provider = taken.attempt.provider.as_str();
+    let contract = taken.contract.clone();
+    let done = match taken.attempt.purpose {
+        AttemptPurpose::Connect { kind } => {
+            app.complete_connection(taken, kind, &answer, &headers)
+                .await
+        }
+        AttemptPurpose::SignIn { .. } => app.complete_sign_in(taken, &answer, &headers).await,
+    };
+    let mut response = match done {
+        Ok(response) => {
+            tracing::info!(%contract, provider, "signed in");
+            page::guarded(response)
+        }
+        Err(problem) => {
+            tracing::warn!(%contract, provider, code = problem.code, "not signed in");
+            failed(problem, &headers, back.as_deref())
+        }
+    };
+    // The attempt is over, however it ended.
+    response
+        .headers_mut()
+        .append(header::SET_COOKIE, browser::forget(&state));
+    response
+}
+
+fn failed(problem: Problem, headers: &HeaderMap, back: Option<&str>) -> Response {
+    page::guarded(page::problem(problem, headers, back))
+}
+
+impl ProviderAnswer {
+    /// The code, unless the provider says why there is none.
+    pub(crate) fn code(&self, provider: Provider) -> Result<&str, Problem> {
+        fn given(value: Option<&String>) -> Option<&str> {
+            value.map(String::as_str).filter(|text| !text.is_empty())
+        }
+        if let Some(error) = given(self.error.as_ref()) {
+            return Err(problems::provider_refused(provider, error));
+        }
+        given(self.code.as_ref()).ok_or_else(problems::no_code)
+    }
 }
 
 impl App {
@@ -65,8 +99,9 @@ impl App {
     async fn take_attempt(
         &self,
         answer: &ProviderAnswer,
+        state_hash: &str,
         headers: &HeaderMap,
-    ) -> Result<(ContractId, OAuthAttempt), Problem> {
+    ) -> Result<Taken, Problem> {
         let now = self.remote.clock.now();
         let state = answer.state.as_deref().unwrap_or_default();
         let contract: ContractId = state
@@ -76,7 +111,7 @@ impl App {
         let consumed = self
             .remote
             .store
-            .consume_oauth_attempt(&contract, &state_hash(state), now)
+            .consume_oauth_attempt(&contract, state_hash, now)
             .await
             .map_err(|error| problems::store(&error))?;
         let attempt = match consumed {
@@ -87,195 +122,57 @@ impl App {
         if attempt.valid_until <= now {
             return Err(BadAttempt::Expired.into());
         }
-        if !browser::is(headers, &attempt.browser_hash) {
+        if !browser::is(headers, state_hash, &attempt.browser_hash) {
             return Err(BadAttempt::OtherBrowser.into());
         }
-        if !self.issued_by(attempt.provider, answer.iss.as_deref()) {
+        // RFC 9207: where an issuer is named, it is the one that was asked.
+        let named = answer.iss.as_deref();
+        if named.is_some_and(|named| !is_issuer(attempt.provider, &attempt.auth_url, named, None)) {
             return Err(BadAttempt::OtherIssuer.into());
         }
-        Ok((contract, attempt))
-    }
-
-    /// Whether an issuer, where one is named, is on the provider's domains. It need not be the
-    /// address that was asked: a generic sign-in answers in the name of the tenant's own.
-    fn issued_by(&self, provider: Provider, issuer: Option<&str>) -> bool {
-        issuer.is_none_or(|issuer| {
-            let allow = self.remote.outbound.allow_list();
-            let owner = sign_in_provider(provider);
-            Url::parse(issuer).is_ok_and(|url| allow.check(owner, &url).is_ok())
+        let secrets = self.secrets(&contract, &attempt).await?;
+        Ok(Taken {
+            contract,
+            attempt,
+            secrets,
         })
     }
 
-    async fn complete(
+    /// Exchanges the code of an attempt for tokens.
+    pub(crate) async fn exchange(
         &self,
-        contract: &ContractId,
-        attempt: &OAuthAttempt,
-        answer: &ProviderAnswer,
-    ) -> Result<Connection, Problem> {
-        let given = |value: &'_ Option<String>| value.clone().filter(|text| !text.is_empty());
-        if let Some(error) = given(&answer.error) {
-            return Err(problems::provider_refused(attempt.provider, &error));
-        }
-        let code = given(&answer.code).ok_or_else(problems::no_code)?;
-        self.check_crm(contract, attempt.provider).await?;
-        let tokens = self.exchange(contract, attempt, &code).await?;
-        let organization = self.organization(attempt, &tokens).await?;
-        self.store_connection(contract, attempt, &tokens, organization)
-            .await
-    }
-
-    async fn exchange(
-        &self,
-        contract: &ContractId,
-        attempt: &OAuthAttempt,
+        taken: &Taken,
         code: &str,
+        access: Access,
     ) -> Result<TokenAnswer, Problem> {
-        let remote = &self.remote;
-        let verifier = remote
-            .vault
-            .open(verifier_purpose(contract), &attempt.sealed_verifier)
-            .await
-            .map_err(|error| problems::vault(&error))?;
+        let Taken {
+            attempt, secrets, ..
+        } = taken;
         let grant = Grant::Code {
             code,
-            verifier: &verifier,
+            verifier: &secrets.verifier,
             redirect_uri: &self.redirect_uri(),
         };
+        let client = self.client(attempt.provider).await?;
         let answer = oauth::exchange(
-            &remote.outbound,
+            &self.remote.outbound,
             attempt.provider,
             &attempt.auth_url,
-            &self.client(attempt.provider).await?,
+            &client,
             grant,
+            access,
             attempt.resource.as_ref(),
         )
-        .await
-        .map_err(|error| problems::exchange(&error, attempt.provider))?;
-        // LinkedIn gives refresh tokens to some of its partners only, and two months without.
-        if answer.refresh_token.is_none() && attempt.provider != Provider::LinkedIn {
-            return Err(problems::no_refresh_token(attempt.provider));
-        }
-        Ok(answer)
-    }
-
-    /// Stores the connection over the one that stands there, if that is the same organisation's.
-    async fn store_connection(
-        &self,
-        contract: &ContractId,
-        attempt: &OAuthAttempt,
-        answer: &TokenAnswer,
-        organization: Organization,
-    ) -> Result<Connection, Problem> {
-        let remote = &self.remote;
-        let (provider, kind) = (attempt.provider, kind(attempt.provider));
-        let now = remote.clock.now();
-        let purpose = Purpose {
-            contract,
-            name: kind.purpose(),
-        };
-        let sealed_tokens = seal_tokens(&remote.vault, purpose, &answer.tokens(None, now))
-            .await
-            .map_err(|error| problems::vault(&error))?;
-        let mut connection = Connection {
-            contract: contract.clone(),
-            kind,
-            provider,
-            base_url: organization.base_url,
-            auth_url: attempt.auth_url.clone(),
-            organization: organization.id,
-            sealed_tokens,
-            state: ConnectionState::Connected,
-            not_before: None,
-            refresh_until: None,
-            connected_by: attempt.started_by.clone(),
-            connected_at: now,
-            version: 1,
-        };
-        for _ in 0..MAX_TRIES {
-            let before = remote
-                .store
-                .connection(contract, kind)
-                .await
-                .map_err(|error| problems::store(&error))?;
-            if let Some(before) = &before {
-                let same = before.provider == provider
-                    && same_organization(provider, &before.organization, &connection.organization);
-                if !same {
-                    return Err(problems::other_organization(before));
+        .await;
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                // A client that was refused may have got a new secret since it was read.
+                if matches!(error, oauth::OAuthError::Refused(_)) {
+                    self.remote.apps.forget().await;
                 }
-                // The pause that the organisation asked for holds for the new tokens too.
-                connection.not_before = before.not_before;
-            }
-            connection.version = before.as_ref().map_or(1, |before| before.version + 1);
-            let audit = AuditEntry {
-                at: now,
-                actor: attempt.started_by.clone(),
-                action: "connection.connect".to_owned(),
-                target: provider.as_str().to_owned(),
-                before: before.as_ref().map_or(Value::Null, logged),
-                after: logged(&connection),
-            };
-            let replaces = before.map(|before| before.version);
-            let stored = remote
-                .store
-                .connect(&connection, replaces, &audit, remote.random.uuid())
-                .await;
-            match stored {
-                Ok(()) => return Ok(connection),
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(problems::store(&error)),
+                Err(problems::exchange(&error, attempt.provider))
             }
         }
-        Err(problems::store(&StoreError::Conflict))
     }
-}
-
-/// What the audit log keeps of a connection.
-fn logged(connection: &Connection) -> Value {
-    json!({
-        "organization": connection.organization,
-        "base_url": connection.base_url,
-        "auth_url": connection.auth_url,
-        "connected_by": connection.connected_by,
-    })
-}
-
-/// A page for people, JSON for those who ask for it.
-fn connected(connection: &Connection, headers: &HeaderMap) -> Response {
-    let wants = |kind: &str| {
-        headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .any(|value| value.to_str().is_ok_and(|text| text.contains(kind)))
-    };
-    let mut response = if wants("application/json") && !wants("text/html") {
-        axum::Json(json!({
-            "state": connection.state,
-            "provider": connection.provider,
-            "organization": connection.organization,
-            "base_url": connection.base_url,
-        }))
-        .into_response()
-    } else {
-        let name = label(connection.provider);
-        axum::response::Html(format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Connected</title></head>\n<body><h1>Connected</h1><p>{name} is connected. You can close this page.</p></body></html>\n"
-        ))
-        .into_response()
-    };
-    let answer = response.headers_mut();
-    answer.insert(header::SET_COOKIE, browser::forget());
-    for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
-        // The address holds the code.
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        answer.insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -14,6 +14,7 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_LINKEDIN_AUTH_URL",
     "LEADBRIDGE_ENTRA_URL",
     "LEADBRIDGE_PUBLIC_URL",
+    "LEADBRIDGE_IMPORT_QUEUE_URL",
 ];
 
 /// Every AWS action the function takes.
@@ -21,6 +22,10 @@ pub const PERMISSIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:Query",
+    "sqs:SendMessage",
     "kms:Decrypt",
     "kms:GenerateDataKey",
     "secretsmanager:GetSecretValue",
@@ -33,6 +38,8 @@ pub struct Config {
     pub remote: RemoteConfig,
     /// `LEADBRIDGE_PUBLIC_URL`: the address that providers send the browser back to.
     pub public_url: Url,
+    /// `LEADBRIDGE_IMPORT_QUEUE_URL`: where a first import is announced.
+    pub import_queue_url: String,
 }
 
 impl Config {
@@ -44,6 +51,7 @@ impl Config {
         Ok(Self {
             remote: RemoteConfig::from_source(source)?,
             public_url: source.parsed("LEADBRIDGE_PUBLIC_URL")?,
+            import_queue_url: source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?,
         })
     }
 }

@@ -1,22 +1,27 @@
-//! Starts and completes every authorization-code flow (CN-3), with PKCE.
+//! Starts and completes every authorization-code flow, with PKCE: connecting a CRM or LinkedIn
+//! (CN-3), a seat holder's own sign-in to the CRM (CN-11), and signing in to Leadbridge.
 //!
-//! `POST /oauth/{provider}/start` keeps an attempt and gives the address to send the browser to;
-//! `GET /oauth/callback` is where the provider sends it back. An attempt is completed once, in
-//! time, in the browser that started it, or not at all; until the last write nothing is changed
-//! but the attempt itself.
+//! `POST /oauth/{provider}/start` and `POST /oauth/user/start` keep an attempt and give the address
+//! to send the browser to; `GET /oauth/sign-in/{provider}` sends it there itself. `GET
+//! /oauth/callback` is where the provider sends it back. An attempt is completed once, in time, in
+//! the browser that started it, or not at all; until the last write nothing is changed but the
+//! attempt itself.
 //!
-//! The browser is known by the cookie `__Host-lb_oauth`, which holds for one attempt: a second
-//! start replaces it. That prefix asks for `Secure`. Over plain http a browser keeps such a cookie
-//! only where it counts the address as trustworthy, and browsers differ on `localhost` and more so
-//! on `127.0.0.1`; one that refuses it ends in `oauth_other_browser`. There is no weaker cookie to
-//! fall back to: such a browser needs an https address.
+//! The browser is known by a cookie `__Host-lb_oauth_…`, one for each attempt. That prefix asks for
+//! `Secure`. Over plain http a browser keeps such a cookie only where it counts the address as
+//! trustworthy; one that refuses it ends in `oauth_other_browser`. There is no weaker cookie to fall
+//! back to: such a browser needs an https address.
 
 pub mod config;
 
+mod attempt;
 mod browser;
 mod callback;
+mod connect;
 mod organization;
+mod page;
 mod problems;
+mod sign_in;
 mod start;
 
 use std::sync::Arc;
@@ -24,12 +29,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use http::{HeaderMap, Method};
+use shared::api_auth::{Caller, Gate};
 use shared::domain::ids::ContractId;
 use shared::domain::role::Permission;
 use shared::domain::schema::CrmKind;
 use shared::oauth;
 use shared::outbound::Provider;
 use shared::problem::Problem;
+use shared::queue::ImportQueue;
 use shared::store::ConnectionKind;
 use shared::wiring::{Remote, WiringError};
 use url::Url;
@@ -41,6 +49,8 @@ const MAX_BODY_BYTES: usize = 4 * 1024;
 pub struct App {
     /// Table, vault, providers.
     pub remote: Remote,
+    /// Where a first import is announced.
+    pub queue: ImportQueue,
     /// The address that providers send the browser back to.
     pub public_url: Url,
 }
@@ -48,8 +58,12 @@ pub struct App {
 impl App {
     /// The app over these parts.
     #[must_use]
-    pub fn new(remote: Remote, public_url: Url) -> Self {
-        Self { remote, public_url }
+    pub fn new(remote: Remote, queue: ImportQueue, public_url: Url) -> Self {
+        Self {
+            remote,
+            queue,
+            public_url,
+        }
     }
 
     /// The app with real adapters.
@@ -61,7 +75,8 @@ impl App {
         aws: &shared::aws::SdkConfig,
     ) -> Result<Self, WiringError> {
         let remote = Remote::build(&config.remote, aws)?;
-        Ok(Self::new(remote, config.public_url.clone()))
+        let queue = ImportQueue::new(shared::aws::sqs(aws), config.import_queue_url.clone());
+        Ok(Self::new(remote, queue, config.public_url.clone()))
     }
 
     /// Where a provider sends the browser back to: what its OAuth client has to list.
@@ -76,23 +91,37 @@ impl App {
         client.map_err(|error| problems::client(&error, provider))
     }
 
+    /// Who calls.
+    async fn caller(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        needs: Option<Permission>,
+    ) -> Result<Caller, Problem> {
+        let gate = Gate {
+            store: &self.remote.store,
+            web_sessions: &self.remote.web_sessions,
+            public_url: &self.public_url,
+            now: self.remote.clock.now(),
+        };
+        Caller::authenticate(method, headers, needs, gate).await
+    }
+
+    /// The CRM that a contract uses.
+    async fn crm(&self, contract: &ContractId) -> Result<CrmKind, Problem> {
+        let found = self.remote.store.contract(contract).await;
+        let contract = found
+            .map_err(|error| problems::store(&error))?
+            .ok_or_else(|| Problem::not_found("contract"))?;
+        Ok(contract.crm)
+    }
+
     /// A contract connects the CRM that it uses, and no other.
     async fn check_crm(&self, contract: &ContractId, provider: Provider) -> Result<(), Problem> {
-        let found = self.remote.store.contract(contract).await;
-        let crm = found
-            .map_err(|error| problems::store(&error))?
-            .ok_or_else(|| Problem::not_found("contract"))?
-            .crm;
-        let fits = match provider {
-            Provider::Salesforce => crm == CrmKind::Salesforce,
-            Provider::Dataverse => crm == CrmKind::Dynamics365,
-            Provider::LinkedIn => true,
-            Provider::Entra => false,
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err(problems::other_crm(crm, provider))
+        let crm = self.crm(contract).await?;
+        match provider.crm() {
+            Some(named) if named != crm => Err(problems::other_crm(crm, provider)),
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -101,6 +130,7 @@ impl App {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/oauth/{provider}/start", post(start::start))
+        .route("/oauth/sign-in/{provider}", get(sign_in::start))
         .route("/oauth/callback", get(callback::callback))
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || {
@@ -126,35 +156,22 @@ fn provider_named(name: &str) -> Option<Provider> {
     .find(|provider| provider.as_str() == name)
 }
 
-/// The name people know.
-const fn label(provider: Provider) -> &'static str {
-    match provider {
-        Provider::Salesforce => CrmKind::Salesforce.label(),
-        Provider::Dataverse | Provider::Entra => CrmKind::Dynamics365.label(),
-        Provider::LinkedIn => "LinkedIn",
-    }
-}
-
-/// The connection that a provider serves.
-const fn kind(provider: Provider) -> ConnectionKind {
-    match provider {
-        Provider::LinkedIn => ConnectionKind::LinkedIn,
-        Provider::Salesforce | Provider::Dataverse | Provider::Entra => ConnectionKind::Crm,
-    }
-}
-
-/// What connecting a provider asks of a role.
-const fn permission(provider: Provider) -> Permission {
-    match kind(provider) {
-        ConnectionKind::Crm => Permission::ConnectCrm,
+/// What connecting asks of a role.
+const fn permission(kind: ConnectionKind) -> Permission {
+    match kind {
+        ConnectionKind::Crm(_) => Permission::ConnectCrm,
         ConnectionKind::LinkedIn => Permission::AuthorizeLinkedIn,
+        ConnectionKind::User(..) => Permission::ConnectOwnUser,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::domain::environment::Environment;
+    use shared::domain::ids::SeatId;
     use shared::domain::role::Role;
     use shared::outbound::Provider;
+    use shared::store::ConnectionKind;
 
     use super::{permission, provider_named};
 
@@ -168,19 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn a_salesperson_authorises_linkedin_only_and_the_service_nothing() {
-        let may = |role: Role, provider| role.may(permission(provider));
-        for provider in [
-            Provider::Salesforce,
-            Provider::Dataverse,
-            Provider::LinkedIn,
+    fn a_salesperson_connects_linkedin_and_their_own_user_and_the_service_nothing() {
+        let seat = SeatId(uuid::Uuid::nil());
+        for (kind, salesperson) in [
+            (ConnectionKind::PRODUCTION, false),
+            (ConnectionKind::Crm(Environment::Sandbox), false),
+            (ConnectionKind::LinkedIn, true),
+            (ConnectionKind::User(seat, Environment::Production), true),
         ] {
-            assert!(may(Role::Administrator, provider));
-            assert_eq!(
-                may(Role::Salesperson, provider),
-                provider == Provider::LinkedIn
-            );
-            assert!(!may(Role::Service, provider));
+            let may = |role: Role| role.may(permission(kind));
+            assert!(may(Role::Administrator));
+            assert_eq!(may(Role::Salesperson), salesperson);
+            assert!(!may(Role::Service));
         }
     }
 }

@@ -3,9 +3,10 @@
 use http::{HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
 use shared::oauth::TokenAnswer;
+use shared::oauth::id_token::Claims;
 use shared::outbound::{Call, Provider};
 use shared::problem::Problem;
-use shared::store::OAuthAttempt;
+use shared::store::{OAuthAttempt, RemoteUser};
 use url::Url;
 use uuid::Uuid;
 
@@ -18,31 +19,48 @@ pub(crate) struct Organization {
     pub(crate) base_url: Url,
     /// The provider's id of it; LinkedIn has none.
     pub(crate) id: String,
+    /// Who signed in, where the provider says it.
+    pub(crate) user: Option<RemoteUser>,
 }
 
 impl App {
+    /// That the address in an answer is the provider's: tokens are to go there.
+    pub(crate) fn check_address(
+        &self,
+        provider: Provider,
+        answer: &TokenAnswer,
+    ) -> Result<(), Problem> {
+        let allow = self.remote.outbound.allow_list();
+        match &answer.instance_url {
+            Some(url) if allow.check(provider, url).is_err() => {
+                Err(problems::foreign_address(provider))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The organisation that new tokens open.
     pub(crate) async fn organization(
         &self,
         attempt: &OAuthAttempt,
         answer: &TokenAnswer,
+        claims: Option<&Claims>,
     ) -> Result<Organization, Problem> {
+        let username = claims.and_then(|claims| claims.username.clone());
         match attempt.provider {
             Provider::Salesforce => {
-                let (base_url, id) =
-                    salesforce(answer).ok_or_else(|| problems::api_error(attempt.provider))?;
-                let allow = self.remote.outbound.allow_list();
-                allow
-                    .check(attempt.provider, &base_url)
-                    .map_err(|_| problems::foreign_address(attempt.provider))?;
-                Ok(Organization { base_url, id })
+                let (base_url, id, user) = salesforce(answer, claims)
+                    .ok_or_else(|| problems::unreadable(attempt.provider))?;
+                let user = Some(RemoteUser { id: user, username });
+                Ok(Organization { base_url, id, user })
             }
             Provider::Dataverse | Provider::Entra => {
-                self.dataverse_organization(attempt, answer).await
+                self.dataverse_organization(attempt, answer, username).await
             }
             Provider::LinkedIn => Ok(Organization {
                 base_url: self.remote.endpoints.linkedin_api.clone(),
                 id: String::new(),
+                user: None,
             }),
         }
     }
@@ -51,11 +69,14 @@ impl App {
         &self,
         attempt: &OAuthAttempt,
         answer: &TokenAnswer,
+        username: Option<String>,
     ) -> Result<Organization, Problem> {
         #[derive(Deserialize)]
         struct WhoAmI {
             #[serde(rename = "OrganizationId")]
             organization_id: Uuid,
+            #[serde(rename = "UserId")]
+            user_id: Uuid,
         }
 
         let provider = Provider::Dataverse;
@@ -76,36 +97,57 @@ impl App {
         match answer.status {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return Err(problems::insufficient_access(provider));
+                return Err(shared::crm::failure::insufficient_access(None));
             }
-            _ => return Err(problems::api_error(provider)),
+            _ => return Err(problems::unreadable(provider)),
         }
-        let who: WhoAmI = answer.json().ok_or_else(|| problems::api_error(provider))?;
+        let who: WhoAmI = answer
+            .json()
+            .ok_or_else(|| problems::unreadable(provider))?;
         Ok(Organization {
             base_url,
             id: who.organization_id.to_string(),
+            user: Some(RemoteUser {
+                id: who.user_id.to_string(),
+                username,
+            }),
         })
     }
 }
 
-/// The API's address and the organisation's id in Salesforce's answer. Tokens go to that address
-/// as it stands: the caller has to check it.
-fn salesforce(answer: &TokenAnswer) -> Option<(Url, String)> {
+/// The API's address, the organisation's id and the user's in Salesforce's answer; the identity
+/// token has to name the same two. Tokens go to that address as it stands: the caller has to
+/// check it.
+fn salesforce(answer: &TokenAnswer, claims: Option<&Claims>) -> Option<(Url, String, String)> {
     let base_url = answer.instance_url.as_ref()?.join("/").ok()?;
-    Some((base_url, salesforce_id(answer.id.as_ref()?)?))
+    let (organization, user) = salesforce_ids(answer.id.as_ref()?)?;
+    let (signed_organization, signed_user) = salesforce_ids(&Url::parse(&claims?.subject).ok()?)?;
+    let same = |left: &str, right: &str| same_id(Provider::Salesforce, left, right);
+    (same(&organization, &signed_organization) && same(&user, &signed_user)).then_some((
+        base_url,
+        organization,
+        user,
+    ))
 }
 
-/// The organisation's id in `…/id/{organization}/{user}`.
-fn salesforce_id(url: &Url) -> Option<String> {
+/// The ids of the organisation and the user in `…/id/{organization}/{user}`.
+pub(crate) fn salesforce_ids(url: &Url) -> Option<(String, String)> {
     let mut segments = url.path_segments()?;
-    let id = (segments.next() == Some("id")).then(|| segments.next())??;
-    let valid = matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    valid.then(|| id.to_owned())
+    if segments.next() != Some("id") {
+        return None;
+    }
+    let mut id = || {
+        let id = segments.next()?;
+        let valid =
+            matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        valid.then(|| id.to_owned())
+    };
+    Some((id()?, id()?))
 }
 
-/// Whether two ids name the same organisation. Salesforce writes its ids with 15 or 18
+/// Whether two ids of a provider are the same. Salesforce writes its ids with 15 or 18
 /// characters; the last three only repeat what the case of the others says.
-pub(crate) fn same_organization(provider: Provider, left: &str, right: &str) -> bool {
+pub(crate) fn same_id(provider: Provider, left: &str, right: &str) -> bool {
     match (provider, left.get(..15), right.get(..15)) {
         (Provider::Salesforce, Some(left), Some(right)) => left == right,
         _ => left == right,
@@ -116,39 +158,42 @@ pub(crate) fn same_organization(provider: Provider, left: &str, right: &str) -> 
 mod tests {
     use shared::outbound::Provider;
 
-    use super::{salesforce_id, same_organization};
+    use super::{salesforce_ids, same_id};
 
     #[test]
-    fn salesforce_names_the_organisation_in_the_identity_url() {
-        let id = |url: &str| salesforce_id(&url.parse().unwrap());
+    fn salesforce_names_the_organisation_and_the_user_in_the_identity_url() {
+        let ids = |url: &str| salesforce_ids(&url.parse().unwrap());
+        let pair = |left: &str, right: &str| Some((left.to_owned(), right.to_owned()));
         assert_eq!(
-            id("https://login.salesforce.com/id/00Dx0000000BV7z/005x00000012Q9P").as_deref(),
-            Some("00Dx0000000BV7z")
+            ids("https://login.salesforce.com/id/00Dx0000000BV7z/005x00000012Q9P"),
+            pair("00Dx0000000BV7z", "005x00000012Q9P")
         );
         assert_eq!(
-            id("https://login.salesforce.com/id/00Dx0000000BV7zEAH/005x00000012Q9P").as_deref(),
-            Some("00Dx0000000BV7zEAH")
+            ids("https://login.salesforce.com/id/00Dx0000000BV7zEAH/005x00000012Q9PAAA"),
+            pair("00Dx0000000BV7zEAH", "005x00000012Q9PAAA")
         );
-        assert_eq!(id("https://login.salesforce.com/"), None);
-        assert_eq!(id("https://login.salesforce.com/id"), None);
-        assert_eq!(id("https://login.salesforce.com/id/../x"), None);
-        assert_eq!(
-            id("https://login.salesforce.com/id/00Dx0000000BV7%23/x"),
-            None
-        );
+        for bad in [
+            "https://login.salesforce.com/",
+            "https://login.salesforce.com/id",
+            "https://login.salesforce.com/id/00Dx0000000BV7z",
+            "https://login.salesforce.com/id/../x",
+            "https://login.salesforce.com/id/00Dx0000000BV7%23/005x00000012Q9P",
+        ] {
+            assert_eq!(ids(bad), None, "{bad}");
+        }
     }
 
     #[test]
     fn both_forms_of_a_salesforce_id_are_the_same_organisation() {
-        let same = |left, right| same_organization(Provider::Salesforce, left, right);
+        let same = |left, right| same_id(Provider::Salesforce, left, right);
         assert!(same("00Dx0000000BV7z", "00Dx0000000BV7zEAH"));
         assert!(!same("00Dx0000000BV7z", "00Dx0000000BV7Z"));
         assert!(!same("", "00Dx0000000BV7z"));
-        assert!(!same_organization(
+        assert!(!same_id(
             Provider::Dataverse,
             "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
             "3f2504e0-4f89-41d3-9a0c-0305e82c3302"
         ));
-        assert!(same_organization(Provider::LinkedIn, "", ""));
+        assert!(same_id(Provider::LinkedIn, "", ""));
     }
 }

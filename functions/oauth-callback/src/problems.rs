@@ -1,13 +1,13 @@
 //! Why a connection was not made, each with its next step (CN-6).
 
+use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
 use shared::oauth::OAuthError;
+use shared::oauth::id_token::IdTokenError;
 use shared::outbound::{OutboundError, Provider};
 use shared::problem::Problem;
 use shared::store::{Connection, StoreError};
 use shared::vault::VaultError;
-
-use crate::label;
 
 const START_AGAIN: &str = "Start the connection again in the settings.";
 
@@ -63,40 +63,32 @@ impl From<BadAttempt> for Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadTarget {
     /// The body is not what connecting the provider takes.
-    Body(Provider),
+    Body(Option<Provider>),
     /// No password will be typed in there.
-    LoginUrl(Provider),
+    LoginUrl,
     /// No token will be sent there.
-    OrganizationUrl(Provider),
+    OrganizationUrl,
 }
 
 impl From<BadTarget> for Problem {
     fn from(bad: BadTarget) -> Self {
-        let address = |provider, field: &str, example: &str| {
-            Problem::new(
-                422,
-                "address_not_allowed",
-                format!("That is not an https address of {}.", label(provider)),
-                format!("Send one like {example}."),
-            )
-            .with_field(field)
-        };
         match bad {
-            BadTarget::LoginUrl(provider) => {
-                address(provider, "login_url", "https://login.salesforce.com")
-            }
-            BadTarget::OrganizationUrl(provider) => address(
-                provider,
+            BadTarget::LoginUrl => bad_login_url(),
+            BadTarget::OrganizationUrl => address(
+                Provider::Dataverse,
                 "organization_url",
                 "https://org.crm4.dynamics.com",
             ),
             BadTarget::Body(provider) => {
                 let example = match provider {
-                    Provider::Salesforce => r#"{"login_url": "https://login.salesforce.com"}"#,
-                    Provider::Dataverse | Provider::Entra => {
+                    Some(Provider::Salesforce) => {
+                        r#"{"environment": "production", "login_url": "https://login.salesforce.com"}"#
+                    }
+                    Some(Provider::Dataverse | Provider::Entra) => {
                         r#"{"organization_url": "https://org.crm4.dynamics.com"}"#
                     }
-                    Provider::LinkedIn => "{}",
+                    Some(Provider::LinkedIn) => "{}",
+                    None => r#"{"environment": "production"}"#,
                 };
                 Problem::new(
                     422,
@@ -109,6 +101,144 @@ impl From<BadTarget> for Problem {
     }
 }
 
+fn address(provider: Provider, field: &str, example: &str) -> Problem {
+    Problem::new(
+        422,
+        "address_not_allowed",
+        format!("That is not an https address of {}.", provider.label()),
+        format!("Send one like {example}."),
+    )
+    .with_field(field)
+}
+
+/// No password will be typed in there.
+pub(crate) fn bad_login_url() -> Problem {
+    address(
+        Provider::Salesforce,
+        "login_url",
+        "https://login.salesforce.com or https://acme.my.salesforce.com",
+    )
+}
+
+/// A sign-in that names no contract, or something unknown.
+pub(crate) fn bad_sign_in() -> Problem {
+    Problem::new(
+        400,
+        "invalid_query",
+        "A sign-in names the contract.",
+        "Use an address like /oauth/sign-in/salesforce?contract=acme&return_to=/.",
+    )
+    .with_field("contract")
+}
+
+/// An invitation that is not, or no longer, good.
+pub(crate) fn invitation_invalid() -> Problem {
+    Problem::new(
+        403,
+        "invitation_invalid",
+        "This invitation is not valid, or no longer: it works once, for seven days.",
+        "Ask an administrator for a new one. If you have accepted it before, sign in without it.",
+    )
+    .with_field("invitation")
+}
+
+/// Somebody without a seat.
+pub(crate) fn no_seat() -> Problem {
+    Problem::new(
+        403,
+        "no_seat",
+        "You signed in, but nobody of this contract has invited this account.",
+        "Ask an administrator to invite you, and open the link of the invitation.",
+    )
+}
+
+/// A seat that was disabled.
+pub(crate) fn seat_disabled() -> Problem {
+    Problem::new(
+        403,
+        "seat_disabled",
+        "Your seat is disabled.",
+        "Ask an administrator to enable it.",
+    )
+}
+
+/// Whoever started it lost the right to meanwhile.
+pub(crate) fn no_longer_allowed() -> Problem {
+    Problem::new(
+        403,
+        "role_not_allowed",
+        "Whoever started this sign-in may no longer do it.",
+        "Ask an administrator.",
+    )
+}
+
+/// The identity token proves nothing.
+pub(crate) fn id_token(error: &IdTokenError, provider: Provider) -> Problem {
+    match error {
+        IdTokenError::Keys(Some(error)) => outbound(error, provider),
+        IdTokenError::Keys(None) => unreachable(provider),
+        IdTokenError::Refused(check) => {
+            tracing::warn!(
+                provider = provider.as_str(),
+                check,
+                "an identity token was refused"
+            );
+            Problem::new(
+                400,
+                "identity_token_refused",
+                format!("{} did not prove who signed in.", provider.label()),
+                START_AGAIN,
+            )
+        }
+    }
+}
+
+/// The connection is being ended.
+pub(crate) fn disconnecting(provider: Provider) -> Problem {
+    Problem::new(
+        409,
+        "disconnect_in_progress",
+        format!("{} is being disconnected.", provider.label()),
+        "Wait until that has ended; then connect again.",
+    )
+}
+
+/// A seat holder signs in to an environment that nobody has connected.
+pub(crate) fn environment_not_connected(environment: Environment) -> Problem {
+    Problem::new(
+        409,
+        "not_connected",
+        format!("No CRM is connected in {environment}."),
+        "Ask an administrator to connect the CRM first.",
+    )
+}
+
+/// The other environment is connected to the same organisation.
+pub(crate) fn connected_elsewhere(provider: Provider, environment: Environment) -> Problem {
+    Problem::new(
+        409,
+        "connected_in_other_environment",
+        format!(
+            "This organisation of {} is connected as {environment} already.",
+            provider.label()
+        ),
+        "Sign in to the other environment's organisation, or disconnect the one that is connected.",
+    )
+}
+
+/// The sign-in was another user's.
+pub(crate) fn other_user(provider: Provider) -> Problem {
+    let name = provider.label();
+    Problem::new(
+        409,
+        "other_user",
+        format!("You signed in to {name} as another user than the one this seat belongs to."),
+        format!(
+            "Sign out of {name} in this browser, then sign in as yourself; to change to another user, disconnect first."
+        ),
+    )
+}
+
 /// The contract uses another CRM.
 pub(crate) fn other_crm(crm: CrmKind, provider: Provider) -> Problem {
     Problem::new(
@@ -117,7 +247,7 @@ pub(crate) fn other_crm(crm: CrmKind, provider: Provider) -> Problem {
         format!(
             "This contract uses {}, not {}.",
             crm.label(),
-            label(provider)
+            provider.label()
         ),
         format!("Connect {} instead.", crm.label()),
     )
@@ -125,24 +255,28 @@ pub(crate) fn other_crm(crm: CrmKind, provider: Provider) -> Problem {
 
 /// The sign-in led into another organisation than the one that is connected (CN-11).
 pub(crate) fn other_organization(connected: &Connection) -> Problem {
-    let name = label(connected.provider);
+    let name = connected.provider.label();
+    let environment = connected
+        .kind
+        .environment()
+        .map_or_else(String::new, |environment| format!(" as {environment}"));
     Problem::new(
         409,
         "other_organization",
         format!(
-            "The sign-in led into another organisation than the connected one, {name} {}.",
-            connected.organization
+            "You signed in to another organisation of {name} than the one connected{environment}: {} at {}.",
+            connected.organization, connected.base_url
         ),
         format!(
-            "Sign in to the organisation {}; to change to another, disconnect this one first.",
-            connected.organization
+            "Sign in to {}; an administrator who wants to change the organisation disconnects this one first.",
+            connected.base_url
         ),
     )
 }
 
 /// The provider sent the browser back with an error instead of a code.
 pub(crate) fn provider_refused(provider: Provider, error: &str) -> Problem {
-    let name = label(provider);
+    let name = provider.label();
     match error {
         "access_denied" | "user_cancelled_authorize" | "user_cancelled_login" => Problem::new(
             403,
@@ -203,7 +337,7 @@ pub(crate) fn client(error: &OAuthError, provider: Provider) -> Problem {
             "oauth_app_refused",
             format!(
                 "Leadbridge's own OAuth client is not set up for {}, or not accepted there.",
-                label(provider)
+                provider.label()
             ),
             "The operator has to correct the client's id and secret in the OAuth apps secret; then start the connection again.",
         ),
@@ -228,7 +362,7 @@ fn code_refused(provider: Provider) -> Problem {
     Problem::new(
         400,
         "oauth_code_refused",
-        format!("{} no longer accepts this sign-in.", label(provider)),
+        format!("{} no longer accepts this sign-in.", provider.label()),
         START_AGAIN,
     )
 }
@@ -248,7 +382,7 @@ pub(crate) fn outbound(error: &OutboundError, provider: Provider) -> Problem {
 
 /// The provider names an address that is none of its own.
 pub(crate) fn foreign_address(provider: Provider) -> Problem {
-    let name = label(provider);
+    let name = provider.label();
     Problem::new(
         502,
         "address_not_allowed",
@@ -258,15 +392,7 @@ pub(crate) fn foreign_address(provider: Provider) -> Problem {
 }
 
 fn unreachable(provider: Provider) -> Problem {
-    Problem::new(
-        503,
-        "could_not_connect",
-        format!(
-            "{} could not be reached; nothing was connected.",
-            label(provider)
-        ),
-        "Start the connection again in a minute.",
-    )
+    shared::crm::failure::could_not_connect(provider.label())
 }
 
 /// The provider gave no refresh token: the connection would end within hours.
@@ -274,33 +400,17 @@ pub(crate) fn no_refresh_token(provider: Provider) -> Problem {
     Problem::new(
         502,
         "no_refresh_token",
-        format!("{} lets the app in for this session only.", label(provider)),
+        format!(
+            "{} lets the app in for this session only.",
+            provider.label()
+        ),
         "Its administrator has to allow the app offline access (refresh tokens); then start the connection again.",
     )
 }
 
-/// The provider's API does not let the signed-in user in.
-pub(crate) fn insufficient_access(provider: Provider) -> Problem {
-    let name = label(provider);
-    Problem::new(
-        403,
-        "insufficient_access",
-        format!("The user who signed in has no access to this organisation of {name}."),
-        "Sign in as a user of the organisation with a licence and a security role.",
-    )
-}
-
-/// The provider's API answered with an error.
-pub(crate) fn api_error(provider: Provider) -> Problem {
-    Problem::new(
-        502,
-        "crm_api_error",
-        format!(
-            "{} reported an error, or answered in a form that cannot be read; nothing was connected.",
-            label(provider)
-        ),
-        START_AGAIN,
-    )
+/// The provider's API answered with an error, or in a form that cannot be read.
+pub(crate) fn unreadable(provider: Provider) -> Problem {
+    shared::crm::failure::api_error(provider.label())
 }
 
 /// The table failed. The same request cannot be sent again: its attempt may have been taken.

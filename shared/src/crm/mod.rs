@@ -1,5 +1,7 @@
 //! The CRM port: what lead creation asks of a CRM, and what can go wrong, in one form for all.
 
+pub mod failure;
+
 mod dataverse;
 mod inventory;
 mod multipart;

@@ -4,13 +4,15 @@
 //! problem that forbids it. The store applies the changes in one transaction that assumes the
 //! configuration was not changed meanwhile, so every rule here holds under concurrency too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::crm_settings::CrmSettings;
+use super::environment::Environment;
 use super::form::Form;
-use super::ids::{ContractId, FormId, StrategyId};
+use super::ids::{ContractId, FormId, SeatId, StrategyId};
 use super::mapping::{DEFAULT_PLACEHOLDER, FieldMapping};
 use super::schema::{CrmKind, LeadSchema};
 use super::scoring::ScoringRule;
@@ -70,6 +72,10 @@ pub struct Contract {
     /// Everything else that is set.
     #[serde(default)]
     pub settings: Settings,
+    /// The seats that can act as administrators. One attribute of one item, so that the last one
+    /// cannot be lost to two changes at once.
+    #[serde(default)]
+    pub administrators: BTreeSet<SeatId>,
     /// Counts changes of the configuration; every change names the version it replaces.
     pub config_version: u64,
     /// When it was created.
@@ -105,6 +111,8 @@ pub struct ContractConfig {
     pub scoring: ScoringRule,
     /// Its LinkedIn lead sync.
     pub linkedin: LinkedInSettings,
+    /// What is set about the CRM of each environment.
+    pub crm_settings: BTreeMap<Environment, CrmSettings>,
 }
 
 /// One stored thing that an operation replaces or removes.
@@ -128,6 +136,12 @@ pub enum Change {
     PutScoring(ScoringRule),
     /// LinkedIn lead sync changed.
     PutLinkedIn(LinkedInSettings),
+    /// The settings of an environment's CRM changed.
+    PutCrmSettings(CrmSettings),
+    /// The settings of an environment's CRM are gone.
+    DeleteCrmSettings(Environment),
+    /// Nothing changes, but the environment must have no CRM connected.
+    AssumeNotConnected(Environment),
 }
 
 /// Who did what (OP-2). `before` and `after` hold no secrets.
@@ -137,7 +151,7 @@ pub struct AuditEntry {
     /// When.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
-    /// Who: a token's id, or the part of the system that acted.
+    /// Who: a token's id, `seat:` and a seat's id, or the part of the system that acted.
     pub actor: String,
     /// What was done, e.g. `strategy.activate`.
     pub action: String,
@@ -268,7 +282,7 @@ impl ContractConfig {
     }
 
     /// LG-2: a strategy decides only once it can: without fields nothing would ever match.
-    fn check_can_be_active(strategy: &MatchingStrategy) -> Result<(), Problem> {
+    pub(super) fn check_can_be_active(strategy: &MatchingStrategy) -> Result<(), Problem> {
         if !strategy.always_create_lead && strategy.matching_lead_fields.is_empty() {
             return Err(Problem::new(
                 422,

@@ -129,6 +129,12 @@ uuid_id!(
     "strategy id"
 );
 
+uuid_id!(
+    /// A seat: a person licensed in the contract.
+    SeatId,
+    "seat id"
+);
+
 /// Namespace of every name-based (version 5) UUID of ours.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1eadb21d_6e00_5000_8000_6c6561646272);
 

@@ -1,8 +1,13 @@
 //! Values and rules of the business. Pure: no async, no clock, no I/O.
 
 pub mod contract;
+pub mod crm_choice;
+pub mod crm_settings;
+pub mod default_mappings;
+pub mod environment;
 pub mod field;
 pub mod form;
+pub mod guide;
 pub mod ids;
 pub mod inventory;
 pub mod mapping;
@@ -10,5 +15,7 @@ pub mod normalize;
 pub mod role;
 pub mod schema;
 pub mod scoring;
+pub mod seat;
 pub mod strategy;
 pub mod submission;
+pub mod sync;

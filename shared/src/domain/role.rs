@@ -30,8 +30,14 @@ pub enum Permission {
     StartSync,
     /// Authorise a LinkedIn profile to sync.
     AuthorizeLinkedIn,
-    /// Connect the CRM.
+    /// Connect and disconnect the CRM, check its permissions, import from it.
     ConnectCrm,
+    /// Sign in to the CRM as oneself (CN-11).
+    ConnectOwnUser,
+    /// Invite people, give and take roles, end their sessions.
+    ManageSeats,
+    /// Make and revoke API tokens.
+    ManageTokens,
 }
 
 impl Role {
@@ -46,7 +52,9 @@ impl Role {
             Self::Salesperson => {
                 matches!(
                     permission,
-                    Permission::ReadSubmissions | Permission::AuthorizeLinkedIn
+                    Permission::ReadSubmissions
+                        | Permission::AuthorizeLinkedIn
+                        | Permission::ConnectOwnUser
                 )
             }
             Self::Service => matches!(permission, Permission::StartSync),

@@ -17,6 +17,15 @@ pub enum CrmKind {
 }
 
 impl CrmKind {
+    /// The name in addresses, answers and the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Salesforce => "salesforce",
+            Self::Dynamics365 => "dynamics365",
+        }
+    }
+
     /// The name people know.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -1,5 +1,7 @@
 //! A contract's configuration: read in one query, changed in one transaction.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
 use super::submissions::built;
@@ -8,6 +10,7 @@ use crate::clock::Millis;
 use crate::domain::contract::{
     AuditEntry, Change, Contract, ContractConfig, Effect, LinkedInSettings,
 };
+use crate::domain::crm_settings::CrmSettings;
 use crate::domain::form::Form;
 use crate::domain::ids::{ContractId, FormId};
 use crate::domain::mapping::FieldMapping;
@@ -42,6 +45,7 @@ impl Store {
         let mut forms = Vec::new();
         let mut scoring = ScoringRule::default();
         let mut linkedin = LinkedInSettings::default();
+        let mut crm_settings = BTreeMap::new();
         for item in self.query_all(keys::config_partition(contract), "").await? {
             let sort_key = item
                 .get("SK")
@@ -52,6 +56,10 @@ impl Store {
                 "CONTRACT" => found = Some(read::<Contract>("contract", item)?),
                 "SCORING" => scoring = read("scoring rule", item)?,
                 "LINKEDIN" => linkedin = read("LinkedIn settings", item)?,
+                key if key.starts_with(keys::CRM_SETTINGS_PREFIX) => {
+                    let settings: CrmSettings = read("CRM settings", item)?;
+                    crm_settings.insert(settings.environment, settings);
+                }
                 key if key.starts_with(keys::STRATEGY_PREFIX) => {
                     strategies.push(read::<MatchingStrategy>("strategy", item)?);
                 }
@@ -80,6 +88,7 @@ impl Store {
                 .collect(),
             scoring,
             linkedin,
+            crm_settings,
         }))
     }
 
@@ -185,19 +194,10 @@ impl Store {
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
         let id = &contract.id;
-        let mut item = write("contract", contract, &keys::contract(id))?;
-        item.insert("GSI1PK".to_owned(), text(keys::CONTRACTS));
-        item.insert("GSI1SK".to_owned(), text(id.as_str()));
-        let guard = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("config_version = :expected")
-            .expression_attribute_values(":expected", number(expected));
-        let mut transaction = self.client.transact_write_items().transact_items(
-            TransactWriteItem::builder()
-                .put(built(guard.build())?)
-                .build(),
-        );
+        let mut transaction = self
+            .client
+            .transact_write_items()
+            .transact_items(self.contract_put(contract, expected)?);
         for change in effect.changes {
             if let Some(item) = self.change_item(id, change)? {
                 transaction = transaction.transact_items(item);
@@ -217,6 +217,25 @@ impl Store {
             .send()
             .await?;
         Ok(())
+    }
+
+    /// A write of the contract's own item over the version of its configuration that stands there.
+    pub(super) fn contract_put(
+        &self,
+        contract: &Contract,
+        expected: u64,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item = write("contract", contract, &keys::contract(&contract.id))?;
+        item.insert("GSI1PK".to_owned(), text(keys::CONTRACTS));
+        item.insert("GSI1SK".to_owned(), text(contract.id.as_str()));
+        let guard = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("config_version = :expected")
+            .expression_attribute_values(":expected", number(expected));
+        Ok(TransactWriteItem::builder()
+            .put(built(guard.build())?)
+            .build())
     }
 
     /// An audit entry, for the transaction of what it tells about.
@@ -246,6 +265,19 @@ impl Store {
             Change::DeleteMapping(name) => {
                 return self.delete_item(&keys::mapping(id, &name)).map(Some);
             }
+            Change::AssumeNotConnected(environment) => {
+                return self.assume_not_connected(id, environment).map(Some);
+            }
+            Change::DeleteCrmSettings(environment) => {
+                return self
+                    .delete_item(&keys::crm_settings(id, environment))
+                    .map(Some);
+            }
+            Change::PutCrmSettings(settings) => write(
+                "CRM settings",
+                &settings,
+                &keys::crm_settings(id, settings.environment),
+            )?,
             Change::DeleteForm(form) => return self.delete_item(&keys::form(id, &form)).map(Some),
             Change::PutStrategy(strategy) => {
                 write("strategy", &strategy, &keys::strategy(id, strategy.id))?

@@ -10,8 +10,18 @@
 //! | form | `C#{c}` | `FORM#{id}` | also alone, by form-intake |
 //! | scoring rule | `C#{c}` | `SCORING` | |
 //! | LinkedIn settings | `C#{c}` | `LINKEDIN` | also alone, by form-intake |
-//! | connection | `C#{c}#CONNECTION#{kind}` | `CONNECTION` | get |
-//! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get |
+//! | CRM settings | `C#{c}` | `CRMSETTINGS#{environment}` | |
+//! | connection | `C#{c}#CONNECTION#{kind}` | `CONNECTION` | get; GSI2 while it is being ended |
+//! | seat holder's connection | `C#{c}#CONNECTION#USERS` | `{environment}#{seat}` | get, query; GSI2 while it is being ended |
+//! | connection guide | `C#{c}#CRM#{environment}` | `GUIDE` | get |
+//! | sync | `C#{c}#CRM#{environment}` | `SYNC` | get; GSI2 while it has work to do |
+//! | access report, options | `C#{c}#IMPORTED#{environment}` | `ACCESS`, `OPTIONS` | get; counted and emptied by a clean-up |
+//! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
+//! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
+//! | seat's e-mail address | `C#{c}#SEATEMAIL#{email}` | `EMAIL` | create-only: one seat for each |
+//! | seat's identity | `C#{c}#IDENTITY#{identity}` | `IDENTITY` | get at sign-in; create-only |
+//! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
+//! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
@@ -22,15 +32,19 @@
 //! | audit entry | `C#{c}#AUDIT` | `{time}#{id}` | query, newest first |
 //! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | taken once; its time to live removes it |
 //!
-//! `GSI1PK` of contracts is the one partition without a contract: schedules walk it.
+//! Two index partitions are without a contract, for schedules: `GSI1PK` = `CONTRACTS`, and `GSI2PK` =
+//! `WORK`, the open work on CRM connections by the time it is due.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::connections::ConnectionKind;
 use crate::clock::Millis;
-use crate::domain::ids::{ContractId, FormId, StrategyId, SubmissionId, TokenId};
+use crate::domain::environment::Environment;
+use crate::domain::ids::{ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
+use crate::domain::seat::Identity;
 
 /// Names come from outside; encoded, they can hold no separator of ours.
 const NAME: &AsciiSet = &CONTROLS.add(b'#').add(b'%').add(b' ');
@@ -71,6 +85,14 @@ pub(super) fn contract(contract: &ContractId) -> Key {
 pub(super) const STRATEGY_PREFIX: &str = "STRATEGY#";
 pub(super) const MAPPING_PREFIX: &str = "MAPPING#";
 pub(super) const FORM_PREFIX: &str = "FORM#";
+pub(super) const CRM_SETTINGS_PREFIX: &str = "CRMSETTINGS#";
+
+pub(super) fn crm_settings(contract: &ContractId, environment: Environment) -> Key {
+    key(
+        config_partition(contract),
+        format!("{CRM_SETTINGS_PREFIX}{environment}"),
+    )
+}
 
 pub(super) fn strategy(contract: &ContractId, id: StrategyId) -> Key {
     key(config_partition(contract), format!("{STRATEGY_PREFIX}{id}"))
@@ -95,8 +117,126 @@ pub(super) fn linkedin_settings(contract: &ContractId) -> Key {
     key(config_partition(contract), "LINKEDIN")
 }
 
-pub(super) fn connection(contract: &ContractId, kind: &str) -> Key {
-    key(format!("C#{contract}#CONNECTION#{kind}"), "CONNECTION")
+pub(super) fn connection(contract: &ContractId, kind: ConnectionKind) -> Key {
+    let own = |name: &str| key(format!("C#{contract}#CONNECTION#{name}"), "CONNECTION");
+    match kind {
+        ConnectionKind::Crm(Environment::Production) => own("CRM"),
+        ConnectionKind::Crm(Environment::Sandbox) => own("CRM-SANDBOX"),
+        ConnectionKind::LinkedIn => own("LINKEDIN"),
+        ConnectionKind::User(seat, environment) => {
+            let (pk, prefix) = user_connections(contract, environment);
+            key(pk, format!("{prefix}{seat}"))
+        }
+    }
+}
+
+/// Partition and sort key prefix of the seat holders' connections to an environment.
+pub(super) fn user_connections(
+    contract: &ContractId,
+    environment: Environment,
+) -> (String, String) {
+    (
+        format!("C#{contract}#CONNECTION#USERS"),
+        format!("{environment}#"),
+    )
+}
+
+/// Partition of what is kept of a CRM environment and is ours: guide and sync.
+fn crm(contract: &ContractId, environment: Environment) -> String {
+    format!("C#{contract}#CRM#{environment}")
+}
+
+pub(super) fn guide(contract: &ContractId, environment: Environment) -> Key {
+    key(crm(contract, environment), "GUIDE")
+}
+
+pub(super) fn sync(contract: &ContractId, environment: Environment) -> Key {
+    key(crm(contract, environment), "SYNC")
+}
+
+/// Everything that was read from a CRM environment: the partitions that a clean-up empties (CN-8).
+pub(super) fn imported_partitions(contract: &ContractId, environment: Environment) -> Vec<String> {
+    let mut partitions = vec![imported(contract, environment)];
+    if environment == Environment::Production {
+        partitions.push(schema_partition(contract));
+    }
+    partitions
+}
+
+fn imported(contract: &ContractId, environment: Environment) -> String {
+    format!("C#{contract}#IMPORTED#{environment}")
+}
+
+pub(super) fn access_report(contract: &ContractId, environment: Environment) -> Key {
+    key(imported(contract, environment), "ACCESS")
+}
+
+pub(super) fn crm_options(contract: &ContractId, environment: Environment) -> Key {
+    key(imported(contract, environment), "OPTIONS")
+}
+
+fn seat_partition(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#SEAT#{seat}")
+}
+
+pub(super) fn seat(contract: &ContractId, id: SeatId) -> Key {
+    key(seat_partition(contract, id), "SEAT")
+}
+
+pub(super) const SESSION_PREFIX: &str = "SESSION#";
+
+pub(super) fn session(contract: &ContractId, seat: SeatId, id: &str) -> Key {
+    key(
+        seat_partition(contract, seat),
+        format!("{SESSION_PREFIX}{id}"),
+    )
+}
+
+/// GSI1 partition of a contract's seats.
+pub(super) fn seats_index(contract: &ContractId) -> String {
+    format!("C#{contract}#SEATS")
+}
+
+/// Keeps an e-mail address to one seat.
+pub(super) fn seat_email(contract: &ContractId, email: &str) -> Key {
+    key(
+        format!(
+            "C#{contract}#SEATEMAIL#{}",
+            utf8_percent_encode(email, NAME)
+        ),
+        "EMAIL",
+    )
+}
+
+/// Keeps an identity at a sign-in provider to one seat.
+pub(super) fn identity(contract: &ContractId, identity: &Identity) -> Key {
+    key(
+        format!(
+            "C#{contract}#IDENTITY#{}",
+            utf8_percent_encode(&identity.to_string(), NAME)
+        ),
+        "IDENTITY",
+    )
+}
+
+pub(super) fn session_key(contract: &ContractId) -> Key {
+    key(format!("C#{contract}#SESSIONKEY"), "KEY")
+}
+
+/// GSI1 partition of a contract's API tokens.
+pub(super) fn tokens_index(contract: &ContractId) -> String {
+    format!("C#{contract}#TOKENS")
+}
+
+/// GSI2 partition of open work on CRM connections, of all contracts.
+pub(super) const WORK: &str = "WORK";
+
+/// GSI2 sort key of open work: by the time it is due.
+pub(super) fn work_order(due: Millis, contract: Option<&ContractId>) -> String {
+    contract.map_or_else(
+        || padded(due),
+        |contract| format!("{}#{contract}", padded(due)),
+    )
 }
 
 pub(super) fn token(contract: &ContractId, id: &TokenId) -> Key {
@@ -133,8 +273,12 @@ pub(super) fn discovered(contract: &ContractId, name: &str) -> Key {
     )
 }
 
+fn schema_partition(contract: &ContractId) -> String {
+    format!("C#{contract}#SCHEMA")
+}
+
 pub(super) fn lead_schema(contract: &ContractId) -> Key {
-    key(format!("C#{contract}#SCHEMA"), "LEAD")
+    key(schema_partition(contract), "LEAD")
 }
 
 pub(super) fn linkedin_form(contract: &ContractId, id: &str) -> Key {
@@ -203,10 +347,15 @@ mod tests {
         fn every_key_starts_with_its_contract_and_only_its_own(a in "[a-z][a-z0-9-]{1,20}[a-z0-9]", b in "[a-z][a-z0-9-]{1,20}[a-z0-9]", name in "\\PC{1,30}") {
             prop_assume!(a != b);
             let id = SubmissionId(uuid::Uuid::nil());
+            let seat_id = SeatId(uuid::Uuid::nil());
+            let user = Identity::Entra { tenant: name.clone(), object_id: name.clone() };
             let keys = |contract: &str| {
                 let c: ContractId = contract.parse().unwrap();
                 vec![
-                    super::contract(&c), mapping(&c, &name), connection(&c, "CRM"), submission(&c, id), claim(&c, &name),
+                    super::contract(&c), mapping(&c, &name), connection(&c, ConnectionKind::PRODUCTION), submission(&c, id), claim(&c, &name),
+                    connection(&c, ConnectionKind::User(seat_id, Environment::Sandbox)), guide(&c, Environment::Sandbox), sync(&c, Environment::Production),
+                    access_report(&c, Environment::Production), crm_options(&c, Environment::Production), seat(&c, seat_id), session(&c, seat_id, &name),
+                    seat_email(&c, &name), identity(&c, &user), session_key(&c),
                     attachment(&c, &name, id), discovered(&c, &name), lead_schema(&c), linkedin_form(&c, &name),
                     cursor(&c, &name), audit(&c, Millis(1), uuid::Uuid::nil()), oauth_attempt(&c, "h"),
                 ]

@@ -1,11 +1,14 @@
 //! The smaller entities: API tokens, attachments, discovered names, metadata, cursors, OAuth attempts.
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
-use super::{Item, Store, StoreError, keys, number, read, text, write};
+use super::submissions::built;
+use super::{ConnectionKind, Item, Store, StoreError, keys, number, read, text, write};
 use crate::clock::Millis;
-use crate::domain::ids::{ContractId, SubmissionId, TokenId};
+use crate::domain::contract::AuditEntry;
+use crate::domain::environment::Environment;
+use crate::domain::ids::{ContractId, SeatId, SubmissionId, TokenId};
 use crate::domain::role::Role;
 use crate::domain::schema::LeadSchema;
 use crate::outbound::Provider;
@@ -19,6 +22,9 @@ const MAX_DISCOVERED: usize = 500;
 pub struct ApiTokenRecord {
     /// Its public half.
     pub id: TokenId,
+    /// What people call it.
+    #[serde(default)]
+    pub name: String,
     /// What its holder may do.
     pub role: Role,
     /// SHA-256 of its secret, in hexadecimal.
@@ -79,15 +85,34 @@ pub struct PullCursor {
     pub pulled_at: Millis,
 }
 
+/// What an authorization-code flow is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum AttemptPurpose {
+    /// Connect a CRM, LinkedIn, or a seat holder's own CRM user.
+    Connect {
+        /// Which connection.
+        kind: ConnectionKind,
+    },
+    /// Sign in to Leadbridge.
+    SignIn {
+        /// The seat whose invitation is being accepted, with the hash of its secret.
+        #[serde(default)]
+        invitation: Option<(SeatId, String)>,
+    },
+}
+
 /// An authorization-code flow that was started and not yet completed. Single use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OAuthAttempt {
     /// Whom it signs in to.
     pub provider: Provider,
-    /// Who started it: an API token's id.
+    /// What it is for.
+    pub purpose: AttemptPurpose,
+    /// Who started it; nobody known where it signs in.
     pub started_by: String,
-    /// The sealed PKCE verifier.
-    pub sealed_verifier: String,
+    /// The sealed PKCE verifier and nonce.
+    pub sealed_secrets: String,
     /// Hash of the cookie that binds it to the browser that started it.
     pub browser_hash: String,
     /// The sign-in server it was sent to.
@@ -95,6 +120,9 @@ pub struct OAuthAttempt {
     /// The organisation's URL, where it has to be known before (Dataverse).
     #[serde(default)]
     pub resource: Option<url::Url>,
+    /// The path of ours to go to at the end.
+    #[serde(default)]
+    pub return_to: Option<String>,
     /// After this it can no longer be completed.
     pub valid_until: Millis,
 }
@@ -127,8 +155,74 @@ impl Store {
         contract: &ContractId,
         token: &ApiTokenRecord,
     ) -> Result<(), StoreError> {
-        let item = write("API token", token, &keys::token(contract, &token.id))?;
-        self.put(item).await
+        self.put(Self::api_token_item(contract, token)?).await
+    }
+
+    fn api_token_item(contract: &ContractId, token: &ApiTokenRecord) -> Result<Item, StoreError> {
+        let mut item = write("API token", token, &keys::token(contract, &token.id))?;
+        item.insert("GSI1PK".to_owned(), text(keys::tokens_index(contract)));
+        item.insert("GSI1SK".to_owned(), text(token.id.as_str()));
+        Ok(item)
+    }
+
+    /// A contract's API tokens by id.
+    pub async fn api_tokens(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Vec<ApiTokenRecord>, StoreError> {
+        let mut tokens = Vec::new();
+        let mut start = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name("GSI1")
+                .key_condition_expression("GSI1PK = :pk")
+                .expression_attribute_values(":pk", text(keys::tokens_index(contract)))
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            for item in answer.items.unwrap_or_default() {
+                tokens.push(read("API token", item)?);
+            }
+            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(tokens);
+            }
+        }
+    }
+
+    /// Makes an API token, or, without a record, revokes it, with its audit entry.
+    pub async fn change_api_token(
+        &self,
+        contract: &ContractId,
+        id: &TokenId,
+        token: Option<&ApiTokenRecord>,
+        audit: &AuditEntry,
+        unique: uuid::Uuid,
+    ) -> Result<(), StoreError> {
+        let key = keys::token(contract, id);
+        let change = if let Some(token) = token {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(Self::api_token_item(contract, token)?))
+                .condition_expression("attribute_not_exists(PK)");
+            TransactWriteItem::builder().put(built(put.build())?)
+        } else {
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(key.attributes()))
+                .condition_expression("attribute_exists(PK)");
+            TransactWriteItem::builder().delete(built(delete.build())?)
+        };
+        self.client
+            .transact_write_items()
+            .transact_items(change.build())
+            .transact_items(self.audit_item(contract, audit, unique)?)
+            .send()
+            .await?;
+        Ok(())
     }
 
     /// Keeps a submission's attachment to a lead; kept again, nothing changes.
@@ -201,13 +295,17 @@ impl Store {
             .await
     }
 
-    /// Keeps the CRM's lead fields.
+    /// Keeps the CRM's lead fields, while the connection that they were read with stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not.
     pub async fn put_lead_schema(
         &self,
         contract: &ContractId,
         schema: &LeadSchema,
     ) -> Result<(), StoreError> {
-        self.put(write("lead schema", schema, &keys::lead_schema(contract))?)
+        let item = write("lead schema", schema, &keys::lead_schema(contract))?;
+        self.put_imported(contract, Environment::Production, item)
             .await
     }
 
@@ -305,7 +403,7 @@ impl Store {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::oauth_attempt(contract, state_hash).attributes()))
-            .update_expression("SET used_at = :now REMOVE sealed_verifier")
+            .update_expression("SET used_at = :now REMOVE sealed_secrets")
             .condition_expression("attribute_exists(PK)")
             .expression_attribute_values(":now", number(now.0))
             .return_values(ReturnValue::AllOld)
@@ -323,7 +421,7 @@ impl Store {
         Ok(Consumed::Now(Box::new(attempt)))
     }
 
-    async fn put(&self, item: Item) -> Result<(), StoreError> {
+    pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
         self.client
             .put_item()
             .table_name(&self.table)

@@ -8,9 +8,12 @@ pub mod schema;
 mod claims;
 mod configuration;
 mod connections;
+mod crm;
 mod keys;
 mod misc;
+mod seats;
 mod submissions;
+mod work;
 
 use std::collections::HashMap;
 
@@ -24,9 +27,15 @@ use crate::problem::Problem;
 
 pub use claims::{Claim, ClaimWrite, Claimed};
 pub use configuration::ChangeError;
-pub use connections::{Connection, ConnectionKind, ConnectionState, RefreshLease};
-pub use misc::{ApiTokenRecord, Attachment, Consumed, OAuthAttempt, PullCursor};
+pub use connections::{
+    Connection, ConnectionKind, ConnectionState, Disconnect, Purge, RefreshLease, RemoteUser,
+    Revocation,
+};
+pub use crm::{Alongside, SyncAfter};
+pub use misc::{ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PullCursor};
+pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
+pub use work::WorkKind;
 
 /// An item as DynamoDB holds it.
 type Item = HashMap<String, AttributeValue>;

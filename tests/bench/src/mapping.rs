@@ -45,7 +45,7 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
         let made = rig.tenant(crm, &addresses)?;
         let sessions = &rig.stack.apps().writeback.remote.sessions;
         let schema = rig.behind(async {
-            let session = sessions.open(&made.id, ConnectionKind::Crm).await?;
+            let session = sessions.open(&made.id, ConnectionKind::PRODUCTION).await?;
             Ok::<_, anyhow::Error>(crm::open(session).lead_schema(SystemClock.now()).await?)
         })?;
         map(name, &schema, rounds, &mut section)?;

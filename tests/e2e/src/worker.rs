@@ -8,10 +8,12 @@ use local::{Apps, Stack};
 use serde_json::json;
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Source;
+use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::submission::{State, Submission};
-use shared::queue::WritebackQueue;
-use shared::store::Store;
+use shared::domain::sync::SyncState;
+use shared::queue::{ImportMessage, ImportQueue, WritebackQueue};
+use shared::store::{Store, WorkKind};
 use shared::testing::{FixedClock, OnAws, Tripwire};
 use shared::wiring::{Remote, RemoteConfig};
 
@@ -33,13 +35,20 @@ pub fn process(stack: &Stack, wire: &Arc<Tripwire>, clock: &Arc<FixedClock>) -> 
         aws_sdk_dynamodb::Client::from_conf(dynamodb),
         config.table.clone(),
     );
-    let queue = WritebackQueue::new(aws_sdk_sqs::Client::from_conf(sqs), stack.queue_url.clone());
+    let sqs = aws_sdk_sqs::Client::from_conf(sqs);
+    let queue = WritebackQueue::new(sqs.clone(), stack.queue_url.clone());
+    let import_queue = ImportQueue::new(sqs, stack.import_queue_url.clone());
     let outbound = local::outbound(&config, stack.simulator.ca_file())
         .expect("an outbound client")
         .with_hook(wire.clone());
     let remote =
         Remote::with(&config, &stack.aws, store, outbound, clock.clone()).expect("the parts");
-    Apps::over(remote, queue, stack.url.parse().expect("a URL"))
+    Apps::over(
+        remote,
+        queue,
+        import_queue,
+        stack.url.parse().expect("a URL"),
+    )
 }
 
 /// A clock that stands at the present.
@@ -60,6 +69,25 @@ pub fn messages(contract: &ContractId, ids: &[&str]) -> SqsEvent {
         })
         .collect();
     serde_json::from_value(json!({"Records": records})).expect("an SQS event")
+}
+
+/// Imports production of a contract, from asking for it to its end.
+pub async fn import(apps: &Apps, contract: &ContractId) {
+    let task = crm_import::Task::StartSyncs {
+        contract: Some(contract.clone()),
+    };
+    crm_import::run(&apps.import, task)
+        .await
+        .expect("the table answers");
+    let message = ImportMessage {
+        contract: contract.clone(),
+        work: WorkKind::Sync(Environment::Production),
+    };
+    assert!(crm_import::work(&apps.import, &message).await);
+    let store = &apps.import.remote.store;
+    let sync = store.sync(contract, Environment::Production).await;
+    let sync = sync.expect("the table answers").expect("it was asked for");
+    assert_eq!(sync.state, SyncState::Succeeded, "{:?}", sync.problem);
 }
 
 /// One submission as stored.

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use e2e::worker::{all_settled, clock, count, messages, process, recover, stored};
+use e2e::worker::{all_settled, clock, count, import, messages, process, recover, stored};
 use e2e::{Harness, Tenant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -304,7 +304,7 @@ async fn broken_replies_of_the_crm_neither_lose_nor_double() {
                     .writeback
                     .remote
                     .sessions
-                    .open(&contract, shared::store::ConnectionKind::Crm)
+                    .open(&contract, shared::store::ConnectionKind::PRODUCTION)
                     .await
                     .unwrap();
                 let mut fault = fault.clone();
@@ -317,14 +317,7 @@ async fn broken_replies_of_the_crm_neither_lose_nor_double() {
                 let (_, answer) = post(&healthy, &tenant, &tenant.person(&name), &name).await;
                 let id = id_of(&answer);
                 // The metadata is read before, so that the fault meets the calls it is meant for.
-                crm_import::handle(
-                    &healthy.import,
-                    crm_import::Task::RefreshMetadata {
-                        contract: Some(contract.clone()),
-                    },
-                )
-                .await
-                .unwrap();
+                import(&healthy, &contract).await;
                 harness
                     .control(Method::POST, "/faults", Some(fault.clone()))
                     .await;
@@ -388,14 +381,7 @@ async fn without_our_fields_in_salesforce_a_lost_reply_still_makes_one_lead() {
         }
         let clock = clock();
         let healthy = process(stack, &Tripwire::new(), &clock);
-        crm_import::handle(
-            &healthy.import,
-            crm_import::Task::RefreshMetadata {
-                contract: Some(contract.clone()),
-            },
-        )
-        .await
-        .unwrap();
+        import(&healthy, &contract).await;
         for (n, kind) in ["lost_reply", "truncate", "drop"].iter().enumerate() {
             // The look-up is by time of creation: both sides tell the same time.
             harness
@@ -652,9 +638,11 @@ async fn the_sweep_announces_what_was_stored_and_never_announced() {
     );
     clock.advance(120);
     assert_eq!(sweep().await, 1);
-    let polled = local::poll_queue(&sqs, &stack.queue_url, &healthy.writeback, 0)
-        .await
-        .unwrap();
+    let polled = local::poll_queue(&sqs, &stack.queue_url, |batch| {
+        crm_writeback::handle(&healthy.writeback, batch)
+    })
+    .await
+    .unwrap();
     assert_eq!(polled, 1);
     assert_eq!(stored(stack, &contract, &id).await.state, State::Created);
     assert_eq!(sweep().await, 0);

@@ -57,8 +57,8 @@ impl<'a> World<'a> {
         let stack = self.tenant.harness.embedded_stack();
         let sessions = &stack.apps().writeback.remote.sessions;
         let contract = &self.tenant.made.id;
-        sessions.forget(contract, ConnectionKind::Crm).await;
-        let session = sessions.open(contract, ConnectionKind::Crm).await;
+        sessions.forget(contract, ConnectionKind::PRODUCTION).await;
+        let session = sessions.open(contract, ConnectionKind::PRODUCTION).await;
         shared::crm::open(session.unwrap())
     }
 

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
+use shared::crm::session_problem;
 use shared::domain::contract::LinkedInSettings;
 use shared::domain::form::{Form, FormKind};
 use shared::domain::ids::{ContractId, FormId, FormKey};
 use shared::problem::Problem;
-use shared::store::{ConnectionKind, ConnectionState};
+use shared::session::SessionError;
+use shared::store::{Connection, ConnectionKind};
 use shared::vault::Purpose;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::crm::Status;
 use crate::App;
 use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
 use crate::extract::{Json, Path};
@@ -374,8 +377,16 @@ struct LinkedInView {
     has_client_secret: bool,
     /// The secret before the last change is still accepted.
     has_previous_client_secret: bool,
-    /// `connected`, `sign_in_needed` or `not_connected`.
-    connection: &'static str,
+    /// Whether somebody has authorised lead sync.
+    connection: Status,
+    /// Who did.
+    authorized_by: Option<String>,
+    /// When the authorisation ends: then somebody has to authorise anew. LinkedIn's ends after a year;
+    /// after 60 days for an app without refresh tokens.
+    #[schema(value_type = Option<i64>)]
+    authorization_ends_at: Option<Millis>,
+    /// What is wrong, or ends within 14 days, with its next step.
+    problem: Option<Problem>,
 }
 
 async fn linkedin_view(
@@ -389,17 +400,26 @@ async fn linkedin_view(
         .connection(contract, ConnectionKind::LinkedIn)
         .await
         .map_err(|error| error.problem())?;
+    let now = app.remote.clock.now();
+    let status = super::crm::status(connection.as_ref(), now);
+    let connection = connection.filter(Connection::stands);
+    let problem = match &connection {
+        Some(_) if status == Status::SignInNeeded => {
+            Some(session_problem(&SessionError::SignInNeeded, "LinkedIn"))
+        }
+        Some(connection) => super::crm::ending(connection, now),
+        None => None,
+    };
     let path = format!("/webhooks/linkedin/{contract}");
     Ok(LinkedInView {
         webhook_url: app.public_url.join(&path).map_or(path, String::from),
         owners: settings.owners,
         has_client_secret: settings.sealed_client_secret.is_some(),
         has_previous_client_secret: settings.sealed_previous_client_secret.is_some(),
-        connection: match connection.map(|connection| connection.state) {
-            None => "not_connected",
-            Some(ConnectionState::Connected) => "connected",
-            Some(ConnectionState::SignInNeeded) => "sign_in_needed",
-        },
+        connection: status,
+        authorized_by: connection.as_ref().map(|found| found.connected_by.clone()),
+        authorization_ends_at: connection.and_then(|found| found.valid_until),
+        problem,
     })
 }
 

@@ -1,14 +1,19 @@
 //! The routes, by subject.
 
 mod configuration;
+mod crm;
 mod forms;
+mod seats;
+mod session;
 mod submissions;
+mod tokens;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
 use shared::clock::Millis;
+use shared::domain::ids::SeatId;
 use shared::domain::role::Role;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +30,10 @@ pub(crate) fn all() -> OpenApiRouter<Arc<App>> {
         .merge(submissions::routes())
         .merge(configuration::routes())
         .merge(forms::routes())
+        .merge(crm::routes())
+        .merge(session::routes())
+        .merge(seats::routes())
+        .merge(tokens::routes())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -45,20 +54,27 @@ async fn health(State(app): State<Arc<App>>) -> Json<Health> {
 
 #[derive(Serialize, ToSchema)]
 struct Me {
-    /// The contract that the token opens.
+    /// The contract that the token or session opens.
     contract: String,
-    /// The token's id.
-    token: String,
-    /// What its role is.
+    /// The token's id, or `seat:` and the seat's id: what the audit log calls you.
+    actor: String,
+    /// Your seat, if you signed in.
+    seat: Option<SeatId>,
+    /// Your name, if you signed in.
+    name: Option<String>,
+    /// Your role.
     role: Role,
 }
 
-/// Who the token says you are.
+/// Who you are.
 #[utoipa::path(get, path = "/me", responses((status = 200, body = Me)))]
 async fn me(caller: Caller<AnyRole>) -> Json<Me> {
+    let seat = caller.signed_in().ok().map(|signed_in| &signed_in.seat);
     Json(Me {
         contract: caller.contract.to_string(),
-        token: caller.actor,
+        seat: seat.map(|seat| seat.id),
+        name: seat.map(|seat| seat.name.clone()),
         role: caller.role,
+        actor: caller.actor,
     })
 }

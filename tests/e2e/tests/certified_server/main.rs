@@ -44,7 +44,7 @@ use crate::server::{Server, Shape, named};
 /// The person who signs in.
 const LOGIN: &str = "ada@acme.example";
 /// The connection that the tests make.
-const KIND: ConnectionKind = ConnectionKind::Crm;
+const KIND: ConnectionKind = ConnectionKind::PRODUCTION;
 /// A PKCE verifier with its challenge: RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -188,9 +188,9 @@ impl World {
         let name = KIND.purpose();
         let purpose = Purpose {
             contract: &self.made.id,
-            name,
+            name: &name,
         };
-        let sealed = self.connection().await.unwrap().sealed_tokens;
+        let sealed = self.connection().await.unwrap().sealed_tokens.unwrap();
         let text = self.remote().vault.open(purpose, &sealed).await.unwrap();
         serde_json::from_str(&text).unwrap()
     }

@@ -1,0 +1,443 @@
+//! Seats: the people of the contract, their roles, invitations and sessions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::clock::Millis;
+use shared::domain::contract::Contract;
+use shared::domain::environment::Environment;
+use shared::domain::ids::SeatId;
+use shared::domain::role::Role;
+use shared::domain::seat::{INVITATION_SECONDS, Identity, Invitation, Seat, SeatInput, SeatStatus};
+use shared::problem::Problem;
+use shared::signature::sha256_hex;
+use shared::store::{ConnectionKind, SeatChange, StoreError};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::auth::{Caller, ManageSeats};
+use crate::extract::{Json, Path, Query};
+
+/// How often a change is decided anew because something was changed meanwhile.
+const MAX_TRIES: u32 = 8;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, edit, delete))
+        .routes(routes!(invite))
+        .routes(routes!(end_sessions))
+}
+
+#[derive(Serialize, ToSchema)]
+struct SeatView {
+    id: SeatId,
+    name: String,
+    email: String,
+    role: Role,
+    status: SeatStatus,
+    /// Whom its holder signs in as, once they have.
+    identity: Option<Identity>,
+    /// Until when the invitation that is out can be accepted.
+    #[schema(value_type = Option<i64>)]
+    invitation_valid_until: Option<Millis>,
+    #[schema(value_type = i64)]
+    created_at: Millis,
+    #[schema(value_type = Option<i64>)]
+    last_sign_in_at: Option<Millis>,
+}
+
+impl From<Seat> for SeatView {
+    fn from(seat: Seat) -> Self {
+        Self {
+            id: seat.id,
+            name: seat.name,
+            email: seat.email,
+            role: seat.role,
+            status: seat.status,
+            identity: seat.identity,
+            invitation_valid_until: seat.invitation.map(|invitation| invitation.valid_until),
+            created_at: seat.created_at,
+            last_sign_in_at: seat.last_sign_in_at,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct SeatList {
+    items: Vec<SeatView>,
+    /// Give it as `cursor` for the next page; none after the last.
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct InvitedSeat {
+    #[serde(flatten)]
+    seat: SeatView,
+    /// The links of the invitation, one for each way to sign in. Send one to the person: it works
+    /// once, for seven days, and is not shown again.
+    invitation: InvitationLinks,
+}
+
+#[derive(Serialize, ToSchema)]
+struct InvitationLinks {
+    /// For people who sign in with Salesforce.
+    salesforce: String,
+    /// For people who sign in with Microsoft.
+    entra: String,
+}
+
+/// What people give when they edit a seat.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EditInput {
+    /// The holder's name: 1 to 100 characters.
+    name: String,
+    /// The holder's e-mail address.
+    email: String,
+    /// `administrator` or `salesperson`.
+    role: Role,
+    /// `false`: the holder cannot sign in, and every session ends.
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SeatQuery {
+    /// A page's `next`.
+    cursor: Option<String>,
+}
+
+fn seat_id(text: &str) -> Result<SeatId, Problem> {
+    text.parse().map_err(|_| Problem::not_found("seat"))
+}
+
+impl App {
+    async fn seat_of(&self, caller: &Caller<ManageSeats>, id: SeatId) -> Result<Seat, Problem> {
+        let seat = self.remote.store.seat(&caller.contract, id).await;
+        seat.map_err(|error| error.problem())?
+            .ok_or_else(|| Problem::not_found("seat"))
+    }
+
+    fn new_invitation(&self) -> (Invitation, String) {
+        let secret = self.remote.random.secret(32);
+        let invitation = Invitation {
+            secret_hash: sha256_hex(&[secret.as_bytes()]),
+            valid_until: self.remote.clock.now().plus_seconds(INVITATION_SECONDS),
+        };
+        (invitation, secret)
+    }
+
+    fn invited(&self, caller: &Caller<ManageSeats>, seat: Seat, secret: &str) -> InvitedSeat {
+        let base = self.public_url.as_str().trim_end_matches('/');
+        let link = |provider: &str| {
+            format!(
+                "{base}/oauth/sign-in/{provider}?contract={}&invitation={}.{secret}",
+                caller.contract, seat.id
+            )
+        };
+        InvitedSeat {
+            invitation: InvitationLinks {
+                salesforce: link("salesforce"),
+                entra: link("entra"),
+            },
+            seat: seat.into(),
+        }
+    }
+
+    /// Changes a seat by `decide`, which gives it as it will be (none: it goes), deciding anew when
+    /// it or the set of administrators was changed meanwhile. The last administrator who can act
+    /// stays.
+    async fn change_seat(
+        &self,
+        caller: &Caller<ManageSeats>,
+        id: SeatId,
+        action: &str,
+        mut decide: impl FnMut(Option<&Seat>) -> Result<Option<Seat>, Problem>,
+    ) -> Result<Option<Seat>, Problem> {
+        let store = &self.remote.store;
+        for _ in 0..MAX_TRIES {
+            let before = store.seat(&caller.contract, id).await;
+            let before = before.map_err(|error| error.problem())?;
+            let mut after = decide(before.as_ref())?;
+            if let Some(after) = &mut after {
+                after.version = before.as_ref().map_or(1, |before| before.version + 1);
+                after.updated_at = self.remote.clock.now();
+            }
+            let acts = |seat: Option<&Seat>| seat.is_some_and(Seat::is_acting_administrator);
+            let mut of_contract = None;
+            if acts(before.as_ref()) != acts(after.as_ref()) {
+                of_contract = Some(
+                    self.administrators(caller, id, acts(after.as_ref()))
+                        .await?,
+                );
+            }
+            let logged = |seat: Option<&Seat>| seat.map_or(Value::Null, Seat::logged);
+            let audit = self.audit(
+                &caller.actor,
+                action,
+                id.to_string(),
+                logged(before.as_ref()),
+                logged(after.as_ref()),
+            );
+            let change = SeatChange {
+                before: before.as_ref(),
+                after: after.as_ref(),
+                contract: of_contract
+                    .as_ref()
+                    .map(|(contract, expected)| (contract, *expected)),
+                audit: &audit,
+            };
+            let unique = self.remote.random.uuid();
+            match store.change_seat(&caller.contract, change, unique).await {
+                Ok(()) => return Ok(after),
+                Err(StoreError::Conflict) => self.check_email(caller, before, after).await?,
+                Err(error) => return Err(error.problem()),
+            }
+        }
+        Err(StoreError::Conflict.problem())
+    }
+
+    /// The contract with the seat among its administrators, or not.
+    async fn administrators(
+        &self,
+        caller: &Caller<ManageSeats>,
+        id: SeatId,
+        acts: bool,
+    ) -> Result<(Contract, u64), Problem> {
+        let contract = self.remote.store.contract(&caller.contract).await;
+        let mut contract = contract
+            .map_err(|error| error.problem())?
+            .ok_or_else(|| Problem::not_found("contract"))?;
+        let expected = contract.config_version;
+        contract.config_version += 1;
+        if acts {
+            contract.administrators.insert(id);
+        } else {
+            contract.administrators.remove(&id);
+            if contract.administrators.is_empty() {
+                return Err(Problem::new(
+                    409,
+                    "last_administrator",
+                    "This is the last administrator who can sign in.",
+                    "Make somebody else an administrator first, and let them sign in once.",
+                ));
+            }
+        }
+        Ok((contract, expected))
+    }
+
+    /// Tells an address that another seat has from a change that came between.
+    async fn check_email(
+        &self,
+        caller: &Caller<ManageSeats>,
+        before: Option<Seat>,
+        after: Option<Seat>,
+    ) -> Result<(), Problem> {
+        let Some(after) = after else {
+            return Ok(());
+        };
+        if before.is_some_and(|before| before.email == after.email) {
+            return Ok(());
+        }
+        let taken = self
+            .remote
+            .store
+            .seat_email_taken(&caller.contract, &after.email)
+            .await
+            .map_err(|error| error.problem())?;
+        if taken {
+            return Err(Problem::new(
+                409,
+                "email_taken",
+                "Another seat has this e-mail address.",
+                "Edit that seat, or send another address.",
+            )
+            .with_field("email"));
+        }
+        Ok(())
+    }
+}
+
+/// The contract's seats by e-mail address.
+#[utoipa::path(get, path = "/seats", params(SeatQuery), responses((status = 200, body = SeatList)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Query(query): Query<SeatQuery>,
+) -> Result<Json<SeatList>, Problem> {
+    let page = app
+        .remote
+        .store
+        .seats(&caller.contract, 100, query.cursor.as_deref())
+        .await
+        .map_err(|error| error.problem())?;
+    Ok(Json(SeatList {
+        items: page.items.into_iter().map(SeatView::from).collect(),
+        next: page.next,
+    }))
+}
+
+/// Makes a seat, with an invitation for its holder.
+#[utoipa::path(post, path = "/seats", request_body = SeatInput, responses((status = 201, body = InvitedSeat), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Json(input): Json<SeatInput>,
+) -> Result<(http::StatusCode, Json<InvitedSeat>), Problem> {
+    let input = input.checked()?;
+    let id = SeatId(app.remote.random.uuid());
+    let (invitation, secret) = app.new_invitation();
+    let now = app.remote.clock.now();
+    let seat = Seat::invited(id, input, invitation, now);
+    let made = app
+        .change_seat(&caller, id, "seat.create", |_| Ok(Some(seat.clone())))
+        .await?
+        .ok_or_else(Problem::internal)?;
+    Ok((
+        http::StatusCode::CREATED,
+        Json(app.invited(&caller, made, &secret)),
+    ))
+}
+
+/// A seat.
+#[utoipa::path(get, path = "/seats/{id}", params(("id" = String, Path)), responses((status = 200, body = SeatView), (status = 404, body = Problem)))]
+async fn get(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Path(id): Path<String>,
+) -> Result<Json<SeatView>, Problem> {
+    Ok(Json(app.seat_of(&caller, seat_id(&id)?).await?.into()))
+}
+
+/// Edits a seat: name, address, role, and whether it is enabled. Counts at once, in sessions that
+/// are open too.
+#[utoipa::path(put, path = "/seats/{id}", params(("id" = String, Path)), request_body = EditInput, responses((status = 200, body = SeatView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn edit(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Path(id): Path<String>,
+    Json(input): Json<EditInput>,
+) -> Result<Json<SeatView>, Problem> {
+    let id = seat_id(&id)?;
+    let enabled = input.enabled;
+    let input = SeatInput {
+        name: input.name,
+        email: input.email,
+        role: input.role,
+    }
+    .checked()?;
+    let seat = app
+        .change_seat(&caller, id, "seat.edit", |before| {
+            let mut seat = before.cloned().ok_or_else(|| Problem::not_found("seat"))?;
+            seat.name.clone_from(&input.name);
+            seat.email.clone_from(&input.email);
+            seat.role = input.role;
+            seat.status = match (enabled, &seat.identity) {
+                (false, _) => SeatStatus::Disabled,
+                (true, Some(_)) => SeatStatus::Active,
+                (true, None) => SeatStatus::Invited,
+            };
+            Ok(Some(seat))
+        })
+        .await?
+        .ok_or_else(Problem::internal)?;
+    Ok(Json(seat.into()))
+}
+
+/// Deletes a seat. Its sessions end, and the account it was tied to can accept another invitation.
+#[utoipa::path(delete, path = "/seats/{id}", params(("id" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Path(id): Path<String>,
+) -> Result<http::StatusCode, Problem> {
+    let id = seat_id(&id)?;
+    app.seat_of(&caller, id).await?;
+    // Their own sign-ins to the CRM first: afterwards nobody would find them.
+    for environment in Environment::ALL {
+        let kind = ConnectionKind::User(id, environment);
+        app.end_if_any(&caller.contract, &caller.actor, kind)
+            .await?;
+    }
+    app.change_seat(&caller, id, "seat.delete", |before| match before {
+        Some(_) => Ok(None),
+        None => Err(Problem::not_found("seat")),
+    })
+    .await?;
+    Ok(http::StatusCode::NO_CONTENT)
+}
+
+/// A new invitation. The one before no longer works, and the account that the seat was tied to no
+/// longer opens it.
+#[utoipa::path(post, path = "/seats/{id}/invite", params(("id" = String, Path)), responses((status = 200, body = InvitedSeat), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn invite(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Path(id): Path<String>,
+) -> Result<Json<InvitedSeat>, Problem> {
+    let id = seat_id(&id)?;
+    let (invitation, secret) = app.new_invitation();
+    let seat = app
+        .change_seat(&caller, id, "seat.invite", |before| {
+            let mut seat = before.cloned().ok_or_else(|| Problem::not_found("seat"))?;
+            if seat.status == SeatStatus::Disabled {
+                return Err(Problem::new(
+                    409,
+                    "seat_disabled",
+                    "The seat is disabled.",
+                    "Enable it first.",
+                ));
+            }
+            seat.status = SeatStatus::Invited;
+            seat.identity = None;
+            seat.invitation = Some(invitation.clone());
+            Ok(Some(seat))
+        })
+        .await?
+        .ok_or_else(Problem::internal)?;
+    Ok(Json(app.invited(&caller, seat, &secret)))
+}
+
+/// Ends every session of a seat.
+#[utoipa::path(delete, path = "/seats/{id}/sessions", params(("id" = String, Path)), responses((status = 204), (status = 404, body = Problem)))]
+async fn end_sessions(
+    State(app): State<Arc<App>>,
+    caller: Caller<ManageSeats>,
+    Path(id): Path<String>,
+) -> Result<http::StatusCode, Problem> {
+    let id = seat_id(&id)?;
+    let store = &app.remote.store;
+    let found = store.seat_sessions(&caller.contract, id).await;
+    let found = found
+        .map_err(|error| error.problem())?
+        .ok_or_else(|| Problem::not_found("seat"))?;
+    let ids: BTreeSet<String> = found.sessions.into_iter().map(|s| s.id).collect();
+    let audit = app.audit(
+        &caller.actor,
+        "session.end",
+        id.to_string(),
+        Value::Null,
+        Value::from(ids.len()),
+    );
+    store
+        .close_sessions(&caller.contract, id, &ids)
+        .await
+        .map_err(|error| error.problem())?;
+    store
+        .put_audit(&caller.contract, &audit, app.remote.random.uuid())
+        .await
+        .map_err(|error| error.problem())?;
+    Ok(http::StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,236 @@
+//! The end of a connection (CN-8): seat holders' sign-ins end with it, the provider revokes the
+//! tokens, what was imported goes where that was asked for, and the tokens are deleted. Each step is
+//! kept before the next begins.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use shared::crm_setup;
+use shared::domain::contract::AuditEntry;
+use shared::domain::environment::Environment;
+use shared::domain::ids::ContractId;
+use shared::domain::sync::SyncState;
+use shared::session::SessionError;
+use shared::store::{
+    Connection, ConnectionKind, ConnectionState, Disconnect, Purge, Revocation, StoreError,
+    SyncAfter, WorkKind,
+};
+
+use crate::App;
+
+/// How often the provider is asked to revoke, a minute apart, before the tokens are only deleted.
+const MAX_REVOKE_ATTEMPTS: u32 = 30;
+/// Items deleted between two looks at the time.
+const PURGE_BATCH: i32 = 100;
+/// How long one worker deletes before it hands over, well inside the function's time-out.
+const PURGE_TIME: Duration = Duration::from_secs(30);
+
+impl App {
+    /// Goes on with the end of a connection, as far as it gets.
+    pub(crate) async fn disconnect(
+        &self,
+        contract: &ContractId,
+        kind: ConnectionKind,
+    ) -> Result<(), StoreError> {
+        let store = &self.remote.store;
+        let Some(mut connection) = store.connection(contract, kind).await? else {
+            return Ok(());
+        };
+        if connection.state != ConnectionState::Disconnecting {
+            return Ok(());
+        }
+        self.remote.sessions.forget(contract, kind).await;
+        let Some(mut end) = connection.disconnect.clone() else {
+            return Ok(());
+        };
+        if let ConnectionKind::Crm(environment) = kind {
+            self.disconnect_users(contract, environment, &end).await?;
+        }
+        if end.revocation.is_none() && !self.revoke(&mut connection, &mut end).await? {
+            return Ok(());
+        }
+        if let (ConnectionKind::Crm(environment), true) = (kind, end.clean_up)
+            && !self.purge(&mut connection, &mut end, environment).await?
+        {
+            // There is more than one worker can delete: the next goes on.
+            crm_setup::announce(&self.queue, contract, WorkKind::Disconnect(kind)).await;
+            return Ok(());
+        }
+        self.finish(connection, end).await
+    }
+
+    /// The sign-ins of seat holders mean nothing without the connection that they belong to.
+    async fn disconnect_users(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        end: &Disconnect,
+    ) -> Result<(), StoreError> {
+        let store = &self.remote.store;
+        for user in store.user_connections(contract, environment).await? {
+            if !user.stands() {
+                continue;
+            }
+            let work = WorkKind::Disconnect(user.kind);
+            match crm_setup::begin_disconnect(&self.remote, &user, &end.requested_by, false).await {
+                // One that is being refreshed is found again at the next try.
+                Ok(_) | Err(StoreError::Conflict) => {
+                    crm_setup::announce(&self.queue, contract, work).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the provider revoke the tokens. `false`: not this time.
+    async fn revoke(
+        &self,
+        connection: &mut Connection,
+        end: &mut Disconnect,
+    ) -> Result<bool, StoreError> {
+        let revoked = self.remote.sessions.revoke(connection).await;
+        end.attempts += 1;
+        match revoked {
+            Ok(revocation) => end.revocation = Some(revocation),
+            Err(error) => {
+                if let SessionError::AppRefused(_) = error {
+                    self.remote.apps.forget().await;
+                }
+                tracing::warn!(contract = %connection.contract, provider = connection.provider.as_str(),
+                    error = &error as &dyn std::error::Error, attempt = end.attempts, "tokens were not revoked");
+                if end.attempts >= MAX_REVOKE_ATTEMPTS {
+                    end.revocation = Some(Revocation::NotReached);
+                }
+            }
+        }
+        self.keep(connection, end).await?;
+        Ok(end.revocation.is_some())
+    }
+
+    /// Deletes what was imported. `false`: there is more. Nothing new is imported meanwhile: every
+    /// such write is conditional on a connection that stands.
+    async fn purge(
+        &self,
+        connection: &mut Connection,
+        end: &mut Disconnect,
+        environment: Environment,
+    ) -> Result<bool, StoreError> {
+        let store = &self.remote.store;
+        let contract = connection.contract.clone();
+        let mut purge = if let Some(purge) = end.purge {
+            purge
+        } else {
+            let purge = Purge {
+                found: store.count_imported(&contract, environment).await?,
+                ..Purge::default()
+            };
+            end.purge = Some(purge);
+            self.keep(connection, end).await?;
+            purge
+        };
+        if purge.left == Some(0) {
+            return Ok(true);
+        }
+        let since = Instant::now();
+        loop {
+            let deleted = store
+                .delete_imported(&contract, environment, PURGE_BATCH)
+                .await?;
+            if deleted == 0 {
+                break;
+            }
+            if since.elapsed() > PURGE_TIME {
+                let left = store.count_imported(&contract, environment).await?;
+                purge.deleted = purge.found.saturating_sub(left);
+                end.purge = Some(purge);
+                self.keep(connection, end).await?;
+                return Ok(false);
+            }
+        }
+        // Counted, not summed up: a worker that died after deleting kept no count.
+        let left = store.count_imported(&contract, environment).await?;
+        purge.deleted = purge.found.saturating_sub(left);
+        purge.left = Some(left);
+        end.purge = Some(purge);
+        self.keep(connection, end).await?;
+        Ok(left == 0)
+    }
+
+    async fn keep(&self, connection: &mut Connection, end: &Disconnect) -> Result<(), StoreError> {
+        let replaces = connection.version;
+        connection.disconnect = Some(end.clone());
+        connection.version += 1;
+        self.remote
+            .store
+            .save_disconnect(connection, replaces)
+            .await
+    }
+
+    async fn finish(
+        &self,
+        mut connection: Connection,
+        mut end: Disconnect,
+    ) -> Result<(), StoreError> {
+        let store = &self.remote.store;
+        let now = self.now();
+        let before = connection.logged();
+        let replaces = connection.version;
+        let contract = connection.contract.clone();
+        end.finished_at = Some(now);
+        connection.state = ConnectionState::Disconnected;
+        connection.sealed_tokens = None;
+        connection.refresh_until = None;
+        connection.not_before = None;
+        connection.version += 1;
+        connection.disconnect = Some(end.clone());
+        let audit = AuditEntry {
+            at: now,
+            actor: end.requested_by.clone(),
+            action: "connection.disconnected".to_owned(),
+            target: connection.kind.to_string(),
+            before,
+            after: json!({ "state": connection.state, "revocation": end.revocation, "purge": end.purge }),
+        };
+        let (guide, sync) = match connection.kind {
+            ConnectionKind::Crm(environment) => {
+                let mut guide = store.guide(&contract, environment).await?;
+                guide.restart();
+                guide.updated_at = now;
+                guide.version += 1;
+                (Some(guide), store.sync(&contract, environment).await?)
+            }
+            ConnectionKind::LinkedIn | ConnectionKind::User(..) => (None, None),
+        };
+        let closed = sync
+            .filter(|sync| !end.clean_up && sync.is_open())
+            .map(|mut sync| {
+                sync.state = SyncState::Failed;
+                sync.finished_at = Some(now);
+                sync.problem = Some(shared::crm::session_problem(
+                    &SessionError::NotConnected,
+                    connection.provider.label(),
+                ));
+                sync.version += 1;
+                sync
+            });
+        let after = match &closed {
+            Some(sync) => SyncAfter::Closed(sync),
+            None if end.clean_up => SyncAfter::Gone,
+            None => SyncAfter::Same,
+        };
+        let unique = self.remote.random.uuid();
+        store
+            .finish_disconnect(
+                &connection,
+                replaces,
+                guide.as_ref(),
+                &after,
+                &audit,
+                unique,
+            )
+            .await?;
+        tracing::info!(%contract, connection = %connection.kind, revocation = ?end.revocation, purge = ?end.purge, "disconnected");
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! What somebody who connects a CRM is told when it fails (CN-6): the four failures in the words of
+//! the documents that people know from LinkedIn's CRM Sync, each with its next step.
+
+use super::{CrmError, Failure, session_problem};
+use crate::problem::Problem;
+use crate::session::SessionError;
+
+/// CN-5: what a connection says from its success until the first import has ended.
+pub const SYNC_IN_PROGRESS: &str = "Successfully connected, sync in progress";
+
+/// Could not connect.
+#[must_use]
+pub fn could_not_connect(crm: &str) -> Problem {
+    Problem::new(
+        503,
+        "could_not_connect",
+        "Could not connect to CRM. Please try again later.",
+        format!("There is a connection error with {crm}. Try again in a few minutes."),
+    )
+}
+
+/// The CRM's API reported an error.
+#[must_use]
+pub fn api_error(crm: &str) -> Problem {
+    Problem::new(
+        502,
+        "crm_api_error",
+        "The CRM API reported an error. Please try again later.",
+        format!(
+            "Check {crm}'s status page and your API access, or ask your CRM representative; then try again."
+        ),
+    )
+}
+
+/// The user may not do what is needed. `what` says more, where the CRM does.
+#[must_use]
+pub fn insufficient_access(what: Option<&Problem>) -> Problem {
+    Problem::new(
+        403,
+        "insufficient_access",
+        "Your CRM account does not have sufficient access privileges. Please check with your CRM administrator.",
+        match what {
+            Some(problem) => format!("{} {}", problem.detail, problem.next_step),
+            None => "Ask your CRM administrator for the access that the permission check lists, then check again.".to_owned(),
+        },
+    )
+}
+
+/// Required objects cannot be read.
+#[must_use]
+pub fn unreadable_objects(objects: &[&str]) -> Problem {
+    Problem::new(
+        403,
+        "crm_objects_not_readable",
+        format!(
+            "Could not read the required CRM objects from your org: {}.",
+            objects.join(", ")
+        ),
+        "Ask your CRM administrator for read access to these objects (the permission check says what is missing of each), then check the permissions again.",
+    )
+}
+
+/// An error of the CRM as somebody who connects it is told.
+#[must_use]
+pub fn problem(error: &CrmError, crm: &str) -> Problem {
+    match (super::failure(error), error) {
+        (Failure::CouldNotConnect, CrmError::Session(error @ SessionError::Forbidden)) => {
+            session_problem(error, crm)
+        }
+        (Failure::CouldNotConnect, _) => could_not_connect(crm),
+        (Failure::ApiError, _) => api_error(crm),
+        (Failure::InsufficientAccess, CrmError::Refused { problem, .. }) => {
+            insufficient_access(Some(problem))
+        }
+        (Failure::InsufficientAccess, _) => insufficient_access(None),
+        (_, CrmError::Session(error)) => session_problem(error, crm),
+        (
+            Failure::NotConnected
+            | Failure::SignInNeeded
+            | Failure::AppRefused
+            | Failure::Throttled(_),
+            _,
+        ) => api_error(crm),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::{insufficient_access, problem, unreadable_objects};
+    use crate::crm::{CrmError, Record};
+    use crate::problem::Problem;
+    use crate::session::SessionError;
+
+    #[test]
+    fn each_failure_reads_as_in_the_documents() {
+        let told = |error: &CrmError| problem(error, "Salesforce").detail;
+        assert_eq!(
+            told(&SessionError::NotSent("reset".into()).into()),
+            "Could not connect to CRM. Please try again later."
+        );
+        assert_eq!(
+            told(&CrmError::Unavailable(StatusCode::BAD_GATEWAY)),
+            "The CRM API reported an error. Please try again later."
+        );
+        let refused = CrmError::Refused {
+            record: Record::Lead,
+            problem: Problem::new(403, "x", "No API.", "Enable it."),
+        };
+        let denied = problem(&refused, "Salesforce");
+        assert_eq!(denied.detail, insufficient_access(None).detail);
+        assert_eq!(denied.next_step, "No API. Enable it.");
+        assert!(
+            unreadable_objects(&["Account", "Lead"])
+                .detail
+                .ends_with("from your org: Account, Lead.")
+        );
+        assert_eq!(
+            problem(&SessionError::SignInNeeded.into(), "Salesforce").code,
+            "sign_in_needed"
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! What setting up a CRM asks of it, whoever asks: the permission check (CN-4), the options of the
+//! settings (CN-9, CN-10), and an import (CN-5, CN-7). Everything is kept for an environment of a
+//! contract, and doing it again does no harm.
+
+use serde_json::json;
+
+use crate::crm::{self, failure};
+use crate::domain::contract::AuditEntry;
+use crate::domain::environment::Environment;
+use crate::domain::guide::{LastProblem, Step};
+use crate::domain::ids::ContractId;
+use crate::domain::inventory::{AccessReport, CrmOptions};
+use crate::domain::sync::Sync;
+use crate::problem::Problem;
+use crate::queue::{ImportMessage, ImportQueue};
+use crate::session::SessionError;
+use crate::store::{Connection, ConnectionKind, ConnectionState, Disconnect, StoreError, WorkKind};
+use crate::wiring::Remote;
+
+/// Why the CRM was not asked, or did not tell.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The table did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The CRM did not tell; what somebody is to do.
+    #[error("the CRM did not tell")]
+    Crm(Box<Problem>),
+    /// The CRM asked for a pause until then.
+    #[error("paused")]
+    Paused(crate::clock::Millis),
+}
+
+impl SetupError {
+    /// What the caller of an API is told.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::Store(error) => error.problem(),
+            Self::Crm(problem) => *problem,
+            Self::Paused(until) => crm::session_problem(&SessionError::Paused(until), "The CRM"),
+        }
+    }
+
+    /// An error of the CRM that people know as `label`.
+    #[must_use]
+    pub fn of(error: &crm::CrmError, label: &str) -> Self {
+        match error {
+            crm::CrmError::Session(SessionError::Paused(until)) => Self::Paused(*until),
+            error => {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "the CRM did not tell"
+                );
+                Self::Crm(Box::new(failure::problem(error, label)))
+            }
+        }
+    }
+}
+
+async fn open(
+    remote: &Remote,
+    contract: &ContractId,
+    environment: Environment,
+) -> Result<(Box<dyn crm::Crm>, &'static str), SetupError> {
+    let kind = ConnectionKind::Crm(environment);
+    let session = remote.sessions.open(contract, kind).await;
+    let session = session.map_err(|error| SetupError::of(&error.into(), "the CRM"))?;
+    let label = session.provider.label();
+    Ok((crm::open(session), label))
+}
+
+/// Checks what the connected user can read and write, keeps the report, and brings the guide on:
+/// its first step is done once every required object can be read.
+///
+/// # Errors
+/// [`SetupError`]; the guide then shows why.
+pub async fn check_access(
+    remote: &Remote,
+    contract: &ContractId,
+    environment: Environment,
+) -> Result<AccessReport, SetupError> {
+    let result = read_access(remote, contract, environment).await;
+    let now = remote.clock.now();
+    let problem = match &result {
+        Ok(report) if report.is_sufficient() => None,
+        Ok(report) => Some(failure::unreadable_objects(&report.unreadable_required())),
+        Err(SetupError::Crm(problem)) => Some(*problem.clone()),
+        Err(SetupError::Store(_) | SetupError::Paused(_)) => return result,
+    };
+    remote
+        .store
+        .change_guide(contract, environment, now, |guide| {
+            if problem.is_none() {
+                guide.done(Step::Connect);
+            }
+            guide.last_problem = problem
+                .clone()
+                .map(|problem| LastProblem { at: now, problem });
+        })
+        .await?;
+    result
+}
+
+async fn read_access(
+    remote: &Remote,
+    contract: &ContractId,
+    environment: Environment,
+) -> Result<AccessReport, SetupError> {
+    let (crm, label) = open(remote, contract, environment).await?;
+    let report = crm
+        .access(remote.clock.now())
+        .await
+        .map_err(|error| SetupError::of(&error, label))?;
+    keep(
+        remote
+            .store
+            .put_access_report(contract, environment, &report)
+            .await,
+    )?;
+    Ok(report)
+}
+
+/// Reads the CRM's options for the settings, and keeps them.
+///
+/// # Errors
+/// [`SetupError`]; what was read before stays.
+pub async fn refresh_options(
+    remote: &Remote,
+    contract: &ContractId,
+    environment: Environment,
+) -> Result<CrmOptions, SetupError> {
+    let (crm, label) = open(remote, contract, environment).await?;
+    let options = crm
+        .options(remote.clock.now())
+        .await
+        .map_err(|error| SetupError::of(&error, label))?;
+    keep(
+        remote
+            .store
+            .put_crm_options(contract, environment, &options)
+            .await,
+    )?;
+    Ok(options)
+}
+
+/// A conflict means that the connection was ended meanwhile.
+fn keep(stored: Result<(), StoreError>) -> Result<(), SetupError> {
+    match stored {
+        Err(StoreError::Conflict) => Err(SetupError::Crm(Box::new(crm::session_problem(
+            &SessionError::NotConnected,
+            "The CRM",
+        )))),
+        other => Ok(other?),
+    }
+}
+
+/// Asks for an import and announces it. One that waits or runs already is the one asked for, and is
+/// announced again.
+///
+/// # Errors
+/// When the table does not answer. A message that the queue does not take is sent by the schedule.
+pub async fn request_sync(
+    remote: &Remote,
+    queue: &ImportQueue,
+    contract: &ContractId,
+    environment: Environment,
+    by: &str,
+) -> Result<Sync, StoreError> {
+    let sync = loop {
+        let before = remote.store.sync(contract, environment).await?;
+        let now = remote.clock.now();
+        match Sync::requested(environment, before.as_ref(), by, now) {
+            None => {
+                if let Some(open) = before {
+                    break open;
+                }
+            }
+            Some(sync) => match remote.store.put_sync(contract, &sync).await {
+                Ok(()) => break sync,
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            },
+        }
+    };
+    announce(queue, contract, WorkKind::Sync(environment)).await;
+    Ok(sync)
+}
+
+/// Announces work that is in the table.
+pub async fn announce(queue: &ImportQueue, contract: &ContractId, work: WorkKind) {
+    let message = ImportMessage {
+        contract: contract.clone(),
+        work,
+    };
+    if let Err(error) = queue.send(&message, 0).await {
+        tracing::warn!(%contract, ?work, error = &error as &dyn std::error::Error,
+            "stored, but not announced: the schedule will");
+    }
+}
+
+/// Begins to end a connection, with its audit entry; whoever works on the queue does the rest.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when it was changed meanwhile, or is being refreshed at this moment.
+pub async fn begin_disconnect(
+    remote: &Remote,
+    before: &Connection,
+    by: &str,
+    clean_up: bool,
+) -> Result<Connection, StoreError> {
+    let now = remote.clock.now();
+    let mut after = before.clone();
+    after.state = ConnectionState::Disconnecting;
+    after.refresh_until = None;
+    after.version += 1;
+    after.disconnect = Some(Disconnect {
+        requested_by: by.to_owned(),
+        requested_at: now,
+        clean_up,
+        attempts: 0,
+        revocation: None,
+        purge: None,
+        finished_at: None,
+    });
+    let audit = AuditEntry {
+        at: now,
+        actor: by.to_owned(),
+        action: "connection.disconnect".to_owned(),
+        target: before.kind.to_string(),
+        before: before.logged(),
+        after: json!({ "state": after.state, "clean_up": clean_up }),
+    };
+    let unique = remote.random.uuid();
+    remote
+        .store
+        .begin_disconnect(&after, before.version, now, &audit, unique)
+        .await?;
+    Ok(after)
+}

@@ -1,0 +1,140 @@
+//! What an administrator sets about an environment's CRM: sync settings (CN-9) and ROI reporting
+//! (CN-10).
+
+use serde::{Deserialize, Serialize};
+
+use super::environment::Environment;
+
+/// Which kinds of records are saved for seat holders by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AutoSave {
+    /// Leads tied to open opportunities.
+    #[serde(default)]
+    pub leads: bool,
+    /// Contacts of open opportunities.
+    #[serde(default)]
+    pub contacts: bool,
+    /// Accounts of open opportunities.
+    #[serde(default)]
+    pub accounts: bool,
+}
+
+/// CN-9: what is synced with the CRM. Everything that writes to the CRM is off until an
+/// administrator turns it on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in CN-9"
+)]
+pub struct SyncSettings {
+    /// Kinds of records that are saved by themselves; all off means none.
+    #[serde(default)]
+    pub auto_save: AutoSave,
+    /// The stage at which an opportunity enters the pipeline, one of the CRM's own. `null` is
+    /// *Not sure*: all open opportunities.
+    #[serde(default)]
+    pub pipeline_stage: Option<String>,
+    /// Flag contacts that are no longer at their account's company.
+    #[serde(default)]
+    pub validate_crm_data: bool,
+    /// Seat holders may create leads.
+    #[serde(default)]
+    pub create_leads: bool,
+    /// Seat holders may update leads.
+    #[serde(default)]
+    pub update_leads: bool,
+    /// Seat holders may create contacts.
+    #[serde(default)]
+    pub create_contacts: bool,
+    /// Seat holders may update contacts.
+    #[serde(default)]
+    pub update_contacts: bool,
+    /// Messages and InMails are logged.
+    #[serde(default)]
+    pub log_messages_and_inmails: bool,
+    /// Views of smart links are logged.
+    #[serde(default)]
+    pub log_smart_links: bool,
+    /// Notes are logged.
+    #[serde(default)]
+    pub log_notes: bool,
+    /// Calls are logged.
+    #[serde(default)]
+    pub log_calls: bool,
+    /// The lead source of leads and contacts that seat holders create, one of the CRM's own; `null`
+    /// leaves it empty.
+    #[serde(default)]
+    pub lead_source: Option<String>,
+    /// Every seat holder is synced; otherwise each is switched on by itself.
+    #[serde(default = "yes")]
+    pub auto_sync_seat_holders: bool,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            auto_save: AutoSave::default(),
+            pipeline_stage: None,
+            validate_crm_data: false,
+            create_leads: false,
+            update_leads: false,
+            create_contacts: false,
+            update_contacts: false,
+            log_messages_and_inmails: false,
+            log_smart_links: false,
+            log_notes: false,
+            log_calls: false,
+            lead_source: None,
+            auto_sync_seat_holders: yes(),
+        }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// CN-10: ROI reporting.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RoiReporting {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// The opportunity's field with the value of a won opportunity, one of the CRM's own numeric and
+    /// currency fields. `null` is *Not sure*: the CRM's usual one.
+    #[serde(default)]
+    pub won_value_field: Option<String>,
+    /// The currency to report in, one of the CRM's own, as an ISO 4217 code. Needed when it is on.
+    #[serde(default)]
+    pub currency: Option<String>,
+}
+
+/// The settings of one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrmSettings {
+    /// The environment.
+    pub environment: Environment,
+    /// CN-9; none before somebody saved them: the defaults hold.
+    #[serde(default)]
+    pub sync: Option<SyncSettings>,
+    /// CN-10; none before somebody saved it: off.
+    #[serde(default)]
+    pub roi: Option<RoiReporting>,
+}
+
+impl CrmSettings {
+    /// The settings before anybody saved any.
+    #[must_use]
+    pub const fn new(environment: Environment) -> Self {
+        Self {
+            environment,
+            sync: None,
+            roi: None,
+        }
+    }
+}
