@@ -157,17 +157,25 @@ impl Caller {
     /// Who signed in.
     ///
     /// # Errors
-    /// `sign_in_required` for an API token: what is a person's own needs the person.
+    /// `sign_in_required` for an API token.
     pub fn signed_in(&self) -> Result<&SignedIn, Problem> {
-        self.signed_in.as_deref().ok_or_else(|| {
-            Problem::new(
-                403,
-                "sign_in_required",
-                "This belongs to a person; an API token is none.",
-                "Sign in to Leadbridge and use it in that browser.",
-            )
-        })
+        signed_in(self.signed_in.as_deref())
     }
+}
+
+/// Who signed in, of a caller.
+///
+/// # Errors
+/// `sign_in_required` for an API token: what is a person's own needs the person.
+pub fn signed_in(signed_in: Option<&SignedIn>) -> Result<&SignedIn, Problem> {
+    signed_in.ok_or_else(|| {
+        Problem::new(
+            403,
+            "sign_in_required",
+            "This belongs to a person; an API token is none.",
+            "Sign in to Leadbridge and use it in that browser.",
+        )
+    })
 }
 
 /// Whether a browser says that the request comes from one of our own pages. A client that is no

@@ -59,7 +59,7 @@ pub(crate) struct Caller<P> {
     pub(crate) actor: String,
     /// Its role.
     pub(crate) role: Role,
-    caller: api_auth::Caller,
+    signed_in: Option<Box<SignedIn>>,
     permission: PhantomData<P>,
 }
 
@@ -69,7 +69,7 @@ impl<P> Caller<P> {
     /// # Errors
     /// `sign_in_required` for an API token.
     pub(crate) fn signed_in(&self) -> Result<&SignedIn, Problem> {
-        self.caller.signed_in()
+        api_auth::signed_in(self.signed_in.as_deref())
     }
 }
 
@@ -87,10 +87,10 @@ impl<P: Needs> FromRequestParts<Arc<App>> for Caller<P> {
             api_auth::Caller::authenticate(&parts.method, &parts.headers, P::PERMISSION, gate)
                 .await?;
         Ok(Self {
-            contract: caller.contract.clone(),
-            actor: caller.actor.clone(),
+            contract: caller.contract,
+            actor: caller.actor,
             role: caller.role,
-            caller,
+            signed_in: caller.signed_in,
             permission: PhantomData,
         })
     }

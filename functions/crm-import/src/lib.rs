@@ -184,12 +184,11 @@ pub async fn work_batch(app: &App, event: SqsEvent) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     for record in event.records {
         let body = record.body.as_deref().unwrap_or_default();
-        let done = match serde_json::from_str::<ImportMessage>(body) {
-            Ok(message) => work(app, &message).await,
-            Err(_) => {
-                tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
-                false
-            }
+        let done = if let Ok(message) = serde_json::from_str::<ImportMessage>(body) {
+            work(app, &message).await
+        } else {
+            tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
+            false
         };
         if let (false, Some(id)) = (done, record.message_id) {
             let mut failure = BatchItemFailure::default();
@@ -208,10 +207,9 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
     };
     match result {
-        Ok(()) => true,
-        // Another worker has it, or something was changed: what is left to do is in the table, and
-        // is announced again when it is due.
-        Err(StoreError::Conflict) => true,
+        // On a conflict another worker has it, or something was changed: what is left to do is in the
+        // table, and is announced again when it is due.
+        Ok(()) | Err(StoreError::Conflict) => true,
         Err(error) => {
             tracing::error!(%contract, ?work, error = &error as &dyn std::error::Error,
                 "the table did not answer: the message comes again");

@@ -40,9 +40,8 @@ pub(crate) async fn callback(
     headers: HeaderMap,
     answer: Result<Query<ProviderAnswer>, QueryRejection>,
 ) -> Response {
-    let answer = match answer {
-        Ok(Query(answer)) => answer,
-        Err(_) => return failed(BadAttempt::Unknown.into(), &headers, None),
+    let Ok(Query(answer)) = answer else {
+        return failed(BadAttempt::Unknown.into(), &headers, None);
     };
     let state = state_hash(answer.state.as_deref().unwrap_or_default());
     let taken = match app.take_attempt(&answer, &state, &headers).await {

@@ -111,11 +111,11 @@ impl App {
         let code = answer.code(provider)?;
         let seat = self.still_may(taken, kind).await?;
         self.check_crm(&taken.contract, provider).await?;
-        let tokens = self.exchange(taken, code, Access::Api).await?;
-        let stored = self.store_connection(taken, kind, seat, &tokens).await;
+        let granted = self.exchange(taken, code, Access::Api).await?;
+        let stored = self.store_connection(taken, kind, seat, &granted).await;
         if stored.is_err() {
             // What is not kept must not stay open at the provider.
-            self.give_back(taken, &tokens).await;
+            self.give_back(taken, &granted).await;
         }
         stored
     }
@@ -145,12 +145,12 @@ impl App {
                 .parse()
                 .map_err(|_| problems::no_longer_allowed())?;
             let now = self.remote.clock.now();
-            let token = store.api_token(contract, &id).await;
-            let token = token
+            let record = store.api_token(contract, &id).await;
+            let record = record
                 .map_err(|error| problems::store(&error))?
-                .filter(|token| token.valid_until.is_none_or(|until| until > now))
+                .filter(|record| record.valid_until.is_none_or(|until| until > now))
                 .ok_or_else(problems::no_longer_allowed)?;
-            (None, token.role)
+            (None, record.role)
         };
         let own = match kind {
             ConnectionKind::User(owner, _) => seat.as_ref().is_some_and(|seat| seat.id == owner),
@@ -163,16 +163,16 @@ impl App {
         }
     }
 
-    async fn give_back(&self, taken: &Taken, tokens: &TokenAnswer) {
+    async fn give_back(&self, taken: &Taken, granted: &TokenAnswer) {
         let provider = taken.attempt.provider;
         let Ok(client) = self.client(provider).await else {
             return;
         };
-        let token = tokens.refresh_token.as_deref();
-        let token = token.unwrap_or(&tokens.access_token);
+        let given = granted.refresh_token.as_deref();
+        let given = given.unwrap_or(&granted.access_token);
         let auth_url = &taken.attempt.auth_url;
         let revoked =
-            oauth::revoke(&self.remote.outbound, provider, auth_url, &client, token).await;
+            oauth::revoke(&self.remote.outbound, provider, auth_url, &client, given).await;
         if let Err(error) = revoked {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -182,19 +182,23 @@ impl App {
     }
 
     /// Who signed in, by the identity token. LinkedIn gives none with lead sync's scopes.
-    async fn claims(&self, taken: &Taken, tokens: &TokenAnswer) -> Result<Option<Claims>, Problem> {
+    async fn claims(
+        &self,
+        taken: &Taken,
+        granted: &TokenAnswer,
+    ) -> Result<Option<Claims>, Problem> {
         let provider = taken.attempt.provider;
         if provider == Provider::LinkedIn {
             return Ok(None);
         }
-        self.verified(taken, tokens).await.map(Some)
+        self.verified(taken, granted).await.map(Some)
     }
 
     /// What the identity token of an answer proves.
     pub(crate) async fn verified(
         &self,
         taken: &Taken,
-        tokens: &TokenAnswer,
+        granted: &TokenAnswer,
     ) -> Result<Claims, Problem> {
         let provider = taken.attempt.provider;
         let client = self.client(provider).await?;
@@ -209,7 +213,7 @@ impl App {
             .id_tokens
             .verify(
                 &self.remote.outbound,
-                tokens.id_token.as_deref(),
+                granted.id_token.as_deref(),
                 expected,
                 now,
             )
@@ -480,13 +484,11 @@ fn connected(
         }))
         .into_response();
     }
-    match back {
-        Some(back) => page::go_to(back),
-        None => {
-            let mut texts = vec![message.as_str()];
-            texts.extend(missing.map(|missing| missing.next_step.as_str()));
-            texts.push("You can close this page.");
-            page::page("Connected", &texts, None)
-        }
+    if let Some(back) = back {
+        return page::go_to(back);
     }
+    let mut texts = vec![message.as_str()];
+    texts.extend(missing.map(|missing| missing.next_step.as_str()));
+    texts.push("You can close this page.");
+    page::page("Connected", &texts, None)
 }

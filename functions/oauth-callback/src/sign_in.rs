@@ -96,15 +96,12 @@ impl App {
             None => None,
             Some(text) => Some(self.invitation(&contract, text).await?),
         };
-        let auth_url = match provider {
-            Provider::Salesforce => {
-                self.salesforce_login(&contract, query.login_url.as_deref())
-                    .await?
-            }
-            _ => {
-                let endpoints = &self.remote.endpoints;
-                sign_in_address(provider, endpoints, &endpoints.entra)
-            }
+        let auth_url = if provider == Provider::Salesforce {
+            self.salesforce_login(&contract, query.login_url.as_deref())
+                .await?
+        } else {
+            let endpoints = &self.remote.endpoints;
+            sign_in_address(provider, endpoints, &endpoints.entra)
         };
         self.begin(Start {
             contract: &contract,
@@ -175,8 +172,8 @@ impl App {
     ) -> Result<Response, Problem> {
         let provider = taken.attempt.provider;
         let code = answer.code(provider)?;
-        let tokens = self.exchange(&taken, code, Access::SignIn).await?;
-        let claims = self.verified(&taken, &tokens).await?;
+        let granted = self.exchange(&taken, code, Access::SignIn).await?;
+        let claims = self.verified(&taken, &granted).await?;
         let identity = identity(provider, &claims).ok_or_else(|| problems::unreadable(provider))?;
         let AttemptPurpose::SignIn { invitation } = &taken.attempt.purpose else {
             return Err(Problem::internal());
@@ -195,7 +192,7 @@ impl App {
         };
         self.end_replaced(contract, &seat, &session, headers).await;
         let now = self.remote.clock.now();
-        let token = self
+        let cookie = self
             .remote
             .web_sessions
             .token(contract, seat.id, &session.id, session.valid_until, now)
@@ -212,7 +209,7 @@ impl App {
         };
         response
             .headers_mut()
-            .append(header::SET_COOKIE, set_cookie(&token));
+            .append(header::SET_COOKIE, set_cookie(&cookie));
         Ok(response)
     }
 
@@ -249,9 +246,8 @@ impl App {
             if !invited {
                 return Err(problems::invitation_invalid());
             }
-            match self.accept(contract, &seat, identity, claims).await? {
-                Some(seat) => return Ok(seat),
-                None => continue,
+            if let Some(seat) = self.accept(contract, &seat, identity, claims).await? {
+                return Ok(seat);
             }
         }
         Err(problems::store(&StoreError::Conflict))

@@ -53,7 +53,7 @@ pub struct SyncSettings {
     /// Seat holders may update contacts.
     #[serde(default)]
     pub update_contacts: bool,
-    /// Messages and InMails are logged.
+    /// Messages and `InMails` are logged.
     #[serde(default)]
     pub log_messages_and_inmails: bool,
     /// Views of smart links are logged.

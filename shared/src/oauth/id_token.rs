@@ -1,4 +1,4 @@
-//! Identity tokens: who signed in, as the sign-in server signed it (OpenID Connect Core 3.1.3.7).
+//! Identity tokens: who signed in, as the sign-in server signed it (`OpenID` Connect Core 3.1.3.7).
 //!
 //! Sources: Microsoft's `id-token-claims-reference` and `access-tokens` (the issuer names the
 //! tenant); Salesforce's "`OpenID` Connect" (`sub` is `https://…/id/{organization}/{user}`).
