@@ -13,6 +13,7 @@
     reason = "a test that cannot go on stops, saying why"
 )]
 
+pub mod browser;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -13,12 +13,12 @@
     reason = "a test stops at the first surprise"
 )]
 
-mod browser;
 mod server;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+use e2e::browser::{Browser, DRIVER};
 use futures::future::join_all;
 use http::{Method, StatusCode};
 use local::seed::{Made, Maker, NewContract};
@@ -38,7 +38,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::browser::{Browser, DRIVER};
 use crate::server::{Server, Shape, named};
 
 /// The person who signs in.

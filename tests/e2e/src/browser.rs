@@ -1,5 +1,10 @@
 //! Headless Chromium, driven by the protocol `www.w3.org/TR/webdriver2` and Debian's chromedriver.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops, saying why"
+)]
+
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use url::Url;
 
 /// The program that starts the browser and drives it.
-pub(crate) const DRIVER: &str = "chromedriver";
+pub const DRIVER: &str = "chromedriver";
 /// How long an element may take to be there, in milliseconds, with a machine that is busy.
 const PATIENCE_MS: u64 = 30_000;
 /// The key of an element's reference, fixed by the standard.
@@ -33,7 +38,7 @@ const ARGUMENTS: &[&str] = &[
 ];
 
 /// A browser of its own profile: no cookie is there at first.
-pub(crate) struct Browser {
+pub struct Browser {
     http: Client,
     session: String,
     // Ended before the profile's folder is removed.
@@ -55,7 +60,7 @@ impl Drop for Group {
 
 impl Browser {
     /// Starts a browser.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let mut command = Command::new(DRIVER);
         command
             .arg("--port=0")
@@ -107,13 +112,13 @@ impl Browser {
     }
 
     /// Goes to an address, as if it had been typed.
-    pub(crate) async fn go(&self, url: &Url) {
+    pub async fn go(&self, url: &Url) {
         self.post("/url", &json!({ "url": url })).await;
     }
 
     /// Waits until it is at this address, whatever the query, and gives the whole of it. A click
     /// that leads through redirects returns before their end.
-    pub(crate) async fn arrive(&self, at: &Url) -> Url {
+    pub async fn arrive(&self, at: &Url) -> Url {
         let deadline = Instant::now() + Duration::from_millis(PATIENCE_MS);
         loop {
             let url: Url = self.get("/url").await.as_str().unwrap().parse().unwrap();
@@ -126,34 +131,34 @@ impl Browser {
     }
 
     /// The text a person sees.
-    pub(crate) async fn text(&self) -> String {
+    pub async fn text(&self) -> String {
         let body = self.find("body").await;
         let text = self.get(&format!("{body}/text")).await;
         text.as_str().unwrap().to_owned()
     }
 
     /// Waits for an element and clicks it.
-    pub(crate) async fn click(&self, selector: &str) {
+    pub async fn click(&self, selector: &str) {
         let element = self.find(selector).await;
         self.post(&format!("{element}/click"), &json!({})).await;
     }
 
     /// Waits for a field and types into it.
-    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+    pub async fn fill(&self, selector: &str, text: &str) {
         let element = self.find(selector).await;
         self.post(&format!("{element}/value"), &json!({ "text": text }))
             .await;
     }
 
     /// Waits for an element.
-    pub(crate) async fn find(&self, selector: &str) -> String {
+    pub async fn find(&self, selector: &str) -> String {
         let by = json!({ "using": "css selector", "value": selector });
         let found = self.post("/element", &by).await;
         format!("/element/{}", found[ELEMENT].as_str().unwrap())
     }
 
     /// What `fetch` gives in the page: status and JSON body.
-    pub(crate) async fn fetch(&self, path: &str, options: &Value) -> (u64, Value) {
+    pub async fn fetch(&self, path: &str, options: &Value) -> (u64, Value) {
         const SCRIPT: &str = "const [path, options, done] = arguments; \
              fetch(path, options).then(async answer => done([answer.status, await answer.text()]), \
              error => done([0, String(error)]));";
@@ -165,7 +170,7 @@ impl Browser {
     }
 
     /// The page's cookie of that name, with its attributes, those hidden from scripts too.
-    pub(crate) async fn cookie(&self, name: &str) -> Option<Value> {
+    pub async fn cookie(&self, name: &str) -> Option<Value> {
         let cookies = self.get("/cookie").await;
         let mut cookies = cookies.as_array().unwrap().iter();
         cookies.find(|cookie| cookie["name"] == name).cloned()
