@@ -8,11 +8,22 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
+use e2e::Harness;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
-use shared::store::schema;
+use shared::clock::{Clock as _, SystemClock};
+use shared::domain::ids::ContractId;
+use shared::domain::schema::CrmKind;
+use shared::store::{ConnectionKind, schema};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// A function as its own crate describes it.
 struct Described {
@@ -40,7 +51,7 @@ const FUNCTIONS: [Described; 6] = [
     described!("oauth-callback", oauth_callback),
 ];
 
-/// What the poller of a queue needs of its function's role; the function calls none of it.
+/// What the poller of a queue needs of its function's role.
 const EVENT_SOURCE_PERMISSIONS: [&str; 3] = [
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
@@ -127,6 +138,31 @@ fn statements<'a>(template: &'a Value, name: &str) -> Vec<&'a Value> {
         "{name} has one policy"
     );
     list(&policies[0]["Statement"])
+}
+
+/// The resource that `X.Attribute` is of.
+fn owner<'a>(attribute: &'a Value, suffix: &str) -> &'a str {
+    attribute.as_str().unwrap().strip_suffix(suffix).unwrap()
+}
+
+/// A queue that feeds a function.
+struct FedFrom<'a> {
+    queue: &'a str,
+    function: &'a str,
+    properties: &'a Value,
+}
+
+fn sources(template: &Value) -> Vec<FedFrom<'_>> {
+    of_type(template, "AWS::Lambda::EventSourceMapping")
+        .map(|(_, source)| {
+            let properties = &source["Properties"];
+            FedFrom {
+                queue: owner(&properties["EventSourceArn"]["Fn::GetAtt"], ".Arn"),
+                function: properties["FunctionName"]["Ref"].as_str().unwrap(),
+                properties,
+            }
+        })
+        .collect()
 }
 
 fn set<'a>(items: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
@@ -276,13 +312,6 @@ fn each_function_gets_exactly_the_variables_it_reads() {
 #[test]
 fn each_function_may_do_exactly_what_it_does() {
     let template = template();
-    let consumers: BTreeSet<&str> = of_type(&template, "AWS::Lambda::EventSourceMapping")
-        .map(|(_, source)| {
-            source["Properties"]["FunctionName"]["Ref"]
-                .as_str()
-                .unwrap()
-        })
-        .collect();
     for described in &FUNCTIONS {
         let mut granted = BTreeSet::new();
         for statement in statements(&template, described.name) {
@@ -293,9 +322,43 @@ fn each_function_may_do_exactly_what_it_does() {
                     .map(|action| action.as_str().unwrap()),
             );
         }
-        let mut needed = set(described.permissions.iter().copied());
-        if consumers.contains(logical_id(described.name).as_str()) {
-            needed.extend(EVENT_SOURCE_PERMISSIONS);
+        let needed = set(described.permissions.iter().copied());
+        assert_eq!(granted, needed, "{}", described.name);
+    }
+}
+
+/// A function may use the queues that its variables name and the one that it is fed from, each for
+/// just that.
+#[test]
+fn each_function_uses_the_queues_it_is_told_of() {
+    let template = template();
+    for described in &FUNCTIONS {
+        let variables = function(&template, described.name)["Environment"]["Variables"]
+            .as_object()
+            .unwrap();
+        let mut needed = BTreeSet::new();
+        for (_, value) in variables
+            .iter()
+            .filter(|(name, _)| name.ends_with("_QUEUE_URL"))
+        {
+            needed.insert((value["Ref"].as_str().unwrap(), "sqs:SendMessage"));
+        }
+        for source in sources(&template) {
+            if source.function == logical_id(described.name) {
+                needed.extend(EVENT_SOURCE_PERMISSIONS.map(|action| (source.queue, action)));
+            }
+        }
+        let mut granted = BTreeSet::new();
+        for statement in statements(&template, described.name) {
+            for action in list(&statement["Action"]) {
+                let action = action.as_str().unwrap();
+                let resources = list(&statement["Resource"]).into_iter();
+                granted.extend(
+                    resources
+                        .filter(|_| action.starts_with("sqs:"))
+                        .map(|resource| (owner(&resource["Fn::GetAtt"], ".Arn"), action)),
+                );
+            }
         }
         assert_eq!(granted, needed, "{}", described.name);
     }
@@ -390,28 +453,128 @@ fn queues_end_in_dead_letters_that_somebody_hears_of() {
 }
 
 #[test]
-fn the_writeback_queue_waits_six_time_outs_and_reports_single_failures() {
+fn queues_wait_six_time_outs_and_report_single_failures() {
     let template = template();
-    let sources: Vec<_> = of_type(&template, "AWS::Lambda::EventSourceMapping").collect();
-    assert_eq!(sources.len(), 1);
-    let source = &sources[0].1["Properties"];
-    assert_eq!(source["BatchSize"], 10);
-    assert_eq!(
-        source["FunctionResponseTypes"],
-        json!(["ReportBatchItemFailures"])
-    );
-    let queue = source["EventSourceArn"]["Fn::GetAtt"]
+    let sources = sources(&template);
+    let fed = |id: &str| sources.iter().any(|source| source.queue == id);
+    for (id, queue) in of_type(&template, "AWS::SQS::Queue") {
+        let has_dead_letters = !queue["Properties"]["RedrivePolicy"].is_null();
+        assert_eq!(fed(id), has_dead_letters, "{id} feeds a function");
+    }
+    for source in sources {
+        let name = source.queue;
+        assert_eq!(
+            source.properties["FunctionResponseTypes"],
+            json!(["ReportBatchItemFailures"]),
+            "{name}"
+        );
+        let queue = &resources(&template)[name]["Properties"];
+        let function = &resources(&template)[source.function]["Properties"];
+        let seconds = |value: &Value| value.as_i64().unwrap();
+        assert_eq!(
+            seconds(&queue["VisibilityTimeout"]),
+            6 * seconds(&function["Timeout"]),
+            "{name}"
+        );
+        // What is delivered five times over takes a while: it is kept for as long as can be.
+        assert_eq!(seconds(&queue["MessageRetentionPeriod"]), 14 * 24 * 60 * 60);
+        // Each has a limit of its own, so that none takes all of the account's concurrency.
+        let limit = &source.properties["ScalingConfig"]["MaximumConcurrency"]["Ref"];
+        let limit = limit.as_str().unwrap();
+        assert_eq!(template["Parameters"][limit]["Type"], "Number", "{name}");
+    }
+}
+
+/// The lines that a function logs are what the template's filter counts, and an alarm hears of it.
+#[tokio::test]
+async fn an_authorisation_that_ends_soon_sets_off_an_alarm() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let contract = &tenant.made.id;
+    let now = SystemClock.now();
+    let days = async |days: i64| {
+        let kind = ConnectionKind::LinkedIn;
+        let connection = harness.store.connection(contract, kind).await.unwrap();
+        let mut connection = connection.unwrap();
+        connection.valid_until = Some(now.plus_seconds(days * 24 * 3600));
+        harness.store.put_connection(&connection).await.unwrap();
+        logged_by_start_syncs(&harness, contract).await
+    };
+    let template = template();
+    let filters: Vec<_> = of_type(&template, "AWS::Logs::MetricFilter").collect();
+    assert_eq!(filters.len(), 1);
+    let filter = &filters[0].1["Properties"];
+    let log = filter["LogGroupName"]["Ref"].as_str().unwrap();
+    let import = function(&template, "crm-import");
+    assert_eq!(import["LoggingConfig"]["LogGroup"]["Ref"], log);
+    let (field, value) = filter["FilterPattern"]
         .as_str()
-        .unwrap()
-        .strip_suffix(".Arn")
+        .and_then(|pattern| pattern.strip_prefix("{ $.")?.strip_suffix(" }"))
+        .and_then(|pattern| pattern.split_once(" = "))
         .unwrap();
-    let visibility = resources(&template)[queue]["Properties"]["VisibilityTimeout"]
-        .as_i64()
-        .unwrap();
-    let timeout = function(&template, "crm-writeback")["Timeout"]
-        .as_i64()
-        .unwrap();
-    assert_eq!(visibility, 6 * timeout);
+    let pointer = format!("/{}", field.replace('.', "/"));
+    let value: Value = serde_json::from_str(value).unwrap();
+    let counted = |lines: &[Value]| {
+        let found = lines
+            .iter()
+            .filter(|line| line.pointer(&pointer) == Some(&value));
+        found.count()
+    };
+    assert_eq!(counted(&days(13).await), 1);
+    assert_eq!(counted(&days(15).await), 0);
+
+    let metric = &filter["MetricTransformations"][0];
+    let alarm = of_type(&template, "AWS::CloudWatch::Alarm").find(|(_, alarm)| {
+        alarm["Properties"]["MetricName"] == metric["MetricName"]
+            && alarm["Properties"]["Namespace"] == metric["MetricNamespace"]
+    });
+    let alarm = &alarm.unwrap().1["Properties"];
+    assert_eq!(
+        (&alarm["Statistic"], &alarm["Threshold"], &alarm["Period"]),
+        (&json!("Sum"), &json!(0), &json!(24 * 60 * 60)),
+        "it stays as long as the function says so, twice a day"
+    );
+    harness.stop().await;
+}
+
+/// What the schedule's task logs about a contract, as the deployed function writes it.
+async fn logged_by_start_syncs(harness: &Harness, contract: &ContractId) -> Vec<Value> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let guard = shared::telemetry::subscriber("info", SharedWriter(log.clone())).set_default();
+    let task = crm_import::Task::StartSyncs {
+        contract: Some(contract.clone()),
+    };
+    let app = &harness.embedded_stack().apps().import;
+    crm_import::run(app, task).await.unwrap();
+    drop(guard);
+    let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("task ended"), "{text}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Writes into memory.
+#[derive(Clone)]
+struct SharedWriter(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for SharedWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for SharedWriter {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[test]
@@ -462,17 +625,25 @@ fn schedules_send_the_tasks_their_functions_know() {
             .collect();
     schedules.sort();
     let expected = [
-        (
-            "CrmImportFunction.Arn",
-            "refresh-metadata",
-            "rate(12 hours)",
-        ),
+        ("CrmImportFunction.Arn", "resume", "rate(1 minute)"),
+        ("CrmImportFunction.Arn", "start-syncs", "rate(12 hours)"),
         ("LeadResyncFunction.Arn", "linkedin-pull", "rate(5 minutes)"),
         ("LeadResyncFunction.Arn", "sweep", "rate(1 minute)"),
     ];
     let expected = expected
         .map(|(function, task, rate)| (function.to_owned(), task.to_owned(), rate.to_owned()));
     assert_eq!(schedules, expected);
+    for (function, task, _) in schedules {
+        let event = json!({ "task": task });
+        let known = if function == "CrmImportFunction.Arn" {
+            serde_json::from_value::<crm_import::Task>(event).is_ok()
+        } else {
+            serde_json::from_value::<lead_resync::Task>(event).is_ok()
+        };
+        assert!(known, "{function} knows {task}");
+    }
+    let hours = shared::domain::sync::SYNC_EVERY_SECONDS / 3600;
+    assert_eq!(expected[1].2, format!("rate({hours} hours)"));
 }
 
 #[test]
