@@ -91,7 +91,9 @@ impl Cached {
         now: Millis,
     ) -> Result<Arc<LeadSchema>, SchemaError> {
         let schema = Arc::new(crm.lead_schema(now).await?);
-        self.store.put_lead_schema(contract, &schema).await?;
+        self.store
+            .put_lead_schema(contract, crm.organization(), &schema)
+            .await?;
         self.schemas.put(contract.clone(), schema.clone(), now);
         Ok(schema)
     }

@@ -115,7 +115,7 @@ async fn read_access(
     keep(
         remote
             .store
-            .put_access_report(contract, environment, &report)
+            .put_access_report(contract, environment, crm.organization(), &report)
             .await,
     )?;
     Ok(report)
@@ -138,7 +138,7 @@ pub async fn refresh_options(
     keep(
         remote
             .store
-            .put_crm_options(contract, environment, &options)
+            .put_crm_options(contract, environment, crm.organization(), &options)
             .await,
     )?;
     Ok(options)

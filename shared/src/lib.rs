@@ -15,6 +15,7 @@
 //! - [`linkedin`]: LinkedIn's lead-sync API.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of people who signed in. [`api_auth`]: who calls, by API token or session.
+//! - [`invitation`]: invitations to seats.
 //! - [`config`], [`telemetry`], [`aws`], [`wiring`]: how a function starts.
 //!
 //! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
@@ -24,6 +25,7 @@ pub mod source;
 
 pub mod cache;
 pub mod clock;
+pub mod invitation;
 pub mod problem;
 pub mod random;
 pub mod signature;

@@ -134,6 +134,7 @@ impl Sessions {
             kind,
             provider: live.connection.provider,
             base_url: live.connection.base_url.clone(),
+            organization: live.connection.organization.clone(),
             read_at: now,
             parts: self.clone(),
             live: Mutex::new(live),
@@ -218,6 +219,8 @@ pub struct Session {
     pub provider: Provider,
     /// The API's address.
     pub base_url: Url,
+    /// The provider's id of the organisation.
+    pub organization: String,
     read_at: Millis,
     parts: Sessions,
     live: Mutex<Live>,

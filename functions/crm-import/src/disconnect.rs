@@ -13,7 +13,7 @@ use shared::domain::sync::SyncState;
 use shared::session::SessionError;
 use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, Purge, Revocation, StoreError,
-    SyncAfter, WorkKind,
+    WorkKind,
 };
 
 use crate::App;
@@ -43,8 +43,10 @@ impl App {
         let Some(mut end) = connection.disconnect.clone() else {
             return Ok(());
         };
-        if let ConnectionKind::Crm(environment) = kind {
-            self.disconnect_users(contract, environment, &end).await?;
+        if let ConnectionKind::Crm(environment) = kind
+            && !self.disconnect_users(contract, environment, &end).await?
+        {
+            return Ok(());
         }
         if end.revocation.is_none() && !self.revoke(&mut connection, &mut end).await? {
             return Ok(());
@@ -60,27 +62,27 @@ impl App {
     }
 
     /// The sign-ins of seat holders mean nothing without the connection that they belong to.
+    /// `false`: one is being refreshed; the schedule comes back to it.
     async fn disconnect_users(
         &self,
         contract: &ContractId,
         environment: Environment,
         end: &Disconnect,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let store = &self.remote.store;
+        let mut all = true;
         for user in store.user_connections(contract, environment).await? {
             if !user.stands() {
                 continue;
             }
             let work = WorkKind::Disconnect(user.kind);
             match crm_setup::begin_disconnect(&self.remote, &user, &end.requested_by, false).await {
-                // One that is being refreshed is found again at the next try.
-                Ok(_) | Err(StoreError::Conflict) => {
-                    crm_setup::announce(&self.queue, contract, work).await;
-                }
+                Ok(_) => crm_setup::announce(&self.queue, contract, work).await,
+                Err(StoreError::Conflict) => all = false,
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Has the provider revoke the tokens. `false`: not this time.
@@ -203,10 +205,13 @@ impl App {
             ConnectionKind::LinkedIn | ConnectionKind::User(..) => (None, None),
         };
         let closed = sync
-            .filter(|sync| !end.clean_up && sync.is_open())
+            .filter(|sync| end.clean_up || sync.is_open())
             .map(|mut sync| {
                 sync.state = SyncState::Failed;
                 sync.finished_at = Some(now);
+                if end.clean_up {
+                    sync.last_success_at = None;
+                }
                 sync.problem = Some(shared::crm::session_problem(
                     &SessionError::NotConnected,
                     connection.provider.label(),
@@ -214,18 +219,13 @@ impl App {
                 sync.version += 1;
                 sync
             });
-        let after = match &closed {
-            Some(sync) => SyncAfter::Closed(sync),
-            None if end.clean_up => SyncAfter::Gone,
-            None => SyncAfter::Same,
-        };
         let unique = self.remote.random.uuid();
         store
             .finish_disconnect(
                 &connection,
                 replaces,
                 guide.as_ref(),
-                &after,
+                closed.as_ref(),
                 &audit,
                 unique,
             )

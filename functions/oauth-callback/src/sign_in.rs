@@ -265,13 +265,14 @@ impl App {
         let remote = &self.remote;
         let now = remote.clock.now();
         let mut seat = before.clone();
-        let emails: Vec<String> = claims
-            .email
-            .iter()
-            .chain(&claims.username)
-            .cloned()
-            .collect();
-        seat.accept(identity.clone(), &emails, now)?;
+        let email = match identity {
+            // An administrator of any tenant can write any address into `email`; the domain of the
+            // user name is one that the tenant has proved to own.
+            Identity::Entra { .. } => claims.username.as_deref(),
+            // A user name can look like any address; the address itself was verified.
+            Identity::Salesforce { .. } => claims.email.as_deref(),
+        };
+        seat.accept(identity.clone(), email, now)?;
         seat.updated_at = now;
         seat.version += 1;
         let mut of_contract: Option<(Contract, u64)> = None;

@@ -404,6 +404,10 @@ fn attribute(row: &Value, kind: &str) -> Option<LeadField> {
 
 #[async_trait]
 impl Crm for Dataverse {
+    fn organization(&self) -> &str {
+        &self.session.organization
+    }
+
     async fn access(&self, now: Millis) -> Result<AccessReport, CrmError> {
         inventory::dataverse::access(self, now).await
     }

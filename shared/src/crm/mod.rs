@@ -196,6 +196,9 @@ pub struct Created {
 /// What lead creation asks of a CRM.
 #[async_trait]
 pub trait Crm: Send + Sync {
+    /// The CRM's id of the organisation that it reads and writes.
+    fn organization(&self) -> &str;
+
     /// What the connected user can read and write, object by object (CN-4). Salesforce: one call,
     /// whose subrequests count as ten against the organisation's limit. Dataverse: two calls.
     ///

@@ -520,6 +520,10 @@ fn condition(criterion: &Criterion<'_>) -> String {
 
 #[async_trait]
 impl Crm for Salesforce {
+    fn organization(&self) -> &str {
+        &self.session.organization
+    }
+
     async fn access(&self, now: Millis) -> Result<AccessReport, CrmError> {
         inventory::salesforce::access(self, now).await
     }

@@ -207,22 +207,20 @@ impl Seat {
         })
     }
 
-    /// The first sign-in: ties the seat to whom its holder is at the provider. `emails` are the
-    /// addresses that the provider names; one of them has to be the seat's, so that an invitation
-    /// that went astray opens nothing.
+    /// The first sign-in: ties the seat to whom its holder is at the provider. The address that the
+    /// provider vouches for has to be the seat's, so that an invitation that went astray opens
+    /// nothing.
     ///
     /// # Errors
-    /// `invitation_for_another` when none is.
+    /// `invitation_for_another` when it is not.
     pub fn accept(
         &mut self,
         identity: Identity,
-        emails: &[String],
+        email: Option<&str>,
         now: Millis,
     ) -> Result<(), Problem> {
-        let named = emails
-            .iter()
-            .any(|email| normal_email(email).as_deref() == Some(self.email.as_str()));
-        if !named {
+        let own = email.and_then(normal_email).as_deref() == Some(self.email.as_str());
+        if !own {
             return Err(Problem::new(
                 403,
                 "invitation_for_another",
@@ -313,11 +311,11 @@ mod tests {
             object_id: "o".to_owned(),
         };
         let mut other = seat.clone();
-        let refused = other.accept(identity.clone(), &["eve@example.com".to_owned()], Millis(1));
+        let refused = other.accept(identity.clone(), Some("eve@example.com"), Millis(1));
         assert_eq!(refused.unwrap_err().code, "invitation_for_another");
         assert_eq!(other, seat);
         let mut own = seat;
-        own.accept(identity.clone(), &["ADA@example.com".to_owned()], Millis(1))
+        own.accept(identity.clone(), Some("ADA@example.com"), Millis(1))
             .unwrap();
         assert_eq!(
             (own.status, own.identity.as_ref(), &own.invitation),

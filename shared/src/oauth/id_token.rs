@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -133,7 +135,10 @@ impl IdTokens {
             return Err(IdTokenError::Refused("algorithm"));
         }
         let kid = header.kid.ok_or(IdTokenError::Refused("no key id"))?;
-        let key = self.key(outbound, expected, &kid, now).await?;
+        let server = key_server(token, expected);
+        let key = self
+            .key(outbound, expected.provider, &server, &kid, now)
+            .await?;
         let mut validation = Validation::new(Algorithm::RS256);
         // The claims are checked below, by the clock that everything here goes by.
         validation.validate_exp = false;
@@ -148,12 +153,12 @@ impl IdTokens {
     async fn key(
         &self,
         outbound: &Outbound,
-        expected: Expected<'_>,
+        provider: Provider,
+        server: &Url,
         kid: &str,
         now: Millis,
     ) -> Result<DecodingKey, IdTokenError> {
-        let url = endpoint(expected.provider, expected.auth_url, Endpoint::Keys)
-            .ok_or(IdTokenError::Keys(None))?;
+        let url = endpoint(provider, server, Endpoint::Keys).ok_or(IdTokenError::Keys(None))?;
         let mut sets = self.sets.lock().await;
         let age = sets
             .get(&url)
@@ -165,11 +170,7 @@ impl IdTokens {
             }
         };
         if read {
-            let call = Call::new(
-                sign_in_provider(expected.provider),
-                Method::GET,
-                url.clone(),
-            );
+            let call = Call::new(sign_in_provider(provider), Method::GET, url.clone());
             let answer = outbound
                 .send(call, None)
                 .await
@@ -185,6 +186,27 @@ impl IdTokens {
             .and_then(|set| set.keys.find(kid))
             .ok_or(IdTokenError::Refused("unknown key"))?;
         DecodingKey::from_jwk(key).map_err(|_| IdTokenError::Refused("unusable key"))
+    }
+}
+
+/// Whose keys a token is checked with: those of the server that was asked; of Salesforce's generic
+/// login, those of the My Domain in whose name it answers, which it need not list itself. The issuer
+/// is not proved here: it only chooses among servers that may issue for the one that was asked.
+fn key_server(token: &str, expected: Expected<'_>) -> Url {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    let named = || {
+        let payload = token.split('.').nth(1)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let Issuer { iss } = serde_json::from_slice(&payload).ok()?;
+        let issuer = Url::parse(&iss).ok()?;
+        is_issuer(expected.provider, expected.auth_url, &iss, None).then_some(issuer)
+    };
+    match expected.provider {
+        Provider::Salesforce => named().unwrap_or_else(|| expected.auth_url.clone()),
+        _ => expected.auth_url.clone(),
     }
 }
 
@@ -335,6 +357,31 @@ mod tests {
         assert_eq!(refused("tid", "t2".into()), "issuer");
         let unverified = checked(|c| c["email_verified"] = false.into()).unwrap();
         assert_eq!(unverified.email, None);
+    }
+
+    #[test]
+    fn keys_come_from_the_server_that_was_asked_or_the_my_domain_it_answers_for() {
+        let server = |provider, auth: &str, issuer: &str| {
+            let auth_url = auth.parse().unwrap();
+            let expected = Expected {
+                provider,
+                auth_url: &auth_url,
+                client_id: "us",
+                nonce: "n",
+            };
+            let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"iss":"{issuer}"}}"#));
+            key_server(&format!("h.{payload}.s"), expected).to_string()
+        };
+        let login = "https://login.salesforce.com/";
+        let own = "https://acme.my.salesforce.com/";
+        assert_eq!(server(Provider::Salesforce, login, own), own);
+        assert_eq!(server(Provider::Salesforce, own, own), own);
+        for evil in ["https://evil.example", "https://acme.force.com", "nonsense"] {
+            assert_eq!(server(Provider::Salesforce, login, evil), login);
+        }
+        let entra = format!("{AUTH}/");
+        let evil = "https://evil.example/t/v2.0";
+        assert_eq!(server(Provider::Entra, &entra, evil), entra);
     }
 
     #[test]

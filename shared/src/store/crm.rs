@@ -1,7 +1,7 @@
 //! What is kept of a CRM environment: its connection with all that comes with it, the guide, the
 //! import, and what was read of it.
 
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 
 use super::connections::{Connection, ConnectionKind, ConnectionState};
 use super::submissions::built;
@@ -35,17 +35,6 @@ pub enum Alongside<'a> {
     },
     /// Of LinkedIn: nothing.
     Nothing,
-}
-
-/// What is left of the import when a connection ends.
-#[derive(Debug)]
-pub enum SyncAfter<'a> {
-    /// It stays as it is.
-    Same,
-    /// It is closed.
-    Closed(&'a Sync),
-    /// It goes with what was imported.
-    Gone,
 }
 
 impl Store {
@@ -177,7 +166,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a connection for good, with its audit entry; of a CRM also its guide and import.
+    /// Ends a connection for good, with its audit entry; of a CRM also its guide, and its import where
+    /// that changes.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when something was changed meanwhile.
@@ -186,7 +176,7 @@ impl Store {
         connection: &Connection,
         replaces: u64,
         guide: Option<&Guide>,
-        sync: &SyncAfter<'_>,
+        sync: Option<&Sync>,
         audit: &AuditEntry,
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
@@ -196,19 +186,8 @@ impl Store {
         if let Some(guide) = guide {
             with.push(self.guide_put(contract, guide)?);
         }
-        match (sync, connection.kind.environment()) {
-            (SyncAfter::Closed(sync), _) => with.push(self.sync_put(contract, sync)?),
-            (SyncAfter::Gone, Some(environment)) => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(keys::sync(contract, environment).attributes()));
-                with.push(
-                    TransactWriteItem::builder()
-                        .delete(built(delete.build())?)
-                        .build(),
-                );
-            }
-            (SyncAfter::Gone, None) | (SyncAfter::Same, _) => {}
+        if let Some(sync) = sync {
+            with.push(self.sync_put(contract, sync)?);
         }
         self.change_connection(connection, Some(replaces), audit, unique, with)
             .await
@@ -340,11 +319,17 @@ impl Store {
         &self,
         contract: &ContractId,
         environment: Environment,
+        organization: &str,
         report: &AccessReport,
     ) -> Result<(), StoreError> {
         let key = keys::access_report(contract, environment);
-        self.put_imported(contract, environment, write("access report", report, &key)?)
-            .await
+        self.put_imported(
+            contract,
+            environment,
+            organization,
+            write("access report", report, &key)?,
+        )
+        .await
     }
 
     /// The CRM's options for the settings, as last read.
@@ -365,26 +350,37 @@ impl Store {
         &self,
         contract: &ContractId,
         environment: Environment,
+        organization: &str,
         options: &CrmOptions,
     ) -> Result<(), StoreError> {
         let key = keys::crm_options(contract, environment);
-        self.put_imported(contract, environment, write("CRM options", options, &key)?)
-            .await
+        self.put_imported(
+            contract,
+            environment,
+            organization,
+            write("CRM options", options, &key)?,
+        )
+        .await
     }
 
-    /// Puts something that was read of an environment, if its connection stands: a clean-up that
-    /// has begun must not be followed by a late write.
+    /// Puts something that was read of an organisation, if the environment's connection to it
+    /// stands: a clean-up that has begun must not be followed by a late write, nor another
+    /// organisation's data be mixed with it.
     pub(super) async fn put_imported(
         &self,
         contract: &ContractId,
         environment: Environment,
+        organization: &str,
         item: super::Item,
     ) -> Result<(), StoreError> {
         let key = keys::connection(contract, ConnectionKind::Crm(environment));
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
-            .condition_expression("#state IN (:connected, :sign_in_needed)")
+            .condition_expression(
+                "organization = :organization AND #state IN (:connected, :sign_in_needed)",
+            )
+            .expression_attribute_values(":organization", text(organization))
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":connected", text("connected"))
             .expression_attribute_values(":sign_in_needed", text("sign_in_needed"));

@@ -302,10 +302,11 @@ impl Store {
     pub async fn put_lead_schema(
         &self,
         contract: &ContractId,
+        organization: &str,
         schema: &LeadSchema,
     ) -> Result<(), StoreError> {
         let item = write("lead schema", schema, &keys::lead_schema(contract))?;
-        self.put_imported(contract, Environment::Production, item)
+        self.put_imported(contract, Environment::Production, organization, item)
             .await
     }
 

@@ -31,7 +31,7 @@ pub use connections::{
     Connection, ConnectionKind, ConnectionState, Disconnect, Purge, RefreshLease, RemoteUser,
     Revocation,
 };
-pub use crm::{Alongside, SyncAfter};
+pub use crm::Alongside;
 pub use misc::{ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PullCursor};
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};

@@ -1,13 +1,13 @@
 //! Strategies, field mappings, lead fields, scoring rule, settings, audit log (LG-2 to LG-7, OP-2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::domain::contract::{AuditEntry, ContractConfig, Settings, StrategyInput};
-use shared::domain::ids::StrategyId;
+use shared::domain::ids::{SeatId, StrategyId};
 use shared::domain::mapping::FieldMapping;
 use shared::domain::schema::{CrmKind, LeadField};
 use shared::domain::scoring::ScoringRule;
@@ -457,8 +457,16 @@ async fn set_settings(
 }
 
 #[derive(Serialize, ToSchema)]
+struct AuditLine {
+    #[serde(flatten)]
+    entry: AuditEntry,
+    /// The name of the seat that acted, while there is that seat.
+    actor_name: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
 struct AuditLog {
-    items: Vec<AuditEntry>,
+    items: Vec<AuditLine>,
     /// Give it as `cursor` for the next page; none after the last.
     next: Option<String>,
 }
@@ -484,8 +492,22 @@ async fn audit_log(
         .audit_log(&caller.contract, 100, query.cursor.as_deref())
         .await
         .map_err(|error| error.problem())?;
+    let seat_of =
+        |entry: &AuditEntry| -> Option<SeatId> { entry.actor.strip_prefix("seat:")?.parse().ok() };
+    let seats: BTreeSet<SeatId> = page.items.iter().filter_map(seat_of).collect();
+    let mut names = BTreeMap::new();
+    for seat in seats {
+        let found = app.remote.store.seat(&caller.contract, seat).await;
+        if let Some(found) = found.map_err(|error| error.problem())? {
+            names.insert(seat, found.name);
+        }
+    }
+    let items = page.items.into_iter().map(|entry| AuditLine {
+        actor_name: seat_of(&entry).and_then(|seat| names.get(&seat).cloned()),
+        entry,
+    });
     Ok(Json(AuditLog {
-        items: page.items,
+        items: items.collect(),
         next: page.next,
     }))
 }

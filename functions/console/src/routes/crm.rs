@@ -947,6 +947,15 @@ async fn notices(
                 let missing = report.unreadable_required();
                 let problem = shared::crm::failure::unreadable_objects(&missing);
                 notice(Severity::Error, None, problem);
+            } else {
+                let sync = app.remote.store.sync(contract, environment).await;
+                let sync = sync.map_err(|error| error.problem())?;
+                if let Some(problem) = sync
+                    .filter(|sync| sync.state == SyncState::Failed)
+                    .and_then(|sync| sync.problem)
+                {
+                    notice(Severity::Error, None, problem);
+                }
             }
         }
     }

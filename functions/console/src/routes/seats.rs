@@ -11,9 +11,9 @@ use shared::domain::contract::Contract;
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::role::Role;
-use shared::domain::seat::{INVITATION_SECONDS, Identity, Invitation, Seat, SeatInput, SeatStatus};
+use shared::domain::seat::{Identity, Seat, SeatInput, SeatStatus};
+use shared::invitation::{InvitationLinks, NewInvitation};
 use shared::problem::Problem;
-use shared::signature::sha256_hex;
 use shared::store::{ConnectionKind, SeatChange, StoreError};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -79,17 +79,8 @@ struct SeatList {
 struct InvitedSeat {
     #[serde(flatten)]
     seat: SeatView,
-    /// The links of the invitation, one for each way to sign in. Send one to the person: it works
-    /// once, for seven days, and is not shown again.
+    /// Send one to the person.
     invitation: InvitationLinks,
-}
-
-#[derive(Serialize, ToSchema)]
-struct InvitationLinks {
-    /// For people who sign in with Salesforce.
-    salesforce: String,
-    /// For people who sign in with Microsoft.
-    entra: String,
 }
 
 /// What people give when they edit a seat.
@@ -130,28 +121,18 @@ impl App {
             .ok_or_else(|| Problem::not_found("seat"))
     }
 
-    fn new_invitation(&self) -> (Invitation, String) {
-        let secret = self.remote.random.secret(32);
-        let invitation = Invitation {
-            secret_hash: sha256_hex(&[secret.as_bytes()]),
-            valid_until: self.remote.clock.now().plus_seconds(INVITATION_SECONDS),
-        };
-        (invitation, secret)
+    fn new_invitation(&self) -> NewInvitation {
+        NewInvitation::new(self.remote.random.as_ref(), self.remote.clock.now())
     }
 
-    fn invited(&self, caller: &Caller<ManageSeats>, seat: Seat, secret: &str) -> InvitedSeat {
-        let base = self.public_url.as_str().trim_end_matches('/');
-        let link = |provider: &str| {
-            format!(
-                "{base}/oauth/sign-in/{provider}?contract={}&invitation={}.{secret}",
-                caller.contract, seat.id
-            )
-        };
+    fn invited(
+        &self,
+        caller: &Caller<ManageSeats>,
+        seat: Seat,
+        invitation: &NewInvitation,
+    ) -> InvitedSeat {
         InvitedSeat {
-            invitation: InvitationLinks {
-                salesforce: link("salesforce"),
-                entra: link("entra"),
-            },
+            invitation: invitation.links(&self.public_url, &caller.contract, seat.id),
             seat: seat.into(),
         }
     }
@@ -298,16 +279,16 @@ async fn create(
 ) -> Result<(http::StatusCode, Json<InvitedSeat>), Problem> {
     let input = input.checked()?;
     let id = SeatId(app.remote.random.uuid());
-    let (invitation, secret) = app.new_invitation();
+    let invitation = app.new_invitation();
     let now = app.remote.clock.now();
-    let seat = Seat::invited(id, input, invitation, now);
+    let seat = Seat::invited(id, input, invitation.kept(), now);
     let made = app
         .change_seat(&caller, id, "seat.create", |_| Ok(Some(seat.clone())))
         .await?
         .ok_or_else(Problem::internal)?;
     Ok((
         http::StatusCode::CREATED,
-        Json(app.invited(&caller, made, &secret)),
+        Json(app.invited(&caller, made, &invitation)),
     ))
 }
 
@@ -388,7 +369,7 @@ async fn invite(
     Path(id): Path<String>,
 ) -> Result<Json<InvitedSeat>, Problem> {
     let id = seat_id(&id)?;
-    let (invitation, secret) = app.new_invitation();
+    let invitation = app.new_invitation();
     let seat = app
         .change_seat(&caller, id, "seat.invite", |before| {
             let mut seat = before.cloned().ok_or_else(|| Problem::not_found("seat"))?;
@@ -402,12 +383,12 @@ async fn invite(
             }
             seat.status = SeatStatus::Invited;
             seat.identity = None;
-            seat.invitation = Some(invitation.clone());
+            seat.invitation = Some(invitation.kept());
             Ok(Some(seat))
         })
         .await?
         .ok_or_else(Problem::internal)?;
-    Ok(Json(app.invited(&caller, seat, &secret)))
+    Ok(Json(app.invited(&caller, seat, &invitation)))
 }
 
 /// Ends every session of a seat.
