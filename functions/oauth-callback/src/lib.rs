@@ -8,9 +8,9 @@
 //! attempt itself.
 //!
 //! The browser is known by a cookie `__Host-lb_oauth_…`, one for each attempt. That prefix asks for
-//! `Secure`. Over plain http a browser keeps such a cookie only where it counts the address as
-//! trustworthy; one that refuses it ends in `oauth_other_browser`. There is no weaker cookie to fall
-//! back to: such a browser needs an https address.
+//! `Secure`. Over plain http Chromium keeps such a cookie at `localhost` and at `127.0.0.1`, and
+//! sends it (`tests/browser`); a browser that refuses it ends in `oauth_other_browser`. There is no
+//! weaker cookie to fall back to: such a browser needs an https address.
 
 pub mod config;
 
