@@ -14,6 +14,7 @@
 )]
 
 pub mod browser;
+pub mod oauth_world;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -1,305 +1,44 @@
 //! Connecting a provider by authorization code, against the simulator (CN-3, CN-6, CN-11).
-//!
-//! The function's own router runs over the embedded stack's table, with a clock that the tests
-//! move together with the simulator's.
 
 #![expect(
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise"
 )]
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
-use local::seed::{Made, Maker, NewContract};
-use local::{Options, Stack};
-use reqwest::Client;
+use e2e::oauth_world::{World, connection_kind, with};
+use http::{HeaderName, Method, StatusCode, header};
+use local::seed::Made;
 use serde_json::{Value, json};
-use shared::clock::{Clock, Millis, SystemClock};
-use shared::config::Source;
-use shared::domain::schema::CrmKind;
+use shared::clock::{Clock as _, Millis};
 use shared::outbound::Call;
-use shared::random::SystemRandom;
-use shared::store::{Connection, ConnectionKind, ConnectionState, Store};
-use shared::testing::FixedClock;
-use shared::wiring::{Remote, RemoteConfig};
-use tower::ServiceExt as _;
+use shared::store::{ConnectionKind, ConnectionState};
 use url::Url;
 
-const PUBLIC_URL: &str = "https://leads.example";
 const PROVIDERS: [&str; 3] = ["salesforce", "dataverse", "linkedin"];
 
-/// The function over an embedded stack, and a contract for each CRM.
-struct World {
-    stack: Stack,
-    clock: Arc<FixedClock>,
-    remote: Remote,
-    router: Router,
-    http: Client,
-    salesforce: Made,
-    dynamics: Made,
-}
-
-/// An answer of the function.
-#[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-
-    /// Asserts that it is a problem in its one shape, and gives its status and code.
-    fn problem(&self) -> (u16, String) {
-        let problem = self.json();
-        assert_eq!(
-            self.headers[header::CONTENT_TYPE],
-            "application/problem+json"
-        );
-        assert_eq!(problem["status"], self.status.as_u16());
-        for part in ["detail", "next_step", "title", "type"] {
-            assert_ne!(problem[part].as_str().unwrap(), "", "{problem}");
+/// A call with the stored tokens.
+async fn use_connection(world: &World, provider: &str) -> StatusCode {
+    let contract = &world.contract(provider).id;
+    let sessions = &world.remote.sessions;
+    let session = sessions.open(contract, connection_kind(provider)).await;
+    let session = session.unwrap();
+    let path = match provider {
+        "salesforce" => "/services/data/v67.0/limits".to_owned(),
+        "dataverse" => "/api/data/v9.2/WhoAmI".to_owned(),
+        _ => {
+            let now = world.clock.now().0;
+            format!(
+                "/rest/leadFormResponses?q=owner&owner=(sponsoredAccount:urn%3Ali%3AsponsoredAccount%3A123)&leadType=(leadType:SPONSORED)&limitedToTestLeads=false&submittedAtTimeRange=(start:{},end:{now})",
+                now - 1000
+            )
         }
-        let code = problem["code"].as_str().unwrap().to_owned();
-        (self.status.as_u16(), code)
-    }
-}
-
-/// A sign-in that was started.
-struct Started {
-    authorize_url: Url,
-    cookie: String,
-}
-
-impl Started {
-    fn parameter(&self, name: &str) -> String {
-        let mut pairs = self.authorize_url.query_pairs();
-        pairs.find(|(key, _)| key == name).unwrap().1.into_owned()
-    }
-}
-
-impl World {
-    async fn start() -> Self {
-        let stack = Stack::start(Options::default()).await.unwrap();
-        let source = Source::fixed(stack.variables.clone());
-        let config = RemoteConfig::from_source(&source).unwrap();
-        let clock = FixedClock::at(SystemClock.now());
-        let outbound = local::outbound(&config, stack.simulator.ca_file()).unwrap();
-        let store = stack.store().clone();
-        let remote = Remote::with(&config, &stack.aws, store, outbound, clock.clone()).unwrap();
-        let app = oauth_callback::App::new(
-            remote.clone(),
-            stack.apps().oauth.queue.clone(),
-            PUBLIC_URL.parse().unwrap(),
-        );
-        let ca = std::fs::read(stack.simulator.ca_file()).unwrap();
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
-            .build()
-            .unwrap();
-        let maker = Maker {
-            store: &remote.store,
-            vault: &remote.vault,
-            random: &SystemRandom,
-            now: clock.now(),
-        };
-        let make = async |id: &str, crm| {
-            let new = NewContract {
-                id: id.parse().unwrap(),
-                name: "Test".to_owned(),
-                crm,
-                fixed: None,
-                linkedin_owners: Vec::new(),
-            };
-            maker.make(new).await.unwrap()
-        };
-        let world = Self {
-            salesforce: make("acme-salesforce", CrmKind::Salesforce).await,
-            dynamics: make("acme-dynamics", CrmKind::Dynamics365).await,
-            router: oauth_callback::router(Arc::new(app)),
-            stack,
-            clock,
-            remote,
-            http,
-        };
-        world.advance(0).await;
-        world
-    }
-
-    /// Moves the function's and the simulator's time.
-    async fn advance(&self, seconds: i64) {
-        self.clock.advance(seconds);
-        let now = self.clock.now().0;
-        self.control(Method::POST, "/clock", json!({ "now_ms": now }))
-            .await;
-    }
-
-    async fn control(&self, method: Method, path: &str, body: Value) {
-        let url = format!("{}{path}", self.stack.simulator.control_url());
-        let answer = self.http.request(method, url).json(&body).send().await;
-        let answer = answer.unwrap();
-        assert!(answer.status().is_success(), "{path}: {answer:?}");
-    }
-
-    fn store(&self) -> &Store {
-        &self.remote.store
-    }
-
-    /// The contract that a provider is connected to in these tests.
-    fn contract(&self, provider: &str) -> &Made {
-        if provider == "dataverse" {
-            &self.dynamics
-        } else {
-            &self.salesforce
-        }
-    }
-
-    fn target(&self, provider: &str) -> Value {
-        match provider {
-            "salesforce" => json!({ "login_url": self.stack.simulator.salesforce_url() }),
-            "dataverse" => json!({ "organization_url": self.stack.simulator.dataverse_url() }),
-            _ => json!({}),
-        }
-    }
-
-    async fn call(&self, request: Request<Body>) -> Answer {
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = answer.into_parts();
-        let body = to_bytes(body, 1 << 20).await.unwrap();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(body.to_vec()).unwrap(),
-        }
-    }
-
-    async fn post_start(&self, token: &str, provider: &str, body: &Value) -> Answer {
-        let request = Request::post(format!("/oauth/{provider}/start"))
-            .header(header::AUTHORIZATION, format!("Bearer {token}"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap();
-        self.call(request).await
-    }
-
-    /// Starts as an administrator of the contract that the provider fits.
-    async fn start_sign_in(&self, provider: &str) -> Started {
-        let token = &self.contract(provider).tokens.administrator;
-        let answer = self
-            .post_start(token, provider, &self.target(provider))
-            .await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-        assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
-        let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
-        let (cookie, attributes) = cookie.split_once("; ").unwrap();
-        assert_eq!(
-            attributes,
-            "Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=600"
-        );
-        let authorize_url = answer.json()["authorize_url"].as_str().unwrap().to_owned();
-        Started {
-            authorize_url: authorize_url.parse().unwrap(),
-            cookie: cookie.to_owned(),
-        }
-    }
-
-    /// Signs in at the provider, as a browser would, and gives where it is sent back to.
-    async fn sign_in(&self, authorize_url: &Url) -> Url {
-        let answer = self.http.get(authorize_url.clone()).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::FOUND);
-        let back = answer.headers()[header::LOCATION].to_str().unwrap();
-        assert!(
-            back.starts_with("https://leads.example/oauth/callback?"),
-            "{back}"
-        );
-        back.parse().unwrap()
-    }
-
-    async fn get_callback(&self, back: &Url, cookie: Option<&str>, accept: &str) -> Answer {
-        let path = format!("{}?{}", back.path(), back.query().unwrap_or_default());
-        let mut request = Request::get(path).header(header::ACCEPT, accept);
-        if let Some(cookie) = cookie {
-            request = request.header(header::COOKIE, format!("theme=dark; {cookie}"));
-        }
-        self.call(request.body(Body::empty()).unwrap()).await
-    }
-
-    async fn come_back(&self, back: &Url, cookie: &str) -> Answer {
-        self.get_callback(back, Some(cookie), "application/json")
-            .await
-    }
-
-    /// The whole way, from start to the callback's answer.
-    async fn connect(&self, provider: &str) -> Answer {
-        let started = self.start_sign_in(provider).await;
-        let back = self.sign_in(&started.authorize_url).await;
-        self.come_back(&back, &started.cookie).await
-    }
-
-    async fn connection(&self, provider: &str) -> Option<Connection> {
-        let kind = kind(provider);
-        let contract = &self.contract(provider).id;
-        self.store().connection(contract, kind).await.unwrap()
-    }
-
-    /// A call with the stored tokens.
-    async fn use_connection(&self, provider: &str) -> StatusCode {
-        let contract = &self.contract(provider).id;
-        let sessions = &self.remote.sessions;
-        let session = sessions.open(contract, kind(provider)).await.unwrap();
-        let path = match provider {
-            "salesforce" => "/services/data/v67.0/limits".to_owned(),
-            "dataverse" => "/api/data/v9.2/WhoAmI".to_owned(),
-            _ => {
-                let now = self.clock.now().0;
-                format!(
-                    "/rest/leadFormResponses?q=owner&owner=(sponsoredAccount:urn%3Ali%3AsponsoredAccount%3A123)&leadType=(leadType:SPONSORED)&limitedToTestLeads=false&submittedAtTimeRange=(start:{},end:{now})",
-                    now - 1000
-                )
-            }
-        };
-        let url = session.url(&path).unwrap();
-        let header = |name: &'static str| HeaderName::from_static(name);
-        let call = Call::new(session.provider, Method::GET, url)
-            .header(header("linkedin-version"), "202606")
-            .header(header("x-restli-protocol-version"), "2.0.0");
-        session.send(call).await.unwrap().status
-    }
-
-    async fn stop(self) {
-        self.stack.stop().await;
-    }
-}
-
-fn kind(provider: &str) -> ConnectionKind {
-    if provider == "linkedin" {
-        ConnectionKind::LinkedIn
-    } else {
-        ConnectionKind::PRODUCTION
-    }
-}
-
-fn with(url: &Url, name: &str, value: &str) -> Url {
-    let mut url = url.clone();
-    let pairs: Vec<(String, String)> = url
-        .query_pairs()
-        .map(|(key, value)| (key.into_owned(), value.into_owned()))
-        .filter(|(key, _)| key != name)
-        .collect();
-    url.query_pairs_mut()
-        .clear()
-        .extend_pairs(pairs)
-        .append_pair(name, value);
-    url
+    };
+    let url = session.url(&path).unwrap();
+    let header = |name: &'static str| HeaderName::from_static(name);
+    let call = Call::new(session.provider, Method::GET, url)
+        .header(header("linkedin-version"), "202606")
+        .header(header("x-restli-protocol-version"), "2.0.0");
+    session.send(call).await.unwrap().status
 }
 
 #[tokio::test]
@@ -340,13 +79,13 @@ async fn every_provider_connects_and_its_tokens_work_and_renew() {
             _ => assert_eq!(connection.organization, ""),
         }
         assert!(connection.sealed_tokens.unwrap().starts_with("v1."));
-        assert_eq!(world.use_connection(provider).await, StatusCode::OK);
+        assert_eq!(use_connection(&world, provider).await, StatusCode::OK);
     }
 
     // Past the end of each access token; LinkedIn's lasts 60 days.
     for (provider, seconds) in PROVIDERS.iter().zip([3 * 3600, 3 * 3600, 61 * 86_400]) {
         world.advance(seconds).await;
-        assert_eq!(world.use_connection(provider).await, StatusCode::OK);
+        assert_eq!(use_connection(&world, provider).await, StatusCode::OK);
         let connection = world.connection(provider).await.unwrap();
         assert_eq!(connection.version, 2, "{provider} was refreshed once");
     }
@@ -354,7 +93,7 @@ async fn every_provider_connects_and_its_tokens_work_and_renew() {
     for provider in PROVIDERS {
         let contract = &world.contract(provider).id;
         let log = world.store().audit_log(contract, 10, None).await.unwrap();
-        let target = kind(provider).to_string();
+        let target = connection_kind(provider).to_string();
         let connect = |entry: &&shared::domain::contract::AuditEntry| {
             entry.target == target && entry.action == "connection.connect"
         };
@@ -688,7 +427,7 @@ async fn reconnecting_stays_in_the_organisation() {
     assert_eq!(mended.state, ConnectionState::Connected);
     assert_eq!(mended.version, broken.version + 1);
     world.remote.sessions.forget(contract, kind).await;
-    assert_eq!(world.use_connection("salesforce").await, StatusCode::OK);
+    assert_eq!(use_connection(&world, "salesforce").await, StatusCode::OK);
     world.stop().await;
 }
 
@@ -753,8 +492,8 @@ async fn a_providers_failure_changes_nothing_and_says_what_to_do() {
         (
             "salesforce",
             token(json!({ "access_token": "a", "refresh_token": "r" }), 200),
-            502,
-            "crm_api_error",
+            400,
+            "identity_token_refused",
         ),
         (
             "salesforce",
