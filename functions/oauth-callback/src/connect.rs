@@ -301,7 +301,8 @@ impl App {
             let replaces = before.map(|before| before.version);
             match self.put_connection(&connection, replaces, &audit).await {
                 Ok(()) => return Ok(connection),
-                Err(StoreError::Conflict) => {}
+                // Another CRM may have been chosen since: decided anew, that is told.
+                Err(StoreError::Conflict) => self.check_crm(contract, provider).await?,
                 Err(error) => return Err(problems::store(&error)),
             }
         }
