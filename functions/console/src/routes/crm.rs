@@ -424,7 +424,8 @@ async fn show(
 
 /// Step 1: chooses the CRM. Another one than the contract uses can be chosen while neither
 /// environment is connected: mappings and strategies then go over to its lead fields where those
-/// have a usual counterpart. A different CRM is recorded; it cannot be connected yet.
+/// have a usual counterpart. A different CRM is recorded while the environment is not connected; it
+/// cannot be connected yet.
 #[utoipa::path(put, path = "/crm-connections/{environment}/crm", params(("environment" = String, Path)), request_body = CrmChoice, responses((status = 200, body = ConnectionView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn choose(
     State(app): State<Arc<App>>,
@@ -437,27 +438,23 @@ async fn choose(
     let choice = choice.checked()?;
     let now = app.remote.clock.now();
     let config = app.config(contract).await?;
-    if let Some(kind) = choice.kind()
-        && kind != config.contract.crm
-    {
-        for environment in Environment::ALL {
-            let connection = ConnectionKind::Crm(environment);
-            let connection = app.connection(contract, connection).await?;
-            if let Some(connection) =
-                connection.filter(|found| found.state != ConnectionState::Disconnected)
-            {
-                return Err(Problem::new(
-                    409,
-                    "crm_connected",
-                    format!(
-                        "{} is connected as {environment}; a contract uses one CRM.",
-                        connection.provider.label()
-                    ),
-                    "Disconnect it first, then choose another CRM.",
-                )
-                .with_field("crm"));
-            }
+    let other = choice.kind().filter(|kind| *kind != config.contract.crm);
+    // Nothing but what is connected can be chosen where it is connected; a contract uses one CRM.
+    let connected: &[Environment] = match (other, &choice) {
+        (Some(_), _) => &Environment::ALL,
+        (None, CrmChoice::Other { .. }) => &[environment],
+        (None, _) => &[],
+    };
+    for environment in connected {
+        let connection = ConnectionKind::Crm(*environment);
+        let connection = app.connection(contract, connection).await?;
+        if let Some(connection) =
+            connection.filter(|found| found.state != ConnectionState::Disconnected)
+        {
+            return Err(crm_connected(connection.provider, *environment));
         }
+    }
+    if let Some(kind) = other {
         app.change(contract, &caller.actor, |config| {
             config.choose_crm(kind, now)
         })
@@ -487,6 +484,19 @@ async fn choose(
         .await
         .map_err(|error| error.problem())?;
     Ok(Json(app.view(contract, environment).await?))
+}
+
+fn crm_connected(provider: Provider, environment: Environment) -> Problem {
+    Problem::new(
+        409,
+        "crm_connected",
+        format!(
+            "{} is connected as {environment}; a contract uses one CRM.",
+            provider.label()
+        ),
+        "Disconnect it first, then choose another CRM.",
+    )
+    .with_field("crm")
 }
 
 /// What the connected user could read and write at the last check, object by object.
