@@ -51,14 +51,15 @@ impl NewInvitation {
         }
     }
 
-    /// Its links to a seat, at the address that people use.
+    /// Its links to a seat, at the address that people use. Whoever accepts it comes to the first page.
     #[must_use]
     pub fn links(&self, public_url: &Url, contract: &ContractId, seat: SeatId) -> InvitationLinks {
         let base = public_url.as_str().trim_end_matches('/');
+        let path = public_url.path().trim_end_matches('/');
         let secret = &self.secret;
         let link = |provider: &str| {
             format!(
-                "{base}/oauth/sign-in/{provider}?contract={contract}&invitation={seat}.{secret}"
+                "{base}/oauth/sign-in/{provider}?contract={contract}&invitation={seat}.{secret}&return_to={path}/app/home%3Fcontract%3D{contract}"
             )
         };
         InvitationLinks {

@@ -339,9 +339,28 @@ pub fn secret_header(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{SessionToken, set_cookie};
     use crate::clock::Millis;
     use crate::domain::ids::SeatId;
+
+    proptest! {
+        #[test]
+        fn what_is_read_of_a_cookie_is_what_was_written(text in "(lbs\\.)?[a-z0-9.\\-]{0,80}|\\PC{0,60}", id in "[A-Za-z0-9_-]{1,24}", end in 0_i64..4_000_000_000_000) {
+            if let Some((token, signature)) = SessionToken::parse(&text) {
+                prop_assert_eq!(format!("{}.{signature}", token.signed_text()), text);
+            }
+            let token = SessionToken {
+                contract: "acme".parse().unwrap(),
+                seat: SeatId(uuid::Uuid::from_u128(7)),
+                id,
+                valid_until: Millis(end),
+            };
+            let text = format!("{}.ab", token.signed_text());
+            prop_assert_eq!(SessionToken::parse(&text), Some((token, "ab")));
+        }
+    }
 
     #[test]
     fn a_token_has_one_spelling() {

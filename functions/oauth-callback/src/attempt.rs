@@ -174,7 +174,24 @@ pub(crate) fn own_path(text: &str) -> Result<String, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
     use super::own_path;
+
+    proptest! {
+        #[test]
+        fn whatever_is_gone_back_to_stays_on_our_own_address(text in "[/\\\\a-z.@:?#%\\t ]{0,12}|\\PC{0,30}") {
+            let base = Url::parse("https://leads.example/app/").unwrap();
+            if let Ok(path) = own_path(&text) {
+                let url = base.join(&path).unwrap();
+                prop_assert_eq!(url.origin(), base.origin());
+                prop_assert!(path.starts_with('/') && !path.starts_with("//"));
+                // What was checked once is not changed by being checked again.
+                prop_assert_eq!(own_path(&path).unwrap(), path);
+            }
+        }
+    }
 
     #[test]
     fn only_paths_of_our_own_are_gone_back_to() {

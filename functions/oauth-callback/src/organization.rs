@@ -183,6 +183,21 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn ids_from_an_identity_url_can_break_no_key(path in "(/id)?(/[0-9A-Za-z#%/]{0,19}){0,3}") {
+            let url = format!("https://login.salesforce.com{path}");
+            if let Ok(url) = url.parse()
+                && let Some((organization, user)) = salesforce_ids(&url)
+            {
+                for id in [organization, user] {
+                    assert!(matches!(id.len(), 15 | 18), "{id}");
+                    assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn both_forms_of_a_salesforce_id_are_the_same_organisation() {
         let same = |left, right| same_id(Provider::Salesforce, left, right);

@@ -299,6 +299,26 @@ mod tests {
 
     const AUTH: &str = "https://login.microsoftonline.com";
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_stops_the_choice_of_keys_or_leads_it_astray(token in "\\PC{0,40}(\\.\\PC{0,60}){0,3}", issuer in "\\PC{0,60}") {
+            let login: Url = "https://login.salesforce.com".parse().unwrap();
+            let expected = Expected {
+                provider: Provider::Salesforce,
+                auth_url: &login,
+                client_id: "us",
+                nonce: "n",
+            };
+            let claims = serde_json::json!({ "iss": issuer }).to_string();
+            let crafted = format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims));
+            for token in [token, crafted] {
+                let server = key_server(&token, expected);
+                let host = server.host_str().unwrap_or_default();
+                assert!(server.scheme() == "https" && host.ends_with(".salesforce.com"), "{server}");
+            }
+        }
+    }
+
     fn raw(change: impl FnOnce(&mut serde_json::Value)) -> Raw {
         let mut claims = serde_json::json!({
             "iss": format!("{AUTH}/t1/v2.0"), "sub": "s", "aud": "us", "exp": 1_000, "iat": 500,
