@@ -1,4 +1,4 @@
-//! Our OAuth client against an authorization server that is not ours (CN-3).
+//! Our OAuth and `OpenID` Connect client against an authorization server that is not ours (CN-3).
 //!
 //! The server is oidc-provider, a certified one, under the paths that a CRM's sign-in has;
 //! headless Chromium signs in and consents there, as a person would. See
@@ -23,15 +23,21 @@ use futures::future::join_all;
 use http::{Method, StatusCode};
 use local::seed::{Made, Maker, NewContract};
 use local::{Apps, Options, Stack};
+use reqwest::Client;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Source;
+use shared::domain::environment::Environment;
+use shared::domain::ids::SeatId;
 use shared::domain::schema::CrmKind;
 use shared::oauth::{App, Tokens};
 use shared::outbound::Call;
+use shared::problem::Problem;
+use shared::queue::ImportMessage;
 use shared::random::{Random as _, SystemRandom};
 use shared::session::{SessionError, Sessions};
-use shared::store::{Connection, ConnectionKind, ConnectionState};
+use shared::signature::sha256_hex;
+use shared::store::{Connection, ConnectionKind, ConnectionState, WorkKind};
 use shared::vault::Purpose;
 use shared::wiring::{Remote, RemoteConfig};
 use tokio::net::TcpListener;
@@ -42,6 +48,10 @@ use crate::server::{Server, Shape, named};
 
 /// The person who signs in.
 const LOGIN: &str = "ada@acme.example";
+/// Another person of the same organisation.
+const OTHER_LOGIN: &str = "grace@acme.example";
+/// What tells a signed-in browser from others.
+const SESSION_COOKIE: &str = "__Host-lb_session";
 /// The connection that the tests make.
 const KIND: ConnectionKind = ConnectionKind::PRODUCTION;
 /// A PKCE verifier with its challenge: RFC 7636, appendix B.
@@ -166,9 +176,86 @@ impl World {
     async fn connect(&self, browser: &Browser) -> String {
         let url = self.start_connecting(browser).await;
         browser.go(&url).await;
-        log_in(browser).await;
+        log_in(browser, LOGIN).await;
         consent(browser).await;
         self.came_back(browser).await
+    }
+
+    /// A call to the API with the administrator's token.
+    async fn api(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let mut call = Client::new().request(method, self.at(&format!("/api/v1{path}")));
+        if !body.is_null() {
+            call = call.json(&body);
+        }
+        let token = &self.made.tokens.administrator;
+        let answer = call.bearer_auth(token).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    /// The connection as the administrator's page shows it.
+    async fn shown(&self) -> Value {
+        let path = "/crm-connections/production";
+        let (status, shown) = self.api(Method::GET, path, Value::Null).await;
+        assert_eq!(status, 200, "{shown}");
+        shown
+    }
+
+    /// Makes a seat for a person and gives the link of the invitation, and the seat's id.
+    async fn invite(&self, email: &str) -> (Url, SeatId) {
+        let seat = json!({ "name": "Ada Example", "email": email, "role": "salesperson" });
+        let (status, invited) = self.api(Method::POST, "/seats", seat).await;
+        assert_eq!(status, 201, "{invited}");
+        let link = match self.shape {
+            Shape::Salesforce => &invited["invitation"]["salesforce"],
+            Shape::Entra => &invited["invitation"]["entra"],
+        };
+        let link = link.as_str().unwrap().parse().unwrap();
+        let id = invited["id"].as_str().unwrap().parse().unwrap();
+        (self.sign_in_link(&link), id)
+    }
+
+    /// Where people sign in who have done so before.
+    fn sign_in_page(&self) -> Url {
+        let provider = match self.shape {
+            Shape::Salesforce => "salesforce",
+            Shape::Entra => "entra",
+        };
+        let mut link = self.at(&format!("/oauth/sign-in/{provider}"));
+        let contract = self.made.id.as_str();
+        link.query_pairs_mut().append_pair("contract", contract);
+        self.sign_in_link(&link)
+    }
+
+    /// A link to sign in by, as our page leads there: back to who it is afterwards, and where no
+    /// Salesforce is connected yet, at this one.
+    fn sign_in_link(&self, link: &Url) -> Url {
+        let mut link = link.clone();
+        let mut pairs = link.query_pairs_mut();
+        pairs.append_pair("return_to", "/api/v1/session");
+        if self.shape == Shape::Salesforce {
+            pairs.append_pair("login_url", self.server.url.as_str());
+        }
+        drop(pairs);
+        link
+    }
+
+    /// The session that the browser came back with, as the page shows it.
+    async fn signed_in(&self, browser: &Browser) -> Value {
+        browser.arrive(&self.at("/api/v1/session")).await;
+        let text = browser.text().await;
+        serde_json::from_str(&text).expect(&text)
+    }
+
+    /// Has crm-import do what ends a connection, and then what that announced.
+    async fn end(&self, kinds: &[ConnectionKind]) {
+        for kind in kinds {
+            let message = ImportMessage {
+                contract: self.made.id.clone(),
+                work: WorkKind::Disconnect(*kind),
+            };
+            assert!(crm_import::work(&self.apps.import, &message).await);
+        }
     }
 
     /// The text of the page that the server sends the browser back to.
@@ -178,18 +265,27 @@ impl World {
     }
 
     async fn connection(&self) -> Option<Connection> {
+        self.connection_of(KIND).await
+    }
+
+    async fn connection_of(&self, kind: ConnectionKind) -> Option<Connection> {
         let store = &self.remote().store;
-        store.connection(&self.made.id, KIND).await.unwrap()
+        store.connection(&self.made.id, kind).await.unwrap()
     }
 
     /// The connection's tokens as they are stored.
     async fn tokens(&self) -> Tokens {
-        let name = KIND.purpose();
+        self.tokens_of(KIND).await
+    }
+
+    async fn tokens_of(&self, kind: ConnectionKind) -> Tokens {
+        let name = kind.purpose();
         let purpose = Purpose {
             contract: &self.made.id,
             name: &name,
         };
-        let sealed = self.connection().await.unwrap().sealed_tokens.unwrap();
+        let connection = self.connection_of(kind).await.unwrap();
+        let sealed = connection.sealed_tokens.unwrap();
         let text = self.remote().vault.open(purpose, &sealed).await.unwrap();
         serde_json::from_str(&text).unwrap()
     }
@@ -247,8 +343,8 @@ impl World {
 }
 
 /// The server's page that asks who it is.
-async fn log_in(browser: &Browser) {
-    browser.fill("input[name=login]", LOGIN).await;
+async fn log_in(browser: &Browser, login: &str) {
+    browser.fill("input[name=login]", login).await;
     browser.fill("input[name=password]", "a password").await;
     browser.click("form:has([value=login]) button").await;
 }
@@ -256,6 +352,19 @@ async fn log_in(browser: &Browser) {
 /// The server's page that asks whether we may.
 async fn consent(browser: &Browser) {
     browser.click("form:has([value=consent]) button").await;
+}
+
+/// The name of the cookie that ties an attempt to its browser.
+fn attempt_cookie(authorize_url: &Url) -> String {
+    let mut pairs = authorize_url.query_pairs();
+    let (_, state) = pairs.find(|(name, _)| name == "state").unwrap();
+    format!("__Host-lb_oauth_{}", &sha256_hex(&[state.as_bytes()])[..12])
+}
+
+/// Asserts that a page tells of a problem.
+fn assert_told(page: &str, code: &str) {
+    let title = Problem::new(400, code, "", "").title;
+    assert!(page.contains(&title), "{page}");
 }
 
 /// Whether the server and the browser are there.
@@ -296,17 +405,18 @@ async fn a_crm_is_connected_in_a_browser() {
         };
         let browser = Browser::start().await;
         let url = world.start_connecting(&browser).await;
-        let cookie = browser.cookie("__Host-lb_oauth").await.unwrap();
+        let name = attempt_cookie(&url);
+        let cookie = browser.cookie(&name).await.unwrap();
         assert_eq!(
             (&cookie["secure"], &cookie["httpOnly"], &cookie["sameSite"]),
             (&json!(true), &json!(true), &json!("Lax"))
         );
         browser.go(&url).await;
-        log_in(&browser).await;
+        log_in(&browser, LOGIN).await;
         consent(&browser).await;
         let page = world.came_back(&browser).await;
         assert!(page.contains("Connected"), "{page}");
-        assert_eq!(browser.cookie("__Host-lb_oauth").await, None);
+        assert_eq!(browser.cookie(&name).await, None);
 
         let connection = world.connection().await.unwrap();
         assert_eq!(connection.state, ConnectionState::Connected);
@@ -334,10 +444,10 @@ async fn the_way_back_works_in_the_browser_that_started_only() {
     let (mine, other) = tokio::join!(Browser::start(), Browser::start());
     let url = world.start_connecting(&mine).await;
     other.go(&url).await;
-    log_in(&other).await;
+    log_in(&other, LOGIN).await;
     consent(&other).await;
     let page = world.came_back(&other).await;
-    assert!(page.contains("oauth_other_browser"), "{page}");
+    assert_told(&page, "oauth_other_browser");
     assert!(world.connection().await.is_none());
     let events = world.server.events().await;
     assert_eq!(named(&events, "tokens_issued").len(), 0, "{events:?}");
@@ -419,9 +529,231 @@ async fn a_replayed_refresh_token_ends_the_connection() {
     );
     let state = world.connection().await.unwrap().state;
     assert_eq!(state, ConnectionState::SignInNeeded);
+    let shown = world.shown().await;
+    assert_eq!(
+        (&shown["status"], &shown["problem"]["code"]),
+        (&json!("sign_in_needed"), &json!("sign_in_needed"))
+    );
+    let next_step = shown["problem"]["next_step"].as_str().unwrap();
+    assert!(
+        next_step.starts_with("Sign in to Salesforce again"),
+        "{next_step}"
+    );
 
     // Signing in again mends it.
     world.connect(&Browser::start().await).await;
+    let status = world.call(&world.worker()).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    let shown = world.shown().await;
+    assert_eq!(shown["status"], "connected", "{shown}");
+    world.stop().await;
+}
+
+/// People sign in by `OpenID` Connect: by an invitation at first, as who they are from then on.
+#[tokio::test]
+async fn an_invited_person_signs_in_and_out_in_a_browser() {
+    for shape in [Shape::Salesforce, Shape::Entra] {
+        let Some(world) = World::start(shape).await else {
+            return;
+        };
+        let (invitation, seat) = world.invite(LOGIN).await;
+        let browser = Browser::start().await;
+        browser.go(&invitation).await;
+        log_in(&browser, LOGIN).await;
+        consent(&browser).await;
+        let session = world.signed_in(&browser).await;
+        assert_eq!(
+            (&session["seat"], &session["email"], &session["role"]),
+            (&json!(seat), &json!(LOGIN), &json!("salesperson"))
+        );
+        let events = world.server.events().await;
+        let asked: Vec<_> = named(&events, "asked");
+        assert_eq!(
+            (&asked[0]["prompt"], &asked[1]["prompt"]),
+            (&json!("login"), &json!("consent"))
+        );
+        // Who somebody is, is all that is asked for: nothing that works without them.
+        assert_eq!(
+            named(&events, "authorized")[0]["scope"],
+            "openid profile email"
+        );
+
+        let cookie = browser.cookie(SESSION_COOKIE).await.unwrap();
+        assert_eq!(
+            (&cookie["secure"], &cookie["httpOnly"], &cookie["sameSite"]),
+            (&json!(true), &json!(true), &json!("Lax"))
+        );
+        let (status, me) = browser.fetch("/api/v1/me", &json!({})).await;
+        assert_eq!((status, &me["role"]), (200, &json!("salesperson")), "{me}");
+
+        sign_out(&world, &browser, &session).await;
+
+        // The invitation is used up, and not needed any more. The server still knows the browser.
+        browser.go(&world.sign_in_page()).await;
+        let again = world.signed_in(&browser).await;
+        assert_eq!(again["seat"], json!(seat));
+        assert_ne!(again["csrf_token"], session["csrf_token"]);
+        let events = world.server.events().await;
+        assert_eq!(named(&events, "asked").len(), 0, "{events:?}");
+        world.stop().await;
+    }
+}
+
+/// Signing out ends the session in this browser and in every copy of its cookie; a page that is
+/// not ours cannot do it.
+async fn sign_out(world: &World, browser: &Browser, session: &Value) {
+    let cookie = browser.cookie(SESSION_COOKIE).await.unwrap();
+    let cookie = format!("{SESSION_COOKIE}={}", cookie["value"].as_str().unwrap());
+    let path = "/api/v1/session";
+    let copied = async || {
+        let call = Client::new().get(world.at(path)).header("cookie", &cookie);
+        call.send().await.unwrap().status().as_u16()
+    };
+    let (status, refused) = browser.fetch(path, &json!({ "method": "DELETE" })).await;
+    assert_eq!(
+        (status, &refused["code"]),
+        (403, &json!("csrf_token_needed"))
+    );
+
+    let ours = world.at(path);
+    let headers = json!({ "x-csrf-token": session["csrf_token"] });
+    let sign_out = json!({ "method": "DELETE", "headers": headers, "credentials": "include" });
+    browser
+        .go(&world
+            .server
+            .url
+            .join("/.well-known/openid-configuration")
+            .unwrap())
+        .await;
+    let (status, blocked) = browser.fetch(ours.as_str(), &sign_out).await;
+    assert_eq!(status, 0, "{blocked}");
+    browser.go(&ours).await;
+    assert_eq!(world.signed_in(browser).await["seat"], session["seat"]);
+    assert_eq!(copied().await, 200);
+
+    let (status, _) = browser.fetch(path, &sign_out).await;
+    assert_eq!(status, 204);
+    assert_eq!(browser.cookie(SESSION_COOKIE).await, None);
+    let (status, _) = browser.fetch(path, &json!({})).await;
+    assert_eq!(status, 401);
+    assert_eq!(copied().await, 401);
+}
+
+/// An invitation is for one person, and an account that nobody invited opens nothing.
+#[tokio::test]
+async fn an_invitation_is_for_the_person_it_names() {
+    for shape in [Shape::Salesforce, Shape::Entra] {
+        let Some(world) = World::start(shape).await else {
+            return;
+        };
+        let (invitation, _) = world.invite(LOGIN).await;
+        let browser = Browser::start().await;
+        browser.go(&invitation).await;
+        log_in(&browser, OTHER_LOGIN).await;
+        consent(&browser).await;
+        let page = world.came_back(&browser).await;
+        assert_told(&page, "invitation_for_another");
+
+        browser.go(&world.sign_in_page()).await;
+        let page = world.came_back(&browser).await;
+        assert_told(&page, "no_seat");
+        assert_eq!(browser.cookie(SESSION_COOKIE).await, None);
+
+        // Nothing was spoilt for the person it is for, in the same browser.
+        let mut anew = invitation.clone();
+        anew.query_pairs_mut().append_pair("switch_user", "true");
+        browser.go(&anew).await;
+        log_in(&browser, LOGIN).await;
+        consent(&browser).await;
+        assert_eq!(world.signed_in(&browser).await["email"], LOGIN);
+        world.stop().await;
+    }
+}
+
+/// Who disconnects has the server revoke what it gave: the administrator's connection, and the
+/// sign-ins of seat holders with it (CN-8, CN-11).
+#[tokio::test]
+async fn a_disconnected_crm_revokes_all_that_it_gave() {
+    let Some(world) = World::start(Shape::Salesforce).await else {
+        return;
+    };
+    let administrators = Browser::start().await;
+    world.connect(&administrators).await;
+
+    // A seat holder signs in to the CRM, from a page of their own browser.
+    let (invitation, seat) = world.invite(OTHER_LOGIN).await;
+    let own = Browser::start().await;
+    own.go(&invitation).await;
+    log_in(&own, OTHER_LOGIN).await;
+    consent(&own).await;
+    let session = world.signed_in(&own).await;
+    let start = json!({
+        "method": "POST", "body": json!({ "return_to": "/api/v1/me/crm-connections/production" }).to_string(),
+        "headers": { "content-type": "application/json", "x-csrf-token": session["csrf_token"] },
+    });
+    let (status, started) = own.fetch("/oauth/user/start", &start).await;
+    assert_eq!(status, 200, "{started}");
+    let url = started["authorize_url"].as_str().unwrap();
+    own.go(&url.parse().unwrap()).await;
+    // The server knows who it is; what is asked for is new.
+    consent(&own).await;
+    let path = "/api/v1/me/crm-connections/production";
+    own.arrive(&world.at(path)).await;
+    let (_, shown) = own.fetch(path, &json!({})).await;
+    assert_eq!(
+        (&shown["status"], &shown["user"]["username"]),
+        (&json!("connected"), &json!(OTHER_LOGIN)),
+        "{shown}"
+    );
+    let days = (shown["valid_until"].as_i64().unwrap() - SystemClock.now().0) / 86_400_000;
+    assert_eq!(days, 89, "it counts for 90 days");
+
+    let user = ConnectionKind::User(seat, Environment::Production);
+    let mut given = Vec::new();
+    for kind in [KIND, user] {
+        let tokens = world.tokens_of(kind).await;
+        given.extend([tokens.access_token, tokens.refresh_token.unwrap()]);
+    }
+    for token in &given {
+        assert!(world.is_active(token).await);
+    }
+    world.server.events().await;
+
+    let asked = json!({ "clean_up": false });
+    let path = "/crm-connections/production/disconnect";
+    let (status, end) = world.api(Method::POST, path, asked).await;
+    assert_eq!(status, 202, "{end}");
+    world.end(&[KIND, user]).await;
+
+    let events = world.server.events().await;
+    let revoked = named(&events, "grant_revoked");
+    assert_eq!(revoked.len(), 2, "{events:?}");
+    assert!(revoked.iter().all(|event| event["by"] == "revocation"));
+    for token in &given {
+        assert!(!world.is_active(token).await);
+    }
+    let shown = world.shown().await;
+    assert_eq!(
+        (&shown["status"], &shown["disconnect"]["revocation"]),
+        (&json!("not_connected"), &json!("revoked")),
+        "{shown}"
+    );
+    for kind in [KIND, user] {
+        let connection = world.connection_of(kind).await.unwrap();
+        assert_eq!(connection.state, ConnectionState::Disconnected);
+        assert!(connection.sealed_tokens.is_none());
+    }
+    let refused = world.call(&world.worker()).await;
+    assert!(
+        matches!(refused, Err(SessionError::NotConnected)),
+        "{refused:?}"
+    );
+
+    // The same browser may connect again; the server asks for consent anew.
+    let url = world.start_connecting(&administrators).await;
+    administrators.go(&url).await;
+    consent(&administrators).await;
+    world.came_back(&administrators).await;
     let status = world.call(&world.worker()).await.unwrap();
     assert_eq!(status, StatusCode::OK);
     world.stop().await;
@@ -437,11 +769,11 @@ async fn a_refused_consent_is_told_as_such() {
         let browser = Browser::start().await;
         let url = world.start_connecting(&browser).await;
         browser.go(&url).await;
-        log_in(&browser).await;
+        log_in(&browser, LOGIN).await;
         browser.find("form:has([value=consent])").await;
         browser.click("a[href$='/abort']").await;
         let page = world.came_back(&browser).await;
-        assert!(page.contains("access_denied"), "{page}");
+        assert_told(&page, "access_denied");
         assert!(world.connection().await.is_none());
         let events = world.server.events().await;
         let refused = named(&events, "not_authorized");
@@ -457,7 +789,7 @@ async fn a_wrong_client_secret_is_the_operators_to_correct() {
         return;
     };
     let page = world.connect(&Browser::start().await).await;
-    assert!(page.contains("oauth_app_refused"), "{page}");
+    assert_told(&page, "oauth_app_refused");
     assert!(!page.contains(&world.client.client_secret), "{page}");
     assert!(world.connection().await.is_none());
     let events = world.server.events().await;
@@ -503,7 +835,7 @@ async fn the_server_enforces_pkce() {
         ("code_challenge", Some(CHALLENGE)),
     ]);
     browser.go(&url).await;
-    log_in(&browser).await;
+    log_in(&browser, LOGIN).await;
     consent(&browser).await;
     let back = browser.arrive(&elsewhere).await;
     let back: BTreeMap<_, _> = back.query_pairs().into_owned().collect();
