@@ -138,6 +138,7 @@ impl Caller {
             .sessions
             .into_iter()
             .find(|session| session.id == token.id && session.valid_until > now)
+            .filter(|session| session.generation == found.seat.session_generation)
             .ok_or_else(unauthenticated)?;
         if found.seat.status != SeatStatus::Active {
             return Err(unauthenticated());

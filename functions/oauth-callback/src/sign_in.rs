@@ -324,6 +324,7 @@ impl App {
             id: remote.random.secret(16),
             created_at: now,
             valid_until: now.plus_seconds(SESSION_SECONDS),
+            generation: seat.session_generation,
         };
         let audit = AuditEntry {
             at: now,

@@ -99,6 +99,9 @@ pub struct Seat {
     /// When its holder last signed in.
     #[serde(default)]
     pub last_sign_in_at: Option<Millis>,
+    /// Counts how often all its sessions were ended: those of an earlier one open nothing.
+    #[serde(default)]
+    pub session_generation: u64,
     /// Counts its changes.
     pub version: u64,
 }
@@ -189,6 +192,7 @@ impl Seat {
             created_at: now,
             updated_at: now,
             last_sign_in_at: None,
+            session_generation: 0,
             version: 1,
         }
     }
@@ -233,6 +237,12 @@ impl Seat {
         self.status = SeatStatus::Active;
         self.signed_in(now);
         Ok(())
+    }
+
+    /// Ends every session that it has, in the same write as what asks for it: none comes back when
+    /// the seat is enabled again, or belongs to somebody else.
+    pub fn end_sessions(&mut self) {
+        self.session_generation += 1;
     }
 
     /// Notes a sign-in.

@@ -21,6 +21,9 @@ pub struct SessionRecord {
     pub created_at: Millis,
     /// After this it opens nothing, however often it was renewed.
     pub valid_until: Millis,
+    /// The generation of its seat's sessions that it is of.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// A seat with the sessions that may still be good.

@@ -325,6 +325,9 @@ async fn edit(
             seat.name.clone_from(&input.name);
             seat.email.clone_from(&input.email);
             seat.role = input.role;
+            if !enabled {
+                seat.end_sessions();
+            }
             seat.status = match (enabled, &seat.identity) {
                 (false, _) => SeatStatus::Disabled,
                 (true, Some(_)) => SeatStatus::Active,
@@ -383,6 +386,7 @@ async fn invite(
             }
             seat.status = SeatStatus::Invited;
             seat.identity = None;
+            seat.end_sessions();
             seat.invitation = Some(invitation.kept());
             Ok(Some(seat))
         })
