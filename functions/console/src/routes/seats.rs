@@ -348,7 +348,10 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<http::StatusCode, Problem> {
     let id = seat_id(&id)?;
-    app.seat_of(&caller, id).await?;
+    if app.seat_of(&caller, id).await?.is_acting_administrator() {
+        // The last one stays, and so does what is theirs.
+        app.administrators(&caller, id, false).await?;
+    }
     // Their own sign-ins to the CRM first: afterwards nobody would find them.
     for environment in Environment::ALL {
         let kind = ConnectionKind::User(id, environment);
