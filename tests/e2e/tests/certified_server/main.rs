@@ -201,7 +201,7 @@ impl World {
         shown
     }
 
-    /// Makes a seat for a person and gives the link of the invitation, and the seat's id.
+    /// Makes a seat for a person and gives the link that is sent to them, and the seat's id.
     async fn invite(&self, email: &str) -> (Url, SeatId) {
         let seat = json!({ "name": "Ada Example", "email": email, "role": "salesperson" });
         let (status, invited) = self.api(Method::POST, "/seats", seat).await;
@@ -223,26 +223,33 @@ impl World {
         };
         let mut link = self.at(&format!("/oauth/sign-in/{provider}"));
         let contract = self.made.id.as_str();
-        link.query_pairs_mut().append_pair("contract", contract);
+        link.query_pairs_mut()
+            .append_pair("contract", contract)
+            .append_pair("return_to", "/api/v1/me");
         self.sign_in_link(&link)
     }
 
-    /// A link to sign in by, as our page leads there: back to who it is afterwards, and where no
-    /// Salesforce is connected yet, at this one.
+    /// A link to sign in by, with the address of this Salesforce: it need not be connected.
     fn sign_in_link(&self, link: &Url) -> Url {
         let mut link = link.clone();
-        let mut pairs = link.query_pairs_mut();
-        pairs.append_pair("return_to", "/api/v1/session");
         if self.shape == Shape::Salesforce {
-            pairs.append_pair("login_url", self.server.url.as_str());
+            let server = self.server.url.as_str();
+            link.query_pairs_mut().append_pair("login_url", server);
         }
-        drop(pairs);
         link
     }
 
-    /// The session that the browser came back with, as the page shows it.
-    async fn signed_in(&self, browser: &Browser) -> Value {
-        browser.arrive(&self.at("/api/v1/session")).await;
+    /// Waits until the browser is where the link leads in the end, and gives its session.
+    async fn signed_in(&self, browser: &Browser, link: &Url) -> Value {
+        let mut pairs = link.query_pairs();
+        let (_, back) = pairs.find(|(name, _)| name == "return_to").unwrap();
+        browser.arrive(&self.at(&back)).await;
+        self.session(browser).await
+    }
+
+    /// The session that the browser shows when it is sent to look at it.
+    async fn session(&self, browser: &Browser) -> Value {
+        browser.go(&self.at("/api/v1/session")).await;
         let text = browser.text().await;
         serde_json::from_str(&text).expect(&text)
     }
@@ -561,7 +568,7 @@ async fn an_invited_person_signs_in_and_out_in_a_browser() {
         browser.go(&invitation).await;
         log_in(&browser, LOGIN).await;
         consent(&browser).await;
-        let session = world.signed_in(&browser).await;
+        let session = world.signed_in(&browser, &invitation).await;
         assert_eq!(
             (&session["seat"], &session["email"], &session["role"]),
             (&json!(seat), &json!(LOGIN), &json!("salesperson"))
@@ -589,8 +596,9 @@ async fn an_invited_person_signs_in_and_out_in_a_browser() {
         sign_out(&world, &browser, &session).await;
 
         // The invitation is used up, and not needed any more. The server still knows the browser.
-        browser.go(&world.sign_in_page()).await;
-        let again = world.signed_in(&browser).await;
+        let page = world.sign_in_page();
+        browser.go(&page).await;
+        let again = world.signed_in(&browser, &page).await;
         assert_eq!(again["seat"], json!(seat));
         assert_ne!(again["csrf_token"], session["csrf_token"]);
         let events = world.server.events().await;
@@ -627,8 +635,7 @@ async fn sign_out(world: &World, browser: &Browser, session: &Value) {
         .await;
     let (status, blocked) = browser.fetch(ours.as_str(), &sign_out).await;
     assert_eq!(status, 0, "{blocked}");
-    browser.go(&ours).await;
-    assert_eq!(world.signed_in(browser).await["seat"], session["seat"]);
+    assert_eq!(world.session(browser).await["seat"], session["seat"]);
     assert_eq!(copied().await, 200);
 
     let (status, _) = browser.fetch(path, &sign_out).await;
@@ -665,7 +672,8 @@ async fn an_invitation_is_for_the_person_it_names() {
         browser.go(&anew).await;
         log_in(&browser, LOGIN).await;
         consent(&browser).await;
-        assert_eq!(world.signed_in(&browser).await["email"], LOGIN);
+        let session = world.signed_in(&browser, &anew).await;
+        assert_eq!(session["email"], LOGIN);
         world.stop().await;
     }
 }
@@ -686,7 +694,7 @@ async fn a_disconnected_crm_revokes_all_that_it_gave() {
     own.go(&invitation).await;
     log_in(&own, OTHER_LOGIN).await;
     consent(&own).await;
-    let session = world.signed_in(&own).await;
+    let session = world.signed_in(&own, &invitation).await;
     let start = json!({
         "method": "POST", "body": json!({ "return_to": "/api/v1/me/crm-connections/production" }).to_string(),
         "headers": { "content-type": "application/json", "x-csrf-token": session["csrf_token"] },
