@@ -7,7 +7,7 @@
     reason = "a test that cannot go on stops, saying why"
 )]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -342,10 +342,9 @@ impl World {
         let answer = self.http.get(authorize_url.clone()).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FOUND);
         let back = answer.headers()[header::LOCATION].to_str().unwrap();
-        assert!(
-            back.starts_with("https://leads.example/oauth/callback?"),
-            "{back}"
-        );
+        let ours = [PUBLIC_URL, self.stack.url.as_str()]
+            .map(|public_url| format!("{public_url}/oauth/callback?"));
+        assert!(ours.iter().any(|own| back.starts_with(own)), "{back}");
         back.parse().unwrap()
     }
 
@@ -397,9 +396,22 @@ impl World {
     /// Everything that is stored of a contract but attempts, as plain JSON by key. Of the guides, what
     /// is not the note of the last failure: an attack on a connection may leave that.
     pub async fn items(&self, contract: &ContractId) -> BTreeMap<String, Value> {
+        self.items_of(&[contract]).await
+    }
+
+    /// What is stored of both contracts.
+    pub async fn all_items(&self) -> BTreeMap<String, Value> {
+        self.items_of(&[&self.salesforce.id, &self.dynamics.id])
+            .await
+    }
+
+    async fn items_of(&self, contracts: &[&ContractId]) -> BTreeMap<String, Value> {
         let client = aws_sdk_dynamodb::Client::new(&self.stack.aws);
         let scan = client.scan().table_name(local::TABLE).consistent_read(true);
-        let own = format!("C#{contract}");
+        let is_of = |partition: &str, contract: &ContractId| {
+            let rest = partition.strip_prefix(&format!("C#{contract}"));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+        };
         let mut items = BTreeMap::new();
         let mut start = None;
         loop {
@@ -408,8 +420,7 @@ impl World {
             for item in page.items.unwrap_or_default() {
                 let text = |name: &str| item[name].as_s().unwrap().clone();
                 let (partition, sort) = (text("PK"), text("SK"));
-                let rest = partition.strip_prefix(&own);
-                let ours = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'));
+                let ours = contracts.iter().any(|contract| is_of(&partition, contract));
                 if ours && !partition.contains("#OAUTH#") && sort != "GUIDE" {
                     items.insert(format!("{partition} {sort}"), plain(&item));
                 }
@@ -419,21 +430,16 @@ impl World {
                 break;
             }
         }
-        for environment in Environment::ALL {
-            let guide = self.store().guide(contract, environment).await.unwrap();
-            let mut guide = serde_json::to_value(guide).unwrap();
-            for noted in ["last_problem", "updated_at", "version"] {
-                guide.as_object_mut().unwrap().remove(noted);
+        for contract in contracts {
+            for environment in Environment::ALL {
+                let guide = self.store().guide(contract, environment).await.unwrap();
+                let mut guide = serde_json::to_value(guide).unwrap();
+                for noted in ["last_problem", "updated_at", "version"] {
+                    guide.as_object_mut().unwrap().remove(noted);
+                }
+                items.insert(format!("C#{contract} guide {environment}"), guide);
             }
-            items.insert(format!("guide {environment}"), guide);
         }
-        items
-    }
-
-    /// What is stored of both contracts.
-    pub async fn all_items(&self) -> BTreeMap<String, Value> {
-        let mut items = self.items(&self.salesforce.id).await;
-        items.extend(self.items(&self.dynamics.id).await);
         items
     }
 
@@ -441,6 +447,21 @@ impl World {
     pub async fn stop(self) {
         self.stack.stop().await;
     }
+}
+
+/// What differs between two looks at what is stored, by key.
+#[must_use]
+pub fn changes(
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+) -> BTreeMap<String, (Value, Value)> {
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let of =
+        |items: &BTreeMap<String, Value>, key: &str| items.get(key).cloned().unwrap_or_default();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| (key.clone(), (of(before, key), of(after, key))))
+        .collect()
 }
 
 /// The seat and the invitation of an answer that makes one.

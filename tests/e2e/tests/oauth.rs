@@ -1,9 +1,6 @@
 //! Connecting a provider by authorization code, against the simulator (CN-3, CN-6, CN-11).
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use e2e::oauth_world::{World, connection_kind, with};
 use http::{HeaderName, Method, StatusCode, header};
