@@ -123,6 +123,45 @@ pub(crate) fn segments(path: &str) -> Vec<String> {
         .collect()
 }
 
+/// The page on which a person chooses an account: for browsers, where the app asks for a new login
+/// and names nobody. Each link is the same address with a `login_hint`.
+pub(crate) fn account_page(
+    call: &Call,
+    users: impl Iterator<Item = (String, String)>,
+) -> Option<Reply> {
+    let params = Form(call.params());
+    let asked = matches!(params.get("prompt"), Some("login" | "select_account"));
+    let hinted = params
+        .get("login_hint")
+        .is_some_and(|hint| !hint.is_empty());
+    let accept = call.header("accept").unwrap_or_default();
+    if call.method != "GET" || !asked || hinted || !accept.contains("text/html") {
+        return None;
+    }
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('"', "&quot;")
+    };
+    let links: String = users
+        .map(|(username, name)| {
+            let hint = encode(&username);
+            let address = format!("{}?{}&login_hint={hint}", call.path, call.query);
+            let (address, name, username) = (escaped(&address), escaped(&name), escaped(&username));
+            format!("<li><a href=\"{address}\">{name} ({username})</a></li>")
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    Some(Reply::text(
+        200,
+        "text/html;charset=UTF-8",
+        format!(
+            "<!DOCTYPE html><html lang=\"en\"><head><title>Choose an account</title></head>\
+             <body><h1>Choose an account</h1><ul>{links}</ul></body></html>"
+        ),
+    ))
+}
+
 /// A system's answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Dataverse;
 use crate::clock::format_ms;
-use crate::http::{Call, Form, Reply, secure, with_query};
+use crate::http::{Call, Form, Reply, account_page, secure, with_query};
 use crate::jwt::{key_set, signed};
 use crate::salesforce::oauth::{challenge, opaque, same};
 
@@ -306,6 +306,16 @@ impl Dataverse {
             .or_else(|| outside(&self.settings.foreign_tenant_users, FOREIGN_TENANT))
     }
 
+    /// User names and names of the directory's people.
+    fn accounts(&self) -> impl Iterator<Item = (String, String)> {
+        self.store.rows("systemuser").filter_map(|(_, row)| {
+            let text = |field: &str| row.get(field).and_then(Value::as_str);
+            let username = text("domainname").filter(|name| name.contains('@'))?;
+            let name = text("fullname").unwrap_or_default();
+            Some((username.to_owned(), name.to_owned()))
+        })
+    }
+
     /// The account that signs in, or the page on which it ends.
     fn signs_in(&self, hint: Option<&str>, tenant: &str) -> Result<Account, Reply> {
         let known = [self.tenant.as_str(), FOREIGN_TENANT].contains(&tenant);
@@ -371,6 +381,9 @@ impl Dataverse {
                     "AADSTS700054: response_type is not enabled for the application.",
                 ),
             ]);
+        }
+        if let Some(page) = account_page(call, self.accounts()) {
+            return page;
         }
         let account = match self.signs_in(params.get("login_hint"), tenant) {
             Ok(account) => account,

@@ -511,6 +511,14 @@ impl Org {
             .or_else(|| self.store.rows("User").next().map(|(id, _)| id.clone()))
     }
 
+    /// User names and names of whoever can sign in.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = (String, String)> {
+        let users = self.store.rows("User");
+        users
+            .filter(|(_, row)| is_active(row))
+            .map(|(_, row)| account(row))
+    }
+
     /// The user with this user name, address, alias or id.
     pub(crate) fn user_named(&self, wanted: &str) -> Option<String> {
         let holds = |row: &Row, field: &str| {
@@ -526,6 +534,11 @@ impl Org {
             })
             .map(|(id, _)| id.clone())
     }
+}
+
+fn account(row: &Row) -> (String, String) {
+    let text = |field: &str| row.get(field).and_then(Value::as_str).unwrap_or_default();
+    (text("Username").to_owned(), text("Name").to_owned())
 }
 
 fn is_active(row: &Row) -> bool {

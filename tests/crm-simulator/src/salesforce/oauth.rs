@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Salesforce, ids};
 use crate::clock::salesforce_time;
-use crate::http::{Call, Form, Reply, secure, with_query};
+use crate::http::{Call, Form, Reply, account_page, secure, with_query};
 use crate::jwt::{access_token_hash, signed};
 
 /// The one client there is.
@@ -421,6 +421,10 @@ impl Salesforce {
                 ("error", "unsupported_response_type"),
                 ("error_description", "response type not supported"),
             ]);
+        }
+        let org = self.org_ref(get("org") == "sandbox");
+        if let Some(page) = account_page(call, org.accounts()) {
+            return page;
         }
         let hint = params.get("login_hint").filter(|hint| !hint.is_empty());
         let Some((sandbox, user)) = self.signs_in(hint, get("org") == "sandbox") else {
