@@ -5,20 +5,29 @@ use anyhow::{Context as _, Result};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::clock::{Clock as _, SystemClock};
+use shared::clock::Millis;
+use shared::crm_setup;
+use shared::domain::environment::Environment;
+use shared::domain::ids::{ContractId, SeatId};
+use shared::domain::role::Role;
 use shared::domain::schema::CrmKind;
+use shared::domain::seat::SeatInput;
+use shared::invitation::NewInvitation;
 use shared::oauth::Tokens;
 use shared::outbound::Provider;
-use shared::random::SystemRandom;
-use shared::store::{ConnectionKind, Store};
-use shared::vault::Vault;
+use shared::queue::ImportQueue;
+use shared::store::{ConnectionKind, ConnectionState, RemoteUser};
 use url::Url;
 
 use crate::Stack;
-use crate::seed::{FixedSecrets, Made, Maker, NewContract, Remote, TokenSet};
+use crate::seed::{FixedSecrets, Made, Maker, NewContract, Remote, TokenSet, seat_with_email};
 
 /// The secret that signs LinkedIn's notifications to the demo contracts.
 pub const LINKEDIN_CLIENT_SECRET: &str = "demo-linkedin-client-secret";
+/// The administrator of the simulated organisations, and of the demo contracts.
+pub const ADMINISTRATOR: &str = "admin@leadbridge.example";
+/// A seller there and here.
+pub const SALESPERSON: &str = "seller@leadbridge.example";
 /// The demo Google Ads forms' key.
 pub const GOOGLE_KEY: &str = "demo-google-key";
 
@@ -62,28 +71,75 @@ pub enum Org {
     Sandbox,
 }
 
+impl Org {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Sandbox => "sandbox",
+        }
+    }
+
+    /// Its administrator.
+    const fn administrator(self) -> &'static str {
+        match self {
+            Self::Production => ADMINISTRATOR,
+            Self::Sandbox => "admin@sandbox.leadbridge.example",
+        }
+    }
+}
+
+/// Tokens that the simulator made, and whom they are for.
+struct Minted {
+    tokens: Tokens,
+    organization: String,
+    tenant: Option<String>,
+    user: Option<RemoteUser>,
+    valid_until: Option<Millis>,
+}
+
 /// Makes tokens at the simulator, without a sign-in.
-async fn mint(control: &Url, provider: &str, org: Org) -> Result<(Tokens, Value)> {
-    let org = if org == Org::Sandbox {
-        "sandbox"
-    } else {
-        "production"
-    };
-    let answer: Value = Client::new()
+async fn mint(control: &Url, provider: Provider, org: Org, now: Millis) -> Result<Minted> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: String,
+        refresh_token: Option<String>,
+        #[serde(default)]
+        organization_id: String,
+        tenant: Option<String>,
+        user_id: Option<String>,
+        refresh_token_expires_in: Option<i64>,
+    }
+    let mut wish = json!({"provider": provider.as_str(), "org": org.name()});
+    if provider != Provider::LinkedIn
+        && let Some(wish) = wish.as_object_mut()
+    {
+        wish.insert("user".to_owned(), json!(org.administrator()));
+    }
+    let answer: Answer = Client::new()
         .post(control.join("/tokens")?)
-        .json(&json!({"provider": provider, "org": org}))
+        .json(&wish)
         .send()
         .await?
         .error_for_status()?
         .json()
-        .await?;
-    let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
-    let tokens = Tokens {
-        access_token: text("access_token").context("the simulator made no token")?,
-        refresh_token: text("refresh_token"),
-        expires_at: None,
-    };
-    Ok((tokens, answer))
+        .await
+        .context("the simulator made no token")?;
+    Ok(Minted {
+        tokens: Tokens {
+            access_token: answer.access_token,
+            refresh_token: answer.refresh_token,
+            expires_at: None,
+        },
+        organization: answer.organization_id,
+        tenant: answer.tenant,
+        user: answer.user_id.map(|id| RemoteUser {
+            id,
+            username: Some(org.administrator().to_owned()),
+        }),
+        valid_until: answer
+            .refresh_token_expires_in
+            .map(|seconds| now.plus_seconds(seconds)),
+    })
 }
 
 /// Connects a contract to the simulator's CRM and LinkedIn.
@@ -96,52 +152,93 @@ pub async fn connect(
     simulator: &SimulatorAddresses,
     org: Org,
 ) -> Result<()> {
-    let (provider, name, base_url) = match made.crm {
-        CrmKind::Salesforce => (Provider::Salesforce, "salesforce", &simulator.salesforce),
-        CrmKind::Dynamics365 => (Provider::Dataverse, "dataverse", &simulator.dataverse),
-    };
-    let (tokens, answer) = mint(&simulator.control, name, org).await?;
-    // https://…/id/{organization}/{user}
-    let organization = answer
-        .get("identity_url")
-        .and_then(Value::as_str)
-        .and_then(|url| url.split("/id/").nth(1)?.split('/').next())
-        .unwrap_or("simulated");
-    let crm = Remote {
-        kind: ConnectionKind::PRODUCTION,
-        provider,
-        base_url,
-        auth_url: base_url,
-        organization,
-        tokens: &tokens,
-    };
-    maker.connect(&made.id, crm).await?;
-    let (tokens, _) = mint(&simulator.control, "linkedin", Org::Production).await?;
+    connect_crm(maker, &made.id, made.crm, simulator, org).await?;
+    let minted = mint(&simulator.control, Provider::LinkedIn, org, maker.now).await?;
     let linkedin = Remote {
         kind: ConnectionKind::LinkedIn,
         provider: Provider::LinkedIn,
         base_url: &simulator.linkedin,
         auth_url: &simulator.linkedin,
         organization: "",
-        tokens: &tokens,
+        tenant: None,
+        user: None,
+        valid_until: minted.valid_until,
+        tokens: &minted.tokens,
     };
     maker.connect(&made.id, linkedin).await
+}
+
+async fn connect_crm(
+    maker: &Maker<'_>,
+    contract: &ContractId,
+    crm: CrmKind,
+    simulator: &SimulatorAddresses,
+    org: Org,
+) -> Result<()> {
+    let (provider, base_url) = match crm {
+        CrmKind::Salesforce => (Provider::Salesforce, &simulator.salesforce),
+        CrmKind::Dynamics365 => (Provider::Dataverse, &simulator.dataverse),
+    };
+    let minted = mint(&simulator.control, provider, org, maker.now).await?;
+    let crm = Remote {
+        kind: ConnectionKind::PRODUCTION,
+        provider,
+        base_url,
+        auth_url: base_url,
+        organization: &minted.organization,
+        tenant: minted.tenant,
+        user: minted.user,
+        valid_until: None,
+        tokens: &minted.tokens,
+    };
+    maker.connect(contract, crm).await
+}
+
+/// A demo contract and its people.
+#[derive(Debug, Clone, Serialize)]
+pub struct Demo {
+    /// Its keys and tokens.
+    #[serde(flatten)]
+    pub made: Made,
+    /// Its seats.
+    pub seats: Vec<DemoSeat>,
+}
+
+/// A person of a demo contract.
+#[derive(Debug, Clone, Serialize)]
+pub struct DemoSeat {
+    /// The e-mail address, which is also the user name in the simulated CRM.
+    pub email: String,
+    /// What the person may do.
+    pub role: Role,
+    /// The address that signs the person in: with the invitation, until that was accepted.
+    pub sign_in: String,
+}
+
+/// What the demo contracts are made in.
+pub struct Place<'a> {
+    /// The table, the vault, the time.
+    pub remote: &'a shared::wiring::Remote,
+    /// Where first imports are announced.
+    pub queue: &'a ImportQueue,
+    /// The product's address.
+    pub public_url: &'a Url,
+    /// The CRMs.
+    pub simulator: &'a SimulatorAddresses,
 }
 
 /// The demo contracts: made on the first start, and the same on every later one.
 ///
 /// # Errors
 /// When the simulator or the table does not answer.
-pub async fn contracts(
-    store: &Store,
-    vault: &Vault,
-    simulator: &SimulatorAddresses,
-) -> Result<Vec<Made>> {
+pub async fn contracts(place: &Place<'_>) -> Result<Vec<Demo>> {
+    let store = &place.remote.store;
+    let simulator = place.simulator;
     let maker = Maker {
         store,
-        vault,
-        random: &SystemRandom,
-        now: SystemClock.now(),
+        vault: &place.remote.vault,
+        random: place.remote.random.as_ref(),
+        now: place.remote.clock.now(),
     };
     let mut all = Vec::new();
     for (id, name, crm, form, google_form, owner) in [
@@ -162,7 +259,7 @@ pub async fn contracts(
             "urn:li:sponsoredAccount:456",
         ),
     ] {
-        let id: shared::domain::ids::ContractId = id.parse()?;
+        let id: ContractId = id.parse()?;
         let known = Made {
             form_key: format!("{id}.{form}"),
             google_form_key: format!("{id}.{google_form}"),
@@ -177,7 +274,7 @@ pub async fn contracts(
             crm,
         };
         if store.config(&id).await?.is_some() {
-            follow(store, &id, crm, simulator).await?;
+            follow(&maker, &id, crm, simulator).await?;
         } else {
             let fixed = FixedSecrets {
                 form: form.parse()?,
@@ -187,7 +284,7 @@ pub async fn contracts(
                 token_prefix: "demo".to_owned(),
             };
             let new = NewContract {
-                id,
+                id: id.clone(),
                 name: name.to_owned(),
                 crm,
                 fixed: Some(fixed),
@@ -196,19 +293,23 @@ pub async fn contracts(
             let made = maker.make(new).await?;
             connect(&maker, &made, simulator, Org::Production).await?;
         }
-        all.push(known);
+        first_import(place, &id).await?;
+        let seats = seats(&maker, place, &known).await?;
+        all.push(Demo { made: known, seats });
     }
     linkedin_leads(&simulator.control).await?;
     Ok(all)
 }
 
-/// Points a kept contract's connections to where the simulator listens now: `--port` moves it.
+/// Points a kept contract's connections to where the simulator listens now: `--port` moves it. State
+/// of an earlier version, whose connections name no user, is connected anew.
 async fn follow(
-    store: &Store,
-    contract: &shared::domain::ids::ContractId,
+    maker: &Maker<'_>,
+    contract: &ContractId,
     crm: CrmKind,
     simulator: &SimulatorAddresses,
 ) -> Result<()> {
+    let store = maker.store;
     let crm_url = match crm {
         CrmKind::Salesforce => &simulator.salesforce,
         CrmKind::Dynamics365 => &simulator.dataverse,
@@ -217,9 +318,15 @@ async fn follow(
         (ConnectionKind::PRODUCTION, crm_url),
         (ConnectionKind::LinkedIn, &simulator.linkedin),
     ] {
-        if let Some(mut connection) = store.connection(contract, kind).await?
-            && connection.base_url != *url
+        let Some(mut connection) = store.connection(contract, kind).await? else {
+            continue;
+        };
+        if kind == ConnectionKind::PRODUCTION
+            && connection.user.is_none()
+            && connection.state == ConnectionState::Connected
         {
+            connect_crm(maker, contract, crm, simulator, Org::Production).await?;
+        } else if connection.base_url != *url {
             connection.base_url = url.clone();
             connection.auth_url = url.clone();
             connection.version += 1;
@@ -227,6 +334,112 @@ async fn follow(
         }
     }
     Ok(())
+}
+
+/// Asks for the first import of a contract that is connected, as a sign-in does.
+async fn first_import(place: &Place<'_>, contract: &ContractId) -> Result<()> {
+    let (remote, environment) = (place.remote, Environment::Production);
+    let kind = ConnectionKind::Crm(environment);
+    let connection = remote.store.connection(contract, kind).await?;
+    let before = remote.store.sync(contract, environment).await?;
+    if before.is_none() && connection.is_some_and(|connection| connection.stands()) {
+        let queue = place.queue;
+        crm_setup::request_sync(remote, queue, contract, environment, "set-up").await?;
+    }
+    Ok(())
+}
+
+/// The people of a demo contract: an administrator and a salesperson, who have accounts in the
+/// simulated CRM. They are made with the contract; an invitation that nobody accepted yet holds for
+/// another week from every start on.
+async fn seats(maker: &Maker<'_>, place: &Place<'_>, made: &Made) -> Result<Vec<DemoSeat>> {
+    let contract = &made.id;
+    let none = maker.store.seats(contract, 1, None).await?.items.is_empty();
+    let mut seats = Vec::new();
+    for (name, email, role, secret) in [
+        (
+            "Ada Admin",
+            ADMINISTRATOR,
+            Role::Administrator,
+            "demo-administrator-invitation",
+        ),
+        (
+            "Sol Seller",
+            SALESPERSON,
+            Role::Salesperson,
+            "demo-salesperson-invitation",
+        ),
+    ] {
+        let invitation = NewInvitation::with_secret(secret.to_owned(), maker.now);
+        let known = seat_with_email(maker.store, contract, email).await?;
+        let person = match &known {
+            None if none => Some(SeatInput {
+                name: name.to_owned(),
+                email: email.to_owned(),
+                role,
+            }),
+            // Somebody deleted it.
+            None => continue,
+            Some(seat) => {
+                let hash = invitation.kept().secret_hash;
+                let kept = seat.invitation.as_ref();
+                let ours = kept.is_some_and(|kept| kept.secret_hash == hash);
+                ours.then(|| SeatInput {
+                    name: seat.name.clone(),
+                    email: seat.email.clone(),
+                    role: seat.role,
+                })
+            }
+        };
+        let invited = match person {
+            Some(person) => Some(maker.invite(contract, person, &invitation).await?),
+            None => None,
+        };
+        let role = known.map_or(role, |seat| seat.role);
+        let sign_in = sign_in(made, place, invited.map(|seat| (seat, &invitation)))?;
+        seats.push(DemoSeat {
+            email: email.to_owned(),
+            role,
+            sign_in,
+        });
+    }
+    Ok(seats)
+}
+
+/// Where a person signs in to a demo contract, at the simulator and with the account of their
+/// choice.
+fn sign_in(
+    made: &Made,
+    place: &Place<'_>,
+    invited: Option<(SeatId, &NewInvitation)>,
+) -> Result<String> {
+    let base = place.public_url.as_str().trim_end_matches('/');
+    let provider = match made.crm {
+        CrmKind::Salesforce => "salesforce",
+        CrmKind::Dynamics365 => "entra",
+    };
+    let link = match invited {
+        Some((seat, invitation)) => {
+            let links = invitation.links(place.public_url, &made.id, seat);
+            match made.crm {
+                CrmKind::Salesforce => links.salesforce,
+                CrmKind::Dynamics365 => links.entra,
+            }
+        }
+        None => format!(
+            "{base}/oauth/sign-in/{provider}?contract={contract}&return_to=/app/home%3Fcontract%3D{contract}",
+            contract = made.id
+        ),
+    };
+    let mut link: Url = link.parse()?;
+    let mut query = link.query_pairs_mut();
+    if made.crm == CrmKind::Salesforce {
+        let login = place.simulator.salesforce.as_str().trim_end_matches('/');
+        query.append_pair("login_url", login);
+    }
+    query.append_pair("switch_user", "true");
+    drop(query);
+    Ok(link.into())
 }
 
 /// What LinkedIn has: the first contract's ad account, and the form and leads that the payloads in

@@ -49,7 +49,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// The folder that keeps the state; in memory without.
     pub state: Option<PathBuf>,
-    /// Drive the queue and the schedules. Tests that do it themselves leave it off.
+    /// Drive the queues and the schedules from the start. Tests that do it themselves leave it
+    /// off; [`Stack::drive`] does it later.
     pub drive: bool,
 }
 
@@ -72,6 +73,7 @@ pub struct Stack {
     /// AWS as the functions see it.
     pub aws: SdkConfig,
     apps: Apps,
+    database: dynoxide::Database,
     folder: Folder,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -200,30 +202,8 @@ impl Stack {
         let variables = variables(&state, &url, queues, &emulators.endpoint, &simulator)?;
         let apps = Apps::build(&variables, &aws)?;
         let mut tasks = emulators.tasks;
-        tasks.push(serve(gateway, &apps, stopping.clone()));
-        if options.drive {
-            let (writeback, import) = (apps.writeback.clone(), apps.import.clone());
-            tasks.push(drive_queue(
-                &aws,
-                &queue_url,
-                stopping.clone(),
-                move |batch| {
-                    let app = writeback.clone();
-                    async move { crm_writeback::handle(&app, batch).await }
-                },
-            ));
-            tasks.push(drive_queue(
-                &aws,
-                &import_queue_url,
-                stopping.clone(),
-                move |batch| {
-                    let app = import.clone();
-                    async move { crm_import::work_batch(&app, batch).await }
-                },
-            ));
-            tasks.push(drive_schedules(&apps, emulators.database, stopping));
-        }
-        Ok(Self {
+        tasks.push(serve(gateway, &apps, stopping));
+        let mut stack = Self {
             url,
             aws_endpoint: emulators.endpoint,
             queue_url,
@@ -232,11 +212,32 @@ impl Stack {
             variables,
             simulator,
             aws,
+            database: emulators.database,
             apps,
             folder,
             stop,
             tasks,
-        })
+        };
+        if options.drive {
+            stack.drive();
+        }
+        Ok(stack)
+    }
+
+    /// Drives the queues and the schedules from now on.
+    pub fn drive(&mut self) {
+        let (writeback, import) = (self.apps.writeback.clone(), self.apps.import.clone());
+        let stop = || self.stop.subscribe();
+        let writeback = drive_queue(&self.aws, &self.queue_url, stop(), move |batch| {
+            let app = writeback.clone();
+            async move { crm_writeback::handle(&app, batch).await }
+        });
+        let import = drive_queue(&self.aws, &self.import_queue_url, stop(), move |batch| {
+            let app = import.clone();
+            async move { crm_import::work_batch(&app, batch).await }
+        });
+        let schedules = drive_schedules(&self.apps, self.database.clone(), stop());
+        self.tasks.extend([writeback, import, schedules]);
     }
 
     /// The functions' apps.
@@ -423,7 +424,7 @@ impl Apps {
             let router = match first {
                 "webhooks" | "forms" => Some(intake.clone()),
                 "oauth" => Some(oauth.clone()),
-                "api" => Some(console.clone()),
+                "api" | "app" | "" => Some(console.clone()),
                 _ => None,
             };
             async move {

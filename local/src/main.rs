@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use local::demo::{self, SimulatorAddresses};
-use local::seed::Made;
+use local::demo::{self, Demo, Place, SimulatorAddresses};
 use local::{Options, Stack, TABLE};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -58,14 +57,23 @@ async fn run() -> Result<()> {
     if arguments.reset && state.exists() {
         std::fs::remove_dir_all(&state).context("the state could not be removed")?;
     }
-    let stack = Stack::start(Options {
+    let mut stack = Stack::start(Options {
         port: Some(arguments.port),
         state: Some(state),
-        drive: true,
+        // What is kept leads to where the CRMs were: it is set right first.
+        drive: false,
     })
     .await?;
     let simulator = SimulatorAddresses::of(&stack)?;
-    let contracts = demo::contracts(stack.store(), stack.vault(), &simulator).await?;
+    let import = &stack.apps().import;
+    let place = Place {
+        remote: &import.remote,
+        queue: &import.queue,
+        public_url: &stack.url.parse()?,
+        simulator: &simulator,
+    };
+    let contracts = demo::contracts(&place).await?;
+    stack.drive();
     describe(&description, &stack, &simulator, &contracts)?;
     welcome(&stack, &simulator, &contracts, &description);
 
@@ -88,7 +96,7 @@ fn describe(
     path: &Path,
     stack: &Stack,
     simulator: &SimulatorAddresses,
-    contracts: &[Made],
+    contracts: &[Demo],
 ) -> Result<()> {
     let address = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
     let text = serde_json::to_string_pretty(&json!({
@@ -100,6 +108,7 @@ fn describe(
         "aws": {
             "endpoint": stack.aws_endpoint, "region": "us-east-1", "table": TABLE,
             "writeback_queue_url": stack.queue_url, "writeback_dlq_url": stack.dead_letter_queue_url,
+            "import_queue_url": stack.import_queue_url,
         },
         "env": stack.variables,
         "contracts": contracts,
@@ -109,10 +118,21 @@ fn describe(
     Ok(std::fs::rename(&temporary, path)?)
 }
 
-fn welcome(stack: &Stack, simulator: &SimulatorAddresses, contracts: &[Made], description: &Path) {
-    let [salesforce, dynamics] = contracts else {
+fn welcome(stack: &Stack, simulator: &SimulatorAddresses, contracts: &[Demo], description: &Path) {
+    let [salesforce_demo, dynamics_demo] = contracts else {
         return;
     };
+    let (salesforce, dynamics) = (&salesforce_demo.made, &dynamics_demo.made);
+    let people: Vec<String> = [salesforce_demo, dynamics_demo]
+        .into_iter()
+        .flat_map(|demo| demo.seats.iter().map(move |seat| (&demo.made.id, seat)))
+        .map(|(contract, seat)| {
+            format!(
+                "     {contract}, as {}:\n       {}",
+                seat.email, seat.sign_in
+            )
+        })
+        .collect();
     let url = &stack.url;
     let control = simulator.control.as_str().trim_end_matches('/');
     println!(
@@ -141,6 +161,13 @@ Contracts: {sf_id} (Salesforce) and {dv_id} (Dynamics 365). Try:
      curl -s {control}/linkedin/leads -d '{{\"account\":\"123\",\"form\":\"7234246\",\"answers\":{{\"EMAIL\":\"grace@example.com\",\"FIRST_NAME\":\"Grace\",\"LAST_NAME\":\"Hopper\",\"COMPANY_NAME\":\"Compilers\"}},
        \"deliver\":{{\"url\":\"{url}/webhooks/linkedin/{dv_id}\",\"client_secret\":\"{secret}\",\"times\":2,\"concurrent\":true}}}}'
      curl -s {control}/records/dataverse/lead
+
+  4. The connection to the CRM and its first import:
+     curl -s {url}/api/v1/crm-connections/production -H 'authorization: Bearer {token}'
+
+  5. Sign in, in a browser. The CRM's own sign-in page there is the simulator's, whose certificate
+     ({ca_file}) a browser asks about once:
+{people}
 ",
         folder = stack.folder().display(),
         sf = simulator.salesforce.as_str().trim_end_matches('/'),
@@ -153,5 +180,7 @@ Contracts: {sf_id} (Salesforce) and {dv_id} (Dynamics 365). Try:
         form = salesforce.form_key,
         token = salesforce.tokens.administrator,
         secret = dynamics.linkedin_client_secret,
+        ca_file = simulator.ca_file.display(),
+        people = people.join("\n"),
     );
 }

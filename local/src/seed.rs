@@ -2,25 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::clock::Millis;
-use shared::domain::contract::{Contract, ContractConfig, LinkedInSettings, Settings};
+use shared::domain::contract::{AuditEntry, Contract, ContractConfig, LinkedInSettings, Settings};
 pub use shared::domain::default_mappings::{DEFAULT_MAPPINGS, lead_field};
 use shared::domain::form::{Form, FormKind};
-use shared::domain::ids::{ApiToken, ContractId, FormId, FormKey, StrategyId, TokenId};
+use shared::domain::guide::CrmChoice;
+use shared::domain::ids::{ApiToken, ContractId, FormId, FormKey, SeatId, StrategyId, TokenId};
 use shared::domain::mapping::FieldMapping;
 use shared::domain::role::Role;
 use shared::domain::schema::CrmKind;
 use shared::domain::scoring::ScoringRule;
+use shared::domain::seat::{Seat, SeatInput, SeatStatus};
 use shared::domain::strategy::MatchingStrategy;
+use shared::invitation::NewInvitation;
 use shared::oauth::Tokens;
 use shared::outbound::Provider;
+use shared::problem::Problem;
 use shared::random::Random;
 use shared::signature::sha256_hex;
-use shared::store::{ApiTokenRecord, Connection, ConnectionKind, ConnectionState, Store};
+use shared::store::{
+    Alongside, ApiTokenRecord, Connection, ConnectionKind, ConnectionState, RemoteUser, SeatChange,
+    Store, StoreError,
+};
 use shared::vault::{Purpose, Vault};
 use url::Url;
+
+/// Who makes things here, as the audit log names it.
+const ACTOR: &str = "set-up";
+/// How often a change is decided anew because something was changed meanwhile.
+const MAX_TRIES: u32 = 5;
 
 /// A contract to make.
 pub struct NewContract {
@@ -275,7 +288,8 @@ impl Maker<'_> {
         })
     }
 
-    /// Connects a contract with tokens that are known already.
+    /// Connects a contract with tokens that are known already, as a sign-in would have: with the
+    /// guide and an audit entry, over a connection that stands there. No import is asked for.
     ///
     /// # Errors
     /// When the table or the key does not answer.
@@ -285,6 +299,7 @@ impl Maker<'_> {
             contract,
             name: &name,
         };
+        let before = self.store.connection(contract, to.kind).await?;
         let connection = Connection {
             contract: contract.clone(),
             kind: to.kind,
@@ -292,21 +307,173 @@ impl Maker<'_> {
             base_url: to.base_url.clone(),
             auth_url: to.auth_url.clone(),
             organization: to.organization.to_owned(),
-            tenant: None,
-            user: None,
+            tenant: to.tenant,
+            user: to.user,
             sealed_tokens: Some(
                 shared::session::seal_tokens(self.vault, purpose, to.tokens).await?,
             ),
             state: ConnectionState::Connected,
-            valid_until: None,
+            valid_until: to.valid_until,
             not_before: None,
             refresh_until: None,
-            connected_by: "set-up".to_owned(),
+            connected_by: ACTOR.to_owned(),
             connected_at: self.now,
             disconnect: None,
-            version: 1,
+            version: before.as_ref().map_or(1, |before| before.version + 1),
         };
-        Ok(self.store.put_connection(&connection).await?)
+        let audit = AuditEntry {
+            at: self.now,
+            actor: ACTOR.to_owned(),
+            action: "connection.connect".to_owned(),
+            target: to.kind.to_string(),
+            before: before.as_ref().map_or(Value::Null, Connection::logged),
+            after: connection.logged(),
+        };
+        let mut guide = None;
+        if let (ConnectionKind::Crm(environment), Some(crm)) = (to.kind, to.provider.crm()) {
+            let mut found = self.store.guide(contract, environment).await?;
+            found.choice = Some(CrmChoice::of(crm));
+            found.last_problem = None;
+            found.updated_at = self.now;
+            found.version += 1;
+            guide = Some((crm, found));
+        }
+        let alongside = match &guide {
+            Some((crm, guide)) => Alongside::Crm {
+                crm: *crm,
+                guide,
+                sync: None,
+            },
+            None => Alongside::Nothing,
+        };
+        let replaces = before.map(|before| before.version);
+        let unique = self.random.uuid();
+        let store = self.store;
+        Ok(store
+            .connect(&connection, replaces, &alongside, &audit, unique)
+            .await?)
+    }
+
+    /// Invites a person, as [`invite`] does.
+    ///
+    /// # Errors
+    /// See [`invite`].
+    pub async fn invite(
+        &self,
+        contract: &ContractId,
+        person: SeatInput,
+        invitation: &NewInvitation,
+    ) -> Result<SeatId> {
+        invite(
+            self.store,
+            self.random,
+            self.now,
+            contract,
+            person,
+            invitation,
+        )
+        .await
+    }
+}
+
+/// Invites a person to a seat of a contract. Where a seat has the e-mail address already, that one
+/// is invited anew, with this name and role: the invitation before no longer works, its sessions
+/// end, and the account that it was tied to no longer opens it.
+///
+/// # Errors
+/// When the input is wrong, there is no such contract, the seat is disabled, or the table does not
+/// answer.
+pub async fn invite(
+    store: &Store,
+    random: &dyn Random,
+    now: Millis,
+    contract: &ContractId,
+    person: SeatInput,
+    invitation: &NewInvitation,
+) -> Result<SeatId> {
+    let person = person.checked().map_err(|problem| told(&problem))?;
+    for _ in 0..MAX_TRIES {
+        let Some(mut of_contract) = store.contract(contract).await? else {
+            bail!("there is no contract {contract}");
+        };
+        let before = seat_with_email(store, contract, &person.email).await?;
+        let seat = match &before {
+            Some(before) if before.status == SeatStatus::Disabled => bail!(
+                "the seat of {} is disabled; an administrator of the contract enables it",
+                person.email
+            ),
+            Some(before) => {
+                let mut seat = before.clone();
+                seat.name.clone_from(&person.name);
+                seat.role = person.role;
+                seat.status = SeatStatus::Invited;
+                seat.identity = None;
+                seat.invitation = Some(invitation.kept());
+                seat.end_sessions();
+                seat.updated_at = now;
+                seat.version += 1;
+                seat
+            }
+            None => {
+                let id = SeatId(random.uuid());
+                Seat::invited(id, person.clone(), invitation.kept(), now)
+            }
+        };
+        // Who is invited anew acts again once they have signed in.
+        let expected = of_contract.config_version;
+        let acted = of_contract.administrators.remove(&seat.id);
+        of_contract.config_version += 1;
+        let audit = AuditEntry {
+            at: now,
+            actor: ACTOR.to_owned(),
+            action: if before.is_some() {
+                "seat.invite"
+            } else {
+                "seat.create"
+            }
+            .to_owned(),
+            target: seat.id.to_string(),
+            before: before.as_ref().map_or(Value::Null, Seat::logged),
+            after: seat.logged(),
+        };
+        let change = SeatChange {
+            before: before.as_ref(),
+            after: Some(&seat),
+            contract: acted.then_some((&of_contract, expected)),
+            audit: &audit,
+        };
+        match store.change_seat(contract, change, random.uuid()).await {
+            Ok(()) => return Ok(seat.id),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("the contract is being changed by somebody else; try again")
+}
+
+/// A problem as a line of a terminal.
+#[must_use]
+pub fn told(problem: &Problem) -> anyhow::Error {
+    anyhow!("{} {}", problem.detail, problem.next_step)
+}
+
+/// The seat that has an e-mail address.
+///
+/// # Errors
+/// When the table does not answer.
+pub async fn seat_with_email(
+    store: &Store,
+    contract: &ContractId,
+    email: &str,
+) -> Result<Option<Seat>> {
+    let mut cursor = None;
+    loop {
+        let page = store.seats(contract, 100, cursor.as_deref()).await?;
+        let found = page.items.into_iter().find(|seat| seat.email == email);
+        if found.is_some() || page.next.is_none() {
+            return Ok(found);
+        }
+        cursor = page.next;
     }
 }
 
@@ -322,6 +489,12 @@ pub struct Remote<'a> {
     pub auth_url: &'a Url,
     /// The provider's id of the organisation.
     pub organization: &'a str,
+    /// Entra: the user's tenant.
+    pub tenant: Option<String>,
+    /// Whom it acts as, where the provider says it.
+    pub user: Option<RemoteUser>,
+    /// When the authorisation ends.
+    pub valid_until: Option<Millis>,
     /// The tokens.
     pub tokens: &'a Tokens,
 }

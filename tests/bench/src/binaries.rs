@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use local::demo::{self, SimulatorAddresses};
+use local::demo::{self, Place, SimulatorAddresses};
 use local::seed::Made;
 use serde_json::{Value, json};
 
@@ -49,9 +49,15 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
     )?);
     let rig = Rig::start()?;
     let addresses = SimulatorAddresses::of(&rig.stack)?;
-    let (store, vault) = (rig.stack.store(), rig.stack.vault());
-    let made = rig.behind(demo::contracts(store, vault, &addresses))?;
-    let made = made.first().context("no demo contract")?;
+    let import = &rig.stack.apps().import;
+    let place = Place {
+        remote: &import.remote,
+        queue: &import.queue,
+        public_url: &rig.stack.url.parse()?,
+        simulator: &addresses,
+    };
+    let contracts = rig.behind(demo::contracts(&place))?;
+    let made = &contracts.first().context("no demo contract")?.made;
     let mut variables = rig.stack.variables.clone();
     let trusted = rig.stack.folder().join("trusted.pem");
     section.note(trust(&trusted, rig.stack.simulator.ca_file())?);
