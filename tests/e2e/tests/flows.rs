@@ -802,7 +802,9 @@ async fn strategies_and_mappings_keep_their_rules() {
                 "mapping.create",
                 "strategy.delete",
                 "strategy.activate",
-                "strategy.create"
+                "strategy.create",
+                "connection.connect",
+                "connection.connect"
             ]
         );
     }
