@@ -1,4 +1,4 @@
-//! The administrators' and sellers' API, under `/api/v1`.
+//! The administrators' and sellers' API, under `/api/v1`, and their pages, under `/app`.
 //!
 //! Reads what the other functions stored; changes configuration by pure rules in one transaction.
 //! Described by `/api/v1/openapi.json`, which is made from this code.
@@ -7,6 +7,7 @@ pub mod config;
 
 mod auth;
 mod extract;
+mod pages;
 mod routes;
 
 use std::sync::Arc;
@@ -233,6 +234,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/api/v1/openapi.json",
             get(async move || axum::Json(description).into_response()),
         )
+        .merge(pages::routes())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || {
             Problem::new(

@@ -5,10 +5,14 @@
     reason = "a test that cannot go on stops, saying why"
 )]
 
+use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -97,6 +101,9 @@ impl Browser {
         let arguments: Vec<&str> = ARGUMENTS.iter().copied().chain([&*folder]).collect();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
+            // The simulator's certificate is of its own authority; other names are not looked up.
+            "acceptInsecureCerts": true,
+            "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": { "args": arguments },
             "timeouts": { "implicit": PATIENCE_MS, "pageLoad": PATIENCE_MS, "script": PATIENCE_MS },
         } } });
@@ -167,6 +174,65 @@ impl Browser {
         let text = answer[1].as_str().unwrap();
         let body = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
         (answer[0].as_u64().unwrap(), body)
+    }
+
+    /// What a script gives in the page.
+    pub async fn script(&self, script: &str, arguments: &Value) -> Value {
+        let call = json!({ "script": script, "args": arguments });
+        self.post("/execute/sync", &call).await
+    }
+
+    /// Loads the page again.
+    pub async fn reload(&self) {
+        self.post("/refresh", &json!({})).await;
+    }
+
+    /// Lets pages be as wide as a window or a telephone.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics)
+            .await;
+    }
+
+    /// Shows pages as for people who have chosen `dark` or `light`.
+    pub async fn prefer(&self, scheme: &str) {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", &features).await;
+    }
+
+    /// Keeps a picture of the whole page in a file, as PNG.
+    pub async fn picture(&self, file: &Path) {
+        let wish = json!({ "format": "png", "captureBeyondViewport": true });
+        let picture = self.devtools("Page.captureScreenshot", &wish).await;
+        let text = picture["data"].as_str().unwrap();
+        fs::write(file, STANDARD.decode(text).unwrap()).unwrap();
+    }
+
+    /// What the browser complained about since the last time: errors of scripts, violations of
+    /// policies, answers that are none.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.post("/se/log", &json!({ "type": "browser" })).await;
+        let entries = log.as_array().unwrap().iter();
+        entries
+            .map(|entry| entry["message"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Gives the page's site a cookie as a server would.
+    pub async fn give_cookie(&self, name: &str, value: &str) {
+        let cookie = json!({ "name": name, "value": value, "path": "/", "secure": true, "httpOnly": true, "sameSite": "Lax" });
+        self.post("/cookie", &json!({ "cookie": cookie })).await;
+    }
+
+    /// Takes all of the site's cookies away.
+    pub async fn forget_cookies(&self) {
+        let url = format!("{}/cookie", self.session);
+        command_at(&self.http, Method::DELETE, &url, &Value::Null).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        let call = json!({ "cmd": command, "params": parameters });
+        self.post("/goog/cdp/execute", &call).await
     }
 
     /// The page's cookie of that name, with its attributes, those hidden from scripts too.

@@ -833,7 +833,8 @@ async fn roles_are_held_to_on_every_route() {
             ["/me", "/health", "/session", "/session/renew", "/sessions"].contains(&path.as_str());
         let for_sellers = (method == Method::GET && path.starts_with("/submissions"))
             || path.starts_with("/me/")
-            || ["/notices", "/linkedin/disconnect"].contains(&path.as_str());
+            || ["/notices", "/linkedin/disconnect"].contains(&path.as_str())
+            || route == "GET /linkedin";
         let expected = [
             false,
             !(for_all || for_sellers),

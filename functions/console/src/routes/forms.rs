@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::crm::Status;
 use crate::App;
-use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
+use crate::auth::{AuthorizeLinkedIn, Caller, ChangeConfiguration, ReadConfiguration};
 use crate::extract::{Json, Path};
 
 /// Shortest secret that a form or a webhook is signed with, in characters.
@@ -423,11 +423,11 @@ async fn linkedin_view(
     })
 }
 
-/// LinkedIn lead sync.
+/// LinkedIn lead sync, for everybody who may authorise it.
 #[utoipa::path(get, path = "/linkedin", responses((status = 200, body = LinkedInView)))]
 async fn get_linkedin(
     State(app): State<Arc<App>>,
-    caller: Caller<ReadConfiguration>,
+    caller: Caller<AuthorizeLinkedIn>,
 ) -> Result<Json<LinkedInView>, Problem> {
     let settings = app.config(&caller.contract).await?.linkedin;
     Ok(Json(linkedin_view(&app, &caller.contract, settings).await?))

@@ -1,0 +1,176 @@
+//! The pages for administrators and sellers: static files, compiled in.
+//!
+//! Every page is the same document, whose script asks the API for what it shows; so nothing here
+//! depends on who asks. Names of pages are one level below `/app/`, and the document names its parts
+//! relative to itself: it works below a path of a public address too.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use shared::problem::Problem;
+use shared::signature::sha256_hex;
+
+use crate::App;
+
+/// The document of every page.
+const DOCUMENT: (&str, &str) = ("text/html; charset=utf-8", include_str!("pages/index.html"));
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The files that the document loads: name, type, content.
+const FILES: &[(&str, &str, &str)] = &[
+    (
+        "app.css",
+        "text/css; charset=utf-8",
+        include_str!("pages/app.css"),
+    ),
+    ("icon.svg", "image/svg+xml", include_str!("pages/icon.svg")),
+    ("app.js", SCRIPT, include_str!("pages/app.js")),
+    ("api.js", SCRIPT, include_str!("pages/api.js")),
+    (
+        "connections.js",
+        SCRIPT,
+        include_str!("pages/connections.js"),
+    ),
+    ("crm.js", SCRIPT, include_str!("pages/crm.js")),
+    ("dom.js", SCRIPT, include_str!("pages/dom.js")),
+    ("people.js", SCRIPT, include_str!("pages/people.js")),
+];
+
+/// The names of the pages, as the script has them.
+const PAGES: &[&str] = &[
+    "sign-in",
+    "home",
+    "crm-production",
+    "crm-sandbox",
+    "linkedin",
+    "my-crm",
+    "people",
+    "api-tokens",
+    "audit-log",
+];
+
+/// Nothing but our own files, by no other document; and no text that becomes markup or script, where
+/// browsers know trusted types.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// One tag for all files: they are used together, so they change together. Made when a page is first
+/// asked for.
+static TAG: LazyLock<String> = LazyLock::new(|| {
+    let mut texts = vec![DOCUMENT.1.as_bytes()];
+    texts.extend(FILES.iter().map(|(_, _, text)| text.as_bytes()));
+    format!("\"{}\"", &sha256_hex(&texts)[..32])
+});
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(first))
+        .route("/app/{name}", get(file))
+}
+
+/// Leads to the first page, at the address that people use: sign-ins come back there.
+async fn first(State(app): State<Arc<App>>) -> Response {
+    let base = app.public_url.as_str().trim_end_matches('/');
+    let Ok(location) = HeaderValue::try_from(format!("{base}/app/home")) else {
+        return Problem::internal().into_response();
+    };
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let found = FILES.iter().find(|(known, ..)| *known == name);
+    let (kind, text) = found.map_or(DOCUMENT, |(_, kind, text)| (kind, text));
+    let is_known = found.is_some() || PAGES.contains(&name.as_str());
+    let status = if is_known {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    let kept = headers.get_all(header::IF_NONE_MATCH).iter();
+    let is_kept = kept
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim().trim_start_matches("W/") == TAG.as_str());
+    let mut response = if is_known && is_kept {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+    };
+    guard(response.headers_mut());
+    response
+}
+
+fn guard(headers: &mut HeaderMap) {
+    if let Ok(tag) = HeaderValue::from_str(TAG.as_str()) {
+        headers.insert(header::ETAG, tag);
+    }
+    for (name, value) in [
+        // Kept, and asked about each time: files of two versions do not fit together.
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DOCUMENT, FILES, PAGES};
+
+    #[test]
+    fn all_files_together_are_small() {
+        let size: usize = FILES.iter().map(|(_, _, text)| text.len()).sum();
+        assert!(size + DOCUMENT.1.len() <= 60 * 1024, "{size}");
+    }
+
+    #[test]
+    fn the_script_has_the_pages_that_are_served() {
+        let (_, _, script) = FILES.iter().find(|(name, ..)| *name == "app.js").unwrap();
+        for page in PAGES {
+            assert!(script.contains(&format!("\"{page}\"")), "{page}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_names_is_served_and_nothing_is_of_elsewhere() {
+        let served = |name: &str| FILES.iter().any(|(known, ..)| *known == name);
+        let attributes = ["href=\"", "src=\""];
+        for part in attributes
+            .iter()
+            .flat_map(|name| DOCUMENT.1.split(name).skip(1))
+        {
+            let name = part.split('"').next().unwrap();
+            assert!(served(name) || name == "#main", "{name}");
+        }
+        for (name, kind, text) in FILES {
+            for part in text.split(" from \"./").skip(1) {
+                assert!(served(part.split('"').next().unwrap()), "{name}");
+            }
+            if kind.starts_with("text/javascript") {
+                for sink in [
+                    "innerHTML",
+                    "outerHTML",
+                    "insertAdjacent",
+                    "document.write",
+                    "eval(",
+                ] {
+                    assert!(!text.contains(sink), "{name} has {sink}");
+                }
+            }
+        }
+    }
+}

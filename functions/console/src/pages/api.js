@@ -1,0 +1,127 @@
+// The way to the functions: addresses, the session, problems.
+
+import { announce, el, Refusal } from "./dom.js";
+
+// Where the functions are: one level above the pages.
+export const root = new URL("..", location.href);
+const PAGES = `${root.pathname}app/`;
+
+// The session; null while nobody is known to be signed in.
+export let session = null;
+
+const unreachable = { status: 0, detail: "Leadbridge could not be reached.", next_step: "Check your connection, then try again." };
+const unexpected = (status) => ({ status, detail: `Leadbridge could not do this now (${status}).`, next_step: "Try again in a minute." });
+
+// How far the functions' clock is ahead of this one, in milliseconds.
+let ahead = 0;
+
+async function request(method, path, body) {
+	const headers = { accept: "application/json" };
+	if (body !== undefined) headers["content-type"] = "application/json";
+	if (method !== "GET" && session) headers["x-csrf-token"] = session.csrf_token;
+	let answer;
+	try {
+		answer = await fetch(new URL(path, root), { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+	} catch {
+		throw new Refusal(unreachable);
+	}
+	const date = Date.parse(answer.headers.get("date") ?? "");
+	if (date) ahead = date - Date.now();
+	const data = await answer.json().catch(() => null);
+	if (answer.ok) return data;
+	throw new Refusal(data?.next_step ? data : unexpected(answer.status));
+}
+
+async function guarded(method, path, body) {
+	try {
+		return await request(method, path, body);
+	} catch (error) {
+		if (error.problem?.status !== 401) throw error;
+		location.assign(signInPage("ended"));
+		return new Promise(() => {});
+	}
+}
+
+// A call of the API; a session that has ended leads to the sign-in, and from there back here.
+export const api = (method, path, body) => guarded(method, `api/v1${path}`, body);
+
+export const get = (path) => api("GET", path);
+
+export async function openSession() {
+	try {
+		session = await request("GET", "api/v1/session");
+	} catch (error) {
+		if (error.problem?.status !== 401) throw error;
+		session = null;
+	}
+	return session;
+}
+
+async function leave(path) {
+	await api("DELETE", path);
+	location.assign(page("sign-in", { why: "out" }));
+}
+export const signOut = () => leave("/session");
+export const signOutEverywhere = () => leave("/sessions");
+
+export function page(name, parameters = {}) {
+	const url = new URL(PAGES + name, root);
+	const all = { contract: session?.contract, ...parameters };
+	for (const [key, value] of Object.entries(all)) if (value) url.searchParams.set(key, value);
+	return url.pathname + url.search;
+}
+
+export const link = (name, text, attributes) => el("a", { href: page(name), "data-nav": true, ...attributes }, text);
+
+// The sign-in, which leads back to where somebody is.
+export function signInPage(why, contract = new URLSearchParams(location.search).get("contract") ?? session?.contract) {
+	return page("sign-in", { contract, why, return_to: location.pathname + location.search });
+}
+
+// A path of one of our pages; anything else is none.
+export const ownPage = (path) => (path?.startsWith(PAGES) && !path.includes("\\") ? path : null);
+
+// Starts a sign-in at a provider and goes there; it leads back to this page.
+export async function goAuthorize(provider, body) {
+	const return_to = location.pathname + location.search;
+	const { authorize_url } = await guarded("POST", `oauth/${provider}/start`, { ...body, return_to });
+	const url = new URL(authorize_url);
+	if (!/^https?:$/.test(url.protocol)) throw new Refusal(unexpected(502));
+	location.assign(url);
+	// The page goes away; what waits for this need not go on.
+	return new Promise(() => {});
+}
+
+// -- Staying signed in while somebody works
+
+// Half of a token's life: then it is renewed, if there was input.
+const RENEW_MS = 15 * 60 * 1000;
+const WARN_MS = 3 * 60 * 1000;
+let used = false;
+
+export async function renew() {
+	session = await api("POST", "/session/renew");
+}
+
+// Renews the session while there is input; `warn` is told when its end is near, or no longer.
+export function keepSession(warn) {
+	for (const event of ["pointerdown", "keydown", "input"]) addEventListener(event, () => { used = true; }, { passive: true, capture: true });
+	let warned = null;
+	const look = async () => {
+		const left = () => session.valid_until - Date.now() - ahead;
+		const last = () => session.valid_until >= session.session_ends_at;
+		if (used && left() < RENEW_MS && left() > 0 && !last()) {
+			used = false;
+			await renew().catch(() => {});
+		}
+		// Another page of this browser may have renewed it.
+		if (left() < WARN_MS && !(await openSession().catch(() => session))) return location.assign(signInPage("ended"));
+		const near = left() < WARN_MS ? session.valid_until : null;
+		if (near === warned) return;
+		warned = near;
+		warn(near, last());
+		if (near) announce("Your session ends soon.");
+	};
+	setInterval(look, 15_000);
+	document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+}

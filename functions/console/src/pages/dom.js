@@ -1,0 +1,212 @@
+// Building blocks: elements, messages, fields, forms, dialogs. All text is set as text.
+
+// An element. `on…` attributes are listeners; false, null and undefined leave an attribute out.
+export function el(name, attributes, ...children) {
+	const node = document.createElement(name);
+	for (const [key, value] of Object.entries(attributes ?? {})) {
+		if (value === false || value == null) continue;
+		if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+		else if (key === "value") node.value = value;
+		else node.setAttribute(key, value === true ? "" : value);
+	}
+	node.append(...children.flat(9).filter((child) => child != null && child !== false));
+	return node;
+}
+
+export const p = (...children) => el("p", null, children);
+export const hint = (...children) => el("p", { class: "hint" }, children);
+export const strong = (...children) => el("strong", null, children);
+export const li = (...children) => el("li", null, children);
+export const row = (...children) => el("div", { class: "row" }, children);
+export const group = (title, ...children) => el("fieldset", null, el("legend", null, title), children);
+export const tag = (kind, text) => el("span", { class: `tag ${kind || ""}` }, text);
+
+let ids = 0;
+export const newId = () => `i${++ids}`;
+
+export function announce(text) {
+	document.getElementById("announcer").textContent = text;
+}
+
+const FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+// A time in milliseconds, in the reader's own zone.
+export function time(ms) {
+	if (ms == null) return "–";
+	const date = new Date(ms);
+	return el("time", { datetime: date.toISOString() }, FORMAT.format(date));
+}
+
+// A list of terms; those without a value are left out.
+export function facts(pairs) {
+	const rows = pairs.filter(([, value]) => value);
+	return el("dl", null, rows.map(([term, value]) => [el("dt", null, term), el("dd", null, value)]));
+}
+
+export function card(title, ...children) {
+	const id = newId();
+	return el("section", { class: "card", "aria-labelledby": id }, el("h2", { id }, title), children);
+}
+
+// A message: `good`, `warn`, `bad` or none of these.
+export function note(kind, ...children) {
+	return el("div", { class: `note ${kind}` }, children.map((child) =>
+		typeof child === "string" ? p(child) : child));
+}
+
+export function problemNote(problem, kind = "bad") {
+	return note(kind, strong(problem.detail), p(`Next step: ${problem.next_step}`));
+}
+
+// An error that is a problem (RFC 9457): what is wrong, the next step, and where.
+export class Refusal extends Error {
+	constructor(problem) {
+		super(problem.detail);
+		this.problem = problem;
+	}
+}
+
+export const refuse = (detail, next_step, field) => { throw new Refusal({ detail, next_step, field }); };
+
+export function asProblem(error) {
+	if (error instanceof Refusal) return error.problem;
+	console.error(error);
+	return { detail: "This page failed.", next_step: "Load it again; if it persists, tell the operator the time." };
+}
+
+// Shows a problem in `place`, and moves there.
+export function showProblem(place, error) {
+	const box = problemNote(asProblem(error));
+	box.setAttribute("role", "alert");
+	box.tabIndex = -1;
+	place.replaceChildren(box);
+	box.focus();
+}
+
+// Runs what a button asks for, once at a time; a problem shows at `place`.
+export async function run(node, place, work) {
+	if (node.getAttribute("aria-disabled")) return;
+	node.setAttribute("aria-disabled", "true");
+	place.replaceChildren();
+	try {
+		await work();
+	} catch (error) {
+		showProblem(place, error);
+	} finally {
+		node.removeAttribute("aria-disabled");
+	}
+}
+
+// A button, with the place for its problem behind it.
+export function action(text, work, kind = "second") {
+	const place = el("div");
+	const node = button(text, () => run(node, place, work), kind);
+	return [node, place];
+}
+
+export function field(label, control, hint) {
+	control.id = newId();
+	const parts = [el("label", { for: control.id }, label)];
+	if (hint) {
+		const id = newId();
+		parts.push(el("p", { class: "hint", id }, hint));
+		control.setAttribute("aria-describedby", id);
+	}
+	return el("div", { class: "field" }, parts, control);
+}
+
+export const input = (name, attributes) => el("input", { name, autocomplete: "off", ...attributes });
+
+export function check(name, label, checked, hint, attributes) {
+	const control = el("input", { type: "checkbox", name, checked, ...attributes });
+	const id = hint && newId();
+	if (hint) control.setAttribute("aria-describedby", id);
+	return el("label", { class: "check" }, control, el("span", null, label, hint && el("span", { class: "hint", id }, hint)));
+}
+
+// A choice of `[value, label]`; a value that is no longer offered stays.
+export function select(name, options, value) {
+	const known = options.some(([offered]) => offered === (value ?? ""));
+	const all = known ? options : [...options, [value, `${value} (no longer in your CRM)`]];
+	return el("select", { name }, all.map(([offered, label]) =>
+		el("option", { value: offered, selected: offered === (value ?? "") }, label)));
+}
+
+// A form. `work` gets its elements; a problem marks its field or shows above the buttons, as does a
+// text that `work` gives.
+export function form(children, buttons, work) {
+	const place = el("div");
+	const node = el("form", { novalidate: true }, children, place, row(buttons));
+	let unmark = () => {};
+	const mark = (control, { detail, next_step }) => {
+		const error = el("p", { class: "error", id: newId() }, `${detail} ${next_step}`);
+		const before = control.getAttribute("aria-describedby") ?? "";
+		control.setAttribute("aria-invalid", "true");
+		control.setAttribute("aria-describedby", `${before} ${error.id}`);
+		control.after(error);
+		control.focus();
+		unmark = () => {
+			control.removeAttribute("aria-invalid");
+			control.setAttribute("aria-describedby", before);
+			error.remove();
+		};
+	};
+	node.addEventListener("submit", (event) => {
+		event.preventDefault();
+		unmark();
+		run(event.submitter ?? node.querySelector("button"), place, async () => {
+			try {
+				const text = await work(node.elements, event.submitter);
+				if (text) place.replaceChildren(note("good", text));
+				if (text) announce(text);
+			} catch (error) {
+				const control = error.problem?.field && node.elements.namedItem(error.problem.field);
+				if (!(control instanceof HTMLElement)) throw error;
+				mark(control, error.problem);
+			}
+		});
+	});
+	return node;
+}
+
+export const submit = (text, kind) => el("button", { class: kind }, text);
+export const button = (text, onclick, kind = "second") => el("button", { type: "button", class: kind, onclick }, text);
+export const cancel = (close) => button("Cancel", close);
+
+// A dialog; `fill` gets the way to close it.
+export function dialog(title, fill) {
+	const id = newId();
+	const node = el("dialog", { "aria-labelledby": id, onclose: () => node.remove() });
+	node.append(el("h2", { id, tabindex: "-1" }, title), ...[fill(() => node.close())].flat(9));
+	document.body.append(node);
+	node.showModal();
+	return node;
+}
+
+// Asks first; `work` runs when it is confirmed, and what it gives after the dialog.
+export function confirmed(title, text, button, work) {
+	dialog(title, (close) => form(
+		p(text),
+		[submit(button, "danger"), cancel(close)],
+		async () => {
+			const then = await work();
+			close();
+			then?.();
+		},
+	));
+}
+
+// A secret that is shown once, with a button that copies it.
+export function secret(label, value) {
+	const control = input("secret", { value, readonly: true, onfocus: (event) => event.target.select() });
+	const copy = button("Copy", async () => {
+		try {
+			await navigator.clipboard.writeText(value);
+			copy.textContent = "Copied";
+			announce(`${label}: copied`);
+		} catch {
+			control.focus();
+		}
+	});
+	return [field(label, control), row(copy)];
+}

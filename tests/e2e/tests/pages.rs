@@ -1,0 +1,637 @@
+//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11).
+//!
+//! Where the browser is missing the tests say so and check nothing, unless
+//! `LEADBRIDGE_SIGN_IN_TESTS` is `required`. Pictures of every page are kept in `target/tmp/pages`.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use e2e::Harness;
+use e2e::browser::{Browser, DRIVER};
+use local::seed::{Made, Maker, NewContract};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use shared::clock::{Clock as _, SystemClock};
+use shared::domain::schema::CrmKind;
+use shared::random::SystemRandom;
+use url::Url;
+
+/// How long a page may take to show something, with a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Whom the simulator signs in when nobody says who.
+const ADMIN: &str = "admin@leadbridge.example";
+const SELLER: &str = "seller@leadbridge.example";
+
+/// A stack with a contract that nothing is connected to, and a browser.
+struct World {
+    harness: Harness,
+    made: Made,
+    browser: Browser,
+}
+
+impl World {
+    /// The world, or nothing where there is no browser and need not be one.
+    async fn start() -> Option<Self> {
+        if !installed() {
+            return None;
+        }
+        let harness = Harness::embedded(true).await;
+        let maker = Maker {
+            store: &harness.store,
+            vault: &harness.vault,
+            random: &SystemRandom,
+            now: SystemClock.now(),
+        };
+        let new = NewContract {
+            id: "acme".parse().unwrap(),
+            name: "Acme".to_owned(),
+            crm: CrmKind::Salesforce,
+            fixed: None,
+            linkedin_owners: Vec::new(),
+        };
+        let made = maker.make(new).await.unwrap();
+        Some(Self {
+            harness,
+            made,
+            browser: Browser::start().await,
+        })
+    }
+
+    async fn stop(self) {
+        drop(self.browser);
+        self.harness.stop().await;
+    }
+
+    fn at(&self, path: &str) -> Url {
+        Url::parse(&self.harness.console)
+            .unwrap()
+            .join(path)
+            .unwrap()
+    }
+
+    /// Invites somebody by the API, and gives the link that they get.
+    async fn invite(&self, email: &str, role: &str) -> Url {
+        let seat = json!({ "name": email.split('@').next(), "email": email, "role": role });
+        let answer = self
+            .harness
+            .http
+            .post(self.at("/api/v1/seats"))
+            .bearer_auth(&self.made.tokens.administrator)
+            .json(&seat)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        let seat: Value = answer.json().await.unwrap();
+        let link = seat["invitation"]["salesforce"].as_str().unwrap();
+        let mut link: Url = link.parse().unwrap();
+        let login = self.harness.simulator.salesforce.as_str();
+        link.query_pairs_mut().append_pair("login_url", login);
+        link
+    }
+
+    /// Accepts an invitation as `who`, whom the browser's sign-in would not choose, and gives the
+    /// browser the session.
+    async fn accept_as(&self, link: Url, who: &str) {
+        let ca = std::fs::read(&self.harness.simulator.ca_file).unwrap();
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+            .build()
+            .unwrap();
+        let header = |answer: &reqwest::Response, name: &str| {
+            let value = answer.headers()[name].to_str().unwrap();
+            value.to_owned()
+        };
+        let answer = http.get(link).send().await.unwrap();
+        let cookie = header(&answer, "set-cookie");
+        let mut url: Url = header(&answer, "location").parse().unwrap();
+        url.query_pairs_mut().append_pair("login_hint", who);
+        let answer = http.get(url).send().await.unwrap();
+        let back: Url = header(&answer, "location").parse().unwrap();
+        let answer = http
+            .get(back)
+            .header("accept", "text/html")
+            .header("cookie", cookie.split(';').next().unwrap())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(header(&answer, "location"), "/app/home?contract=acme");
+        let session = header(&answer, "set-cookie");
+        let (name, value) = session.split(';').next().unwrap().split_once('=').unwrap();
+        self.browser.go(&self.at("/api/v1/health")).await;
+        self.browser.give_cookie(name, value).await;
+    }
+
+    async fn salesforce(&self, settings: Value) {
+        let body = json!({ "salesforce": settings });
+        self.harness
+            .control(Method::PATCH, "/settings", Some(body))
+            .await;
+    }
+
+    /// The text that the page shows now.
+    async fn text(&self) -> String {
+        let text = "return document.body?.innerText ?? ''";
+        let text = self.browser.script(text, &json!([])).await;
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the page shows this text.
+    async fn sees(&self, text: &str) -> String {
+        let since = Instant::now();
+        loop {
+            let shown = self.text().await;
+            if shown.contains(text) {
+                return shown;
+            }
+            assert!(since.elapsed() < PATIENCE, "no “{text}” in:\n{shown}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the page no longer shows this text.
+    async fn no_longer_sees(&self, text: &str) {
+        let since = Instant::now();
+        while self.text().await.contains(text) {
+            assert!(since.elapsed() < PATIENCE, "“{text}” is still there");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Clicks the button, link or choice of that name, as soon as it is there.
+    async fn press(&self, name: &str) {
+        let since = Instant::now();
+        let found = json!([name]);
+        loop {
+            const MARK: &str = "const shown = (node) => node.checkVisibility(); \
+                 const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document; \
+                 document.querySelector('[data-test]')?.removeAttribute('data-test'); \
+                 const nodes = [...top.querySelectorAll('button, a, label, summary')].filter(shown); \
+                 const named = (node) => (node.getAttribute('aria-label') ?? node.innerText).trim(); \
+                 const node = nodes.find((node) => named(node) === arguments[0]) \
+                     ?? nodes.find((node) => named(node).startsWith(arguments[0])); \
+                 node?.setAttribute('data-test', ''); return !!node;";
+            if self.browser.script(MARK, &found).await == true {
+                return self.browser.click("[data-test]").await;
+            }
+            let shown = self.text().await;
+            assert!(since.elapsed() < PATIENCE, "no “{name}” in:\n{shown}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Chooses an option of a list by its text.
+    async fn choose(&self, name: &str, option: &str) {
+        const CHOOSE: &str = "const list = document.querySelector(`select[name=${arguments[0]}]`); \
+             const found = [...list.options].find((option) => option.text === arguments[1]); \
+             if (found) { list.value = found.value; list.dispatchEvent(new Event('change', { bubbles: true })); } \
+             return [...list.options].map((option) => option.text);";
+        self.browser.find(&format!("select[name={name}]")).await;
+        let options = self.browser.script(CHOOSE, &json!([name, option])).await;
+        let texts = options.as_array().unwrap();
+        assert!(texts.contains(&json!(option)), "{options}");
+    }
+
+    async fn value(&self, name: &str) -> Value {
+        let script = "const node = document.querySelector(`[name=${arguments[0]}]`); \
+             return node.type === 'checkbox' ? node.checked : node.selectedOptions?.[0].text ?? node.value;";
+        self.browser.find(&format!("[name={name}]")).await;
+        self.browser.script(script, &json!([name])).await
+    }
+
+    /// Keeps pictures of the page as a window, dark, and as a telephone shows it. On a telephone
+    /// nothing is wider than the screen.
+    async fn picture(&self, name: &str) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
+        std::fs::create_dir_all(&folder).unwrap();
+        let browser = &self.browser;
+        for (kind, width, scheme) in [
+            ("narrow", 375, "light"),
+            ("dark", 375, "dark"),
+            ("wide", 1280, "light"),
+        ] {
+            browser.resize(width, 800).await;
+            browser.prefer(scheme).await;
+            let file = folder.join(format!("{name}-{kind}.png"));
+            browser.picture(&file).await;
+            let wide = "return document.documentElement.scrollWidth";
+            let wide = browser.script(wide, &json!([])).await;
+            assert!(wide.as_u64().unwrap() <= u64::from(width), "{name}: {wide}");
+        }
+    }
+
+    /// Every control has a name, headings do not skip a level, and an id is there once.
+    async fn is_readable(&self) {
+        const LOOK: &str = "const faults = []; \
+             for (const node of document.querySelectorAll('input, select, button, a')) { \
+                 const name = node.getAttribute('aria-label') ?? (node.labels?.[0] ?? node).textContent; \
+                 if (!name.trim()) faults.push(node.outerHTML); } \
+             let level = 0; \
+             for (const node of document.querySelectorAll('main h1, main h2, main h3')) { \
+                 const now = Number(node.tagName[1]); \
+                 if (now > level + 1) faults.push(`heading ${node.textContent}`); level = now; } \
+             const ids = [...document.querySelectorAll('[id]')].map((node) => node.id); \
+             if (new Set(ids).size !== ids.length) faults.push('ids'); \
+             for (const node of document.querySelectorAll('[aria-describedby], [aria-labelledby]')) \
+                 for (const id of `${node.getAttribute('aria-describedby') ?? ''} ${node.getAttribute('aria-labelledby') ?? ''}`.split(' ').filter(Boolean)) \
+                     if (!document.getElementById(id)) faults.push(`no ${id}`); \
+             return faults;";
+        let faults = self.browser.script(LOOK, &json!([])).await;
+        assert_eq!(faults, json!([]));
+    }
+
+    /// A session that is half over is renewed after input; one that nobody uses ends with a warning.
+    async fn stays_signed_in_while_working(&self) {
+        const NEAR: &str = "return import('/app/api.js').then(({ session }) => { \
+             session.valid_until = Date.now() + arguments[0]; \
+             document.dispatchEvent(new Event('visibilitychange')); })";
+        const LEFT: &str =
+            "return import('/app/api.js').then(({ session }) => session.valid_until - Date.now())";
+        // What the functions say, made older: as if nobody had been there.
+        const OLD: &str = "const real = window.fetch; window.fetch = async (url, options) => { \
+             const answer = await real(url, options); \
+             if (options?.method !== 'GET' || !String(url).endsWith('/session')) return answer; \
+             const body = { ...await answer.json(), valid_until: Date.now() + 100000 }; \
+             return new Response(JSON.stringify(body), { headers: answer.headers }); }";
+        let browser = &self.browser;
+        self.press("Before and after").await;
+        browser.script(NEAR, &json!([14 * 60_000])).await;
+        let since = Instant::now();
+        while browser.script(LEFT, &json!([])).await.as_f64().unwrap() < 29.0 * 60_000.0 {
+            assert!(since.elapsed() < PATIENCE, "the session is not renewed");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        browser.script(OLD, &json!([])).await;
+        browser.script(NEAR, &json!([100_000])).await;
+        self.sees("You will be signed out at").await;
+        self.is_readable().await;
+        self.press("Stay signed in").await;
+        self.no_longer_sees("You will be signed out at").await;
+        let left = browser.script(LEFT, &json!([])).await;
+        assert!(left.as_f64().unwrap() > 29.0 * 60_000.0, "{left}");
+    }
+
+    /// The browser complained of nothing but answers that say no, which a page shows.
+    async fn no_complaints(&self) {
+        let complaints = self.browser.complaints().await;
+        let ours: Vec<_> = complaints
+            .iter()
+            .filter(|text| !text.contains("Failed to load resource"))
+            .collect();
+        assert!(ours.is_empty(), "{ours:#?}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' one switch")]
+fn installed() -> bool {
+    let starts = Command::new(DRIVER)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !starts {
+        let text = format!("{DRIVER} is not installed; run `cargo xtask setup` first");
+        let required = std::env::var("LEADBRIDGE_SIGN_IN_TESTS");
+        assert_ne!(required.as_deref(), Ok("required"), "{text}");
+        eprintln!("skipped: {text}");
+    }
+    starts
+}
+
+/// CN-1, CN-4, CN-5, CN-8 to CN-10: from the invitation to the end of the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_connects_in_four_steps_and_disconnects() {
+    let Some(world) = World::start().await else {
+        return;
+    };
+    let browser = &world.browser;
+    browser.resize(1280, 800).await;
+    let link = world.invite(ADMIN, "administrator").await;
+    browser.go(&link).await;
+    let home = browser.arrive(&world.at("/app/home")).await;
+    assert_eq!(home.query(), Some("contract=acme"));
+    world.sees("Nothing needs your attention.").await;
+    world.is_readable().await;
+    world.picture("home").await;
+
+    // Step 1, with an object that cannot be read.
+    world
+        .salesforce(json!({ "denied": { "Opportunity": ["read"] } }))
+        .await;
+    world.press("Production CRM").await;
+    world.sees("Connect your production CRM").await;
+    world.press("Log in").await;
+    world.sees("No CRM is selected.").await;
+    world.press("use a different CRM?").await;
+    browser.fill("dialog [name=name]", "HubSpot").await;
+    world.press("Save").await;
+    world.sees("You told us that you use HubSpot.").await;
+    world.press("Salesforce").await;
+    browser
+        .fill("[name=login_url]", "https://elsewhere.example")
+        .await;
+    world.press("Log in").await;
+    world
+        .sees("That is not an https address of Salesforce.")
+        .await;
+    let marked = browser.find("[name=login_url][aria-invalid=true]").await;
+    assert!(marked.starts_with("/element/"));
+    world.is_readable().await;
+    world.picture("step-1").await;
+    let login = world.harness.simulator.salesforce.as_str();
+    let type_anew = "document.querySelector('[name=login_url]').value = ''";
+    browser.script(type_anew, &json!([])).await;
+    browser.fill("[name=login_url]", login).await;
+    world.press("Log in").await;
+    let page = world.at("/app/crm-production");
+    let shown = world
+        .sees("Could not read the required CRM objects from your org: Opportunity.")
+        .await;
+    assert!(shown.contains("Step 1 of 4"), "{shown}");
+    let shown = world.sees("Missing: it cannot be read.").await;
+    assert!(shown.contains("Required"), "{shown}");
+    world.is_readable().await;
+    world.picture("step-1-permissions").await;
+    world.press("Check Permission Status").await;
+    world.sees("Permissions are missing for Opportunity.").await;
+    world.salesforce(json!({ "denied": {} })).await;
+    world.press("Check Permission Status").await;
+
+    // Step 2, left and found again.
+    let shown = world.sees("Step 2 of 4").await;
+    assert!(!shown.contains("Could not read"), "{shown}");
+    world.press("Create leads").await;
+    world.choose("pipeline_stage", "Qualification").await;
+    browser.reload().await;
+    world.sees("Step 2 of 4").await;
+    assert_eq!(world.value("pipeline_stage").await, "Not sure");
+    world.choose("pipeline_stage", "Qualification").await;
+    world.press("Create leads").await;
+    world.is_readable().await;
+    world.picture("step-2").await;
+    world.press("Next: ROI reporting").await;
+
+    // Step 3.
+    world.sees("Step 3 of 4").await;
+    browser.reload().await;
+    world.sees("Step 3 of 4").await;
+    world.press("Turn on ROI Reporting?").await;
+    world.press("Next: Advanced features").await;
+    world
+        .sees("ROI reporting needs a currency to report in.")
+        .await;
+    world.choose("won_value_field", "Amount").await;
+    world.choose("currency", "EUR").await;
+    world.is_readable().await;
+    world.picture("step-3").await;
+    world.press("Next: Advanced features").await;
+
+    // Step 4; back, where everything is as it was left.
+    world.sees("Step 4 of 4").await;
+    world.picture("step-4").await;
+    world
+        .press("Step 2: Configure CRM sync settings, done")
+        .await;
+    world.sees("Step 2 of 4").await;
+    assert_eq!(world.value("pipeline_stage").await, "Qualification");
+    assert_eq!(world.value("create_leads").await, true);
+    world.press("Step 4: Advanced features").await;
+    world.sees("Step 4 of 4").await;
+    world.press("Finish").await;
+    world.sees("Sync now").await;
+    world.sees("Up to date").await;
+    world.press("Sync now").await;
+    world.press("CRM sync settings").await;
+    browser.find("[name=lead_source]").await;
+    world.press("Save").await;
+    world.sees("The sync settings are saved.").await;
+    world.is_readable().await;
+    world.picture("connected").await;
+
+    // As whom one works there oneself (CN-11).
+    world.press("My CRM sign-in").await;
+    world.press("Connect").await;
+    let shown = world.sees("Sign in again").await;
+    assert!(shown.contains(ADMIN), "{shown}");
+    world.is_readable().await;
+    world.picture("my-crm-connected").await;
+    world.press("Disconnect").await;
+    world.press("Disconnect").await;
+    world.sees("Your sign-in is being ended.").await;
+    world.no_longer_sees("Your sign-in is being ended.").await;
+    world.sees("Connect").await;
+    world.press("Home").await;
+    world.press("Open production").await;
+    world.sees("Sync now").await;
+
+    // The end, with what it did.
+    world.press("Disconnect CRM Sync").await;
+    world
+        .press("Yes, clean up all previously imported CRM data")
+        .await;
+    world.picture("disconnect").await;
+    world.press("Disconnect").await;
+    let shown = world.sees("Cleaned up: ").await;
+    assert!(shown.contains(", 0 are left."), "{shown}");
+    assert!(!shown.contains("Cleaned up: 0 of 0"), "{shown}");
+    let shown = world.sees("The provider has revoked our access.").await;
+    assert!(shown.contains("Step 1 of 4"), "{shown}");
+    world.picture("disconnected").await;
+    assert_eq!(browser.arrive(&page).await.path(), page.path());
+    world.no_complaints().await;
+    world.stop().await;
+}
+
+/// People, tokens, LinkedIn, the audit log, and the way out and back in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_manages_people_tokens_and_linkedin() {
+    let Some(world) = World::start().await else {
+        return;
+    };
+    let browser = &world.browser;
+    browser.resize(1280, 800).await;
+    let link = world.invite(ADMIN, "administrator").await;
+    browser.go(&link).await;
+    browser.arrive(&world.at("/app/home")).await;
+
+    world.press("People").await;
+    world.press("Invite somebody").await;
+    browser.fill("[name=name]", "Sam Seller").await;
+    browser.fill("[name=email]", "nobody").await;
+    world.press("Invite").await;
+    world.sees("That is not an e-mail address.").await;
+    browser.find("[name=email][aria-invalid=true]").await;
+    world.is_readable().await;
+    world.picture("invite").await;
+    browser.fill("[name=email]", "@example.com").await;
+    world.press("Invite").await;
+    world.sees("Invitation for Sam Seller").await;
+    let link = world.value("secret").await;
+    let link: Url = link.as_str().unwrap().parse().unwrap();
+    assert_eq!(link.path(), "/oauth/sign-in/salesforce");
+    world.picture("invited").await;
+    world.press("Done").await;
+    world.sees("nobody@example.com").await;
+    world.press("Edit: Sam Seller").await;
+    world.press("Can sign in").await;
+    world.press("Save").await;
+    world.sees("Disabled").await;
+    world.is_readable().await;
+    world.picture("people").await;
+    world.press("Delete: admin").await;
+    world.press("Delete").await;
+    world
+        .sees("This is the last administrator who can sign in.")
+        .await;
+    world.press("Cancel").await;
+    world.press("Delete: Sam Seller").await;
+    world.press("Delete").await;
+    world.no_longer_sees("Sam Seller").await;
+
+    world.press("API tokens").await;
+    world.press("Create a token").await;
+    browser.fill("[name=name]", "Nightly job").await;
+    world.press("Create").await;
+    world.sees("it is not shown again").await;
+    let bearer = world.value("secret").await;
+    assert!(bearer.as_str().unwrap().starts_with("lbt.acme."));
+    world.press("Done").await;
+    world.sees("Nightly job").await;
+    world.picture("tokens").await;
+    world.press("Revoke: Nightly job").await;
+    world.press("Revoke").await;
+    world.no_longer_sees("Nightly job").await;
+
+    world.press("LinkedIn").await;
+    world.sees("Authorisation of lead sync").await;
+    world.press("Authorise").await;
+    let shown = world.sees("Authorise again").await;
+    assert!(shown.contains("You"), "{shown}");
+    world.is_readable().await;
+    world.picture("linkedin").await;
+    world.press("Disconnect").await;
+    world.press("Disconnect").await;
+    world.sees("being ended").await;
+
+    world.press("Audit log").await;
+    world.sees("api_token.revoke").await;
+    world.press("Before and after").await;
+    world.is_readable().await;
+    world.picture("audit-log").await;
+
+    world.stays_signed_in_while_working().await;
+
+    // Signed out elsewhere: the next step leads to the sign-in, and back here.
+    browser.forget_cookies().await;
+    world.press("People").await;
+    let at = browser.arrive(&world.at("/app/sign-in")).await;
+    assert!(at.query().unwrap().contains("contract=acme"), "{at}");
+    world.sees("Your session has ended.").await;
+    assert_eq!(world.value("contract").await, "acme");
+    world.is_readable().await;
+    world.picture("sign-in").await;
+    world.press("More choices").await;
+    let login = world.harness.simulator.salesforce.as_str();
+    browser.fill("[name=login_url]", login).await;
+    world.press("Sign in with Salesforce").await;
+    browser.arrive(&world.at("/app/people")).await;
+    world.sees("(you)").await;
+    world.press("Sign out").await;
+    world.sees("You are signed out.").await;
+    let (status, _) = browser.fetch("/api/v1/session", &json!({})).await;
+    assert_eq!(status, 401);
+    world.no_complaints().await;
+    world.stop().await;
+}
+
+/// LG-1, CN-11: what the role may not do is not offered, and not done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_salesperson_sees_no_administration() {
+    let Some(world) = World::start().await else {
+        return;
+    };
+    let browser = &world.browser;
+    browser.resize(1280, 800).await;
+    let link = world.invite(SELLER, "salesperson").await;
+    world.accept_as(link, SELLER).await;
+    browser.go(&world.at("/")).await;
+    browser.arrive(&world.at("/app/home")).await;
+    let shown = world.sees("Your CRM sign-in").await;
+    for hidden in ["People", "API tokens", "Audit log", "Production CRM"] {
+        assert!(!shown.contains(hidden), "{hidden} in:\n{shown}");
+    }
+    world.is_readable().await;
+    world.picture("home-salesperson").await;
+    world.press("My CRM sign-in").await;
+    world.sees("Not connected").await;
+    world.picture("my-crm").await;
+    for page in ["people", "crm-production", "api-tokens", "audit-log"] {
+        browser.go(&world.at(&format!("/app/{page}"))).await;
+        world.sees("This page is for administrators.").await;
+    }
+    browser.go(&world.at("/app/nothing")).await;
+    world.sees("There is no such page").await;
+    browser.go(&world.at("/app/home?contract=other")).await;
+    world.sees("You are signed in to acme as seller.").await;
+    world.no_complaints().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn pages_are_guarded_and_kept_by_browsers() {
+    let harness = Harness::embedded(false).await;
+    let get = async |path: &str, tag: Option<&str>| {
+        let mut request = harness.http.get(format!("{}{path}", harness.console));
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        request.send().await.unwrap()
+    };
+    let answer = get("/", None).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let first = format!("{}/app/home", harness.console);
+    assert_eq!(answer.headers()["location"], first.as_str());
+    for (path, status, kind) in [
+        ("/app/home", 200, "text/html; charset=utf-8"),
+        (
+            "/app/sign-in?contract=acme",
+            200,
+            "text/html; charset=utf-8",
+        ),
+        ("/app/nothing", 404, "text/html; charset=utf-8"),
+        ("/app/app.js", 200, "text/javascript; charset=utf-8"),
+        ("/app/app.css", 200, "text/css; charset=utf-8"),
+        ("/app/icon.svg", 200, "image/svg+xml"),
+    ] {
+        let answer = get(path, None).await;
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        let headers = answer.headers().clone();
+        assert_eq!(headers["content-type"], kind);
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["referrer-policy"], "no-referrer");
+        assert_eq!(headers["cache-control"], "no-cache");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; "));
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(headers.get("set-cookie").is_none());
+        let tag = headers["etag"].to_str().unwrap();
+        let again = get(path, Some(tag)).await;
+        let expected = if status == 200 { 304 } else { status };
+        assert_eq!(again.status().as_u16(), expected, "{path}");
+        let other = get(path, Some("\"other\"")).await;
+        assert_eq!(other.status().as_u16(), status, "{path}");
+    }
+    assert_eq!(get("/app/a/b", None).await.status(), StatusCode::NOT_FOUND);
+    harness.stop().await;
+}
