@@ -1,4 +1,4 @@
-//! The tests that sign in at a certified server in headless Chromium; see tests/browser.
+//! The tests in headless Chromium: the pages, and the sign-in at a certified server; see tests/browser.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,8 @@ use crate::{
     test::{self, Counts},
 };
 
-/// The test program.
-pub(crate) const TESTS: &str = "certified_server";
+/// The test programs.
+pub(crate) const TESTS: [&str; 2] = ["certified_server", "pages"];
 
 /// Where the server and its packages' list are.
 pub(crate) fn folder() -> PathBuf {
@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<Counts> {
         cargo(["test", "--workspace", "--no-fail-fast"])
     };
     command
-        .args(["--test", TESTS])
+        .args(TESTS.iter().flat_map(|name| ["--test", name]))
         .env("LEADBRIDGE_SIGN_IN_TESTS", "required");
     let (passed, output) = watch(&mut command)?;
     let mut counts = Counts::from_output(passed, &output);
