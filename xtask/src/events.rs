@@ -210,6 +210,13 @@ const ROUTED: &[(&str, &str, &str, Option<&str>, u16)] = &[
         None,
         400,
     ),
+    (
+        "oauth-callback",
+        "GET",
+        "/oauth/sign-in/salesforce?contract=acme-salesforce",
+        None,
+        303,
+    ),
     ("console", "GET", "/api/v1/openapi.json", None, 200),
     ("console", "GET", "/api/v1/submissions", None, 401),
 ];
