@@ -198,25 +198,6 @@ async fn an_attempt_works_once_in_time_in_its_own_browser_and_contract() {
 }
 
 #[tokio::test]
-async fn a_code_of_another_sign_in_is_refused() {
-    let world = World::start().await;
-    for provider in ["salesforce", "dataverse"] {
-        let victim = world.start_sign_in(provider).await;
-        let attacker = world.start_sign_in(provider).await;
-        let stolen = world.sign_in(&attacker.authorize_url).await;
-        let injected = with(&stolen, "state", &victim.parameter("state"));
-        let answer = world.come_back(&injected, &victim.cookie).await;
-        assert_eq!(
-            answer.problem(),
-            (400, "oauth_code_refused".to_owned()),
-            "{provider}"
-        );
-        assert_eq!(world.connection(provider).await, None);
-    }
-    world.stop().await;
-}
-
-#[tokio::test]
 async fn only_the_roles_that_may_can_start() {
     let world = World::start().await;
     for provider in PROVIDERS {

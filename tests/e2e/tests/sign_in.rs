@@ -975,7 +975,7 @@ async fn no_other_page_changes_anything_with_somebodys_session() {
         }
     }
     assert_eq!(changes(&before, &world.all_items().await), BTreeMap::new());
-    assert_eq!(world.calls("salesforce", mark).await, Vec::<String>::new());
+    assert_eq!(world.calls(mark).await, Vec::<String>::new());
 
     // A page of ours does, and so does a client that is no browser and knows the token.
     for headers in [
