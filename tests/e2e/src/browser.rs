@@ -150,6 +150,19 @@ impl Browser {
         self.post(&format!("{element}/click"), &json!({})).await;
     }
 
+    /// Clicks an element as it is now. `false`: the page has drawn something else meanwhile.
+    pub async fn click_now(&self, selector: &str) -> bool {
+        let by = json!({ "using": "css selector", "value": selector });
+        let elements = self.post("/elements", &by).await;
+        let Some(element) = elements[0][ELEMENT].as_str() else {
+            return false;
+        };
+        let url = format!("{}/element/{element}/click", self.session);
+        answer_at(&self.http, Method::POST, &url, &json!({}))
+            .await
+            .is_ok()
+    }
+
     /// Waits for a field and types into it.
     pub async fn fill(&self, selector: &str, text: &str) {
         let element = self.find(selector).await;
@@ -255,6 +268,14 @@ impl Browser {
 
 /// A command of the protocol. What the browser refuses ends the test, with the browser's reason.
 async fn command_at(http: &Client, method: Method, url: &str, body: &Value) -> Value {
+    let answer = answer_at(http, method, url, body).await;
+    answer.unwrap_or_else(|refusal| {
+        panic!("{body}: {}: {}", refusal["error"], refusal["message"]);
+    })
+}
+
+/// The browser's answer to a command, or why it refuses it.
+async fn answer_at(http: &Client, method: Method, url: &str, body: &Value) -> Result<Value, Value> {
     let mut request = http.request(method, url);
     if !body.is_null() {
         request = request.json(body);
@@ -262,11 +283,10 @@ async fn command_at(http: &Client, method: Method, url: &str, body: &Value) -> V
     let answer = request.send().await.unwrap();
     let status = answer.status();
     let answer: Value = answer.json().await.unwrap();
-    assert!(
-        status.is_success(),
-        "{body}: {}: {}",
-        answer["value"]["error"],
-        answer["value"]["message"]
-    );
-    answer["value"].clone()
+    let value = answer["value"].clone();
+    if status.is_success() {
+        Ok(value)
+    } else {
+        Err(value)
+    }
 }

@@ -30,6 +30,8 @@ async function paged(path, draw) {
 	return [list, foot];
 }
 
+const any = (text) => el("span", { class: "any" }, text);
+
 // What is shown once.
 const shown = (title, parts, after) =>
 	dialog(title, (close) => [parts, row(button("Done", close, null))]).addEventListener("close", after);
@@ -117,7 +119,7 @@ export async function tokensPage(view) {
 		row(button("Create a token", create, null)),
 		card("API tokens", items.length
 			? table("API tokens", ["Name", "Id", "Role", "Created", "Ends", "Change"], items.map((token) => [
-				token.name, el("code", null, token.id), roleName(token.role), time(token.created_at), token.valid_until ? time(token.valid_until) : "Never", revoke(token)]))
+				token.name, any(token.id), roleName(token.role), time(token.created_at), token.valid_until ? time(token.valid_until) : "Never", revoke(token)]))
 			: p("There are none.")),
 	];
 }
@@ -129,7 +131,7 @@ export async function auditPage() {
 	const named = (text) => text.replace(/[0-9a-f-]{36}/, (id) => names.get(id) ?? id).replace(/^seat:/, "");
 	const json = (value) => (value == null ? "–" : JSON.stringify(value, null, 1));
 	const rows = (entries) => table("Audit log", ["When", "Who", "What", "Of what", "Change"], entries.map((entry) => [
-		time(entry.at), named(entry.actor), el("code", null, entry.action), named(entry.target),
+		time(entry.at), named(entry.actor), el("code", null, entry.action), any(named(entry.target)),
 		el("details", null, el("summary", null, "Before and after"),
 			el("h3", null, "Before"), el("pre", null, json(entry.before)), el("h3", null, "After"), el("pre", null, json(entry.after)))]));
 	return [card("Who changed what, newest first", await paged("/audit-log", rows))];
