@@ -88,7 +88,9 @@ pub(crate) fn run(action: &Action) -> Result<()> {
 pub(crate) fn test(ports: &Ports) -> Result<Counts> {
     let result = up(ports).and_then(|()| {
         // With the whole workspace, so that what `cargo test --workspace` built is used again.
-        let mut command = cargo(["test", "--workspace", "--test", "flows", "--no-fail-fast"]);
+        let suites = ["--test", "flows", "--test", "connect_flow"];
+        let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
+        command.args(suites);
         watch(command.env("LEADBRIDGE_STACK", description()))
     });
     if !matches!(result, Ok((true, _))) {
@@ -183,6 +185,8 @@ fn up(ports: &Ports) -> Result<()> {
         "table": outputs.get("TableName")?,
         "writeback_queue_url": queue,
         "writeback_dlq_url": outputs.get("WritebackDeadLettersUrl")?,
+        "import_queue_url": outputs.get("ImportQueueUrl")?,
+        "import_dlq_url": outputs.get("ImportDeadLettersUrl")?,
         "kms_key": outputs.get("KeyArn")?,
         "oauth_apps_secret": secret,
         "functions": { "form_intake": api, "oauth_callback": api, "console": api },
