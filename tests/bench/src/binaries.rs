@@ -20,7 +20,7 @@ const FUNCTIONS: &[(&str, bool, &str)] = &[
     ("console", true, "submissions"),
     ("oauth-callback", true, "callback-unknown-state"),
     ("crm-writeback", false, ""),
-    ("crm-import", false, "refresh-metadata"),
+    ("crm-import", false, "resume"),
     ("lead-resync", false, "sweep"),
 ];
 const HELLO: &str = "hello-function";
