@@ -156,6 +156,9 @@ pub enum OAuthError {
     /// The provider refuses our client.
     #[error("the sign-in server refuses the client ({0})")]
     Refused(String),
+    /// The organisation does not let the app in: its administrator has to install or approve it.
+    #[error("the organisation does not allow the app ({0})")]
+    NotAllowed(&'static str),
     /// It did not answer, or not in a form that can be read.
     #[error("the sign-in server did not answer")]
     Unavailable(#[source] Option<OutboundError>),
@@ -379,7 +382,13 @@ pub async fn exchange(
     if answer.status.is_success() {
         return answer.json().ok_or(OAuthError::Unavailable(None));
     }
-    match refusal(&answer).as_str() {
+    let (error, description) = refusal(&answer);
+    match error.as_str() {
+        // Salesforce's words for an app that is not approved for the user, or not installed.
+        "invalid_app_access" => Err(OAuthError::NotAllowed("invalid_app_access")),
+        "invalid_client" if description.contains("must be installed") => {
+            Err(OAuthError::NotAllowed("invalid_client"))
+        }
         // LinkedIn's word for a refresh token that has ended.
         "invalid_request" if refreshing && provider == Provider::LinkedIn => {
             Err(OAuthError::InvalidGrant)
@@ -399,17 +408,16 @@ pub async fn exchange(
     }
 }
 
-/// The error code of a refusal (RFC 6749, 5.2); empty when there is none.
-fn refusal(answer: &Answer) -> String {
-    #[derive(Deserialize)]
+/// The error code of a refusal and its text (RFC 6749, 5.2); empty when there are none.
+fn refusal(answer: &Answer) -> (String, String) {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
     struct Refusal {
-        #[serde(default)]
         error: String,
+        error_description: String,
     }
-    answer
-        .json::<Refusal>()
-        .map(|refusal| refusal.error)
-        .unwrap_or_default()
+    let refusal: Refusal = answer.json().unwrap_or_default();
+    (refusal.error, refusal.error_description)
 }
 
 /// Has a provider revoke a token (RFC 7009). A refresh token takes its access tokens with it.
@@ -439,7 +447,7 @@ pub async fn revoke(
     if answer.status.is_success() {
         return Ok(Revocation::Revoked);
     }
-    match (answer.status, refusal(&answer).as_str()) {
+    match (answer.status, refusal(&answer).0.as_str()) {
         (_, "invalid_token" | "unsupported_token_type" | "invalid_grant") => {
             Ok(Revocation::AlreadyEnded)
         }

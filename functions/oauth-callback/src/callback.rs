@@ -26,6 +26,8 @@ pub(crate) struct ProviderAnswer {
     /// RFC 9207.
     iss: Option<String>,
     error: Option<String>,
+    /// Entra: `cancel` when the user did not consent.
+    error_subcode: Option<String>,
 }
 
 /// An attempt that may be completed now and here.
@@ -86,7 +88,8 @@ impl ProviderAnswer {
             value.map(String::as_str).filter(|text| !text.is_empty())
         }
         if let Some(error) = given(self.error.as_ref()) {
-            return Err(problems::provider_refused(provider, error));
+            let cancelled = given(self.error_subcode.as_ref()) == Some("cancel");
+            return Err(problems::provider_refused(provider, error, cancelled));
         }
         given(self.code.as_ref()).ok_or_else(problems::no_code)
     }

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
+use shared::domain::schema::CrmKind;
 use shared::oauth::TokenAnswer;
 use shared::oauth::id_token::Claims;
 use shared::outbound::{Call, Provider};
@@ -78,6 +79,14 @@ impl App {
             #[serde(rename = "UserId")]
             user_id: Uuid,
         }
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: RefusalCode,
+        }
+        #[derive(Deserialize)]
+        struct RefusalCode {
+            code: String,
+        }
 
         let provider = Provider::Dataverse;
         let base_url = attempt.resource.clone().ok_or_else(Problem::internal)?;
@@ -97,7 +106,13 @@ impl App {
         match answer.status {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return Err(shared::crm::failure::insufficient_access(None));
+                let refusal: Option<Refusal> = answer.json();
+                let code = refusal.map_or_else(
+                    || answer.status.as_u16().to_string(),
+                    |refusal| refusal.error.code,
+                );
+                let what = shared::crm::api_access_missing(CrmKind::Dynamics365, &code);
+                return Err(shared::crm::failure::insufficient_access(Some(&what)));
             }
             _ => return Err(problems::unreadable(provider)),
         }

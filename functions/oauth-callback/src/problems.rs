@@ -1,5 +1,6 @@
 //! Why a connection was not made, each with its next step (CN-6).
 
+use shared::crm::failure::app_blocked;
 use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
 use shared::oauth::OAuthError;
@@ -274,10 +275,20 @@ pub(crate) fn other_organization(connected: &Connection) -> Problem {
     )
 }
 
-/// The provider sent the browser back with an error instead of a code.
-pub(crate) fn provider_refused(provider: Provider, error: &str) -> Problem {
+/// The provider sent the browser back with an error instead of a code; `cancelled` where it says that
+/// the user wanted it so.
+pub(crate) fn provider_refused(provider: Provider, error: &str, cancelled: bool) -> Problem {
     let name = provider.label();
     match error {
+        // Entra, where only an administrator may consent: the user could not have.
+        "access_denied"
+            if matches!(provider, Provider::Dataverse | Provider::Entra) && !cancelled =>
+        {
+            app_blocked(name)
+        }
+        // Salesforce: "app must be installed into org". A client that it does not know is told on its
+        // own page, not here.
+        "invalid_client" if provider == Provider::Salesforce => app_blocked(name),
         "access_denied" | "user_cancelled_authorize" | "user_cancelled_login" => Problem::new(
             403,
             "access_denied",
@@ -289,16 +300,7 @@ pub(crate) fn provider_refused(provider: Provider, error: &str) -> Problem {
         | "OAUTH_AUTHORIZATION_BLOCKED"
         | "admin_consent_required"
         | "consent_required"
-        | "unauthorized_client" => Problem::new(
-            403,
-            "app_blocked",
-            format!(
-                "{name} does not let this user use the app: its administrator has to allow it."
-            ),
-            format!(
-                "Ask the administrator of {name} to install or approve the app; then start the connection again."
-            ),
-        ),
+        | "unauthorized_client" => app_blocked(name),
         "temporarily_unavailable" | "server_error" => unreachable(provider),
         other => Problem::new(
             502,
@@ -350,6 +352,7 @@ pub(crate) fn exchange(error: &OAuthError, provider: Provider) -> Problem {
         // Salesforce says `invalid_request` of a verifier, LinkedIn of a code, that does not fit.
         OAuthError::InvalidGrant => code_refused(provider),
         OAuthError::Refused(code) if code == "invalid_request" => code_refused(provider),
+        OAuthError::NotAllowed(_) => app_blocked(provider.label()),
         OAuthError::Apps(_) | OAuthError::NoApp(_) | OAuthError::Refused(_) => {
             client(error, provider)
         }
@@ -478,11 +481,11 @@ mod tests {
 
     #[test]
     fn a_providers_error_is_told_by_what_to_do_and_never_repeated_as_it_came() {
-        let code = |error| provider_refused(Provider::Salesforce, error).code;
+        let code = |error| provider_refused(Provider::Salesforce, error, false).code;
         assert_eq!(code("access_denied"), "access_denied");
         assert_eq!(code("OAUTH_APP_BLOCKED"), "app_blocked");
         assert_eq!(code("temporarily_unavailable"), "could_not_connect");
-        let odd = provider_refused(Provider::LinkedIn, "<script>alert(1)</script>");
+        let odd = provider_refused(Provider::LinkedIn, "<script>alert(1)</script>", false);
         assert_eq!(odd.code, "sign_in_failed");
         assert!(!odd.detail.contains('<'));
     }

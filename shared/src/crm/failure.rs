@@ -60,12 +60,44 @@ pub fn unreadable_objects(objects: &[&str]) -> Problem {
     )
 }
 
+/// The CRM's administrator has blocked the app, or not installed or approved it (CN-11).
+#[must_use]
+pub fn app_blocked(crm: &str) -> Problem {
+    Problem::new(
+        403,
+        "app_blocked",
+        format!("{crm} does not let this user use the app: its administrator has to allow it."),
+        format!("Ask the administrator of {crm} to install or approve the app; then try again."),
+    )
+}
+
+/// What is wrong with a connection, for somebody who looks at the connection itself: nothing waits
+/// there to be sent again.
+#[must_use]
+pub fn connection(error: &SessionError, crm: &str) -> Problem {
+    match error {
+        SessionError::NotConnected => Problem::new(
+            409,
+            "not_connected",
+            format!("{crm} is not connected."),
+            "Connect it in the settings.",
+        ),
+        SessionError::SignInNeeded => Problem::new(
+            409,
+            "sign_in_needed",
+            format!("{crm} no longer accepts the connection's sign-in."),
+            format!("Sign in to {crm} again in the settings."),
+        ),
+        other => session_problem(other, crm),
+    }
+}
+
 /// An error of the CRM as somebody who connects it is told.
 #[must_use]
 pub fn problem(error: &CrmError, crm: &str) -> Problem {
     match (super::failure(error), error) {
         (Failure::CouldNotConnect, CrmError::Session(error @ SessionError::Forbidden)) => {
-            session_problem(error, crm)
+            connection(error, crm)
         }
         (Failure::CouldNotConnect, _) => could_not_connect(crm),
         (Failure::ApiError, _) => api_error(crm),
@@ -73,7 +105,7 @@ pub fn problem(error: &CrmError, crm: &str) -> Problem {
             insufficient_access(Some(problem))
         }
         (Failure::InsufficientAccess, _) => insufficient_access(None),
-        (_, CrmError::Session(error)) => session_problem(error, crm),
+        (_, CrmError::Session(error)) => connection(error, crm),
         (
             Failure::NotConnected
             | Failure::SignInNeeded

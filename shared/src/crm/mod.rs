@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::clock::Millis;
 use crate::domain::inventory::{AccessReport, CrmOptions};
 use crate::domain::schema::{CrmKind, LeadField, LeadSchema};
+use crate::oauth::OAuthError;
 use crate::outbound::Provider;
 use crate::problem::Problem;
 use crate::session::{Session, SessionError};
@@ -291,6 +292,7 @@ pub fn session_problem(error: &SessionError, remote: &str) -> Problem {
             format!("{remote} no longer accepts the connection's sign-in."),
             format!("Sign in to {remote} again in the settings; then send the submission again."),
         ),
+        SessionError::AppRefused(OAuthError::NotAllowed(_)) => failure::app_blocked(remote),
         SessionError::AppRefused(_) => Problem::new(
             502,
             "oauth_app_refused",
@@ -392,8 +394,9 @@ fn permission(record: Record, status: u16, code: &str, detail: String) -> CrmErr
 /// The code of the problem of a user who may not use the CRM's API at all.
 const NO_API_ACCESS: &str = "crm_api_access_missing";
 
-/// The connected user may not use the CRM's API at all, whatever the object.
-fn no_api_access(crm: CrmKind, code: &str) -> CrmError {
+/// The connected user may not use the CRM's API at all, whatever the object. `code` is the CRM's own.
+#[must_use]
+pub fn api_access_missing(crm: CrmKind, code: &str) -> Problem {
     let (detail, next_step) = match crm {
         CrmKind::Salesforce => (
             "Salesforce does not let the connected user use its API",
@@ -404,14 +407,14 @@ fn no_api_access(crm: CrmKind, code: &str) -> CrmError {
             "In the Power Platform admin centre, add the connected user to the environment and give it a security role there. Then try again.",
         ),
     };
+    let detail = format!("{detail} ({}).", shown(code));
+    Problem::new(403, NO_API_ACCESS, detail, next_step)
+}
+
+fn no_api_access(crm: CrmKind, code: &str) -> CrmError {
     CrmError::Refused {
         record: Record::Lead,
-        problem: Problem::new(
-            403,
-            NO_API_ACCESS,
-            format!("{detail} ({}).", shown(code)),
-            next_step,
-        ),
+        problem: api_access_missing(crm, code),
     }
 }
 
