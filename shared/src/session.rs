@@ -40,7 +40,8 @@ pub enum SessionError {
     /// Somebody has to sign in again.
     #[error("sign-in needed")]
     SignInNeeded,
-    /// Our client is not accepted: the operator has to correct its credentials.
+    /// Our client is not accepted: the operator has to correct its credentials, or the CRM's
+    /// administrator has to allow the app.
     #[error("the OAuth app is not accepted")]
     AppRefused(#[source] OAuthError),
     /// The remote asked for a pause until then.
@@ -338,7 +339,16 @@ impl Session {
                 .await?
             {
                 RefreshLease::Mine => {
-                    *live = self.renew(&live).await?;
+                    match self.renew(&live).await {
+                        Ok(renewed) => *live = renewed,
+                        Err(error) => {
+                            // Nobody waits for a refresh that has failed. A lease that is not
+                            // released ends by itself.
+                            let store = &self.parts.store;
+                            let _ = store.release_refresh(&live.connection, until).await;
+                            return Err(error);
+                        }
+                    }
                     return Ok((live.tokens.clone(), live.connection.version));
                 }
                 RefreshLease::Others => tokio::time::sleep(Duration::from_millis(250)).await,
@@ -396,6 +406,8 @@ impl Session {
         let answer = match answer {
             Ok(answer) => answer,
             Err(OAuthError::InvalidGrant) => return gone().await,
+            // Our client is good; what is missing is the administrator's leave.
+            Err(error @ OAuthError::NotAllowed(_)) => return Err(SessionError::AppRefused(error)),
             Err(error @ (OAuthError::Refused(_) | OAuthError::NoApp(_) | OAuthError::Apps(_))) => {
                 self.parts.apps.forget().await;
                 return Err(SessionError::AppRefused(error));
@@ -409,13 +421,44 @@ impl Session {
             ConnectionKind::LinkedIn => answer.authorization_end(self.parts.clock.now()),
             ConnectionKind::Crm(_) | ConnectionKind::User(..) => None,
         };
-        let connection = self
+        let stored = self
             .parts
             .store
             .store_refreshed(connection, &sealed, valid_until)
-            .await?;
+            .await;
+        let connection = match stored {
+            Ok(connection) => connection,
+            Err(error) => {
+                if matches!(error, StoreError::Conflict) {
+                    self.give_back(connection, &app, &tokens).await;
+                }
+                return Err(error.into());
+            }
+        };
         tracing::info!(contract = %self.contract, provider = connection.provider.as_str(), "tokens refreshed");
         Ok(Live { connection, tokens })
+    }
+}
+
+impl Session {
+    /// Tokens that came after the connection was ended must not stay open at the provider. Of one
+    /// that stands nothing is revoked: the tokens that stand there may be of the same grant.
+    async fn give_back(&self, connection: &Connection, app: &oauth::App, tokens: &Tokens) {
+        let parts = &self.parts;
+        let now = parts.store.connection(&self.contract, self.kind).await;
+        if !now.is_ok_and(|now| now.is_none_or(|now| !now.stands())) {
+            return;
+        }
+        let token = tokens
+            .refresh_token
+            .as_deref()
+            .unwrap_or(&tokens.access_token);
+        let (provider, auth_url) = (connection.provider, &connection.auth_url);
+        let revoked = oauth::revoke(&parts.outbound, provider, auth_url, app, token).await;
+        if let Err(error) = revoked {
+            tracing::warn!(contract = %self.contract, provider = provider.as_str(),
+                error = &error as &dyn std::error::Error, "tokens that were not kept could not be revoked");
+        }
     }
 }
 

@@ -419,6 +419,30 @@ impl Store {
         }
     }
 
+    /// Ends a lease that gave no new tokens: the next one may try at once.
+    pub async fn release_refresh(
+        &self,
+        connection: &Connection,
+        until: Millis,
+    ) -> Result<(), StoreError> {
+        let key = keys::connection(&connection.contract, connection.kind);
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .update_expression("REMOVE refresh_until")
+            .condition_expression("version = :version AND refresh_until = :until")
+            .expression_attribute_values(":until", number(until.0))
+            .expression_attribute_values(":version", number(connection.version))
+            .send()
+            .await;
+        match result.map_err(StoreError::from) {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Stores refreshed tokens over the version they were read at, and ends the lease.
     ///
     /// # Errors
