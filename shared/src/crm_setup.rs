@@ -2,6 +2,8 @@
 //! settings (CN-9, CN-10), and an import (CN-5, CN-7). Everything is kept for an environment of a
 //! contract, and doing it again does no harm.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::crm::{self, failure};
@@ -13,7 +15,7 @@ use crate::domain::inventory::{AccessReport, CrmOptions};
 use crate::domain::sync::Sync;
 use crate::problem::Problem;
 use crate::queue::{ImportMessage, ImportQueue};
-use crate::session::SessionError;
+use crate::session::{Session, SessionError};
 use crate::store::{Connection, ConnectionKind, ConnectionState, Disconnect, StoreError, WorkKind};
 use crate::wiring::Remote;
 
@@ -64,10 +66,28 @@ async fn open(
     environment: Environment,
 ) -> Result<(Box<dyn crm::Crm>, &'static str), SetupError> {
     let kind = ConnectionKind::Crm(environment);
-    let session = remote.sessions.open(contract, kind).await;
-    let session = session.map_err(|error| SetupError::of(&error.into(), "the CRM"))?;
+    let session = open_session(remote, contract, kind).await?;
     let label = session.provider.label();
     Ok((crm::open(session), label))
+}
+
+/// The session of a connection to the CRM; an error names that CRM where it is known.
+///
+/// # Errors
+/// [`SetupError`] when it cannot be used.
+pub async fn open_session(
+    remote: &Remote,
+    contract: &ContractId,
+    kind: ConnectionKind,
+) -> Result<Arc<Session>, SetupError> {
+    match remote.sessions.open(contract, kind).await {
+        Ok(session) => Ok(session),
+        Err(error) => {
+            let known = remote.store.connection(contract, kind).await?;
+            let label = known.map_or("The CRM", |known| known.provider.label());
+            Err(SetupError::of(&error.into(), label))
+        }
+    }
 }
 
 /// Checks what the connected user can read and write, keeps the report, and brings the guide on:
@@ -85,6 +105,8 @@ pub async fn check_access(
     let problem = match &result {
         Ok(report) if report.is_sufficient() => None,
         Ok(report) => Some(failure::unreadable_objects(&report.unreadable_required())),
+        // Whatever is connected now, it is not what was asked.
+        Err(SetupError::Crm(problem)) if problem.code == "not_connected" => return result,
         Err(SetupError::Crm(problem)) => Some(*problem.clone()),
         Err(SetupError::Store(_) | SetupError::Paused(_)) => return result,
     };
@@ -147,7 +169,7 @@ pub async fn refresh_options(
 /// A conflict means that the connection was ended meanwhile.
 fn keep(stored: Result<(), StoreError>) -> Result<(), SetupError> {
     match stored {
-        Err(StoreError::Conflict) => Err(SetupError::Crm(Box::new(crm::session_problem(
+        Err(StoreError::Conflict) => Err(SetupError::Crm(Box::new(failure::connection(
             &SessionError::NotConnected,
             "The CRM",
         )))),

@@ -212,7 +212,7 @@ impl App {
                 if end.clean_up {
                     sync.last_success_at = None;
                 }
-                sync.problem = Some(shared::crm::session_problem(
+                sync.problem = Some(shared::crm::failure::connection(
                     &SessionError::NotConnected,
                     connection.provider.label(),
                 ));

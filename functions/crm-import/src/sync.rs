@@ -126,12 +126,8 @@ impl App {
 
     /// Leads are written to production, so its lead fields are the ones that mappings offer.
     async fn read_lead_fields(&self, contract: &ContractId) -> Result<(), SetupError> {
-        let session = self
-            .remote
-            .sessions
-            .open(contract, ConnectionKind::PRODUCTION)
-            .await
-            .map_err(|error| SetupError::of(&error.into(), "the CRM"))?;
+        let session =
+            crm_setup::open_session(&self.remote, contract, ConnectionKind::PRODUCTION).await?;
         let label = session.provider.label();
         let crm = crm::open(session);
         let read = self

@@ -7,8 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::clock::Millis;
-use shared::crm::failure::SYNC_IN_PROGRESS;
-use shared::crm::session_problem;
+use shared::crm::failure::{self, SYNC_IN_PROGRESS};
 use shared::crm_setup;
 use shared::domain::crm_settings::{RoiReporting, SyncSettings};
 use shared::domain::environment::Environment;
@@ -148,15 +147,16 @@ struct SyncView {
     problem: Option<Problem>,
 }
 
-impl From<Option<Sync>> for SyncView {
-    fn from(sync: Option<Sync>) -> Self {
+impl SyncView {
+    /// The import of an environment; without a connection none follows by itself.
+    fn of(sync: Option<Sync>, connected: bool) -> Self {
         Self {
             state: sync.as_ref().map(|sync| sync.state),
             requested_at: sync.as_ref().map(|sync| sync.requested_at),
             started_at: sync.as_ref().and_then(|sync| sync.started_at),
             finished_at: sync.as_ref().and_then(|sync| sync.finished_at),
             last_success_at: sync.as_ref().and_then(|sync| sync.last_success_at),
-            next_at: sync.as_ref().and_then(Sync::next_at),
+            next_at: sync.as_ref().filter(|_| connected).and_then(Sync::next_at),
             problem: sync.and_then(|sync| sync.problem),
         }
     }
@@ -185,7 +185,7 @@ impl App {
     ) -> Result<Connection, Problem> {
         let found = self.connection(contract, kind).await?;
         let found = found.filter(Connection::stands);
-        found.ok_or_else(|| session_problem(&SessionError::NotConnected, "The CRM"))
+        found.ok_or_else(|| failure::connection(&SessionError::NotConnected, "The CRM"))
     }
 
     async fn view(
@@ -226,7 +226,7 @@ impl App {
                 choice: guide.choice,
                 last_problem: guide.last_problem,
             },
-            sync: sync.into(),
+            sync: SyncView::of(sync, standing.is_some()),
             missing_permissions: report.as_ref().map_or_else(Vec::new, |report| {
                 let incomplete = report.objects.iter().filter(|object| !object.is_complete());
                 incomplete.map(|object| object.label.clone()).collect()
@@ -291,6 +291,32 @@ impl App {
         }
     }
 
+    /// That none of these environments is connected.
+    async fn refuse_connected(
+        &self,
+        contract: &ContractId,
+        environments: &[Environment],
+    ) -> Result<(), Problem> {
+        for environment in environments {
+            let kind = ConnectionKind::Crm(*environment);
+            let found = self.connection(contract, kind).await?;
+            if let Some(found) = found.filter(|found| found.state != ConnectionState::Disconnected)
+            {
+                return Err(Problem::new(
+                    409,
+                    "crm_connected",
+                    format!(
+                        "{} is connected as {environment}; a contract uses one CRM.",
+                        found.provider.label()
+                    ),
+                    "Disconnect it first, then choose another CRM.",
+                )
+                .with_field("crm"));
+            }
+        }
+        Ok(())
+    }
+
     async fn step_done(
         &self,
         contract: &ContractId,
@@ -332,7 +358,13 @@ impl App {
             let before = self.connection(contract, kind).await?;
             let before = before
                 .filter(|found| found.state != ConnectionState::Disconnected)
-                .ok_or_else(|| session_problem(&SessionError::NotConnected, "This"))?;
+                .ok_or_else(|| {
+                    let label = match kind {
+                        ConnectionKind::LinkedIn => "LinkedIn",
+                        ConnectionKind::Crm(_) | ConnectionKind::User(..) => "The CRM",
+                    };
+                    failure::connection(&SessionError::NotConnected, label)
+                })?;
             if before.state == ConnectionState::Disconnecting {
                 crm_setup::announce(&self.import_queue, contract, WorkKind::Disconnect(kind)).await;
                 return before.disconnect.ok_or_else(Problem::internal);
@@ -363,7 +395,7 @@ fn problem(
 ) -> Option<Problem> {
     let label = connection.map_or("The CRM", |found| found.provider.label());
     match status {
-        Status::SignInNeeded => Some(session_problem(&SessionError::SignInNeeded, label)),
+        Status::SignInNeeded => Some(failure::connection(&SessionError::SignInNeeded, label)),
         Status::Disconnecting => None,
         Status::NotConnected | Status::Connected => guide
             .last_problem
@@ -445,20 +477,18 @@ async fn choose(
         (None, CrmChoice::Other { .. }) => &[environment],
         (None, _) => &[],
     };
-    for environment in connected {
-        let connection = ConnectionKind::Crm(*environment);
-        let connection = app.connection(contract, connection).await?;
-        if let Some(connection) =
-            connection.filter(|found| found.state != ConnectionState::Disconnected)
-        {
-            return Err(crm_connected(connection.provider, *environment));
-        }
-    }
+    app.refuse_connected(contract, connected).await?;
     if let Some(kind) = other {
-        app.change(contract, &caller.actor, |config| {
-            config.choose_crm(kind, now)
-        })
-        .await?;
+        let changed = app
+            .change(contract, &caller.actor, |config| {
+                config.choose_crm(kind, now)
+            })
+            .await;
+        if let Err(problem) = changed {
+            // Somebody connected it meanwhile.
+            app.refuse_connected(contract, connected).await?;
+            return Err(problem);
+        }
     }
     let before = app.remote.store.guide(contract, environment).await;
     let before = before.map_err(|error| error.problem())?.choice;
@@ -484,19 +514,6 @@ async fn choose(
         .await
         .map_err(|error| error.problem())?;
     Ok(Json(app.view(contract, environment).await?))
-}
-
-fn crm_connected(provider: Provider, environment: Environment) -> Problem {
-    Problem::new(
-        409,
-        "crm_connected",
-        format!(
-            "{} is connected as {environment}; a contract uses one CRM.",
-            provider.label()
-        ),
-        "Disconnect it first, then choose another CRM.",
-    )
-    .with_field("crm")
 }
 
 /// What the connected user could read and write at the last check, object by object.
@@ -729,7 +746,7 @@ async fn sync_now(
         .await?;
     if connection.needs_sign_in(app.remote.clock.now()) {
         let label = connection.provider.label();
-        return Err(session_problem(&SessionError::SignInNeeded, label));
+        return Err(failure::connection(&SessionError::SignInNeeded, label));
     }
     let (remote, queue) = (&app.remote, &app.import_queue);
     crm_setup::request_sync(remote, queue, contract, environment, &caller.actor)
@@ -824,7 +841,7 @@ async fn own(
     let problem = match status {
         Status::SignInNeeded => Some(own_sign_in_needed(label)),
         Status::NotConnected if connected.is_none() => {
-            Some(session_problem(&SessionError::NotConnected, "The CRM"))
+            Some(failure::connection(&SessionError::NotConnected, "The CRM"))
         }
         _ => None,
     };
@@ -942,7 +959,7 @@ async fn notices(
         if status(Some(&connection), now) == Status::SignInNeeded {
             let problem = match kind {
                 ConnectionKind::User(..) => own_sign_in_needed(label),
-                _ => session_problem(&SessionError::SignInNeeded, label),
+                _ => failure::connection(&SessionError::SignInNeeded, label),
             };
             notice(Severity::Error, None, problem);
         } else if connection.stands()
@@ -955,7 +972,7 @@ async fn notices(
             let report = report.map_err(|error| error.problem())?;
             if let Some(report) = report.filter(|report| !report.is_sufficient()) {
                 let missing = report.unreadable_required();
-                let problem = shared::crm::failure::unreadable_objects(&missing);
+                let problem = failure::unreadable_objects(&missing);
                 notice(Severity::Error, None, problem);
             } else {
                 let sync = app.remote.store.sync(contract, environment).await;
