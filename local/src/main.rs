@@ -138,7 +138,7 @@ fn welcome(stack: &Stack, simulator: &SimulatorAddresses, contracts: &[Demo], de
     println!(
         "Leadbridge runs. Ctrl-C ends it; the state is kept in {folder} (--reset starts anew).
 
-  the product          {url}   /forms  /webhooks  /oauth  /api/v1
+  the product          {url}   /app  /forms  /webhooks  /oauth  /api/v1
   API description      {url}/api/v1/openapi.json
   Salesforce           {sf}   (simulated, https and http)
   Dynamics 365         {dv}   (simulated)

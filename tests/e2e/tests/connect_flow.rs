@@ -2,6 +2,7 @@
 //! invitation from the deployment, signs in, connects the CRM, and disconnects it with a clean-up.
 
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test that cannot go on stops"
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use e2e::Harness;
+use local::demo::{self, Demo, Place};
 use local::seed::{Made, Maker, NewContract};
 use reqwest::{Client, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -105,6 +107,23 @@ impl<'a> Browser<'a> {
             location,
             body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
         }
+    }
+
+    /// Opens a link to sign in, chooses the account at the provider, and comes back.
+    async fn choose(&mut self, link: &str, account: &str) -> Page {
+        let html = "text/html,application/xhtml+xml";
+        let started = self.send(Method::GET, link, html, None).await;
+        assert_eq!(started.status, StatusCode::SEE_OTHER, "{}", started.body);
+        let provider = started.location.unwrap();
+        let page = self.send(Method::GET, provider.as_str(), html, None).await;
+        let choices = page.body.as_str().unwrap().replace("&amp;", "&");
+        let hint = format!("&login_hint={}", account.replace('@', "%40"));
+        let chosen = choices
+            .split("href=\"")
+            .filter_map(|rest| rest.split('"').next())
+            .find(|address| address.ends_with(&hint));
+        let chosen = provider.join(chosen.expect(&choices)).unwrap();
+        self.through_the_provider(&chosen, html).await
     }
 
     /// A call of our pages to the API.
@@ -328,5 +347,64 @@ async fn an_operator_invites_an_administrator_anew() {
         .map(|seat| &seat["name"])
         .collect();
     assert_eq!(names, ["Ada Lovelace"]);
+    harness.stop().await;
+}
+
+/// OP-5: the demo contracts are connected like real ones, and their people sign in by the printed
+/// addresses, before and after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_contracts_are_whole_and_their_people_sign_in() {
+    let mut harness = Harness::embedded(false).await;
+    let public_url: Url = harness.console.parse().unwrap();
+    let import = harness.embedded_stack().apps().import.clone();
+    let place = Place {
+        remote: &import.remote,
+        queue: &import.queue,
+        public_url: &public_url,
+        simulator: &harness.simulator,
+    };
+    let first = demo::contracts(&place).await.unwrap();
+    let again = demo::contracts(&place).await.unwrap();
+    harness.stack.as_mut().unwrap().drive();
+    for (first, again) in first.iter().zip(&again) {
+        let sign_ins = |demo: &Demo| -> Vec<String> {
+            let seats = demo.seats.iter();
+            seats.map(|seat| seat.sign_in.clone()).collect()
+        };
+        assert_eq!(sign_ins(first), sign_ins(again), "an invitation stays");
+        for (seat, role) in again.seats.iter().zip(["administrator", "salesperson"]) {
+            assert!(seat.sign_in.contains("&invitation="), "{}", seat.sign_in);
+            let mut browser = Browser::new(&harness);
+            let done = browser.choose(&seat.sign_in, &seat.email).await;
+            assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+            let (status, me) = browser.api(Method::GET, "/api/v1/me", None).await;
+            assert_eq!((status, &me["role"]), (StatusCode::OK, &json!(role)));
+            if role == "administrator" {
+                let view = browser
+                    .connection(|view| view["sync"]["state"] == "succeeded")
+                    .await;
+                assert_eq!(view["message"], "Connected.", "{view:#}");
+                assert_eq!(view["guide"]["step_number"], 2);
+                assert_eq!(view["user"]["username"], seat.email);
+            }
+        }
+    }
+    let import = harness.embedded_stack().apps().import.clone();
+    let place = Place {
+        remote: &import.remote,
+        queue: &import.queue,
+        public_url: &public_url,
+        simulator: &harness.simulator,
+    };
+    for demo in demo::contracts(&place).await.unwrap() {
+        for seat in &demo.seats {
+            assert!(!seat.sign_in.contains("invitation"), "{}", seat.sign_in);
+            let mut browser = Browser::new(&harness);
+            let done = browser.choose(&seat.sign_in, &seat.email).await;
+            assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+            let (_, me) = browser.api(Method::GET, "/api/v1/me", None).await;
+            assert_eq!(me["role"], json!(seat.role));
+        }
+    }
     harness.stop().await;
 }
