@@ -90,6 +90,22 @@ pub async fn import(apps: &Apps, contract: &ContractId) {
     assert_eq!(sync.state, SyncState::Succeeded, "{:?}", sync.problem);
 }
 
+/// Works on every message of the import queue, as Lambda would, until there is none; gives how many
+/// there were.
+pub async fn drain_imports(stack: &Stack, apps: &Apps) -> usize {
+    let sqs = shared::aws::sqs(&stack.aws);
+    let mut messages = 0;
+    loop {
+        let taken = local::poll_queue(&sqs, &stack.import_queue_url, |batch| {
+            crm_import::work_batch(&apps.import, batch)
+        });
+        match taken.await.expect("the queue answers") {
+            0 => return messages,
+            taken => messages += taken,
+        }
+    }
+}
+
 /// One submission as stored.
 pub async fn stored(stack: &Stack, contract: &ContractId, id: &str) -> Submission {
     let id = id.parse().expect("a submission id");

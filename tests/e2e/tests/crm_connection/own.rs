@@ -1,0 +1,241 @@
+//! A seat holder's own sign-in to the CRM (CN-11).
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use shared::domain::schema::CrmKind;
+use shared::session::SessionError;
+use shared::store::{ConnectionKind, ConnectionState};
+
+use crate::world::{ADMIN, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
+
+const DAY: i64 = 24 * 3600;
+const PATH: &str = "/api/v1/me/crm-connections/production";
+
+impl World {
+    /// A seat holder's own connection, as they see it.
+    async fn own(&self, seat: &SignedIn) -> Value {
+        let none = Value::Null;
+        let answer = self.call(&self.apps, Who::Seat(seat), Method::GET, PATH, &none);
+        answer.await.is(200).json
+    }
+
+    /// Signs in to the CRM as a user of it.
+    async fn sign_in_own(&self, seat: &SignedIn, user: &str) -> crate::world::Answer {
+        let started = self.begin_own(seat, user).await;
+        self.complete(&self.apps, &started).await
+    }
+}
+
+fn kind(seat: &SignedIn) -> ConnectionKind {
+    ConnectionKind::User(seat.seat.parse().unwrap(), PRODUCTION)
+}
+
+for_both!(a_seat_holder_sees_which_instance_and_is_asked_again_after_ninety_days);
+async fn a_seat_holder_sees_which_instance_and_is_asked_again_after_ninety_days(crm: CrmKind) {
+    let world = World::start(crm).await;
+    let label = world.label();
+    let seat = world.seat(SELLER).await;
+    let none = Value::Null;
+    let token = world
+        .call(&world.apps, Who::Administrator, Method::GET, PATH, &none)
+        .await;
+    assert_eq!((token.status, token.code()), (403, "sign_in_required"));
+    let early = world
+        .begin(&world.apps, Who::Seat(&seat), "user", &json!({}))
+        .await;
+    assert_eq!((early.status, early.code()), (409, "not_connected"));
+    assert_eq!(
+        early.json["next_step"],
+        "Ask an administrator to connect the CRM first."
+    );
+    assert_eq!(world.own(&seat).await["problem"]["code"], "not_connected");
+
+    world.connect_and_import(PRODUCTION).await;
+    let instance = world.view(PRODUCTION).await["instance_url"].clone();
+    let own = world.own(&seat).await;
+    assert_eq!(
+        (&own["status"], &own["problem"]),
+        (&json!("not_connected"), &Value::Null)
+    );
+    assert_eq!(
+        (&own["instance_url"], &own["expected_instance_url"]),
+        (&Value::Null, &instance)
+    );
+
+    let answer = world.sign_in_own(&seat, SELLER).await.is(200).json;
+    assert_eq!(answer["message"], format!("{label} is connected."));
+    let own = world.own(&seat).await;
+    assert_eq!(
+        (&own["status"], &own["instance_url"]),
+        (&json!("connected"), &instance)
+    );
+    assert_eq!(own["user"]["username"], SELLER);
+    let end = world.now().0 + 90 * DAY * 1000;
+    assert_eq!(own["valid_until"], end);
+    assert_eq!(
+        world
+            .use_connection(&world.apps, kind(&seat))
+            .await
+            .unwrap(),
+        200
+    );
+
+    // Renewing the tokens does not move that day.
+    world.advance(80 * DAY).await;
+    assert_eq!(
+        world
+            .use_connection(&world.apps, kind(&seat))
+            .await
+            .unwrap(),
+        200
+    );
+    let seat = world.again(SELLER).await;
+    assert_eq!(world.own(&seat).await["valid_until"], end);
+    let about = kind(&seat).to_string();
+    let warned = world.notices(Who::Seat(&seat), &about).await;
+    assert_eq!(
+        (&warned[0]["severity"], &warned[0]["by"]),
+        (&json!("warning"), &json!(end))
+    );
+
+    world.advance(10 * DAY).await;
+    let seat = world.again(SELLER).await;
+    let own = world.own(&seat).await;
+    assert_eq!(own["status"], "sign_in_needed");
+    let detail = format!("Your sign-in to {label} has ended: it is asked for every 90 days.");
+    let next = format!("Sign in to {label} again in your settings.");
+    assert_eq!(
+        (&own["problem"]["detail"], &own["problem"]["next_step"]),
+        (&json!(detail), &json!(next))
+    );
+    let told = world.notices(Who::Seat(&seat), &about).await;
+    assert_eq!(
+        (&told[0]["severity"], &told[0]["problem"]["detail"]),
+        (&json!("error"), &json!(detail))
+    );
+    let refused = world
+        .use_connection(&world.fresh(), kind(&seat))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, SessionError::SignInNeeded), "{refused:?}");
+
+    world.sign_in_own(&seat, SELLER).await.is(200);
+    let own = world.own(&seat).await;
+    assert_eq!(
+        (&own["status"], &own["problem"]),
+        (&json!("connected"), &Value::Null)
+    );
+    assert_eq!(own["valid_until"], world.now().0 + 90 * DAY * 1000);
+    assert!(world.notices(Who::Seat(&seat), &about).await.is_empty());
+    world.stop().await;
+}
+
+for_both!(it_leads_into_the_connected_organisation_and_to_the_same_person_only);
+async fn it_leads_into_the_connected_organisation_and_to_the_same_person_only(crm: CrmKind) {
+    let world = World::start(crm).await;
+    world.connect_and_import(PRODUCTION).await;
+    let seat = world.seat(SELLER).await;
+    world.forget_calls().await;
+
+    // Somebody else of the organisation.
+    let answer = world.sign_in_own(&seat, ADMIN).await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (409, "other_user"),
+        "{}",
+        answer.json
+    );
+    // Another organisation.
+    let mut started = world
+        .begin_own(
+            &seat,
+            if crm == CrmKind::Salesforce {
+                "sandbox-user@sandbox.leadbridge.example"
+            } else {
+                SELLER
+            },
+        )
+        .await;
+    world.in_the_other_organization(&mut started).await;
+    let answer = world.complete(&world.apps, &started).await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (409, "other_organization"),
+        "{}",
+        answer.json
+    );
+    let text = answer.json["detail"].as_str().unwrap();
+    let instance = world.view(PRODUCTION).await["instance_url"].clone();
+    assert!(
+        text.contains("connected as production") && text.contains(instance.as_str().unwrap()),
+        "{text}"
+    );
+    assert_eq!(world.connection(kind(&seat)).await, None);
+    if crm == CrmKind::Salesforce {
+        // What was not kept was given back.
+        assert_eq!(world.count_calls("/revoke").await, 2);
+    }
+    world.sign_in_own(&seat, SELLER).await.is(200);
+    world.stop().await;
+}
+
+for_both!(it_ends_by_its_holder_with_the_connection_or_with_the_seat);
+async fn it_ends_by_its_holder_with_the_connection_or_with_the_seat(crm: CrmKind) {
+    let world = World::start(crm).await;
+    world.connect_and_import(PRODUCTION).await;
+    let seat = world.seat(SELLER).await;
+    let none = Value::Null;
+    let over = async |seat: &SignedIn| {
+        let connection = world.connection(kind(seat)).await.unwrap();
+        assert_eq!(connection.state, ConnectionState::Disconnected);
+        assert_eq!(connection.sealed_tokens, None);
+    };
+    let revoked = async |tokens| crm != CrmKind::Salesforce || !world.renews(&tokens).await;
+
+    world.sign_in_own(&seat, SELLER).await.is(200);
+    let tokens = world.tokens(kind(&seat)).await;
+    let end = async || {
+        world
+            .call(&world.apps, Who::Seat(&seat), Method::DELETE, PATH, &none)
+            .await
+    };
+    end().await.is(202);
+    assert_eq!(world.own(&seat).await["status"], "disconnecting");
+    world.settle().await;
+    over(&seat).await;
+    assert!(revoked(tokens).await);
+    let own = world.own(&seat).await;
+    assert_eq!(
+        (&own["status"], &own["instance_url"]),
+        (&json!("not_connected"), &Value::Null)
+    );
+    assert_eq!(end().await.code(), "not_connected");
+    assert_eq!(
+        world.audit("connection.disconnect").await[0].actor,
+        format!("seat:{}", seat.seat)
+    );
+
+    // The administrator ends the connection that it belongs to.
+    world.sign_in_own(&seat, SELLER).await.is(200);
+    let tokens = world.tokens(kind(&seat)).await;
+    world.disconnect(PRODUCTION, false).await.is(202);
+    world.settle().await;
+    over(&seat).await;
+    assert!(revoked(tokens).await);
+    assert_eq!(world.own(&seat).await["problem"]["code"], "not_connected");
+
+    // The seat goes: its sign-in too, and one that is under way comes to nothing.
+    world.connect_and_import(PRODUCTION).await;
+    world.sign_in_own(&seat, SELLER).await.is(200);
+    let tokens = world.tokens(kind(&seat)).await;
+    let started = world.begin_own(&seat, SELLER).await;
+    let back = world.sign_in(&started).await;
+    let path = format!("/seats/{}", seat.seat);
+    world.api(Method::DELETE, &path, Value::Null).await.is(204);
+    let late = world.come_back(&world.apps, &back, &started.cookie).await;
+    assert_eq!((late.status, late.code()), (403, "role_not_allowed"));
+    world.settle().await;
+    over(&seat).await;
+    assert!(revoked(tokens).await);
+    world.stop().await;
+}
