@@ -301,8 +301,12 @@ impl App {
             let replaces = before.map(|before| before.version);
             match self.put_connection(&connection, replaces, &audit).await {
                 Ok(()) => return Ok(connection),
-                // Another CRM may have been chosen since: decided anew, that is told.
-                Err(StoreError::Conflict) => self.check_crm(contract, provider).await?,
+                // Another CRM may have been chosen since, or the seat taken away: decided anew, that
+                // is told.
+                Err(StoreError::Conflict) => {
+                    self.check_crm(contract, provider).await?;
+                    self.still_may(taken, kind).await?;
+                }
                 Err(error) => return Err(problems::store(&error)),
             }
         }

@@ -28,7 +28,8 @@ pub enum Alongside<'a> {
         /// The import that was asked for; none where one waits or runs.
         sync: Option<&'a Sync>,
     },
-    /// Of a seat holder: the environment is still connected to that organisation.
+    /// Of a seat holder: the seat is still active, and the environment still connected to that
+    /// organisation.
     User {
         /// The organisation's id.
         organization: &'a str,
@@ -72,9 +73,20 @@ impl Store {
                 }
             }
             Alongside::User { organization } => {
-                let Some(environment) = connection.kind.environment() else {
+                let ConnectionKind::User(seat, environment) = connection.kind else {
                     return Err(StoreError::Conflict);
                 };
+                let check = ConditionCheck::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(keys::seat(contract, seat).attributes()))
+                    .condition_expression("#status = :active")
+                    .expression_attribute_names("#status", "status")
+                    .expression_attribute_values(":active", text("active"));
+                with.push(
+                    TransactWriteItem::builder()
+                        .condition_check(built(check.build())?)
+                        .build(),
+                );
                 let key = keys::connection(contract, ConnectionKind::Crm(environment));
                 let check = ConditionCheck::builder()
                     .table_name(&self.table)

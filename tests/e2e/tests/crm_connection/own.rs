@@ -239,3 +239,49 @@ async fn it_ends_by_its_holder_with_the_connection_or_with_the_seat(crm: CrmKind
     assert!(revoked(tokens).await);
     world.stop().await;
 }
+
+for_both!(several_threads a_seat_that_goes_during_its_sign_in_leaves_none_behind);
+async fn a_seat_that_goes_during_its_sign_in_leaves_none_behind(crm: CrmKind) {
+    let world = World::start(crm).await;
+    world.connect_and_import(PRODUCTION).await;
+    let server = match crm {
+        CrmKind::Salesforce => "salesforce",
+        CrmKind::Dynamics365 => "entra",
+    };
+    for (method, body) in [
+        (
+            Method::PUT,
+            json!({ "name": "S", "email": SELLER, "role": "salesperson", "enabled": false }),
+        ),
+        (Method::DELETE, Value::Null),
+    ] {
+        let seat = world.seat(SELLER).await;
+        let started = world.begin_own(&seat, SELLER).await;
+        let back = world.sign_in(&started).await;
+        world.fault(json!({ "system": server, "path_contains": "/token", "kind": "slow", "delay_ms": 500 })).await;
+        world.forget_calls().await;
+        let path = format!("/seats/{}", seat.seat);
+        let end = async {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            world.api(method.clone(), &path, body).await
+        };
+        let (answer, ended) =
+            tokio::join!(world.come_back(&world.apps, &back, &started.cookie), end);
+        world.no_faults().await;
+        assert!([200, 204].contains(&ended.status), "{}", ended.json);
+        assert_eq!(
+            (answer.status, answer.code()),
+            (403, "role_not_allowed"),
+            "{method}: {}",
+            answer.json
+        );
+        assert_eq!(world.connection(kind(&seat)).await, None, "{method}");
+        if crm == CrmKind::Salesforce {
+            assert_eq!(world.count_calls("/revoke").await, 1, "{method}");
+        }
+        if method == Method::PUT {
+            world.api(Method::DELETE, &path, Value::Null).await.is(204);
+        }
+    }
+    world.stop().await;
+}
