@@ -179,7 +179,7 @@ impl App {
     }
 }
 
-/// Works on a batch of messages side by side; names those to deliver again.
+/// Works on a batch of messages, one after the other; names those to deliver again.
 pub async fn work_batch(app: &App, event: SqsEvent) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     for record in event.records {
