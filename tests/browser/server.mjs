@@ -103,6 +103,7 @@ const shapes = {
         name: 'Ada Example',
       }),
       answer: (answer) => answer,
+      declined: 'error_subcode=cancel',
       api: {
         path: '/api/data/',
         ok: (login) => ({
@@ -170,6 +171,11 @@ provider.use(async (ctx, next) => {
   await next();
   if (ctx.path === shape.routes.token && ctx.status === 200) {
     ctx.body = shape.answer(ctx.body, ctx.oidc.entities.Account.accountId);
+  }
+  // What a provider adds of its own when the user says no.
+  const back = ctx.response.get('location') ?? '';
+  if (back.includes('error=access_denied') && shape.declined) {
+    ctx.set('location', `${back}&${shape.declined}`);
   }
 });
 
