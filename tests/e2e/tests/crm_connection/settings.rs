@@ -106,7 +106,7 @@ async fn each_choice_is_one_of_the_crms_own_or_not_sure(crm: CrmKind) {
             "unknown_value_field",
             "won_value_field",
         ),
-        (roi(field, json!("XXX")), "unknown_currency", "currency"),
+        (roi(field, json!("ZZZ")), "unknown_currency", "currency"),
         (roi(field, json!("eur")), "unknown_currency", "currency"),
         (roi(field, Value::Null), "currency_needed", "currency"),
     ] {
