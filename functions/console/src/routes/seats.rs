@@ -412,20 +412,7 @@ async fn end_sessions(
         .map_err(|error| error.problem())?
         .ok_or_else(|| Problem::not_found("seat"))?;
     let ids: BTreeSet<String> = found.sessions.into_iter().map(|s| s.id).collect();
-    let audit = app.audit(
-        &caller.actor,
-        "session.end",
-        id.to_string(),
-        Value::Null,
-        Value::from(ids.len()),
-    );
-    store
-        .close_sessions(&caller.contract, id, &ids)
-        .await
-        .map_err(|error| error.problem())?;
-    store
-        .put_audit(&caller.contract, &audit, app.remote.random.uuid())
-        .await
-        .map_err(|error| error.problem())?;
+    app.end_sessions(&caller.contract, &caller.actor, id, &ids)
+        .await?;
     Ok(http::StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::api_auth::SignedIn;
 use shared::clock::Millis;
-use shared::domain::ids::SeatId;
+use shared::domain::ids::{ContractId, SeatId};
 use shared::domain::role::Role;
 use shared::problem::Problem;
 use shared::web_session::{forget_cookie, set_cookie};
@@ -147,25 +147,38 @@ async fn end(
     ids: BTreeSet<String>,
 ) -> Result<Response, Problem> {
     let seat = caller.signed_in()?.seat.id;
-    let store = &app.remote.store;
-    let audit = app.audit(
-        &caller.actor,
-        "session.end",
-        seat.to_string(),
-        Value::Null,
-        Value::from(ids.len()),
-    );
-    store
-        .close_sessions(&caller.contract, seat, &ids)
-        .await
-        .map_err(|error| error.problem())?;
-    store
-        .put_audit(&caller.contract, &audit, app.remote.random.uuid())
-        .await
-        .map_err(|error| error.problem())?;
+    app.end_sessions(&caller.contract, &caller.actor, seat, &ids)
+        .await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     response
         .headers_mut()
         .append(header::SET_COOKIE, forget_cookie());
     Ok(response)
+}
+
+impl App {
+    /// Ends sessions of a seat. The audit log is written first: what is done is never without its
+    /// line, and a line for what was not done yet is followed by doing it again.
+    pub(super) async fn end_sessions(
+        &self,
+        contract: &ContractId,
+        actor: &str,
+        seat: SeatId,
+        ids: &BTreeSet<String>,
+    ) -> Result<(), Problem> {
+        let store = &self.remote.store;
+        let audit = self.audit(
+            actor,
+            "session.end",
+            seat.to_string(),
+            Value::Null,
+            Value::from(ids.len()),
+        );
+        store
+            .put_audit(contract, &audit, self.remote.random.uuid())
+            .await
+            .map_err(|error| error.problem())?;
+        let closed = store.close_sessions(contract, seat, ids).await;
+        closed.map_err(|error| error.problem())
+    }
 }
