@@ -79,7 +79,7 @@ impl App {
         let free = match sync.state {
             SyncState::Queued => true,
             SyncState::Running => sync.due_at <= now,
-            SyncState::Succeeded | SyncState::Failed => false,
+            SyncState::Succeeded | SyncState::Failed | SyncState::Cancelled => false,
         };
         if !free {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! The CRM port: what lead creation asks of a CRM, and what can go wrong, in one form for all.
 
 pub mod failure;
+pub mod import;
 
 mod dataverse;
 mod inventory;

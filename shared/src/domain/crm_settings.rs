@@ -72,6 +72,10 @@ pub struct SyncSettings {
     /// Every seat holder is synced; otherwise each is switched on by itself.
     #[serde(default = "yes")]
     pub auto_sync_seat_holders: bool,
+    /// The share of the organisation's daily API calls that imports may use, in percent, 1 to 100
+    /// (IM-3). Dataverse tells no daily number: there it has no effect.
+    #[serde(default = "api_share")]
+    pub api_share_percent: u8,
 }
 
 impl Default for SyncSettings {
@@ -90,12 +94,17 @@ impl Default for SyncSettings {
             log_calls: false,
             lead_source: None,
             auto_sync_seat_holders: yes(),
+            api_share_percent: api_share(),
         }
     }
 }
 
 const fn yes() -> bool {
     true
+}
+
+const fn api_share() -> u8 {
+    super::sync::DEFAULT_API_SHARE_PERCENT
 }
 
 /// CN-10: ROI reporting.

@@ -1,0 +1,244 @@
+//! The mirror: what the table keeps of a CRM's records (IM-1, IM-2).
+//!
+//! A record's values are in one form whatever interface they came by: Salesforce writes instants
+//! differently in JSON and in CSV, and a CSV cell cannot tell an empty text from none.
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+
+use super::inventory::ObjectSpec;
+use super::schema::CrmKind;
+use crate::clock::Millis;
+
+/// What a field of the inventory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Text, ids and choices.
+    Text,
+    /// Numbers; Dataverse's choices are numbers too.
+    Number,
+    /// Yes or no.
+    Bool,
+    /// An instant.
+    Instant,
+    /// A day of the calendar, in no time zone.
+    Date,
+}
+
+/// What a field of [`objects`](super::inventory::objects) holds, by the CRMs' references.
+#[must_use]
+pub fn value_kind(crm: CrmKind, field: &str) -> ValueKind {
+    match (crm, field) {
+        (CrmKind::Salesforce, "CreatedDate" | "LastModifiedDate" | "SystemModstamp")
+        | (CrmKind::Dynamics365, "createdon" | "modifiedon") => ValueKind::Instant,
+        (CrmKind::Salesforce, "CloseDate") | (CrmKind::Dynamics365, "actualclosedate") => {
+            ValueKind::Date
+        }
+        (
+            CrmKind::Salesforce,
+            "IsDeleted" | "IsConverted" | "IsClosed" | "IsWon" | "IsPrimary" | "IsActive"
+            | "IsCorporate",
+        )
+        | (CrmKind::Dynamics365, "isdisabled") => ValueKind::Bool,
+        (
+            CrmKind::Salesforce,
+            "AnnualRevenue" | "NumberOfEmployees" | "Amount" | "SortOrder" | "ConversionRate"
+            | "DecimalPlaces",
+        )
+        | (
+            CrmKind::Dynamics365,
+            "customertypecode" | "industrycode" | "leadsourcecode" | "statecode" | "revenue"
+            | "numberofemployees" | "estimatedvalue",
+        ) => ValueKind::Number,
+        _ => ValueKind::Text,
+    }
+}
+
+/// Whether a field is a choice whose options the CRM's administrator can change (IM-5).
+#[must_use]
+pub fn is_choice(crm: CrmKind, field: &str) -> bool {
+    match crm {
+        CrmKind::Salesforce => matches!(
+            field,
+            "Type" | "Industry" | "LeadSource" | "Status" | "StageName" | "Role"
+        ),
+        CrmKind::Dynamics365 => matches!(
+            field,
+            "customertypecode" | "industrycode" | "leadsourcecode" | "statecode"
+        ),
+    }
+}
+
+/// A value of a record. There is none for nothing: a field without a value is absent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Text, an id, a choice; never empty.
+    Text(String),
+    /// A number. Amounts of the CRMs fit: at most 15 significant digits.
+    Number(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// An instant.
+    Instant(Millis),
+    /// A day.
+    Date(jiff::civil::Date),
+}
+
+impl Value {
+    /// The text of a text.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Instants as RFC 3339 in UTC with milliseconds, days as `YYYY-MM-DD`, whole numbers without a
+/// fraction.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Number(number) => {
+                // Up to here every whole number is exact.
+                const EXACT: f64 = 9_007_199_254_740_992.0;
+                if number.fract() == 0.0 && number.abs() < EXACT {
+                    #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
+                    serializer.serialize_i64(*number as i64)
+                } else {
+                    serializer.serialize_f64(*number)
+                }
+            }
+            Self::Instant(at) => serializer.collect_str(at),
+            Self::Date(day) => serializer.collect_str(day),
+        }
+    }
+}
+
+/// A record as the CRM has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The CRM's id: Salesforce's 18 characters, Dataverse's GUID in lowercase.
+    pub id: String,
+    /// When the CRM last changed it (`SystemModstamp`, `modifiedon`).
+    pub modified: Millis,
+    /// Dataverse keeps the loser of a merge, inactive: its survivor.
+    pub merged_into: Option<String>,
+    /// The values of the inventory's fields, in its order, without those that only tell of the
+    /// record's fate ([`CONTROL_FIELDS`]).
+    pub values: Values,
+}
+
+/// Fields that are read but are no part of a record's values: they say when it was changed and
+/// what became of it.
+pub const CONTROL_FIELDS: &[&str] = &[
+    "SystemModstamp",
+    "IsDeleted",
+    "MasterRecordId",
+    MASTER_LOOKUP,
+];
+
+/// Dataverse's look-up from the loser of a merge to its survivor, on [`ObjectSpec::merges`].
+pub const MASTER_LOOKUP: &str = "_masterid_value";
+
+impl ObjectSpec {
+    /// Whether records of the object can be merged into one another.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        matches!(
+            self.name,
+            "Account" | "Contact" | "Lead" | "account" | "contact" | "lead"
+        )
+    }
+}
+
+/// Values by field name.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Values(pub Vec<(&'static str, Value)>);
+
+impl Values {
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find_map(|(name, value)| (*name == field).then_some(value))
+    }
+
+    /// The text of a field.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.get(field)?.as_text()
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// What the CRM says of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// It is there, with these values.
+    Present(Record),
+    /// It is gone.
+    Gone {
+        /// The CRM's id.
+        id: String,
+        /// When, where the CRM tells.
+        modified: Option<Millis>,
+        /// The record that it was merged into.
+        merged_into: Option<String>,
+    },
+}
+
+impl Change {
+    /// The CRM's id of the record.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Present(record) => &record.id,
+            Self::Gone { id, .. } => id,
+        }
+    }
+
+    /// When the CRM changed it, where it tells.
+    #[must_use]
+    pub const fn modified(&self) -> Option<Millis> {
+        match self {
+            Self::Present(record) => Some(record.modified),
+            Self::Gone { modified, .. } => *modified,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Value, Values};
+    use crate::clock::Millis;
+
+    #[test]
+    fn values_are_written_in_one_form() {
+        let values = Values(vec![
+            ("Name", Value::Text("Ångström \"AB\"\n".to_owned())),
+            ("NumberOfEmployees", Value::Number(10_000_000.0)),
+            ("Amount", Value::Number(1234.5)),
+            ("IsWon", Value::Bool(true)),
+            ("CreatedDate", Value::Instant(Millis(1_553_189_419_005))),
+            ("CloseDate", Value::Date(jiff::civil::date(2026, 2, 28))),
+        ]);
+        assert_eq!(
+            serde_json::to_string(&values).unwrap(),
+            r#"{"Name":"Ångström \"AB\"\n","NumberOfEmployees":10000000,"Amount":1234.5,"IsWon":true,"CreatedDate":"2019-03-21T17:30:19.005Z","CloseDate":"2026-02-28"}"#
+        );
+    }
+}
