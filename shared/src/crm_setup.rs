@@ -12,9 +12,9 @@ use crate::domain::environment::Environment;
 use crate::domain::guide::{LastProblem, Step};
 use crate::domain::ids::ContractId;
 use crate::domain::inventory::{AccessReport, CrmOptions};
-use crate::domain::sync::Sync;
+use crate::domain::sync::{RunRecord, Sync, SyncState};
 use crate::problem::Problem;
-use crate::queue::{ImportMessage, ImportQueue};
+use crate::queue::{ImportMessage, ImportQueue, MAX_DELAY_SECONDS};
 use crate::session::{Session, SessionError};
 use crate::store::{Connection, ConnectionKind, ConnectionState, Disconnect, StoreError, WorkKind};
 use crate::wiring::Remote;
@@ -209,13 +209,69 @@ pub async fn request_sync(
     Ok(sync)
 }
 
+/// Stops the import that waits or runs, with its audit entry. A worker that has it notices at its next
+/// checkpoint and writes nothing more. `None`: there was none to stop.
+///
+/// # Errors
+/// When the table does not answer.
+pub async fn cancel_sync(
+    remote: &Remote,
+    contract: &ContractId,
+    environment: Environment,
+    by: &str,
+) -> Result<Option<Sync>, StoreError> {
+    loop {
+        let Some(mut sync) = remote.store.sync(contract, environment).await? else {
+            return Ok(None);
+        };
+        if !sync.is_open() {
+            return Ok(None);
+        }
+        let objects = remote.store.object_syncs(contract, environment).await?;
+        let now = remote.clock.now();
+        let before = json!({ "state": sync.state, "run": sync.run });
+        sync.state = SyncState::Cancelled;
+        sync.finished_at = Some(now);
+        sync.problem = None;
+        sync.version += 1;
+        let audit = AuditEntry {
+            at: now,
+            actor: by.to_owned(),
+            action: "sync.cancel".to_owned(),
+            target: environment.to_string(),
+            before,
+            after: json!({ "state": sync.state, "run": sync.run }),
+        };
+        let ended = RunRecord::of(&sync, &objects, now);
+        let unique = remote.random.uuid();
+        match remote
+            .store
+            .stop_sync(contract, &sync, &ended, &audit, unique)
+            .await
+        {
+            Ok(()) => return Ok(Some(sync)),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Announces work that is in the table.
 pub async fn announce(queue: &ImportQueue, contract: &ContractId, work: WorkKind) {
+    announce_in(queue, contract, work, 0).await;
+}
+
+/// Announces work that is in the table and is due in so many seconds. What is due later than a
+/// message can wait is announced by the schedule.
+pub async fn announce_in(queue: &ImportQueue, contract: &ContractId, work: WorkKind, seconds: i64) {
+    if seconds > MAX_DELAY_SECONDS {
+        return;
+    }
     let message = ImportMessage {
         contract: contract.clone(),
         work,
     };
-    if let Err(error) = queue.send(&message, 0).await {
+    if let Err(error) = queue.send(&message, seconds).await {
         tracing::warn!(%contract, ?work, error = &error as &dyn std::error::Error,
             "stored, but not announced: the schedule will");
     }

@@ -121,6 +121,7 @@ impl Sync {
         if before.is_some_and(Self::is_open) {
             return None;
         }
+        let lease = before.and_then(|before| before.lease_until);
         Some(Self {
             environment,
             state: SyncState::Queued,
@@ -128,8 +129,9 @@ impl Sync {
             phase: Phase::Preparing,
             requested_by: by.to_owned(),
             requested_at: now,
-            due_at: now,
-            lease_until: None,
+            // The worker of a run that was stopped may still be at it.
+            due_at: lease.map_or(now, |until| until.max(now)),
+            lease_until: lease,
             attempts: 0,
             started_at: None,
             finished_at: None,
@@ -149,10 +151,11 @@ impl Sync {
         matches!(self.state, SyncState::Queued | SyncState::Running)
     }
 
-    /// Whether a worker has it at `now`.
+    /// Whether a worker has it at `now`, be it one that has not noticed yet that the run was
+    /// stopped.
     #[must_use]
     pub fn is_leased(&self, now: Millis) -> bool {
-        self.is_open() && self.lease_until.is_some_and(|until| until > now)
+        self.lease_until.is_some_and(|until| until > now)
     }
 
     /// When the next one starts by itself.
@@ -422,6 +425,40 @@ pub struct RunRecord {
     /// Why it failed.
     #[serde(default)]
     pub problem: Option<Problem>,
+}
+
+impl RunRecord {
+    /// The record of a run that has ended.
+    #[must_use]
+    pub fn of(sync: &Sync, objects: &[ObjectSync], finished_at: Millis) -> Self {
+        let objects = objects.iter().filter(|object| object.run == sync.run);
+        Self {
+            environment: sync.environment,
+            run: sync.run,
+            state: sync.state,
+            requested_by: sync.requested_by.clone(),
+            requested_at: sync.requested_at,
+            started_at: sync.started_at,
+            finished_at,
+            steps: sync.steps,
+            calls: sync.calls,
+            bytes: sync.bytes,
+            objects: objects
+                .map(|object| ObjectRecord {
+                    object: object.object.clone(),
+                    state: object.state,
+                    read: object.read,
+                    written: object.written,
+                    removed: object.removed,
+                    records: object.records,
+                    codes: (object.notices.iter().map(|notice| notice.code.clone()))
+                        .chain(object.problem.iter().map(|problem| problem.code.clone()))
+                        .collect(),
+                })
+                .collect(),
+            problem: sync.problem.clone(),
+        }
+    }
 }
 
 /// What a run did with an object.

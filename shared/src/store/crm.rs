@@ -5,7 +5,6 @@ use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 
 use super::connections::{Connection, ConnectionKind, ConnectionState};
 use super::submissions::built;
-use super::work::WorkKind;
 use super::{Store, StoreError, keys, number, text, write};
 use crate::clock::Millis;
 use crate::domain::contract::AuditEntry;
@@ -87,22 +86,7 @@ impl Store {
                         .condition_check(built(check.build())?)
                         .build(),
                 );
-                let key = keys::connection(contract, ConnectionKind::Crm(environment));
-                let check = ConditionCheck::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(key.attributes()))
-                    .condition_expression(
-                        "organization = :organization AND #state IN (:connected, :sign_in_needed)",
-                    )
-                    .expression_attribute_names("#state", "state")
-                    .expression_attribute_values(":organization", text(organization))
-                    .expression_attribute_values(":connected", text("connected"))
-                    .expression_attribute_values(":sign_in_needed", text("sign_in_needed"));
-                with.push(
-                    TransactWriteItem::builder()
-                        .condition_check(built(check.build())?)
-                        .build(),
-                );
+                with.push(self.assume_connected(contract, environment, organization)?);
             }
             Alongside::Nothing => {}
         }
@@ -277,42 +261,6 @@ impl Store {
         }
     }
 
-    /// The import of an environment.
-    pub async fn sync(
-        &self,
-        contract: &ContractId,
-        environment: Environment,
-    ) -> Result<Option<Sync>, StoreError> {
-        self.get("sync", keys::sync(contract, environment), true)
-            .await
-    }
-
-    /// A write of an import over the version before it. One that has work to do is in the index.
-    fn sync_put(
-        &self,
-        contract: &ContractId,
-        sync: &Sync,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = write("sync", sync, &keys::sync(contract, sync.environment))?;
-        if sync.is_open() {
-            WorkKind::Sync(sync.environment).index(&mut item, contract, sync.due_at);
-        }
-        self.versioned_put(item, sync.version)
-    }
-
-    /// Stores an import over the version before it.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when it was changed meanwhile.
-    pub async fn put_sync(&self, contract: &ContractId, sync: &Sync) -> Result<(), StoreError> {
-        self.client
-            .transact_write_items()
-            .transact_items(self.sync_put(contract, sync)?)
-            .send()
-            .await?;
-        Ok(())
-    }
-
     /// What the connected user could read when it was last checked (CN-4).
     pub async fn access_report(
         &self,
@@ -385,6 +333,28 @@ impl Store {
         organization: &str,
         item: super::Item,
     ) -> Result<(), StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        self.client
+            .transact_write_items()
+            .transact_items(self.assume_connected(contract, environment, organization)?)
+            .transact_items(
+                TransactWriteItem::builder()
+                    .put(built(put.build())?)
+                    .build(),
+            )
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// That an environment's connection to an organisation stands, for a transaction that assumes
+    /// it.
+    pub(super) fn assume_connected(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        organization: &str,
+    ) -> Result<TransactWriteItem, StoreError> {
         let key = keys::connection(contract, ConnectionKind::Crm(environment));
         let check = ConditionCheck::builder()
             .table_name(&self.table)
@@ -396,21 +366,8 @@ impl Store {
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":connected", text("connected"))
             .expression_attribute_values(":sign_in_needed", text("sign_in_needed"));
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        self.client
-            .transact_write_items()
-            .transact_items(
-                TransactWriteItem::builder()
-                    .condition_check(built(check.build())?)
-                    .build(),
-            )
-            .transact_items(
-                TransactWriteItem::builder()
-                    .put(built(put.build())?)
-                    .build(),
-            )
-            .send()
-            .await?;
-        Ok(())
+        Ok(TransactWriteItem::builder()
+            .condition_check(built(check.build())?)
+            .build())
     }
 }

@@ -15,6 +15,8 @@
 //! | seat holder's connection | `C#{c}#CONNECTION#USERS` | `{environment}#{seat}` | get, query; GSI2 while it is being ended |
 //! | connection guide | `C#{c}#CRM#{environment}` | `GUIDE` | get |
 //! | sync | `C#{c}#CRM#{environment}` | `SYNC` | get; GSI2 while it has work to do |
+//! | run that ended | `C#{c}#CRM#{environment}` | `RUN#{time}#{run}` | query, newest first; its time to live removes it |
+//! | object and its import | `C#{c}#IMPORTED#{environment}` | `OBJECT#{object}` | query; counted and emptied by a clean-up |
 //! | access report, options | `C#{c}#IMPORTED#{environment}` | `ACCESS`, `OPTIONS` | get; counted and emptied by a clean-up |
 //! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
@@ -154,6 +156,24 @@ pub(super) fn sync(contract: &ContractId, environment: Environment) -> Key {
     key(crm(contract, environment), "SYNC")
 }
 
+pub(super) fn run(contract: &ContractId, environment: Environment, ended: Millis, run: u64) -> Key {
+    key(
+        crm(contract, environment),
+        format!("RUN#{}#{run}", padded(ended)),
+    )
+}
+
+/// Partition of the runs that ended, and the range of sort keys of those that ended before `before`.
+pub(super) fn runs(
+    contract: &ContractId,
+    environment: Environment,
+    before: Option<Millis>,
+) -> (String, String, String) {
+    // A run's own key goes on after the time, so that it sorts behind the bare time.
+    let to = before.map_or_else(|| "RUN$".to_owned(), |at| format!("RUN#{}", padded(at)));
+    (crm(contract, environment), "RUN#".to_owned(), to)
+}
+
 /// Everything that was read from a CRM environment: the partitions that a clean-up empties (CN-8).
 pub(super) fn imported_partitions(contract: &ContractId, environment: Environment) -> Vec<String> {
     let mut partitions = vec![imported(contract, environment)];
@@ -169,6 +189,19 @@ fn imported(contract: &ContractId, environment: Environment) -> String {
 
 pub(super) fn access_report(contract: &ContractId, environment: Environment) -> Key {
     key(imported(contract, environment), "ACCESS")
+}
+
+/// Partition and sort key prefix of the objects of an environment's CRM and their imports.
+pub(super) fn object_syncs(
+    contract: &ContractId,
+    environment: Environment,
+) -> (String, &'static str) {
+    (imported(contract, environment), "OBJECT#")
+}
+
+pub(super) fn object_sync(contract: &ContractId, environment: Environment, object: &str) -> Key {
+    let (partition, prefix) = object_syncs(contract, environment);
+    key(partition, format!("{prefix}{object}"))
 }
 
 pub(super) fn crm_options(contract: &ContractId, environment: Environment) -> Key {
@@ -354,7 +387,7 @@ mod tests {
                 vec![
                     super::contract(&c), mapping(&c, &name), connection(&c, ConnectionKind::PRODUCTION), submission(&c, id), claim(&c, &name),
                     connection(&c, ConnectionKind::User(seat_id, Environment::Sandbox)), guide(&c, Environment::Sandbox), sync(&c, Environment::Production),
-                    access_report(&c, Environment::Production), crm_options(&c, Environment::Production), seat(&c, seat_id), session(&c, seat_id, &name),
+                    access_report(&c, Environment::Production), crm_options(&c, Environment::Production), object_sync(&c, Environment::Production, &name), run(&c, Environment::Production, Millis(1), 1), seat(&c, seat_id), session(&c, seat_id, &name),
                     seat_email(&c, &name), identity(&c, &user), session_key(&c),
                     attachment(&c, &name, id), discovered(&c, &name), lead_schema(&c), linkedin_form(&c, &name),
                     cursor(&c, &name), audit(&c, Millis(1), uuid::Uuid::nil()), oauth_attempt(&c, "h"),

@@ -13,6 +13,7 @@ mod keys;
 mod misc;
 mod seats;
 mod submissions;
+mod sync;
 mod work;
 
 use std::collections::HashMap;
