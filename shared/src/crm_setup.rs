@@ -232,6 +232,7 @@ pub async fn cancel_sync(
         let before = json!({ "state": sync.state, "run": sync.run });
         sync.state = SyncState::Cancelled;
         sync.finished_at = Some(now);
+        sync.stopped_by = Some(by.to_owned());
         sync.problem = None;
         sync.version += 1;
         let audit = AuditEntry {

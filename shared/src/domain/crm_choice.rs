@@ -99,7 +99,7 @@ impl ContractConfig {
     /// CN-9: saves the sync settings of an environment.
     ///
     /// # Errors
-    /// A problem with a stage or lead source that the CRM does not have.
+    /// `invalid_api_share`; a problem with a stage or lead source that the CRM does not have.
     pub fn set_sync_settings(
         &mut self,
         environment: Environment,
@@ -107,6 +107,15 @@ impl ContractConfig {
         options: Option<&CrmOptions>,
     ) -> Result<Effect, Problem> {
         let mut after = self.crm_settings(environment);
+        if !(1..=100).contains(&settings.api_share_percent) {
+            return Err(Problem::new(
+                422,
+                "invalid_api_share",
+                "The share of API calls is 1 to 100 percent.",
+                "Send another share.",
+            )
+            .with_field("api_share_percent"));
+        }
         if let Some(options) = options {
             if let Some(stage) = &settings.pipeline_stage {
                 options.check_stage(stage)?;

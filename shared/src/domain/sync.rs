@@ -77,6 +77,9 @@ pub struct Sync {
     /// Until then one worker has it alone; none between two steps.
     #[serde(default)]
     pub lease_until: Option<Millis>,
+    /// The worker that has it, or had it last, has not said that it kept all it did.
+    #[serde(default)]
+    pub unclean: bool,
     /// Tries in a row that failed for the CRM's own trouble.
     #[serde(default)]
     pub attempts: u32,
@@ -86,6 +89,9 @@ pub struct Sync {
     /// When it ended.
     #[serde(default)]
     pub finished_at: Option<Millis>,
+    /// Who stopped it.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
     /// When one last reached its end.
     #[serde(default)]
     pub last_success_at: Option<Millis>,
@@ -132,9 +138,11 @@ impl Sync {
             // The worker of a run that was stopped may still be at it.
             due_at: lease.map_or(now, |until| until.max(now)),
             lease_until: lease,
+            unclean: before.is_some_and(|before| before.unclean),
             attempts: 0,
             started_at: None,
             finished_at: None,
+            stopped_by: None,
             last_success_at: before.and_then(|before| before.last_success_at),
             problem: None,
             steps: 0,
@@ -235,6 +243,9 @@ pub struct Pass {
     /// The latest change that it found.
     #[serde(default)]
     pub newest: Option<Millis>,
+    /// A worker may have written rows of the next page without keeping that it did.
+    #[serde(default)]
+    pub careful: bool,
     /// Everything is read: the next shard to sweep.
     #[serde(default)]
     pub sweep: Option<u32>,
