@@ -12,6 +12,7 @@ use crate::dataverse::schema::NewColumn;
 use crate::fault::Fault;
 use crate::http::{At as _, Call, Reply, Row};
 use crate::linkedin::{self, LinkedIn, Submission};
+use crate::record::Record;
 use crate::salesforce::schema::NewField;
 use crate::salesforce::{self, Salesforce, records};
 use crate::state::{World, lock};
@@ -33,6 +34,7 @@ const ROUTES: &[&str] = &[
     "DELETE /records/{system}/{object}/{id}",
     "POST /records/{system}/Lead/{id}/convert",
     "POST /records/dataverse/lead/{id}/qualify",
+    "POST /salesforce/expire-locators",
     "GET /ledger",
     "GET /ledger/summary",
     "DELETE /ledger",
@@ -115,6 +117,11 @@ fn route(world: &World, call: &Call) -> Result<Reply, Refusal> {
         ("POST", ["tokens"]) => mint(world, call),
         ("POST", ["tokens", action @ ("expire" | "revoke")]) => end_tokens(world, call, action),
         (_, ["records", system, object, rest @ ..]) => records(world, call, system, object, rest),
+        ("POST", ["salesforce", "expire-locators"]) => {
+            let mut held = lock(&world.salesforce);
+            let count = held.production.expire_locators() + held.sandbox.expire_locators();
+            done(&json!({ "count": count }))
+        }
         ("GET", ["ledger"]) => {
             let since = call
                 .param("since")
@@ -358,7 +365,7 @@ fn salesforce_records(
     let all = call.param("include_deleted").as_deref() == Some("true");
     match (call.method.as_str(), rest) {
         ("GET", []) => {
-            let rows: Vec<&Row> = org
+            let rows: Vec<&Record> = org
                 .store
                 .rows(&ty.name)
                 .map(|(_, row)| row)
@@ -395,7 +402,7 @@ fn salesforce_records(
         }
         ("PATCH", [id]) => {
             let id = known(id)?;
-            let mut row = org.store.get(&ty.name, &id).ok_or_else(missing)?.clone();
+            let mut row = org.store.get(&ty.name, &id).ok_or_else(missing)?.to_row();
             let given: Row = body(call)?;
             let names: Vec<String> = given.keys().cloned().collect();
             row.extend(given);
@@ -433,7 +440,7 @@ fn dataverse_records(
         .ok_or_else(missing)?;
     match (call.method.as_str(), rest) {
         ("GET", []) => {
-            let rows: Vec<&Row> = held.store.rows(&ty.name).map(|(_, row)| row).collect();
+            let rows: Vec<&Record> = held.store.rows(&ty.name).map(|(_, row)| row).collect();
             done(&json!(rows))
         }
         ("GET", [id]) => done(&json!(held.store.get(&ty.name, id).ok_or_else(missing)?)),
@@ -454,7 +461,7 @@ fn dataverse_records(
             Ok(Reply::json(201, &json!({ "id": id })))
         }
         ("PATCH", [id]) => {
-            let mut row = held.store.get(&ty.name, id).ok_or_else(missing)?.clone();
+            let mut row = held.store.get(&ty.name, id).ok_or_else(missing)?.to_row();
             row.extend(body::<Row>(call)?);
             crate::dataverse::rows::derive(&ty, &mut row);
             held.put(&ty, id, row, now_ms);
@@ -465,7 +472,7 @@ fn dataverse_records(
             Ok(Reply::empty(204))
         }
         ("POST", [id, "qualify"]) if ty.name == "lead" => {
-            let mut row = held.store.get(&ty.name, id).ok_or_else(missing)?.clone();
+            let mut row = held.store.get(&ty.name, id).ok_or_else(missing)?.to_row();
             row.insert("statecode".into(), json!(1));
             row.insert("statuscode".into(), json!(3));
             held.put(&ty, id, row, now_ms);

@@ -125,6 +125,9 @@ fn salesforce_part(parts: &[&str], at: usize, part: &str, before: &str) -> Strin
             .get(at)
             .map_or_else(|| part.into(), |&p| p.into());
     }
+    if parts.contains(&"jobs") && before == "query" {
+        return "{id}".into();
+    }
     if matches!(before, "query" | "queryAll") {
         return "{locator}".into();
     }

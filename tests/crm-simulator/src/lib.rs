@@ -16,6 +16,7 @@ mod http;
 mod jwt;
 mod ledger;
 mod linkedin;
+mod record;
 mod salesforce;
 mod server;
 mod state;

@@ -349,7 +349,11 @@ impl Dataverse {
                 "domainname",
                 "telephone1",
             ];
-            self.store.index(&table.name, looked_up.map(str::to_owned));
+            self.store.index(
+                &table.name,
+                looked_up.map(str::to_owned),
+                Some("versionnumber"),
+            );
             let table = schema::with_columns(&table, columns);
             tables.insert(table.name.clone(), Arc::new(table));
         }
@@ -390,7 +394,7 @@ impl Dataverse {
             .find(|(id, row)| {
                 id.as_str() == wanted
                     || fields.iter().any(|field| {
-                        row.get(*field)
+                        row.get(field)
                             .and_then(Value::as_str)
                             .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
                     })

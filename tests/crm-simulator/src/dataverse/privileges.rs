@@ -7,7 +7,8 @@ use super::metadata::metadata_id;
 use super::rest::Request;
 use super::schema::{Column, TableType};
 use super::{Caller, Dataverse, Error, with_type};
-use crate::http::{Reply, Row};
+use crate::http::Reply;
+use crate::record::Record;
 
 /// How far a privilege reaches. There is one business unit, so that `Local` and `Deep` let as much
 /// through as `Global`, but for change tracking.
@@ -79,7 +80,7 @@ pub(super) fn definitions(ty: &TableType) -> Value {
 }
 
 /// Whether a privilege of this depth reaches a row.
-pub(super) fn reaches(caller: &Caller, ty: &TableType, depth: Depth, row: &Row) -> bool {
+pub(super) fn reaches(caller: &Caller, ty: &TableType, depth: Depth, row: &Record) -> bool {
     let is_caller = |field: &str| {
         let value = row.get(field).and_then(Value::as_str);
         value == Some(caller.user.as_str())
@@ -212,7 +213,7 @@ impl Dataverse {
         caller: &Caller,
         ty: &TableType,
         operation: &str,
-        row: &Row,
+        row: &Record,
     ) -> Result<(), Error> {
         let depth = self.may(caller, ty, operation)?;
         if reaches(caller, ty, depth, row) {

@@ -14,6 +14,7 @@ use super::rows::{Known, Shape};
 use super::schema::TableType;
 use super::{Caller, Dataverse, Error, with_type};
 use crate::http::{Call, Reply, Row, decode, encode, pairs};
+use crate::record::Record;
 
 /// A request below the version.
 #[derive(Clone, Debug)]
@@ -295,7 +296,7 @@ impl Dataverse {
                 direction.trim().eq_ignore_ascii_case("desc"),
             ));
         }
-        let keep = |row: &Row| {
+        let keep = |row: &Record| {
             reaches(caller, ty, depth, row)
                 && filter
                     .as_ref()
@@ -313,7 +314,7 @@ impl Dataverse {
                     _ => None,
                 })
         });
-        let mut hits: Vec<(&str, &Row)> = match &candidates {
+        let mut hits: Vec<(&str, &Record)> = match &candidates {
             Some(ids) => ids
                 .iter()
                 .filter_map(|id| Some((id.as_str(), self.store.get(&ty.name, id)?)))
@@ -365,7 +366,7 @@ impl Dataverse {
         }
     }
 
-    fn value(&self, ty: &TableType, row: &Row, name: &str) -> Value {
+    fn value(&self, ty: &TableType, row: &Record, name: &str) -> Value {
         let Some((nav, inner)) = name.split_once('/') else {
             return row.get(name).cloned().unwrap_or_default();
         };
@@ -781,7 +782,7 @@ fn keep_annotations(headers: &HeaderMap) -> HeaderMap {
     out
 }
 
-pub(crate) fn etag(row: &Row) -> String {
+pub(crate) fn etag(row: &Record) -> String {
     format!(
         "W/\"{}\"",
         row.get("versionnumber").cloned().unwrap_or_default()

@@ -10,6 +10,7 @@ use super::schema::{Column, Kind, TableType};
 use super::{Caller, Dataverse, Error, Tombstone};
 use crate::clock::{dataverse_time, is_date, parse_time};
 use crate::http::Row;
+use crate::record::Record;
 
 /// What an answer shows besides the values.
 #[derive(Clone, Debug, Default)]
@@ -198,7 +199,7 @@ impl Dataverse {
         body: &Row,
         known: &Known,
     ) -> Result<String, Error> {
-        let old = id.and_then(|id| self.store.get(&ty.name, id)).cloned();
+        let old = id.and_then(|id| self.store.share(&ty.name, id));
         let create = old.is_none();
         match &old {
             Some(row) => self.may_with(caller, ty, "update", row)?,
@@ -210,7 +211,10 @@ impl Dataverse {
         if !create && changes.contains_key("_ownerid_value") {
             self.may(caller, ty, "assign")?;
         }
-        let mut row = old.unwrap_or_else(|| self.fresh(ty, &caller.user));
+        let mut row = match old {
+            Some(old) => old.to_row(),
+            None => self.fresh(ty, &caller.user),
+        };
         let given = changes
             .get(&ty.primary_id)
             .and_then(Value::as_str)
@@ -472,7 +476,7 @@ impl Dataverse {
 
     /// Deletes a row and remembers that it was there.
     pub(crate) fn delete(&mut self, ty: &TableType, id: &str) -> Result<(), Error> {
-        if !self.store.remove(&ty.name, id) {
+        if self.store.remove(&ty.name, id).is_none() {
             return Err(Self::no_row(ty, id));
         }
         self.version += 1;
@@ -517,7 +521,7 @@ impl Dataverse {
     }
 
     /// A row as an answer shows it.
-    pub(crate) fn render(&self, ty: &TableType, row: &Row, shape: &Shape) -> Row {
+    pub(crate) fn render(&self, ty: &TableType, row: &Record, shape: &Shape) -> Row {
         let mut out = Row::new();
         let version = row.get("versionnumber").cloned().unwrap_or_default();
         out.insert("@odata.etag".into(), json!(format!("W/\"{version}\"")));
@@ -570,7 +574,7 @@ impl Dataverse {
         out
     }
 
-    fn annotate(&self, out: &mut Row, row: &Row, column: &Column, wire: &str, value: &Value) {
+    fn annotate(&self, out: &mut Row, row: &Record, column: &Column, wire: &str, value: &Value) {
         let formatted = match column.kind {
             kind if kind.has_options() => {
                 let choice = column

@@ -34,7 +34,14 @@ pub(crate) fn resources(org: &Org, caller: &Caller, version: &str) -> Reply {
     let mut out = serde_json::Map::new();
     let identity = format!("{}/id/{}/{}", caller.base, org.id, caller.user);
     out.insert("identity".into(), json!(identity));
-    for name in ["limits", "sobjects", "query", "queryAll", "composite"] {
+    for name in [
+        "limits",
+        "sobjects",
+        "query",
+        "queryAll",
+        "composite",
+        "jobs",
+    ] {
         out.insert(
             name.into(),
             json!(format!("/services/data/{version}/{name}")),
@@ -43,16 +50,20 @@ pub(crate) fn resources(org: &Org, caller: &Caller, version: &str) -> Reply {
     Reply::json(200, &Value::Object(out))
 }
 
-/// The limits, of which only the API calls are counted.
+/// The limits, of which the API calls and the query jobs are counted.
 pub(crate) fn limits(org: &Org) -> Reply {
     let max = org.settings.api_limit;
     let left = max.saturating_sub(org.api_used);
+    let jobs = org.settings.bulk_job_limit;
     let full = |max: u64| json!({ "Max": max, "Remaining": max });
     Reply::json(
         200,
         &json!({
             "DailyApiRequests": { "Max": max, "Remaining": left },
-            "DailyBulkApiBatches": full(15_000), "DailyBulkV2QueryJobs": full(10_000),
+            "DailyBulkApiBatches": full(15_000),
+            "DailyBulkV2QueryJobs": {
+                "Max": jobs, "Remaining": jobs.saturating_sub(org.bulk_used),
+            },
             "DailyBulkV2QueryFileStorageMB": full(976_562), "DailyAsyncApexExecutions": full(250_000),
             "DataStorageMB": full(1_024), "FileStorageMB": full(1_024), "SingleEmail": full(5_000),
             "ConcurrentAsyncGetReportInstances": full(200), "HourlyODataCallout": full(20_000),

@@ -1,5 +1,6 @@
 //! Salesforce: two organisations behind one sign-in.
 
+mod bulk;
 pub(crate) mod composite;
 pub(crate) mod describe;
 pub(crate) mod ids;
@@ -19,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::schema::{Field, ObjectType};
-use crate::http::{At as _, Call, Reply, Row};
+use crate::http::{At as _, Call, Reply};
 use crate::jwt::key_set;
+use crate::record::Record;
 use crate::store::Store;
 
 /// What goes wrong, in the shape of one element of the error array.
@@ -126,6 +128,20 @@ pub(crate) struct Settings {
     pub(crate) denied: BTreeMap<String, BTreeSet<String>>,
     /// Rows of a query page when the caller does not ask for fewer.
     pub(crate) page_size: usize,
+    /// Queries by REST over more rows end with `QUERY_TIMEOUT`; 0 is off.
+    pub(crate) query_timeout_rows: usize,
+    /// Looks at a query job that find it unfinished.
+    pub(crate) bulk_polls: u32,
+    /// The most rows of a page of a query job's results.
+    pub(crate) bulk_page_rows: usize,
+    /// Query jobs with more rows end as failed; 0 is off.
+    pub(crate) bulk_timeout_rows: usize,
+    /// How many of the next query jobs end as failed.
+    pub(crate) bulk_fail_jobs: u32,
+    /// Query jobs that may be made in 24 hours.
+    pub(crate) bulk_job_limit: u64,
+    /// Objects that query jobs do not support.
+    pub(crate) bulk_unsupported: BTreeSet<String>,
 }
 
 /// What a single user may not.
@@ -161,6 +177,13 @@ impl Default for Settings {
             read_only: BTreeMap::new(),
             denied: BTreeMap::new(),
             page_size: 2000,
+            query_timeout_rows: 0,
+            bulk_polls: 0,
+            bulk_page_rows: 100_000,
+            bulk_timeout_rows: 0,
+            bulk_fail_jobs: 0,
+            bulk_job_limit: 10_000,
+            bulk_unsupported: BTreeSet::new(),
         }
     }
 }
@@ -175,8 +198,13 @@ pub(crate) struct Org {
     pub(crate) store: Store,
     pub(crate) custom: BTreeMap<String, Vec<Field>>,
     pub(crate) api_used: u64,
+    /// Query jobs made.
+    #[serde(default)]
+    bulk_used: u64,
     counters: BTreeMap<String, u64>,
     cursors: BTreeMap<String, query::Cursor>,
+    #[serde(skip)]
+    jobs: BTreeMap<String, bulk::Job>,
     #[serde(skip)]
     types: Types,
     /// The objects as the users with settings of their own see them, by user id.
@@ -235,8 +263,10 @@ impl Org {
             store: Store::default(),
             custom: BTreeMap::new(),
             api_used: 0,
+            bulk_used: 0,
             counters: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             types: BTreeMap::new(),
             own_types: BTreeMap::new(),
             acting: None,
@@ -347,7 +377,7 @@ impl Org {
     pub(crate) fn rebuild(&mut self) {
         self.types = self.types_for(&UserSettings::default());
         for (object, ty) in &self.types {
-            self.store.index(object, ty.indexed());
+            self.store.index(object, ty.indexed(), None);
         }
         let own = self.settings.users.iter().filter_map(|(name, own)| {
             let user = self.user_named(name)?;
@@ -416,7 +446,7 @@ impl Org {
     /// The API names of the active opportunity stages, in their order.
     fn stages(&self) -> Vec<String> {
         let rows = self.store.rows("OpportunityStage").map(|(_, row)| row);
-        let mut stages: Vec<&Row> = rows.filter(|row| is_active(row)).collect();
+        let mut stages: Vec<&Record> = rows.filter(|row| is_active(row)).collect();
         stages.sort_by_key(|row| row.get("SortOrder").and_then(Value::as_i64));
         texts(&stages, "ApiName")
     }
@@ -424,7 +454,7 @@ impl Org {
     /// The codes of the active currencies, the corporate one first.
     fn currencies(&self) -> Vec<String> {
         let rows = self.store.rows("CurrencyType").map(|(_, row)| row);
-        let mut currencies: Vec<&Row> = rows.filter(|row| is_active(row)).collect();
+        let mut currencies: Vec<&Record> = rows.filter(|row| is_active(row)).collect();
         currencies.sort_by_key(|row| row.get("IsCorporate") != Some(&json!(true)));
         texts(&currencies, "IsoCode")
     }
@@ -521,7 +551,7 @@ impl Org {
 
     /// The user with this user name, address, alias or id.
     pub(crate) fn user_named(&self, wanted: &str) -> Option<String> {
-        let holds = |row: &Row, field: &str| {
+        let holds = |row: &Record, field: &str| {
             row.get(field)
                 .and_then(Value::as_str)
                 .is_some_and(|v| v.eq_ignore_ascii_case(wanted))
@@ -536,16 +566,16 @@ impl Org {
     }
 }
 
-fn account(row: &Row) -> (String, String) {
+fn account(row: &Record) -> (String, String) {
     let text = |field: &str| row.get(field).and_then(Value::as_str).unwrap_or_default();
     (text("Username").to_owned(), text("Name").to_owned())
 }
 
-fn is_active(row: &Row) -> bool {
+fn is_active(row: &Record) -> bool {
     row.get("IsActive") == Some(&json!(true))
 }
 
-fn texts(rows: &[&Row], field: &str) -> Vec<String> {
+fn texts(rows: &[&Record], field: &str) -> Vec<String> {
     rows.iter()
         .filter_map(|row| row.get(field)?.as_str().map(str::to_owned))
         .collect()

@@ -14,6 +14,7 @@ use super::{Salesforce, ids};
 use crate::clock::salesforce_time;
 use crate::http::{Call, Form, Reply, account_page, secure, with_query};
 use crate::jwt::{access_token_hash, signed};
+use crate::record::Record;
 
 /// The one client there is.
 pub(crate) const CLIENT_ID: &str = "leadbridge-salesforce";
@@ -647,7 +648,11 @@ impl Salesforce {
     /// What an identity token says; a refresh gives a new one, without the nonce.
     fn id_claims(&self, issue: &Issue<'_>, sandbox: bool, user: &str, token: &str) -> Value {
         let org = self.org_ref(sandbox);
-        let row = org.store.get("User", user).cloned().unwrap_or_default();
+        let row = org
+            .store
+            .get("User", user)
+            .map(Record::to_row)
+            .unwrap_or_default();
         let text = |field: &str| row.get(field).cloned().unwrap_or_default();
         let (issuer, now) = (secure(issue.base), issue.now_ms / 1000);
         let mut claims = json!({
@@ -730,7 +735,7 @@ impl Salesforce {
         if org.as_deref() != Some(own.id.as_str()) {
             return Reply::text(403, html, "Wrong_Org");
         }
-        match user.and_then(|user| own.store.get("User", &user).cloned()) {
+        match user.and_then(|user| own.store.get("User", &user).map(Record::to_row)) {
             Some(row) => {
                 let text = |field: &str| row.get(field).cloned().unwrap_or_default();
                 let base = &call.base;
@@ -764,7 +769,7 @@ impl Salesforce {
         let row = own
             .store
             .get("User", &session.user)
-            .cloned()
+            .map(Record::to_row)
             .unwrap_or_default();
         let text = |field: &str| row.get(field).cloned().unwrap_or_default();
         Reply::json(

@@ -1,5 +1,6 @@
 //! Running queries: columns through lookups, paging by locator.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::schema::{Field, Kind, ObjectType};
 use super::soql::{self, Column, Condition, Literal, Path, Query};
 use super::{Caller, Error, Org};
 use crate::http::{Reply, Row};
+use crate::record::Record;
 
 /// A result that is being paged through.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,15 +39,18 @@ impl Org {
         all: bool,
     ) -> Result<Reply, Error> {
         let query = soql::parse(text, caller.now_ms)?;
-        let ty = self
-            .object(&query.from)
-            .ok_or_else(|| soql::no_object(&query))?;
-        if self.is_denied(&ty.name, "read") {
-            return Err(soql::no_object(&query));
-        }
+        let ty = self.queried(&query)?;
         self.check_query(&query, &ty)?;
-        let ids = self.run(&query, &ty, all);
-        let total = ids.len();
+        let rows = self.run(&query, &ty, all);
+        let total = rows.len();
+        let most = self.settings.query_timeout_rows;
+        if most > 0 && total > most {
+            return Err(Error::new(
+                400,
+                "QUERY_TIMEOUT",
+                "Your query request was running for too long.",
+            ));
+        }
         match query.columns.as_slice() {
             [Column::CountAll] => {
                 return Ok(Reply::json(
@@ -58,11 +63,9 @@ impl Org {
                 row.insert("attributes".into(), json!({ "type": "AggregateResult" }));
                 for (at, column) in query.columns.iter().enumerate() {
                     if let Column::Count(path, alias) = column {
-                        let filled = ids.iter().filter(|id| {
-                            self.store
-                                .get(&ty.name, id)
-                                .is_some_and(|row| !self.reach(&ty, path, row).is_null())
-                        });
+                        let filled = rows
+                            .iter()
+                            .filter(|(_, row)| !self.reach(&ty, path, row).is_null());
                         let name = alias.clone().unwrap_or_else(|| format!("expr{at}"));
                         row.insert(name, json!(filled.count()));
                     }
@@ -78,7 +81,7 @@ impl Org {
         let cursor = Cursor {
             text: text.to_owned(),
             object: ty.name.clone(),
-            ids,
+            ids: rows.into_iter().map(|(id, _)| id.to_owned()).collect(),
             size,
         };
         if total <= size {
@@ -108,6 +111,11 @@ impl Org {
         let start = start.parse().map_err(|_| gone())?;
         let cursor = self.cursors.get(key).ok_or_else(gone)?;
         self.page(version, cursor, key, start, caller.now_ms)
+    }
+
+    /// Ends every result that is being paged through.
+    pub(crate) fn expire_locators(&mut self) -> usize {
+        std::mem::take(&mut self.cursors).len()
     }
 
     fn page(
@@ -146,7 +154,7 @@ impl Org {
         Ok(Reply::json(200, &out))
     }
 
-    fn show(&self, version: &str, ty: &ObjectType, row: &Row, columns: &[Resolved]) -> Value {
+    fn show(&self, version: &str, ty: &ObjectType, row: &Record, columns: &[Resolved]) -> Value {
         let id = row.get("Id").and_then(Value::as_str).unwrap_or_default();
         let mut out = Row::new();
         out.insert("attributes".into(), attributes(version, &ty.name, id));
@@ -161,7 +169,7 @@ impl Org {
         Value::Object(out)
     }
 
-    fn show_related(&self, version: &str, out: &mut Row, row: &Row, column: &Resolved) {
+    fn show_related(&self, version: &str, out: &mut Row, row: &Record, column: &Resolved) {
         let mut slot = out;
         let mut row = row;
         for (lookup, relation) in &column.hops {
@@ -185,7 +193,10 @@ impl Org {
     }
 
     /// The object and row of an id.
-    pub(crate) fn by_id<'a>(&'a self, id: &str) -> Option<(&'a Arc<ObjectType>, &'a str, &'a Row)> {
+    pub(crate) fn by_id<'a>(
+        &'a self,
+        id: &str,
+    ) -> Option<(&'a Arc<ObjectType>, &'a str, &'a Record)> {
         let ty = self.objects().find(|ty| id.starts_with(&ty.prefix))?;
         let row = self.store.get(&ty.name, id)?;
         Some((ty, row.get("Id").and_then(Value::as_str)?, row))
@@ -237,7 +248,7 @@ impl Org {
     }
 
     /// The value a path leads to.
-    fn reach(&self, ty: &Arc<ObjectType>, path: &Path, row: &Row) -> Value {
+    pub(super) fn reach(&self, ty: &Arc<ObjectType>, path: &Path, row: &Record) -> Value {
         let Ok(resolved) = self.resolve("", ty, path) else {
             return Value::Null;
         };
@@ -260,7 +271,27 @@ impl Org {
         row.get(&resolved.field.name).cloned().unwrap_or(empty)
     }
 
-    fn check_query(&self, query: &Query, ty: &Arc<ObjectType>) -> Result<(), Error> {
+    /// The object a query asks for.
+    pub(super) fn queried(&self, query: &Query) -> Result<Arc<ObjectType>, Error> {
+        self.object(&query.from)
+            .filter(|ty| !self.is_denied(&ty.name, "read"))
+            .ok_or_else(|| soql::no_object(query))
+    }
+
+    /// A column's full name and field.
+    pub(super) fn column_of(
+        &self,
+        text: &str,
+        ty: &Arc<ObjectType>,
+        path: &Path,
+    ) -> Result<(String, Field), Error> {
+        let found = self.resolve(text, ty, path)?;
+        let mut names: Vec<&str> = found.hops.iter().map(|(_, name)| name.as_str()).collect();
+        names.push(&found.field.name);
+        Ok((names.join("."), found.field))
+    }
+
+    pub(super) fn check_query(&self, query: &Query, ty: &Arc<ObjectType>) -> Result<(), Error> {
         for column in &query.columns {
             if let Column::Field(path) | Column::Count(path, _) = column {
                 self.resolve(&query.text, ty, path)?;
@@ -295,55 +326,87 @@ impl Org {
         }
     }
 
-    fn run(&self, query: &Query, ty: &Arc<ObjectType>, all: bool) -> Vec<String> {
-        let keep = |row: &Row| {
+    /// The rows a query finds, in its order.
+    pub(super) fn run<'a>(
+        &'a self,
+        query: &Query,
+        ty: &Arc<ObjectType>,
+        all: bool,
+    ) -> Vec<(&'a str, &'a Arc<Record>)> {
+        let keep = |row: &Record| {
             (all || !is_deleted(row))
                 && query
                     .condition
                     .as_ref()
                     .is_none_or(|condition| self.holds(ty, condition, row))
         };
-        let mut found: Vec<(&str, &Row)> = match self.candidates(query, ty) {
+        // Rows stand in the order of their ids, which is a query's own order, too.
+        let by_id = matches!(query.order.as_slice(), [only] if !only.descending
+            && soql::own_field(ty, &only.path).is_some_and(|field| field.kind == Kind::Id));
+        let sorts = !query.order.is_empty() && !by_id;
+        let wanted = query
+            .limit
+            .map_or(usize::MAX, |limit| limit.saturating_add(query.offset));
+        let enough = if sorts { usize::MAX } else { wanted };
+        let candidates = self.candidates(query, ty);
+        let mut found: Vec<(&str, &Arc<Record>)> = match &candidates {
             Some(ids) => ids
                 .iter()
-                .filter_map(|id| {
-                    let row = self.store.get(&ty.name, id)?;
-                    Some((row.get("Id").and_then(Value::as_str)?, row))
-                })
+                .filter_map(|id| self.store.entry(&ty.name, id))
                 .filter(|(_, row)| keep(row))
+                .take(enough)
                 .collect(),
             None => self
                 .store
-                .rows(&ty.name)
+                .shared(
+                    &ty.name,
+                    query
+                        .condition
+                        .as_ref()
+                        .and_then(|it| soql::first_id(ty, it)),
+                )
                 .filter(|(_, row)| keep(row))
-                .map(|(id, row)| (id.as_str(), row))
+                .take(enough)
                 .collect(),
         };
-        if !query.order.is_empty() {
-            found.sort_by(|(_, left), (_, right)| {
-                query.order.iter().fold(Ordering::Equal, |so_far, sort| {
-                    so_far.then_with(|| match soql::own_field(ty, &sort.path) {
-                        Some(field) => soql::order(
-                            soql::value_of(left, field),
-                            soql::value_of(right, field),
-                            sort,
-                        ),
-                        None => soql::order(
-                            &self.reach(ty, &sort.path, left),
-                            &self.reach(ty, &sort.path, right),
-                            sort,
-                        ),
-                    })
+        if sorts {
+            let exact: Vec<bool> = query
+                .order
+                .iter()
+                .map(|sort| {
+                    self.resolve("", ty, &sort.path)
+                        .is_ok_and(|found| !found.field.kind.is_text())
                 })
+                .collect();
+            // Every key is worked out once, not at each comparison.
+            let mut keyed: Vec<(Vec<Cow<'_, Value>>, _)> = found
+                .into_iter()
+                .map(|(id, row)| {
+                    let keys =
+                        query
+                            .order
+                            .iter()
+                            .map(|sort| match soql::own_field(ty, &sort.path) {
+                                Some(field) => Cow::Borrowed(soql::value_of(row, field)),
+                                None => Cow::Owned(self.reach(ty, &sort.path, row)),
+                            });
+                    (keys.collect(), (id, row))
+                })
+                .collect();
+            keyed.sort_by(|(left, _), (right, _)| {
+                let pairs = left.iter().zip(right);
+                query.order.iter().zip(&exact).zip(pairs).fold(
+                    Ordering::Equal,
+                    |so_far, ((sort, exact), (left, right))| {
+                        so_far.then_with(|| soql::order(left, right, sort, *exact))
+                    },
+                )
             });
+            found = keyed.into_iter().map(|(_, found)| found).collect();
         }
-        let limit = query.limit.unwrap_or(usize::MAX);
+        found.truncate(wanted);
+        found.drain(..query.offset.min(found.len()));
         found
-            .into_iter()
-            .skip(query.offset)
-            .take(limit)
-            .map(|(id, _)| id.to_owned())
-            .collect()
     }
 
     /// Ids that can match at all, when an index knows them.
@@ -374,16 +437,20 @@ impl Org {
         None
     }
 
-    fn holds(&self, ty: &Arc<ObjectType>, condition: &Condition, row: &Row) -> bool {
+    fn holds(&self, ty: &Arc<ObjectType>, condition: &Condition, row: &Record) -> bool {
         match condition {
             Condition::And(terms) => terms.iter().all(|term| self.holds(ty, term, row)),
             Condition::Or(terms) => terms.iter().any(|term| self.holds(ty, term, row)),
             Condition::Not(term) => !self.holds(ty, term, row),
             Condition::Compare(path, op, literals) => match soql::own_field(ty, path) {
-                Some(field) => {
-                    let value = field_value(row, field);
-                    soql::matches(field, &value, *op, literals)
+                Some(field) if field.kind != Kind::Address => {
+                    let value = match soql::value_of(row, field) {
+                        Value::Null if field.kind == Kind::Boolean => &Value::Bool(false),
+                        value => value,
+                    };
+                    soql::matches(field, value, *op, literals)
                 }
+                Some(_) => false,
                 None => match self.resolve("", ty, path) {
                     Ok(resolved) => {
                         soql::matches(&resolved.field, &self.reach(ty, path, row), *op, literals)

@@ -8,6 +8,7 @@ use super::schema::{Field, Kind, ObjectType, is_kept, is_setup};
 use super::{Caller, Error, Org, ids};
 use crate::clock::{is_date, parse_time, salesforce_time};
 use crate::http::Row;
+use crate::record::Record;
 
 /// Sets the fields the system keeps itself.
 pub(crate) fn stamp(row: &mut Row, id: &str, user: &str, now_ms: i64, created: bool) {
@@ -23,7 +24,7 @@ pub(crate) fn stamp(row: &mut Row, id: &str, user: &str, now_ms: i64, created: b
 }
 
 /// The row is in the recycle bin.
-pub(crate) fn is_deleted(row: &Row) -> bool {
+pub(crate) fn is_deleted(row: &Record) -> bool {
     row.get("IsDeleted") == Some(&Value::Bool(true))
 }
 
@@ -244,7 +245,7 @@ impl Org {
         }
         let changes = read_changes(ty, id.is_none(), body)?;
         let mut row = match id {
-            Some(id) => self.live(&ty.name, id)?.clone(),
+            Some(id) => self.live(&ty.name, id)?.to_row(),
             None => fresh(ty, &caller.user),
         };
         if id.is_some() && row.get("IsConverted") == Some(&Value::Bool(true)) {
@@ -299,7 +300,7 @@ impl Org {
     }
 
     /// A row that exists and is not deleted.
-    pub(crate) fn live(&self, object: &str, id: &str) -> Result<&Row, Error> {
+    pub(crate) fn live(&self, object: &str, id: &str) -> Result<&Record, Error> {
         let missing = || Error {
             status: 404,
             ..Error::on(
@@ -429,7 +430,7 @@ impl Org {
                 if let (true, Value::Object(record), Some(row)) =
                     (caller.details, &mut record, self.store.get(&ty.name, id))
                 {
-                    record.extend(row.clone());
+                    record.extend(row.to_row());
                 }
                 json!({ "additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": record })
             })
@@ -461,7 +462,7 @@ impl Org {
                 )
             });
         }
-        let mut row = self.live(object, id)?.clone();
+        let mut row = self.live(object, id)?.to_row();
         row.insert("IsDeleted".into(), Value::Bool(true));
         stamp(&mut row, id, &caller.user, caller.now_ms, false);
         self.store.put(object, id, row);
@@ -470,7 +471,7 @@ impl Org {
 
     /// Turns a lead into a contact and an account.
     pub(crate) fn convert(&mut self, caller: &Caller, id: &str) -> Result<Value, Error> {
-        let lead = self.live("Lead", id)?.clone();
+        let lead = self.live("Lead", id)?.to_row();
         if lead.get("IsConverted") == Some(&Value::Bool(true)) {
             return Err(Error::on(
                 "CANNOT_UPDATE_CONVERTED_LEAD",
@@ -542,7 +543,7 @@ impl Org {
     fn derive_opportunity(&self, row: &mut Row, given: &[String]) {
         let is_given = |name: &str| given.iter().any(|one| one == name);
         let stage = row.get("StageName").and_then(Value::as_str);
-        let stage = stage.and_then(|name| self.stage(name)).cloned();
+        let stage = stage.and_then(|name| self.stage(name)).map(Record::to_row);
         let of_stage = |name: &str| stage.as_ref().and_then(|stage| stage.get(name)).cloned();
         for name in ["IsClosed", "IsWon"] {
             row.insert(name.into(), of_stage(name).unwrap_or(json!(false)));
@@ -566,7 +567,7 @@ impl Org {
     }
 
     /// The opportunity stage of this API name.
-    fn stage(&self, name: &str) -> Option<&Row> {
+    fn stage(&self, name: &str) -> Option<&Record> {
         let mut stages = self.store.rows("OpportunityStage").map(|(_, row)| row);
         stages.find(|row| {
             let own = row.get("ApiName").and_then(Value::as_str);
@@ -578,7 +579,7 @@ impl Org {
     pub(crate) fn render(
         version: &str,
         ty: &ObjectType,
-        row: &Row,
+        row: &Record,
         fields: Option<&[&Field]>,
     ) -> Value {
         let id = row.get("Id").and_then(Value::as_str).unwrap_or_default();
@@ -605,7 +606,7 @@ pub(crate) fn attributes(version: &str, object: &str, id: &str) -> Value {
 }
 
 /// A field's value; compound addresses are put together.
-pub(crate) fn field_value(row: &Row, field: &Field) -> Value {
+pub(crate) fn field_value(row: &Record, field: &Field) -> Value {
     if field.kind == Kind::Address {
         let prefix = field.name.strip_suffix("Address").unwrap_or_default();
         let part = |name: &str| {

@@ -106,6 +106,7 @@ fn route(org: &mut Org, caller: &Caller, request: &Request) -> Result<Reply, Err
             org.query(caller, version, text, names.first() == Some(&"queryAll"))
         }
         ("GET", ["query" | "queryAll", locator]) => org.query_more(caller, version, locator),
+        (_, ["jobs", "query", tail @ ..]) => org.bulk(caller, request, tail),
         ("POST", ["composite"]) => composite::composite(org, caller, request),
         ("POST", ["composite", "batch"]) => composite::batch(org, caller, request),
         (_, ["composite", "sobjects", tail @ ..]) => {

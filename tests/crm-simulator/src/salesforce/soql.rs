@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::schema::{Field, Kind, ObjectType};
 use super::{Error, ids};
 use crate::clock;
-use crate::http::Row;
+use crate::record::Record;
 
 /// A field path, `Owner.Name`, and where it stood.
 #[derive(Clone, Debug, PartialEq)]
@@ -723,8 +723,14 @@ pub(crate) fn like(text: &str, pattern: &str) -> bool {
     reach.last().copied().unwrap_or(false)
 }
 
-/// Orders two values of a field; absent ones by the sort's wish.
-pub(crate) fn order(left: &Value, right: &Value, sort: &Sort) -> Ordering {
+/// The letters in lower case, without making a text of them.
+fn lower(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().flat_map(char::to_lowercase)
+}
+
+/// Orders two values of a field; absent ones by the sort's wish. Texts ignore the case, but for
+/// those that `exact` fields hold: ids and times.
+pub(crate) fn order(left: &Value, right: &Value, sort: &Sort, exact: bool) -> Ordering {
     let nulls = if sort.nulls_first {
         Ordering::Less
     } else {
@@ -735,10 +741,8 @@ pub(crate) fn order(left: &Value, right: &Value, sort: &Sort) -> Ordering {
         (true, false) => return nulls,
         (false, true) => return nulls.reverse(),
         (false, false) => match (left, right) {
-            (Value::String(a), Value::String(b)) => a
-                .to_lowercase()
-                .cmp(&b.to_lowercase())
-                .then_with(|| a.cmp(b)),
+            (Value::String(a), Value::String(b)) if exact => a.cmp(b),
+            (Value::String(a), Value::String(b)) => lower(a).cmp(lower(b)).then_with(|| a.cmp(b)),
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
             (a, b) => a
                 .as_f64()
@@ -762,8 +766,23 @@ pub(crate) fn required_equals(condition: &Condition) -> Vec<(&Path, &[Literal])>
     }
 }
 
+/// The id that all rows a condition lets through stand after, where it says so (`Id > '…'`).
+pub(crate) fn first_id(ty: &ObjectType, condition: &Condition) -> Option<String> {
+    match condition {
+        Condition::Compare(path, Op::Gt, values) => {
+            own_field(ty, path).filter(|field| field.kind == Kind::Id)?;
+            match values.first()? {
+                Literal::Text(text) => ids::long(text),
+                _ => None,
+            }
+        }
+        Condition::And(terms) => terms.iter().filter_map(|term| first_id(ty, term)).max(),
+        _ => None,
+    }
+}
+
 /// Reads a field of a row, absent as null.
-pub(crate) fn value_of<'a>(row: &'a Row, field: &Field) -> &'a Value {
+pub(crate) fn value_of<'a>(row: &'a Record, field: &Field) -> &'a Value {
     row.get(&field.name).unwrap_or(&Value::Null)
 }
 

@@ -6,6 +6,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod import;
+
 use crm_simulator::{SimConfig, Simulator};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
