@@ -2,13 +2,14 @@
 //!
 //! Every URL is checked here before a byte or a token is sent: https, and on a domain of the
 //! provider that it is meant for (SSRF through `instance_url`, organisation URLs and next links).
-//! Redirects are not followed. Answers are read whole, up to a limit.
+//! Redirects are not followed. Answers are read whole, up to a limit, or chunk by chunk.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use url::{Host, Origin, Url};
@@ -17,10 +18,16 @@ use crate::domain::schema::CrmKind;
 
 /// Time for a whole call, in seconds: well inside a function's time-out.
 const TIMEOUT_SECONDS: u64 = 20;
+/// Time for a whole call whose answer is read chunk by chunk, in seconds.
+const STREAM_TIMEOUT_SECONDS: u64 = 100;
+/// Time for the next chunk of an answer, in seconds.
+const CHUNK_TIMEOUT_SECONDS: u64 = 20;
 /// Time to connect, in seconds.
 const CONNECT_TIMEOUT_SECONDS: u64 = 5;
 /// Largest answer that is read, in bytes. Metadata is the largest thing asked for.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// Largest refusal that is read, in bytes.
+const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
 
 /// Whom a call is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -237,7 +244,7 @@ impl Answer {
     /// A header as text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        header_text(&self.headers, name)
     }
 
     /// The body as JSON.
@@ -262,11 +269,139 @@ impl Answer {
     }
 }
 
+/// How long a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// An answer that is wanted soon: 20 seconds in all.
+    Short,
+    /// A large answer, or one that the remote has to work for: 100 seconds in all, 20 for each chunk.
+    Long,
+}
+
+impl Pace {
+    const fn whole(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Short => TIMEOUT_SECONDS,
+            Self::Long => STREAM_TIMEOUT_SECONDS,
+        })
+    }
+}
+
+/// An answer whose body is still to be read.
+pub enum Reply {
+    /// 2xx: its body chunk by chunk.
+    Body(Streamed),
+    /// Any other status, read whole (1 MB at most).
+    Refused(Answer),
+}
+
+/// A body that is being read.
+pub struct Streamed {
+    /// HTTP status: 2xx.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    chunks: BoxStream<'static, reqwest::Result<Bytes>>,
+    hook: Option<Arc<dyn CallHook>>,
+    meter: Option<Arc<dyn Meter>>,
+    ended: bool,
+}
+
+impl Streamed {
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header_text(&self.headers, name)
+    }
+
+    /// The next chunk; none at the end of the body.
+    ///
+    /// # Errors
+    /// [`OutboundError::Unknown`] when the body does not come to its end, or takes too long.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, OutboundError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let limit = Duration::from_secs(CHUNK_TIMEOUT_SECONDS);
+        let next = tokio::time::timeout(limit, self.chunks.next())
+            .await
+            .map_err(|_| OutboundError::Unknown("the answer stopped coming".into()))?;
+        let Some(chunk) = next else {
+            self.ended = true;
+            if self.hook.as_ref().is_some_and(|hook| !hook.after()) {
+                return Err(OutboundError::Unknown("stopped after the call".into()));
+            }
+            return Ok(None);
+        };
+        // `without_url` keeps queries, which hold names and addresses, out of every log.
+        let chunk = chunk.map_err(|error| OutboundError::Unknown(Box::new(error.without_url())))?;
+        if let Some(meter) = &self.meter {
+            meter.received(chunk.len());
+        }
+        Ok(Some(chunk))
+    }
+
+    /// The answer with its body read whole.
+    ///
+    /// # Errors
+    /// [`OutboundError::Unknown`] also when the body is larger than `limit` bytes.
+    pub async fn collect(mut self, limit: usize) -> Result<Answer, OutboundError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > limit {
+                return Err(OutboundError::Unknown("the answer is too large".into()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: self.status,
+            headers: self.headers,
+            body: body.into(),
+        })
+    }
+}
+
+impl Reply {
+    /// The answer with its body read whole, 32 MB at most.
+    ///
+    /// # Errors
+    /// As [`Streamed::collect`].
+    pub async fn collect(self) -> Result<Answer, OutboundError> {
+        match self {
+            Self::Body(body) => body.collect(MAX_ANSWER_BYTES).await,
+            Self::Refused(answer) => Ok(answer),
+        }
+    }
+
+    /// HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Body(body) => body.status,
+            Self::Refused(answer) => answer.status,
+        }
+    }
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Counts what comes in: the calls of a connection.
+pub trait Meter: Send + Sync {
+    /// A call is made.
+    fn called(&self);
+    /// An answer began.
+    fn answered(&self, headers: &HeaderMap);
+    /// So many bytes of a body came.
+    fn received(&self, bytes: usize);
+}
+
 /// Watches outbound calls: tests stop a flow at its n-th call with it, and count.
 pub trait CallHook: Send + Sync {
     /// Before a call is sent; `false` stops it there.
     fn before(&self) -> bool;
-    /// After the answer was read; `false` loses it.
+    /// After the answer was read to its end; `false` loses it.
     fn after(&self) -> bool;
 }
 
@@ -322,8 +457,20 @@ impl Outbound {
         &self.allow
     }
 
-    /// Makes a call, with a bearer token where one is given.
+    /// Makes a call, with a bearer token where one is given, and reads its answer whole.
     pub async fn send(&self, call: Call, bearer: Option<&str>) -> Result<Answer, OutboundError> {
+        let reply = self.stream(call, bearer, Pace::Short, None).await?;
+        reply.collect().await
+    }
+
+    /// Makes a call, with a bearer token where one is given. The body is read by the caller.
+    pub async fn stream(
+        &self,
+        call: Call,
+        bearer: Option<&str>,
+        pace: Pace,
+        meter: Option<Arc<dyn Meter>>,
+    ) -> Result<Reply, OutboundError> {
         self.allow.check(call.provider, &call.url)?;
         if self.hook.as_ref().is_some_and(|hook| !hook.before()) {
             return Err(OutboundError::NotSent("stopped before the call".into()));
@@ -336,7 +483,7 @@ impl Outbound {
                 .map_err(|error| OutboundError::NotSent(Box::new(error)))?;
             self.client.get_or_init(|| made)
         };
-        let mut request = client.request(call.method, call.url);
+        let mut request = client.request(call.method, call.url).timeout(pace.whole());
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
@@ -349,7 +496,9 @@ impl Outbound {
         if let Some(body) = call.body {
             request = request.body(body);
         }
-        // `without_url` keeps queries, which hold names and addresses, out of every log.
+        if let Some(meter) = &meter {
+            meter.called();
+        }
         let answer = request.send().await.map_err(|error| {
             let not_sent = error.is_connect() || error.is_builder();
             let error = Box::new(error.without_url());
@@ -359,25 +508,22 @@ impl Outbound {
                 OutboundError::Unknown(error)
             }
         })?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut body = Vec::new();
-        let mut chunks = answer.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk =
-                chunk.map_err(|error| OutboundError::Unknown(Box::new(error.without_url())))?;
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(OutboundError::Unknown("the answer is too large".into()));
-            }
-            body.extend_from_slice(&chunk);
+        if let Some(meter) = &meter {
+            meter.answered(answer.headers());
         }
-        if self.hook.as_ref().is_some_and(|hook| !hook.after()) {
-            return Err(OutboundError::Unknown("stopped after the call".into()));
+        let streamed = Streamed {
+            status: answer.status(),
+            headers: answer.headers().clone(),
+            chunks: answer.bytes_stream().boxed(),
+            hook: self.hook.clone(),
+            meter,
+            ended: false,
+        };
+        if streamed.status.is_success() {
+            Ok(Reply::Body(streamed))
+        } else {
+            Ok(Reply::Refused(streamed.collect(MAX_REFUSAL_BYTES).await?))
         }
-        Ok(Answer {
-            status,
-            headers,
-            body: body.into(),
-        })
     }
 }
 

@@ -5,18 +5,19 @@
 //! rotated refresh token is never lost to a crash after its first use.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::clock::{Clock, Millis};
 use crate::domain::contract::AuditEntry;
 use crate::domain::ids::ContractId;
+use crate::domain::sync::ApiUsage;
 use crate::oauth::{self, Access, Grant, OAuthApps, OAuthError, Tokens};
-use crate::outbound::{Answer, Call, Outbound, OutboundError, Provider};
+use crate::outbound::{Answer, Call, Meter, Outbound, OutboundError, Pace, Provider, Reply};
 use crate::random::Random;
 use crate::store::{
     Connection, ConnectionKind, ConnectionState, RefreshLease, Revocation, Store, StoreError,
@@ -74,7 +75,69 @@ impl From<VaultError> for SessionError {
     }
 }
 
-type OpenSessions = Arc<Mutex<HashMap<(ContractId, ConnectionKind), Arc<Session>>>>;
+impl From<OutboundError> for SessionError {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::Forbidden(_) => Self::Forbidden,
+            OutboundError::NotSent(_) => Self::NotSent(Box::new(error)),
+            OutboundError::Unknown(_) => Self::Unknown(Box::new(error)),
+        }
+    }
+}
+
+/// What a connection was used for, since this process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Calls, each try counted.
+    pub calls: u64,
+    /// Bytes of the answers' bodies, as they were received.
+    pub bytes: u64,
+    /// The organisation's API calls, as the CRM last told (Salesforce).
+    pub api: Option<ApiUsage>,
+}
+
+#[derive(Default)]
+struct UsageMeter(std::sync::Mutex<Usage>);
+
+impl UsageMeter {
+    fn with<T>(&self, change: impl FnOnce(&mut Usage) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Meter for UsageMeter {
+    fn called(&self) {
+        self.with(|usage| usage.calls += 1);
+    }
+
+    fn answered(&self, headers: &HeaderMap) {
+        let told = headers.get("sforce-limit-info");
+        if let Some(api) = told.and_then(|told| api_usage(told.to_str().ok()?)) {
+            self.with(|usage| usage.api = Some(api));
+        }
+    }
+
+    fn received(&self, bytes: usize) {
+        self.with(|usage| usage.bytes += u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+}
+
+/// `Sforce-Limit-Info`: `api-usage=18/5000`, and after a semicolon or a comma what else there is
+/// (REST API developer guide, "Limit Info Header").
+fn api_usage(text: &str) -> Option<ApiUsage> {
+    text.split([';', ',']).find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let (used, limit) = value.split_once('/')?;
+        (name.trim() == "api-usage").then_some(ApiUsage {
+            used: used.trim().parse().ok()?,
+            limit: limit.trim().parse().ok()?,
+        })
+    })
+}
+
+type ConnectionKey = (ContractId, ConnectionKind);
+type OpenSessions = Arc<Mutex<HashMap<ConnectionKey, Arc<Session>>>>;
+type Meters = Arc<Mutex<HashMap<ConnectionKey, Arc<UsageMeter>>>>;
 
 /// What sessions are made of.
 #[derive(Clone)]
@@ -86,6 +149,8 @@ pub struct Sessions {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     open: OpenSessions,
+    /// A session that is opened anew goes on counting.
+    meters: Meters,
 }
 
 impl Sessions {
@@ -107,6 +172,7 @@ impl Sessions {
             clock,
             random,
             open: Arc::default(),
+            meters: Arc::default(),
         }
     }
 
@@ -130,6 +196,13 @@ impl Sessions {
             .await?
             .ok_or(SessionError::NotConnected)?;
         let live = self.live(connection).await?;
+        let meter = self
+            .meters
+            .lock()
+            .await
+            .entry(key.clone())
+            .or_default()
+            .clone();
         let session = Arc::new(Session {
             contract: contract.clone(),
             kind,
@@ -138,6 +211,7 @@ impl Sessions {
             organization: live.connection.organization.clone(),
             read_at: now,
             parts: self.clone(),
+            meter,
             live: Mutex::new(live),
         });
         self.open.lock().await.insert(key, session.clone());
@@ -224,6 +298,7 @@ pub struct Session {
     pub organization: String,
     read_at: Millis,
     parts: Sessions,
+    meter: Arc<UsageMeter>,
     live: Mutex<Live>,
 }
 
@@ -244,9 +319,25 @@ impl Session {
         }
     }
 
-    /// Makes a call with the connection's token. An expired token is refreshed once and the call
-    /// made again; `429` and `503` with `Retry-After` pause the connection for all workers.
+    /// What the connection was used for, by all its sessions of this process.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.meter.with(|usage| *usage)
+    }
+
+    /// Makes a call with the connection's token and reads its answer whole. An expired token is
+    /// refreshed once and the call made again; `429` and `503` with `Retry-After` pause the
+    /// connection for all workers.
     pub async fn send(&self, call: Call) -> Result<Answer, SessionError> {
+        Ok(self.reply(call, Pace::Short).await?.collect().await?)
+    }
+
+    /// As [`Self::send`], for an answer that is large or takes its time: the caller reads its body.
+    pub async fn stream(&self, call: Call) -> Result<Reply, SessionError> {
+        self.reply(call, Pace::Long).await
+    }
+
+    async fn reply(&self, call: Call, pace: Pace) -> Result<Reply, SessionError> {
         let now = self.parts.clock.now();
         let (mut token, mut version) = {
             let live = self.live.lock().await;
@@ -262,26 +353,28 @@ impl Session {
         {
             (token, version) = self.refresh(version).await?;
         }
-        let mut answer = self.attempt(&call, &token).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
+        let mut reply = self.attempt(&call, &token, pace).await?;
+        if reply.status() == StatusCode::UNAUTHORIZED {
             (token, _) = self.refresh(version).await?;
-            answer = self.attempt(&call, &token).await?;
-            if answer.status == StatusCode::UNAUTHORIZED {
+            reply = self.attempt(&call, &token, pace).await?;
+            if reply.status() == StatusCode::UNAUTHORIZED {
                 return Err(SessionError::SignInNeeded);
             }
         }
-        let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS
-            || (answer.status == StatusCode::SERVICE_UNAVAILABLE
-                && answer.retry_after_seconds().is_some());
-        if throttled {
-            let until = self
-                .parts
-                .clock
-                .now()
-                .plus_seconds(answer.retry_after_seconds().unwrap_or(30).max(1));
-            return Err(SessionError::Paused(self.pause(until).await?));
+        if let Reply::Refused(answer) = &reply {
+            let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS
+                || (answer.status == StatusCode::SERVICE_UNAVAILABLE
+                    && answer.retry_after_seconds().is_some());
+            if throttled {
+                let until = self
+                    .parts
+                    .clock
+                    .now()
+                    .plus_seconds(answer.retry_after_seconds().unwrap_or(30).max(1));
+                return Err(SessionError::Paused(self.pause(until).await?));
+            }
         }
-        Ok(answer)
+        Ok(reply)
     }
 
     /// The current time, as the session sees it.
@@ -300,16 +393,19 @@ impl Session {
         Ok(until)
     }
 
-    async fn attempt(&self, call: &Call, tokens: &Tokens) -> Result<Answer, SessionError> {
-        self.parts
+    async fn attempt(
+        &self,
+        call: &Call,
+        tokens: &Tokens,
+        pace: Pace,
+    ) -> Result<Reply, SessionError> {
+        let bearer = Some(tokens.access_token.as_str());
+        let meter: Arc<dyn Meter> = self.meter.clone();
+        let parts = &self.parts;
+        let reply = parts
             .outbound
-            .send(call.clone(), Some(&tokens.access_token))
-            .await
-            .map_err(|error| match error {
-                OutboundError::Forbidden(_) => SessionError::Forbidden,
-                OutboundError::NotSent(_) => SessionError::NotSent(Box::new(error)),
-                OutboundError::Unknown(_) => SessionError::Unknown(Box::new(error)),
-            })
+            .stream(call.clone(), bearer, pace, Some(meter));
+        Ok(reply.await?)
     }
 
     /// Tokens newer than those of `used_version`: another worker's, or refreshed here.
@@ -470,4 +566,31 @@ pub async fn seal_tokens(
 ) -> Result<String, VaultError> {
     let text = zeroize::Zeroizing::new(serde_json::to_string(tokens).unwrap_or_default());
     vault.seal(purpose, &text).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::api_usage;
+
+    #[test]
+    fn the_limit_header_is_read_in_every_form_that_was_seen() {
+        let read = |text| api_usage(text).map(|api| (api.used, api.limit));
+        assert_eq!(read("api-usage=18/5000"), Some((18, 5000)));
+        assert_eq!(
+            read("api-usage=25/5000; per-app-api-usage=17/250(appName=sample-app)"),
+            Some((25, 5000))
+        );
+        assert_eq!(
+            read("api-bursts=1/750; api-usage=10018/100000"),
+            Some((10_018, 100_000))
+        );
+        for strange in [
+            "",
+            "per-app-api-usage=17/250",
+            "api-usage=x/1",
+            "api-usage=1",
+        ] {
+            assert_eq!(read(strange), None, "{strange}");
+        }
+    }
 }
