@@ -11,6 +11,7 @@ pub mod guide;
 pub mod ids;
 pub mod inventory;
 pub mod mapping;
+pub mod match_keys;
 pub mod mirror;
 pub mod normalize;
 pub mod role;

@@ -17,6 +17,9 @@
 //! | sync | `C#{c}#CRM#{environment}` | `SYNC` | get; GSI2 while it has work to do |
 //! | run that ended | `C#{c}#CRM#{environment}` | `RUN#{time}#{run}` | query, newest first; its time to live removes it |
 //! | object and its import | `C#{c}#IMPORTED#{environment}` | `OBJECT#{object}` | query; counted and emptied by a clean-up |
+//! | mirrored record | `C#{c}#MIRROR#{environment}#{object}#{shard}` | `{id}` | batch get, paged query; counted and emptied by a clean-up |
+//! | match key of mirrored records | `C#{c}#MATCHKEY#{environment}#{shard}` | `{key}#{object}#{id}` | query; counted and emptied by a clean-up |
+//! | ids that a pass saw | `C#{c}#SEEN#{environment}#{object}` | `{shard}#{generation}#{part}#{piece}` | query; the sweep deletes them; counted and emptied by a clean-up |
 //! | access report, options | `C#{c}#IMPORTED#{environment}` | `ACCESS`, `OPTIONS` | get; counted and emptied by a clean-up |
 //! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
@@ -46,6 +49,9 @@ use super::connections::ConnectionKind;
 use crate::clock::Millis;
 use crate::domain::environment::Environment;
 use crate::domain::ids::{ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
+use crate::domain::inventory::objects;
+use crate::domain::match_keys::MatchKey;
+use crate::domain::schema::CrmKind;
 use crate::domain::seat::Identity;
 
 /// Names come from outside; encoded, they can hold no separator of ours.
@@ -180,7 +186,108 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     if environment == Environment::Production {
         partitions.push(schema_partition(contract));
     }
+    // Of both CRMs: what was imported of the one may stay after the contract went over to the other.
+    for spec in [CrmKind::Salesforce, CrmKind::Dynamics365]
+        .into_iter()
+        .flat_map(objects)
+    {
+        partitions.push(seen_partition(contract, environment, spec.name));
+        partitions.extend(
+            (0..MIRROR_SHARDS)
+                .map(|shard| mirror_partition(contract, environment, spec.name, shard)),
+        );
+    }
     partitions
+        .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
+    partitions
+}
+
+/// Into how many partitions the records of an object are spread: a partition takes 1,000 writes a
+/// second.
+pub const MIRROR_SHARDS: u32 = 16;
+/// Into how many partitions the match keys of an environment are spread.
+const MATCH_KEY_SHARDS: u32 = 64;
+
+/// The shard of a name, the same for ever (FNV-1a; the upper half folded in, as the low bits of
+/// similar names alone are not spread well).
+fn shard(name: &str, of: u32) -> u32 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in name.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 32;
+    hash ^= hash >> 16;
+    u32::try_from(hash % u64::from(of)).unwrap_or(0)
+}
+
+/// The shard of a mirrored record.
+pub(super) fn mirror_shard(id: &str) -> u32 {
+    shard(id, MIRROR_SHARDS)
+}
+
+pub(super) fn mirror_partition(
+    contract: &ContractId,
+    environment: Environment,
+    object: &str,
+    shard: u32,
+) -> String {
+    format!("C#{contract}#MIRROR#{environment}#{object}#{shard:02x}")
+}
+
+fn match_key_shard(contract: &ContractId, environment: Environment, shard: u32) -> String {
+    format!("C#{contract}#MATCHKEY#{environment}#{shard:02x}")
+}
+
+/// Partition of a match key, and what the sort keys of its records begin with; with an object, of that
+/// object's records.
+pub(super) fn match_key(
+    contract: &ContractId,
+    environment: Environment,
+    match_key: &MatchKey,
+    object: Option<&str>,
+) -> (String, String) {
+    let name = match_key.as_str();
+    let mut prefix = format!("{}#", utf8_percent_encode(name, NAME));
+    if let Some(object) = object {
+        prefix.push_str(object);
+        prefix.push('#');
+    }
+    let shard = shard(name, MATCH_KEY_SHARDS);
+    (match_key_shard(contract, environment, shard), prefix)
+}
+
+/// Object and id of a record, by the sort key of one of its match keys.
+pub(super) fn of_match_key(sort_key: &str) -> Option<(&str, &str)> {
+    sort_key.split_once('#')?.1.split_once('#')
+}
+
+/// Partition of what passes over an object saw.
+pub(super) fn seen_partition(
+    contract: &ContractId,
+    environment: Environment,
+    object: &str,
+) -> String {
+    format!("C#{contract}#SEEN#{environment}#{object}")
+}
+
+/// What the sort keys begin with of what passes saw of a shard.
+pub(super) fn seen_shard(shard: u32) -> String {
+    format!("{shard:02x}#")
+}
+
+/// Sort key of a piece of what a part of a pass saw of a shard.
+pub(super) fn seen(shard: u32, generation: u64, part: u64, piece: usize) -> String {
+    format!("{}{part:010}#{piece:03}", seen_prefix(shard, generation))
+}
+
+/// What the sort keys begin with of what a pass saw of a shard.
+pub(super) fn seen_prefix(shard: u32, generation: u64) -> String {
+    format!("{}{generation:010}#", seen_shard(shard))
+}
+
+/// Sort key of the end of a shard's sweep; behind those of what the pass saw.
+pub(super) fn swept(shard: u32, generation: u64) -> String {
+    format!("{}SWEPT", seen_prefix(shard, generation))
 }
 
 fn imported(contract: &ContractId, environment: Environment) -> String {
@@ -375,6 +482,24 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn shards_are_even() {
+        for name in [
+            "001A0000006Vm",
+            "00000000-0000-4000-8000-00000000",
+            "email:ada+",
+        ] {
+            let mut counts = [0_u32; MIRROR_SHARDS as usize];
+            for number in 0..16_000 {
+                counts[mirror_shard(&format!("{name}{number:05}")) as usize] += 1;
+            }
+            assert!(
+                counts.iter().all(|count| (850..1150).contains(count)),
+                "{name}: {counts:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn every_key_starts_with_its_contract_and_only_its_own(a in "[a-z][a-z0-9-]{1,20}[a-z0-9]", b in "[a-z][a-z0-9-]{1,20}[a-z0-9]", name in "\\PC{1,30}") {
@@ -398,6 +523,29 @@ mod tests {
                 let inside = of_a.pk == own || of_a.pk.starts_with(&format!("{own}#"));
                 prop_assert!(inside);
                 prop_assert_ne!(of_a, of_b);
+            }
+        }
+
+        #[test]
+        fn a_clean_up_reaches_everything_that_is_imported(name in "\\PC{1,30}", id in "[0-9a-zA-Z-]{1,40}", shard in 0..MIRROR_SHARDS) {
+            let c: ContractId = "acme".parse().unwrap();
+            for environment in Environment::ALL {
+                let partitions = imported_partitions(&c, environment);
+                let match_key = MatchKey::company(&name);
+                prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
+                for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
+                    let (seen, record) = (seen_partition(&c, environment, spec.name), mirror_partition(&c, environment, spec.name, shard));
+                    prop_assert!(partitions.contains(&seen) && partitions.contains(&record));
+                    if let Some(match_key) = &match_key {
+                        let (partition, prefix) = super::match_key(&c, environment, match_key, Some(spec.name));
+                        prop_assert!(partitions.contains(&partition));
+                        let sort_key = format!("{prefix}{id}");
+                        prop_assert!(sort_key.len() <= 1024);
+                        prop_assert_eq!(of_match_key(&sort_key), Some((spec.name, id.as_str())));
+                    }
+                }
+                let own = format!("#{environment}");
+                prop_assert!(partitions.iter().all(|partition| partition.starts_with("C#acme#") && (partition.contains(&own) || partition == "C#acme#SCHEMA")));
             }
         }
 

@@ -10,6 +10,7 @@ mod configuration;
 mod connections;
 mod crm;
 mod keys;
+mod mirror;
 mod misc;
 mod seats;
 mod submissions;
@@ -33,6 +34,7 @@ pub use connections::{
     Revocation,
 };
 pub use crm::Alongside;
+pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
 pub use misc::{ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PullCursor};
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
