@@ -1,7 +1,7 @@
 //! What an administrator sets about an environment's CRM: sync settings (CN-9) and ROI reporting
 //! (CN-10).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::environment::Environment;
 
@@ -74,7 +74,7 @@ pub struct SyncSettings {
     pub auto_sync_seat_holders: bool,
     /// The share of the organisation's daily API calls that imports may use, in percent, 1 to 100
     /// (IM-3). Dataverse tells no daily number: there it has no effect.
-    #[serde(default = "api_share")]
+    #[serde(default = "api_share", deserialize_with = "percent")]
     pub api_share_percent: u8,
 }
 
@@ -105,6 +105,12 @@ const fn yes() -> bool {
 
 const fn api_share() -> u8 {
     super::sync::DEFAULT_API_SHARE_PERCENT
+}
+
+/// A number that is no share at all is 0, which is refused by name where the settings are saved.
+fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    Ok(u8::try_from(number).unwrap_or(0))
 }
 
 /// CN-10: ROI reporting.

@@ -256,7 +256,7 @@ pub struct Pass {
 
 /// Something about an object or one of its fields that a person should know; it stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema), schema(as = ImportNotice))]
 pub struct Notice {
     /// Stable code: `field_not_readable`, `new_choice`, `counts_differ`, `not_all_records`.
     pub code: String,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::domain::contract::{AuditEntry, ContractConfig, Settings, StrategyInput};
-use shared::domain::ids::{SeatId, StrategyId};
+use shared::domain::ids::StrategyId;
 use shared::domain::mapping::FieldMapping;
 use shared::domain::schema::{CrmKind, LeadField};
 use shared::domain::scoring::ScoringRule;
@@ -492,18 +492,19 @@ async fn audit_log(
         .audit_log(&caller.contract, 100, query.cursor.as_deref())
         .await
         .map_err(|error| error.problem())?;
-    let seat_of =
-        |entry: &AuditEntry| -> Option<SeatId> { entry.actor.strip_prefix("seat:")?.parse().ok() };
-    let seats: BTreeSet<SeatId> = page.items.iter().filter_map(seat_of).collect();
+    let actors: BTreeSet<&str> = page
+        .items
+        .iter()
+        .map(|entry| entry.actor.as_str())
+        .collect();
     let mut names = BTreeMap::new();
-    for seat in seats {
-        let found = app.remote.store.seat(&caller.contract, seat).await;
-        if let Some(found) = found.map_err(|error| error.problem())? {
-            names.insert(seat, found.name);
+    for actor in actors {
+        if let Some(name) = app.name_of(&caller.contract, actor).await? {
+            names.insert(actor.to_owned(), name);
         }
     }
     let items = page.items.into_iter().map(|entry| AuditLine {
-        actor_name: seat_of(&entry).and_then(|seat| names.get(&seat).cloned()),
+        actor_name: names.get(&entry.actor).cloned(),
         entry,
     });
     Ok(Json(AuditLog {

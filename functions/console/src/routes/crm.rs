@@ -25,6 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::sync::stopped;
 use crate::App;
 use crate::auth::{
     AuthorizeLinkedIn, Caller, ChangeConfiguration, ConnectCrm, ConnectOwnUser, ReadConfiguration,
@@ -168,7 +169,7 @@ struct ConnectionList {
 }
 
 impl App {
-    async fn connection(
+    pub(super) async fn connection(
         &self,
         contract: &ContractId,
         kind: ConnectionKind,
@@ -205,11 +206,15 @@ impl App {
         let report = report.map_err(|error| error.problem())?;
         let status = status(connection.as_ref(), now);
         let problem = problem(status, connection.as_ref(), &guide, sync.as_ref());
+        let stopper = match &sync {
+            Some(sync) => self.stopper(contract, sync).await?,
+            None => None,
+        };
         let standing = connection.as_ref().filter(|found| found.stands());
         Ok(ConnectionView {
             environment,
             status,
-            message: message(status, problem.as_ref(), sync.as_ref()),
+            message: message(status, problem.as_ref(), sync.as_ref(), stopper.as_deref()),
             problem,
             provider: standing.map(|found| found.provider),
             organization: standing.map(|found| found.organization.clone()),
@@ -332,6 +337,26 @@ impl App {
         changed.map_err(|error| error.problem())
     }
 
+    /// Asks for an import of a connection that can be used.
+    pub(super) async fn request_sync(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        actor: &str,
+    ) -> Result<(), Problem> {
+        let kind = ConnectionKind::Crm(environment);
+        let connection = self.standing(contract, kind).await?;
+        if connection.needs_sign_in(self.remote.clock.now()) {
+            let label = connection.provider.label();
+            return Err(failure::connection(&SessionError::SignInNeeded, label));
+        }
+        let (remote, queue) = (&self.remote, &self.import_queue);
+        crm_setup::request_sync(remote, queue, contract, environment, actor)
+            .await
+            .map_err(|error| error.problem())?;
+        Ok(())
+    }
+
     /// Asks for the end of a connection, if there is one to end.
     pub(crate) async fn end_if_any(
         &self,
@@ -408,7 +433,12 @@ fn problem(
     }
 }
 
-fn message(status: Status, problem: Option<&Problem>, sync: Option<&Sync>) -> String {
+fn message(
+    status: Status,
+    problem: Option<&Problem>,
+    sync: Option<&Sync>,
+    stopper: Option<&str>,
+) -> String {
     if let Some(problem) = problem {
         return problem.detail.clone();
     }
@@ -416,6 +446,9 @@ fn message(status: Status, problem: Option<&Problem>, sync: Option<&Sync>) -> St
         Status::Disconnecting => "Disconnecting.".to_owned(),
         Status::NotConnected => "Not connected.".to_owned(),
         Status::SignInNeeded | Status::Connected => {
+            if let Some(sync) = sync.filter(|sync| sync.state == SyncState::Cancelled) {
+                return stopped(stopper, sync.next_at());
+            }
             let first = sync.is_none_or(|sync| sync.last_success_at.is_none());
             if first || sync.is_some_and(Sync::is_open) {
                 SYNC_IN_PROGRESS.to_owned()
@@ -426,7 +459,7 @@ fn message(status: Status, problem: Option<&Problem>, sync: Option<&Sync>) -> St
     }
 }
 
-fn environment(text: &str) -> Result<Environment, Problem> {
+pub(super) fn environment(text: &str) -> Result<Environment, Problem> {
     text.parse().map_err(|_| Problem::not_found("environment"))
 }
 
@@ -554,7 +587,11 @@ async fn check_permissions(
         .map_err(crm_setup::SetupError::problem)?;
     let sync = app.remote.store.sync(contract, environment).await;
     let sync = sync.map_err(|error| error.problem())?;
-    let never = sync.is_none_or(|sync| sync.last_success_at.is_none() || sync.problem.is_some());
+    // One that somebody stopped stays stopped.
+    let never = sync.is_none_or(|sync| {
+        sync.state != SyncState::Cancelled
+            && (sync.last_success_at.is_none() || sync.problem.is_some())
+    });
     if report.is_sufficient() && never {
         let (remote, queue) = (&app.remote, &app.import_queue);
         crm_setup::request_sync(remote, queue, contract, environment, &caller.actor)
@@ -741,17 +778,8 @@ async fn sync_now(
 ) -> Result<(http::StatusCode, Json<ConnectionView>), Problem> {
     let environment = environment(&name)?;
     let contract = &caller.contract;
-    let connection = app
-        .standing(contract, ConnectionKind::Crm(environment))
+    app.request_sync(contract, environment, &caller.actor)
         .await?;
-    if connection.needs_sign_in(app.remote.clock.now()) {
-        let label = connection.provider.label();
-        return Err(failure::connection(&SessionError::SignInNeeded, label));
-    }
-    let (remote, queue) = (&app.remote, &app.import_queue);
-    crm_setup::request_sync(remote, queue, contract, environment, &caller.actor)
-        .await
-        .map_err(|error| error.problem())?;
     let view = app.view(contract, environment).await?;
     Ok((http::StatusCode::ACCEPTED, Json(view)))
 }

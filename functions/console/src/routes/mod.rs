@@ -6,6 +6,7 @@ mod forms;
 mod seats;
 mod session;
 mod submissions;
+mod sync;
 mod tokens;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> OpenApiRouter<Arc<App>> {
         .merge(configuration::routes())
         .merge(forms::routes())
         .merge(crm::routes())
+        .merge(sync::routes())
         .merge(session::routes())
         .merge(seats::routes())
         .merge(tokens::routes())

@@ -187,7 +187,7 @@ impl From<Page<Submission>> for SubmissionList {
     }
 }
 
-fn page_size(limit: Option<usize>) -> Result<usize, Problem> {
+pub(super) fn page_size(limit: Option<usize>) -> Result<usize, Problem> {
     match limit.unwrap_or(50) {
         limit @ 1..=MAX_PAGE => Ok(limit),
         _ => Err(Problem::new(
