@@ -1,12 +1,12 @@
-// The CRM connection of an environment: the guide in four steps, the settings afterwards, the import,
+// The CRM connection of an environment: the guide in four steps, the settings afterwards,
 // permissions, the end (CN-1 to CN-10).
 
 import { api, get, goAuthorize, link } from "./api.js";
 import { action, announce, asProblem, button, cancel, card, check, dialog, el, facts, field, form, group, hint, input, li, note, p, problemNote, refuse, row, select, showProblem, strong, submit, tag, time } from "./dom.js";
+import { importCard, isOpen, syncState } from "./imports.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
 const STATES = { not_connected: "Not connected", connected: "Connected", sign_in_needed: "Sign-in needed", disconnecting: "Disconnecting" };
-const SYNC_STATES = { queued: "Waiting to start", running: "In progress", succeeded: "Up to date", failed: "Failed" };
 const REVOCATIONS = {
 	revoked: "The provider has revoked our access.",
 	already_ended: "The provider had ended our access before.",
@@ -36,6 +36,8 @@ export function crmPage(environment) {
 	return async (view) => {
 		const status = el("div");
 		const work = el("div");
+		const body = el("div", null, status, work);
+		const imports = importCard(environment, () => load());
 		let found;
 		let drawn;
 
@@ -44,6 +46,7 @@ export function crmPage(environment) {
 			if (found && found.message !== next.message) announce(next.message);
 			found = next;
 			status.replaceChildren(...summary(next));
+			await drawImport(next);
 			const key = JSON.stringify([next.status, next.guide.step, next.guide.choice]);
 			if (force || key !== drawn) {
 				const first = drawn === undefined;
@@ -52,6 +55,13 @@ export function crmPage(environment) {
 				work.replaceChildren(...parts);
 				if (!first) moveTo(work.querySelector("h2"));
 			}
+		};
+		// Below the step that somebody is at, and above the settings.
+		const drawImport = async ({ status: state, guide: { step } }) => {
+			if (state !== "connected" && state !== "sign_in_needed") return imports.node.remove();
+			await imports.load();
+			if (step === "finished") work.before(imports.node);
+			else work.after(imports.node);
 		};
 		const load = async (force) => draw(await get(path), force);
 		const go = (step) => { view.replace({ step }); return load(true); };
@@ -67,7 +77,7 @@ export function crmPage(environment) {
 
 		await load(true);
 		poll(view.signal, () => found, load);
-		return [status, work];
+		return [body];
 	};
 }
 
@@ -85,13 +95,11 @@ async function poll(signal, connection, load) {
 		await new Promise((done) => setTimeout(done, wait));
 		const { status, sync } = connection();
 		const busy = status === "disconnecting" || (status === "connected" && isOpen(sync));
-		wait = busy ? Math.min(wait * 1.3, 15_000) : 1000;
+		wait = busy ? Math.min(wait * 1.3, 5000) : 1000;
 		if (!busy || document.hidden || signal.aborted) continue;
 		await load().catch(() => {});
 	}
 }
-
-const isOpen = ({ state }) => state === "queued" || state === "running";
 
 function summary(connection) {
 	const { status, problem, disconnect, guide: { step } } = connection;
@@ -113,7 +121,7 @@ function summary(connection) {
 				["Connected as", connection.user?.username ?? connection.user?.id],
 				["Connected on", time(connection.connected_at)],
 				["Last sync", connection.sync.last_success_at ? time(connection.sync.last_success_at) : "None yet"],
-				["Sync", SYNC_STATES[connection.sync.state]],
+				["Sync", syncState(connection.sync.state)],
 				["Next sync", connection.sync.next_at ? time(connection.sync.next_at) : isOpen(connection.sync) && "After this one"],
 			]),
 			connection.missing_permissions.length > 0 && step !== "connect" && note("warn", `The connected user lacks some permissions: ${connection.missing_permissions.join(", ")}. See Permissions.`),
@@ -306,6 +314,9 @@ async function settingsStep(context) {
 				WRITES.map(box)),
 			field("Lead source of what is created", select("lead_source", [["", "Leave it empty"], ...offered.lead_sources.map((choice) => [choice.value, choice.label])], saved.lead_source), offered.lead_sources_note),
 			group("Activities", LOGS.map(box)),
+			field("Share of your organisation’s API calls that imports may use, in percent",
+				input("api_share_percent", { type: "number", min: 1, max: 100, required: true, value: saved.api_share_percent }),
+				"Of what the CRM allows in 24 hours. An import that has used its share waits. Dynamics 365 tells no number: there it has no effect."),
 			group("Seat holders",
 				check("auto_sync_seat_holders", "Auto sync all seat holders with the CRM", saved.auto_sync_seat_holders, "Otherwise each is switched on by itself.")),
 			source,
@@ -313,11 +324,14 @@ async function settingsStep(context) {
 		buttons,
 		async (fields) => {
 			const is = (name) => fields[name].checked;
+			const share = Number(fields.api_share_percent.value);
 			const all = ["validate_crm_data", "auto_sync_seat_holders", ...WRITES, ...LOGS];
 			await api("PUT", address, {
 				auto_save: { leads: is("save_leads"), contacts: is("save_contacts"), accounts: is("save_accounts") },
 				pipeline_stage: fields.pipeline_stage.value || null,
 				lead_source: fields.lead_source.value || null,
+				// 0 is refused, as is what is no whole number.
+				api_share_percent: Number.isInteger(share) ? share : 0,
 				...Object.fromEntries(all.map((name) => [name, is(name)])),
 			});
 			return done("The sync settings are saved.");
@@ -392,9 +406,7 @@ async function settings(context) {
 		return el("section", { class: "card" }, el("details", { ontoggle: open }, el("summary", null, el("h2", null, title)), place));
 	};
 	return [
-		card("Sync", p("What changed in the CRM is imported every 12 hours."),
-			action("Sync now", async () => { await api("POST", `${context.path}/sync`); announce("The sync is asked for."); await context.load(); }),
-			reconnect(context.now())),
+		card("Sign-in", reconnect(context.now())),
 		card("Permissions", permissions(context)),
 		later("CRM sync settings", settingsStep),
 		later("ROI Reporting", roiStep),

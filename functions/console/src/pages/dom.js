@@ -48,6 +48,13 @@ export function card(title, ...children) {
 	return el("section", { class: "card", "aria-labelledby": id }, el("h2", { id }, title), children);
 }
 
+// A table that reads as a list on narrow screens.
+export function table(caption, heads, rows) {
+	return el("table", null, el("caption", { class: "unseen" }, caption),
+		el("thead", null, el("tr", null, heads.map((head) => el("th", { scope: "col" }, head)))),
+		el("tbody", null, rows.map((cells) => el("tr", null, cells.map((cell, index) => el("td", { "data-label": heads[index] }, cell))))));
+}
+
 // A message: `good`, `warn`, `bad` or none of these.
 export function note(kind, ...children) {
 	return el("div", { class: `note ${kind}` }, children.map((child) =>

@@ -1,18 +1,11 @@
 // Seats, API tokens, the audit log.
 
 import { api, get, session } from "./api.js";
-import { action, announce, button, cancel, card, check, confirmed, dialog, el, field, form, input, note, p, refuse, row, secret, select, submit, tag, time } from "./dom.js";
+import { action, announce, button, cancel, card, check, confirmed, dialog, el, field, form, input, note, p, refuse, row, secret, select, submit, table, tag, time } from "./dom.js";
 
 const ROLES = [["salesperson", "Salesperson"], ["administrator", "Administrator"]];
 const roleName = (role) => ({ service: "Service", ...Object.fromEntries(ROLES) })[role] ?? role;
 const SEAT_STATES = { invited: "Invited", active: "Active", disabled: "Disabled" };
-
-// A table that reads as a list on narrow screens.
-function table(caption, heads, rows) {
-	return el("table", null, el("caption", { class: "unseen" }, caption),
-		el("thead", null, el("tr", null, heads.map((head) => el("th", { scope: "col" }, head)))),
-		el("tbody", null, rows.map((cells) => el("tr", null, cells.map((cell, index) => el("td", { "data-label": heads[index] }, cell))))));
-}
 
 // A button in a row of a table.
 const small = ({ name }, text, onclick) => el("button", { type: "button", class: "plain", "aria-label": `${text}: ${name}`, onclick }, text);

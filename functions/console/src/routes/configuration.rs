@@ -1,6 +1,6 @@
 //! Strategies, field mappings, lead fields, scoring rule, settings, audit log (LG-2 to LG-7, OP-2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -492,17 +492,8 @@ async fn audit_log(
         .audit_log(&caller.contract, 100, query.cursor.as_deref())
         .await
         .map_err(|error| error.problem())?;
-    let actors: BTreeSet<&str> = page
-        .items
-        .iter()
-        .map(|entry| entry.actor.as_str())
-        .collect();
-    let mut names = BTreeMap::new();
-    for actor in actors {
-        if let Some(name) = app.name_of(&caller.contract, actor).await? {
-            names.insert(actor.to_owned(), name);
-        }
-    }
+    let actors = page.items.iter().map(|entry| entry.actor.as_str());
+    let names = app.names_of(&caller.contract, actors).await?;
     let items = page.items.into_iter().map(|entry| AuditLine {
         actor_name: names.get(&entry.actor).cloned(),
         entry,

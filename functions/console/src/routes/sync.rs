@@ -1,6 +1,7 @@
 //! The imports of the two environments: what they are doing object by object, their history, sync now
 //! and stop (CN-7, IM-3, IM-4).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -258,17 +259,29 @@ pub(super) fn stopped(by: Option<&str>, next_at: Option<Millis>) -> String {
 
 impl App {
     /// The name of whoever the audit log calls `actor`: a seat's own, while there is that seat.
-    pub(super) async fn name_of(
-        &self,
-        contract: &ContractId,
-        actor: &str,
-    ) -> Result<Option<String>, Problem> {
+    async fn name_of(&self, contract: &ContractId, actor: &str) -> Result<Option<String>, Problem> {
         let Some(seat) = actor.strip_prefix("seat:").and_then(|id| id.parse().ok()) else {
             return Ok(None);
         };
         let seat = self.remote.store.seat(contract, seat).await;
         let seat = seat.map_err(|error| error.problem())?;
         Ok(seat.map(|seat| seat.name))
+    }
+
+    /// The names of all of these that are seats.
+    pub(super) async fn names_of(
+        &self,
+        contract: &ContractId,
+        actors: impl Iterator<Item = &str>,
+    ) -> Result<BTreeMap<String, String>, Problem> {
+        let actors: BTreeSet<&str> = actors.collect();
+        let mut names = BTreeMap::new();
+        for actor in actors {
+            if let Some(name) = self.name_of(contract, actor).await? {
+                names.insert(actor.to_owned(), name);
+            }
+        }
+        Ok(names)
     }
 
     /// Who stopped an import, as people know them.
@@ -489,6 +502,8 @@ struct RunView {
     state: SyncState,
     /// A seat, an API token, or `schedule`.
     requested_by: String,
+    /// The name of the seat that asked for it, while there is that seat.
+    requested_by_name: Option<String>,
     #[schema(value_type = i64)]
     requested_at: Millis,
     #[schema(value_type = Option<i64>)]
@@ -506,12 +521,13 @@ struct RunView {
     problem: Option<Problem>,
 }
 
-impl From<RunRecord> for RunView {
-    fn from(run: RunRecord) -> Self {
+impl RunView {
+    fn of(run: RunRecord, names: &BTreeMap<String, String>) -> Self {
         Self {
             environment: run.environment,
             run: run.run,
             state: run.state,
+            requested_by_name: names.get(&run.requested_by).cloned(),
             requested_by: run.requested_by,
             requested_at: run.requested_at,
             started_at: run.started_at,
@@ -547,8 +563,11 @@ async fn runs(
     }
     found.sort_by_key(|run| std::cmp::Reverse((run.finished_at, run.run)));
     let (items, next) = page(found, limit);
+    let actors = items.iter().map(|run| run.requested_by.as_str());
+    let names = app.names_of(&caller.contract, actors).await?;
+    let items = items.into_iter().map(|run| RunView::of(run, &names));
     Ok(Json(RunList {
-        items: items.into_iter().map(RunView::from).collect(),
+        items: items.collect(),
         next,
     }))
 }
