@@ -33,8 +33,15 @@ const ROUTES: &[&str] = &[
     "PATCH /records/{system}/{object}/{id}",
     "DELETE /records/{system}/{object}/{id}",
     "POST /records/{system}/Lead/{id}/convert",
+    "POST /records/{system}/{object}/{id}/undelete",
+    "POST /records/{system}/{object}/{id}/purge",
+    "POST /records/{system}/{object}/{id}/merge",
+    "POST /records/dataverse/{table}/{id}/restore",
+    "POST /records/dataverse/{table}/{id}/merge",
     "POST /records/dataverse/lead/{id}/qualify",
     "POST /salesforce/expire-locators",
+    "POST /dataverse/expire-deltas",
+    "POST /dataverse/expire-skiptokens",
     "GET /ledger",
     "GET /ledger/summary",
     "DELETE /ledger",
@@ -117,6 +124,14 @@ fn route(world: &World, call: &Call) -> Result<Reply, Refusal> {
         ("POST", ["tokens"]) => mint(world, call),
         ("POST", ["tokens", action @ ("expire" | "revoke")]) => end_tokens(world, call, action),
         (_, ["records", system, object, rest @ ..]) => records(world, call, system, object, rest),
+        ("POST", ["dataverse", "expire-deltas"]) => {
+            lock(&world.dataverse).expire_deltas();
+            Ok(Reply::empty(204))
+        }
+        ("POST", ["dataverse", "expire-skiptokens"]) => {
+            lock(&world.dataverse).expire_skip_tokens();
+            Ok(Reply::empty(204))
+        }
         ("POST", ["salesforce", "expire-locators"]) => {
             let mut held = lock(&world.salesforce);
             let count = held.production.expire_locators() + held.sandbox.expire_locators();
@@ -417,6 +432,22 @@ fn salesforce_records(
                 .map_err(|e| (e.status, e.message))?;
             Ok(Reply::empty(204))
         }
+        ("POST", [id, "undelete"]) => {
+            let done = org.undelete(&caller, &ty.name, &known(id)?);
+            done.map_err(|e| (e.status, e.message))?;
+            Ok(Reply::empty(204))
+        }
+        ("POST", [id, "purge"]) => {
+            let done = org.purge(&ty.name, &known(id)?);
+            done.map_err(|e| (e.status, e.message))?;
+            Ok(Reply::empty(204))
+        }
+        ("POST", [id, "merge"]) => {
+            let (loser, winner) = (known(id)?, known(&body::<Merge>(call)?.into)?);
+            let done = org.merge(&caller, &ty.name, &loser, &winner);
+            done.map_err(|e| (e.status, e.message))?;
+            Ok(Reply::empty(204))
+        }
         ("POST", [id, "convert"]) if ty.name == "Lead" => {
             let value = org
                 .convert(&caller, &known(id)?)
@@ -425,6 +456,13 @@ fn salesforce_records(
         }
         _ => Err(missing()),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Merge {
+    /// The row that stays.
+    into: String,
 }
 
 fn dataverse_records(
@@ -469,6 +507,17 @@ fn dataverse_records(
         }
         ("DELETE", [id]) => {
             held.delete(&ty, id).map_err(|e| (e.status, e.message))?;
+            Ok(Reply::empty(204))
+        }
+        ("POST", [id, "restore"]) => {
+            let done = held.restore_row(&ty, id, now_ms);
+            done.map_err(|e| (e.status, e.message))?;
+            Ok(Reply::empty(204))
+        }
+        ("POST", [id, "merge"]) => {
+            let winner = body::<Merge>(call)?.into;
+            let done = held.merge(&ty, id, &winner, now_ms);
+            done.map_err(|e| (e.status, e.message))?;
             Ok(Reply::empty(204))
         }
         ("POST", [id, "qualify"]) if ty.name == "lead" => {

@@ -250,6 +250,16 @@ impl Store {
             .map(|(id, row)| (id, &**row))
     }
 
+    /// Ids of a table in the order of their last change, those changed after this number.
+    pub(crate) fn changed(&self, table: &str, version: u64) -> impl Iterator<Item = (u64, &str)> {
+        let start = Bound::Excluded(version);
+        self.tables
+            .get(table)
+            .into_iter()
+            .flat_map(move |table| table.versions.range((start, Bound::Unbounded)))
+            .map(|(version, id)| (*version, &**id))
+    }
+
     pub(crate) fn len(&self, table: &str) -> usize {
         self.tables.get(table).map_or(0, |table| table.rows.len())
     }

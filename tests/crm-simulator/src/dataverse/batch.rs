@@ -283,7 +283,7 @@ impl Dataverse {
         lines: &mut Vec<String>,
     ) -> (Vec<(Option<String>, Reply)>, bool) {
         let mark = self.store.begin();
-        let stones = self.tombstones.len();
+        let version = self.last_version();
         let mut known = Known::new();
         let mut replies = Vec::new();
         for inner in set {
@@ -291,7 +291,7 @@ impl Dataverse {
             lines.push(line(inner, reply.status));
             if !reply.is_success() {
                 self.store.rollback(mark);
-                self.tombstones.truncate(stones);
+                self.forget_deletes(version);
                 return (vec![(inner.content_id.clone(), reply)], true);
             }
             if let (Some(id), Some(address)) = (&inner.content_id, reply.header("odata-entityid"))

@@ -34,7 +34,7 @@ fn table_value(ty: &TableType) -> Row {
         "PrimaryIdAttribute": ty.primary_id, "PrimaryNameAttribute": ty.primary_name,
         "ObjectTypeCode": ty.code, "MetadataId": metadata_id(&ty.name), "HasChanged": null,
         "IsCustomEntity": false, "IsActivity": matches!(ty.name.as_str(), "task" | "phonecall"),
-        "IsManaged": true, "ChangeTrackingEnabled": true, "IsOptimisticConcurrencyEnabled": true,
+        "IsManaged": true, "ChangeTrackingEnabled": ty.tracked, "IsOptimisticConcurrencyEnabled": true,
         "IsDuplicateDetectionEnabled": managed(true, "canmodifyduplicatedetectionsettings"),
         "OwnershipType": if ty.column("ownerid").is_some() { "UserOwned" } else { "OrganizationOwned" },
         "TableType": "Standard", "HasNotes": true, "HasActivities": true, "DataProviderId": null,

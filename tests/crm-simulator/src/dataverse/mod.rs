@@ -2,15 +2,17 @@
 
 pub(crate) mod batch;
 pub(crate) mod entra;
+mod life;
 pub(crate) mod metadata;
 pub(crate) mod odata;
+mod pages;
 pub(crate) mod privileges;
 pub(crate) mod rest;
 pub(crate) mod rows;
 mod samples;
 pub(crate) mod schema;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rcgen::KeyPair;
@@ -110,6 +112,9 @@ pub(crate) struct Settings {
     pub(crate) page_size: usize,
     /// Days a change-tracking token lives.
     pub(crate) change_tracking_days: i64,
+    /// Tables without change tracking.
+    pub(crate) untracked_tables: BTreeSet<String>,
+    pub(crate) delta_token_from: DeltaFrom,
 }
 
 impl Default for Settings {
@@ -132,16 +137,22 @@ impl Default for Settings {
             secured_fields: BTreeMap::new(),
             page_size: 5000,
             change_tracking_days: 7,
+            untracked_tables: BTreeSet::new(),
+            delta_token_from: DeltaFrom::First,
         }
     }
 }
 
-/// A deleted row, for change tracking.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Tombstone {
-    table: String,
-    id: String,
-    version: u64,
+/// Which version the token of a delta link stands for, when pages were read before it. The
+/// documentation does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DeltaFrom {
+    /// That of the first page: what changed meanwhile comes again.
+    #[default]
+    First,
+    /// That of the last page: what changed meanwhile on pages already read does not come.
+    Last,
 }
 
 /// The organisation.
@@ -156,7 +167,21 @@ pub(crate) struct Dataverse {
     pub(crate) auth: entra::Auth,
     version: u64,
     counter: u64,
-    tombstones: Vec<Tombstone>,
+    /// What was deleted, by table.
+    #[serde(default)]
+    gone: BTreeMap<String, life::Gone>,
+    /// Delta tokens of versions before this one are expired.
+    #[serde(default)]
+    delta_floor: u64,
+    /// Skip tokens of another epoch are not good any more.
+    #[serde(default)]
+    skip_epoch: u64,
+    /// Ordered results that are being paged through.
+    #[serde(skip)]
+    cursors: BTreeMap<u64, Vec<String>>,
+    /// When the calls of the last five minutes came.
+    #[serde(skip)]
+    calls: VecDeque<i64>,
     #[serde(skip)]
     tables: BTreeMap<String, Arc<TableType>>,
 }
@@ -229,7 +254,11 @@ impl Dataverse {
             auth: entra::Auth::default(),
             version: 2_264_000,
             counter: 0,
-            tombstones: Vec::new(),
+            gone: BTreeMap::new(),
+            delta_floor: 0,
+            skip_epoch: 0,
+            cursors: BTreeMap::new(),
+            calls: VecDeque::new(),
             tables: BTreeMap::new(),
         };
         out.rebuild();
@@ -354,7 +383,8 @@ impl Dataverse {
                 looked_up.map(str::to_owned),
                 Some("versionnumber"),
             );
-            let table = schema::with_columns(&table, columns);
+            let mut table = schema::with_columns(&table, columns);
+            table.tracked = !self.settings.untracked_tables.contains(&table.name);
             tables.insert(table.name.clone(), Arc::new(table));
         }
         self.tables = tables;
@@ -482,16 +512,32 @@ impl Dataverse {
                 return error.reply();
             }
         }
+        let (burst, time) = self.limits_left(now_ms);
         let reply = if decode(tail) == "$batch" {
             self.batch(&caller, call)
         } else {
             let request = rest::Request::of(call, tail);
             self.answer(&caller, &request)
         };
-        reply.with(
-            "x-ms-service-request-id",
-            format!("{:08x}-0000-0000-0000-000000000000", self.version),
-        )
+        reply
+            .with(
+                "x-ms-service-request-id",
+                format!("{:08x}-0000-0000-0000-000000000000", self.version),
+            )
+            .with("x-ms-ratelimit-burst-remaining-xrm-requests", burst)
+            .with("x-ms-ratelimit-time-remaining-xrm-requests", time)
+    }
+
+    /// What the service-protection limits leave: calls and seconds of five minutes. They are told,
+    /// not held to: a fault does that.
+    fn limits_left(&mut self, now_ms: i64) -> (String, String) {
+        const WINDOW_MS: i64 = 300_000;
+        self.calls.push_back(now_ms);
+        while self.calls.front().is_some_and(|at| now_ms - at > WINDOW_MS) {
+            self.calls.pop_front();
+        }
+        let left = 6000_usize.saturating_sub(self.calls.len());
+        (left.to_string(), "1,200.00".to_owned())
     }
 
     /// Lets the caller act for another user.

@@ -3,13 +3,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::odata::{self, Literal, is_guid};
-use super::privileges::{Depth, reaches};
+use super::odata::{self, Filter, Literal, is_guid};
+use super::pages::Page;
+use super::privileges::reaches;
 use super::rows::{Known, Shape};
 use super::schema::TableType;
 use super::{Caller, Dataverse, Error, with_type};
@@ -269,24 +268,31 @@ impl Dataverse {
         })
     }
 
+    /// The request's filter, whose names are all known.
+    pub(super) fn filter(
+        &self,
+        request: &Request,
+        ty: &TableType,
+    ) -> Result<Option<Filter>, Error> {
+        let Some(text) = request.param("$filter") else {
+            return Ok(None);
+        };
+        let filter = odata::parse(text).map_err(Error::syntax)?;
+        for name in filter.names() {
+            self.check_path(ty, name)?;
+        }
+        Ok(Some(filter))
+    }
+
     /// Ids that pass the filter, in order.
-    fn found(
+    pub(super) fn found(
         &self,
         caller: &Caller,
         request: &Request,
         ty: &Arc<TableType>,
     ) -> Result<Vec<String>, Error> {
         let depth = self.may(caller, ty, "read")?;
-        let filter = match request.param("$filter") {
-            Some(text) => {
-                let filter = odata::parse(text).map_err(Error::syntax)?;
-                for name in filter.names() {
-                    self.check_path(ty, name)?;
-                }
-                Some(filter)
-            }
-            None => None,
-        };
+        let filter = self.filter(request, ty)?;
         let mut order = Vec::new();
         for item in odata::split(request.param("$orderby").unwrap_or_default(), ',') {
             let (name, direction) = item.split_once(' ').unwrap_or((&item, "asc"));
@@ -327,21 +333,33 @@ impl Dataverse {
                 .map(|(id, row)| (id.as_str(), row))
                 .collect(),
         };
-        hits.sort_by(|(_, left), (_, right)| {
-            order
-                .iter()
-                .fold(Ordering::Equal, |so_far, (name, descending)| {
-                    so_far.then_with(|| {
-                        let ordering =
-                            odata::order(&self.value(ty, left, name), &self.value(ty, right, name));
-                        if *descending {
-                            ordering.reverse()
-                        } else {
-                            ordering
-                        }
-                    })
+        if !order.is_empty() {
+            // Every key is worked out once, not at each comparison.
+            let mut keyed: Vec<(Vec<Value>, _)> = hits
+                .into_iter()
+                .map(|(id, row)| {
+                    let keys = order.iter().map(|(name, _)| self.value(ty, row, name));
+                    (keys.collect(), (id, row))
                 })
-        });
+                .collect();
+            keyed.sort_by(|(left, _), (right, _)| {
+                let pairs = left.iter().zip(right);
+                order.iter().zip(pairs).fold(
+                    Ordering::Equal,
+                    |so_far, ((_, descending), (left, right))| {
+                        so_far.then_with(|| {
+                            let ordering = odata::order(left, right);
+                            if *descending {
+                                ordering.reverse()
+                            } else {
+                                ordering
+                            }
+                        })
+                    },
+                )
+            });
+            hits = keyed.into_iter().map(|(_, hit)| hit).collect();
+        }
         Ok(hits.into_iter().map(|(id, _)| id.to_owned()).collect())
     }
 
@@ -366,7 +384,7 @@ impl Dataverse {
         }
     }
 
-    fn value(&self, ty: &TableType, row: &Record, name: &str) -> Value {
+    pub(super) fn value(&self, ty: &TableType, row: &Record, name: &str) -> Value {
         let Some((nav, inner)) = name.split_once('/') else {
             return row.get(name).cloned().unwrap_or_default();
         };
@@ -385,137 +403,85 @@ impl Dataverse {
         request: &Request,
         ty: &Arc<TableType>,
     ) -> Result<Reply, Error> {
-        let tracking = request.prefers("odata.track-changes");
-        let token = request.param("$deltatoken").map(str::to_owned);
-        check_options(request, tracking || token.is_some())?;
-        let since = token
-            .as_deref()
-            .map(|token| self.delta(caller, token))
-            .transpose()?;
-        if (tracking || token.is_some()) && self.may(caller, ty, "read")? != Depth::Global {
-            return Err(Error::new(
-                403,
-                "0x80040220",
-                "Tracking changes needs read privilege at organization level on the table.",
-            ));
-        }
-        let shape = self.shape(caller, request, ty)?;
-        let mut ids = self.found(caller, request, ty)?;
-        if let Some(since) = since {
-            ids.retain(|id| {
-                let version = self
-                    .store
-                    .get(&ty.name, id)
-                    .and_then(|row| row.get("versionnumber")?.as_u64());
-                version.is_some_and(|version| version > since)
-            });
-        }
-        let total = ids.len();
-        let top = request
-            .param("$top")
-            .map(str::parse::<usize>)
-            .transpose()
-            .map_err(|_| Error::syntax("Invalid value for $top query option found."))?;
-        if let Some(top) = top {
-            ids.truncate(top);
-        }
-        let asked = request
-            .preference("odata.maxpagesize")
-            .and_then(|n| n.parse::<usize>().ok());
-        let size = asked
-            .filter(|n| (1..=5000).contains(n))
-            .unwrap_or(self.settings.page_size)
-            .max(1);
-        // Changes are counted from the first page on, or one made while paging would be lost.
-        let (skip, version) = request
+        let cookie = request
             .param("$skiptoken")
-            .map(skip_of)
-            .transpose()?
-            .unwrap_or((0, self.last_version()));
-        let end = (skip + size).min(ids.len());
-        let mut value: Vec<Value> = ids
-            .get(skip..end)
-            .unwrap_or_default()
+            .map(|token| self.cookie(token))
+            .transpose()?;
+        let token = request.param("$deltatoken");
+        let asked = request.prefers("odata.track-changes");
+        // A page belongs to its first one, whatever is preferred now.
+        let tracked = match &cookie {
+            Some(cookie) => cookie.tracking,
+            None => asked || token.is_some(),
+        };
+        check_options(request, tracked)?;
+        if tracked {
+            self.may_track(caller, ty)?;
+        }
+        let since = token.map(|token| self.delta(caller, token)).transpose()?;
+        let shape = self.shape(caller, request, ty)?;
+        let size = request
+            .preference("odata.maxpagesize")
+            .and_then(|n| n.parse::<usize>().ok())
+            .filter(|n| (1..=5000).contains(n));
+        let page = Page {
+            cookie: cookie.unwrap_or_else(|| self.first_cookie(tracked, since)),
+            size: size.unwrap_or(self.settings.page_size).max(1),
+        };
+        let found = if tracked && since.is_some() {
+            self.changed_page(ty, page)
+        } else if request.param("$orderby").is_some() {
+            self.ordered_page(caller, request, ty, page)?
+        } else {
+            self.plain_page(caller, request, ty, page)?
+        };
+        let columns = self.columns_shown(ty, &shape);
+        let mut value: Vec<Value> = found
+            .rows
             .iter()
             .filter_map(|id| self.store.get(&ty.name, id))
-            .map(|row| Value::Object(self.render(ty, row, &shape)))
+            .map(|row| Value::Object(self.render_columns(ty, row, &shape, &columns)))
             .collect();
-        let last = end >= ids.len();
-        if let (Some(since), true) = (since, last) {
-            value.extend(self.deleted_since(ty, since).into_iter().map(|id| json!({
+        value.extend(found.deleted.iter().map(|id| {
+            json!({
                 "@odata.context": format!("{}/$metadata#{}/$deletedEntity", caller.service, ty.set),
                 "id": id, "reason": "deleted",
-            })));
-        }
+            })
+        }));
         let selected = shape
             .select
             .as_ref()
             .map(|names| format!("({})", names.join(",")))
             .unwrap_or_default();
-        let delta = if tracking || token.is_some() {
-            "/$delta"
-        } else {
-            ""
-        };
+        let delta = if tracked { "/$delta" } else { "" };
         let mut out = Row::new();
         let context = format!("{}/$metadata#{}{selected}{delta}", caller.service, ty.set);
         out.insert("@odata.context".into(), json!(context));
         if request.param("$count") == Some("true") {
-            out.insert("@odata.count".into(), json!(total.min(5000)));
+            out.insert("@odata.count".into(), json!(found.total.min(5000)));
         }
         if shape.annotations {
             out.insert("@Microsoft.Dynamics.CRM.totalrecordcount".into(), json!(-1));
         }
         out.insert("value".into(), Value::Array(value));
-        if !last {
-            let token = skip_token(end, version);
-            let link = link(caller, request, ty, "$skiptoken", &token);
+        if let Some(next) = &found.next {
+            let link = link(caller, request, ty, "$skiptoken", &next.encode());
             out.insert("@odata.nextLink".into(), json!(link));
-        } else if tracking || token.is_some() {
-            let time = crate::clock::format_ms(caller.now_ms, "%m/%d/%Y %H:%M:%S");
-            let link = link(
-                caller,
-                request,
-                ty,
-                "$deltatoken",
-                &format!("{version}!{time}"),
-            );
+        } else if tracked {
+            let token = self.delta_token(caller, found.version);
+            let link = link(caller, request, ty, "$deltatoken", &token);
             out.insert("@odata.deltaLink".into(), json!(link));
         }
-        let mut reply = with_type(Reply::json(200, &Value::Object(out)));
-        if tracking {
-            reply = reply.with("preference-applied", "odata.track-changes");
+        let reply = with_type(Reply::json(200, &Value::Object(out)));
+        let applied = [
+            asked.then(|| "odata.track-changes".to_owned()),
+            size.map(|size| format!("odata.maxpagesize={size}")),
+        ];
+        let applied: Vec<String> = applied.into_iter().flatten().collect();
+        if applied.is_empty() {
+            return Ok(reply);
         }
-        if asked.is_some() {
-            reply = reply.with("preference-applied", format!("odata.maxpagesize={size}"));
-        }
-        Ok(reply)
-    }
-
-    /// The version a delta token stands for.
-    fn delta(&self, caller: &Caller, token: &str) -> Result<u64, Error> {
-        let expired = || {
-            Error::new(
-                400,
-                "0x80060890",
-                "Version stamp associated with the client has expired. Please perform a full sync.",
-            )
-        };
-        let (version, time) = token.split_once('!').ok_or_else(expired)?;
-        let (date, hour) = time.split_once(' ').ok_or_else(expired)?;
-        let mut parts = date.split('/');
-        let (month, day, year) = (parts.next(), parts.next(), parts.next());
-        let text = format!(
-            "{}-{}-{}T{hour}Z",
-            year.unwrap_or_default(),
-            month.unwrap_or_default(),
-            day.unwrap_or_default()
-        );
-        let made = crate::clock::parse_time(&text).ok_or_else(expired)?;
-        if caller.now_ms - made > self.settings.change_tracking_days * 86_400_000 {
-            return Err(expired());
-        }
-        version.parse().map_err(|_| expired())
+        Ok(reply.with("preference-applied", applied.join(",")))
     }
 
     fn single(
@@ -818,22 +784,4 @@ fn link(caller: &Caller, request: &Request, ty: &TableType, name: &str, token: &
         }
     }
     format!("{out}{name}={}", encode(token))
-}
-
-/// Opaque, with a cookie inside, as the real one.
-fn skip_token(next: usize, version: u64) -> String {
-    let cookie = format!("<cookie next=\"{next}\" version=\"{version}\" istracking=\"False\" />");
-    URL_SAFE_NO_PAD.encode(cookie)
-}
-
-fn skip_of(token: &str) -> Result<(usize, u64), Error> {
-    let read = || -> Option<(usize, u64)> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let field = |name: &str| text.split_once(&format!("{name}=\""))?.1.split('"').next();
-        Some((
-            field("next")?.parse().ok()?,
-            field("version")?.parse().ok()?,
-        ))
-    };
-    read().ok_or_else(|| Error::new(400, "0x80060888", "Skip token is malformed."))
 }

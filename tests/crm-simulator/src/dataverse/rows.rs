@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::odata::is_guid;
 use super::schema::{Column, Kind, TableType};
-use super::{Caller, Dataverse, Error, Tombstone};
+use super::{Caller, Dataverse, Error};
 use crate::clock::{dataverse_time, is_date, parse_time};
 use crate::http::Row;
 use crate::record::Record;
@@ -474,35 +474,6 @@ impl Dataverse {
         Ok(())
     }
 
-    /// Deletes a row and remembers that it was there.
-    pub(crate) fn delete(&mut self, ty: &TableType, id: &str) -> Result<(), Error> {
-        if self.store.remove(&ty.name, id).is_none() {
-            return Err(Self::no_row(ty, id));
-        }
-        self.version += 1;
-        let version = self.version;
-        self.tombstones.push(Tombstone {
-            table: ty.name.clone(),
-            id: id.to_owned(),
-            version,
-        });
-        Ok(())
-    }
-
-    /// Deletions of a table after a version.
-    pub(crate) fn deleted_since(&self, ty: &TableType, version: u64) -> Vec<&str> {
-        let gone = |stone: &&Tombstone| {
-            stone.table == ty.name
-                && stone.version > version
-                && self.store.get(&ty.name, &stone.id).is_none()
-        };
-        self.tombstones
-            .iter()
-            .filter(gone)
-            .map(|stone| stone.id.as_str())
-            .collect()
-    }
-
     /// The number of the last change.
     pub(crate) fn last_version(&self) -> u64 {
         self.version
@@ -520,31 +491,44 @@ impl Dataverse {
             .unwrap_or_default()
     }
 
+    /// The columns an answer shows, and whether their values are seen.
+    pub(crate) fn columns_shown<'a>(
+        &self,
+        ty: &'a TableType,
+        shape: &Shape,
+    ) -> Vec<(&'a Column, &'a str, bool)> {
+        ty.columns
+            .iter()
+            .zip(&ty.wires)
+            .filter(|(column, wire)| {
+                let names = shape.select.as_ref();
+                column.name == ty.primary_id || names.is_none_or(|names| names.contains(wire))
+            })
+            .map(|(column, wire)| (column, wire.as_str(), self.sees(&shape.user, ty, column)))
+            .collect()
+    }
+
     /// A row as an answer shows it.
     pub(crate) fn render(&self, ty: &TableType, row: &Record, shape: &Shape) -> Row {
+        self.render_columns(ty, row, shape, &self.columns_shown(ty, shape))
+    }
+
+    /// A row with these columns: for many rows of one answer.
+    pub(crate) fn render_columns(
+        &self,
+        ty: &TableType,
+        row: &Record,
+        shape: &Shape,
+        columns: &[(&Column, &str, bool)],
+    ) -> Row {
         let mut out = Row::new();
-        let version = row.get("versionnumber").cloned().unwrap_or_default();
-        out.insert("@odata.etag".into(), json!(format!("W/\"{version}\"")));
-        for column in &ty.columns {
-            let wire = column.wire();
-            let wanted = column.name == ty.primary_id
-                || shape
-                    .select
-                    .as_ref()
-                    .is_none_or(|names| names.contains(&wire));
-            if !wanted {
-                continue;
-            }
-            let value = row.get(&wire).cloned().unwrap_or_default();
-            let value = if self.sees(&shape.user, ty, column) {
-                value
-            } else {
-                Value::Null
-            };
+        out.insert("@odata.etag".into(), json!(super::rest::etag(row)));
+        for (column, wire, seen) in columns {
+            let value = row.get(wire).filter(|_| *seen).cloned().unwrap_or_default();
             if shape.annotations && !value.is_null() {
-                self.annotate(&mut out, row, column, &wire, &value);
+                self.annotate(&mut out, row, column, wire, &value);
             }
-            out.insert(wire, value);
+            out.insert((*wire).to_owned(), value);
         }
         for (nav, select) in &shape.expand {
             let Some((column, _)) = ty.navigation(nav) else {

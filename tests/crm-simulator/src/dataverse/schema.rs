@@ -298,6 +298,10 @@ pub(crate) struct TableType {
     pub(crate) primary_name: String,
     pub(crate) code: u32,
     pub(crate) columns: Vec<Column>,
+    /// The columns' names in a row's JSON, in the order of the columns.
+    pub(crate) wires: Vec<String>,
+    /// Whether changes are tracked.
+    pub(crate) tracked: bool,
     by_name: HashMap<String, usize>,
 }
 
@@ -316,6 +320,8 @@ impl TableType {
             primary_id: row.id.into(),
             primary_name: row.title.into(),
             code: row.code,
+            wires: columns.iter().map(Column::wire).collect(),
+            tracked: true,
             columns,
             by_name,
         }
@@ -699,6 +705,12 @@ pub(crate) fn base() -> Vec<TableType> {
             ) {
                 columns.extend(read(OWNER));
             }
+            if matches!(row.name, "lead" | "contact" | "account") {
+                columns.extend(read(&format!(
+                    "merged;Boolean;0;ro\nmasterid;Lookup;0;ro;to={};label=Master ID",
+                    row.name
+                )));
+            }
             columns.extend(read(SYSTEM));
             TableType::new(row, columns)
         })
@@ -713,6 +725,7 @@ pub(crate) fn with_columns(table: &TableType, columns: Vec<Column>) -> TableType
         .map(|(at, c)| (c.name.clone(), at))
         .collect();
     TableType {
+        wires: columns.iter().map(Column::wire).collect(),
         columns,
         by_name,
         ..table.clone()

@@ -4,6 +4,7 @@ mod bulk;
 pub(crate) mod composite;
 pub(crate) mod describe;
 pub(crate) mod ids;
+mod life;
 pub(crate) mod oauth;
 pub(crate) mod query;
 pub(crate) mod records;

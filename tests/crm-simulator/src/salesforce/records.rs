@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::schema::{Field, Kind, ObjectType, is_kept, is_setup};
+use super::schema::{Field, Kind, ObjectType, is_setup};
 use super::{Caller, Error, Org, ids};
 use crate::clock::{is_date, parse_time, salesforce_time};
 use crate::http::Row;
@@ -448,25 +448,6 @@ impl Org {
             extra: Some(("duplicateResult", result)),
             ..Error::on("DUPLICATES_DETECTED", message, &[])
         })
-    }
-
-    /// Puts a row into the recycle bin.
-    pub(crate) fn delete(&mut self, caller: &Caller, object: &str, id: &str) -> Result<(), Error> {
-        if self.is_denied(object, "delete") || is_kept(object) {
-            return Err(Error {
-                status: 403,
-                ..Error::on(
-                    "INSUFFICIENT_ACCESS_OR_READONLY",
-                    "insufficient access rights on object id",
-                    &[],
-                )
-            });
-        }
-        let mut row = self.live(object, id)?.to_row();
-        row.insert("IsDeleted".into(), Value::Bool(true));
-        stamp(&mut row, id, &caller.user, caller.now_ms, false);
-        self.store.put(object, id, row);
-        Ok(())
     }
 
     /// Turns a lead into a contact and an account.

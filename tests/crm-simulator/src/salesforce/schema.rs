@@ -230,9 +230,13 @@ impl ObjectType {
     }
 
     pub(crate) fn indexed(&self) -> impl Iterator<Item = String> {
+        const PARENTS: &[&str] = &["AccountId", "OpportunityId", "ContactId"];
         self.fields
             .iter()
-            .filter(|f| f.unique || f.external_id || f.kind == Kind::Email)
+            .filter(|f| {
+                let parent = PARENTS.contains(&f.name.as_str());
+                f.unique || f.external_id || f.kind == Kind::Email || parent
+            })
             .map(|f| f.name.clone())
     }
 

@@ -3,7 +3,8 @@
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Harness, fresh, read};
+use super::{Harness, folder, fresh, read, start};
+use crm_simulator::SimConfig;
 
 // --- Salesforce query jobs
 
@@ -384,4 +385,491 @@ async fn queries_read_on_by_key_and_end_when_told() {
         .await;
     let wanted = json!([{ "count": 450, "name": "Contact" }, { "count": 0, "name": "Lead" }]);
     assert_eq!(counts["sObjects"], wanted);
+}
+
+// --- Salesforce: the life of records
+
+/// The rows of a queryAll, by REST.
+async fn query_all(sim: &Harness, text: &str) -> Vec<Value> {
+    let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let (status, page) = sim
+        .sf_json("GET", &format!("/queryAll?q={text}"), json!({}))
+        .await;
+    assert_eq!(status, 200, "{page}");
+    page["records"].as_array().unwrap().clone()
+}
+
+async fn tick(sim: &Harness) {
+    sim.control("POST", "/clock", json!({ "advance_ms": 1000 }))
+        .await;
+}
+
+async fn do_with(sim: &Harness, path: &str, action: &str, body: Value) {
+    sim.control("POST", &format!("/records/{path}/{action}"), body)
+        .await;
+}
+
+#[tokio::test]
+async fn deleted_accounts_take_their_children_and_bring_them_back() {
+    let sim = fresh().await;
+    sim.control("POST", "/clock", json!({ "now_ms": 1_790_000_000_000_i64 }))
+        .await;
+    let account = add(&sim, "salesforce/Account", json!({ "Name": "A" })).await;
+    let contact = add(
+        &sim,
+        "salesforce/Contact",
+        json!({ "LastName": "C", "AccountId": account }),
+    )
+    .await;
+    let gone = add(
+        &sim,
+        "salesforce/Contact",
+        json!({ "LastName": "G", "AccountId": account }),
+    )
+    .await;
+    let opportunity = add(
+        &sim,
+        "salesforce/Opportunity",
+        json!({ "Name": "O", "AccountId": account, "StageName": "Prospecting" }),
+    )
+    .await;
+    let role = json!({ "OpportunityId": opportunity, "ContactId": contact });
+    let (status, role) = sim
+        .sf_json("POST", "/sobjects/OpportunityContactRole", role)
+        .await;
+    assert_eq!(status, 201, "{role}");
+    tick(&sim).await;
+    // This one was in the bin before, and stays there.
+    sim.sf("DELETE", &format!("/sobjects/Contact/{gone}"))
+        .send()
+        .await
+        .unwrap();
+    tick(&sim).await;
+    let path = format!("/sobjects/Account/{account}");
+    assert_eq!(sim.sf("DELETE", &path).send().await.unwrap().status(), 204);
+    for (object, count) in [
+        ("Account", 1),
+        ("Contact", 2),
+        ("Opportunity", 1),
+        ("OpportunityContactRole", 1),
+    ] {
+        let text = format!("SELECT Id, SystemModstamp FROM {object} WHERE IsDeleted = true");
+        let rows = query_all(&sim, &text).await;
+        assert_eq!(rows.len(), count, "{object}");
+        assert!(
+            rows.iter()
+                .any(|row| row["SystemModstamp"] == "2026-09-21T14:13:22.000+0000"),
+            "{rows:?}"
+        );
+        assert_eq!(
+            sim.soql(&format!("SELECT Id FROM {object}")).await.1["totalSize"],
+            0
+        );
+    }
+    tick(&sim).await;
+    do_with(
+        &sim,
+        &format!("salesforce/Account/{account}"),
+        "undelete",
+        json!({}),
+    )
+    .await;
+    let live = query_all(
+        &sim,
+        "SELECT Id, SystemModstamp, AccountId FROM Contact WHERE IsDeleted = false",
+    )
+    .await;
+    assert_eq!(
+        (live.len(), &live[0]["Id"], &live[0]["AccountId"]),
+        (1, &json!(contact), &json!(account))
+    );
+    assert_eq!(live[0]["SystemModstamp"], "2026-09-21T14:13:23.000+0000");
+    assert_eq!(
+        sim.soql("SELECT Id FROM OpportunityContactRole").await.1["totalSize"],
+        1
+    );
+    do_with(
+        &sim,
+        &format!("salesforce/Contact/{gone}"),
+        "purge",
+        json!({}),
+    )
+    .await;
+    let left = query_all(&sim, "SELECT Id FROM Contact").await;
+    assert_eq!(left.len(), 1);
+    let role = format!(
+        "/sobjects/OpportunityContactRole/{}",
+        role["id"].as_str().unwrap()
+    );
+    assert_eq!(sim.sf("DELETE", &role).send().await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn merged_records_leave_their_children_to_the_winner() {
+    let file = folder().join("state.json");
+    let config = SimConfig {
+        state_file: Some(file),
+        ..SimConfig::default()
+    };
+    let sim = start(config.clone()).await;
+    sim.control("POST", "/clock", json!({ "now_ms": 1_790_000_000_000_i64 }))
+        .await;
+    let winner = add(&sim, "salesforce/Account", json!({ "Name": "Winner" })).await;
+    let loser = add(&sim, "salesforce/Account", json!({ "Name": "Loser" })).await;
+    let child = add(
+        &sim,
+        "salesforce/Account",
+        json!({ "Name": "Child", "ParentId": loser }),
+    )
+    .await;
+    let contact = add(
+        &sim,
+        "salesforce/Contact",
+        json!({ "LastName": "C", "AccountId": loser }),
+    )
+    .await;
+    let kept = add(&sim, "salesforce/Contact", json!({ "LastName": "D" })).await;
+    tick(&sim).await;
+    do_with(
+        &sim,
+        &format!("salesforce/Account/{loser}"),
+        "merge",
+        json!({ "into": winner }),
+    )
+    .await;
+    let id = query_job(
+        &sim,
+        "queryAll",
+        "SELECT Id, IsDeleted, MasterRecordId, ParentId, SystemModstamp FROM Account",
+    )
+    .await;
+    poll(&sim, &id).await;
+    let (text, ..) = results(&sim, &id, "").await;
+    let moved = "2026-09-21T14:13:21.000Z";
+    for line in [
+        format!("\"{winner}\",\"false\",\"\",\"\",\"{moved}\""),
+        format!("\"{loser}\",\"true\",\"{winner}\",\"\",\"{moved}\""),
+        format!("\"{child}\",\"false\",\"\",\"{winner}\",\"{moved}\""),
+    ] {
+        assert!(text.contains(&line), "{line} is not in {text}");
+    }
+    let contacts = query_all(&sim, "SELECT Id, AccountId, SystemModstamp FROM Contact").await;
+    let of = |id: &str| contacts.iter().find(|row| row["Id"] == id).unwrap().clone();
+    assert_eq!(
+        (&of(&contact)["AccountId"], &of(&contact)["SystemModstamp"]),
+        (&json!(winner), &json!("2026-09-21T14:13:21.000+0000"))
+    );
+    assert_eq!(of(&kept)["SystemModstamp"], "2026-09-21T14:13:20.000+0000");
+    let status = sim
+        .client
+        .post(format!(
+            "{}/records/salesforce/Opportunity/{loser}/merge",
+            sim.simulator.control_url()
+        ))
+        .json(&json!({ "into": winner }))
+        .send()
+        .await
+        .unwrap()
+        .status();
+    assert_eq!(status, 400);
+
+    // A restart keeps the bin.
+    sim.simulator.shutdown().await;
+    let sim = start(config).await;
+    do_with(
+        &sim,
+        &format!("salesforce/Account/{loser}"),
+        "undelete",
+        json!({}),
+    )
+    .await;
+    let rows = query_all(
+        &sim,
+        &format!("SELECT IsDeleted, MasterRecordId FROM Account WHERE Id = '{loser}'"),
+    )
+    .await;
+    assert_eq!(
+        (&rows[0]["IsDeleted"], &rows[0]["MasterRecordId"]),
+        (&json!(false), &Value::Null)
+    );
+}
+
+// --- Dataverse: change tracking
+
+/// Follows pages to the delta link: ids, deleted ids, and the link. `each` runs between pages.
+async fn follow(
+    sim: &Harness,
+    first: &str,
+    size: usize,
+    mut each: impl AsyncFnMut(usize),
+) -> (Vec<String>, Vec<String>, String) {
+    let (mut ids, mut deleted, mut next, mut pages) = (Vec::new(), Vec::new(), first.to_owned(), 0);
+    loop {
+        let prefer = format!("odata.maxpagesize={size}");
+        let prefer = if pages == 0 && !next.contains("deltatoken") {
+            format!("odata.track-changes,{prefer}")
+        } else {
+            prefer
+        };
+        let (status, page) = get(sim, &next, &prefer).await;
+        assert_eq!(status, 200, "{page}");
+        assert!(
+            page["@odata.context"]
+                .as_str()
+                .unwrap()
+                .ends_with("/$delta")
+        );
+        let rows = page["value"].as_array().unwrap();
+        assert!(rows.len() <= size);
+        for row in rows {
+            match row["reason"].as_str() {
+                Some(_) => deleted.push(row["id"].as_str().unwrap().to_owned()),
+                None => ids.push(row["contactid"].as_str().unwrap().to_owned()),
+            }
+        }
+        if let Some(link) = page["@odata.deltaLink"].as_str() {
+            return (ids, deleted, link.to_owned());
+        }
+        next = page["@odata.nextLink"].as_str().unwrap().to_owned();
+        pages += 1;
+        each(pages).await;
+    }
+}
+
+async fn get(sim: &Harness, url: &str, prefer: &str) -> (u16, Value) {
+    let request = if url.starts_with("http") {
+        sim.client.get(url).bearer_auth(&sim.dataverse)
+    } else {
+        sim.dv("GET", url)
+    };
+    let answer = request.header("Prefer", prefer).send().await.unwrap();
+    assert!(
+        answer
+            .headers()
+            .contains_key("x-ms-ratelimit-burst-remaining-xrm-requests")
+    );
+    read(answer).await
+}
+
+async fn contacts(sim: &Harness, count: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    for n in 0..count {
+        out.push(
+            add(
+                sim,
+                "dataverse/contact",
+                json!({ "lastname": format!("C{n}") }),
+            )
+            .await,
+        );
+    }
+    out
+}
+
+#[tokio::test]
+async fn changes_are_paged_and_begin_where_the_token_stands() {
+    for from in ["first", "last"] {
+        let sim = fresh().await;
+        let set = json!({ "dataverse": { "delta_token_from": from } });
+        sim.control("PATCH", "/settings", set).await;
+        let made = contacts(&sim, 7).await;
+        let list = "contacts?$select=lastname";
+        // Between the pages, a row already read changes and another one is made.
+        let (mut ids, deleted, link) = follow(&sim, list, 3, async |page| {
+            if page == 1 {
+                let path = format!("/records/dataverse/contact/{}", made[0]);
+                sim.control("PATCH", &path, json!({ "lastname": "Changed" }))
+                    .await;
+            }
+        })
+        .await;
+        ids.sort();
+        assert_eq!((&ids, deleted.len()), (&made, 0));
+        let (ids, _, link) = follow(&sim, &link, 3, async |_| {}).await;
+        let wanted: &[String] = if from == "first" { &made[..1] } else { &[] };
+        assert_eq!(ids, wanted, "{from}");
+
+        for id in &made[1..4] {
+            let path = format!("/records/dataverse/contact/{id}");
+            sim.control("PATCH", &path, json!({ "jobtitle": "CTO" }))
+                .await;
+        }
+        for id in &made[3..6] {
+            sim.control(
+                "DELETE",
+                &format!("/records/dataverse/contact/{id}"),
+                json!({}),
+            )
+            .await;
+        }
+        let (ids, deleted, link) = follow(&sim, &link, 2, async |_| {}).await;
+        assert_eq!(
+            (ids.as_slice(), deleted.as_slice()),
+            (&made[1..3], &made[3..6])
+        );
+        // Restored rows have their old id, and are changes.
+        do_with(
+            &sim,
+            &format!("dataverse/contact/{}", made[4]),
+            "restore",
+            json!({}),
+        )
+        .await;
+        let (ids, deleted, _) = follow(&sim, &link, 2, async |_| {}).await;
+        assert_eq!((ids.as_slice(), deleted.len()), (&made[4..5], 0));
+        let (_, row) = sim
+            .dv_json(
+                "GET",
+                &format!("contacts({})?$select=lastname", made[4]),
+                json!({}),
+            )
+            .await;
+        assert_eq!(row["lastname"], "C4");
+    }
+}
+
+#[tokio::test]
+async fn tokens_end_when_told() {
+    let sim = fresh().await;
+    contacts(&sim, 5).await;
+    let first = "contacts?$select=lastname";
+    let (_, _, link) = follow(&sim, first, 10, async |_| {}).await;
+    let (_, page) = get(&sim, first, "odata.maxpagesize=2").await;
+    let next = page["@odata.nextLink"].as_str().unwrap();
+    assert_eq!(get(&sim, next, "odata.maxpagesize=2").await.0, 200);
+    sim.control("POST", "/dataverse/expire-skiptokens", json!({}))
+        .await;
+    let (status, error) = get(&sim, next, "odata.maxpagesize=2").await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (400, &json!("0x80060888"))
+    );
+    assert_eq!(get(&sim, &link, "").await.0, 200);
+    sim.control("POST", "/dataverse/expire-deltas", json!({}))
+        .await;
+    let (status, error) = get(&sim, &link, "").await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (400, &json!("0x80044352"))
+    );
+    let (_, _, link) = follow(&sim, first, 10, async |_| {}).await;
+    assert_eq!(get(&sim, &link, "").await.0, 200);
+}
+
+#[tokio::test]
+async fn untracked_tables_are_read_by_time() {
+    let sim = fresh().await;
+    let set = json!({ "dataverse": { "untracked_tables": ["position"] } });
+    sim.control("PATCH", "/settings", set).await;
+    let (status, error) = get(&sim, "positions?$select=name", "odata.track-changes").await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (400, &json!("0x80072491"))
+    );
+    let path = "EntityDefinitions?$select=LogicalName&$filter=ChangeTrackingEnabled eq true";
+    let (_, list) = sim.dv_json("GET", path, json!({})).await;
+    let tracked = |name: &str| {
+        list["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["LogicalName"] == name)
+    };
+    assert!(tracked("account") && !tracked("position"));
+    for n in 0..5 {
+        add(
+            &sim,
+            "dataverse/position",
+            json!({ "name": format!("P{n}") }),
+        )
+        .await;
+    }
+    let mut next = "positions?$select=name,modifiedon&$filter=modifiedon ge 2020-01-01T00:00:00Z&$orderby=modifiedon asc,positionid asc".to_owned();
+    let (mut names, mut pages) = (Vec::new(), 0);
+    loop {
+        let (status, page) = get(&sim, &next, "odata.maxpagesize=3").await;
+        assert_eq!(status, 200, "{page}");
+        let rows = page["value"].as_array().unwrap();
+        names.extend(
+            rows.iter()
+                .map(|row| row["name"].as_str().unwrap().to_owned()),
+        );
+        pages += 1;
+        // What is made now is beyond the result that is being read.
+        add(&sim, "dataverse/position", json!({ "name": "New" })).await;
+        match page["@odata.nextLink"].as_str() {
+            Some(link) => next = link.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!((names.len(), pages), (7, 3));
+    for option in [
+        "$filter=modifiedon ge 2020-01-01T00:00:00Z",
+        "$orderby=modifiedon",
+        "$top=1",
+    ] {
+        let path = format!("contacts?$select=lastname&{option}");
+        assert_eq!(
+            get(&sim, &path, "odata.track-changes").await.0,
+            400,
+            "{option}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn merged_rows_of_dataverse_stay_inactive() {
+    let sim = fresh().await;
+    let winner = add(&sim, "dataverse/account", json!({ "name": "Winner" })).await;
+    let loser = add(&sim, "dataverse/account", json!({ "name": "Loser" })).await;
+    let contact = json!({ "lastname": "C", "_parentcustomerid_value": loser, "_parentcustomerid_value/type": "account" });
+    let contact = add(&sim, "dataverse/contact", contact).await;
+    let (_, _, link) = follow(
+        &sim,
+        "contacts?$select=_parentcustomerid_value",
+        10,
+        async |_| {},
+    )
+    .await;
+    do_with(
+        &sim,
+        &format!("dataverse/account/{loser}"),
+        "merge",
+        json!({ "into": winner }),
+    )
+    .await;
+    let (_, row) = sim
+        .dv_json("GET", &format!("accounts({loser})"), json!({}))
+        .await;
+    assert_eq!(
+        (
+            &row["statecode"],
+            &row["statuscode"],
+            &row["merged"],
+            &row["_masterid_value"]
+        ),
+        (&json!(1), &json!(2), &json!(true), &json!(winner))
+    );
+    let (ids, ..) = follow(&sim, &link, 10, async |_| {}).await;
+    assert_eq!(ids, std::slice::from_ref(&contact));
+    let (_, row) = sim
+        .dv_json("GET", &format!("contacts({contact})"), json!({}))
+        .await;
+    assert_eq!(row["_parentcustomerid_value"], json!(winner));
+    let lead = add(&sim, "dataverse/lead", json!({ "lastname": "L" })).await;
+    let other = add(&sim, "dataverse/lead", json!({ "lastname": "M" })).await;
+    do_with(
+        &sim,
+        &format!("dataverse/lead/{lead}"),
+        "merge",
+        json!({ "into": other }),
+    )
+    .await;
+    let (_, row) = sim
+        .dv_json("GET", &format!("leads({lead})"), json!({}))
+        .await;
+    assert_eq!(
+        (&row["statecode"], &row["statuscode"]),
+        (&json!(2), &json!(7))
+    );
 }
