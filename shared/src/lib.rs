@@ -3,6 +3,7 @@
 //! Read in this order:
 //! - [`domain`]: values and rules. No async, no clock, no I/O.
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
+//! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
 //! - [`problem`]: the one shape of every error that a person or a client sees.
 //! - [`clock`], [`random`]: time and randomness as ports. [`cache`]: values kept for a short time.
 //! - [`store`]: the table. The only place that writes a key string.
@@ -21,6 +22,7 @@
 //! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
 
 pub mod domain;
+pub mod rows;
 pub mod source;
 
 pub mod cache;
