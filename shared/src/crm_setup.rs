@@ -300,6 +300,7 @@ pub async fn begin_disconnect(
         attempts: 0,
         revocation: None,
         purge: None,
+        due_at: None,
         finished_at: None,
     });
     let audit = AuditEntry {

@@ -2,14 +2,15 @@
 //! tokens, what was imported goes where that was asked for, and the tokens are deleted. Each step is
 //! kept before the next begins.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::contract::AuditEntry;
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
-use shared::domain::sync::SyncState;
+use shared::domain::sync::{Sync, SyncState};
 use shared::session::SessionError;
 use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, Purge, Revocation, StoreError,
@@ -20,10 +21,9 @@ use crate::App;
 
 /// How often the provider is asked to revoke, a minute apart, before the tokens are only deleted.
 const MAX_REVOKE_ATTEMPTS: u32 = 30;
-/// Items deleted between two looks at the time.
-const PURGE_BATCH: i32 = 100;
-/// How long one worker deletes before it hands over, well inside the function's time-out.
-const PURGE_TIME: Duration = Duration::from_secs(30);
+/// How long one worker counts, and then deletes, before it hands over: both well inside the
+/// function's time-out.
+const PURGE_TIME: Duration = Duration::from_secs(25);
 
 impl App {
     /// Goes on with the end of a connection, as far as it gets.
@@ -51,12 +51,18 @@ impl App {
         if end.revocation.is_none() && !self.revoke(&mut connection, &mut end).await? {
             return Ok(());
         }
-        if let (ConnectionKind::Crm(environment), true) = (kind, end.clean_up)
-            && !self.purge(&mut connection, &mut end, environment).await?
-        {
-            // There is more than one worker can delete: the next goes on.
-            crm_setup::announce(&self.queue, contract, WorkKind::Disconnect(kind)).await;
-            return Ok(());
+        if let (ConnectionKind::Crm(environment), true) = (kind, end.clean_up) {
+            if !self
+                .end_import(&mut connection, &mut end, environment)
+                .await?
+            {
+                return Ok(());
+            }
+            if !self.purge(&mut connection, &mut end, environment).await? {
+                // There is more than one worker can delete: the next goes on.
+                crm_setup::announce(&self.queue, contract, WorkKind::Disconnect(kind)).await;
+                return Ok(());
+            }
         }
         self.finish(connection, end).await
     }
@@ -110,8 +116,39 @@ impl App {
         Ok(end.revocation.is_some())
     }
 
-    /// Deletes what was imported. `false`: there is more. Nothing new is imported meanwhile: every
-    /// such write is conditional on a connection that stands.
+    /// Has the environment's import ended before what it wrote is counted. `false`: a worker has it;
+    /// the schedule comes back when its lease has ended.
+    async fn end_import(
+        &self,
+        connection: &mut Connection,
+        end: &mut Disconnect,
+        environment: Environment,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        let sync = self
+            .remote
+            .store
+            .sync(&connection.contract, environment)
+            .await?;
+        let Some(mut sync) = sync.filter(Sync::is_open) else {
+            return Ok(true);
+        };
+        if sync.is_leased(now) {
+            end.due_at = sync.lease_until;
+            self.keep(connection, end).await?;
+            return Ok(false);
+        }
+        // Nobody can take it any more.
+        close(&mut sync, connection, now);
+        self.remote
+            .store
+            .put_sync(&connection.contract, &sync)
+            .await?;
+        Ok(true)
+    }
+
+    /// Deletes what was imported. `false`: there is more. Nothing new is imported meanwhile: the import
+    /// has ended, and whatever else is read of a CRM is written only while its connection stands.
     async fn purge(
         &self,
         connection: &mut Connection,
@@ -120,43 +157,39 @@ impl App {
     ) -> Result<bool, StoreError> {
         let store = &self.remote.store;
         let contract = connection.contract.clone();
-        let mut purge = if let Some(purge) = end.purge {
-            purge
-        } else {
-            let purge = Purge {
-                found: store.count_imported(&contract, environment).await?,
-                ..Purge::default()
-            };
-            end.purge = Some(purge);
-            self.keep(connection, end).await?;
-            purge
-        };
+        let mut purge = end.purge.unwrap_or(Purge {
+            counted: Some(0),
+            ..Purge::default()
+        });
         if purge.left == Some(0) {
             return Ok(true);
         }
-        let since = Instant::now();
-        loop {
-            let deleted = store
-                .delete_imported(&contract, environment, PURGE_BATCH)
+        end.due_at = None;
+        if let Some(from) = purge.counted {
+            let counted = store
+                .count_imported(&contract, environment, from, PURGE_TIME)
                 .await?;
-            if deleted == 0 {
-                break;
-            }
-            if since.elapsed() > PURGE_TIME {
-                let left = store.count_imported(&contract, environment).await?;
-                purge.deleted = purge.found.saturating_sub(left);
-                end.purge = Some(purge);
-                self.keep(connection, end).await?;
+            purge.found += counted.items;
+            purge.counted = counted.next;
+            end.purge = Some(purge);
+            self.keep(connection, end).await?;
+            if purge.counted.is_some() {
                 return Ok(false);
             }
         }
-        // Counted, not summed up: a worker that died after deleting kept no count.
-        let left = store.count_imported(&contract, environment).await?;
-        purge.deleted = purge.found.saturating_sub(left);
-        purge.left = Some(left);
+        let deleted = store
+            .delete_imported(&contract, environment, PURGE_TIME)
+            .await?;
+        if deleted.all {
+            // A worker that died after deleting kept no count; but nothing is left of what was found.
+            purge.deleted = purge.found;
+            purge.left = Some(0);
+        } else {
+            purge.deleted = purge.found.min(purge.deleted + deleted.items);
+        }
         end.purge = Some(purge);
         self.keep(connection, end).await?;
-        Ok(left == 0)
+        Ok(deleted.all)
     }
 
     async fn keep(&self, connection: &mut Connection, end: &Disconnect) -> Result<(), StoreError> {
@@ -176,6 +209,28 @@ impl App {
     ) -> Result<(), StoreError> {
         let store = &self.remote.store;
         let now = self.now();
+        let (guide, sync) = match connection.kind {
+            ConnectionKind::Crm(environment) => {
+                let mut guide = store.guide(&connection.contract, environment).await?;
+                guide.restart();
+                guide.updated_at = now;
+                guide.version += 1;
+                let sync = store.sync(&connection.contract, environment).await?;
+                (Some(guide), sync)
+            }
+            ConnectionKind::LinkedIn | ConnectionKind::User(..) => (None, None),
+        };
+        if let (true, Some(purge)) = (end.clean_up, &mut end.purge)
+            && sync.as_ref().is_some_and(Sync::is_open)
+        {
+            // Asked for by somebody who had seen the connection stand, and maybe taken since: what
+            // it may have written is counted and deleted as well.
+            (purge.left, purge.counted) = (None, Some(0));
+            self.keep(&mut connection, &end).await?;
+            let work = WorkKind::Disconnect(connection.kind);
+            crm_setup::announce(&self.queue, &connection.contract, work).await;
+            return Ok(());
+        }
         let before = connection.logged();
         let replaces = connection.version;
         let contract = connection.contract.clone();
@@ -194,29 +249,13 @@ impl App {
             before,
             after: json!({ "state": connection.state, "revocation": end.revocation, "purge": end.purge }),
         };
-        let (guide, sync) = match connection.kind {
-            ConnectionKind::Crm(environment) => {
-                let mut guide = store.guide(&contract, environment).await?;
-                guide.restart();
-                guide.updated_at = now;
-                guide.version += 1;
-                (Some(guide), store.sync(&contract, environment).await?)
-            }
-            ConnectionKind::LinkedIn | ConnectionKind::User(..) => (None, None),
-        };
         let closed = sync
             .filter(|sync| end.clean_up || sync.is_open())
             .map(|mut sync| {
-                sync.state = SyncState::Failed;
-                sync.finished_at = Some(now);
+                close(&mut sync, &connection, now);
                 if end.clean_up {
                     sync.last_success_at = None;
                 }
-                sync.problem = Some(shared::crm::failure::connection(
-                    &SessionError::NotConnected,
-                    connection.provider.label(),
-                ));
-                sync.version += 1;
                 sync
             });
         let unique = self.remote.random.uuid();
@@ -233,4 +272,16 @@ impl App {
         tracing::info!(%contract, connection = %connection.kind, revocation = ?end.revocation, purge = ?end.purge, "disconnected");
         Ok(())
     }
+}
+
+/// Ends an import whose connection is no more.
+fn close(sync: &mut Sync, connection: &Connection, now: Millis) {
+    sync.state = SyncState::Failed;
+    sync.finished_at = Some(now);
+    sync.lease_until = None;
+    sync.problem = Some(shared::crm::failure::connection(
+        &SessionError::NotConnected,
+        connection.provider.label(),
+    ));
+    sync.version += 1;
 }

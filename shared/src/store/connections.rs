@@ -156,9 +156,12 @@ pub struct Purge {
     pub found: u64,
     /// Items deleted so far.
     pub deleted: u64,
-    /// Items counted after the last one was deleted; none while it runs.
+    /// Items that are left: none were, when each partition was read once more; absent while it runs.
     #[serde(default)]
     pub left: Option<u64>,
+    /// While items are counted: from which partition on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<usize>,
 }
 
 /// The end of a connection: asked for, under way, or done.
@@ -181,6 +184,10 @@ pub struct Disconnect {
     /// What the clean-up did.
     #[serde(default)]
     pub purge: Option<Purge>,
+    /// It goes on then: an import's worker may still be writing until that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "http-api", schema(value_type = Option<i64>))]
+    pub due_at: Option<Millis>,
     /// When all of it was done.
     #[serde(default)]
     #[cfg_attr(feature = "http-api", schema(value_type = Option<i64>))]
@@ -302,12 +309,13 @@ impl Store {
         let key = keys::connection(&connection.contract, connection.kind);
         let mut item = write(ENTITY, connection, &key)?;
         if connection.state == ConnectionState::Disconnecting {
-            let since = connection.disconnect.as_ref().map(|end| end.requested_at);
+            let end = connection.disconnect.as_ref();
+            let due = end.map(|end| end.due_at.unwrap_or(end.requested_at));
             let work = WorkKind::Disconnect(connection.kind);
             work.index(
                 &mut item,
                 &connection.contract,
-                since.unwrap_or(connection.connected_at),
+                due.unwrap_or(connection.connected_at),
             );
         }
         Ok(item)

@@ -182,7 +182,7 @@ pub(super) fn runs(
 
 /// Everything that was read from a CRM environment: the partitions that a clean-up empties (CN-8).
 pub(super) fn imported_partitions(contract: &ContractId, environment: Environment) -> Vec<String> {
-    let mut partitions = vec![imported(contract, environment)];
+    let mut partitions = Vec::new();
     if environment == Environment::Production {
         partitions.push(schema_partition(contract));
     }
@@ -199,6 +199,8 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     }
     partitions
         .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
+    // Last, as it says what was imported, and of which organisation.
+    partitions.push(imported(contract, environment));
     partitions
 }
 

@@ -28,7 +28,7 @@ pub use keys::MIRROR_SHARDS;
 
 const ENTITY: &str = "mirrored record";
 /// Writes of a `BatchWriteItem`, by DynamoDB's limit.
-pub(super) const WRITE_BATCH: usize = 25;
+const WRITE_BATCH: usize = 25;
 /// Keys of a `BatchGetItem`, by DynamoDB's limit.
 const READ_BATCH: usize = 100;
 /// Actions of a transaction, by DynamoDB's limit.
@@ -36,7 +36,7 @@ const TRANSACTION_ACTIONS: usize = 100;
 /// Bytes of data in a transaction; DynamoDB's limit is 4 MB with everything.
 const TRANSACTION_BYTES: usize = 2 << 20;
 /// Writes in flight.
-pub(super) const WRITES_AT_ONCE: usize = 16;
+const WRITES_AT_ONCE: usize = 16;
 /// Reads in flight: each answers up to 100 records' hashes.
 const READS_AT_ONCE: usize = 8;
 /// How often a record is read again that was changed between our read and our write.
@@ -245,7 +245,7 @@ impl Mirror<'_> {
                 Change::Gone { .. } => {}
             }
         }
-        store.write_all(writes).await?;
+        store.write_all(writes, WRITES_AT_ONCE).await?;
         Ok(written)
     }
 
@@ -463,7 +463,7 @@ impl Mirror<'_> {
                 writes.push(put_request(item)?);
             }
         }
-        store.write_all(writes).await
+        store.write_all(writes, WRITES_AT_ONCE).await
     }
 
     /// Removes the records of a shard that no part of the pass saw, and then what the pass, and older
@@ -752,7 +752,11 @@ impl Store {
     }
 
     /// Writes everything, in as few calls as can be, several at once. No two may be of one key.
-    pub(super) async fn write_all(&self, writes: Vec<WriteRequest>) -> Result<(), StoreError> {
+    pub(super) async fn write_all(
+        &self,
+        writes: Vec<WriteRequest>,
+        at_once: usize,
+    ) -> Result<(), StoreError> {
         let mut batches = Vec::with_capacity(writes.len().div_ceil(WRITE_BATCH));
         let mut writes = writes.into_iter().peekable();
         while writes.peek().is_some() {
@@ -760,7 +764,7 @@ impl Store {
         }
         stream::iter(batches)
             .map(|batch| self.write_batch(batch))
-            .buffer_unordered(WRITES_AT_ONCE)
+            .buffer_unordered(at_once)
             .try_collect::<Vec<()>>()
             .await?;
         Ok(())
@@ -981,7 +985,7 @@ impl Store {
                     deletes.push(delete_request(key)?);
                 }
             }
-            self.write_all(deletes).await?;
+            self.write_all(deletes, WRITES_AT_ONCE).await?;
             if !more {
                 return Ok(());
             }

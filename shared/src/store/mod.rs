@@ -38,7 +38,7 @@ pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
 pub use misc::{ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PullCursor};
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
-pub use work::WorkKind;
+pub use work::{Counted, Deleted, WorkKind};
 
 /// An item as DynamoDB holds it.
 type Item = HashMap<String, AttributeValue>;

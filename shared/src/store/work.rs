@@ -2,13 +2,44 @@
 //! partition over all contracts, sorted by the time it is due, so that one query a minute finds what
 //! nobody has.
 
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::connections::ConnectionKind;
+use super::mirror::delete_request;
 use super::{Item, Store, StoreError, keys, text};
 use crate::clock::Millis;
 use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
+
+/// Partitions that are counted at once.
+const COUNTS_AT_ONCE: usize = 16;
+/// Partitions that are emptied at once.
+const DELETES_AT_ONCE: usize = 8;
+/// Calls in flight that delete items of one partition.
+const DELETES_OF_PARTITION: usize = 4;
+/// Items of a partition between two looks at the time.
+const DELETE_PAGE: i32 = 1000;
+
+/// How far a count has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Items counted.
+    pub items: u64,
+    /// The partition to go on with; none when all are counted.
+    pub next: Option<usize>,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many items.
+    pub items: u64,
+    /// Whether nothing is left: every partition was read and held nothing.
+    pub all: bool,
+}
 
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,47 +107,74 @@ impl Store {
             .collect())
     }
 
-    /// Counts the items of the partitions that a clean-up of an environment empties.
+    /// Counts the items that a clean-up of an environment deletes, from a partition on: 0 at first,
+    /// and then where the count before it came to. Takes about `within`, and comes at least a little
+    /// further.
     pub async fn count_imported(
         &self,
         contract: &ContractId,
         environment: Environment,
-    ) -> Result<u64, StoreError> {
-        let mut count = 0;
-        for partition in keys::imported_partitions(contract, environment) {
-            let mut start = None;
-            loop {
-                let answer = self
-                    .client
-                    .query()
-                    .table_name(&self.table)
-                    .consistent_read(true)
-                    .key_condition_expression("PK = :pk")
-                    .expression_attribute_values(":pk", text(&partition))
-                    .select(aws_sdk_dynamodb::types::Select::Count)
-                    .set_exclusive_start_key(start)
-                    .send()
-                    .await?;
-                count += u64::try_from(answer.count).unwrap_or(0);
-                start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-                if start.is_none() {
-                    break;
-                }
+        from: usize,
+        within: Duration,
+    ) -> Result<Counted, StoreError> {
+        let since = Instant::now();
+        let partitions = keys::imported_partitions(contract, environment);
+        let mut counted = Counted::default();
+        for (index, chunk) in partitions.chunks(COUNTS_AT_ONCE).enumerate() {
+            let first = index * COUNTS_AT_ONCE;
+            if first < from {
+                continue;
             }
+            if first > from && since.elapsed() >= within {
+                counted.next = Some(first);
+                break;
+            }
+            let counts = chunk.iter().map(|pk| self.count(pk.clone(), false));
+            counted.items += try_join_all(counts).await?.iter().sum::<u64>();
         }
-        Ok(count)
+        Ok(counted)
     }
 
-    /// Deletes up to `limit` items of those partitions, and gives how many it found to delete.
+    /// Deletes everything that was imported of an environment. Takes about `within`, and deletes
+    /// at least something; done again it goes on. Nobody may be importing meanwhile.
     pub async fn delete_imported(
         &self,
         contract: &ContractId,
         environment: Environment,
-        limit: i32,
-    ) -> Result<u64, StoreError> {
-        use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
-        let mut deleted = 0;
-        for partition in keys::imported_partitions(contract, environment) {
+        within: Duration,
+    ) -> Result<Deleted, StoreError> {
+        let since = Instant::now();
+        let partitions = keys::imported_partitions(contract, environment);
+        let mut done = Deleted {
+            items: 0,
+            all: true,
+        };
+        // The last, which says what was imported, is begun when the others are empty.
+        let (rest, last) = partitions.split_at(partitions.len().saturating_sub(1));
+        for chunk in rest.chunks(DELETES_AT_ONCE).chain([last]) {
+            let deletes = chunk
+                .iter()
+                .map(|pk| self.empty_partition(pk, since, within));
+            for deleted in try_join_all(deletes).await? {
+                done.items += deleted.items;
+                done.all &= deleted.all;
+            }
+            if !done.all {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Deletes what a partition holds, until it is read and holds nothing.
+    async fn empty_partition(
+        &self,
+        pk: &str,
+        since: Instant,
+        within: Duration,
+    ) -> Result<Deleted, StoreError> {
+        let mut items = 0;
+        loop {
             let answer = self
                 .client
                 .query()
@@ -124,32 +182,23 @@ impl Store {
                 .consistent_read(true)
                 .key_condition_expression("PK = :pk")
                 .projection_expression("PK, SK")
-                .expression_attribute_values(":pk", text(&partition))
-                .limit(limit)
+                .expression_attribute_values(":pk", text(pk))
+                .limit(DELETE_PAGE)
                 .send()
                 .await?;
-            let items = answer.items.unwrap_or_default();
-            for chunk in items.chunks(25) {
-                let mut requests = Vec::new();
-                for key in chunk {
-                    let delete = DeleteRequest::builder().set_key(Some(key.clone()));
-                    let delete = super::submissions::built(delete.build())?;
-                    requests.push(WriteRequest::builder().delete_request(delete).build());
-                }
-                let answer = self
-                    .client
-                    .batch_write_item()
-                    .request_items(&self.table, requests)
-                    .send()
-                    .await?;
-                let left = answer
-                    .unprocessed_items
-                    .and_then(|mut items| items.remove(&self.table))
-                    .map_or(0, |items| items.len());
-                deleted += u64::try_from(chunk.len() - left).unwrap_or(0);
+            let found = answer.items.unwrap_or_default();
+            let more = answer.last_evaluated_key.is_some_and(|key| !key.is_empty());
+            if found.is_empty() && !more {
+                return Ok(Deleted { items, all: true });
+            }
+            let count = found.len() as u64;
+            let deletes: Result<_, _> = found.into_iter().map(delete_request).collect();
+            self.write_all(deletes?, DELETES_OF_PARTITION).await?;
+            items += count;
+            if since.elapsed() >= within {
+                return Ok(Deleted { items, all: false });
             }
         }
-        Ok(deleted)
     }
 }
 
