@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -54,6 +55,7 @@ pub struct Tripwire {
     cut: Mutex<Option<Cut>>,
     aws: AtomicUsize,
     outside: AtomicUsize,
+    span: Mutex<Option<(Instant, Instant)>>,
 }
 
 impl Tripwire {
@@ -90,6 +92,18 @@ impl Tripwire {
         self.outside.load(Ordering::SeqCst)
     }
 
+    /// From when to when calls to providers were made, on the machine's own clock.
+    #[must_use]
+    pub fn span(&self) -> Option<(Instant, Instant)> {
+        *self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stretch(&self) {
+        let now = Instant::now();
+        let mut span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
+        *span = Some((span.map_or(now, |(first, _)| first), now));
+    }
+
     /// Starts counting anew.
     pub fn reset(&self) {
         self.aws.store(0, Ordering::SeqCst);
@@ -124,10 +138,15 @@ impl Tripwire {
 
 impl CallHook for Tripwire {
     fn before(&self) -> bool {
-        self.enter(&self.outside)
+        let entered = self.enter(&self.outside);
+        if entered {
+            self.stretch();
+        }
+        entered
     }
 
     fn after(&self) -> bool {
+        self.stretch();
         self.leave()
     }
 }

@@ -5,12 +5,16 @@
 //! exactly, the table knows. Every step is kept before the next begins and does no harm when it is
 //! done twice, so a worker may die anywhere.
 //!
-//! What is imported so far: what the connected user can read (CN-4), the options of the settings
-//! (CN-9, CN-10), and the lead fields that mappings offer (LG-7).
+//! An import first looks up what the connected user can read (CN-4), the options of the settings (CN-9,
+//! CN-10) and the lead fields that mappings offer (LG-7); then it brings the mirror of the CRM's
+//! records (IM-1) to the CRM's state.
 
 pub mod config;
 
+mod budget;
 mod disconnect;
+mod object;
+mod plan;
 mod sync;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};

@@ -539,6 +539,23 @@ impl AccessReport {
             .collect()
     }
 
+    /// The fields of one of its objects that are there and can be read, in the inventory's order.
+    #[must_use]
+    pub fn readable_fields(
+        &self,
+        spec: &'static ObjectSpec,
+        access: &ObjectAccess,
+    ) -> Vec<&'static str> {
+        // An object of organisations with several currencies is in the report of those alone.
+        let several_currencies = objects(self.crm)
+            .iter()
+            .filter(|spec| spec.several_currencies_only)
+            .any(|spec| self.objects.iter().any(|object| object.object == spec.name));
+        spec.fields(several_currencies)
+            .filter(|field| !access.missing_fields.iter().any(|missing| missing == field))
+            .collect()
+    }
+
     /// Whether the import can run: every required object can be read. A field that is missing is
     /// left out, and a right to write is asked for again when something is written.
     #[must_use]

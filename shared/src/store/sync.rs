@@ -64,8 +64,7 @@ impl Store {
     }
 
     /// Keeps how far a run has come: the run, over the version before it, and objects of it, each over
-    /// the version before it; with the record of a run that ended. All or nothing, and only while the
-    /// connection to `organization` stands.
+    /// the version before it. All or nothing, and only while the connection to `organization` stands.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the run or an object is somebody else's now, or the connection is
@@ -76,7 +75,6 @@ impl Store {
         organization: &str,
         sync: &Sync,
         objects: &[ObjectSync],
-        ended: Option<&RunRecord>,
     ) -> Result<(), StoreError> {
         let environment = sync.environment;
         let mut items = vec![
@@ -87,6 +85,26 @@ impl Store {
             let key = keys::object_sync(contract, environment, &object.object);
             items.push(self.versioned_put(write("object sync", object, &key)?, object.version)?);
         }
+        self.client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps the end of a worker's step over the version before it, with the record of a run that
+    /// ended with it; whether the connection stands or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the run is somebody else's now.
+    pub async fn end_step(
+        &self,
+        contract: &ContractId,
+        sync: &Sync,
+        ended: Option<&RunRecord>,
+    ) -> Result<(), StoreError> {
+        let mut items = vec![self.sync_put(contract, sync)?];
         if let Some(ended) = ended {
             items.push(self.run_put(contract, ended)?);
         }

@@ -1,0 +1,511 @@
+//! One object of a run: read turn by turn, applied to the mirror, swept, counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use shared::clock::Millis;
+use shared::crm::CrmError;
+use shared::crm::failure;
+use shared::crm::import::{ImportError, Page, Reading, Turn};
+use shared::crm_setup::SetupError;
+use shared::domain::inventory::ObjectSpec;
+use shared::domain::mirror::{Change, Value, is_choice};
+use shared::domain::sync::{Notice, ObjectState, ObjectSync, PassKind};
+use shared::problem::Problem;
+use shared::session::SessionError;
+use shared::store::{MIRROR_SHARDS, Mirror, Store, StoreError, Written};
+
+use crate::plan;
+use crate::sync::{Run, Setback, back_off, spec};
+
+/// Tries in a row at one turn before the object is given up for this run. With the back-off that is
+/// about two hours.
+const MAX_ATTEMPTS: u32 = 9;
+/// Batches of rows that are applied at the same time, in an order that does not matter: each record is
+/// there once.
+const AT_ONCE: usize = 2;
+/// Options that are remembered of a choice.
+const MAX_CHOICES: usize = 200;
+/// New options that are reported in a run.
+const MAX_NEW_CHOICES: usize = 20;
+
+/// Why a turn did not come to its end.
+enum Fault {
+    Import(ImportError),
+    Setback(Setback),
+}
+
+impl From<ImportError> for Fault {
+    fn from(error: ImportError) -> Self {
+        Self::Import(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Setback(Setback::Store(error))
+    }
+}
+
+impl From<Setback> for Fault {
+    fn from(setback: Setback) -> Self {
+        Self::Setback(setback)
+    }
+}
+
+/// What applying a batch came to.
+struct Applied {
+    rows: u64,
+    present: u64,
+    newest: Option<Millis>,
+    written: Written,
+    /// Ids of records that are there, where the pass keeps what it saw.
+    seen: Vec<String>,
+}
+
+impl Run<'_> {
+    /// Brings an object on as far as the step's time reaches.
+    pub(crate) async fn drive(&self, object: &mut ObjectSync) -> Result<(), Setback> {
+        let Some(spec) = spec(self.crm, &object.object) else {
+            return Ok(());
+        };
+        if self.unclean
+            && let Some(pass) = &mut object.pass
+        {
+            pass.careful = true;
+            object.recount |= pass.kind == PassKind::Changes;
+        }
+        while object.is_open() && self.in_time() {
+            let now = self.app.now();
+            if object.due_at.is_some_and(|due| due > now) {
+                break;
+            }
+            if let Some((until, problem)) = self.over_budget().await {
+                object.due_at = Some(until);
+                object.problem = Some(problem);
+                self.keep(object).await?;
+                break;
+            }
+            object.due_at = None;
+            object.state = ObjectState::Reading;
+            object.started_at = object.started_at.or(Some(now));
+            match self.turn(spec, object).await {
+                Ok(()) => self.keep(object).await?,
+                Err(Fault::Setback(setback)) => return Err(setback),
+                Err(Fault::Import(error)) => self.import_error(object, error).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what an error means for an object, and keeps it.
+    async fn import_error(
+        &self,
+        object: &mut ObjectSync,
+        error: ImportError,
+    ) -> Result<(), Setback> {
+        let now = self.app.now();
+        match error {
+            ImportError::Crm(CrmError::Session(SessionError::Paused(until))) => {
+                object.due_at = Some(until);
+                object.problem = Some(SetupError::Paused(until).problem());
+            }
+            ImportError::Crm(error) => {
+                if let Some(setback) = self.of_the_run(&error) {
+                    self.keep(object).await?;
+                    return Err(setback);
+                }
+                tracing::warn!(contract = %self.contract, environment = %self.environment, object = object.object,
+                    error = &error as &dyn std::error::Error, attempts = object.attempts, "a turn failed");
+                self.again(object, failure::problem(&error, self.label));
+            }
+            ImportError::ChangesExpired => {
+                tracing::info!(contract = %self.contract, object = object.object, "changes are no longer told: all is compared");
+                object.resume = None;
+                plan::start(object, PassKind::Compare, now);
+            }
+            ImportError::PagesGone => {
+                plan::restart(object, now);
+                self.again(object, failure::api_error(self.label));
+            }
+            ImportError::SchemaChanged => {
+                self.again(object, failure::api_error(self.label));
+                return self.keep_for_new_plan(object).await;
+            }
+            ImportError::Refused(problem) => {
+                object.state = ObjectState::Failed;
+                object.finished_at = Some(now);
+                object.problem = Some(*problem);
+            }
+        }
+        self.keep(object).await
+    }
+
+    /// Has an object tried again later, or given up for this run.
+    fn again(&self, object: &mut ObjectSync, problem: Problem) {
+        let now = self.app.now();
+        if let Some(pass) = &mut object.pass {
+            pass.careful = true;
+            object.recount |= pass.kind == PassKind::Changes;
+        }
+        if object.attempts >= MAX_ATTEMPTS {
+            object.state = ObjectState::Failed;
+            object.finished_at = Some(now);
+        } else {
+            object.due_at = Some(now.plus_seconds(back_off(object.attempts)));
+            object.attempts += 1;
+        }
+        object.problem = Some(problem);
+    }
+
+    fn mirror(&self, spec: &'static ObjectSpec) -> Mirror<'_> {
+        Mirror {
+            contract: self.contract,
+            environment: self.environment,
+            crm: self.crm,
+            object: spec.name,
+            default_region: self.region.as_deref(),
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.app.remote.store
+    }
+
+    /// Makes one turn: at most one call to the CRM, or one shard's sweep.
+    async fn turn(&self, spec: &'static ObjectSpec, object: &mut ObjectSync) -> Result<(), Fault> {
+        let Some(pass) = &object.pass else {
+            return self.settle(spec, object).await;
+        };
+        if let Some(shard) = pass.sweep {
+            return self.sweep(spec, object, shard).await;
+        }
+        let fields: Vec<&'static str> = spec
+            .fields(true)
+            .filter(|field| object.fields.iter().any(|name| name == field))
+            .collect();
+        let since = object
+            .resume
+            .as_ref()
+            .filter(|_| pass.kind == PassKind::Changes);
+        let reading = Reading {
+            object: spec,
+            fields: &fields,
+            since,
+            about: object.of.filter(|_| pass.kind != PassKind::Changes),
+            cursor: &pass.cursor,
+            skip: pass.skip,
+        };
+        let mut turn = self.source.turn(&reading).await?;
+        if let Turn::Page(mut page) = turn {
+            if pass.kind == PassKind::Changes {
+                object.of = page.of().or(object.of);
+            } else if let Some(of) = page.of() {
+                object.of = Some(of);
+            }
+            let complete = self.page(spec, object, page.as_mut()).await?;
+            if !complete {
+                return Ok(());
+            }
+            turn = page.next();
+        }
+        let Some(pass) = &mut object.pass else {
+            return Ok(());
+        };
+        pass.skip = 0;
+        pass.careful = false;
+        match turn {
+            Turn::Next(cursor) => pass.cursor = cursor,
+            Turn::Wait(cursor, seconds) => {
+                pass.cursor = cursor;
+                object.due_at = Some(self.app.now().plus_seconds(seconds));
+            }
+            Turn::End(delta) => {
+                pass.delta = delta;
+                if pass.kind == PassKind::Compare {
+                    pass.sweep = Some(0);
+                    // Counted shard by shard: a record that changed meanwhile may have been read twice.
+                    pass.present = 0;
+                } else {
+                    Self::end_pass(object);
+                }
+            }
+            // A page follows a page only by way of a cursor.
+            Turn::Page(_) => {}
+        }
+        object.attempts = 0;
+        object.problem = None;
+        Ok(())
+    }
+
+    /// Applies the rows of a page; whether it came to the page's end. What was applied is in `object`
+    /// also when it stops in the middle: by an error, or for the step's time.
+    async fn page(
+        &self,
+        spec: &'static ObjectSpec,
+        object: &mut ObjectSync,
+        page: &mut dyn Page,
+    ) -> Result<bool, Fault> {
+        let Some(pass) = &mut object.pass else {
+            return Ok(true);
+        };
+        let mirror = self.mirror(spec);
+        let (kind, generation) = (pass.kind, pass.generation);
+        let blind = kind == PassKind::First && !pass.careful;
+        let at_once = if kind == PassKind::Changes {
+            1
+        } else {
+            AT_ONCE
+        };
+        let mut choices = Choices::of(
+            self.crm,
+            spec,
+            &mut object.choices,
+            &mut object.notices,
+            kind,
+        );
+        let mut ended = false;
+        let mut seen = Vec::new();
+        let mut result = Ok(());
+        {
+            let rows = stream::try_unfold((page, &mut ended), |(page, ended)| async move {
+                if !self.in_time() {
+                    return Ok(None);
+                }
+                let rows = page.rows().await?;
+                *ended = rows.is_none();
+                Ok::<_, Fault>(rows.map(|rows| (rows, (page, ended))))
+            });
+            let applied = rows.map_ok(|rows| {
+                choices.learn(&rows);
+                apply(self.store(), mirror, rows, blind, kind == PassKind::Compare)
+            });
+            let mut applied = std::pin::pin!(applied.try_buffered(at_once));
+            loop {
+                match applied.next().await {
+                    None => break,
+                    Some(Err(fault)) => {
+                        result = Err(fault);
+                        break;
+                    }
+                    Some(Ok(batch)) => {
+                        pass.skip += batch.rows;
+                        pass.newest = pass.newest.max(batch.newest);
+                        pass.present += batch.present;
+                        object.read += batch.rows;
+                        object.written += batch.written.inserted + batch.written.changed;
+                        object.removed += batch.written.removed;
+                        if kind == PassKind::Changes {
+                            object.records = (object.records + batch.written.inserted)
+                                .saturating_sub(batch.written.removed);
+                        }
+                        seen.extend(batch.seen);
+                        object.attempts = 0;
+                    }
+                }
+            }
+        }
+        if !seen.is_empty() {
+            mirror
+                .mark_seen(
+                    self.store(),
+                    generation,
+                    pass.parts,
+                    seen.iter().map(String::as_str),
+                )
+                .await?;
+            pass.parts += 1;
+        }
+        result.map(|()| ended)
+    }
+
+    /// Sweeps one shard of what a comparing pass did not see.
+    async fn sweep(
+        &self,
+        spec: &'static ObjectSpec,
+        object: &mut ObjectSync,
+        shard: u32,
+    ) -> Result<(), Fault> {
+        let Some(pass) = &mut object.pass else {
+            return Ok(());
+        };
+        let swept = self
+            .mirror(spec)
+            .sweep(self.store(), pass.generation, shard)
+            .await?;
+        object.removed += swept.removed;
+        pass.present += swept.kept;
+        if shard + 1 < MIRROR_SHARDS {
+            pass.sweep = Some(shard + 1);
+        } else {
+            Self::end_pass(object);
+        }
+        Ok(())
+    }
+
+    /// Takes a pass as done. What follows it is decided in the next turn.
+    fn end_pass(object: &mut ObjectSync) {
+        let Some(pass) = object.pass.take() else {
+            return;
+        };
+        let wrote = object.written + object.removed > 0;
+        object.resume = Some(plan::resume(&pass, object.resume.as_ref(), wrote));
+        object.passes += 1;
+        if pass.kind != PassKind::Changes {
+            object.records = pass.present;
+            object.recount = false;
+            object.last_full_at = Some(pass.started_at);
+        }
+    }
+
+    /// Compares the mirror's count with the CRM's own, after a pass.
+    async fn settle(
+        &self,
+        spec: &'static ObjectSpec,
+        object: &mut ObjectSync,
+    ) -> Result<(), Fault> {
+        let now = self.app.now();
+        let before = plan::difference(object);
+        if object.recount {
+            object.records = self.mirror(spec).count_records(self.store()).await?;
+            object.recount = false;
+        }
+        object.crm_records = self.source.count(spec).await?;
+        object.notices.retain(|notice| notice.code != COUNTS_DIFFER);
+        if object.crm_records.is_some_and(|crm| crm != object.records) {
+            if let Some(kind) = plan::reconcile(object, before) {
+                plan::start(object, kind, now);
+                return Ok(());
+            }
+            object.notices.push(counts_differ(object));
+        }
+        object.state = ObjectState::Done;
+        object.finished_at = Some(now);
+        object.last_success_at = Some(now);
+        object.attempts = 0;
+        object.problem = None;
+        tracing::info!(contract = %self.contract, environment = %self.environment, object = object.object,
+            read = object.read, written = object.written, removed = object.removed, records = object.records, "object read");
+        Ok(())
+    }
+}
+
+/// The code of the notice that the counts differ.
+const COUNTS_DIFFER: &str = "counts_differ";
+
+fn counts_differ(object: &ObjectSync) -> Notice {
+    Notice {
+        code: COUNTS_DIFFER.to_owned(),
+        field: None,
+        detail: format!(
+            "The CRM counts {} records of {}, of which {} could be read.",
+            object.crm_records.unwrap_or_default(),
+            object.label,
+            object.records
+        ),
+        next_step:
+            "If it stays so, check in the CRM which records are shared with the connected user."
+                .to_owned(),
+    }
+}
+
+async fn apply(
+    store: &Store,
+    mirror: Mirror<'_>,
+    rows: Vec<Change>,
+    blind: bool,
+    keep_seen: bool,
+) -> Result<Applied, Fault> {
+    let present = |change: &&Change| matches!(change, Change::Present(_));
+    let mut applied = Applied {
+        rows: rows.len() as u64,
+        present: rows.iter().filter(present).count() as u64,
+        newest: rows.iter().filter_map(Change::modified).max(),
+        written: Written::default(),
+        seen: Vec::new(),
+    };
+    applied.written = if blind {
+        mirror.put_new(store, &rows).await?
+    } else {
+        mirror.apply(store, &rows).await?
+    };
+    if keep_seen {
+        let there = rows.into_iter().filter_map(|change| match change {
+            Change::Present(record) => Some(record.id),
+            Change::Gone { .. } => None,
+        });
+        applied.seen = there.collect();
+    }
+    Ok(applied)
+}
+
+/// Watches for options of choices that were not there before (IM-5).
+struct Choices<'a> {
+    fields: Vec<&'static str>,
+    known: &'a mut BTreeMap<String, BTreeSet<String>>,
+    notices: &'a mut Vec<Notice>,
+    /// In a first reading every option is new.
+    report: bool,
+}
+
+impl<'a> Choices<'a> {
+    fn of(
+        crm: shared::domain::schema::CrmKind,
+        spec: &'static ObjectSpec,
+        known: &'a mut BTreeMap<String, BTreeSet<String>>,
+        notices: &'a mut Vec<Notice>,
+        kind: PassKind,
+    ) -> Self {
+        Self {
+            fields: spec
+                .fields(true)
+                .filter(|field| is_choice(crm, field))
+                .collect(),
+            known,
+            notices,
+            report: kind != PassKind::First,
+        }
+    }
+
+    fn learn(&mut self, rows: &[Change]) {
+        for change in rows {
+            let Change::Present(record) = change else {
+                continue;
+            };
+            for (field, value) in &record.values.0 {
+                if !self.fields.contains(field) {
+                    continue;
+                }
+                match value {
+                    Value::Text(text) => self.meet(field, text),
+                    Value::Number(code) => self.meet(field, &code.to_string()),
+                    Value::Bool(_) | Value::Instant(_) | Value::Date(_) => {}
+                }
+            }
+        }
+    }
+
+    fn meet(&mut self, field: &'static str, option: &str) {
+        let met = self.known.get(field);
+        if met.is_some_and(|met| met.contains(option) || met.len() >= MAX_CHOICES) {
+            return;
+        }
+        let known = self.known.entry(field.to_owned()).or_default();
+        // A field that is read for the first time has no old options.
+        let first = known.is_empty();
+        known.insert(option.to_owned());
+        let reported = self
+            .notices
+            .iter()
+            .filter(|notice| notice.code == "new_choice")
+            .count();
+        if self.report && !first && reported < MAX_NEW_CHOICES {
+            self.notices.push(Notice {
+                code: "new_choice".to_owned(),
+                field: Some(field.to_owned()),
+                detail: format!("{field} has an option that was not there before: “{option}”. It is imported as it is."),
+                next_step: "Check whether settings and field mappings that name options of this field should take it up.".to_owned(),
+            });
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! How an object is read (IM-2): pure decisions over what is known of it.
+
+use shared::clock::Millis;
+use shared::domain::sync::{Cursor, ObjectState, ObjectSync, Pass, PassKind, Resume};
+
+/// An object of at most so many records is compared as a whole at every run, where the CRM does not
+/// tell of deletions: that is a handful of calls.
+const SMALL: u64 = 10_000;
+/// A larger one is, when it was last read in full so many seconds ago.
+const COMPARE_EVERY_SECONDS: i64 = 7 * 24 * 3600;
+/// A change is kept under the time at which its transaction began, and seen when that ends: changes
+/// are read again from so many seconds before the latest one that was seen. Salesforce ends
+/// transactions after ten minutes at the latest.
+const OVERLAP_SECONDS: i64 = 600;
+/// By then every transaction that began before a change that was seen has ended.
+const SETTLED_SECONDS: i64 = 3600;
+/// Passes that a run spends on bringing the mirror's count and the CRM's together.
+const MAX_PASSES: u32 = 3;
+
+/// Readies an object for a run, to read these fields of it.
+pub(crate) fn begin(
+    object: &mut ObjectSync,
+    run: u64,
+    fields: Vec<String>,
+    tells_deletions: bool,
+    now: Millis,
+) {
+    if object.run != run {
+        object.run = run;
+        object.read = 0;
+        object.of = None;
+        object.written = 0;
+        object.removed = 0;
+        object.passes = 0;
+        object.attempts = 0;
+        object.started_at = None;
+        object.finished_at = None;
+        object.due_at = None;
+        object.problem = None;
+        object.state = ObjectState::Waiting;
+    }
+    let other_fields = object.fields != fields;
+    object.fields = fields;
+    // A reading that an earlier run did not bring to its end is gone on with.
+    if object.pass.is_some() && !other_fields {
+        return;
+    }
+    let kind = if object.generation == 0 {
+        PassKind::First
+    } else if other_fields || object.resume.is_none() {
+        // What a field holds is not told again because we can read it now.
+        PassKind::Compare
+    } else if tells_deletions {
+        PassKind::Changes
+    } else {
+        let due = object
+            .last_full_at
+            .is_none_or(|at| at.plus_seconds(COMPARE_EVERY_SECONDS) <= now);
+        if due || object.records <= SMALL {
+            PassKind::Compare
+        } else {
+            PassKind::Changes
+        }
+    };
+    start(object, kind, now);
+}
+
+/// Starts a pass.
+pub(crate) fn start(object: &mut ObjectSync, kind: PassKind, now: Millis) {
+    object.generation += 1;
+    object.pass = Some(Pass {
+        kind,
+        generation: object.generation,
+        started_at: now,
+        cursor: Cursor::default(),
+        skip: 0,
+        parts: 0,
+        present: 0,
+        newest: None,
+        careful: false,
+        sweep: None,
+        delta: None,
+    });
+}
+
+/// Begins a pass again from its beginning, over a mirror that has a part of it.
+pub(crate) fn restart(object: &mut ObjectSync, now: Millis) {
+    let kind = match object.pass.as_ref().map(|pass| pass.kind) {
+        Some(PassKind::Changes) => PassKind::Changes,
+        _ => PassKind::Compare,
+    };
+    start(object, kind, now);
+}
+
+/// Where the changes after a pass are read from.
+pub(crate) fn resume(pass: &Pass, before: Option<&Resume>, wrote: bool) -> Resume {
+    if let Some(delta) = &pass.delta {
+        return Resume::Delta(delta.clone());
+    }
+    match (pass.newest, before) {
+        // Long settled: reading it again and again would tell nothing. At the very instant of the
+        // newest change there may be others.
+        (Some(newest), _)
+            if newest.plus_seconds(SETTLED_SECONDS) < pass.started_at
+                && !(pass.kind == PassKind::Changes && wrote) =>
+        {
+            Resume::Since(newest)
+        }
+        (Some(newest), _) => Resume::Since(newest.plus_seconds(-OVERLAP_SECONDS)),
+        (None, Some(Resume::Since(since))) => Resume::Since(*since),
+        // Nothing is there yet: everything that comes is new.
+        (None, _) => Resume::Since(Millis(0)),
+    }
+}
+
+/// What follows a pass after which the mirror and the CRM count differently. A change may have come
+/// between the pass and the count: changes are read once more. A record that went without a trace
+/// (deleted for good, or no longer shared with the connected user) is found by comparing. `None`:
+/// it stays as it is, for a person to know.
+pub(crate) fn reconcile(object: &ObjectSync, difference_before: Option<i128>) -> Option<PassKind> {
+    if object.passes >= MAX_PASSES || difference_before == difference(object) {
+        return None;
+    }
+    Some(if object.passes < 2 {
+        PassKind::Changes
+    } else {
+        PassKind::Compare
+    })
+}
+
+/// By how much the CRM's count is larger than the mirror's.
+pub(crate) fn difference(object: &ObjectSync) -> Option<i128> {
+    object
+        .crm_records
+        .map(|crm| i128::from(crm) - i128::from(object.records))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::domain::inventory;
+    use shared::domain::schema::CrmKind;
+
+    const NOW: Millis = Millis(1_790_000_000_000);
+
+    fn account() -> ObjectSync {
+        ObjectSync::new(&inventory::objects(CrmKind::Salesforce)[0], "00D")
+    }
+
+    fn fields(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn kind(object: &ObjectSync) -> PassKind {
+        object.pass.as_ref().unwrap().kind
+    }
+
+    /// As if its pass had come to its end.
+    fn done(object: &mut ObjectSync, resume: Resume) {
+        object.pass = None;
+        object.resume = Some(resume);
+        object.last_full_at = Some(NOW);
+    }
+
+    #[test]
+    fn everything_is_read_once_then_changes() {
+        let mut object = account();
+        begin(&mut object, 1, fields(&["Id", "Name"]), true, NOW);
+        assert_eq!(kind(&object), PassKind::First);
+        done(&mut object, Resume::Since(NOW));
+        begin(&mut object, 2, fields(&["Id", "Name"]), true, NOW);
+        assert_eq!(kind(&object), PassKind::Changes);
+    }
+
+    #[test]
+    fn a_pass_that_was_not_finished_is_gone_on_with() {
+        let mut object = account();
+        begin(&mut object, 1, fields(&["Id"]), true, NOW);
+        object.pass.as_mut().unwrap().cursor = Cursor("page 7".to_owned());
+        begin(&mut object, 2, fields(&["Id"]), true, NOW);
+        assert_eq!(object.pass.as_ref().unwrap().cursor.0, "page 7");
+        assert_eq!((object.run, kind(&object)), (2, PassKind::First));
+        // But not with other fields; what is in the mirror then has to be compared.
+        begin(&mut object, 3, fields(&["Id", "Name"]), true, NOW);
+        assert_eq!(kind(&object), PassKind::Compare);
+        assert_eq!(object.pass.as_ref().unwrap().cursor.0, "");
+    }
+
+    #[test]
+    fn a_field_that_can_be_read_now_is_read_of_every_record() {
+        let mut object = account();
+        begin(&mut object, 1, fields(&["Id"]), true, NOW);
+        done(&mut object, Resume::Since(NOW));
+        begin(&mut object, 2, fields(&["Id", "Name"]), true, NOW);
+        assert_eq!(kind(&object), PassKind::Compare);
+    }
+
+    #[test]
+    fn without_word_of_deletions_a_small_object_is_always_compared_and_a_large_one_weekly() {
+        let mut object = account();
+        begin(&mut object, 1, fields(&["Id"]), false, NOW);
+        for (records, seconds, expected) in [
+            (SMALL, 1, PassKind::Compare),
+            (SMALL + 1, 1, PassKind::Changes),
+            (SMALL + 1, COMPARE_EVERY_SECONDS, PassKind::Compare),
+        ] {
+            done(&mut object, Resume::Since(NOW));
+            object.records = records;
+            let run = object.run + 1;
+            begin(
+                &mut object,
+                run,
+                fields(&["Id"]),
+                false,
+                NOW.plus_seconds(seconds),
+            );
+            assert_eq!(kind(&object), expected);
+        }
+    }
+
+    #[test]
+    fn changes_are_read_again_until_their_transactions_have_settled() {
+        let mut object = account();
+        start(&mut object, PassKind::Changes, NOW);
+        let mut pass = object.pass.unwrap();
+        let newest = NOW.plus_seconds(-60);
+        pass.newest = Some(newest);
+        let overlap = Resume::Since(newest.plus_seconds(-OVERLAP_SECONDS));
+        assert_eq!(resume(&pass, None, false), overlap);
+        let newest = NOW.plus_seconds(-SETTLED_SECONDS - 1);
+        pass.newest = Some(newest);
+        assert_eq!(resume(&pass, None, false), Resume::Since(newest));
+        let overlap = Resume::Since(newest.plus_seconds(-OVERLAP_SECONDS));
+        assert_eq!(resume(&pass, None, true), overlap);
+        pass.newest = None;
+        assert_eq!(
+            resume(&pass, Some(&Resume::Since(NOW)), false),
+            Resume::Since(NOW)
+        );
+        pass.delta = Some("link".to_owned());
+        assert_eq!(resume(&pass, None, false), Resume::Delta("link".to_owned()));
+    }
+
+    #[test]
+    fn counts_that_differ_are_looked_into_once_a_run_and_not_again_for_the_same_difference() {
+        let mut object = account();
+        object.started_at = Some(NOW);
+        object.records = 10;
+        object.crm_records = Some(9);
+        object.passes = 1;
+        assert_eq!(reconcile(&object, None), Some(PassKind::Changes));
+        object.passes = 2;
+        assert_eq!(reconcile(&object, None), Some(PassKind::Compare));
+        object.passes = 3;
+        assert_eq!(reconcile(&object, None), None);
+        object.passes = 1;
+        assert_eq!(reconcile(&object, Some(-1)), None);
+        assert_eq!(reconcile(&object, Some(-2)), Some(PassKind::Changes));
+    }
+}
