@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
 use shared::clock::Millis;
 use shared::crm::CrmError;
 use shared::crm::failure;
@@ -14,6 +16,8 @@ use shared::domain::sync::{Notice, ObjectState, ObjectSync, PassKind};
 use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{MIRROR_SHARDS, Mirror, Store, StoreError, Written};
+
+use tokio::sync::mpsc;
 
 use crate::plan;
 use crate::sync::{Run, Setback, back_off, spec};
@@ -203,7 +207,7 @@ impl Run<'_> {
             } else if let Some(of) = page.of() {
                 object.of = Some(of);
             }
-            let complete = self.page(spec, object, page.as_mut()).await?;
+            let complete = self.page(spec, object, &mut page).await?;
             if !complete {
                 return Ok(());
             }
@@ -244,7 +248,7 @@ impl Run<'_> {
         &self,
         spec: &'static ObjectSpec,
         object: &mut ObjectSync,
-        page: &mut dyn Page,
+        page: &mut Box<dyn Page>,
     ) -> Result<bool, Fault> {
         let Some(pass) = &mut object.pass else {
             return Ok(true);
@@ -264,47 +268,50 @@ impl Run<'_> {
             &mut object.notices,
             kind,
         );
-        let mut ended = false;
         let mut seen = Vec::new();
-        let mut result = Ok(());
-        {
-            let rows = stream::try_unfold((page, &mut ended), |(page, ended)| async move {
-                if !self.in_time() {
-                    return Ok(None);
-                }
-                let rows = page.rows().await?;
-                *ended = rows.is_none();
-                Ok::<_, Fault>(rows.map(|rows| (rows, (page, ended))))
-            });
-            let applied = rows.map_ok(|rows| {
-                choices.learn(&rows);
-                apply(self.store(), mirror, rows, blind, kind == PassKind::Compare)
-            });
-            let mut applied = std::pin::pin!(applied.try_buffered(at_once));
-            loop {
-                match applied.next().await {
-                    None => break,
-                    Some(Err(fault)) => {
-                        result = Err(fault);
-                        break;
-                    }
-                    Some(Ok(batch)) => {
-                        pass.skip += batch.rows;
-                        pass.newest = pass.newest.max(batch.newest);
-                        pass.present += batch.present;
-                        object.read += batch.rows;
-                        object.written += batch.written.inserted + batch.written.changed;
-                        object.removed += batch.written.removed;
-                        if kind == PassKind::Changes {
-                            object.records = (object.records + batch.written.inserted)
-                                .saturating_sub(batch.written.removed);
-                        }
-                        seen.extend(batch.seen);
-                        object.attempts = 0;
-                    }
+        // Reading goes on while rows are being written, a batch ahead at most.
+        let (sender, mut batches) = mpsc::channel::<Vec<Change>>(1);
+        let read = async move {
+            while self.in_time() {
+                let Some(rows) = page.rows().await? else {
+                    return Ok(true);
+                };
+                if sender.send(rows).await.is_err() {
+                    break;
                 }
             }
-        }
+            Ok::<_, Fault>(false)
+        };
+        let write = async {
+            let mut writes: FuturesOrdered<BoxFuture<'_, _>> = FuturesOrdered::new();
+            loop {
+                let batch: Applied = tokio::select! {
+                    Some(rows) = batches.recv(), if writes.len() < at_once => {
+                        choices.learn(&rows);
+                        let keep_seen = kind == PassKind::Compare;
+                        writes.push_back(Box::pin(apply(self.store(), mirror, rows, blind, keep_seen)));
+                        continue;
+                    }
+                    Some(batch) = writes.next() => batch?,
+                    else => return Ok::<_, Fault>(()),
+                };
+                pass.skip += batch.rows;
+                pass.newest = pass.newest.max(batch.newest);
+                pass.present += batch.present;
+                object.read += batch.rows;
+                object.written += batch.written.inserted + batch.written.changed;
+                object.removed += batch.written.removed;
+                if kind == PassKind::Changes {
+                    object.records = (object.records + batch.written.inserted)
+                        .saturating_sub(batch.written.removed);
+                }
+                seen.extend(batch.seen);
+                object.attempts = 0;
+            }
+        };
+        // What was read before reading failed is still applied.
+        let (ended, written) = tokio::join!(read, write);
+        written?;
         if !seen.is_empty() {
             mirror
                 .mark_seen(
@@ -316,7 +323,7 @@ impl Run<'_> {
                 .await?;
             pass.parts += 1;
         }
-        result.map(|()| ended)
+        ended
     }
 
     /// Sweeps one shard of what a comparing pass did not see.

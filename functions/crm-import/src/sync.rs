@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use shared::cached::SchemaError;
 use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
@@ -338,18 +338,24 @@ impl Run<'_> {
             }
             Phase::Reading => self.stored_objects().await?,
         };
-        let open = objects.iter_mut().filter(|object| object.is_open());
-        let ends = join_all(open.map(|object| async {
-            let end = self.drive(object).await;
-            if end.is_err() {
-                self.halted.store(true, Ordering::Relaxed);
-            }
-            end
-        }));
+        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
+        for object in objects.iter_mut().filter(|object| object.is_open()) {
+            readings.push(Box::pin(self.drive_or_halt(object)));
+        }
+        let ends = join_all(readings);
         for end in ends.await {
             end?;
         }
         Ok(objects)
+    }
+
+    /// Brings an object on; where the run cannot go on, neither do the others.
+    async fn drive_or_halt(&self, object: &mut ObjectSync) -> Result<(), Setback> {
+        let end = self.drive(object).await;
+        if end.is_err() {
+            self.halted.store(true, Ordering::Relaxed);
+        }
+        end
     }
 
     async fn stored_objects(&self) -> Result<Vec<ObjectSync>, Setback> {

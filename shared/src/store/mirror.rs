@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, WriteRequest,
 };
 use aws_smithy_types::Blob;
+use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
@@ -889,8 +890,12 @@ impl Store {
                 }
             }
         }
-        let results = stream::iter(groups)
-            .map(|group| self.run_group(group))
+        // Boxed one by one: a closure over steps would be too general for a future that threads share.
+        let mut runs: Vec<BoxFuture<'_, _>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            runs.push(Box::pin(self.run_group(group)));
+        }
+        let results = stream::iter(runs)
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect::<Vec<_>>()
             .await?;
