@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
+use url::Url;
 use uuid::Uuid;
 
 use super::multipart::{self, Part, PartAnswer};
@@ -83,12 +84,7 @@ impl Dataverse {
 
     fn request(&self, method: Method, path: &str) -> Result<Call, CrmError> {
         let url = self.session.url(&format!("{API}/{path}"))?;
-        Ok(Call::new(Provider::Dataverse, method, url)
-            .header(header::ACCEPT, "application/json")
-            .header(HeaderName::from_static("odata-version"), "4.0")
-            .header(HeaderName::from_static("odata-maxversion"), "4.0")
-            // Without it answers may come from a cache.
-            .header(header::IF_NONE_MATCH, "null"))
+        Ok(read_call(method, url))
     }
 
     pub(super) async fn batch(&self, body: String) -> Result<Vec<PartAnswer>, CrmError> {
@@ -151,6 +147,16 @@ impl Dataverse {
             })
             .collect()
     }
+}
+
+/// A call without a body.
+pub(super) fn read_call(method: Method, url: Url) -> Call {
+    Call::new(Provider::Dataverse, method, url)
+        .header(header::ACCEPT, "application/json")
+        .header(HeaderName::from_static("odata-version"), "4.0")
+        .header(HeaderName::from_static("odata-maxversion"), "4.0")
+        // Without it answers may come from a cache.
+        .header(header::IF_NONE_MATCH, "null")
 }
 
 /// The error of one call or part. `sent` are the fields that were written: the message names the
@@ -402,6 +408,18 @@ fn attribute(row: &Value, kind: &str) -> Option<LeadField> {
     })
 }
 
+/// The criteria, or one of the ids.
+fn matching(search: &LeadSearch<'_>) -> Vec<String> {
+    let criteria: Vec<String> = coarse(search.criteria).into_iter().map(condition).collect();
+    let ids = search.ids.iter().filter_map(|id| Uuid::parse_str(id).ok());
+    let ids: Vec<String> = ids.map(|id| format!("leadid eq {id}")).collect();
+    if ids.is_empty() || criteria.is_empty() {
+        return criteria;
+    }
+    let (criteria, ids) = (criteria.join(" and "), ids.join(" or "));
+    vec![format!("(({criteria}) or {ids})")]
+}
+
 #[async_trait]
 impl Crm for Dataverse {
     fn organization(&self) -> &str {
@@ -482,7 +500,7 @@ impl Crm for Dataverse {
         search: &LeadSearch<'_>,
     ) -> Result<Vec<LeadRecord>, CrmError> {
         let mut conditions = vec!["statecode eq 0".to_owned()];
-        conditions.extend(coarse(search.criteria).into_iter().map(condition));
+        conditions.extend(matching(search));
         conditions.extend(
             search
                 .created_since

@@ -31,7 +31,7 @@ use crate::problem::Problem;
 use crate::session::Session;
 
 /// REST API version; each is served for at least three years.
-const API: &str = "/services/data/v62.0";
+pub(super) const API: &str = "/services/data/v62.0";
 /// Our external-id field on Lead and Contact: text(36), unique.
 const IDENTITY_FIELD: &str = "Leadbridge_Id__c";
 /// Our look-up from Lead to Contact.
@@ -70,13 +70,20 @@ pub(super) struct Salesforce {
 }
 
 #[derive(Debug, Deserialize)]
-struct ApiError {
+pub(super) struct ApiError {
     #[serde(default, rename = "errorCode")]
-    error_code: String,
+    pub(super) error_code: String,
     #[serde(default)]
-    message: String,
+    pub(super) message: String,
     #[serde(default)]
     fields: Vec<String>,
+}
+
+impl ApiError {
+    /// The errors that an answer lists; none where it is no list of errors.
+    pub(super) fn all(answer: &Answer) -> Vec<Self> {
+        answer.json().unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize)]
@@ -249,8 +256,8 @@ impl Salesforce {
     }
 
     /// The error of a call as a whole.
-    async fn failure(&self, answer: &Answer) -> CrmError {
-        let errors: Vec<ApiError> = answer.json().unwrap_or_default();
+    pub(super) async fn failure(&self, answer: &Answer) -> CrmError {
+        let errors = ApiError::all(answer);
         self.classify(answer.status, &errors, Record::Lead).await
     }
 
@@ -518,6 +525,18 @@ fn condition(criterion: &Criterion<'_>) -> String {
     }
 }
 
+/// The criteria, or one of the ids.
+fn matching(search: &LeadSearch<'_>) -> Vec<String> {
+    let criteria: Vec<String> = coarse(search.criteria).into_iter().map(condition).collect();
+    if search.ids.is_empty() || criteria.is_empty() {
+        return criteria;
+    }
+    let ids: Vec<String> = search.ids.iter().map(|id| quote(id)).collect();
+    // SOQL mixes AND and OR only in parentheses.
+    let (criteria, ids) = (criteria.join(" AND "), ids.join(", "));
+    vec![format!("(({criteria}) OR Id IN ({ids}))")]
+}
+
 #[async_trait]
 impl Crm for Salesforce {
     fn organization(&self) -> &str {
@@ -590,7 +609,7 @@ impl Crm for Salesforce {
         search: &LeadSearch<'_>,
     ) -> Result<Vec<LeadRecord>, CrmError> {
         let mut conditions = vec!["IsConverted = false".to_owned()];
-        conditions.extend(coarse(search.criteria).into_iter().map(condition));
+        conditions.extend(matching(search));
         conditions.extend(
             search
                 .created_since

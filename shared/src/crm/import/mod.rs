@@ -4,7 +4,12 @@
 //! is needed to go on is in a [`Cursor`]: a worker that died is followed by another that goes on
 //! from the last one that was kept.
 
+mod dataverse;
+mod page;
+mod salesforce;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -12,7 +17,9 @@ use super::CrmError;
 use crate::domain::inventory::ObjectSpec;
 use crate::domain::mirror::Change;
 use crate::domain::sync::{Cursor, Resume};
+use crate::outbound::Provider;
 use crate::problem::Problem;
+use crate::session::Session;
 
 /// Why a turn did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -114,4 +121,13 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`ImportError`].
     async fn turn(&self, reading: &Reading<'_>) -> Result<Turn, ImportError>;
+}
+
+/// The source behind a session.
+#[must_use]
+pub fn open(session: Arc<Session>) -> Box<dyn Source> {
+    match session.provider {
+        Provider::Salesforce => Box::new(salesforce::SalesforceSource::new(session)),
+        _ => Box::new(dataverse::DataverseSource::new(session)),
+    }
 }
