@@ -27,6 +27,8 @@ pub(crate) struct Case<'a> {
     pub(crate) lead: MappedLead,
     /// The normal form of each matching field's value; none where the submission has none.
     pub(crate) normals: BTreeMap<String, Option<String>>,
+    /// Leads that the mirror knows under a key of those values.
+    pub(crate) mirrored: Vec<String>,
     pub(crate) remote: &'static str,
 }
 
@@ -113,6 +115,7 @@ impl App {
             schema,
             lead,
             normals,
+            mirrored: Vec::new(),
             remote,
         };
         self.bring_to_lead(submission, case).await

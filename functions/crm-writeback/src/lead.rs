@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use shared::clock::Millis;
 use shared::crm::{
     self, ContactPlan, Created, Criterion, CrmError, LeadRecord, LeadSearch, NewLead, Record,
 };
 use shared::domain::contract::{ContractConfig, match_key};
+use shared::domain::environment::Environment;
 use shared::domain::ids::identity;
 use shared::domain::mapping::{FieldOutcome, comparable};
+use shared::domain::match_keys::{best_key, lead_object};
+use shared::domain::normalize::Comparison;
+use shared::domain::schema::LeadField;
 use shared::domain::submission::{ClaimRef, CrmWrite, LeadRef, Plan, State, Submission};
 use shared::problem::Problem;
 use shared::session::SessionError;
@@ -30,6 +33,8 @@ const MAX_GENERATIONS: usize = 10;
 /// An organisation without our fields cannot tell whether a create took effect but by looking for
 /// the lead. By this time it has taken effect if it ever does, in seconds.
 const SETTLE_SECONDS: i64 = 60;
+/// Leads that the mirror adds to a search at most.
+const MAX_MIRRORED: i32 = 20;
 /// How far clocks may differ, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 120;
 
@@ -76,7 +81,8 @@ impl App {
             );
             return self.create(submission, &mut case, identity).await;
         };
-        let matching = self.matching_leads(&case, None).await?;
+        case.mirrored = self.mirrored_candidates(&case).await?;
+        let matching = self.matching_leads(&case).await?;
         if let Some(lead) = matching.first() {
             return self
                 .attach(submission, &case, lead.clone(), matching.len())
@@ -124,6 +130,7 @@ impl App {
         let read = case.fields_to_read();
         let search = LeadSearch {
             criteria: &criteria,
+            ids: &[],
             read: &read,
             created_since: Some(since),
         };
@@ -153,12 +160,45 @@ impl App {
         Ok(None)
     }
 
+    /// Leads that the mirror knows under a key of the submission's values. What they hold now, the CRM
+    /// says: the mirror may be hours old.
+    ///
+    /// Only for strategies of text alone. E-mail addresses and phone numbers the CRM itself finds however
+    /// they are written, so the mirror would add a read and no lead.
+    async fn mirrored_candidates(&self, case: &Case<'_>) -> Result<Vec<String>, Setback> {
+        let selective = |name: &String| {
+            let comparison = case.schema.field(name).map(LeadField::comparison);
+            matches!(comparison, Some(Comparison::Email | Comparison::Phone))
+        };
+        if case.normals.keys().any(selective) {
+            return Ok(Vec::new());
+        }
+        let contract = &case.config.contract;
+        let object = lead_object(contract.crm);
+        let value = |name: &str| {
+            case.normals.get(name)?.as_ref()?;
+            case.lead.values.get(name)?.as_str()
+        };
+        let region = contract.settings.default_region.as_deref();
+        let Some(key) = best_key(contract.crm, object, value, region) else {
+            return Ok(Vec::new());
+        };
+        let found = self
+            .remote
+            .store
+            .by_match_key(
+                &contract.id,
+                Environment::Production,
+                &key,
+                Some(object),
+                MAX_MIRRORED,
+            )
+            .await?;
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+
     /// Open leads that match on every field of the strategy, oldest first.
-    async fn matching_leads(
-        &self,
-        case: &Case<'_>,
-        created_since: Option<Millis>,
-    ) -> Result<Vec<LeadRecord>, Setback> {
+    async fn matching_leads(&self, case: &Case<'_>) -> Result<Vec<LeadRecord>, Setback> {
         let criteria: Vec<Criterion<'_>> = case
             .normals
             .iter()
@@ -173,8 +213,9 @@ impl App {
         let read = case.fields_to_read();
         let search = LeadSearch {
             criteria: &criteria,
+            ids: &case.mirrored,
             read: &read,
-            created_since,
+            created_since: None,
         };
         let found = case
             .crm
@@ -249,7 +290,7 @@ impl App {
             if !case.schema.has_identity {
                 // Nothing but the claim keeps a second lead out here, so the CRM is asked again
                 // under it: another worker may have created the lead since the first search.
-                let matching = self.matching_leads(case, None).await?;
+                let matching = self.matching_leads(case).await?;
                 if let Some(lead) = matching.first() {
                     return self
                         .attach(submission, case, lead.clone(), matching.len())

@@ -132,6 +132,8 @@ pub struct Criterion<'a> {
 pub struct LeadSearch<'a> {
     /// What they must match on. The CRM is asked coarsely; the caller compares normal forms.
     pub criteria: &'a [Criterion<'a>],
+    /// Leads that may match however they are spelled, by the CRM's ids: asked for in the same call.
+    pub ids: &'a [String],
     /// The fields to read.
     pub read: &'a [String],
     /// Only leads created at or after this.

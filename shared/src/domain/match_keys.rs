@@ -114,7 +114,7 @@ impl MatchKey {
 
     /// A key as it was kept.
     #[must_use]
-    pub(crate) fn stored(key: &str) -> Self {
+    pub fn stored(key: &str) -> Self {
         Self(key.to_owned())
     }
 
@@ -159,6 +159,15 @@ const NO_FIELDS: KeyFields = KeyFields {
     company: None,
     website: None,
 };
+
+/// The CRM's name for its leads.
+#[must_use]
+pub const fn lead_object(crm: CrmKind) -> &'static str {
+    match crm {
+        CrmKind::Salesforce => "Lead",
+        CrmKind::Dynamics365 => "lead",
+    }
+}
 
 /// The fields of an object that keys are made of; none for an object that is not matched.
 #[must_use]
