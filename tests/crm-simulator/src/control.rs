@@ -22,6 +22,7 @@ const ROUTES: &[&str] = &[
     "GET /",
     "POST /reset",
     "POST /samples",
+    "POST /generate",
     "GET /clock",
     "POST /clock",
     "POST /tokens",
@@ -119,6 +120,7 @@ fn route(world: &World, call: &Call) -> Result<Reply, Refusal> {
             world.add_samples();
             Ok(Reply::empty(204))
         }
+        ("POST", ["generate"]) => generate(world, call),
         ("GET", ["clock"]) => done(&clock(world)),
         ("POST", ["clock"]) => set_clock(world, call),
         ("POST", ["tokens"]) => mint(world, call),
@@ -231,6 +233,40 @@ fn reset(world: &World, call: &Call) -> Result<Reply, Refusal> {
     lock(&world.faults).clear();
     lock(&world.ledger).clear();
     Ok(Reply::empty(204))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Generate {
+    system: String,
+    object: String,
+    count: usize,
+    #[serde(default)]
+    seed: u64,
+}
+
+/// Adds made-up records.
+fn generate(world: &World, call: &Call) -> Result<Reply, Refusal> {
+    const MOST: usize = 5_000_000;
+    let wish: Generate = body(call)?;
+    if !(1..=MOST).contains(&wish.count) {
+        return Err(bad(format!("count is a number from 1 to {MOST}")));
+    }
+    let now = world.clock.now_ms();
+    let ids = if let Some(sandbox) = is_sandbox(&wish.system) {
+        let mut held = lock(&world.salesforce);
+        held.org(sandbox)
+            .generate(&wish.object, wish.count, wish.seed, now)
+    } else if wish.system == "dataverse" {
+        let mut held = lock(&world.dataverse);
+        let ty = held.table(&wish.object).ok_or_else(missing)?;
+        held.generate(&ty, wish.count, wish.seed, now)
+    } else {
+        return Err(missing());
+    };
+    let (first, last) = ids.ok_or_else(|| bad(format!("no {} is made up", wish.object)))?;
+    let body = json!({ "count": wish.count, "first_id": first, "last_id": last });
+    Ok(Reply::json(201, &body))
 }
 
 fn clock(world: &World) -> Value {

@@ -12,6 +12,7 @@ mod clock;
 mod control;
 mod dataverse;
 mod fault;
+mod generate;
 mod http;
 mod jwt;
 mod ledger;

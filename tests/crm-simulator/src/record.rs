@@ -70,6 +70,18 @@ impl Record {
     }
 }
 
+impl Record {
+    /// A record of fields in any order; of two with one name the later one.
+    pub(crate) fn of(mut fields: Vec<(&str, Value)>) -> Self {
+        fields.reverse();
+        fields.sort_by_key(|(name, _)| *name);
+        fields.dedup_by_key(|(name, _)| *name);
+        let shape = shape(fields.iter().map(|(name, _)| *name));
+        let values = fields.into_iter().map(|(_, value)| value).collect();
+        Self { shape, values }
+    }
+}
+
 impl From<Row> for Record {
     fn from(row: Row) -> Self {
         // A map that keeps its keys in order needs no sorting; one that does not is sorted here.
@@ -123,5 +135,21 @@ mod tests {
         let text = serde_json::to_string(&record).unwrap();
         let back: Record = serde_json::from_str(&text).unwrap();
         assert_eq!(back.to_row(), row);
+    }
+
+    #[test]
+    fn the_later_of_two_fields_counts() {
+        let record = Record::of(vec![("b", json!(1)), ("a", json!(2)), ("b", json!(3))]);
+        assert_eq!(
+            (record.get("a"), record.get("b")),
+            (Some(&json!(2)), Some(&json!(3)))
+        );
+        assert_eq!(record.iter().count(), 2);
+    }
+
+    #[test]
+    fn rows_of_one_kind_share_their_names() {
+        let make = |n: u64| Record::of(vec![("shared_x", json!(n)), ("shared_y", json!(n))]);
+        assert!(std::sync::Arc::ptr_eq(&make(1).shape, &make(2).shape));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod entra;
+mod generate;
 mod life;
 pub(crate) mod metadata;
 pub(crate) mod odata;

@@ -3,6 +3,7 @@
 mod bulk;
 pub(crate) mod composite;
 pub(crate) mod describe;
+mod generate;
 pub(crate) mod ids;
 mod life;
 pub(crate) mod oauth;

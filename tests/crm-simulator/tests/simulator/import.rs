@@ -873,3 +873,115 @@ async fn merged_rows_of_dataverse_stay_inactive() {
         (&json!(2), &json!(7))
     );
 }
+
+// --- Made-up records
+
+#[tokio::test]
+async fn records_are_made_up_alike_for_the_same_seed() {
+    let sim = fresh().await;
+    sim.control("POST", "/clock", json!({ "now_ms": 1_790_000_000_000_i64 }))
+        .await;
+    let mut before = Vec::new();
+    for round in 0..2 {
+        // What every organisation starts with is of the same moment, too.
+        sim.control("POST", "/reset", json!({ "keep_tokens": true }))
+            .await;
+        for (system, objects) in [
+            (
+                "salesforce",
+                [
+                    "UserRole",
+                    "User",
+                    "Account",
+                    "Contact",
+                    "Lead",
+                    "Opportunity",
+                    "OpportunityContactRole",
+                ]
+                .as_slice(),
+            ),
+            (
+                "dataverse",
+                &[
+                    "position",
+                    "systemuser",
+                    "account",
+                    "contact",
+                    "lead",
+                    "opportunity",
+                ],
+            ),
+        ] {
+            for object in objects {
+                let wish = json!({ "system": system, "object": object, "count": 300, "seed": 7 });
+                let made = sim.control("POST", "/generate", wish).await;
+                assert_eq!(made["count"], 300);
+                let rows = sim
+                    .control("GET", &format!("/records/{system}/{object}"), json!({}))
+                    .await;
+                assert!(rows.as_array().unwrap().len() >= 300);
+                if round == 0 {
+                    before.push(rows);
+                } else {
+                    assert!(rows == before.remove(0), "{system} {object}");
+                }
+            }
+        }
+        // What is made up passes the checks that writes meet, so that it can be changed.
+        for (object, field) in [
+            ("Account", "Name"),
+            ("Contact", "LastName"),
+            ("Lead", "Company"),
+        ] {
+            let (_, page) = sim
+                .soql(&format!("SELECT Id FROM {object} WHERE {field} != null"))
+                .await;
+            assert_eq!(page["totalSize"], 300);
+        }
+        let (_, linked) = sim
+            .soql("SELECT Id FROM Contact WHERE Account.Name != null AND Owner.IsActive = true")
+            .await;
+        assert_eq!(linked["totalSize"], 288);
+        let (ids, ..) = follow(&sim, "contacts?$select=lastname", 100, async |_| {}).await;
+        assert_eq!(ids.len(), 300);
+    }
+    let unknown = sim
+        .client
+        .post(format!("{}/generate", sim.simulator.control_url()))
+        .json(&json!({ "system": "salesforce", "object": "Task", "count": 1 }));
+    assert_eq!(unknown.send().await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn csv_and_json_tell_the_same() {
+    let sim = fresh().await;
+    let wish = json!({ "system": "salesforce", "object": "Contact", "count": 250, "seed": 3 });
+    sim.control("POST", "/generate", wish).await;
+    let id = query_job(
+        &sim,
+        "query",
+        "SELECT Id, LastName, Description FROM Contact",
+    )
+    .await;
+    poll(&sim, &id).await;
+    let (text, ..) = results(&sim, &id, "").await;
+    let (_, page) = sim
+        .soql("SELECT Id, LastName, Description FROM Contact")
+        .await;
+    let quoted = |value: &Value| {
+        let text = value.as_str().unwrap_or_default().replace('"', "\"\"");
+        format!("\"{text}\"")
+    };
+    let lines = page["records"].as_array().unwrap().iter().map(|row| {
+        let cells = ["Id", "LastName", "Description"].map(|name| quoted(&row[name]));
+        format!("{}\n", cells.join(","))
+    });
+    let wanted = format!(
+        "\"Id\",\"LastName\",\"Description\"\n{}",
+        lines.collect::<Vec<_>>().concat()
+    );
+    assert_eq!(text, wanted);
+    for hard in ["\n", "\"\"", "😀", "陈"] {
+        assert!(text.contains(hard), "{hard:?}");
+    }
+}
