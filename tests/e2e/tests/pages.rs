@@ -16,16 +16,24 @@ use std::time::{Duration, Instant};
 
 use e2e::Harness;
 use e2e::browser::{Browser, DRIVER};
+use local::demo::{self, Org};
 use local::seed::{Made, Maker, NewContract};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
+use shared::domain::environment::Environment;
+use shared::domain::guide::Step;
+use shared::domain::inventory;
 use shared::domain::schema::CrmKind;
+use shared::domain::sync::{ApiUsage, Notice, ObjectState, ObjectSync, Phase, Sync, SyncState};
+use shared::problem::Problem;
 use shared::random::SystemRandom;
+use shared::store::ConnectionKind;
 use url::Url;
 
 /// How long a page may take to show something, with a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
+const PRODUCTION: Environment = Environment::Production;
 /// Whom the simulator signs in when nobody says who.
 const ADMIN: &str = "admin@leadbridge.example";
 const SELLER: &str = "seller@leadbridge.example";
@@ -132,6 +140,89 @@ impl World {
         let (name, value) = session.split(';').next().unwrap().split_once('=').unwrap();
         self.browser.go(&self.at("/api/v1/health")).await;
         self.browser.give_cookie(name, value).await;
+    }
+
+    /// Connects production, with an import that no worker takes, and the guide finished.
+    async fn connect_with_an_import(&self) -> Sync {
+        let store = &self.harness.store;
+        let contract = &self.made.id;
+        let now = SystemClock.now();
+        let mut run = Sync::requested(PRODUCTION, None, "schedule", now).unwrap();
+        run.state = SyncState::Running;
+        run.phase = Phase::Reading;
+        run.started_at = Some(now);
+        run.due_at = now.plus_seconds(24 * 3600);
+        run.lease_until = Some(run.due_at);
+        run.calls = 10;
+        run.bytes = 12_345;
+        run.api = Some(ApiUsage {
+            used: 600,
+            limit: 1000,
+        });
+        store.put_sync(contract, &run).await.unwrap();
+        let maker = Maker {
+            store,
+            vault: &self.harness.vault,
+            random: &SystemRandom,
+            now,
+        };
+        let simulator = &self.harness.simulator;
+        demo::connect(&maker, &self.made, simulator, Org::Production)
+            .await
+            .unwrap();
+        store
+            .change_guide(contract, PRODUCTION, now, |guide| {
+                guide.step = Step::Finished;
+            })
+            .await
+            .unwrap();
+        run
+    }
+
+    /// Three objects of a run: one done, one that is read, one that needs a person.
+    async fn objects(&self, run: u64) -> Vec<ObjectSync> {
+        let kind = ConnectionKind::PRODUCTION;
+        let found = self.harness.store.connection(&self.made.id, kind).await;
+        let organization = found.unwrap().unwrap().organization;
+        let specs = inventory::objects(CrmKind::Salesforce).iter();
+        let mut objects: Vec<ObjectSync> = specs
+            .filter(|spec| ["Account", "Contact", "User"].contains(&spec.name))
+            .map(|spec| ObjectSync::new(spec, &organization))
+            .collect();
+        for object in &mut objects {
+            object.run = run;
+        }
+        let now = SystemClock.now();
+        objects[0].state = ObjectState::Done;
+        objects[0].last_success_at = Some(now);
+        let contacts = &mut objects[1];
+        contacts.state = ObjectState::Reading;
+        contacts.started_at = Some(now.plus_seconds(-100));
+        contacts.read = 41_000;
+        contacts.of = Some(100_000);
+        contacts.records = 40_500;
+        contacts.crm_records = Some(99_900);
+        contacts.notices = vec![Notice {
+            code: "field_not_readable".to_owned(),
+            field: Some("Fax".to_owned()),
+            detail: "It cannot be read.".to_owned(),
+            next_step: "Give access to it.".to_owned(),
+        }];
+        objects[2].state = ObjectState::Failed;
+        objects[2].problem = Some(Problem::new(502, "crm_api_error", "It failed.", "Look."));
+        objects
+    }
+
+    /// Keeps a run and its objects as a worker does.
+    async fn checkpoint(&self, run: &mut Sync, objects: &mut [ObjectSync]) {
+        run.version += 1;
+        for object in objects.iter_mut() {
+            object.version += 1;
+        }
+        let organization = &objects[0].organization;
+        let store = &self.harness.store;
+        let kept = store.checkpoint(&self.made.id, organization, run, objects);
+        kept.await.unwrap();
     }
 
     async fn salesforce(&self, settings: Value) {
@@ -452,6 +543,95 @@ async fn an_administrator_connects_in_four_steps_and_disconnects() {
     assert!(shown.contains("Step 1 of 4"), "{shown}");
     world.picture("disconnected").await;
     assert_eq!(browser.arrive(&page).await.path(), page.path());
+    world.no_complaints().await;
+    world.stop().await;
+}
+
+/// CN-7, IM-3, IM-4: an import while it runs, stopped, and in the history.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_is_followed_and_stopped() {
+    const CALLS: &str = "return performance.getEntriesByType('resource') \
+         .filter(({ name }) => name.includes('/api/v1/sync?')).length;";
+    const HIDE: &str =
+        "Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true });";
+    let Some(world) = World::start(CrmKind::Salesforce).await else {
+        return;
+    };
+    let browser = &world.browser;
+    let calls = async || browser.script(CALLS, &json!([])).await.as_u64().unwrap();
+    browser.resize(1280, 800).await;
+    let mut run = world.connect_with_an_import().await;
+    let mut objects = world.objects(run.run).await;
+    world.checkpoint(&mut run, &mut objects).await;
+    let link = world.invite(ADMIN, "administrator", "salesforce").await;
+    browser.go(&link).await;
+    browser.arrive(&world.at("/app/home")).await;
+    world.press("Production CRM").await;
+    let shown = world.sees("Reading contacts: 41 %").await;
+    for part in [
+        "In progress",
+        "41,000 of about 100,000 read",
+        "40,500 records here, 99,900 in the CRM",
+        "Fax: It cannot be read.",
+        "Next step: Give access to it.",
+        "Next step: Look.",
+        "10 API calls, 12.3KB",
+        "Imports: 10, 4 % of their share. All applications: 600 of 1,000.",
+        "25 % of your organisation’s API calls",
+    ] {
+        assert!(shown.contains(part), "no “{part}” in:\n{shown}");
+    }
+    let bars = "return [...document.querySelectorAll('progress')].map((bar) => [bar.getAttribute('aria-label'), bar.value]);";
+    assert_eq!(
+        browser.script(bars, &json!([])).await,
+        json!([
+            ["Account: how much is read", 100],
+            ["Contact: how much is read", 41],
+        ])
+    );
+    world.is_readable().await;
+    world.picture("import").await;
+
+    // It goes on by itself while somebody looks, and only then.
+    objects[1].read = 60_000;
+    world.checkpoint(&mut run, &mut objects).await;
+    world.sees("60,000 of about 100,000 read").await;
+    browser.script(HIDE, &json!([true])).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = calls().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(calls().await, before, "a page that nobody sees asks");
+    browser.script(HIDE, &json!([false])).await;
+
+    world.press("CRM sync settings").await;
+    // Typed behind the 25 that is there.
+    browser.fill("[name=api_share_percent]", "0").await;
+    world.press("Save").await;
+    world
+        .sees("The share of API calls is 1 to 100 percent.")
+        .await;
+    browser
+        .find("[name=api_share_percent][aria-invalid=true]")
+        .await;
+
+    world.press("Stop").await;
+    world.picture("import-stop").await;
+    world.press("Stop the import").await;
+    world.sees("The import was stopped by admin").await;
+    world.sees("Sync now").await;
+    world.press("Imports that ended").await;
+    let shown = world.sees("Took").await;
+    for part in ["Not finished", "60,000"] {
+        assert!(shown.contains(part), "no “{part}” in:\n{shown}");
+    }
+    world.is_readable().await;
+    world.picture("import-stopped").await;
+    let before = calls().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(calls().await, before, "nothing goes on, and the page asks");
+    world.press("Sync now").await;
+    world.sees("Asked for by").await;
+    world.no_longer_sees("The import was stopped by").await;
     world.no_complaints().await;
     world.stop().await;
 }

@@ -3,7 +3,7 @@
 
 import { api, get, goAuthorize, link } from "./api.js";
 import { action, announce, asProblem, button, cancel, card, check, dialog, el, facts, field, form, group, hint, input, li, note, p, problemNote, refuse, row, select, showProblem, strong, submit, tag, time } from "./dom.js";
-import { importCard, isOpen, syncState } from "./imports.js";
+import { importCard, isOpen, syncState, timed } from "./imports.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
 const STATES = { not_connected: "Not connected", connected: "Connected", sign_in_needed: "Sign-in needed", disconnecting: "Disconnecting" };
@@ -42,11 +42,11 @@ export function crmPage(environment) {
 		let drawn;
 
 		// What somebody fills in is left alone unless the guide moved.
-		const draw = async (next, force) => {
+		const draw = async (next, sync, force) => {
 			if (found && found.message !== next.message) announce(next.message);
 			found = next;
 			status.replaceChildren(...summary(next));
-			await drawImport(next);
+			drawImport(next, sync);
 			const key = JSON.stringify([next.status, next.guide.step, next.guide.choice]);
 			if (force || key !== drawn) {
 				const first = drawn === undefined;
@@ -57,13 +57,16 @@ export function crmPage(environment) {
 			}
 		};
 		// Below the step that somebody is at, and above the settings.
-		const drawImport = async ({ status: state, guide: { step } }) => {
-			if (state !== "connected" && state !== "sign_in_needed") return imports.node.remove();
-			await imports.load();
+		const drawImport = ({ status: state, problem, guide: { step } }, sync) => {
+			if (!sync || (state !== "connected" && state !== "sign_in_needed")) return imports.node.remove();
+			imports.draw(sync, problem);
 			if (step === "finished") work.before(imports.node);
 			else work.after(imports.node);
 		};
-		const load = async (force) => draw(await get(path), force);
+		const load = async (force) => {
+			const [next, sync] = await Promise.all([get(path), imports.read()]);
+			await draw(next, sync, force);
+		};
 		const go = (step) => { view.replace({ step }); return load(true); };
 		const context = { environment, path, load, go, now: () => found };
 
@@ -112,7 +115,7 @@ function summary(connection) {
 	}
 	return [
 		card("Connection",
-			problem ? problemNote(problem) : note("good", strong(connection.message)),
+			problem ? problemNote(problem) : note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(connection.message))),
 			status === "sign_in_needed" && logInAgain(connection),
 			connection.paused_until && note("warn", p("The CRM asked for a pause until ", time(connection.paused_until), ".")),
 			facts([
@@ -271,8 +274,9 @@ function permissions(context) {
 		place,
 		action("Check Permission Status", async () => {
 			const missing = draw(await api("POST", `${context.path}/permissions/check`));
-			announce(missing.length ? `Permissions are missing for ${missing.map((object) => object.label).join(", ")}.` : "Nothing is missing.");
+			if (!missing.length) announce("Nothing is missing.");
 			await context.load();
+			if (missing.length) announce(`Permissions are missing for ${missing.map((object) => object.label).join(", ")}.`);
 		}));
 }
 

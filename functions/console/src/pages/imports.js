@@ -16,7 +16,7 @@ const COMPACT = new Intl.NumberFormat(undefined, { notation: "compact", maximumF
 const bytes = (value) => `${COMPACT.format(value)}B`;
 
 // Times within a text of the API, in the reader's own zone.
-const timed = (text) => text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? time(Date.parse(part)) : part));
+export const timed = (text) => text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? time(Date.parse(part)) : part));
 
 function lasts(seconds) {
 	if (seconds < 60) return `${seconds} s`;
@@ -26,9 +26,11 @@ function lasts(seconds) {
 
 const counted = (name, count) => count > 0 && `${number(count)} ${name}`;
 
-function objectItem(object) {
+// An object; `running`: its run is open.
+function objectItem(object, running) {
 	const { label, state, percent, read, of, problem } = object;
-	const open = state === "waiting" || state === "reading";
+	const left = state === "waiting" || state === "reading";
+	const open = left && running;
 	const done = [
 		percent != null && open && `${percent} %`,
 		open && object.pass && PASSES[object.pass],
@@ -40,7 +42,7 @@ function objectItem(object) {
 	];
 	const held = `${number(object.records)} records here${object.crm_records == null ? "" : `, ${number(object.crm_records)} in the CRM`}`;
 	return li(
-		strong(label), " ", tag(...OBJECT_STATES[state]),
+		strong(label), " ", tag(...(left && !running ? ["warn", "Not finished"] : OBJECT_STATES[state])),
 		(open || state === "done") && el("progress", { max: 100, value: percent ?? (open && read > 0 ? null : 0), "aria-label": `${label}: how much is read` }),
 		hint([held, ...done].filter(Boolean).join(" · ")),
 		object.due_at && hint("Goes on ", time(object.due_at)),
@@ -87,7 +89,7 @@ function history(environment) {
 	return [el("details", { ontoggle: open }, el("summary", null, "Imports that ended"), list, foot), again];
 }
 
-// The import's card. `load` reads it again; `changed` is told when somebody started or stopped it.
+// The import's card. `read` asks for the import, `draw` shows it; `changed` is told when somebody started or stopped it.
 export function importCard(environment, changed) {
 	const state = el("span", { role: "status" });
 	const message = el("div");
@@ -108,16 +110,18 @@ export function importCard(environment, changed) {
 		return changed;
 	}));
 
-	const draw = (sync) => {
+	const draw = (sync, known) => {
 		const [kind, text] = STATES[sync.state] ?? ["", "None yet"];
 		// What did not change is not said again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
-		message.replaceChildren(sync.problem
-			? problemNote(sync.problem, sync.state === "failed" ? "bad" : "warn")
-			: p(timed(sync.message)));
+		// What the connection says already is not said twice.
+		const { problem } = sync;
+		message.replaceChildren(...[problem
+			? problem.detail !== known?.detail && problemNote(problem, sync.state === "failed" ? "bad" : "warn")
+			: p(timed(sync.message))].filter(Boolean));
 		const open = isOpen(sync);
 		if (open !== before.open) buttons.replaceChildren(...[open ? stop() : start()].flat());
-		list.replaceChildren(...sync.objects.map(objectItem));
+		list.replaceChildren(...sync.objects.map((object) => objectItem(object, open)));
 		const { api: share } = sync;
 		const asked = sync.requested_by_name ?? (sync.requested_by === "schedule" ? "the schedule" : sync.requested_by);
 		usage.replaceChildren(facts([
@@ -132,9 +136,6 @@ export function importCard(environment, changed) {
 		if (before.run !== undefined && (before.run !== sync.run || before.open && !open)) again();
 		before = { open, run: sync.run };
 	};
-	const load = async () => {
-		const { items } = await get(`/sync?environment=${environment}`);
-		if (items.length) draw(items[0]);
-	};
-	return { node, load };
+	const read = async () => (await get(`/sync?environment=${environment}`)).items[0];
+	return { node, read, draw };
 }

@@ -141,13 +141,18 @@ struct ObjectProgress {
 }
 
 impl ObjectProgress {
-    fn of(object: ObjectSync, now: Millis) -> Self {
+    /// `open`: the run goes on.
+    fn of(object: ObjectSync, open: bool, now: Millis) -> Self {
+        let ended = object.finished_at.is_some();
         Self {
             percent: percent(&object),
-            rate_per_second: object.rate_per_second(now),
-            seconds_left: object.seconds_left(now),
+            // Of what was stopped on its way nobody knows how long it took.
+            rate_per_second: object.rate_per_second(now).filter(|_| open || ended),
+            seconds_left: object.seconds_left(now).filter(|_| open),
             pass: object.pass.as_ref().map(|pass| pass.kind),
-            due_at: object.due_at.filter(|at| object.is_open() && *at > now),
+            due_at: object
+                .due_at
+                .filter(|at| open && object.is_open() && *at > now),
             object: object.object,
             label: object.label,
             state: object.state,
@@ -362,7 +367,7 @@ impl App {
                 .await?,
             objects: objects
                 .into_iter()
-                .map(|object| ObjectProgress::of(object, now))
+                .map(|object| ObjectProgress::of(object, open.is_some(), now))
                 .collect(),
             problem: sync.and_then(|sync| sync.problem),
         }))
