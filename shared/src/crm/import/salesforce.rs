@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ use crate::session::{Session, SessionError};
 
 /// From so many records on, a job is made without asking REST first.
 const BULK_FROM: u64 = 2_000;
-/// Most rows that are read by REST, 2,000 with a call.
+/// Most rows that are read by REST, 2,000 with a call (its default, and the most).
 const REST_UP_TO: u64 = 10_000;
 /// Rows of a page of a job's results.
 const BULK_PAGE_ROWS: u64 = 100_000;
@@ -320,12 +320,7 @@ impl SalesforceSource {
         path: &str,
         first: bool,
     ) -> Result<Turn, ImportError> {
-        let call = self.call(Method::GET, path)?.header(
-            HeaderName::from_static("sforce-query-options"),
-            "batchSize=2000",
-        );
-        let reply = self.session.stream(call).await?;
-        let answer = reply.collect().await.map_err(SessionError::from)?;
+        let answer = self.get(path).await?;
         if !answer.status.is_success() {
             let timed_out = ApiError::all(&answer)
                 .iter()
