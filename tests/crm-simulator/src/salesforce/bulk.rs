@@ -332,16 +332,13 @@ impl Org {
             .param("queryLocator")
             .and_then(offset_of)
             .unwrap_or(0);
-        let wanted = |job: &&Job| {
-            request
-                .param("jobType")
-                .is_none_or(|kind| kind == "V2Query" || kind.is_empty())
-                && request
-                    .param("concurrencyMode")
-                    .is_none_or(|mode| mode == "parallel")
-                && !job.id.is_empty()
+        // Every job here is of this type and mode; asking for another one finds none.
+        let is = |name: &str, own: &str| {
+            let wanted = request.param(name).filter(|wanted| !wanted.is_empty());
+            wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(own))
         };
-        let jobs: Vec<&Job> = self.jobs.values().filter(wanted).collect();
+        let listed = is("jobType", "V2Query") && is("concurrencyMode", "Parallel");
+        let jobs: Vec<&Job> = self.jobs.values().filter(|_| listed).collect();
         let page: Vec<Value> = jobs
             .iter()
             .skip(start)

@@ -421,6 +421,10 @@ impl Org {
                     ids.extend(super::ids::long(text));
                     true
                 }
+                Literal::Text(text) if field.kind == Kind::Reference => super::ids::long(text)
+                    .and_then(|id| self.store.find(&ty.name, &field.name, &id))
+                    .map(|found| ids.extend(found))
+                    .is_some(),
                 Literal::Text(text) if !text.is_empty() => self
                     .store
                     .find(&ty.name, &field.name, text)

@@ -290,6 +290,10 @@ async fn query_jobs_take_their_time_and_end() {
         let error = info["errorMessage"].as_str().unwrap_or_default();
         assert!(error.starts_with(text), "{error}");
     }
+    let (_, none) = sim
+        .sf_json("GET", "/jobs/query?jobType=V2Ingest", json!({}))
+        .await;
+    assert_eq!(none["records"], json!([]));
     let (_, list) = sim.sf_json("GET", "/jobs/query", json!({})).await;
     assert_eq!(
         (list["records"].as_array().unwrap().len(), &list["done"]),
@@ -573,6 +577,12 @@ async fn merged_records_leave_their_children_to_the_winner() {
         .status();
     assert_eq!(status, 400);
 
+    // A lookup is found by either form of an id.
+    for id in [winner.as_str(), &winner[..15]] {
+        let text = format!("SELECT Id FROM Contact WHERE AccountId = '{id}'");
+        assert_eq!(sim.soql(&text).await.1["totalSize"], 1, "{id}");
+    }
+
     // A restart keeps the bin.
     sim.simulator.shutdown().await;
     let sim = start(config).await;
@@ -815,6 +825,17 @@ async fn untracked_tables_are_read_by_time() {
             "{option}"
         );
     }
+    for prefer in ["odata.track-changes", "odata.maxpagesize=5"] {
+        let (status, error) = get(&sim, "contacts?$select=lastname,nope", prefer).await;
+        assert_eq!(
+            (status, &error["error"]["code"]),
+            (400, &json!("0x80060888"))
+        );
+        assert_eq!(
+            error["error"]["message"],
+            "Could not find a property named 'nope' on type 'Microsoft.Dynamics.CRM.contact'."
+        );
+    }
 }
 
 #[tokio::test]
@@ -984,4 +1005,31 @@ async fn csv_and_json_tell_the_same() {
     for hard in ["\n", "\"\"", "😀", "陈"] {
         assert!(text.contains(hard), "{hard:?}");
     }
+}
+
+#[tokio::test]
+async fn deletes_and_their_links_survive_a_restart() {
+    let config = SimConfig {
+        state_file: Some(folder().join("state.json")),
+        ..SimConfig::default()
+    };
+    let sim = start(config.clone()).await;
+    let made = contacts(&sim, 3).await;
+    let (_, _, link) = follow(&sim, "contacts?$select=lastname", 2, async |_| {}).await;
+    for id in &made[..2] {
+        let path = format!("/records/dataverse/contact/{id}");
+        sim.control("DELETE", &path, json!({})).await;
+    }
+    sim.simulator.shutdown().await;
+    let sim = start(config).await;
+    let link = link.split_once("/v9.2/").unwrap().1;
+    let (ids, deleted, _) = follow(&sim, link, 1, async |_| {}).await;
+    assert_eq!((ids.len(), deleted.as_slice()), (0, &made[..2]));
+    let row = format!("dataverse/contact/{}", made[0]);
+    do_with(&sim, &row, "restore", json!({})).await;
+    let (ids, deleted, _) = follow(&sim, link, 5, async |_| {}).await;
+    assert_eq!(
+        (ids.as_slice(), deleted.as_slice()),
+        (&made[..1], &made[1..2])
+    );
 }
