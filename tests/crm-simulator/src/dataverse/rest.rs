@@ -426,7 +426,10 @@ impl Dataverse {
             .filter(|n| (1..=5000).contains(n));
         let page = Page {
             cookie: cookie.unwrap_or_else(|| self.first_cookie(tracked, since)),
-            size: size.unwrap_or(self.settings.page_size).max(1),
+            // The setting stands for the most that a page has, whatever is preferred.
+            size: size
+                .map_or(self.settings.page_size, |n| n.min(self.settings.page_size))
+                .max(1),
         };
         let found = if tracked && since.is_some() {
             self.changed_page(ty, page)
