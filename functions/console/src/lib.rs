@@ -1,11 +1,12 @@
 //! The administrators' and sellers' API, under `/api/v1`, and their pages, under `/app`.
 //!
 //! Reads what the other functions stored; changes configuration by pure rules in one transaction.
-//! Described by `/api/v1/openapi.json`, which is made from this code.
+//! Described by `/api/v1/openapi.json`, a file that is made from this code.
 
 pub mod config;
 
 mod auth;
+mod described;
 mod extract;
 mod pages;
 mod routes;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::Value;
 use shared::cached::{Cached, SchemaError};
@@ -27,8 +27,8 @@ use shared::queue::{ImportQueue, WritebackQueue};
 use shared::store::{ChangeError, ConnectionKind};
 use shared::wiring::{Remote, WiringError};
 use url::Url;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+
+pub use described::DESCRIPTION;
 
 /// Largest body of an API request, in bytes.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -179,61 +179,17 @@ impl App {
     }
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Leadbridge API", description = "Lead-gen forms to leads in the CRM. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are RFC 9457 problem+json with a stable `code`, the `field`, and the `next_step`.", license(name = "Apache-2.0")),
-    modifiers(&Credentials),
-    security(("bearer" = []), ("session" = [], "csrf" = []))
-)]
-struct Description;
-
-struct Credentials;
-
-impl utoipa::Modify for Credentials {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{
-            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
-        };
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API token of one contract: `lbt.<contract>.<id>.<secret>`. Its role decides what it may do."))
-            .build();
-        let session = ApiKeyValue::with_description(
-            "__Host-lb_session",
-            "The cookie of somebody who signed in, at /oauth/sign-in/{salesforce|entra}?contract=….",
-        );
-        let csrf = ApiKeyValue::with_description(
-            "X-CSRF-Token",
-            "With the cookie, for everything but GET: the csrf_token of GET /api/v1/session.",
-        );
-        let components = openapi.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
-        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
-        components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
-    }
-}
-
-fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .nest("/api/v1", routes::all())
-        .split_for_parts()
-}
-
-/// The API's description.
-#[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().1
-}
-
 /// The function's routes.
 pub fn router(app: Arc<App>) -> Router {
-    let (router, description) = described();
-    let description = Arc::new(description);
-    router
-        .route(
-            "/api/v1/openapi.json",
-            get(async move || axum::Json(description).into_response()),
+    let description = async || {
+        (
+            [(http::header::CONTENT_TYPE, "application/json")],
+            DESCRIPTION,
         )
+    };
+    Router::new()
+        .nest("/api/v1", routes::all().router())
+        .route("/api/v1/openapi.json", get(description))
         .merge(pages::routes())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || {

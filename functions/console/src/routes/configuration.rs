@@ -14,15 +14,14 @@ use shared::domain::scoring::ScoringRule;
 use shared::domain::strategy::MatchingStrategy;
 use shared::problem::Problem;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Name, Path, Query};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list_strategies, create_strategy))
         .routes(routes!(get_strategy, edit_strategy, delete_strategy))
         .routes(routes!(activate_strategy))

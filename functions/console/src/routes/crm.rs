@@ -22,14 +22,13 @@ use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, RemoteUser, StoreError, WorkKind,
 };
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::sync::stopped;
 use crate::App;
 use crate::auth::{
     AuthorizeLinkedIn, Caller, ChangeConfiguration, ConnectCrm, ConnectOwnUser, ReadConfiguration,
 };
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
 /// How long before an authorisation ends people are warned, in seconds: 14 days.
@@ -37,8 +36,8 @@ pub(crate) const WARN_SECONDS: i64 = 14 * 24 * 3600;
 /// How often a change is decided anew because something was changed meanwhile.
 const MAX_TRIES: u32 = 8;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(show))
         .routes(routes!(choose))

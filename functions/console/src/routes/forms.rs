@@ -14,19 +14,18 @@ use shared::session::SessionError;
 use shared::store::{Connection, ConnectionKind};
 use shared::vault::Purpose;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::crm::Status;
 use crate::App;
 use crate::auth::{AuthorizeLinkedIn, Caller, ChangeConfiguration, ReadConfiguration};
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Path};
 
 /// Shortest secret that a form or a webhook is signed with, in characters.
 const MIN_SECRET_CHARS: usize = 12;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(get, edit, delete))
         .routes(routes!(get_linkedin, set_linkedin))

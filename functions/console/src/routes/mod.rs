@@ -17,15 +17,14 @@ use shared::clock::Millis;
 use shared::domain::ids::SeatId;
 use shared::domain::role::Role;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{AnyRole, Caller};
+use crate::described::{Routes, routes};
 use crate::extract::Json;
 
-pub(crate) fn all() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(crate) fn all() -> Routes {
+    Routes::new()
         .routes(routes!(health))
         .routes(routes!(me))
         .merge(submissions::routes())

@@ -16,18 +16,17 @@ use shared::invitation::{InvitationLinks, NewInvitation};
 use shared::problem::Problem;
 use shared::store::{ConnectionKind, SeatChange, StoreError};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{Caller, ManageSeats};
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
 /// How often a change is decided anew because something was changed meanwhile.
 const MAX_TRIES: u32 = 8;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(get, edit, delete))
         .routes(routes!(invite))

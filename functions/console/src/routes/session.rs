@@ -15,15 +15,14 @@ use shared::domain::role::Role;
 use shared::problem::Problem;
 use shared::web_session::{forget_cookie, set_cookie};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{AnyRole, Caller};
+use crate::described::{Routes, routes};
 use crate::extract::Json;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(show, sign_out))
         .routes(routes!(renew))
         .routes(routes!(sign_out_everywhere))

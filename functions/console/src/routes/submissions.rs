@@ -16,11 +16,10 @@ use shared::problem::Problem;
 use shared::queue::WritebackMessage;
 use shared::store::{Page, SubmissionFilter};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{Caller, ReadConfiguration, ReadSubmissions, SendAgain, StartSync};
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
 /// Most items of a page.
@@ -28,8 +27,8 @@ const MAX_PAGE: usize = 200;
 /// Failed submissions sent again in one go.
 const MAX_SEND_AGAIN: usize = 200;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(detail))
         .routes(routes!(send_again))

@@ -18,13 +18,12 @@ use shared::domain::sync::{
 use shared::problem::Problem;
 use shared::store::{Connection, ConnectionKind};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::crm::environment;
 use super::submissions::page_size;
 use crate::App;
 use crate::auth::{Caller, ConnectCrm, ReadConfiguration};
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
 /// Organisations' limits of API calls hold for any 24 hours.
@@ -32,8 +31,8 @@ const API_SECONDS: i64 = 24 * 3600;
 /// Runs of the last 24 hours whose calls are counted: more than anybody starts in that time.
 const MAX_RUNS_A_DAY: i32 = 100;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(runs))
         .routes(routes!(sync_now))

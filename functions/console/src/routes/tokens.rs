@@ -12,11 +12,10 @@ use shared::problem::Problem;
 use shared::signature::sha256_hex;
 use shared::store::{ApiTokenRecord, StoreError};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
 use crate::auth::{Caller, ManageTokens};
+use crate::described::{Routes, routes};
 use crate::extract::{Json, Path};
 
 /// Longest life of a token, in days.
@@ -24,8 +23,8 @@ const MAX_DAYS: i64 = 3650;
 /// Longest name of a token, in characters.
 const MAX_NAME: usize = 100;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(revoke))
 }
