@@ -1,4 +1,5 @@
-//! `cargo xtask clients`: third-party clients against the simulator.
+//! `cargo xtask clients`: third-party clients against the simulator, and our client against a
+//! third party's server.
 //!
 //! Each program in tests/crm-simulator/clients (`*.py`, `*.mjs`) takes a file with the
 //! simulator's addresses and closes with `N passed, N failed`, with a non-zero status if any
@@ -10,7 +11,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::{
-    process::{root, scratch, watch},
+    process::{cargo, root, scratch, watch},
     stack,
     test::Counts,
 };
@@ -58,5 +59,18 @@ pub(crate) fn run() -> Result<Counts> {
         counts.join(found);
     }
     ensure!(counts.passed + counts.failed > 0, "no client was found");
+    counts.join(server()?);
+    Ok(counts)
+}
+
+/// Our reading of Dataverse against an independent server. What it needs has to be there: on its
+/// own it skips without.
+fn server() -> Result<Counts> {
+    let mut command = cargo(["test", "--package", "e2e", "--test", "import_odata"]);
+    let (passed, output) = watch(command.env("LEADBRIDGE_ODATA_TESTS", "required"))?;
+    let mut counts = Counts::from_output(passed, &output);
+    if counts.passed + counts.failed == 0 {
+        counts.add(false);
+    }
     Ok(counts)
 }

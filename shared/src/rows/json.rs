@@ -229,8 +229,8 @@ fn named(id: &str) -> Option<String> {
         Some((_, key)) => key.strip_suffix(')')?,
         None => id,
     };
-    let key = key.trim_matches('\'');
-    (!key.is_empty() && !key.contains(['/', ':'])).then(|| record_id(CrmKind::Dynamics365, key))
+    let id = record_id(CrmKind::Dynamics365, key.trim_matches('\''));
+    (!id.is_empty() && !id.contains(['/', ':'])).then_some(id)
 }
 
 fn number_cell(raw: &str) -> Cell<'_> {

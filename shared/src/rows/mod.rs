@@ -201,7 +201,11 @@ fn read(crm: CrmKind, column: &Column, cell: Cell<'_>) -> Result<Option<Value>, 
         // A CSV cell cannot tell an empty text from none.
         (_, Cell::Nothing | Cell::Text("")) => return Ok(None),
         (ValueKind::Text, Cell::Text(text)) if column.reference => {
-            Value::Text(record_id(crm, text))
+            let id = record_id(crm, text);
+            if id.is_empty() {
+                return Err(());
+            }
+            Value::Text(id)
         }
         (ValueKind::Text, Cell::Text(text) | Cell::Number(text)) => Value::Text(text.to_owned()),
         (ValueKind::Text, Cell::Bool(flag)) => Value::Text(flag.to_string()),
