@@ -73,11 +73,8 @@ impl Run<'_> {
         let Some(spec) = spec(self.crm, &object.object) else {
             return Ok(());
         };
-        if self.unclean
-            && let Some(pass) = &mut object.pass
-        {
-            pass.careful = true;
-            object.recount |= pass.kind == PassKind::Changes;
+        if self.unclean {
+            plan::uncertain(object, self.app.now());
         }
         while object.is_open() && self.in_time() {
             let now = self.app.now();
@@ -148,10 +145,6 @@ impl Run<'_> {
     /// Has an object tried again later, or given up for this run.
     fn again(&self, object: &mut ObjectSync, problem: Problem) {
         let now = self.app.now();
-        if let Some(pass) = &mut object.pass {
-            pass.careful = true;
-            object.recount |= pass.kind == PassKind::Changes;
-        }
         if object.attempts >= MAX_ATTEMPTS {
             object.state = ObjectState::Failed;
             object.finished_at = Some(now);
@@ -242,8 +235,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Applies the rows of a page; whether it came to the page's end. What was applied is in `object`
-    /// also when it stops in the middle: by an error, or for the step's time.
+    /// Applies the rows of a page; whether it came to the page's end. Of a stable page what was applied is
+    /// in `object` also when it stops in the middle: by an error, or for the step's time.
     async fn page(
         &self,
         spec: &'static ObjectSpec,
@@ -268,11 +261,20 @@ impl Run<'_> {
             &mut object.notices,
             kind,
         );
+        let stable = page.stable();
+        let before = (
+            pass.present,
+            object.read,
+            object.written,
+            object.removed,
+            object.records,
+        );
         let mut seen = Vec::new();
         // Reading goes on while rows are being written, a batch ahead at most.
         let (sender, mut batches) = mpsc::channel::<Vec<Change>>(1);
         let read = async move {
-            while self.in_time() {
+            // A page that cannot be taken up in its middle is read to its end.
+            while !stable || self.in_time() {
                 let Some(rows) = page.rows().await? else {
                     return Ok(true);
                 };
@@ -312,6 +314,18 @@ impl Run<'_> {
         // What was read before reading failed is still applied.
         let (ended, written) = tokio::join!(read, write);
         written?;
+        if !stable && !matches!(ended, Ok(true)) {
+            pass.skip = 0;
+            (
+                pass.present,
+                object.read,
+                object.written,
+                object.removed,
+                object.records,
+            ) = before;
+            plan::uncertain(object, self.app.now());
+            return ended;
+        }
         if !seen.is_empty() {
             mirror
                 .mark_seen(

@@ -8,6 +8,9 @@ use shared::domain::sync::{Cursor, ObjectState, ObjectSync, Pass, PassKind, Resu
 const SMALL: u64 = 10_000;
 /// A larger one is, when it was last read in full so many seconds ago.
 const COMPARE_EVERY_SECONDS: i64 = 7 * 24 * 3600;
+/// Whatever the CRM tells, an object is compared as a whole when it was last read in full so many
+/// seconds ago: records that are no longer shared with the connected user go without a trace.
+const COMPARE_ANYWAY_SECONDS: i64 = 30 * 24 * 3600;
 /// A change is kept under the time at which its transaction began, and seen when that ends: changes
 /// are read again from so many seconds before the latest one that was seen. Salesforce ends
 /// transactions after ten minutes at the latest.
@@ -50,13 +53,15 @@ pub(crate) fn begin(
     } else if other_fields || object.resume.is_none() {
         // What a field holds is not told again because we can read it now.
         PassKind::Compare
-    } else if tells_deletions {
-        PassKind::Changes
     } else {
-        let due = object
-            .last_full_at
-            .is_none_or(|at| at.plus_seconds(COMPARE_EVERY_SECONDS) <= now);
-        if due || object.records <= SMALL {
+        let every = if tells_deletions {
+            COMPARE_ANYWAY_SECONDS
+        } else {
+            COMPARE_EVERY_SECONDS
+        };
+        let full = object.last_full_at;
+        let due = full.is_none_or(|at| at.plus_seconds(every) <= now);
+        if due || (!tells_deletions && object.records <= SMALL) {
             PassKind::Compare
         } else {
             PassKind::Changes
@@ -81,6 +86,21 @@ pub(crate) fn start(object: &mut ObjectSync, kind: PassKind, now: Millis) {
         sweep: None,
         delta: None,
     });
+}
+
+/// Takes account of rows that may be in the mirror without having been kept: a worker died, or a page
+/// broke off.
+pub(crate) fn uncertain(object: &mut ObjectSync, now: Millis) {
+    let Some(pass) = &mut object.pass else {
+        return;
+    };
+    pass.careful = true;
+    object.recount |= pass.kind == PassKind::Changes;
+    // The first page begins what the CRM tells changes from: what was deleted before it is read again
+    // is told by nothing, but is in the mirror.
+    if pass.kind == PassKind::First && pass.cursor == Cursor::default() {
+        start(object, PassKind::Compare, now);
+    }
 }
 
 /// Begins a pass again from its beginning, over a mirror that has a part of it.
@@ -216,6 +236,23 @@ mod tests {
             );
             assert_eq!(kind(&object), expected);
         }
+    }
+
+    #[test]
+    fn a_first_page_that_broke_off_is_not_trusted_to_an_empty_mirror() {
+        let mut object = account();
+        begin(&mut object, 1, fields(&["Id"]), true, NOW);
+        object.pass.as_mut().unwrap().cursor = Cursor("page 7".to_owned());
+        uncertain(&mut object, NOW);
+        assert_eq!(kind(&object), PassKind::First);
+        assert!(object.pass.as_ref().unwrap().careful);
+        object.pass.as_mut().unwrap().cursor = Cursor::default();
+        uncertain(&mut object, NOW);
+        assert_eq!(kind(&object), PassKind::Compare);
+        // Of changes only the count is uncertain.
+        start(&mut object, PassKind::Changes, NOW);
+        uncertain(&mut object, NOW);
+        assert_eq!((kind(&object), object.recount), (PassKind::Changes, true));
     }
 
     #[test]

@@ -342,7 +342,7 @@ impl Source for DataverseSource {
             of: None,
             after,
         };
-        Ok(Turn::Page(Box::new(page.skip(reading.skip))))
+        Ok(Turn::Page(Box::new(page)))
     }
 }
 

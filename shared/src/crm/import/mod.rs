@@ -61,7 +61,7 @@ pub struct Reading<'a> {
     pub about: Option<u64>,
     /// Where the pass has come.
     pub cursor: &'a Cursor,
-    /// Rows of the page that the last worker applied before it died or handed over.
+    /// Rows of a [stable](Page::stable) page that were applied before; they are left out.
     pub skip: u64,
 }
 
@@ -89,6 +89,13 @@ pub trait Page: Send {
 
     /// About how many rows the pass has in all, where the CRM tells.
     fn of(&self) -> Option<u64>;
+
+    /// Whether the same turn again gives the same rows in the same order, whatever happens in the
+    /// CRM: then [`Reading::skip`] leaves out those that were applied. Otherwise the page is read
+    /// whole again, as what is missing in front moves others up.
+    fn stable(&self) -> bool {
+        false
+    }
 
     /// What comes after this page; asked once [`Self::rows`] gave none.
     fn next(self: Box<Self>) -> Turn;

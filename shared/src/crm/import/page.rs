@@ -47,16 +47,6 @@ pub(super) struct JsonPage {
     pub(super) after: Turn,
 }
 
-impl JsonPage {
-    /// Leaves out rows that were applied already.
-    pub(super) fn skip(mut self, rows: u64) -> Self {
-        if let Some(last) = usize::try_from(rows).ok().and_then(|n| n.checked_sub(1)) {
-            self.rows.nth(last);
-        }
-        self
-    }
-}
-
 #[async_trait]
 impl Page for JsonPage {
     async fn rows(&mut self) -> Result<Option<Vec<Change>>, ImportError> {

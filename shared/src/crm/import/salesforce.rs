@@ -346,7 +346,7 @@ impl SalesforceSource {
             of: page.total,
             after,
         };
-        Ok(Turn::Page(Box::new(page.skip(reading.skip))))
+        Ok(Turn::Page(Box::new(page)))
     }
 
     async fn start(&self, reading: &Reading<'_>, state: State) -> Result<Turn, ImportError> {
@@ -721,6 +721,11 @@ impl Page for CsvPage {
 
     fn of(&self) -> Option<u64> {
         self.of
+    }
+
+    /// A job's results are kept as they are.
+    fn stable(&self) -> bool {
+        true
     }
 
     fn next(self: Box<Self>) -> Turn {
