@@ -1,0 +1,25 @@
+#![no_main]
+//! A page of rows of either CRM: cut and read, or refused; every row is a part of the page.
+
+use shared::domain::inventory::objects;
+use shared::domain::mirror::MASTER_LOOKUP;
+use shared::domain::schema::CrmKind;
+use shared::rows::{Layout, json};
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| {
+    let pages = [
+        (CrmKind::Salesforce, json::query_page(body), None),
+        (CrmKind::Dynamics365, json::table_page(body), Some(MASTER_LOOKUP)),
+    ];
+    for (crm, page, extra) in pages {
+        let Ok(page) = page else { continue };
+        let spec = &objects(crm)[0];
+        let mut layout = Layout::new(crm, spec, spec.fields, extra);
+        for range in page.rows {
+            let row = body.get(range).expect("a row is a part of the page");
+            if let Ok(change) = json::row(&mut layout, row) {
+                assert!(!change.id().is_empty());
+            }
+        }
+    }
+});
