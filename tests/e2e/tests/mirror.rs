@@ -331,7 +331,8 @@ async fn a_worker_that_dies_at_any_call_leaves_what_the_next_completes() {
     let changes = proptest::collection::vec(any_change(), 150);
     let changes = changes.new_tree(&mut runner).unwrap().current();
     let mut deaths = 0;
-    'all: for n in 0.. {
+    // All of the first, and some of the many that are alike.
+    'all: for n in (0..12).chain((12..).step_by(25)) {
         for cut in [Cut::Before(n), Cut::After(n)] {
             let contract: ContractId = format!("dies-{deaths}").parse().unwrap();
             let mirror = contacts(&contract);
@@ -379,7 +380,7 @@ async fn a_worker_that_dies_at_any_call_leaves_what_the_next_completes() {
             }
         }
     }
-    assert!(deaths > 40, "{deaths}");
+    assert!(deaths > 24, "{deaths}");
     harness.stop().await;
 }
 
@@ -601,7 +602,7 @@ async fn a_clean_up_empties_every_partition_in_as_many_turns_as_it_needs() {
     assert_eq!(found, (61 + 120 + 2) + (61 + 2));
     let (mut deleted, mut turns) = (0, 0);
     loop {
-        let within = if turns < 6 { Duration::ZERO } else { ENOUGH };
+        let within = if turns < 3 { Duration::ZERO } else { ENOUGH };
         let done = store
             .delete_imported(&contract, PRODUCTION, within)
             .await
@@ -612,7 +613,7 @@ async fn a_clean_up_empties_every_partition_in_as_many_turns_as_it_needs() {
             break;
         }
     }
-    assert!(turns > 5, "{turns}");
+    assert!(turns > 3, "{turns}");
     assert_eq!(deleted, found);
     let left = store
         .count_imported(&contract, PRODUCTION, 0, ENOUGH)

@@ -627,7 +627,7 @@ impl World {
             };
             let parts: Vec<&str> = rest.trim_start_matches('#').split('#').collect();
             let kept = match parts[0] {
-                "IMPORTED" | "CRM" | "CONNECTION" => 2,
+                "IMPORTED" | "MIRROR" | "MATCHKEY" | "SEEN" | "CRM" | "CONNECTION" => 2,
                 _ => 1,
             };
             let name = parts
