@@ -7,7 +7,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
@@ -201,9 +200,9 @@ async fn an_independent_server_is_read_in_full_and_by_its_changes() {
         let answer = harness.http.request(method, url).json(&body).send().await;
         assert!(answer.unwrap().status().is_success());
     };
-    let changed = json!({"lastname": "Lovelace", "modifiedon": "2026-06-01T00:00:00Z"});
+    let written = json!({"lastname": "Lovelace", "modifiedon": "2026-06-01T00:00:00Z"});
     for number in 10..20 {
-        write(Method::PATCH, number, changed.clone()).await;
+        write(Method::PATCH, number, written.clone()).await;
     }
     for number in 18..24 {
         write(Method::DELETE, number, json!({})).await;

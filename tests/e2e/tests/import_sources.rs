@@ -206,7 +206,7 @@ impl<'a> World<'a> {
                     };
                     if let Some(error) = failed {
                         if !page.stable() {
-                            pass.told -= skip as usize;
+                            pass.told -= usize::try_from(skip).unwrap();
                             skip = 0;
                         }
                         patient(&mut pass, patience, error)?;
