@@ -3,6 +3,7 @@
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise"
 )]
@@ -302,18 +303,18 @@ async fn whatever_changes_the_mirror_is_as_the_crm() {
             .is_mirrored(&harness, &mirror, &format!("round {round}"))
             .await;
         let touched: BTreeSet<&str> = changes.iter().map(Change::id).collect();
-        let (mut inserted, mut changed, mut removed) = (0, 0, 0);
+        let mut expected = Written::default();
         for id in touched {
             match (before.records.get(id), model.records.get(id)) {
-                (None, Some(_)) => inserted += 1,
-                (Some(before), Some(after)) if before != after => changed += 1,
-                (Some(_), None) => removed += 1,
+                (None, Some(_)) => expected.inserted += 1,
+                (Some(before), Some(after)) if before != after => expected.changed += 1,
+                (Some(_), None) => expected.removed += 1,
                 _ => {}
             }
         }
         assert_eq!(
             (written.inserted, written.changed, written.removed),
-            (inserted, changed, removed)
+            (expected.inserted, expected.changed, expected.removed)
         );
         // Told again it is nothing new.
         let last: Vec<Change> = changes.iter().filter(|change| matches!(change, Change::Present(record) if model.records.get(&record.id) == Some(record))).cloned().collect();
