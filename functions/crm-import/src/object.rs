@@ -12,7 +12,7 @@ use shared::crm::import::{ImportError, Page, Reading, Turn};
 use shared::crm_setup::SetupError;
 use shared::domain::inventory::ObjectSpec;
 use shared::domain::mirror::{Change, Value, is_choice};
-use shared::domain::sync::{Notice, ObjectState, ObjectSync, PassKind};
+use shared::domain::sync::{Cursor, Notice, ObjectState, ObjectSync, PassKind};
 use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{MIRROR_SHARDS, Mirror, Store, StoreError, Written};
@@ -25,6 +25,8 @@ use crate::sync::{Run, Setback, back_off, spec};
 /// Tries in a row at one turn before the object is given up for this run. With the back-off that is
 /// about two hours.
 const MAX_ATTEMPTS: u32 = 9;
+/// After so many tries in a row at one page the pass begins again.
+const RESTART_AFTER_ATTEMPTS: u32 = 4;
 /// Batches of rows that are applied at the same time, in an order that does not matter: each record is
 /// there once.
 const AT_ONCE: usize = 2;
@@ -151,6 +153,14 @@ impl Run<'_> {
         } else {
             object.due_at = Some(now.plus_seconds(back_off(object.attempts)));
             object.attempts += 1;
+            // Pages that stay as they are not meant to be may be whole when they are made anew.
+            let under_way = object
+                .pass
+                .as_ref()
+                .is_some_and(|pass| pass.cursor != Cursor::default());
+            if under_way && object.attempts == RESTART_AFTER_ATTEMPTS {
+                plan::restart(object, now);
+            }
         }
         object.problem = Some(problem);
     }
@@ -393,6 +403,10 @@ impl Run<'_> {
         }
         object.crm_records = self.source.count(spec).await?;
         object.notices.retain(|notice| notice.code != COUNTS_DIFFER);
+        if object.crm_records.is_some_and(|crm| crm != object.records) {
+            // A record that changed while it was read may have been counted twice.
+            object.records = self.mirror(spec).count_records(self.store()).await?;
+        }
         if object.crm_records.is_some_and(|crm| crm != object.records) {
             if let Some(kind) = plan::reconcile(object, before) {
                 plan::start(object, kind, now);
