@@ -12,6 +12,8 @@
 
 mod bare;
 mod binaries;
+mod import;
+mod import_worker;
 mod intake;
 mod lambda;
 mod mapping;
@@ -44,6 +46,9 @@ struct Cli {
     /// Where the JSON goes (.leadbridge/bench.json in the workspace)
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
+    /// Do a part of the import's measurement, told on standard input
+    #[arg(long, hide = true)]
+    import_worker: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,6 +61,8 @@ enum Name {
     Writeback,
     /// Parsing and mapping, without any calls
     Mapping,
+    /// Importing a million records from each CRM
+    Import,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +77,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<bool> {
+    if cli.import_worker {
+        return import_worker::run().map(|()| true);
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{cores} cores, load {}\n", load());
     let mut sections = Vec::new();
@@ -82,6 +92,7 @@ fn run(cli: &Cli) -> Result<bool> {
             Name::Intake => intake::run(cli.quick),
             Name::Writeback => writeback::run(cli.quick),
             Name::Mapping => mapping::run(cli.quick),
+            Name::Import => import::run(cli.quick),
         }?;
         println!("{}", section.table());
         sections.push(section);
