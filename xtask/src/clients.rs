@@ -59,15 +59,16 @@ pub(crate) fn run() -> Result<Counts> {
         counts.join(found);
     }
     ensure!(counts.passed + counts.failed > 0, "no client was found");
-    counts.join(server()?);
+    counts.join(suite("import_odata", "LEADBRIDGE_ODATA_TESTS")?);
+    counts.join(suite("import_clients", "LEADBRIDGE_CLIENT_TESTS")?);
     Ok(counts)
 }
 
-/// Our reading of Dataverse against an independent server. What it needs has to be there: on its
-/// own it skips without.
-fn server() -> Result<Counts> {
-    let mut command = cargo(["test", "--package", "e2e", "--test", "import_odata"]);
-    let (passed, output) = watch(command.env("LEADBRIDGE_ODATA_TESTS", "required"))?;
+/// Our import beside third parties' servers and clients. What it needs has to be there: on its own
+/// it skips without.
+fn suite(name: &str, switch: &str) -> Result<Counts> {
+    let mut command = cargo(["test", "--package", "e2e", "--test", name]);
+    let (passed, output) = watch(command.env(switch, "required"))?;
     let mut counts = Counts::from_output(passed, &output);
     if counts.passed + counts.failed == 0 {
         counts.add(false);

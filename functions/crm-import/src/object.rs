@@ -234,7 +234,7 @@ impl Run<'_> {
                     // Counted shard by shard: a record that changed meanwhile may have been read twice.
                     pass.present = 0;
                 } else {
-                    Self::end_pass(object);
+                    plan::end(object, self.app.now());
                 }
             }
             // A page follows a page only by way of a cursor.
@@ -369,24 +369,9 @@ impl Run<'_> {
         if shard + 1 < MIRROR_SHARDS {
             pass.sweep = Some(shard + 1);
         } else {
-            Self::end_pass(object);
+            plan::end(object, self.app.now());
         }
         Ok(())
-    }
-
-    /// Takes a pass as done. What follows it is decided in the next turn.
-    fn end_pass(object: &mut ObjectSync) {
-        let Some(pass) = object.pass.take() else {
-            return;
-        };
-        let wrote = object.written + object.removed > 0;
-        object.resume = Some(plan::resume(&pass, object.resume.as_ref(), wrote));
-        object.passes += 1;
-        if pass.kind != PassKind::Changes {
-            object.records = pass.present;
-            object.recount = false;
-            object.last_full_at = Some(pass.started_at);
-        }
     }
 
     /// Compares the mirror's count with the CRM's own, after a pass.
@@ -396,7 +381,6 @@ impl Run<'_> {
         object: &mut ObjectSync,
     ) -> Result<(), Fault> {
         let now = self.app.now();
-        let before = plan::difference(object);
         if object.recount {
             object.records = self.mirror(spec).count_records(self.store()).await?;
             object.recount = false;
@@ -408,12 +392,13 @@ impl Run<'_> {
             object.records = self.mirror(spec).count_records(self.store()).await?;
         }
         if object.crm_records.is_some_and(|crm| crm != object.records) {
-            if let Some(kind) = plan::reconcile(object, before) {
+            if let Some(kind) = plan::reconcile(object) {
                 plan::start(object, kind, now);
                 return Ok(());
             }
             object.notices.push(counts_differ(object));
         }
+        object.difference = plan::difference(object);
         object.state = ObjectState::Done;
         object.finished_at = Some(now);
         object.last_success_at = Some(now);

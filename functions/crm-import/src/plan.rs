@@ -73,6 +73,9 @@ pub(crate) fn begin(
 /// Starts a pass.
 pub(crate) fn start(object: &mut ObjectSync, kind: PassKind, now: Millis) {
     object.generation += 1;
+    if kind != PassKind::Changes {
+        object.after = None;
+    }
     object.pass = Some(Pass {
         kind,
         generation: object.generation,
@@ -113,7 +116,7 @@ pub(crate) fn restart(object: &mut ObjectSync, now: Millis) {
 }
 
 /// Where the changes after a pass are read from.
-pub(crate) fn resume(pass: &Pass, before: Option<&Resume>, wrote: bool) -> Resume {
+fn resume(pass: &Pass, before: Option<&Resume>, wrote: bool) -> Resume {
     if let Some(delta) = &pass.delta {
         return Resume::Delta(delta.clone());
     }
@@ -133,12 +136,40 @@ pub(crate) fn resume(pass: &Pass, before: Option<&Resume>, wrote: bool) -> Resum
     }
 }
 
+/// Takes a pass as done, and starts the one that has to follow at once.
+///
+/// Which page of a long reading Dataverse's delta link stands for is not documented. If it is the last,
+/// what changed on pages that were read before it is never told: so it is read by its time.
+pub(crate) fn end(object: &mut ObjectSync, now: Millis) {
+    let Some(pass) = object.pass.take() else {
+        return;
+    };
+    let wrote = object.written + object.removed > 0;
+    object.resume = Some(resume(&pass, object.resume.as_ref(), wrote));
+    object.passes += 1;
+    if pass.kind == PassKind::Changes {
+        if let Some(after) = object.after.take() {
+            object.resume = Some(after);
+        }
+        return;
+    }
+    object.records = pass.present;
+    object.recount = false;
+    object.last_full_at = Some(pass.started_at);
+    if pass.delta.is_some() && pass.cursor != Cursor::default() {
+        let since = pass.started_at.plus_seconds(-OVERLAP_SECONDS);
+        let delta = object.resume.replace(Resume::Since(since));
+        start(object, PassKind::Changes, now);
+        object.after = delta;
+    }
+}
+
 /// What follows a pass after which the mirror and the CRM count differently. A change may have come
 /// between the pass and the count: changes are read once more. A record that went without a trace
 /// (deleted for good, or no longer shared with the connected user) is found by comparing. `None`:
 /// it stays as it is, for a person to know.
-pub(crate) fn reconcile(object: &ObjectSync, difference_before: Option<i128>) -> Option<PassKind> {
-    if object.passes >= MAX_PASSES || difference_before == difference(object) {
+pub(crate) fn reconcile(object: &ObjectSync) -> Option<PassKind> {
+    if object.passes >= MAX_PASSES || object.difference == difference(object) {
         return None;
     }
     Some(if object.passes < 2 {
@@ -149,10 +180,11 @@ pub(crate) fn reconcile(object: &ObjectSync, difference_before: Option<i128>) ->
 }
 
 /// By how much the CRM's count is larger than the mirror's.
-pub(crate) fn difference(object: &ObjectSync) -> Option<i128> {
-    object
-        .crm_records
-        .map(|crm| i128::from(crm) - i128::from(object.records))
+pub(crate) fn difference(object: &ObjectSync) -> Option<i64> {
+    let difference = i128::from(object.crm_records?) - i128::from(object.records);
+    i64::try_from(difference)
+        .ok()
+        .filter(|difference| *difference != 0)
 }
 
 #[cfg(test)]
@@ -279,19 +311,47 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_during_a_long_tracked_reading_is_read_before_its_delta_link_is_used() {
+        let delta = Resume::Delta("link".to_owned());
+        for (cursor, long) in [("", false), ("page 7", true)] {
+            let mut object = account();
+            start(&mut object, PassKind::First, NOW);
+            let pass = object.pass.as_mut().unwrap();
+            pass.delta = Some("link".to_owned());
+            pass.cursor = Cursor(cursor.to_owned());
+            end(&mut object, NOW);
+            if long {
+                assert_eq!(kind(&object), PassKind::Changes);
+                let since = Resume::Since(NOW.plus_seconds(-OVERLAP_SECONDS));
+                assert_eq!(object.resume, Some(since));
+                end(&mut object, NOW);
+            }
+            assert_eq!((&object.pass, &object.after), (&None, &None));
+            assert_eq!(object.resume, Some(delta.clone()));
+        }
+        // Everything is read anew: the old link is of no use.
+        let mut object = account();
+        object.after = Some(delta);
+        start(&mut object, PassKind::Compare, NOW);
+        assert_eq!(object.after, None);
+    }
+
+    #[test]
     fn counts_that_differ_are_looked_into_once_a_run_and_not_again_for_the_same_difference() {
         let mut object = account();
         object.started_at = Some(NOW);
         object.records = 10;
         object.crm_records = Some(9);
         object.passes = 1;
-        assert_eq!(reconcile(&object, None), Some(PassKind::Changes));
+        assert_eq!(reconcile(&object), Some(PassKind::Changes));
         object.passes = 2;
-        assert_eq!(reconcile(&object, None), Some(PassKind::Compare));
+        assert_eq!(reconcile(&object), Some(PassKind::Compare));
         object.passes = 3;
-        assert_eq!(reconcile(&object, None), None);
+        assert_eq!(reconcile(&object), None);
         object.passes = 1;
-        assert_eq!(reconcile(&object, Some(-1)), None);
-        assert_eq!(reconcile(&object, Some(-2)), Some(PassKind::Changes));
+        object.difference = Some(-1);
+        assert_eq!(reconcile(&object), None);
+        object.difference = Some(-2);
+        assert_eq!(reconcile(&object), Some(PassKind::Changes));
     }
 }

@@ -291,6 +291,10 @@ pub struct ObjectSync {
     /// What is being read.
     #[serde(default)]
     pub pass: Option<Pass>,
+    /// Where changes are read from once the pass that is under way has caught up with what changed
+    /// during the one before it.
+    #[serde(default)]
+    pub after: Option<Resume>,
     /// Counts the passes.
     #[serde(default)]
     pub generation: u64,
@@ -303,6 +307,10 @@ pub struct ObjectSync {
     /// Records that the CRM counted last, where it can.
     #[serde(default)]
     pub crm_records: Option<u64>,
+    /// By how much the CRM's count was larger than the mirror's when a run had done all it can about
+    /// it; none where they were the same.
+    #[serde(default)]
+    pub difference: Option<i64>,
     /// This run: rows read.
     #[serde(default)]
     pub read: u64,
@@ -362,10 +370,12 @@ impl ObjectSync {
             fields: Vec::new(),
             resume: None,
             pass: None,
+            after: None,
             generation: 0,
             records: 0,
             recount: false,
             crm_records: None,
+            difference: None,
             read: 0,
             of: None,
             written: 0,

@@ -39,18 +39,18 @@ const ROUNDS: usize = 40;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_any_history_the_mirror_is_as_salesforce_is() {
     for number in HISTORIES {
-        history(CrmKind::Salesforce, number).await;
+        Box::pin(history(CrmKind::Salesforce, number)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_any_history_the_mirror_is_as_dynamics_is() {
     for number in HISTORIES {
-        history(CrmKind::Dynamics365, number).await;
+        Box::pin(history(CrmKind::Dynamics365, number)).await;
     }
 }
 
-/// Numbers that look random and are the same every time (SplitMix64).
+/// Numbers that look random and are the same every time (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -122,7 +122,7 @@ async fn history(crm: CrmKind, number: u64) {
     for _ in 0..ROUNDS {
         match world.dice.roll(3) {
             0 | 1 => world.change().await,
-            _ => world.step().await,
+            _ => Box::pin(world.step()).await,
         }
     }
     world.calm().await;
