@@ -111,7 +111,7 @@ pub(crate) fn record_count(org: &Org, wanted: Option<&str>) -> Reply {
                 .rows(&ty.name)
                 .filter(|(_, row)| !is_deleted(row))
                 .count();
-            json!({ "count": count, "name": ty.name })
+            json!({ "count": count + org.settings.record_count_lag, "name": ty.name })
         })
         .collect();
     Reply::json(200, &json!({ "sObjects": rows }))

@@ -132,6 +132,9 @@ pub(crate) struct Settings {
     pub(crate) page_size: usize,
     /// Queries by REST over more rows end with `QUERY_TIMEOUT`; 0 is off.
     pub(crate) query_timeout_rows: usize,
+    /// By how many records the approximate counts of `limits/recordCount` are too high: the real
+    /// ones lag behind.
+    pub(crate) record_count_lag: usize,
     /// Looks at a query job that find it unfinished.
     pub(crate) bulk_polls: u32,
     /// The most rows of a page of a query job's results.
@@ -182,6 +185,7 @@ impl Default for Settings {
             query_timeout_rows: 0,
             bulk_polls: 0,
             bulk_page_rows: 100_000,
+            record_count_lag: 0,
             bulk_timeout_rows: 0,
             bulk_fail_jobs: 0,
             bulk_job_limit: 10_000,
