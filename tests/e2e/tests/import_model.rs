@@ -132,6 +132,13 @@ async fn history(crm: CrmKind, number: u64) {
     world.bring_to_end().await;
     world.bring_to_end().await;
     world.compare().await;
+    let ledger = world.control(Method::GET, "/ledger/summary", None).await;
+    let by_jobs = crm == CrmKind::Salesforce && number % 2 == 1;
+    assert_eq!(
+        ledger.to_string().contains("/jobs/query"),
+        by_jobs,
+        "{ledger}"
+    );
     harness.stop().await;
 }
 

@@ -206,7 +206,7 @@ async fn die_at_every_step(crm: CrmKind, cut: fn(usize) -> Cut) {
     world.settle().await;
     let mut deaths = world.audit("connection.disconnected").await.len() / 2;
     for n in (0..14)
-        .chain((14..steps).step_by(150))
+        .chain((14..steps).step_by(400))
         .chain(steps.saturating_sub(10)..=steps + 1)
     {
         // As it was when the end was asked for, with tokens that are good.
