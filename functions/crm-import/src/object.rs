@@ -350,25 +350,30 @@ impl Run<'_> {
         ended
     }
 
-    /// Sweeps one shard of what a comparing pass did not see.
+    /// Sweeps what a comparing pass did not see, shard by shard. A shard that is swept again says what it
+    /// said, so they are kept together.
     async fn sweep(
         &self,
         spec: &'static ObjectSpec,
         object: &mut ObjectSync,
-        shard: u32,
+        from: u32,
     ) -> Result<(), Fault> {
         let Some(pass) = &mut object.pass else {
             return Ok(());
         };
-        let swept = self
-            .mirror(spec)
-            .sweep(self.store(), pass.generation, shard)
-            .await?;
-        object.removed += swept.removed;
-        pass.present += swept.kept;
-        if shard + 1 < MIRROR_SHARDS {
+        for shard in from..MIRROR_SHARDS {
+            let swept = self
+                .mirror(spec)
+                .sweep(self.store(), pass.generation, shard);
+            let swept = swept.await?;
+            object.removed += swept.removed;
+            pass.present += swept.kept;
             pass.sweep = Some(shard + 1);
-        } else {
+            if !self.in_time() {
+                break;
+            }
+        }
+        if pass.sweep == Some(MIRROR_SHARDS) {
             plan::end(object, self.app.now());
         }
         Ok(())

@@ -64,11 +64,10 @@ pub(crate) struct Done {
 }
 
 /// Measures.
-pub(crate) fn run(quick: bool) -> Result<Section> {
+pub(crate) fn run(records: u64) -> Result<Section> {
     let mut section = Section::new("import");
-    let millionth = if quick { 50 } else { 1 };
     for crm in [CrmKind::Salesforce, CrmKind::Dynamics365] {
-        one_crm(crm, millionth, &mut section)?;
+        one_crm(crm, records, &mut section)?;
     }
     section.note("Each in a process of its own, warm from step to step as in Lambda, against emulators and a simulator that share the machine.");
     section.note("Baseline: the same pages, all objects side by side, parsed with general means, the same items written 25 a call with as many calls in flight; it keeps no checkpoints and compares nothing.");
@@ -76,9 +75,9 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
     Ok(section)
 }
 
-fn one_crm(crm: CrmKind, millionth: u64, section: &mut Section) -> Result<()> {
-    let (records, bare) = measure(crm, millionth, true)?;
-    let (_, ours) = measure(crm, millionth, false)?;
+fn one_crm(crm: CrmKind, wanted: u64, section: &mut Section) -> Result<()> {
+    let (records, bare) = measure(crm, wanted, true)?;
+    let (_, ours) = measure(crm, wanted, false)?;
     let (Some(bare), [first, again]) = (bare.first(), ours.as_slice()) else {
         anyhow::bail!("a worker told something else");
     };
@@ -95,7 +94,7 @@ fn one_crm(crm: CrmKind, millionth: u64, section: &mut Section) -> Result<()> {
 
 /// Has a worker read an organisation of its own into a table of its own: what others have left there
 /// slows down nobody.
-fn measure(crm: CrmKind, millionth: u64, bare: bool) -> Result<(u64, Vec<Done>)> {
+fn measure(crm: CrmKind, wanted: u64, bare: bool) -> Result<(u64, Vec<Done>)> {
     let rig = Rig::start()?;
     let (system, objects, url) = match crm {
         CrmKind::Salesforce => (
@@ -117,7 +116,7 @@ fn measure(crm: CrmKind, millionth: u64, bare: bool) -> Result<(u64, Vec<Done>)>
     };
     let mut records = 0;
     for (object, count) in objects {
-        let count = (count / millionth).max(10);
+        let count = (count * wanted / 1_000_000).max(10);
         let order = json!({"system": system, "object": object, "count": count, "seed": 7});
         control("/generate", order)?;
         records += count;

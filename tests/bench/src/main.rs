@@ -46,6 +46,9 @@ struct Cli {
     /// Where the JSON goes (.leadbridge/bench.json in the workspace)
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
+    /// Records that an import has
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
     /// Do a part of the import's measurement, told on standard input
     #[arg(long, hide = true)]
     import_worker: bool,
@@ -61,7 +64,7 @@ enum Name {
     Writeback,
     /// Parsing and mapping, without any calls
     Mapping,
-    /// Importing a million records from each CRM
+    /// Importing from each CRM
     Import,
 }
 
@@ -92,7 +95,7 @@ fn run(cli: &Cli) -> Result<bool> {
             Name::Intake => intake::run(cli.quick),
             Name::Writeback => writeback::run(cli.quick),
             Name::Mapping => mapping::run(cli.quick),
-            Name::Import => import::run(cli.quick),
+            Name::Import => import::run(if cli.quick { 20_000 } else { cli.records }),
         }?;
         println!("{}", section.table());
         sections.push(section);

@@ -175,6 +175,11 @@ async fn everything_arrives_and_what_is_as_it_was_costs_no_write() {
         harness.control(Method::POST, "/samples", None).await;
         world.generate(world.name("Contact", "contact"), 120).await;
         import(&world.apps, &tenant.made.id).await;
+        let contact = world.object(world.name("Contact", "contact")).await;
+        assert_eq!(
+            (contact.of, contact.read),
+            (Some(contact.records), contact.records)
+        );
         for spec in objects(crm)
             .iter()
             .filter(|spec| !spec.several_currencies_only)

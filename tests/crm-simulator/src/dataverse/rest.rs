@@ -99,6 +99,38 @@ impl Dataverse {
         }
     }
 
+    /// `RetrieveTotalRecordCount`: the rows of tables, as they were at some time of the last day. The
+    /// names come in the path, or by an alias.
+    fn total_counts(&self, caller: &Caller, request: &Request) -> Result<Reply, Error> {
+        let given = request
+            .path
+            .split_once("EntityNames=")
+            .map(|(_, rest)| rest);
+        let given = given.and_then(|rest| rest.strip_suffix(')'));
+        let given = match given {
+            Some(alias) if alias.starts_with('@') => request.param(alias),
+            other => other,
+        };
+        let names = given.map(|list| list.replace('\'', "\""));
+        let names = names.and_then(|list| serde_json::from_str::<Vec<String>>(&list).ok());
+        let Some(names) = names else {
+            return Err(Error::syntax("Bad Request - Error in query syntax."));
+        };
+        for name in &names {
+            self.table(name).ok_or_else(|| Error::no_resource(name))?;
+        }
+        let counts: Vec<usize> = names.iter().map(|name| self.store.len(name)).collect();
+        let collection =
+            json!({ "Count": names.len(), "IsReadOnly": false, "Keys": names, "Values": counts });
+        Ok(with_type(Reply::json(
+            200,
+            &json!({
+                "@odata.context": format!("{}/$metadata#Microsoft.Dynamics.CRM.RetrieveTotalRecordCountResponse", caller.service),
+                "EntityRecordCountCollection": collection,
+            }),
+        )))
+    }
+
     fn route(&mut self, caller: &Caller, request: &Request) -> Result<Reply, Error> {
         let path = request.path.as_str();
         let (head, tail) = path.split_once('/').unwrap_or((path, ""));
@@ -123,6 +155,9 @@ impl Dataverse {
                         "Version": "9.2.26104.00155",
                     }),
                 )));
+            }
+            ("GET", _) if head.starts_with("RetrieveTotalRecordCount(") => {
+                return self.total_counts(caller, request);
             }
             _ => {}
         }
