@@ -362,10 +362,8 @@ impl Run<'_> {
             return Ok(());
         };
         for shard in from..MIRROR_SHARDS {
-            let swept = self
-                .mirror(spec)
-                .sweep(self.store(), pass.generation, shard);
-            let swept = swept.await?;
+            let mirror = self.mirror(spec);
+            let swept = mirror.sweep(self.store(), pass.generation, shard).await?;
             object.removed += swept.removed;
             pass.present += swept.kept;
             pass.sweep = Some(shard + 1);
