@@ -1,0 +1,592 @@
+//! Words in company names that do not tell companies apart: legal forms, abbreviations, notes.
+//!
+//! The legal forms are those usual in names, out of the Entity Legal Forms code list (ISO 20275,
+//! published by GLEIF under CC0) and compared with `cleanco` (MIT).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::{Spellings, lines, spellings, words};
+
+/// Comma-separated forms by country. A form that ends in `.` also comes with its letters apart:
+/// `s.r.l.` is folded to `srl` or to `s r l`.
+const FORMS: &str = "
+# United States, Canada, Puerto Rico, Philippines, Liberia
+inc, incorporated, incorporation, corp, corporation, co, company, llc., l l c, llp., lllp., lp., pllc., plc., pc., ltd, limited
+limited liability company, limited liability co, limited liability partnership, limited partnership, professional corporation, professional association
+pa., na., n a, co inc, co llc, co ltd, co limited, company inc, company llc, company ltd, company limited, corp inc, corp ltd, ltd co, ltd liability co
+ltd partnership, public benefit corporation, pbc., ulc., unlimited liability company, ltee, limitee, inc ltee, cie, compagnie, enr, senc., sencrl., opc., gp.
+# United Kingdom, Ireland, Gibraltar, Isle of Man, Channel Islands, Malta, Cyprus
+public limited company, public limited co, cic., community interest company, cio., private limited, private limited company, pvt limited, ultd, unlimited, unltd
+dac., designated activity company, clg., company limited by guarantee, cpt., teo, teoranta, uc., pcc., icc., icav, limited by guarantee
+# Australia, New Zealand, South Africa, Botswana, Namibia, Zimbabwe, Eswatini
+pty, pty ltd, pty limited, proprietary limited, proprietary, p l, ptyltd, nl., no liability, soc ltd, npc., rf pty ltd, cc., pvt ltd, pvtltd, pte ltd
+# India, Pakistan, Bangladesh, Sri Lanka, Nepal, Maldives
+p ltd, private ltd, pvt, pvt co ltd, opc private limited, smc private limited, smc pvt ltd
+# Singapore, Malaysia, Brunei, Indonesia, Thailand, Vietnam, Cambodia, Myanmar
+pte, pte limited, pteltd, private limited company, sdn bhd, sdn, bhd, sendirian berhad, berhad, plt., tbk, persero, persero tbk, pcl., pcl ltd, public company limited
+co ltd thailand, thailand co ltd, jsc., joint stock company, joint stock co, tnhh, cong ty tnhh, cong ty co phan, cp., one member co ltd
+# China, Hong Kong, Taiwan, Japan, Korea
+kk., k k, kabushiki kaisha, kabushiki gaisha, gk., godo kaisha, yk., yugen kaisha, yugen gaisha, zhu shi hui she, you xian hui she, he tong hui she, you xian gong si, gu fen you xian gong si, you xian ze ren gong si
+jusik hoesa, yuhan hoesa, chusik hoesa, jusighoesa, yuhanhoesa, holding co ltd, group co ltd, industrial co ltd
+# Germany, Austria, Switzerland, Liechtenstein, Luxembourg
+gmbh, g m b h, mbh, m b h, gmbh co kg, gmbh u co kg, gmbh und co kg, gmbh co kgaa, gmbh co ohg, gmbh cokg, gmbhco kg, gesmbh, ges m b h, ges mbh, ggmbh, gesellschaft mit beschrankter haftung
+gemeinnutzige gmbh, gemeinnutzige gesellschaft mit beschrankter haftung, ag., ag co kg, ag co kgaa, ag co ohg, aktiengesellschaft, kg., kgaa, kommanditgesellschaft, co kg, und co kg
+ohg., offene handelsgesellschaft, gbr, gesellschaft burgerlichen rechts, ug., ug haftungsbeschrankt, ug co kg, ug haftungsbeschrankt co kg, unternehmergesellschaft, unternehmergesellschaft haftungsbeschrankt, haftungsbeschrankt
+eg., e g, eingetragene genossenschaft, genossenschaft, ev., e v, eingetragener verein, ek., e k, ekfm, eingetragener kaufmann, e kfr, partg, partg mbb, partgmbb, partnerschaft mbb, mbb, partnerschaftsgesellschaft, se., se co kg, se co kgaa, stiftung co kg, kdor, aor., vvag, invag
+og., keg., flexco, eu., e u, einzelunternehmen, kollektivgesellschaft, klg., kmg., anstalt
+sarl., sarl s, s a r l, societe a responsabilite limitee, sa., societe anonyme, societe cooperative, scsp., sca., sicav, secs, sas., sasu., sagl., societa anonima
+# France, Monaco, Belgium, French-speaking Africa (OHADA)
+eurl., snc., scs., sci., scp., scm., selarl., selas., scop., scic, sem., societe par actions simplifiee, societe en nom collectif, societe civile, gie., ei., eirl., earl., gaec, sarlu, sam., et cie, cie sa, et fils, suarl, scrl., sprl., sprlu, asbl., aisbl, srl., sc.
+# Netherlands, Belgium, Suriname, Dutch Caribbean
+bv., b v, nv., n v, bvba., besloten vennootschap, naamloze vennootschap, besloten vennootschap met beperkte aansprakelijkheid, vof., v o f, vennootschap onder firma, cv., c v, cvba., ebvba, gcv., comm v, commv, vzw., ivzw, cooperatief ua, ua., wa., u a, cooperatie ua, cooperatieve vereniging, maatschap, eenmanszaak, en zn, holding bv
+# Italy, San Marino
+spa., s p a, societa per azioni, s r l, societa a responsabilita limitata, srls., srl s, srlu, srlcr, sapa., sas di, snc di, ss., societa semplice, societa in nome collettivo, societa in accomandita semplice, scarl., s c a r l, scrl, scpa., soc coop, soc coop arl, soc coop a r l, societa cooperativa, cooperativa sociale, onlus, societa benefit, sb., unipersonale, srl unipersonale, srl a socio unico, a socio unico
+# Spain, Latin America
+sl., s l, slu., slp., sll., slne., sociedad limitada, sociedad limitada unipersonal, sociedad anonima, sau., sal., saa., sab., sociedad cooperativa, s coop, scoop, scl., scc., coop v, comanditaria, aie., ute., cb., comunidad de bienes
+sa de cv, s a de c v, sadecv, sab de cv, sapi, sapi de cv, s a p i de c v, s de rl, s de r l, s de rl de cv, s de r l de c v, srl de cv, sc de rl, sociedad anonima de capital variable, sociedad civil, de cv, ac.
+ltda., l t d a, limitada, sociedad de responsabilidad limitada, sociedad por acciones simplificada, sociedad por acciones, spa, eirl, s a s, saic., saci., sacif, saicf, sacifia, saeca, sac., s a c, sociedad anonima cerrada, sociedad anonima abierta, esp., s a e s p, sa esp, cia, cia ltda, y cia, y compania, compania, compania limitada, compania anonima, ca., c a, hnos
+# Brazil, Portugal, Angola, Mozambique, Cabo Verde
+lda., l da, limitada, sociedade anonima, s a, sociedade limitada, unipessoal, unipessoal lda, sociedade unipessoal lda, sgps, sgps sa, me., epp., mei., eireli., cia ltda me, ltda me, ltda epp, e cia, crl.
+# Sweden, Finland, Norway, Denmark, Iceland, Faroe Islands, Greenland
+ab., ab publ, publ, aktiebolag, aktiebolaget, hb., handelsbolag, kb., kommanditbolag, ek for, ekonomisk forening, enskild firma
+oy, oyj, oy ab, oyj abp, oy ltd, osakeyhtio, julkinen osakeyhtio, ky., avoin yhtio, tmi, toiminimi, osk, abp, oy ab ltd
+as., a s, asa., aksjeselskap, allmennaksjeselskap, ans., da., enk., sf., nuf., ba., bl., ks., k s
+aps., ap s, a p s, anpartsselskab, aktieselskab, is., i s, ivs., ivaerksaetterselskab, interessentskab, kommanditselskab, amba., a m b a, amba, smba, fmba, p s
+ehf., hf., ohf., slf., svf., einkahlutafelag, hlutafelag, sp f, spf
+# Estonia, Latvia, Lithuania
+ou., osauhing, aktsiaselts, sia., sabiedriba ar ierobezotu atbildibu, akciju sabiedriba, uab., uzdaroji akcine bendrove, akcine bendrove, mb., vsi., ii., ik., tub
+# Poland, Czechia, Slovakia, Hungary
+sp z o o, sp zoo, spzoo, spolka z o o, sp z oo, spzo o, sp zo o, sp z o o sp k, sp z o o spk, sp z oo sp k, sp zoo sp k, sp z o o s k a, spolka z ograniczona odpowiedzialnoscia, spolka akcyjna, spolka jawna, spolka komandytowa, sp k, spk, sp j, spj, sp p, ska., sp k a, spolka cywilna, psa.
+sro., s r o, spol s r o, spol sro, spolecnost s rucenim omezenym, spolocnost s rucenim obmedzenym, akciova spolecnost, akciova spolocnost, vos., v o s, ks, komanditni spolecnost, zs., z s, ops., o p s, se
+kft., bt., nyrt., zrt., rt., kkt., kht., ev, korlatolt felelossegu tarsasag, zartkoruen mukodo reszvenytarsasag, nyilvanosan mukodo reszvenytarsasag, beteti tarsasag
+# Slovenia, Croatia, Bosnia, Serbia, Montenegro, North Macedonia, Kosovo, Albania
+doo., d o o, jdoo., j d o o, dd., d d, dno., kd., jtd., sp., s p, obrt, ad., a d, druzba z omejeno odgovornostjo, drustvo s ogranicenom odgovornoscu, drustvo sa ogranicenom odgovornoscu, dionicko drustvo, dooel., dooel skopje, doo beograd, doo zagreb, shpk., sh p k, sha., sh a, shpk
+# Romania, Moldova, Bulgaria, Greece, Cyprus
+srl d, pfa., ii, sca, snc, societate cu raspundere limitata, societate pe actiuni, ood., eood., ead., ad
+ae., a e, epe., e p e, ike., i k e, ee., e e, oe., o e, monoprosopi ike, monoprosopi epe, anonymi etaireia, anonume etaireia
+# Russia, Ukraine, Belarus, Kazakhstan, Central Asia, Caucasus
+ooo., oao., zao., pao., ao., nao., ip., tov., tdv., pat., prat., pp., too., tdo, ojsc, cjsc, pjsc, ooo, odo., mchj, mmc., llp, qsc, asc
+# Turkey
+as, a s, anonim sirketi, anonim sti, limited sirketi, ltd sti, ltd sirketi, san ve tic ltd sti, san ve tic a s, san ve tic as, sanayi ve ticaret as, sanayi ve ticaret a s, sanayi ve ticaret ltd sti, tic ltd sti, tic a s, san tic ltd sti, ticaret ltd sti, ticaret as, ticaret a s, as ve ticaret, kollektif sirketi, tas., t a s, sti
+# Israel, Arab countries, Iran
+fze., fzc., fzco, fz llc, fz co, fz, wll., w l l, saog., saoc., sao, sae., s a e, psc., p s c, pjsc., qpsc, qsc., kscp, kscc, ksc., bsc., b s c, sal holding, est, establishment, dmcc, dwc llc, co wll, pcl, pjs, jsc
+# Nigeria, Ghana, Kenya, Tanzania, Ethiopia and neighbours
+plc, ltd gte, nig ltd, nigeria ltd, nigeria limited, ltd by guarantee, share company, sco
+# Offshore and funds
+ibc., spc., segregated portfolio company, ltd partnership, sicav sif, fcp., ucits, trust, gmbh in liquidation
+";
+
+/// Forms that some countries put first: Indonesia, Russia, Baltic and French-speaking countries.
+const LEADING: &str = "
+pt, pt., cv, ud, fa, firma, fa., ooo., oao., zao., pao., ao., nao., ip., too., uab., ab, sia., as, mb, vsi, tov., ooo
+sarl, s a r l, sas, s a s, eurl, snc, ets, etablissements, ste, societe, sci, scp, selarl, selas, gaec, earl
+cong ty, cong ty tnhh, cong ty co phan, cty tnhh, zhu shi hui she, you xian hui she, he tong hui she, kk, kabushiki kaisha, jusighoesa, koninklijke
+";
+
+/// `long form: abbreviations`; a British, German or French spelling counts as one.
+const ABBREVIATIONS: &str = "
+academy: acad, academie, akademie
+accounting: acctg, acct
+administration: admin, administrative, admn
+advertising: advg, advert
+aerospace: aero
+agency: agcy
+agriculture: agri, agric, ag, agricultural
+aluminum: aluminium
+america: amer
+american: amern
+analytics: analytic
+apartments: apts
+architects: archs, archt, architect
+associates: assocs, assoc, associate, assn, association, associations
+authority: auth
+automation: autom
+automotive: auto, autos
+bank: bk, bnk, bancorp
+beverages: bev, bevs, beverage
+biotechnology: biotech
+board: bd
+brothers: bros, bro, gebr, gebruder, gebrueder, gebroeders, freres
+building: bldg, bldgs, buildings
+business: bus, biz
+capital: cap
+catering: catg
+center: centre, ctr, cntr, cen, centers, centres, zentrum, centro
+central: cntrl, centr
+chemical: chem, chems, chemicals, chemie
+church: ch
+city: cty
+clinic: clin, clinics
+college: coll, clg
+color: colour, colors, colours
+commerce: comm
+commercial: coml, commercials
+commission: commn
+committee: cmte, cttee
+communications: comms, communication, commun
+community: cmty, commty
+components: comp, component
+computer: cmptr, computers, computing
+construction: constr, constn, const, cons, constructions
+consultants: consultant, consult
+consulting: cnsltg, consultancy
+contractors: contr, contractor, contracting
+cooperative: coop, cooperatives
+council: cncl
+county: cnty
+credit: cr
+customer: cust
+data: datas
+defense: defence
+delivery: dlvry
+department: dept, dpt, depts, departement
+design: dsgn, designs
+development: dev, devel, dvlpmt, devt, developments
+digital: digi
+distribution: dist, distr, distrib, distributors, distributor, distributing
+district: distt
+division: div
+early: erly
+east: e
+education: educ, edu, educational
+electric: elec, electr, elect, electrical
+electronics: electron, electronic, elektronik
+energy: enrg, energie, energies, energia
+engineering: eng, engr, engrg, engg, engineers, engineer
+enterprises: ent, entp, enterprise, entps
+entertainment: entmt, ents
+environment: env, environ, environmental
+equipment: equip, eqpt, equipments
+estate: estates
+europe: eur, european
+executive: exec
+export: exp, exports
+express: xpress, exprs
+factory: fcty
+family: fam, fmly
+federal: fed, fedl
+federation: fedn
+fertilizer: fertiliser, fertilizers, fertilisers
+finance: fin, fncl, financial, financials
+fitness: fitn
+foods: food
+foundation: fdn, fndn, found, foundations
+furniture: furn
+gallery: gal, galleries
+gas: gases
+general: gen, genl
+global: glbl
+government: govt, gov, govmt
+gray: grey
+group: grp, groupe, gruppe, gruppo, grupo, groep, groups
+hardware: hdwe
+health: hlth, healthcare, healthcr
+heating: htg
+heights: hts
+high: hi
+holdings: hldgs, hldg, holding, hlds
+homes: home
+hospital: hosp, hospitals, krankenhaus
+hotel: hotels, htl
+import: imp, imports
+independent: indep
+industries: ind, inds, indus, indust, industry, industrial, industrie, industria
+information: info
+institute: inst, instit, institut, institution
+instruments: instr, instrument
+insurance: ins, insur, insce, assurance
+integrated: integ
+interiors: interior
+international: intl, int, inter, internat, internatl, intnl, internacional, internationale, internazionale
+investments: inv, invest, investment, invests, investors
+jewelers: jewellers, jeweler, jeweller, jewelry, jewellery
+laboratories: lab, labs, laboratory, labor, laboratoire, laboratoires
+labour: labr
+language: lang
+leasing: lsg
+library: lib, libr, libraries
+license: licence
+logistics: log, logistic, logistik, logistica
+machinery: mach, machine, machines
+maintenance: maint
+management: mgmt, mgt, mngt, mgmnt
+manufacturing: mfg, mfr, mfrs, manuf, manufg, manufacturers, manufacturer
+marine: mar
+market: mkt, markets
+marketing: mktg, mrktg
+materials: mat, matls, material
+mechanical: mech
+media: med
+medical: medic, medl
+memorial: mem, meml
+merchandise: mdse
+metals: metal
+military: mil
+ministry: min, ministries
+mobile: mob
+mortgage: mtg, mtge
+motors: mtr, mtrs, motor
+mount: mt
+mountain: mtn, mtns, mountains
+municipal: mun, munic
+museum: mus
+music: msc
+national: natl, nat, natnl, nationale, nacional, nazionale
+network: netw, networks, ntwk, networking
+neighborhood: nbhd, neighbourhood
+north: n, no
+northeast: ne
+northern: nthn
+northwest: nw
+office: off, offices
+oil: oils
+operations: ops
+organization: org, organisation, orgn, organizations, organisations
+packaging: pkg, pkgs, packing
+paper: papers
+park: pk
+parts: pts
+partners: ptnrs, partner, ptnr, ptrs, partnership
+performance: perf
+petroleum: petro, petrol
+pharmaceuticals: pharm, pharma, pharmaceutical, pharmaceut, pharms
+pharmacy: phcy, apotheke, pharmacie
+photography: photo, photog
+physicians: phys
+plastics: plas, plastic
+plumbing: plbg
+practice: pract
+preparatory: prep
+printing: prtg, prntg, printers, printer
+production: prod, productions, prodn
+products: prods, product
+professional: prof, professionals
+program: programme, programs, programmes, prog
+project: proj, projects
+properties: prop, props, property
+protection: prot
+psychological: psych
+public: pub
+publishing: publ, pubg, publishers, publications
+purchasing: purch
+railway: rail, rly, railroad, rr, railways
+real: rl
+recreation: rec
+recycling: recyc
+region: reg, regional
+rehabilitation: rehab
+rental: rentals, rntl
+repair: rep, repairs
+research: rsch, res
+residential: resi
+resources: rsrcs, resource
+restaurant: rest, restaurants, restaurante, ristorante, rstrnt
+retail: rtl
+saint: st, ste, sankt, san, santa
+sales: sls
+savings: svgs, svg
+school: schl, schools, schule
+science: sci, sciences
+security: sec, secur, securities
+senior: sr
+services: svc, svcs, srv, srvs, serv, service, servs, servicios, servizi
+shipping: shpg
+shop: shoppe, shops
+social: soc
+society: socy
+software: softw
+solutions: sol, soln, solns, solution, sols
+sons: son, sohne, figli, hijos, zonen, fils
+south: s, so
+southeast: se
+southern: sthn
+southwest: sw
+specialists: spec, specialist, specialty, speciality, specialties
+sports: sport
+standard: std
+state: stt
+station: stn
+steel: stl
+storage: stor
+store: stores, str
+strategic: strat
+studios: studio
+supermarket: spmkt
+supply: supp, sup, supplies, supl, suppliers
+support: suppt
+surgery: surg, surgical
+systems: sys, syst, system, systemes, systeme, sistemi, sistemas
+technical: techn
+technology: tech, technol, technologies, techs, technologie, tecnologia
+telecommunications: telecom, telco, telecoms, telecomm, telecommunication
+television: tv
+textile: tex, textiles
+theater: theatre, theatres, theaters, thtr
+tire: tyre, tires, tyres
+tools: tool
+tourism: tour, tours
+township: twp
+trading: trdg, tradg, traders, trade
+training: trng
+transport: trans, transp, trnsp, transportation, transports, trnspt, transporte, trucking
+travel: trvl, travels
+treatment: trtmt
+truck: trk, trucks
+united: utd, untd
+university: univ, uni, universitat, universite, universidad, universita, universiteit, universidade
+utilities: util, utils, utility
+valley: vly
+vehicle: veh, vehicles
+ventures: vent, venture, vntrs
+veterinary: vet, veterinarian
+video: vid
+village: vlg, vil
+warehouse: whse, whs, warehousing
+water: wtr
+west: w
+western: wstn
+wholesale: whsl, whlsl
+wood: wd
+works: wks, wrks, werke, werk
+world: wrld, worldwide
+year: yr
+youth: yth
+";
+
+const NOISE: &str = "
+the and of a an y et und e en og och de la le les el los las der die das di il lo for und
+hq headquarters headquarter head duplicate dup dupe dupl test testing demo sample old inactive
+active closed obsolete archive archived deleted delete former formerly fka aka dba previously
+prospect customer lead account vip new temp tmp unknown tbd na none null void merged merge see
+use do not dont donotuse
+";
+
+/// Notes of several words that people write into a CRM's name field.
+const NOISE_PHRASES: &str = "
+do not use, dont use, not in use, no longer in use, do not contact, do not call, do not mail, on hold, credit hold, out of business, went out of business
+doing business as, trading as, also known as, formerly known as, previously known as, now known as, d b a, f k a, a k a, t a, c o, n k a, duplicate of, merged with, merged into, see also
+head office, main office, corporate office, home office, parent account, test account, old account, new account, in liquidation, i l, i liq, in insolvenz
+";
+
+struct Forms {
+    all: Vec<Vec<&'static str>>,
+    by_last: HashMap<&'static str, Vec<usize>>,
+    leading: HashMap<&'static str, Vec<Vec<&'static str>>>,
+}
+
+static LEGAL: LazyLock<Forms> = LazyLock::new(|| {
+    let all = sequences(FORMS);
+    let mut by_last: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    for (index, form) in all.iter().enumerate() {
+        if let Some(last) = form.last() {
+            by_last.entry(last).or_default().push(index);
+        }
+    }
+    let mut leading: HashMap<&'static str, Vec<Vec<&'static str>>> = HashMap::new();
+    for form in sequences(LEADING) {
+        if let Some(first) = form.first() {
+            leading.entry(first).or_default().push(form);
+        }
+    }
+    Forms {
+        all,
+        by_last,
+        leading,
+    }
+});
+static LONG: LazyLock<Spellings> = LazyLock::new(|| spellings(ABBREVIATIONS));
+static NOISE_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(NOISE));
+static PHRASES: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| sequences(NOISE_PHRASES));
+
+/// The comma-separated sequences of a table, longest first and then by their words, each once.
+fn sequences(text: &'static str) -> Vec<Vec<&'static str>> {
+    let mut all = Vec::new();
+    for form in lines(text).flat_map(|line| line.split(',')).map(str::trim) {
+        let (form, dotted) = form
+            .strip_suffix('.')
+            .map_or((form, false), |form| (form, true));
+        if form.is_empty() {
+            continue;
+        }
+        all.push(form.split(' ').collect());
+        if dotted {
+            let letters = form
+                .char_indices()
+                .filter_map(|(at, c)| form.get(at..at + c.len_utf8()));
+            all.push(letters.collect::<Vec<_>>());
+        }
+    }
+    all.sort_by(|a: &Vec<_>, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    all.dedup();
+    all
+}
+
+fn same_words(form: &[&str], tokens: &[impl AsRef<str>]) -> bool {
+    form.len() == tokens.len() && form.iter().zip(tokens).all(|(a, b)| *a == b.as_ref())
+}
+
+/// Every legal form as a sequence of folded tokens, the longest first.
+#[must_use]
+pub fn legal_forms() -> &'static [Vec<&'static str>] {
+    &LEGAL.all
+}
+
+/// How many tokens at the end of a folded name are its legal form (the longest that fits), else 0.
+/// May be all of them.
+#[must_use]
+pub fn legal_suffix(tokens: &[impl AsRef<str>]) -> usize {
+    let forms = tokens
+        .last()
+        .and_then(|last| LEGAL.by_last.get(last.as_ref()));
+    let forms = forms
+        .into_iter()
+        .flatten()
+        .filter_map(|index| LEGAL.all.get(*index));
+    let ends = |form: &&Vec<&str>| {
+        let start = tokens.len().checked_sub(form.len());
+        start
+            .and_then(|start| tokens.get(start..))
+            .is_some_and(|end| same_words(form, end))
+    };
+    forms.filter(ends).map(Vec::len).next().unwrap_or(0)
+}
+
+/// How many tokens at the start of a folded name are a legal form that comes first in its country
+/// (Indonesian `pt`, Russian `ooo`, Lithuanian `uab`, French `sarl`), else 0.
+#[must_use]
+pub fn legal_prefix(tokens: &[impl AsRef<str>]) -> usize {
+    let forms = tokens
+        .first()
+        .and_then(|first| LEGAL.leading.get(first.as_ref()));
+    let starts = |form: &&Vec<&str>| {
+        tokens
+            .get(..form.len())
+            .is_some_and(|start| same_words(form, start))
+    };
+    forms
+        .into_iter()
+        .flatten()
+        .filter(starts)
+        .map(Vec::len)
+        .next()
+        .unwrap_or(0)
+}
+
+/// The one spelling that stands for a token of a company name: the long form of an abbreviation,
+/// the singular or plural that is usual, the American spelling. `None` for a word without others.
+#[must_use]
+pub fn abbreviation(token: &str) -> Option<&'static str> {
+    LONG.get(token).copied()
+}
+
+/// Whether a folded token of a company name says nothing about which company it is.
+#[must_use]
+pub fn is_noise(token: &str) -> bool {
+    NOISE_WORDS.contains(token)
+}
+
+/// How many tokens at the start of `tokens` are a note such as "do not use", else 0.
+#[must_use]
+pub fn noise_phrase(tokens: &[impl AsRef<str>]) -> usize {
+    let starts = |phrase: &&Vec<&str>| {
+        tokens
+            .get(..phrase.len())
+            .is_some_and(|start| same_words(phrase, start))
+    };
+    PHRASES.iter().find(starts).map_or(0, Vec::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::{check, is_folded};
+
+    fn suffix(name: &str) -> usize {
+        legal_suffix(&name.split(' ').collect::<Vec<_>>())
+    }
+
+    fn prefix(name: &str) -> usize {
+        legal_prefix(&name.split(' ').collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn tables_are_folded_and_say_one_thing() {
+        check(ABBREVIATIONS);
+        let notes = PHRASES.iter().flatten().chain(NOISE_WORDS.iter());
+        for token in legal_forms().iter().flatten().chain(notes) {
+            assert!(is_folded(token), "{token}");
+        }
+        assert!(legal_forms().len() > 600, "{}", legal_forms().len());
+        assert!(legal_forms().windows(2).all(|pair| {
+            pair.first().map(Vec::len) >= pair.get(1).map(Vec::len) && pair.first() != pair.get(1)
+        }));
+        assert!(FORMS.lines().count() > 30);
+        for (from, to) in LONG.iter() {
+            assert_eq!(
+                LONG.get(to),
+                Some(to),
+                "{from} leads to {to}, which leads elsewhere"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_form_is_found_at_the_end() {
+        for (name, tokens) in [
+            ("acme inc", 1),
+            ("acme gmbh", 1),
+            ("acme gmbh co kg", 3),
+            ("acme g m b h", 4),
+            ("acme srl", 1),
+            ("acme s r l", 3),
+            ("acme a s", 2),
+            ("acme ab publ", 2),
+            ("acme pty ltd", 2),
+            ("acme oy", 1),
+            ("acme kk", 1),
+            ("acme sdn bhd", 2),
+            ("acme sp z o o", 4),
+            ("acme s a de c v", 5),
+            ("acme san ve tic ltd sti", 5),
+            ("acme", 0),
+            ("inc", 1),
+        ] {
+            assert_eq!(suffix(name), tokens, "{name}");
+        }
+        assert_eq!(legal_suffix(&[""; 0]), 0);
+    }
+
+    #[test]
+    fn forms_that_come_first_are_found_there() {
+        assert_eq!(prefix("pt astra"), 1);
+        assert_eq!(prefix("ooo romashka"), 1);
+        assert_eq!(prefix("cong ty tnhh abc"), 3);
+        assert_eq!(prefix("acme pt"), 0);
+    }
+
+    #[test]
+    fn abbreviations_have_one_long_form() {
+        for (short, long) in [
+            ("intl", "international"),
+            ("mfg", "manufacturing"),
+            ("svcs", "services"),
+            ("grp", "group"),
+            ("centre", "center"),
+            ("univ", "university"),
+            ("bros", "brothers"),
+            ("mgmt", "management"),
+        ] {
+            assert_eq!(abbreviation(short), Some(long));
+            assert_eq!(abbreviation(long), Some(long));
+        }
+        assert_eq!(abbreviation("acme"), None);
+    }
+
+    #[test]
+    fn notes_are_noise() {
+        assert!(is_noise("the") && is_noise("dba") && is_noise("hq") && !is_noise("acme"));
+        assert_eq!(noise_phrase(&["do", "not", "use", "acme"]), 3);
+        assert_eq!(noise_phrase(&["acme"]), 0);
+    }
+}
