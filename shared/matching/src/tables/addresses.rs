@@ -1,8 +1,8 @@
 //! Words of addresses: street types, directions, units, ordinals, words in city names.
 //!
 //! Street types and directions are those of USPS Publication 28 (appendices C1 and C2, public
-//! domain), Australia's and Canada's usual ones, and the words of other languages as in
-//! `libpostal`'s dictionaries (MIT). The short form stands for the others.
+//! domain), with Australia's and Canada's usual ones. Those of other languages were written for this
+//! project; `libpostal`'s dictionaries (MIT) have more. The short form stands for the others.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! Words in company names that do not tell companies apart: legal forms, abbreviations, notes.
 //!
-//! The legal forms are those usual in names, out of the Entity Legal Forms code list (ISO 20275,
-//! published by GLEIF under CC0) and compared with `cleanco` (MIT).
+//! Written for this project: the forms that are usual in names, not every entry of a register. The
+//! full list is ISO 20275 (Entity Legal Forms), which GLEIF publishes; `cleanco` (MIT) has another.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
