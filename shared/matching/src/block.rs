@@ -1,0 +1,276 @@
+//! Which pairs are compared at all: those that share a key. A key that too many share is cut.
+
+use rayon::prelude::*;
+
+use crate::clean::Clean;
+use crate::{Kind, similar, text};
+
+/// Pairs that a key may make; a key that would make more is cut. Who shares a common name or a
+/// switchboard with thousands shares something finer with the one that he is.
+pub(crate) const MOST_PAIRS: u64 = 60;
+
+/// What keys are made of, by the order of [`push_keys`].
+pub(crate) const KEY_NAMES: [&str; 32] = [
+    "email", "email_local", "phone", "phone_tail", "name", "name_sound", "last_city", "last_postcode",
+    "last_company", "last_domain", "last_sound_city", "first_city", "first_postcode", "first_company", "first_domain", "street_first",
+    "street_last", "street", "initials_company", "initials_domain", "last_title", "initials_postcode", "name_crossed", "title_company",
+    "company", "company_word", "domain", "company_words", "company_phone", "street_number_word", "company_city", "street_city",
+];
+
+/// The keys of a record, each with what it is made of.
+pub(crate) fn push_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
+    let from = keys.len();
+    match record.kind {
+        Kind::Person => person_keys(record, keys),
+        Kind::Company => company_keys(record, keys),
+    }
+    // A record may give the same key twice.
+    if let Some(own) = keys.get_mut(from..) {
+        own.sort_unstable();
+        let mut kept = from;
+        for at in from..keys.len() {
+            if at == from || keys.get(at).map(|key| key.0) != keys.get(kept - 1).map(|key| key.0) {
+                keys.swap(kept, at);
+                kept += 1;
+            }
+        }
+        keys.truncate(kept);
+    }
+}
+
+fn prefix(text: &str, len: usize) -> Option<&str> {
+    text.get(..len)
+}
+
+fn person_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
+    let name = &record.person;
+    let mut add = |kind: u8, parts: &[Option<u64>]| {
+        let mut all = [0; 4];
+        for (part, slot) in parts.iter().zip(&mut all) {
+            let Some(part) = part else { return };
+            *slot = *part;
+        }
+        keys.push((text::join(kind, all.get(..parts.len()).unwrap_or_default()), kind));
+    };
+    let word = |text: &str| (!text.is_empty()).then(|| text::hash(0, text));
+    let last = word(&name.last);
+    let first = match name.groups.iter().min() {
+        Some(group) => Some(u64::from(*group) + 1),
+        None => word(&name.given),
+    };
+    let initial = prefix(&name.given, 1).and_then(word);
+    let last_initial = prefix(&name.last, 1).and_then(word);
+    let last_sound = (name.last.len() >= 2).then(|| text::hash(1, &similar::skeleton(&name.last)));
+    let first_sound = (name.given.len() >= 2).then(|| text::hash(1, &similar::skeleton(&name.given)));
+    let city = record.city_hash();
+    let postcode = word(&record.place.postcode);
+    let company = record.company.words.first().map(|word| word.hash);
+    let domain = (!record.domain.is_empty()).then_some(record.domain_hash);
+    let street = word(&record.place.street);
+    let number = (record.place.number != 0).then_some(record.place.number);
+    let title = (!record.title.is_empty()).then_some(record.title_hash);
+
+    for email in &record.emails {
+        add(0, &[Some(email.hash)]);
+        if email.plain.len() >= 4 && !email.role {
+            add(1, &[Some(email.local_hash)]);
+        }
+    }
+    for phone in &record.phones {
+        add(2, &[Some(phone.hash())]);
+        add(3, &[phone.tail()]);
+    }
+    add(4, &[last, first]);
+    add(5, &[last_sound, first_sound]);
+    add(6, &[last, city]);
+    add(7, &[last, postcode]);
+    add(8, &[last, company]);
+    add(9, &[last, domain]);
+    add(10, &[last_sound, city, initial]);
+    add(11, &[first, city]);
+    add(12, &[first, postcode]);
+    add(13, &[first, company]);
+    add(14, &[first, domain]);
+    add(15, &[street, first]);
+    add(16, &[street, last_sound]);
+    add(17, &[street, number]);
+    add(18, &[initial, last_initial, company, city]);
+    add(19, &[initial, last_initial, domain]);
+    add(20, &[last_sound, title]);
+    add(21, &[initial, last_initial, postcode]);
+    // The same key for first and last name swapped.
+    if let (Some(first), Some(last)) = (word(&name.first), last) {
+        add(22, &[Some(first.wrapping_add(last))]);
+    }
+    add(23, &[title, company, initial]);
+    for word in name.last_words.iter().filter(|word| word.len() >= 4) {
+        add(4, &[Some(text::hash(0, word)), first]);
+        add(9, &[Some(text::hash(0, word)), domain]);
+        add(8, &[Some(text::hash(0, word)), company]);
+    }
+}
+
+fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
+    let name = &record.company;
+    let mut add = |kind: u8, parts: &[Option<u64>]| {
+        let mut all = [0; 4];
+        for (part, slot) in parts.iter().zip(&mut all) {
+            let Some(part) = part else { return };
+            *slot = *part;
+        }
+        keys.push((text::join(kind, all.get(..parts.len()).unwrap_or_default()), kind));
+    };
+    let word = |text: &str| (!text.is_empty()).then(|| text::hash(0, text));
+    let city = record.city_hash();
+    let street = word(&record.place.street);
+    let number = (record.place.number != 0).then_some(record.place.number);
+    if !name.is_empty() {
+        add(24, &[Some(name.hash)]);
+        add(24, &[prefix(&name.core, 6).and_then(word)]);
+        if !name.initials.is_empty() {
+            add(24, &[word(&name.initials)]);
+        }
+    }
+    for (at, one) in name.words.iter().enumerate() {
+        if one.text.len() >= 3 {
+            add(25, &[Some(one.hash)]);
+            add(25, &[word(&similar::skeleton(&one.text))]);
+            add(30, &[prefix(&one.text, 4).or(Some(&one.text)).and_then(word), city]);
+        }
+        for other in name.words.iter().skip(at + 1) {
+            add(27, &[Some(one.hash.wrapping_add(other.hash))]);
+        }
+    }
+    if !record.domain.is_empty() {
+        add(26, &[Some(record.domain_hash)]);
+        let label = record.domain.split('.').next().unwrap_or_default();
+        add(26, &[prefix(label, 6).or(Some(label)).and_then(word)]);
+    }
+    for email in &record.emails {
+        add(0, &[Some(email.hash)]);
+    }
+    for phone in &record.phones {
+        add(2, &[Some(phone.hash())]);
+        add(3, &[phone.tail()]);
+    }
+    add(29, &[street, number]);
+    add(31, &[street, city]);
+    add(31, &[number, city]);
+}
+
+/// A key that too many records share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutBlock {
+    /// What the key is made of.
+    pub key: &'static str,
+    /// How many records of the first set have it.
+    pub left: u64,
+    /// How many records of the second set have it.
+    pub right: u64,
+}
+
+/// Pairs that share a key, each once, ordered; and the largest blocks that were cut.
+pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
+    let (mut lefts, mut rights) = rayon::join(|| keyed(left), || keyed(right));
+    rayon::join(
+        || lefts.par_sort_unstable(),
+        || rights.par_sort_unstable(),
+    );
+    // Both are in the order of keys: pieces of it go side by side.
+    let pieces = 16_u64;
+    let bound = |piece: u64| (u128::from(piece) << 64).div_euclid(u128::from(pieces)) as u64;
+    let slice = |keys: &[(u64, u32, u8)], piece: u64| {
+        let from = keys.partition_point(|key| key.0 < bound(piece));
+        let to = if piece + 1 == pieces {
+            keys.len()
+        } else {
+            keys.partition_point(|key| key.0 < bound(piece + 1))
+        };
+        (from, to)
+    };
+    let parts: Vec<(Vec<u64>, Vec<CutBlock>)> = (0..pieces)
+        .into_par_iter()
+        .map(|piece| {
+            let (from, to) = slice(&lefts, piece);
+            let lefts = lefts.get(from..to).unwrap_or_default();
+            let (from, to) = slice(&rights, piece);
+            let rights = rights.get(from..to).unwrap_or_default();
+            join(lefts, rights)
+        })
+        .collect();
+    let mut cut: Vec<CutBlock> = Vec::new();
+    let mut all = Vec::with_capacity(parts.iter().map(|part| part.0.len()).sum());
+    for (pairs, blocks) in parts {
+        all.extend(pairs);
+        cut.extend(blocks);
+    }
+    all.par_sort_unstable();
+    all.dedup();
+    cut.sort_by(|a, b| (b.left * b.right).cmp(&(a.left * a.right)).then(a.key.cmp(b.key)).then(a.left.cmp(&b.left)));
+    cut.truncate(100);
+    let pairs = all
+        .into_iter()
+        .map(|pair| ((pair >> 32) as u32, pair as u32))
+        .collect();
+    (pairs, cut)
+}
+
+fn keyed(records: &[Clean]) -> Vec<(u64, u32, u8)> {
+    let parts: Vec<Vec<(u64, u32, u8)>> = records
+        .par_chunks(4096)
+        .enumerate()
+        .map(|(chunk, records)| {
+            let mut keyed = Vec::with_capacity(records.len() * 20);
+            let mut keys = Vec::with_capacity(40);
+            for (at, record) in records.iter().enumerate() {
+                keys.clear();
+                push_keys(record, &mut keys);
+                let id = (chunk * 4096 + at) as u32;
+                keyed.extend(keys.iter().map(|(key, kind)| (*key, id, *kind)));
+            }
+            keyed
+        })
+        .collect();
+    parts.concat()
+}
+
+fn join(lefts: &[(u64, u32, u8)], rights: &[(u64, u32, u8)]) -> (Vec<u64>, Vec<CutBlock>) {
+    let mut pairs = Vec::with_capacity(lefts.len());
+    let mut cut = Vec::new();
+    let (mut lefts, mut rights) = (lefts, rights);
+    while let (Some(left), Some(right)) = (lefts.first(), rights.first()) {
+        if left.0 < right.0 {
+            lefts = lefts.get(1..).unwrap_or_default();
+            continue;
+        }
+        if right.0 < left.0 {
+            rights = rights.get(1..).unwrap_or_default();
+            continue;
+        }
+        let key = left.0;
+        let run = |keys: &[(u64, u32, u8)]| keys.iter().take_while(|other| other.0 == key).count();
+        let (of_left, of_right) = (run(lefts), run(rights));
+        let (own_left, rest_left) = lefts.split_at(of_left);
+        let (own_right, rest_right) = rights.split_at(of_right);
+        let product = of_left as u64 * of_right as u64;
+        if product > MOST_PAIRS {
+            cut.push(CutBlock {
+                key: KEY_NAMES.get(usize::from(left.2)).copied().unwrap_or_default(),
+                left: of_left as u64,
+                right: of_right as u64,
+            });
+            if cut.len() >= 2000 {
+                cut.sort_by(|a, b| (b.left * b.right).cmp(&(a.left * a.right)));
+                cut.truncate(100);
+            }
+        } else {
+            for (_, left, _) in own_left {
+                for (_, right, _) in own_right {
+                    pairs.push(u64::from(*left) << 32 | u64::from(*right));
+                }
+            }
+        }
+        (lefts, rights) = (rest_left, rest_right);
+    }
+    (pairs, cut)
+}

@@ -1,0 +1,260 @@
+//! Names of companies in normal form.
+
+use smallvec::SmallVec;
+
+use crate::rarity::{Rarity, Slot};
+use crate::similar;
+use crate::tables::companies;
+use crate::text;
+
+/// Most words of a name that are compared.
+const MAX_WORDS: usize = 12;
+
+/// A company's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CompanyName {
+    /// Its words, without legal form and what says nothing.
+    pub(crate) words: SmallVec<[Word; 4]>,
+    /// The words joined.
+    pub(crate) core: Box<str>,
+    pub(crate) hash: u64,
+    /// Its legal form, joined; empty if it gives none.
+    pub(crate) form: Box<str>,
+    /// First letters of its words, if there are at least two.
+    pub(crate) initials: Box<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) text: Box<str>,
+    pub(crate) hash: u64,
+}
+
+/// The name without legal form, article and signs, folded: what tells one company from another.
+#[must_use]
+pub fn core(name: &str) -> String {
+    let (words, _) = parts(name);
+    words.join(" ")
+}
+
+fn parts(name: &str) -> (Vec<String>, String) {
+    let folded = text::fold(name);
+    let mut words: Vec<&str> = folded.split(' ').filter(|word| !word.is_empty()).collect();
+    drop_notes(&mut words);
+    if words.len() > 1 && words.first() == Some(&"the") {
+        words.remove(0);
+    }
+    let mut form = String::new();
+    // "Acme Holding GmbH & Co. KG" has several.
+    loop {
+        let len = companies::legal_suffix(&words);
+        if len == 0 || len >= words.len() {
+            break;
+        }
+        let from = words.len() - len;
+        form.insert_str(0, &words.split_off(from).concat());
+    }
+    let prefix = companies::legal_prefix(&words);
+    if prefix > 0 && prefix < words.len() {
+        let rest = words.split_off(prefix);
+        form.push_str(&words.concat());
+        words = rest;
+    }
+    let all = words.clone();
+    words.retain(|word| !companies::is_noise(word));
+    if words.is_empty() {
+        words = all;
+    }
+    // Single letters in a row are one word: A B C = ABC.
+    let mut joined: Vec<String> = Vec::with_capacity(words.len());
+    let mut letters = 0;
+    for word in words {
+        let letter = word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphabetic());
+        if letter && letters > 0 {
+            if let Some(last) = joined.last_mut() {
+                last.push_str(word);
+            }
+        } else {
+            joined.push(companies::abbreviation(word).unwrap_or(word).to_owned());
+        }
+        letters = if letter { letters + 1 } else { 0 };
+    }
+    (joined, form)
+}
+
+/// Drops what people write behind a name: "do not use".
+fn drop_notes(words: &mut Vec<&str>) {
+    let mut at = 1;
+    while at < words.len() {
+        let note = companies::noise_phrase(words.get(at..).unwrap_or_default());
+        if note > 0 {
+            words.drain(at..at + note);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+impl CompanyName {
+    pub(crate) fn new(name: &str) -> Self {
+        let (words, form) = parts(name);
+        if words.is_empty() {
+            return Self::default();
+        }
+        let core: String = words.concat();
+        let initials: String = if words.len() > 1 {
+            words.iter().filter_map(|word| word.chars().next()).collect()
+        } else {
+            String::new()
+        };
+        Self {
+            hash: text::hash(b'c', &core),
+            core: core.into(),
+            form: form.into(),
+            initials: initials.into(),
+            words: words
+                .into_iter()
+                .take(MAX_WORDS)
+                .map(|word| Word {
+                    hash: text::hash(b'w', &word),
+                    text: word.into(),
+                })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.core.is_empty()
+    }
+}
+
+/// How alike two names are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SameName {
+    Different,
+    /// A word that is not common is in both.
+    Some,
+    /// About half of what the names say.
+    Half,
+    /// One is the initials of the other.
+    Initials,
+    /// All of the shorter name is in the longer.
+    Part,
+    /// Most of what the names say.
+    Most,
+    /// All but spelling.
+    Near,
+    /// All but legal form.
+    Yes,
+}
+
+/// Compares names word by word; a word counts by how rare it is.
+pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> SameName {
+    if a.hash == b.hash {
+        return SameName::Yes;
+    }
+    // One order whichever comes first.
+    let (a, b) = if (a.words.len(), &a.core) <= (b.words.len(), &b.core) {
+        (a, b)
+    } else {
+        (b, a)
+    };
+    let weight = |word: &Word| {
+        let rare = f64::from(rarity.of(Slot::Word, word.hash)) / 8.0;
+        // A single letter or digit says little however rare it is.
+        if word.text.len() == 1 { rare.min(3.0) } else { rare }
+    };
+    let mut used = [false; MAX_WORDS];
+    let (mut shared, mut of_a, mut exact_rare) = (0.0, 0.0, 0.0_f64);
+    let of_b: f64 = b.words.iter().map(weight).sum();
+    for word in &a.words {
+        let own = weight(word);
+        of_a += own;
+        let mut best = (0.0, None);
+        for (at, other) in b.words.iter().enumerate() {
+            if used.get(at).copied().unwrap_or(true) {
+                continue;
+            }
+            let like = same_word(&word.text, &other.text);
+            if like > best.0 {
+                best = (like, Some((at, weight(other))));
+            }
+        }
+        if let (like, Some((at, other))) = best {
+            if let Some(used) = used.get_mut(at) {
+                *used = true;
+            }
+            shared += like * (own + other) / 2.0;
+            if like >= 0.9 {
+                exact_rare = exact_rare.max(own.min(other));
+            }
+        }
+    }
+    let whole = 2.0 * shared / (of_a + of_b).max(0.1);
+    let part = shared / of_a.min(of_b).max(0.1);
+    let joined = if a.core.len().min(b.core.len()) >= 5 {
+        similar::jaro_winkler(&a.core, &b.core)
+    } else {
+        0.0
+    };
+    if whole >= 0.93 || joined >= 0.96 || (a.core.len() >= 5 && similar::one_edit(&a.core, &b.core)) {
+        SameName::Near
+    } else if whole >= 0.78 || joined >= 0.93 {
+        SameName::Most
+    } else if part >= 0.9 {
+        SameName::Part
+    } else if is_initials(a, b) || is_initials(b, a) {
+        SameName::Initials
+    } else if whole >= 0.55 || joined >= 0.88 {
+        SameName::Half
+    } else if whole >= 0.3 && exact_rare >= 4.0 {
+        SameName::Some
+    } else {
+        SameName::Different
+    }
+}
+
+fn is_initials(short: &CompanyName, long: &CompanyName) -> bool {
+    short.core.len() >= 2 && short.words.len() == 1 && short.core == long.initials
+}
+
+/// How alike two words are, 0 to 1: the same, abbreviated, or mistyped.
+fn same_word(a: &str, b: &str) -> f64 {
+    if a == b {
+        return 1.0;
+    }
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if short.len() >= 3 && long.starts_with(short) {
+        return 0.9;
+    }
+    if short.len() >= 5 && similar::one_edit(short, long) {
+        return 0.92;
+    }
+    if short.len() >= 4 {
+        let like = similar::jaro_winkler(short, long);
+        if like >= 0.9 {
+            return like * 0.95;
+        }
+    }
+    if is_contraction(short, long) {
+        return 0.8;
+    }
+    if short.len() == 1 && long.starts_with(short) {
+        return 0.5;
+    }
+    0.0
+}
+
+/// Whether a word is another with letters left out: `hldgs` of `holdings`.
+fn is_contraction(short: &str, long: &str) -> bool {
+    if short.len() < 3 || long.len() < short.len() + 2 || short.as_bytes().first() != long.as_bytes().first() {
+        return false;
+    }
+    if short.as_bytes().last() != long.as_bytes().last() {
+        return false;
+    }
+    let mut letters = long.bytes();
+    // Vowels are left out, not added.
+    short.bytes().all(|b| letters.any(|l| l == b))
+        && short.bytes().skip(1).filter(|b| b"aeiou".contains(b)).count() * 3 <= short.len()
+}

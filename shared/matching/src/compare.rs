@@ -1,0 +1,400 @@
+//! Compares the fields of two records: which level each pair of values falls into.
+
+use crate::address::Place;
+use crate::clean::Clean;
+use crate::company::{self, SameName};
+use crate::contact::{self, Email, SameNumber};
+use crate::person::{self, PersonName, SameFirst, SameLast};
+use crate::rarity::{Rarity, Slot};
+use crate::similar;
+use crate::Kind;
+
+/// Fields of a comparison.
+pub(crate) const FIELDS: usize = 6;
+/// Rare values that a pair may agree on.
+pub(crate) const SHARED: usize = 8;
+
+/// What comparing two records gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pattern {
+    /// The level of each field; 0 is *not known*.
+    pub(crate) levels: [u8; FIELDS],
+    /// How rare what they agree on is, in eighths of a bit; 0 where they agree on nothing.
+    pub(crate) shared: [u8; SHARED],
+}
+
+/// The fields of a kind, by the names that explanations use.
+pub(crate) const fn fields(kind: Kind) -> [&'static str; FIELDS] {
+    match kind {
+        Kind::Person => ["name", "email", "phone", "employer", "title", "place"],
+        Kind::Company => ["name", "web", "phone", "email", "legal_form", "place"],
+    }
+}
+
+/// Levels of each field.
+pub(crate) const fn level_counts(kind: Kind) -> [usize; FIELDS] {
+    match kind {
+        Kind::Person => [44, 8, 6, 27, 5, 50],
+        Kind::Company => [9, 4, 6, 4, 3, 50],
+    }
+}
+
+/// In which order rare values are kept in a [`Pattern`], and which field they belong to.
+pub(crate) const fn shared_fields(kind: Kind) -> [usize; SHARED] {
+    match kind {
+        // last name, first name, e-mail, phone, company, title, street, city
+        Kind::Person => [0, 0, 1, 2, 3, 4, 5, 5],
+        // name, -, e-mail, phone, web, -, street, city
+        Kind::Company => [0, 0, 3, 2, 1, 0, 5, 5],
+    }
+}
+
+/// Compares two records of one kind.
+pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
+    let mut pattern = Pattern::default();
+    let [s0, s1, s2, s3, s4, s5, s6, s7] = &mut pattern.shared;
+    let (phone, number) = phones(a, b);
+    if number != 0 {
+        *s3 = rarity.of(Slot::Phone, number).max(1);
+    }
+    let place = place(&a.place, &b.place);
+    if place / AREAS == 4
+        && let Some(street) = a.street_hash()
+    {
+        *s6 = rarity.of(Slot::Street, street).max(1);
+    }
+    // The city says how telling it is where nothing finer agrees.
+    if matches!(place % AREAS, 5 | 6 | 7)
+        && let Some(city) = a.city_hash()
+    {
+        *s7 = rarity.of(Slot::City, city).max(1);
+    }
+    pattern.levels = match a.kind {
+        Kind::Person => {
+            let name = names(&a.person, &b.person);
+            if name < SWAPPED {
+                if name / FIRSTS == SameLast::Yes as u8 {
+                    *s0 = rarity.of(Slot::Last, a.person.last_hash).max(1);
+                }
+                if name % FIRSTS == SameFirst::Yes as u8 {
+                    *s1 = rarity.of(Slot::First, a.person.first_hash).max(1);
+                }
+            } else if name == SWAPPED {
+                *s0 = rarity.of(Slot::Last, a.person.last_hash).min(rarity.of(Slot::Last, b.person.last_hash)).max(1);
+            }
+            let (email, address) = emails(a, b);
+            if address != 0 {
+                *s2 = rarity.of(Slot::Email, address).max(1);
+            }
+            let employer = employers(a, b, rarity);
+            if employer % DOMAINS == 2 {
+                *s4 = rarity.of(Slot::Web, a.domain_hash).max(1);
+            } else if employer / DOMAINS == 1 + SameName::Yes as u8 {
+                *s4 = rarity.of(Slot::Company, a.company.hash).max(1);
+            }
+            let title = titles(a, b);
+            if title == 4 {
+                *s5 = rarity.of(Slot::Title, a.title_hash).max(1);
+            }
+            [name, email, phone, employer, title, place]
+        }
+        Kind::Company => {
+            let name = if a.company.is_empty() || b.company.is_empty() {
+                0
+            } else {
+                1 + company::same_name(&a.company, &b.company, rarity) as u8
+            };
+            if name >= 1 + SameName::Near as u8 {
+                let rare = |words: &[company::Word]| {
+                    let bits: u32 = words
+                        .iter()
+                        .map(|word| u32::from(rarity.of(Slot::Word, word.hash)))
+                        .sum();
+                    bits.min(200)
+                };
+                let rare = rare(&a.company.words).min(rare(&b.company.words));
+                *s0 = u8::try_from(rare).unwrap_or(200).max(1);
+            }
+            let web = webs(a, b);
+            if web == 3 {
+                *s4 = rarity.of(Slot::Web, a.domain_hash).max(1);
+            }
+            let email = company_emails(a, b);
+            let form = if a.company.form.is_empty() || b.company.form.is_empty() {
+                0
+            } else {
+                1 + u8::from(a.company.form == b.company.form)
+            };
+            [name, web, phone, email, form, place]
+        }
+    };
+    pattern
+}
+
+pub(crate) const FIRSTS: u8 = 7;
+pub(crate) const SWAPPED: u8 = 42;
+
+fn names(a: &PersonName, b: &PersonName) -> u8 {
+    let first = person::same_first(a, b);
+    let last = person::same_last(a, b);
+    let straight = last as u8 * FIRSTS + first as u8;
+    if (last as u8) < SameLast::Part as u8 && (first as u8) < SameFirst::Initial as u8
+        && !a.first.is_empty() && !a.last.is_empty() && !b.first.is_empty() && !b.last.is_empty()
+    {
+        if a.first == b.last && a.last == b.first {
+            return SWAPPED;
+        }
+        let crossed = |x: &str, y: &str| x == y || person::spelled(x, y, 4, 0.94).is_some();
+        if crossed(&a.first, &b.last) && crossed(&a.last, &b.first) {
+            return SWAPPED + 1;
+        }
+    }
+    straight
+}
+
+/// Whether an address could be of a person of that name.
+fn fits(email: &Email, name: &PersonName) -> bool {
+    let plain: &str = email.plain.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (first, last) = (&*name.first, &*name.last);
+    if plain.len() < 2 || first.is_empty() || last.is_empty() {
+        return false;
+    }
+    if plain == first || plain == last || plain == &*name.given {
+        return true;
+    }
+    let initial = |text: &str| text.len().min(1);
+    let pair = |x: &str, y: &str| plain.len() == x.len() + y.len() && plain.starts_with(x) && plain.ends_with(y);
+    let f = first.get(..initial(first)).unwrap_or_default();
+    let l = last.get(..initial(last)).unwrap_or_default();
+    pair(first, last) || pair(last, first) || pair(f, last) || pair(last, f) || pair(first, l) || pair(l, first) || pair(&name.given, last)
+}
+
+fn emails(a: &Clean, b: &Clean) -> (u8, u64) {
+    let (mut best, mut shared) = (0, 0);
+    for x in &a.emails {
+        for y in &b.emails {
+            let (level, hash) = if x.hash == y.hash {
+                (if x.role { 4 } else { 7 }, x.hash)
+            } else if x.domain == y.domain && !x.role && !y.role && person::spelled(&x.plain, &y.plain, 5, 0.95).is_some() {
+                (6, 0)
+            } else if x.local_hash == y.local_hash && !x.role {
+                (5, 0)
+            } else if (fits(x, &a.person) || fits(x, &b.person)) && (fits(y, &b.person) || fits(y, &a.person)) {
+                (3, 0)
+            } else if x.domain == y.domain && !x.free {
+                (2, 0)
+            } else {
+                (1, 0)
+            };
+            if level > best {
+                (best, shared) = (level, hash);
+            }
+        }
+    }
+    (best, shared)
+}
+
+fn company_emails(a: &Clean, b: &Clean) -> u8 {
+    let mut best = 0;
+    for x in &a.emails {
+        for y in &b.emails {
+            best = best.max(if x.hash == y.hash {
+                3
+            } else if x.domain == y.domain && !x.free {
+                2
+            } else {
+                1
+            });
+        }
+    }
+    best
+}
+
+fn phones(a: &Clean, b: &Clean) -> (u8, u64) {
+    let (mut best, mut shared) = (0, 0);
+    for x in &a.phones {
+        for y in &b.phones {
+            let same = contact::same_number(*x, *y);
+            let level = 1 + same as u8;
+            if level > best {
+                best = level;
+                shared = if same == SameNumber::Yes { x.hash().min(y.hash()) } else { 0 };
+            }
+        }
+    }
+    (best, shared)
+}
+
+pub(crate) const DOMAINS: u8 = 3;
+
+fn employers(a: &Clean, b: &Clean, rarity: &Rarity) -> u8 {
+    let name = if a.company.is_empty() || b.company.is_empty() {
+        0
+    } else {
+        1 + company::same_name(&a.company, &b.company, rarity) as u8
+    };
+    let domain = if a.domain.is_empty() || b.domain.is_empty() {
+        0
+    } else {
+        1 + u8::from(a.domain_hash == b.domain_hash)
+    };
+    name * DOMAINS + domain
+}
+
+fn titles(a: &Clean, b: &Clean) -> u8 {
+    if a.title.is_empty() || b.title.is_empty() {
+        return 0;
+    }
+    if a.title_hash == b.title_hash {
+        return 4;
+    }
+    let both = a.title.iter().filter(|word| b.title.contains(word)).count();
+    let all = a.title.len() + b.title.len() - both;
+    if both * 2 >= all {
+        3
+    } else if both > 0 {
+        2
+    } else {
+        1
+    }
+}
+
+fn webs(a: &Clean, b: &Clean) -> u8 {
+    if a.domain.is_empty() || b.domain.is_empty() {
+        return 0;
+    }
+    if a.domain_hash == b.domain_hash {
+        return 3;
+    }
+    let label = |domain: &str| domain.split('.').next().unwrap_or_default().replace('-', "");
+    let (x, y) = (label(&a.domain), label(&b.domain));
+    if x.len() >= 4 && (x == y || person::spelled(&x, &y, 6, 0.95).is_some()) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Levels of an area: postal code, city, state, country.
+pub(crate) const AREAS: u8 = 10;
+
+fn place(a: &Place, b: &Place) -> u8 {
+    street(a, b) * AREAS + area(a, b)
+}
+
+fn street(a: &Place, b: &Place) -> u8 {
+    if a.street.is_empty() || b.street.is_empty() {
+        return 0;
+    }
+    let number = a.number != 0 && a.number == b.number;
+    let unknown = a.number == 0 || b.number == 0;
+    let same = a.street == b.street;
+    let near = || {
+        let shorter = a.street.len().min(b.street.len());
+        person::spelled(&a.street, &b.street, 4, 0.92).is_some()
+            || shorter >= 4 && (a.street.contains(&*b.street) || b.street.contains(&*a.street))
+            || similar::jaro_winkler(&a.street, &b.street) >= 0.9
+    };
+    if same && number {
+        4
+    } else if (same && unknown) || (number && near()) {
+        3
+    } else if same || (unknown && near()) {
+        2
+    } else {
+        1
+    }
+}
+
+fn area(a: &Place, b: &Place) -> u8 {
+    if let (Some(x), Some(y)) = (a.country, b.country)
+        && x != y
+    {
+        return 1;
+    }
+    let code = if a.postcode.is_empty() || b.postcode.is_empty() {
+        None
+    } else if a.postcode == b.postcode {
+        Some(2)
+    } else if a.postcode.len() >= 4 && similar::one_edit(&a.postcode, &b.postcode) {
+        Some(1)
+    } else {
+        Some(0)
+    };
+    let city = if a.city.is_empty() || b.city.is_empty() {
+        None
+    } else if a.city == b.city {
+        Some(2)
+    } else if person::spelled(&a.city, &b.city, 4, 0.92).is_some() {
+        Some(1)
+    } else {
+        Some(0)
+    };
+    match (code, city) {
+        (Some(2), Some(1 | 2)) => 9,
+        (Some(2), _) => 8,
+        (None, Some(2)) => 7,
+        (Some(1), Some(2)) => 6,
+        (Some(_), Some(2)) => 5,
+        (Some(1), Some(1) | None) | (None | Some(_), Some(1)) => 4,
+        (Some(1), Some(_)) => 4,
+        (None, None) => {
+            let same = a.state.is_some() && a.state == b.state
+                || !a.other_state.is_empty() && a.other_state == b.other_state;
+            let known = (a.state.is_some() || !a.other_state.is_empty())
+                && (b.state.is_some() || !b.other_state.is_empty());
+            if same {
+                3
+            } else if known {
+                2
+            } else {
+                0
+            }
+        }
+        (Some(0), None) | (None, Some(0)) | (Some(0), Some(0)) => {
+            let same = a.state.is_some() && a.state == b.state
+                || !a.other_state.is_empty() && a.other_state == b.other_state;
+            if same { 3 } else { 2 }
+        }
+        (Some(_), _) | (None, Some(_)) => 2,
+    }
+}
+
+/// A level in words.
+pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
+    const FIRST: [&str; 7] = ["", "first names differ", "first names are alike", "initial agrees", "first names are spelled alike", "first name or short form of it", "same first name"];
+    const LAST: [&str; 6] = ["", "last names differ", "last names are alike", "last names share a part", "last names are spelled alike", "same last name"];
+    const EMAIL: [&str; 8] = ["", "different", "different, of one domain", "different, both fit the name", "same, of a function", "same name at another domain", "spelled alike", "same"];
+    const PHONE: [&str; 6] = ["", "different", "of one exchange", "a digit differs", "same last seven digits", "same"];
+    const NAME: [&str; 9] = ["", "different names", "names share a rare word", "names share about half", "initials of the name", "one name is part of the other", "names share most", "names are spelled alike", "same name"];
+    const DOMAIN: [&str; 3] = ["", "different domains", "same domain"];
+    const TITLE: [&str; 5] = ["", "different", "share a word", "share most words", "same"];
+    const STREET: [&str; 5] = ["", "streets differ", "same street, other number", "streets are alike", "same street and number"];
+    const AREA: [&str; 10] = ["", "other country", "other place", "same state", "postal codes or cities are spelled alike", "same city, other postal code", "same city, postal codes are alike", "same city", "same postal code", "same city and postal code"];
+    const WEB: [&str; 4] = ["", "different domains", "domains are alike", "same domain"];
+    const COMPANY_EMAIL: [&str; 4] = ["", "different", "same domain", "same"];
+    const FORM: [&str; 3] = ["", "different", "same"];
+    let both = |a: &[&str], b: &[&str]| {
+        let outer = a.get(level / b.len()).copied().unwrap_or_default();
+        let inner = b.get(level % b.len()).copied().unwrap_or_default();
+        match (outer, inner) {
+            ("", text) | (text, "") => text.to_owned(),
+            (outer, inner) => format!("{outer}; {inner}"),
+        }
+    };
+    let one = |texts: &[&str]| texts.get(level).copied().unwrap_or_default().to_owned();
+    match (kind, field) {
+        (Kind::Person, 0) if level == usize::from(SWAPPED) => "first and last name are swapped".to_owned(),
+        (Kind::Person, 0) if level > usize::from(SWAPPED) => "first and last name are swapped and spelled alike".to_owned(),
+        (Kind::Person, 0) => both(&LAST, &FIRST),
+        (Kind::Person, 1) => one(&EMAIL),
+        (Kind::Person | Kind::Company, 2) => one(&PHONE),
+        (Kind::Person, 3) => both(&NAME, &DOMAIN),
+        (Kind::Person, 4) => one(&TITLE),
+        (Kind::Company, 0) => one(&NAME),
+        (Kind::Company, 1) => one(&WEB),
+        (Kind::Company, 3) => one(&COMPANY_EMAIL),
+        (Kind::Company, 4) => one(&FORM),
+        _ => both(&STREET, &AREA),
+    }
+}

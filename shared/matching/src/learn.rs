@@ -1,0 +1,232 @@
+//! Learns how often levels are seen in each class of pairs: by expectation maximisation where nobody
+//! has said which are matches, and from what people confirmed and refused.
+//!
+//! Sums are of whole numbers, so the order of pairs does not matter.
+
+use rayon::prelude::*;
+
+use crate::compare::{self, FIELDS, Pattern, SHARED};
+use crate::model::Model;
+use crate::{Bits, Kind};
+
+/// Rounds of expectation maximisation.
+const ROUNDS: usize = 8;
+/// What is known before counts as much as so many pairs of each class.
+const PRIOR: f64 = 100.0;
+/// Fewer pairs teach nothing.
+const LEAST_PAIRS: usize = 30;
+/// One, in the whole numbers that are summed.
+const ONE: f64 = (1_u64 << 32) as f64;
+/// Nothing is taken to be rarer than this, in bits.
+const RAREST: f64 = 14.0;
+
+/// A pair of records by their numbers, and how they compare.
+pub(crate) type Compared = (u32, u32, Pattern);
+
+/// Sums of a round, for each class.
+#[derive(Clone)]
+struct Sums {
+    classes: Vec<ClassSums>,
+}
+
+#[derive(Clone)]
+struct ClassSums {
+    pairs: u64,
+    levels: [Vec<u64>; FIELDS],
+    rarity: [u64; SHARED],
+    rare: [u64; SHARED],
+}
+
+impl Sums {
+    fn new(kind: Kind, classes: usize) -> Self {
+        let class = ClassSums {
+            pairs: 0,
+            levels: compare::level_counts(kind).map(|levels| vec![0; levels]),
+            rarity: [0; SHARED],
+            rare: [0; SHARED],
+        };
+        Self {
+            classes: vec![class; classes],
+        }
+    }
+
+    fn merge(mut self, other: &Self) -> Self {
+        fn add(mine: &mut [u64], theirs: &[u64]) {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        }
+        for (mine, theirs) in self.classes.iter_mut().zip(&other.classes) {
+            mine.pairs += theirs.pairs;
+            for (mine, theirs) in mine.levels.iter_mut().zip(&theirs.levels) {
+                add(mine, theirs);
+            }
+            add(&mut mine.rarity, &theirs.rarity);
+            add(&mut mine.rare, &theirs.rare);
+        }
+        self
+    }
+}
+
+impl ClassSums {
+    fn add(&mut self, pattern: &Pattern, share: f64) {
+        let share = (share * ONE) as u64;
+        self.pairs += share;
+        for (level, sums) in pattern.levels.iter().zip(&mut self.levels) {
+            if let Some(sum) = sums.get_mut(usize::from(*level)) {
+                *sum += share;
+            }
+        }
+        for ((rarity, sum), of) in pattern.shared.iter().zip(&mut self.rarity).zip(&mut self.rare) {
+            if *rarity > 0 {
+                *sum += u64::from(*rarity) * (share >> 16);
+                *of += share >> 16;
+            }
+        }
+    }
+}
+
+/// How a pair stands among all other pairs of its two records.
+pub(crate) struct Competition {
+    left: Vec<u64>,
+    right: Vec<u64>,
+    threshold: Bits,
+}
+
+/// The likelihood ratio of a score above a threshold, in 2^-20ths, at most 2^40.
+fn ratio(score: Bits, threshold: Bits) -> u64 {
+    let bits = f64::from(score.saturating_sub(threshold)) / 1000.0;
+    (bits.clamp(-20.0, 20.0).exp2() * f64::from(1 << 20)) as u64
+}
+
+impl Competition {
+    pub(crate) fn new(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Self {
+        let most = |of: fn(&Compared) -> u32| pairs.iter().map(of).max().map_or(0, |most| most as usize + 1);
+        let mut left = vec![0; most(|pair| pair.0)];
+        let mut right = vec![0; most(|pair| pair.1)];
+        for ((l, r, _), score) in pairs.iter().zip(scores) {
+            let ratio = ratio(*score, threshold);
+            if let Some(sum) = left.get_mut(*l as usize) {
+                *sum += ratio;
+            }
+            if let Some(sum) = right.get_mut(*r as usize) {
+                *sum += ratio;
+            }
+        }
+        Self { left, right, threshold }
+    }
+
+    /// The probability that the pair is a match, when of all pairs of a record at most one is.
+    pub(crate) fn share(&self, pair: &Compared, score: Bits) -> f64 {
+        let own = ratio(score, self.threshold);
+        let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(own);
+        let all = sum(&self.left, pair.0) + sum(&self.right, pair.1) - own + (1 << 20);
+        own as f64 / all as f64
+    }
+}
+
+pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
+    pairs.par_iter().with_min_len(4096).map(|pair| model.score_of(&pair.2)).collect()
+}
+
+/// A model that fits the pairs, beginning with one that is known.
+pub(crate) fn learn(known: &Model, pairs: &[Compared], records: (usize, usize)) -> Model {
+    if pairs.len() < LEAST_PAIRS {
+        return known.clone();
+    }
+    let mut model = known.clone();
+    let fewest = records.0.min(records.1).max(1) as f64;
+    for _ in 0..ROUNDS {
+        let scores = scores(&model, pairs);
+        let competition = Competition::new(pairs, &scores, model.threshold);
+        let sums = sum(&model, pairs, &|at, pair| {
+            competition.share(pair, scores.get(at).copied().unwrap_or_default())
+        });
+        fit(&mut model, known, &sums);
+        let matched: f64 = model
+            .classes
+            .iter()
+            .zip(&sums.classes)
+            .filter(|(class, _)| class.is_match)
+            .map(|(_, sums)| sums.pairs as f64 / ONE)
+            .sum();
+        // Of so many candidates of a record at most one is a match.
+        let share = (matched / fewest).clamp(0.02, 0.98);
+        let candidates = (pairs.len() as f64 / fewest).max(1.0);
+        model.threshold = (((1.0 - share) / share * candidates).log2() * 1000.0).round() as Bits;
+        model.matches = matched.round() as u64;
+    }
+    model.pairs = pairs.len() as u64;
+    model.version = known.version + 1;
+    model
+}
+
+/// Sums pairs by class; `matched` is the probability that a pair (by its place) is a match.
+fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize, &Compared) -> f64 + Sync)) -> Sums {
+    const CHUNK: usize = 16_384;
+    let parts: Vec<Sums> = pairs
+        .par_chunks(CHUNK)
+        .enumerate()
+        .map(|(chunk, pairs)| {
+            let mut sums = Sums::new(model.kind, model.classes.len());
+            for (at, pair) in pairs.iter().enumerate() {
+                let share = matched(chunk * CHUNK + at, pair);
+                for (is_match, share) in [(true, share), (false, 1.0 - share)] {
+                    if share < 1e-5 {
+                        continue;
+                    }
+                    let mut odds = [0.0; 8];
+                    let mut all = 0.0;
+                    let mut best = Bits::MIN;
+                    for class in model.classes.iter().filter(|class| class.is_match == is_match) {
+                        best = best.max(model.likelihood(class, &pair.2));
+                    }
+                    for (class, odds) in model.classes.iter().zip(&mut odds) {
+                        if class.is_match == is_match {
+                            *odds = (f64::from(model.likelihood(class, &pair.2) - best) / 1000.0).exp2();
+                            all += *odds;
+                        }
+                    }
+                    for (sums, odds) in sums.classes.iter_mut().zip(odds) {
+                        if odds > 0.0 {
+                            sums.add(&pair.2, share * odds / all);
+                        }
+                    }
+                }
+            }
+            sums
+        })
+        .collect();
+    parts.iter().fold(Sums::new(model.kind, model.classes.len()), Sums::merge)
+}
+
+fn fit(model: &mut Model, known: &Model, sums: &Sums) {
+    let of = |is_match: bool| -> f64 {
+        let classes = known.classes.iter().zip(&sums.classes);
+        classes.filter(|(class, _)| class.is_match == is_match).map(|(_, sums)| sums.pairs as f64 / ONE + PRIOR).sum()
+    };
+    let (matches, others) = (of(true), of(false));
+    for ((class, prior), sums) in model.classes.iter_mut().zip(&known.classes).zip(&sums.classes) {
+        let pairs = sums.pairs as f64 / ONE;
+        let count = if class.is_match { matches } else { others };
+        // What was known of shares is of other data: it counts as little as all else that was.
+        class.share = log((pairs + PRIOR * frequency(prior.share) * 2.0) / count);
+        for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels) {
+            // What is not known says nothing.
+            let known: f64 = sums.iter().skip(1).sum::<u64>() as f64 / ONE;
+            for ((level, prior), sum) in levels.iter_mut().zip(prior).zip(sums).skip(1) {
+                *level = log((*sum as f64 / ONE + PRIOR * frequency(*prior)) / (known + PRIOR));
+            }
+        }
+        for (((usual, prior), sum), of) in class.usual.iter_mut().zip(&prior.usual).zip(sums.rarity).zip(sums.rare) {
+            let (sum, of) = (sum as f64 / 65536.0, of as f64 / 65536.0);
+            *usual = ((sum + 20.0 * f64::from(*prior)) / (of + 20.0)).round().clamp(1.0, 200.0) as u8;
+        }
+    }
+}
+
+pub(crate) fn log(frequency: f64) -> Bits {
+    (frequency.log2().clamp(-RAREST, 0.0) * 1000.0).round() as Bits
+}
+
+fn frequency(log: Bits) -> f64 {
+    (f64::from(log) / 1000.0).exp2()
+}

@@ -1,0 +1,91 @@
+//! Which records are the same person or company, and why (MA-1 to MA-3).
+//!
+//! Fellegi and Sunter's model: each field of a pair of records is compared and falls into a *level*; a
+//! level weighs what it says for or against the two being one, in bits (the logarithm to base 2 of how
+//! much more often it is seen among matches than among others). The weights of a pair's levels add up
+//! to its score. What agrees and is rare weighs more than what agrees and is common.
+//!
+//! Pure: no clock, no chance, no input or output. The same pair has the same score whichever record
+//! comes first, and wherever it is computed, because weights are whole thousandths of a bit.
+
+mod address;
+pub mod assign;
+mod block;
+pub mod bulk;
+mod clean;
+pub mod columns;
+pub mod company;
+mod compare;
+pub mod contact;
+pub mod country;
+pub mod learn;
+mod model;
+pub mod person;
+mod rarity;
+mod shipped;
+mod similar;
+pub mod tables;
+pub mod text;
+
+use serde::{Deserialize, Serialize};
+
+pub use clean::Clean;
+pub use model::{Compared, Explanation, Model, Ranked};
+
+/// Weights and scores: thousandths of a bit.
+pub type Bits = i32;
+
+/// What a record is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A person.
+    Person,
+    /// A company.
+    Company,
+}
+
+/// A record as it was entered. What is empty is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// A person's first name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub first_name: String,
+    /// A person's last name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_name: String,
+    /// A company's name; or a person's full name, where it is not known in parts.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// E-mail addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<String>,
+    /// Phone numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phones: Vec<String>,
+    /// A person's job title.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The name of a person's employer.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub company: String,
+    /// The company's website.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub website: String,
+    /// House number and street; further lines of the address after a comma or on a line of their own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub street: String,
+    /// City or suburb.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub city: String,
+    /// State or province.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub state: String,
+    /// Postal code.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub postcode: String,
+    /// Country, by name or code.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub country: String,
+}

@@ -1,0 +1,250 @@
+//! What the levels of fields weigh.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clean::Clean;
+use crate::compare::{self, FIELDS, Pattern, SHARED};
+use crate::rarity::Rarity;
+use crate::{Bits, Kind};
+
+/// What says how much: a document that a person can read, and that is kept with its version.
+///
+/// A pair is of one of several *classes*: two records of one who stayed where he was, of one who moved;
+/// or of two strangers, colleagues, namesakes. Each class has its own frequencies of levels, because
+/// what goes together in one (a colleague's company, domain and street) would count twice as separate
+/// evidence. The score weighs the likeliest class of a match against the likeliest other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Counts what was learned; 0 is what was shipped.
+    pub version: u32,
+    /// What its records are of.
+    pub kind: Kind,
+    /// Score from which on two records are taken for one.
+    pub threshold: Bits,
+    /// By how much the best must be better than the second.
+    pub margin: Bits,
+    /// Pairs that it was learned from.
+    pub pairs: u64,
+    /// How many of them were taken for matches.
+    pub matches: u64,
+    /// The fields and their levels in words, as the classes list them.
+    pub(crate) fields: Vec<FieldModel>,
+    /// What pairs are.
+    pub(crate) classes: Vec<Class>,
+    /// What an eighth of a bit of rarity takes from the likelihood of two others agreeing, for each
+    /// value that may be rare.
+    pub(crate) rates: [Bits; SHARED],
+    pub(crate) rarity: Rarity,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldModel {
+    pub(crate) field: String,
+    pub(crate) levels: Vec<String>,
+}
+
+/// A kind of pair. Frequencies are logarithms to base 2 in thousandths: -1000 is every second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Class {
+    /// What it is, in words.
+    pub(crate) class: String,
+    /// Whether the two are one.
+    pub(crate) is_match: bool,
+    /// Its frequency among matches, or among others.
+    pub(crate) share: Bits,
+    /// Frequencies of each field's levels; 0 for *not known*, which says nothing.
+    pub(crate) levels: Vec<Vec<Bits>>,
+    /// How rare what such pairs agree on usually is, in eighths of a bit.
+    pub(crate) usual: [u8; SHARED],
+}
+
+/// Most that rarity adds or takes.
+const MOST_RARITY: Bits = 6000;
+
+/// How a field of two records compares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The field.
+    pub field: Cow<'static, str>,
+    /// How alike its values are.
+    pub level: Cow<'static, str>,
+    /// What that says for (or, below 0, against) a match.
+    pub weight: Bits,
+    /// Whether it speaks for a match.
+    pub agrees: bool,
+}
+
+/// Why two records score what they score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The sum of the fields' weights.
+    pub score: Bits,
+    /// From where on it is a match.
+    pub threshold: Bits,
+    /// Every field that both records have, in the order of the model.
+    pub fields: Vec<Compared>,
+}
+
+/// Candidates in the order of their scores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranked<K> {
+    /// The best, if it is a match and clear of the second.
+    pub best: Option<K>,
+    /// All of them with their scores, the best first.
+    pub ranked: Vec<(K, Bits)>,
+}
+
+impl Model {
+    /// How likely a pattern is in a class.
+    pub(crate) fn likelihood(&self, class: &Class, pattern: &Pattern) -> Bits {
+        let levels: Bits = class
+            .levels
+            .iter()
+            .zip(pattern.levels)
+            .map(|(levels, level)| levels.get(usize::from(level)).copied().unwrap_or_default())
+            .sum();
+        let rare: Bits = if class.is_match {
+            0
+        } else {
+            (0..SHARED).map(|slot| self.rare(class, slot, pattern)).sum()
+        };
+        class.share + levels - rare
+    }
+
+    /// By how much less likely others agree on something this rare.
+    fn rare(&self, class: &Class, slot: usize, pattern: &Pattern) -> Bits {
+        match (pattern.shared.get(slot), class.usual.get(slot), self.rates.get(slot)) {
+            (Some(rarity), Some(usual), Some(rate)) if *rarity > 0 => {
+                ((Bits::from(*rarity) - Bits::from(*usual)) * rate).clamp(-MOST_RARITY, MOST_RARITY)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The likeliest class of a match and the likeliest other, with the likelihoods.
+    fn likeliest(&self, pattern: &Pattern, is_match: bool) -> Option<(Bits, &Class)> {
+        let mut best: Option<(Bits, &Class)> = None;
+        for class in self.classes.iter().filter(|class| class.is_match == is_match) {
+            let likelihood = self.likelihood(class, pattern);
+            if best.is_none_or(|best| likelihood > best.0) {
+                best = Some((likelihood, class));
+            }
+        }
+        best
+    }
+
+    pub(crate) fn score_of(&self, pattern: &Pattern) -> Bits {
+        match (self.likeliest(pattern, true), self.likeliest(pattern, false)) {
+            (Some(one), Some(other)) => one.0 - other.0,
+            _ => 0,
+        }
+    }
+
+    /// The score of a pair: what speaks for it less what speaks against it. The same whichever comes
+    /// first. Records of different kinds have nothing to compare: 0.
+    #[must_use]
+    pub fn score(&self, a: &Clean, b: &Clean) -> Bits {
+        if a.kind != self.kind || b.kind != self.kind {
+            return 0;
+        }
+        self.score_of(&compare::compare(a, b, &self.rarity))
+    }
+
+    /// The score of a pair field by field.
+    #[must_use]
+    pub fn explain(&self, a: &Clean, b: &Clean) -> Explanation {
+        let pattern = if a.kind == self.kind && b.kind == self.kind {
+            compare::compare(a, b, &self.rarity)
+        } else {
+            Pattern::default()
+        };
+        let (Some((_, one)), Some((_, other))) =
+            (self.likeliest(&pattern, true), self.likeliest(&pattern, false))
+        else {
+            return Explanation {
+                score: 0,
+                threshold: self.threshold,
+                fields: Vec::new(),
+            };
+        };
+        let mut fields = Vec::with_capacity(FIELDS + 1);
+        for (at, field) in self.fields.iter().enumerate() {
+            let level = pattern.levels.get(at).map_or(0, |level| usize::from(*level));
+            if level == 0 {
+                continue;
+            }
+            let of = |class: &Class| {
+                let levels = class.levels.get(at);
+                levels.and_then(|levels| levels.get(level)).copied().unwrap_or_default()
+            };
+            let rare: Bits = (0..SHARED)
+                .filter(|slot| compare::shared_fields(self.kind).get(*slot) == Some(&at))
+                .map(|slot| self.rare(other, slot, &pattern))
+                .sum();
+            let weight = of(one) - of(other) + rare;
+            fields.push(Compared {
+                field: field.field.clone().into(),
+                level: field.levels.get(level).cloned().unwrap_or_default().into(),
+                weight,
+                agrees: weight > 0,
+            });
+        }
+        fields.push(Compared {
+            field: "alternatives".into(),
+            level: format!("{} or {}", one.class, other.class).into(),
+            weight: one.share - other.share,
+            agrees: one.share > other.share,
+        });
+        Explanation {
+            score: fields.iter().map(|field| field.weight).sum(),
+            threshold: self.threshold,
+            fields,
+        }
+    }
+
+    /// Orders candidates by score, equal ones by their content and then their key, and tells whether
+    /// the best is a match.
+    pub fn best<'c, K: Ord>(
+        &self,
+        record: &Clean,
+        candidates: impl IntoIterator<Item = (K, &'c Clean)>,
+    ) -> Ranked<K>
+    where
+        K: Clone,
+    {
+        let mut ranked: Vec<(Bits, u64, K)> = candidates
+            .into_iter()
+            .map(|(key, candidate)| (self.score(record, candidate), candidate.content, key))
+            .collect();
+        ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
+        let best = self.is_clear(
+            ranked.first().map(|best| best.0),
+            ranked.get(1).map(|second| second.0),
+        );
+        Ranked {
+            best: ranked.first().filter(|_| best).map(|best| best.2.clone()),
+            ranked: ranked
+                .into_iter()
+                .map(|(score, _, key)| (key, score))
+                .collect(),
+        }
+    }
+
+    /// Whether a best score is a match beside a second one.
+    #[must_use]
+    pub fn is_clear(&self, best: Option<Bits>, second: Option<Bits>) -> bool {
+        best.is_some_and(|best| {
+            best >= self.threshold && second.is_none_or(|second| best - second >= self.margin)
+        })
+    }
+}
+
+impl Model {
+    /// What Leadbridge ships with.
+    #[must_use]
+    pub fn shipped(kind: Kind) -> Self {
+        crate::shipped::model(kind)
+    }
+}
