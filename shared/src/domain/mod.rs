@@ -4,6 +4,7 @@ pub mod contract;
 pub mod crm_choice;
 pub mod crm_settings;
 pub mod default_mappings;
+pub mod directory;
 pub mod environment;
 pub mod field;
 pub mod form;
