@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::clock::Millis;
+use shared::crm::failure;
 use shared::crm_setup;
 use shared::domain::contract::AuditEntry;
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::sync::{Sync, SyncState};
+use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, Purge, Revocation, StoreError,
@@ -52,10 +54,13 @@ impl App {
             return Ok(());
         }
         if let (ConnectionKind::Crm(environment), true) = (kind, end.clean_up) {
-            if !self
+            let ended = self
                 .end_import(&mut connection, &mut end, environment)
                 .await?
-            {
+                && self
+                    .end_link_pass(&mut connection, &mut end, environment)
+                    .await?;
+            if !ended {
                 return Ok(());
             }
             if !self.purge(&mut connection, &mut end, environment).await? {
@@ -147,8 +152,35 @@ impl App {
         Ok(true)
     }
 
-    /// Deletes what was imported. `false`: there is more. Nothing new is imported meanwhile: the import
-    /// has ended, and whatever else is read of a CRM is written only while its connection stands.
+    /// Has the link pass ended before the matches that it wrote are counted. `false`: a worker has it; the
+    /// schedule comes back when its lease has ended. None begins afterwards: it assumes the connection.
+    async fn end_link_pass(
+        &self,
+        connection: &mut Connection,
+        end: &mut Disconnect,
+        environment: Environment,
+    ) -> Result<bool, StoreError> {
+        let (store, now) = (&self.remote.store, self.now());
+        if environment != Environment::Production {
+            return Ok(true);
+        }
+        let Some(pass) = store.link_pass(&connection.contract).await? else {
+            return Ok(true);
+        };
+        if pass.is_leased(now) {
+            end.due_at = pass.lease_until;
+            self.keep(connection, end).await?;
+            return Ok(false);
+        }
+        if pass.is_open() {
+            let closed = pass.closed(now, not_connected(connection));
+            store.put_link_pass(&connection.contract, &closed).await?;
+        }
+        Ok(true)
+    }
+
+    /// Deletes what was imported. `false`: there is more. Nothing new is imported meanwhile: import and
+    /// link pass have ended, and whatever else is read of a CRM is written only while its connection stands.
     async fn purge(
         &self,
         connection: &mut Connection,
@@ -279,9 +311,10 @@ fn close(sync: &mut Sync, connection: &Connection, now: Millis) {
     sync.state = SyncState::Failed;
     sync.finished_at = Some(now);
     sync.lease_until = None;
-    sync.problem = Some(shared::crm::failure::connection(
-        &SessionError::NotConnected,
-        connection.provider.label(),
-    ));
+    sync.problem = Some(not_connected(connection));
     sync.version += 1;
+}
+
+fn not_connected(connection: &Connection) -> Problem {
+    failure::connection(&SessionError::NotConnected, connection.provider.label())
 }

@@ -209,6 +209,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
     let result = match work {
         WorkKind::Sync(environment) => app.sync(contract, *environment).await,
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
+        WorkKind::Link => Ok(()),
     };
     match result {
         // On a conflict another worker has it, or something was changed: what is left to do is in the

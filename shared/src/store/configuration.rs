@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
 use super::submissions::built;
-use super::{Item, Page, Store, StoreError, keys, number, read, text, write};
+use super::{Item, Page, Store, StoreError, all_pages, keys, number, read, text, write};
 use crate::clock::Millis;
 use crate::domain::contract::{
     AuditEntry, Change, Contract, ContractConfig, Effect, LinkedInSettings,
@@ -246,10 +246,7 @@ impl Store {
         unique: uuid::Uuid,
     ) -> Result<TransactWriteItem, StoreError> {
         let item = write("audit", entry, &keys::audit(id, entry.at, unique))?;
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        Ok(TransactWriteItem::builder()
-            .put(built(put.build())?)
-            .build())
+        self.put_action(item, None)
     }
 
     fn change_item(
@@ -337,27 +334,17 @@ impl Store {
 
     /// Every contract, for the schedules.
     pub async fn contracts(&self) -> Result<Vec<ContractId>, StoreError> {
-        let mut contracts = Vec::new();
-        let mut start = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("GSI1")
-                .key_condition_expression("GSI1PK = :pk")
-                .expression_attribute_values(":pk", text(keys::CONTRACTS))
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
-            for item in answer.items.unwrap_or_default() {
-                contracts.push(read::<Contract>("contract", item)?.id);
-            }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(contracts);
-            }
-        }
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("GSI1")
+            .key_condition_expression("GSI1PK = :pk")
+            .expression_attribute_values(":pk", text(keys::CONTRACTS));
+        let items = all_pages(&query).await?.into_iter();
+        items
+            .map(|item| read::<Contract>("contract", item).map(|contract| contract.id))
+            .collect()
     }
 
     /// A contract's audit log, newest first. `cursor` is a page's `next`.

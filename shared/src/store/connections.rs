@@ -4,12 +4,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::submissions::built;
+use super::transaction::Assumption;
 use super::work::WorkKind;
 use super::{Item, Store, StoreError, keys, number, read, text, write};
 use crate::clock::Millis;
@@ -332,18 +333,8 @@ impl Store {
         connection: &Connection,
         replaces: Option<u64>,
     ) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(Self::connection_item(connection)?));
-        let put = match replaces {
-            None => put.condition_expression("attribute_not_exists(PK)"),
-            Some(version) => put
-                .condition_expression("version = :version")
-                .expression_attribute_values(":version", number(version)),
-        };
-        Ok(TransactWriteItem::builder()
-            .put(built(put.build())?)
-            .build())
+        let assumption = replaces.map_or_else(Assumption::absent, Assumption::version);
+        self.put_action(Self::connection_item(connection)?, Some(assumption))
     }
 
     /// Stores a connection with its audit entry, and what else has to come with it, all or nothing.
@@ -364,12 +355,7 @@ impl Store {
             self.audit_item(&connection.contract, audit, unique)?,
         ];
         items.extend(with);
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await?;
-        Ok(())
+        self.transact(items).await
     }
 
     /// Asks every worker of a connection to pause until `not_before`; an earlier pause never

@@ -1,10 +1,10 @@
 //! What is kept of a CRM environment: its connection with all that comes with it, the guide, the
 //! import, and what was read of it.
 
-use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::connections::{Connection, ConnectionKind, ConnectionState};
-use super::submissions::built;
+use super::transaction::Assumption;
 use super::{Store, StoreError, keys, number, text, write};
 use crate::clock::Millis;
 use crate::domain::contract::AuditEntry;
@@ -56,16 +56,8 @@ impl Store {
         let mut with = Vec::new();
         match *alongside {
             Alongside::Crm { crm, guide, sync } => {
-                let check = ConditionCheck::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(keys::contract(contract).attributes()))
-                    .condition_expression("crm = :crm")
-                    .expression_attribute_values(":crm", text(crm.as_str()));
-                with.push(
-                    TransactWriteItem::builder()
-                        .condition_check(built(check.build())?)
-                        .build(),
-                );
+                let uses = Assumption::attribute("crm", Some(text(crm.as_str())));
+                with.push(self.check_action(&keys::contract(contract), uses)?);
                 with.push(self.guide_put(contract, guide)?);
                 if let Some(sync) = sync {
                     with.push(self.sync_put(contract, sync)?);
@@ -75,17 +67,8 @@ impl Store {
                 let ConnectionKind::User(seat, environment) = connection.kind else {
                     return Err(StoreError::Conflict);
                 };
-                let check = ConditionCheck::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(keys::seat(contract, seat).attributes()))
-                    .condition_expression("#status = :active")
-                    .expression_attribute_names("#status", "status")
-                    .expression_attribute_values(":active", text("active"));
-                with.push(
-                    TransactWriteItem::builder()
-                        .condition_check(built(check.build())?)
-                        .build(),
-                );
+                let active = Assumption::attribute("status", Some(text("active")));
+                with.push(self.check_action(&keys::seat(contract, seat), active)?);
                 with.push(self.assume_connected(contract, environment, organization)?);
             }
             Alongside::Nothing => {}
@@ -101,15 +84,12 @@ impl Store {
         environment: Environment,
     ) -> Result<TransactWriteItem, StoreError> {
         let key = keys::connection(contract, ConnectionKind::Crm(environment));
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .condition_expression("attribute_not_exists(PK) OR #state = :disconnected")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":disconnected", text("disconnected"));
-        Ok(TransactWriteItem::builder()
-            .condition_check(built(check.build())?)
-            .build())
+        let assumption = Assumption::new(
+            "attribute_not_exists(PK) OR #state = :disconnected",
+            &[("#state", "state")],
+            vec![(":disconnected", text("disconnected"))],
+        );
+        self.check_action(&key, assumption)
     }
 
     /// Begins to end a connection: from then on nothing but that is done with it. Waits for no
@@ -125,24 +105,16 @@ impl Store {
         audit: &AuditEntry,
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(Self::connection_item(connection)?))
-            .condition_expression(
-                "version = :version AND (attribute_not_exists(refresh_until) OR refresh_until < :now)",
-            )
-            .expression_attribute_values(":version", number(replaces))
-            .expression_attribute_values(":now", number(now.0));
-        let put = TransactWriteItem::builder()
-            .put(built(put.build())?)
-            .build();
-        self.client
-            .transact_write_items()
-            .transact_items(put)
-            .transact_items(self.audit_item(&connection.contract, audit, unique)?)
-            .send()
-            .await?;
-        Ok(())
+        let assumption = Assumption::new(
+            "version = :version AND (attribute_not_exists(refresh_until) OR refresh_until < :now)",
+            &[],
+            vec![(":version", number(replaces)), (":now", number(now.0))],
+        );
+        self.transact(vec![
+            self.put_action(Self::connection_item(connection)?, Some(assumption))?,
+            self.audit_item(&connection.contract, audit, unique)?,
+        ])
+        .await
     }
 
     /// Keeps how far the end of a connection has come, over the version that stands there.
@@ -154,12 +126,8 @@ impl Store {
         connection: &Connection,
         replaces: u64,
     ) -> Result<(), StoreError> {
-        self.client
-            .transact_write_items()
-            .transact_items(self.connection_put(connection, Some(replaces))?)
-            .send()
-            .await?;
-        Ok(())
+        self.transact(vec![self.connection_put(connection, Some(replaces))?])
+            .await
     }
 
     /// Ends a connection for good, with its audit entry; of a CRM also its guide, and its import where
@@ -211,25 +179,6 @@ impl Store {
         self.versioned_put(write("guide", guide, &key)?, guide.version)
     }
 
-    /// A write over the version before `version`, which the item has; 1 is the first.
-    pub(super) fn versioned_put(
-        &self,
-        item: super::Item,
-        version: u64,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(
-                "version = :before OR (attribute_not_exists(PK) AND :before = :none)",
-            )
-            .expression_attribute_values(":before", number(version.saturating_sub(1)))
-            .expression_attribute_values(":none", number(0));
-        Ok(TransactWriteItem::builder()
-            .put(built(put.build())?)
-            .build())
-    }
-
     /// Changes a guide by `change`, deciding anew when it was changed meanwhile.
     pub async fn change_guide(
         &self,
@@ -247,14 +196,8 @@ impl Store {
             }
             after.version += 1;
             after.updated_at = now;
-            let stored = self
-                .client
-                .transact_write_items()
-                .transact_items(self.guide_put(contract, &after)?)
-                .send()
-                .await;
-            match stored.map_err(StoreError::from) {
-                Ok(_) => return Ok(after),
+            match self.transact(vec![self.guide_put(contract, &after)?]).await {
+                Ok(()) => return Ok(after),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
             }
@@ -333,18 +276,11 @@ impl Store {
         organization: &str,
         item: super::Item,
     ) -> Result<(), StoreError> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        self.client
-            .transact_write_items()
-            .transact_items(self.assume_connected(contract, environment, organization)?)
-            .transact_items(
-                TransactWriteItem::builder()
-                    .put(built(put.build())?)
-                    .build(),
-            )
-            .send()
-            .await?;
-        Ok(())
+        self.transact(vec![
+            self.assume_connected(contract, environment, organization)?,
+            self.put_action(item, None)?,
+        ])
+        .await
     }
 
     /// That an environment's connection to an organisation stands, for a transaction that assumes
@@ -356,18 +292,15 @@ impl Store {
         organization: &str,
     ) -> Result<TransactWriteItem, StoreError> {
         let key = keys::connection(contract, ConnectionKind::Crm(environment));
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .condition_expression(
-                "organization = :organization AND #state IN (:connected, :sign_in_needed)",
-            )
-            .expression_attribute_values(":organization", text(organization))
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":connected", text("connected"))
-            .expression_attribute_values(":sign_in_needed", text("sign_in_needed"));
-        Ok(TransactWriteItem::builder()
-            .condition_check(built(check.build())?)
-            .build())
+        let assumption = Assumption::new(
+            "organization = :organization AND #state IN (:connected, :sign_in_needed)",
+            &[("#state", "state")],
+            vec![
+                (":organization", text(organization)),
+                (":connected", text("connected")),
+                (":sign_in_needed", text("sign_in_needed")),
+            ],
+        );
+        self.check_action(&key, assumption)
     }
 }

@@ -21,6 +21,13 @@
 //! | match key of mirrored records | `C#{c}#MATCHKEY#{environment}#{shard}` | `{key}#{object}#{id}` | query; counted and emptied by a clean-up |
 //! | ids that a pass saw | `C#{c}#SEEN#{environment}#{object}` | `{shard}#{generation}#{part}#{piece}` | query; the sweep deletes them; counted and emptied by a clean-up |
 //! | access report, options | `C#{c}#IMPORTED#{environment}` | `ACCESS`, `OPTIONS` | get; counted and emptied by a clean-up |
+//! | entry of the directory | `C#{c}#DIRECTORY#{kind}#{shard}` | `{id}` | get, batch get, paged query |
+//! | match of an entry | `C#{c}#MATCH#{environment}#{kind}#{shard}` | `{id}` | get, batch get, paged query beside the entries of its shard; counted and emptied by a clean-up |
+//! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
+//! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
+//! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
+//! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20 |
+//! | match rates | `C#{c}#RATES` | `{time}` | query, newest first; its time to live removes it |
 //! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
 //! | seat's e-mail address | `C#{c}#SEATEMAIL#{email}` | `EMAIL` | create-only: one seat for each |
@@ -47,6 +54,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::connections::ConnectionKind;
 use crate::clock::Millis;
+use crate::domain::directory::{EntryId, EntryKind, RecordRef};
 use crate::domain::environment::Environment;
 use crate::domain::ids::{ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
 use crate::domain::inventory::objects;
@@ -180,7 +188,23 @@ pub(super) fn runs(
     (crm(contract, environment), "RUN#".to_owned(), to)
 }
 
-/// Everything that was read from a CRM environment: the partitions that a clean-up empties (CN-8).
+/// The contract's link pass.
+pub(super) fn link_pass(contract: &ContractId) -> Key {
+    key(crm(contract, Environment::Production), "LINK")
+}
+
+/// Partition of what a link pass keeps between two of its steps.
+pub(super) fn link_drafts(contract: &ContractId, environment: Environment) -> String {
+    format!("C#{contract}#LINKDRAFT#{environment}")
+}
+
+/// A piece of it.
+pub(super) fn link_draft(partition: &str, piece: usize) -> Key {
+    key(partition.to_owned(), format!("{piece:06}"))
+}
+
+/// Everything that was read from a CRM environment, or computed from it: the partitions that a clean-up
+/// empties (CN-8).
 pub(super) fn imported_partitions(contract: &ContractId, environment: Environment) -> Vec<String> {
     let mut partitions = Vec::new();
     if environment == Environment::Production {
@@ -199,6 +223,13 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     }
     partitions
         .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
+    partitions.push(link_drafts(contract, environment));
+    for shard in 0..DIRECTORY_SHARDS {
+        for kind in EntryKind::ALL {
+            partitions.push(match_partition(contract, environment, kind, shard));
+        }
+        partitions.push(linked_shard(contract, environment, shard));
+    }
     // Last, as it says what was imported, and of which organisation.
     partitions.push(imported(contract, environment));
     partitions
@@ -207,6 +238,9 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
 /// Into how many partitions the records of an object are spread: a partition takes 1,000 writes a
 /// second.
 pub const MIRROR_SHARDS: u32 = 16;
+/// Into how many partitions the entries of a kind are spread, their matches, and the records that they
+/// are linked to.
+pub const DIRECTORY_SHARDS: u32 = 16;
 /// Into how many partitions the match keys of an environment are spread.
 const MATCH_KEY_SHARDS: u32 = 64;
 
@@ -234,6 +268,88 @@ pub(super) fn mirror_partition(
     shard: u32,
 ) -> String {
     format!("C#{contract}#MIRROR#{environment}#{object}#{shard:02x}")
+}
+
+/// The shard of an entry and its match.
+fn entry_shard(id: EntryId) -> u32 {
+    shard(&id.to_string(), DIRECTORY_SHARDS)
+}
+
+pub(super) fn entry_partition(contract: &ContractId, kind: EntryKind, shard: u32) -> String {
+    format!("C#{contract}#DIRECTORY#{kind}#{shard:02x}")
+}
+
+pub(super) fn entry(contract: &ContractId, kind: EntryKind, id: EntryId) -> Key {
+    let partition = entry_partition(contract, kind, entry_shard(id));
+    key(partition, id.to_string())
+}
+
+pub(super) fn match_partition(
+    contract: &ContractId,
+    environment: Environment,
+    kind: EntryKind,
+    shard: u32,
+) -> String {
+    format!("C#{contract}#MATCH#{environment}#{kind}#{shard:02x}")
+}
+
+pub(super) fn entry_match(
+    contract: &ContractId,
+    environment: Environment,
+    kind: EntryKind,
+    id: EntryId,
+) -> Key {
+    let partition = match_partition(contract, environment, kind, entry_shard(id));
+    key(partition, id.to_string())
+}
+
+fn linked_shard(contract: &ContractId, environment: Environment, shard: u32) -> String {
+    format!("C#{contract}#LINKED#{environment}#{shard:02x}")
+}
+
+/// Keeps a record to one entry.
+pub(super) fn linked(contract: &ContractId, environment: Environment, record: &RecordRef) -> Key {
+    let object = utf8_percent_encode(&record.object, NAME);
+    let sort_key = format!("{object}#{}", utf8_percent_encode(&record.id, NAME));
+    let shard = shard(&sort_key, DIRECTORY_SHARDS);
+    key(linked_shard(contract, environment, shard), sort_key)
+}
+
+/// Partition of the models, and what the sort keys of a kind's versions begin with.
+pub(super) fn models(contract: &ContractId, kind: EntryKind) -> (String, String) {
+    (format!("C#{contract}#MODEL"), format!("{kind}#"))
+}
+
+/// A version of a model.
+pub(super) fn model(contract: &ContractId, kind: EntryKind, version: u32) -> Key {
+    let (partition, prefix) = models(contract, kind);
+    key(partition, format!("{prefix}{version:010}"))
+}
+
+/// The model that is used.
+pub(super) fn current_model(contract: &ContractId, kind: EntryKind) -> Key {
+    key(format!("C#{contract}#MODEL"), kind.as_str())
+}
+
+fn rates_partition(contract: &ContractId) -> String {
+    format!("C#{contract}#RATES")
+}
+
+pub(super) fn rates(contract: &ContractId, at: Millis) -> Key {
+    key(rates_partition(contract), padded(at))
+}
+
+/// Partition of the match rates, and the range of sort keys of those before `before`.
+pub(super) fn rates_before(
+    contract: &ContractId,
+    before: Option<Millis>,
+) -> (String, String, String) {
+    let last = before.map_or(9_999_999_999_999, |at| at.0.saturating_sub(1));
+    (
+        rates_partition(contract),
+        padded(Millis(0)),
+        padded(Millis(last)),
+    )
 }
 
 fn match_key_shard(contract: &ContractId, environment: Environment, shard: u32) -> String {
@@ -508,6 +624,8 @@ mod tests {
             prop_assume!(a != b);
             let id = SubmissionId(uuid::Uuid::nil());
             let seat_id = SeatId(uuid::Uuid::nil());
+            let entry_id = EntryId(uuid::Uuid::nil());
+            let record = RecordRef::new(name.clone(), name.clone());
             let user = Identity::Entra { tenant: name.clone(), object_id: name.clone() };
             let keys = |contract: &str| {
                 let c: ContractId = contract.parse().unwrap();
@@ -515,6 +633,8 @@ mod tests {
                     super::contract(&c), mapping(&c, &name), connection(&c, ConnectionKind::PRODUCTION), submission(&c, id), claim(&c, &name),
                     connection(&c, ConnectionKind::User(seat_id, Environment::Sandbox)), guide(&c, Environment::Sandbox), sync(&c, Environment::Production),
                     access_report(&c, Environment::Production), crm_options(&c, Environment::Production), object_sync(&c, Environment::Production, &name), run(&c, Environment::Production, Millis(1), 1), seat(&c, seat_id), session(&c, seat_id, &name),
+                    entry(&c, EntryKind::Profile, entry_id), entry_match(&c, Environment::Production, EntryKind::Company, entry_id), linked(&c, Environment::Sandbox, &record), link_pass(&c),
+                    model(&c, EntryKind::Profile, 1), current_model(&c, EntryKind::Profile), rates(&c, Millis(1)),
                     seat_email(&c, &name), identity(&c, &user), session_key(&c),
                     attachment(&c, &name, id), discovered(&c, &name), lead_schema(&c), linkedin_form(&c, &name),
                     cursor(&c, &name), audit(&c, Millis(1), uuid::Uuid::nil()), oauth_attempt(&c, "h"),
@@ -529,11 +649,20 @@ mod tests {
         }
 
         #[test]
-        fn a_clean_up_reaches_everything_that_is_imported(name in "\\PC{1,30}", id in "[0-9a-zA-Z-]{1,40}", shard in 0..MIRROR_SHARDS) {
+        fn a_clean_up_reaches_everything_that_is_imported(name in "\\PC{1,30}", id in "[0-9a-zA-Z-]{1,40}", shard in 0..MIRROR_SHARDS, unique: u128) {
             let c: ContractId = "acme".parse().unwrap();
             for environment in Environment::ALL {
                 let partitions = imported_partitions(&c, environment);
                 let match_key = MatchKey::company(&name);
+                let link = linked(&c, environment, &RecordRef::new(name.clone(), id.clone()));
+                prop_assert!(partitions.contains(&link.pk) && link.sk.len() <= 1024);
+                for kind in EntryKind::ALL {
+                    let entry_id = EntryId(uuid::Uuid::from_u128(unique));
+                    let (own, matched) = (entry(&c, kind, entry_id), entry_match(&c, environment, kind, entry_id));
+                    // What people entered stays; and a match is in the shard of its entry.
+                    prop_assert!(partitions.contains(&matched.pk) && !partitions.contains(&own.pk));
+                    prop_assert!((0..DIRECTORY_SHARDS).any(|shard| own.pk == entry_partition(&c, kind, shard) && matched.pk == match_partition(&c, environment, kind, shard)));
+                }
                 prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
                 for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
                     let (seen, record) = (seen_partition(&c, environment, spec.name), mirror_partition(&c, environment, spec.name, shard));
@@ -555,6 +684,9 @@ mod tests {
         fn different_names_have_different_keys(x in "\\PC{1,20}", y in "\\PC{1,20}") {
             let c: ContractId = "acme".parse().unwrap();
             prop_assert_eq!(x == y, mapping(&c, &x) == mapping(&c, &y));
+            let record = |object: &str, id: &str| linked(&c, Environment::Production, &RecordRef::new(object, id));
+            prop_assert_eq!(x == y, record(&x, "1") == record(&y, "1"));
+            prop_assert_eq!(x == y, record(&x, &y) == record(&y, &x));
         }
     }
 }

@@ -7,17 +7,18 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, DeleteRequest, KeysAndAttributes, Put, PutRequest, Select,
-    TransactWriteItem, WriteRequest,
+    AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, Select, TransactWriteItem,
+    WriteRequest,
 };
 use aws_smithy_types::Blob;
-use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
 use super::submissions::built;
-use super::{Item, Page, Store, StoreError, keys, number, text};
+use super::transaction::{Assumption, Unit};
+use super::{Item, Page, Store, StoreError, keys, number, page_of, text};
 use crate::clock::Millis;
 use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
@@ -32,10 +33,6 @@ const ENTITY: &str = "mirrored record";
 const WRITE_BATCH: usize = 25;
 /// Keys of a `BatchGetItem`, by DynamoDB's limit.
 const READ_BATCH: usize = 100;
-/// Actions of a transaction, by DynamoDB's limit.
-const TRANSACTION_ACTIONS: usize = 100;
-/// Bytes of data in a transaction; DynamoDB's limit is 4 MB with everything.
-const TRANSACTION_BYTES: usize = 2 << 20;
 /// Writes in flight.
 const WRITES_AT_ONCE: usize = 16;
 /// Reads in flight: each answers up to 100 records' hashes.
@@ -110,6 +107,24 @@ pub struct MirrorRecord {
 
 type Hash = [u8; 16];
 
+/// The attributes that a read asks for; some of their names are reserved words.
+#[derive(Clone, Copy)]
+struct Projection(&'static [&'static str]);
+
+/// What a write depends on.
+const STORED: Projection = Projection(&["SK", "hash", "keys", "merged_into"]);
+
+impl Projection {
+    fn expression(self) -> (String, HashMap<String, String>) {
+        let places = self.0.iter().map(|name| format!("#{name}"));
+        let names = self
+            .0
+            .iter()
+            .map(|name| (format!("#{name}"), (*name).to_owned()));
+        (places.collect::<Vec<_>>().join(", "), names.collect())
+    }
+}
+
 /// A record as it is to be written.
 struct Prepared {
     data: String,
@@ -142,12 +157,7 @@ struct Intent<'c> {
 }
 
 /// The writes that bring a record to its target, and what they count as.
-struct Step<'i, 'c> {
-    intent: &'i Intent<'c>,
-    actions: Vec<TransactWriteItem>,
-    bytes: usize,
-    counts: Written,
-}
+type Step<'i, 'c> = Unit<(&'i Intent<'c>, Written)>;
 
 impl Mirror<'_> {
     fn record_key(&self, id: &str) -> keys::Key {
@@ -290,14 +300,16 @@ impl Mirror<'_> {
             for intent in open {
                 let step = self.step(store, intent, stored.get(intent.id))?;
                 if step.actions.is_empty() {
-                    written += step.counts;
+                    written += step.of.1;
                 } else {
                     steps.push(step);
                 }
             }
-            let (done, lost) = store.run_steps(steps).await?;
-            written += done;
-            open = lost;
+            let (done, lost) = store.run_units(steps).await?;
+            for (_, counts) in done {
+                written += counts;
+            }
+            open = lost.into_iter().map(|(intent, _)| intent).collect();
         }
         if open.is_empty() {
             Ok(written)
@@ -319,7 +331,7 @@ impl Mirror<'_> {
             })
             .collect();
         let read = stream::iter(batches)
-            .map(|keys| store.read_batch(keys))
+            .map(|keys| store.read_batch(keys, Some(STORED)))
             .buffer_unordered(READS_AT_ONCE)
             .try_collect::<Vec<_>>()
             .await?;
@@ -340,40 +352,36 @@ impl Mirror<'_> {
         stored: Option<&Stored>,
     ) -> Result<Step<'i, 'c>, StoreError> {
         let mut step = Step {
-            intent,
+            of: (intent, Written::default()),
             actions: Vec::new(),
             bytes: 0,
-            counts: Written::default(),
         };
-        let there = stored.is_some_and(|stored| stored.hash.is_some());
+        let counts = &mut step.of.1;
         let hash = stored.and_then(|stored| stored.hash);
+        let there = hash.is_some();
+        // It is still as it was read.
+        let as_read = Assumption::attribute("hash", hash.as_ref().map(|hash| bytes(hash)));
         let old_keys = stored.map_or(&[][..], |stored| &stored.keys);
         let mut survivor = stored.and_then(|stored| stored.merged_into.as_deref());
         match &intent.target {
             Target::Present(record, prepared) => {
                 if hash == Some(prepared.hash) {
-                    step.counts.unchanged = 1;
+                    counts.unchanged = 1;
                     return Ok(step);
                 }
                 let counter = if there {
-                    &mut step.counts.changed
+                    &mut counts.changed
                 } else {
-                    &mut step.counts.inserted
+                    &mut counts.inserted
                 };
                 *counter = 1;
                 step.bytes = prepared.data.len();
                 let item = self.record_item(record, prepared);
-                step.actions.push(store.put_if(item, hash)?);
+                step.actions.push(store.put_action(item, Some(as_read))?);
                 for key in &prepared.keys {
                     if !old_keys.iter().any(|old| old == key.as_str()) {
-                        let put = Put::builder()
-                            .table_name(&store.table)
-                            .set_item(Some(self.match_key(key, intent.id)));
-                        step.actions.push(
-                            TransactWriteItem::builder()
-                                .put(built(put.build())?)
-                                .build(),
-                        );
+                        let item = self.match_key(key, intent.id);
+                        step.actions.push(store.put_action(item, None)?);
                     }
                 }
                 let kept: HashSet<&str> = prepared.keys.iter().map(MatchKey::as_str).collect();
@@ -395,10 +403,12 @@ impl Mirror<'_> {
                 }
             }
         }
-        step.counts.removed = u64::from(there);
+        counts.removed = u64::from(there);
         step.actions.push(match survivor {
-            Some(survivor) => store.put_if(self.pointer_item(intent.id, survivor), hash)?,
-            None => store.delete_if(self.record_key(intent.id).attributes(), hash)?,
+            Some(survivor) => {
+                store.put_action(self.pointer_item(intent.id, survivor), Some(as_read))?
+            }
+            None => store.delete_action(self.record_key(intent.id).attributes(), Some(as_read))?,
         });
         self.delete_keys(store, intent.id, old_keys.iter(), &mut step.actions)?;
         Ok(step)
@@ -413,14 +423,7 @@ impl Mirror<'_> {
     ) -> Result<(), StoreError> {
         for key in gone {
             let key = self.match_key(&MatchKey::stored(key), id);
-            let delete = Delete::builder()
-                .table_name(&store.table)
-                .set_key(Some(key));
-            actions.push(
-                TransactWriteItem::builder()
-                    .delete(built(delete.build())?)
-                    .build(),
-            );
+            actions.push(store.delete_action(key, None)?);
         }
         Ok(())
     }
@@ -513,29 +516,14 @@ impl Mirror<'_> {
         shard: u32,
     ) -> Result<Vec<PackedId>, StoreError> {
         let mut seen = Vec::new();
+        let pk = keys::seen_partition(self.contract, self.environment, self.object);
+        let query = store.query_prefix(pk, keys::seen_prefix(shard, generation));
         let mut start = None;
         // Pieces of the part that is being read.
         let (mut part, mut pieces) = (String::new(), 0_usize);
         loop {
-            let answer = store
-                .client
-                .query()
-                .table_name(&store.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
-                .expression_attribute_values(
-                    ":pk",
-                    text(keys::seen_partition(
-                        self.contract,
-                        self.environment,
-                        self.object,
-                    )),
-                )
-                .expression_attribute_values(":prefix", text(keys::seen_prefix(shard, generation)))
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
-            for item in answer.items.unwrap_or_default() {
+            let page = page_of(&query, start).await?;
+            for item in page.items {
                 let Some((of_part, piece)) = item
                     .get("SK")
                     .and_then(|key| key.as_s().ok())
@@ -555,7 +543,7 @@ impl Mirror<'_> {
                     unpack(ids.as_ref(), &mut seen).ok_or_else(|| corrupt("list of seen ids"))?;
                 }
             }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            start = page.next;
             if start.is_none() {
                 break;
             }
@@ -571,23 +559,16 @@ impl Mirror<'_> {
         seen: &[PackedId],
     ) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
+        let (expression, names) = STORED.expression();
+        let query = store
+            .query_partition(self.partition(shard))
+            .projection_expression(expression)
+            .set_expression_attribute_names(Some(names));
         let mut start = None;
         loop {
-            let answer = store
-                .client
-                .query()
-                .table_name(&store.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .projection_expression("SK, #hash, #keys, merged_into")
-                .expression_attribute_names("#hash", "hash")
-                .expression_attribute_names("#keys", "keys")
-                .expression_attribute_values(":pk", text(self.partition(shard)))
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
+            let page = page_of(&query, start).await?;
             let mut unseen = Vec::new();
-            for mut item in answer.items.unwrap_or_default() {
+            for mut item in page.items {
                 let Some(AttributeValue::S(id)) = item.remove("SK") else {
                     continue;
                 };
@@ -610,7 +591,7 @@ impl Mirror<'_> {
             let removed = self.remove(store, &intents).await?;
             swept.removed += removed;
             swept.kept += intents.len() as u64 - removed;
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            start = page.next;
             if start.is_none() {
                 return Ok(swept);
             }
@@ -625,9 +606,9 @@ impl Mirror<'_> {
                 steps.push(self.step(store, intent, Some(stored))?);
             }
         }
-        let (done, lost) = store.run_steps(steps).await?;
-        let mut removed = done.removed;
-        for intent in lost {
+        let (done, lost) = store.run_units(steps).await?;
+        let mut removed = done.iter().map(|(_, counts)| counts.removed).sum();
+        for (intent, _) in lost {
             removed += self
                 .settle(store, std::slice::from_ref(intent))
                 .await?
@@ -642,7 +623,14 @@ impl Mirror<'_> {
 
     /// Counts the records; what is left of merged ones is none.
     pub async fn count_records(&self, store: &Store) -> Result<u64, StoreError> {
-        let counts = (0..MIRROR_SHARDS).map(|shard| store.count(self.partition(shard), true));
+        let counts = (0..MIRROR_SHARDS).map(|shard| {
+            // What is left of a merge's loser has no hash.
+            let records = store
+                .query_partition(self.partition(shard))
+                .filter_expression("attribute_exists(#hash)")
+                .expression_attribute_names("#hash", "hash");
+            count(records)
+        });
         stream::iter(counts)
             .buffer_unordered(READS_AT_ONCE)
             .try_fold(0, |sum, count| async move { Ok(sum + count) })
@@ -666,6 +654,18 @@ impl Mirror<'_> {
         answer.item.map(MirrorRecord::of).transpose()
     }
 
+    /// The records of those ids that are there, in no order; also what is left of merged ones.
+    pub async fn records(
+        &self,
+        store: &Store,
+        ids: &[&str],
+    ) -> Result<Vec<MirrorRecord>, StoreError> {
+        let ids: HashSet<&str> = ids.iter().copied().collect();
+        let keys = ids.into_iter().map(|id| self.record_key(id).attributes());
+        let items = store.read_many(keys.collect()).await?.into_iter();
+        items.map(MirrorRecord::of).collect()
+    }
+
     /// A page of the object's records and of what is left of merged ones, in no order that means
     /// something, from the beginning or from where the page before it said.
     pub async fn page(
@@ -687,24 +687,11 @@ impl Mirror<'_> {
                 let pk = self.partition(shard);
                 keys::Key { pk, sk: id }.attributes()
             });
-            let answer = store
-                .client
-                .query()
-                .table_name(&store.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .expression_attribute_values(":pk", text(self.partition(shard)))
-                .set_exclusive_start_key(start)
-                .limit(limit)
-                .send()
-                .await?;
-            let found = answer.items.unwrap_or_default().into_iter();
+            let query = store.query_partition(self.partition(shard)).limit(limit);
+            let page = page_of(&query, start).await?;
+            let found = page.items.into_iter();
             let items: Vec<MirrorRecord> = found.map(MirrorRecord::of).collect::<Result<_, _>>()?;
-            let next = match answer
-                .last_evaluated_key
-                .as_ref()
-                .and_then(|key| key.get("SK"))
-            {
+            let next = match page.next.as_ref().and_then(|key| key.get("SK")) {
                 Some(AttributeValue::S(id)) => Some(format!("{shard}#{id}")),
                 _ => (shard + 1 < MIRROR_SHARDS).then(|| format!("{}#", shard + 1)),
             };
@@ -715,6 +702,33 @@ impl Mirror<'_> {
         Ok(Page {
             items: Vec::new(),
             next: None,
+        })
+    }
+}
+
+impl Mirror<'_> {
+    /// A page of a shard's records and of what is left of merged ones, in the order of their ids, from
+    /// the beginning or after an id; `next` is the id to go on after.
+    pub async fn shard_page(
+        &self,
+        store: &Store,
+        shard: u32,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<Page<MirrorRecord>, StoreError> {
+        let start = after.map(|id| {
+            let (pk, sk) = (self.partition(shard), id.to_owned());
+            keys::Key { pk, sk }.attributes()
+        });
+        let query = store.query_partition(self.partition(shard)).limit(limit);
+        let page = page_of(&query, start).await?;
+        let found = page.items.into_iter();
+        Ok(Page {
+            items: found.map(MirrorRecord::of).collect::<Result<_, _>>()?,
+            next: page.next.as_ref().and_then(|key| match key.get("SK") {
+                Some(AttributeValue::S(id)) => Some(id.clone()),
+                _ => None,
+            }),
         })
     }
 }
@@ -731,18 +745,12 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let (pk, prefix) = keys::match_key(contract, environment, key, object);
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+        let query = self
+            .query_prefix(pk, prefix)
+            .consistent_read(false)
             .projection_expression("SK")
-            .expression_attribute_values(":pk", text(pk))
-            .expression_attribute_values(":prefix", text(prefix))
-            .limit(limit)
-            .send()
-            .await?;
-        let found = answer.items.unwrap_or_default();
+            .limit(limit);
+        let found = page_of(&query, None).await?.items;
         Ok(found
             .iter()
             .filter_map(|item| {
@@ -794,17 +802,35 @@ impl Store {
         Err(not_taken())
     }
 
-    async fn read_batch(&self, mut batch: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    /// Reads the items of those keys that are there, in no order. No key may come twice.
+    pub(super) async fn read_many(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        let batches: Vec<Vec<Item>> = keys.chunks(READ_BATCH).map(<[Item]>::to_vec).collect();
+        let read = stream::iter(batches)
+            .map(|keys| self.read_batch(keys, None))
+            .buffer_unordered(READS_AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    async fn read_batch(
+        &self,
+        mut batch: Vec<Item>,
+        only: Option<Projection>,
+    ) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(batch.len());
         let mut resend = 0;
         loop {
             let asked = batch.len();
-            let keys = KeysAndAttributes::builder()
+            let mut keys = KeysAndAttributes::builder()
                 .set_keys(Some(batch))
-                .consistent_read(true)
-                .projection_expression("SK, #hash, #keys, merged_into")
-                .expression_attribute_names("#hash", "hash")
-                .expression_attribute_names("#keys", "keys");
+                .consistent_read(true);
+            if let Some(only) = only {
+                let (expression, names) = only.expression();
+                keys = keys
+                    .projection_expression(expression)
+                    .set_expression_attribute_names(Some(names));
+            }
             let answer = self
                 .client
                 .batch_get_item()
@@ -835,119 +861,6 @@ impl Store {
         }
     }
 
-    /// A put of a record, if what is there has that hash; without one, if there is no record.
-    fn put_if(&self, item: Item, hash: Option<Hash>) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .expression_attribute_names("#hash", "hash");
-        let put = match hash {
-            None => put.condition_expression("attribute_not_exists(#hash)"),
-            Some(hash) => put
-                .condition_expression("#hash = :hash")
-                .expression_attribute_values(":hash", bytes(&hash)),
-        };
-        Ok(TransactWriteItem::builder()
-            .put(built(put.build())?)
-            .build())
-    }
-
-    /// A delete of a record, under the same condition.
-    fn delete_if(&self, key: Item, hash: Option<Hash>) -> Result<TransactWriteItem, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .expression_attribute_names("#hash", "hash");
-        let delete = match hash {
-            None => delete.condition_expression("attribute_not_exists(#hash)"),
-            Some(hash) => delete
-                .condition_expression("#hash = :hash")
-                .expression_attribute_values(":hash", bytes(&hash)),
-        };
-        Ok(TransactWriteItem::builder()
-            .delete(built(delete.build())?)
-            .build())
-    }
-
-    /// Runs the writes of records, each record's all or nothing, as many records in a transaction as
-    /// fit. Gives what was done, and the records that were changed meanwhile.
-    async fn run_steps<'i, 'c>(
-        &self,
-        steps: Vec<Step<'i, 'c>>,
-    ) -> Result<(Written, Vec<&'i Intent<'c>>), StoreError> {
-        let mut groups: Vec<Vec<Step<'i, 'c>>> = Vec::new();
-        let (mut actions, mut bytes) = (0, 0);
-        for step in steps {
-            actions += step.actions.len();
-            bytes += step.bytes;
-            match groups.last_mut() {
-                Some(group) if actions <= TRANSACTION_ACTIONS && bytes <= TRANSACTION_BYTES => {
-                    group.push(step);
-                }
-                _ => {
-                    (actions, bytes) = (step.actions.len(), step.bytes);
-                    groups.push(vec![step]);
-                }
-            }
-        }
-        // Boxed one by one: a closure over steps would be too general for a future that threads share.
-        let mut runs: Vec<BoxFuture<'_, _>> = Vec::with_capacity(groups.len());
-        for group in groups {
-            runs.push(Box::pin(self.run_group(group)));
-        }
-        let results = stream::iter(runs)
-            .buffer_unordered(WRITES_AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let mut written = Written::default();
-        let mut lost = Vec::new();
-        for (done, conflicts) in results {
-            written += done;
-            lost.extend(conflicts);
-        }
-        Ok((written, lost))
-    }
-
-    async fn run_group<'i, 'c>(
-        &self,
-        group: Vec<Step<'i, 'c>>,
-    ) -> Result<(Written, Vec<&'i Intent<'c>>), StoreError> {
-        let mut written = Written::default();
-        let actions = group.iter().flat_map(|step| step.actions.iter().cloned());
-        match self.transact(actions.collect()).await {
-            Ok(()) => {
-                for step in group {
-                    written += step.counts;
-                }
-                return Ok((written, Vec::new()));
-            }
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-        // One of them failed them all: each for itself.
-        if group.len() == 1 {
-            return Ok((written, group.into_iter().map(|step| step.intent).collect()));
-        }
-        let mut lost = Vec::new();
-        for step in group {
-            match self.transact(step.actions).await {
-                Ok(()) => written += step.counts,
-                Err(StoreError::Conflict) => lost.push(step.intent),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((written, lost))
-    }
-
-    async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<(), StoreError> {
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(actions))
-            .send()
-            .await?;
-        Ok(())
-    }
-
     async fn swept(&self, key: &keys::Key) -> Result<Option<Swept>, StoreError> {
         let answer = self
             .client
@@ -967,21 +880,12 @@ impl Store {
     async fn delete_range(&self, pk: &str, from: &str, before: &str) -> Result<(), StoreError> {
         loop {
             // From the start each time: what was found is deleted.
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk AND SK BETWEEN :from AND :before")
-                .projection_expression("PK, SK")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":from", text(from))
-                .expression_attribute_values(":before", text(before))
-                .send()
-                .await?;
-            let more = answer.last_evaluated_key.is_some_and(|key| !key.is_empty());
+            let query = self
+                .query_range(pk, from, before)
+                .projection_expression("PK, SK");
+            let page = page_of(&query, None).await?;
             let mut deletes = Vec::new();
-            for key in answer.items.unwrap_or_default() {
+            for key in page.items {
                 let is_end = key
                     .get("SK")
                     .and_then(|sk| sk.as_s().ok())
@@ -991,37 +895,24 @@ impl Store {
                 }
             }
             self.write_all(deletes, WRITES_AT_ONCE).await?;
-            if !more {
+            if page.next.is_none() {
                 return Ok(());
             }
         }
     }
+}
 
-    /// Counts the items of a partition, or only the mirrored records among them.
-    pub(super) async fn count(&self, pk: String, records: bool) -> Result<u64, StoreError> {
-        let mut count = 0;
-        let mut start = None;
-        loop {
-            let mut query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .expression_attribute_values(":pk", text(&pk))
-                .select(Select::Count)
-                .set_exclusive_start_key(start);
-            if records {
-                query = query
-                    .filter_expression("attribute_exists(#hash)")
-                    .expression_attribute_names("#hash", "hash");
-            }
-            let answer = query.send().await?;
-            count += u64::try_from(answer.count).unwrap_or(0);
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(count);
-            }
+/// Counts what a query finds.
+pub(super) async fn count(query: QueryFluentBuilder) -> Result<u64, StoreError> {
+    let query = query.select(Select::Count);
+    let mut count = 0;
+    let mut start = None;
+    loop {
+        let page = page_of(&query, start).await?;
+        count += page.count;
+        start = page.next;
+        if start.is_none() {
+            return Ok(count);
         }
     }
 }
@@ -1093,7 +984,7 @@ fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-fn put_request(item: Item) -> Result<WriteRequest, StoreError> {
+pub(super) fn put_request(item: Item) -> Result<WriteRequest, StoreError> {
     let put = PutRequest::builder().set_item(Some(item));
     Ok(WriteRequest::builder()
         .put_request(built(put.build())?)

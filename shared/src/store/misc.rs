@@ -4,7 +4,9 @@ use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::submissions::built;
-use super::{ConnectionKind, Item, Store, StoreError, keys, number, read, text, write};
+use super::{
+    ConnectionKind, Item, Store, StoreError, all_pages, expire, keys, number, read, text, write,
+};
 use crate::clock::Millis;
 use crate::domain::contract::AuditEntry;
 use crate::domain::environment::Environment;
@@ -170,27 +172,15 @@ impl Store {
         &self,
         contract: &ContractId,
     ) -> Result<Vec<ApiTokenRecord>, StoreError> {
-        let mut tokens = Vec::new();
-        let mut start = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("GSI1")
-                .key_condition_expression("GSI1PK = :pk")
-                .expression_attribute_values(":pk", text(keys::tokens_index(contract)))
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
-            for item in answer.items.unwrap_or_default() {
-                tokens.push(read("API token", item)?);
-            }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(tokens);
-            }
-        }
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("GSI1")
+            .key_condition_expression("GSI1PK = :pk")
+            .expression_attribute_values(":pk", text(keys::tokens_index(contract)));
+        let items = all_pages(&query).await?.into_iter();
+        items.map(|item| read("API token", item)).collect()
     }
 
     /// Makes an API token, or, without a record, revokes it, with its audit entry.
@@ -384,10 +374,7 @@ impl Store {
             attempt,
             &keys::oauth_attempt(contract, state_hash),
         )?;
-        item.insert(
-            super::schema::TTL_ATTRIBUTE.to_owned(),
-            number(attempt.valid_until.epoch_seconds()),
-        );
+        expire(&mut item, attempt.valid_until);
         self.put(item).await
     }
 

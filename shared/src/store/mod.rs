@@ -9,22 +9,27 @@ mod claims;
 mod configuration;
 mod connections;
 mod crm;
+mod directory;
+mod drafts;
 mod keys;
 mod mirror;
 mod misc;
 mod seats;
 mod submissions;
 mod sync;
+mod transaction;
 mod work;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::Millis;
 use crate::problem::Problem;
 
 pub use claims::{Claim, ClaimWrite, Claimed};
@@ -34,6 +39,10 @@ pub use connections::{
     Revocation,
 };
 pub use crm::Alongside;
+pub use directory::{
+    Act, ActError, Acted, Added, Chosen, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, Holder,
+    LinkWrite, ShardPage, StoredModel,
+};
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
 pub use misc::{ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PullCursor};
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
@@ -142,31 +151,77 @@ impl Store {
         answer.item.map(|item| read(entity, item)).transpose()
     }
 
+    /// A query of a partition, as of now.
+    fn query_partition(&self, pk: impl Into<String>) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk")
+            .expression_attribute_values(":pk", text(pk))
+    }
+
+    /// A query of the items of a partition whose sort key starts with `prefix`.
+    fn query_prefix(&self, pk: impl Into<String>, prefix: impl Into<String>) -> QueryFluentBuilder {
+        self.query_partition(pk)
+            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+            .expression_attribute_values(":prefix", text(prefix))
+    }
+
+    /// A query of the items of a partition whose sort key is from `from` to `to`, both included.
+    fn query_range(
+        &self,
+        pk: impl Into<String>,
+        from: impl Into<String>,
+        to: impl Into<String>,
+    ) -> QueryFluentBuilder {
+        self.query_partition(pk)
+            .key_condition_expression("PK = :pk AND SK BETWEEN :from AND :to")
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":to", text(to))
+    }
+
     /// Reads every item of a partition whose sort key starts with `prefix`.
     async fn query_all(&self, pk: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let mut query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
-                .set_exclusive_start_key(start);
-            query = if prefix.is_empty() {
-                query.key_condition_expression("PK = :pk")
-            } else {
-                query
-                    .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
-                    .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
-            };
-            let answer = query.send().await?;
-            items.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(items);
-            }
+        let query = if prefix.is_empty() {
+            self.query_partition(pk)
+        } else {
+            self.query_prefix(pk, prefix)
+        };
+        all_pages(&query).await
+    }
+}
+
+/// What a call of a query answers.
+struct QueryPage {
+    items: Vec<Item>,
+    /// Items that it is about, whether they were asked for or only counted.
+    count: u64,
+    /// Where the next call begins; none at the end.
+    next: Option<Item>,
+}
+
+/// A page of a query, from its beginning or from where the page before it said.
+async fn page_of(query: &QueryFluentBuilder, start: Option<Item>) -> Result<QueryPage, StoreError> {
+    let query = query.clone().set_exclusive_start_key(start);
+    let answer = query.send().await?;
+    Ok(QueryPage {
+        items: answer.items.unwrap_or_default(),
+        count: u64::try_from(answer.count).unwrap_or(0),
+        next: answer.last_evaluated_key.filter(|key| !key.is_empty()),
+    })
+}
+
+/// Everything that a query finds.
+async fn all_pages(query: &QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
+    let mut items = Vec::new();
+    let mut start = None;
+    loop {
+        let page = page_of(query, start).await?;
+        items.extend(page.items);
+        start = page.next;
+        if start.is_none() {
+            return Ok(items);
         }
     }
 }
@@ -202,6 +257,14 @@ fn read<T: DeserializeOwned>(entity: &'static str, mut item: Item) -> Result<T, 
         entity,
         source: Box::new(error),
     })
+}
+
+/// Has an item go by itself after `until`.
+fn expire(item: &mut Item, until: Millis) {
+    item.insert(
+        schema::TTL_ATTRIBUTE.to_owned(),
+        number(until.epoch_seconds()),
+    );
 }
 
 fn text(value: impl Into<String>) -> AttributeValue {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::submissions::built;
-use super::{Item, Page, Store, StoreError, keys, number, read, text, write};
+use super::{Item, Page, Store, StoreError, expire, keys, number, read, text, write};
 use crate::clock::Millis;
 use crate::domain::contract::{AuditEntry, Contract};
 use crate::domain::ids::{ContractId, SeatId};
@@ -273,10 +273,7 @@ impl Store {
             session,
             &keys::session(contract, seat.id, &session.id),
         )?;
-        item.insert(
-            super::schema::TTL_ATTRIBUTE.to_owned(),
-            number(session.valid_until.epoch_seconds()),
-        );
+        expire(&mut item, session.valid_until);
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         let note = aws_sdk_dynamodb::types::Update::builder()
             .table_name(&self.table)

@@ -1,16 +1,14 @@
 //! Imports in the table: the run, its objects, and the history of runs.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 
-use super::submissions::built;
 use super::work::WorkKind;
-use super::{Item, Store, StoreError, keys, number, read, text, write};
+use super::{Store, StoreError, expire, keys, page_of, read, write};
 use crate::clock::Millis;
 use crate::domain::contract::AuditEntry;
 use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
 use crate::domain::sync::{ObjectSync, RunRecord, Sync};
-use crate::store::schema::TTL_ATTRIBUTE;
 
 /// How long the history keeps a run, in days.
 const KEEP_RUNS_DAYS: i64 = 180;
@@ -44,12 +42,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when it was changed meanwhile.
     pub async fn put_sync(&self, contract: &ContractId, sync: &Sync) -> Result<(), StoreError> {
-        self.client
-            .transact_write_items()
-            .transact_items(self.sync_put(contract, sync)?)
-            .send()
-            .await?;
-        Ok(())
+        self.transact(vec![self.sync_put(contract, sync)?]).await
     }
 
     /// The objects of an environment's CRM, as its imports have left them.
@@ -85,12 +78,7 @@ impl Store {
             let key = keys::object_sync(contract, environment, &object.object);
             items.push(self.versioned_put(write("object sync", object, &key)?, object.version)?);
         }
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await?;
-        Ok(())
+        self.transact(items).await
     }
 
     /// Keeps the end of a worker's step over the version before it, with the record of a run that
@@ -108,12 +96,7 @@ impl Store {
         if let Some(ended) = ended {
             items.push(self.run_put(contract, ended)?);
         }
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await?;
-        Ok(())
+        self.transact(items).await
     }
 
     fn run_put(
@@ -122,14 +105,10 @@ impl Store {
         ended: &RunRecord,
     ) -> Result<TransactWriteItem, StoreError> {
         let key = keys::run(contract, ended.environment, ended.finished_at, ended.run);
-        let mut item: Item = write("import run", ended, &key)?;
-        let until = ended.finished_at.plus_seconds(KEEP_RUNS_DAYS * 24 * 3600);
-        item.insert(TTL_ATTRIBUTE.to_owned(), number(until.epoch_seconds()));
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .build();
-        Ok(TransactWriteItem::builder().put(built(put)?).build())
+        let mut item = write("import run", ended, &key)?;
+        let keep = KEEP_RUNS_DAYS * 24 * 3600;
+        expire(&mut item, ended.finished_at.plus_seconds(keep));
+        self.put_action(item, None)
     }
 
     /// Ends a run that somebody stops, with the history's record and the audit entry.
@@ -144,14 +123,12 @@ impl Store {
         audit: &AuditEntry,
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
-        self.client
-            .transact_write_items()
-            .transact_items(self.sync_put(contract, sync)?)
-            .transact_items(self.run_put(contract, ended)?)
-            .transact_items(self.audit_item(contract, audit, unique)?)
-            .send()
-            .await?;
-        Ok(())
+        self.transact(vec![
+            self.sync_put(contract, sync)?,
+            self.run_put(contract, ended)?,
+            self.audit_item(contract, audit, unique)?,
+        ])
+        .await
     }
 
     /// The runs that ended, newest first, at most `limit`; only those that ended before `before`.
@@ -163,25 +140,9 @@ impl Store {
         before: Option<Millis>,
     ) -> Result<Vec<RunRecord>, StoreError> {
         let (partition, from, to) = keys::runs(contract, environment, before);
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk AND SK BETWEEN :from AND :to")
-            .expression_attribute_values(":pk", text(partition))
-            .expression_attribute_values(":from", text(from))
-            .expression_attribute_values(":to", text(to))
-            .scan_index_forward(false)
-            .limit(limit)
-            .send()
-            .await?;
-        let items = answer.items.unwrap_or_default().into_iter();
-        items
-            .map(|mut item| {
-                item.remove(TTL_ATTRIBUTE);
-                read("import run", item)
-            })
-            .collect()
+        let newest_first = self.query_range(partition, from, to);
+        let query = newest_first.scan_index_forward(false).limit(limit);
+        let items = page_of(&query, None).await?.items.into_iter();
+        items.map(|item| read("import run", item)).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! Open work on CRM connections: imports that wait and connections that are being ended. One index
-//! partition over all contracts, sorted by the time it is due, so that one query a minute finds what
+//! Open work on CRM connections: imports and link passes that wait, and connections that are being ended.
+//! One index partition over all contracts, sorted by the time it is due, so that one query a minute finds what
 //! nobody has.
 
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::connections::ConnectionKind;
-use super::mirror::delete_request;
-use super::{Item, Store, StoreError, keys, text};
+use super::mirror::{count, delete_request};
+use super::{Item, Store, StoreError, keys, page_of, text};
 use crate::clock::Millis;
 use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
@@ -22,6 +22,8 @@ const DELETES_AT_ONCE: usize = 8;
 const DELETES_OF_PARTITION: usize = 4;
 /// Items of a partition between two looks at the time.
 const DELETE_PAGE: i32 = 1000;
+/// The name of [`WorkKind::Link`].
+const LINK: &str = "link";
 
 /// How far a count has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +51,8 @@ pub enum WorkKind {
     Sync(Environment),
     /// End a connection.
     Disconnect(ConnectionKind),
+    /// Link the directory with the production environment's records.
+    Link,
 }
 
 impl WorkKind {
@@ -57,6 +61,7 @@ impl WorkKind {
         let name = match self {
             Self::Sync(environment) => format!("sync.{environment}"),
             Self::Disconnect(kind) => format!("disconnect.{kind}"),
+            Self::Link => LINK.to_owned(),
         };
         item.insert("GSI2PK".to_owned(), text(keys::WORK));
         item.insert(
@@ -68,6 +73,9 @@ impl WorkKind {
     }
 
     fn parse(name: &str) -> Option<Self> {
+        if name == LINK {
+            return Some(Self::Link);
+        }
         let (work, rest) = name.split_once('.')?;
         match work {
             "sync" => rest.parse().ok().map(Self::Sync),
@@ -129,7 +137,7 @@ impl Store {
                 counted.next = Some(first);
                 break;
             }
-            let counts = chunk.iter().map(|pk| self.count(pk.clone(), false));
+            let counts = chunk.iter().map(|pk| count(self.query_partition(pk)));
             counted.items += try_join_all(counts).await?.iter().sum::<u64>();
         }
         Ok(counted)
@@ -175,24 +183,16 @@ impl Store {
     ) -> Result<Deleted, StoreError> {
         let mut items = 0;
         loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
+            let query = self
+                .query_partition(pk)
                 .projection_expression("PK, SK")
-                .expression_attribute_values(":pk", text(pk))
-                .limit(DELETE_PAGE)
-                .send()
-                .await?;
-            let found = answer.items.unwrap_or_default();
-            let more = answer.last_evaluated_key.is_some_and(|key| !key.is_empty());
-            if found.is_empty() && !more {
+                .limit(DELETE_PAGE);
+            let page = page_of(&query, None).await?;
+            if page.items.is_empty() && page.next.is_none() {
                 return Ok(Deleted { items, all: true });
             }
-            let count = found.len() as u64;
-            let deletes: Result<_, _> = found.into_iter().map(delete_request).collect();
+            let count = page.items.len() as u64;
+            let deletes: Result<_, _> = page.items.into_iter().map(delete_request).collect();
             self.write_all(deletes?, DELETES_OF_PARTITION).await?;
             items += count;
             if since.elapsed() >= within {
@@ -218,7 +218,15 @@ mod tests {
             WorkKind::parse("disconnect.linkedin"),
             Some(WorkKind::Disconnect(ConnectionKind::LinkedIn))
         );
-        for bad in ["", "sync", "sync.", "sync.crm", "disconnect.production"] {
+        assert_eq!(WorkKind::parse("link"), Some(WorkKind::Link));
+        for bad in [
+            "",
+            "link.",
+            "sync",
+            "sync.",
+            "sync.crm",
+            "disconnect.production",
+        ] {
             assert_eq!(WorkKind::parse(bad), None, "{bad}");
         }
     }

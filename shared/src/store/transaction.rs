@@ -1,0 +1,328 @@
+//! Transactions: their writes with what they assume, and many of them in as few calls as can be.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::submissions::built;
+use super::{Item, Store, StoreError, keys, number, text};
+
+/// Actions of a transaction, by DynamoDB's limit.
+const TRANSACTION_ACTIONS: usize = 100;
+/// Bytes of data in a transaction; DynamoDB's limit is 4 MB with everything.
+const TRANSACTION_BYTES: usize = 2 << 20;
+/// Transactions in flight.
+const TRANSACTIONS_AT_ONCE: usize = 16;
+
+/// What a write assumes of the item that is there.
+#[derive(Debug, Clone)]
+pub(super) struct Assumption {
+    expression: String,
+    names: Vec<(&'static str, &'static str)>,
+    values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl Assumption {
+    /// An expression; every `:name` in it has a value, and every `#name` stands for an attribute.
+    pub(super) fn new(
+        expression: impl Into<String>,
+        names: &[(&'static str, &'static str)],
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Self {
+        Self {
+            expression: expression.into(),
+            names: names.to_vec(),
+            values,
+        }
+    }
+
+    /// There is no such item.
+    pub(super) fn absent() -> Self {
+        Self::new("attribute_not_exists(PK)", &[], Vec::new())
+    }
+
+    /// That item is the version before `version`; before 1 there is none, or one that counts from 0.
+    pub(super) fn before(version: u64) -> Self {
+        let before = vec![(":before", number(version.saturating_sub(1)))];
+        let expression = if version <= 1 {
+            "version = :before OR attribute_not_exists(PK)"
+        } else {
+            "version = :before"
+        };
+        Self::new(expression, &[], before)
+    }
+
+    /// That item is of that version.
+    pub(super) fn version(version: u64) -> Self {
+        Self::new(
+            "version = :version",
+            &[],
+            vec![(":version", number(version))],
+        )
+    }
+
+    /// The attribute has that value, or, without one, is not there.
+    pub(super) fn attribute(name: &'static str, value: Option<AttributeValue>) -> Self {
+        let names = [("#attribute", name)];
+        match value {
+            None => Self::new("attribute_not_exists(#attribute)", &names, Vec::new()),
+            Some(value) => Self::new("#attribute = :value", &names, vec![(":value", value)]),
+        }
+    }
+
+    /// There is no such item, or the attribute has one of those values.
+    pub(super) fn absent_or(name: &'static str, values: &[String]) -> Self {
+        const PLACES: [&str; 3] = [":a", ":b", ":c"];
+        let values: Vec<_> = PLACES.into_iter().zip(values.iter().map(text)).collect();
+        let places: Vec<&str> = values.iter().map(|(place, _)| *place).collect();
+        let expression = format!(
+            "attribute_not_exists(PK) OR #attribute IN ({})",
+            places.join(", ")
+        );
+        Self::new(expression, &[("#attribute", name)], values)
+    }
+}
+
+/// Adds an assumption to a write or check, which have the same methods and no trait for them.
+macro_rules! assuming {
+    ($builder:expr, $assumption:expr) => {{
+        let mut builder = $builder;
+        if let Some(assumption) = $assumption {
+            builder = builder.condition_expression(assumption.expression);
+            for (place, name) in assumption.names {
+                builder = builder.expression_attribute_names(place, name);
+            }
+            for (place, value) in assumption.values {
+                builder = builder.expression_attribute_values(place, value);
+            }
+        }
+        builder
+    }};
+}
+
+/// Writes that belong together: all of them are done, or none.
+#[derive(Debug)]
+pub(super) struct Unit<T> {
+    /// What they are of.
+    pub(super) of: T,
+    /// The writes.
+    pub(super) actions: Vec<TransactWriteItem>,
+    /// About how many bytes they write.
+    pub(super) bytes: usize,
+}
+
+impl Store {
+    /// A put; without an assumption over whatever is there.
+    pub(super) fn put_action(
+        &self,
+        item: Item,
+        assumption: Option<Assumption>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = built(assuming!(put, assumption).build())?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// A delete of what has that key, if anything has.
+    pub(super) fn delete_action(
+        &self,
+        key: Item,
+        assumption: Option<Assumption>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
+        let delete = built(assuming!(delete, assumption).build())?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// An assumption of an item that is not written.
+    pub(super) fn check_action(
+        &self,
+        key: &keys::Key,
+        assumption: Assumption,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()));
+        let check = built(assuming!(check, Some(assumption)).build())?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// A write over the version before `version`, which the item has; 1 is the first.
+    pub(super) fn versioned_put(
+        &self,
+        item: Item,
+        version: u64,
+    ) -> Result<TransactWriteItem, StoreError> {
+        self.put_action(item, Some(Assumption::before(version)))
+    }
+
+    /// Puts an item over the version before `version`, which it has; 1 is the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when something else is there.
+    pub(super) async fn put_version(&self, item: Item, version: u64) -> Result<(), StoreError> {
+        let put = self.client.put_item().table_name(&self.table);
+        let put = assuming!(put.set_item(Some(item)), Some(Assumption::before(version)));
+        put.send().await?;
+        Ok(())
+    }
+
+    /// Does all of it or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when something is not as it was assumed.
+    pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<(), StoreError> {
+        self.client
+            .transact_write_items()
+            .set_transact_items(Some(actions))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Runs units, as many in a transaction as fit; no two of one item in the same. Gives what the units
+    /// were of that were done, and of those where something was not as they assumed.
+    pub(super) async fn run_units<T: Send>(
+        &self,
+        units: Vec<Unit<T>>,
+    ) -> Result<(Vec<T>, Vec<T>), StoreError> {
+        // Boxed one by one: a closure over units would be too general for a future that threads share.
+        let mut runs: Vec<BoxFuture<'_, _>> = Vec::new();
+        for group in grouped(units) {
+            runs.push(Box::pin(self.run_group(group)));
+        }
+        let results = stream::iter(runs)
+            .buffer_unordered(TRANSACTIONS_AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let (mut done, mut lost) = (Vec::new(), Vec::new());
+        for (group_done, group_lost) in results {
+            done.extend(group_done);
+            lost.extend(group_lost);
+        }
+        Ok((done, lost))
+    }
+
+    async fn run_group<T>(&self, group: Vec<Unit<T>>) -> Result<(Vec<T>, Vec<T>), StoreError> {
+        let actions = group.iter().flat_map(|unit| unit.actions.iter().cloned());
+        let all = self.transact(actions.collect()).await;
+        match all {
+            Ok(()) => {
+                return Ok((group.into_iter().map(|unit| unit.of).collect(), Vec::new()));
+            }
+            Err(StoreError::Conflict) if group.len() == 1 => {
+                return Ok((Vec::new(), group.into_iter().map(|unit| unit.of).collect()));
+            }
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        // One of them failed them all: each for itself.
+        let (mut done, mut lost) = (Vec::new(), Vec::new());
+        for unit in group {
+            match self.transact(unit.actions).await {
+                Ok(()) => done.push(unit.of),
+                Err(StoreError::Conflict) => lost.push(unit.of),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((done, lost))
+    }
+}
+
+/// Units in the order in which they came, as many together as fit into a transaction.
+fn grouped<T>(units: Vec<Unit<T>>) -> Vec<Vec<Unit<T>>> {
+    let hasher = RandomState::new();
+    let mut groups: Vec<Vec<Unit<T>>> = Vec::new();
+    let (mut actions, mut bytes) = (0, 0);
+    // Hashes of keys: two that are the same by chance begin a group too early, and no more.
+    let mut touched: HashSet<u64> = HashSet::new();
+    for unit in units {
+        let keys = unit.actions.iter().filter_map(key_of);
+        let keys: Vec<u64> = keys.map(|key| hasher.hash_one(key)).collect();
+        actions += unit.actions.len();
+        bytes += unit.bytes;
+        let fits = actions <= TRANSACTION_ACTIONS
+            && bytes <= TRANSACTION_BYTES
+            && !keys.iter().any(|key| touched.contains(key));
+        match groups.last_mut() {
+            Some(group) if fits => group.push(unit),
+            _ => {
+                (actions, bytes) = (unit.actions.len(), unit.bytes);
+                touched.clear();
+                groups.push(vec![unit]);
+            }
+        }
+        touched.extend(keys);
+    }
+    groups
+}
+
+/// The key of the item that an action is of.
+fn key_of(action: &TransactWriteItem) -> Option<(&String, &String)> {
+    let put = action.put().map(Put::item);
+    let delete = action.delete().map(Delete::key);
+    let check = action.condition_check().map(ConditionCheck::key);
+    let item = put.or(delete).or(check)?;
+    let part = |name: &str| item.get(name)?.as_s().ok();
+    part("PK").zip(part("SK"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(number: usize, items: &[&str], bytes: usize) -> Unit<usize> {
+        let put = |sk: &&str| {
+            let key = keys::Key {
+                pk: "C#acme".to_owned(),
+                sk: (*sk).to_owned(),
+            };
+            let put = Put::builder()
+                .table_name("t")
+                .set_item(Some(key.attributes()));
+            TransactWriteItem::builder()
+                .put(put.build().unwrap())
+                .build()
+        };
+        Unit {
+            of: number,
+            actions: items.iter().map(put).collect(),
+            bytes,
+        }
+    }
+
+    fn groups(units: Vec<Unit<usize>>) -> Vec<Vec<usize>> {
+        let groups = grouped(units).into_iter();
+        groups
+            .map(|group| group.into_iter().map(|unit| unit.of).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_transaction_takes_as_many_units_as_fit_and_no_item_twice() {
+        assert_eq!(groups(Vec::new()), Vec::<Vec<usize>>::new());
+        let small = vec![
+            unit(0, &["a", "b"], 1),
+            unit(1, &["c"], 1),
+            unit(2, &["b"], 1),
+            unit(3, &["a"], 1),
+        ];
+        assert_eq!(groups(small), [vec![0, 1], vec![2, 3]]);
+        let large = vec![
+            unit(0, &["a"], TRANSACTION_BYTES),
+            unit(1, &["b"], 1),
+            unit(2, &["c"], 1),
+        ];
+        assert_eq!(groups(large), [vec![0], vec![1, 2]]);
+        let names: Vec<String> = (0..250).map(|number| number.to_string()).collect();
+        let many = names.chunks(2).enumerate().map(|(number, pair)| {
+            let pair: Vec<&str> = pair.iter().map(String::as_str).collect();
+            unit(number, &pair, 1)
+        });
+        let sizes: Vec<usize> = groups(many.collect()).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [50, 50, 25]);
+    }
+}
