@@ -12,6 +12,8 @@ pub(crate) struct Place {
     pub(crate) number: u64,
     /// The street's name without its kind (`road`) and without a direction (`north`), joined.
     pub(crate) street: Box<str>,
+    /// The line of the street as it is written, without the number.
+    pub(crate) line: Box<str>,
     /// What else the address has: building, suburb.
     pub(crate) extra: Box<str>,
     pub(crate) city: Box<str>,
@@ -101,6 +103,8 @@ impl Place {
         }
         self.number = number.map_or(0, |number| text::hash(b'#', number.trim_start_matches('0')));
         self.street = name.concat().into();
+        let words = main.split(' ').filter(|word| Some(*word) != number);
+        self.line = words.collect::<String>().into();
         lines.retain(|line| !line.split(' ').any(addresses::unit_word));
         self.extra = lines.concat().replace(' ', "").into();
     }

@@ -7,14 +7,15 @@ use crate::{Kind, similar, text};
 
 /// Pairs that a key may make; a key that would make more is cut. Who shares a common name or a
 /// switchboard with thousands shares something finer with the one that he is.
-pub(crate) const MOST_PAIRS: u64 = 60;
+pub(crate) const MOST_PAIRS: u64 = 200;
 
 /// What keys are made of, by the order of [`push_keys`].
-pub(crate) const KEY_NAMES: [&str; 32] = [
+pub(crate) const KEY_NAMES: [&str; 40] = [
     "email", "email_local", "phone", "phone_tail", "name", "name_sound", "last_city", "last_postcode",
     "last_company", "last_domain", "last_sound_city", "first_city", "first_postcode", "first_company", "first_domain", "street_first",
     "street_last", "street", "initials_company", "initials_domain", "last_title", "initials_postcode", "name_crossed", "title_company",
-    "company", "company_word", "domain", "company_words", "company_phone", "street_number_word", "company_city", "street_city",
+    "company", "company_word", "domain", "company_words", "company_phone", "street_number_word", "company_city", "street_city", "crossed_sound", "number_postcode", "street_number_sound", "building", "initials_city",
+    "name_postcode", "street_postcode", "initials_title",
 ];
 
 /// The keys of a record, each with what it is made of.
@@ -103,11 +104,61 @@ fn person_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
         add(22, &[Some(first.wrapping_add(last))]);
     }
     add(23, &[title, company, initial]);
+    if let (Some(first), Some(last)) = (first_sound, last_sound) {
+        add(32, &[Some(first.wrapping_add(last))]);
+    }
+    // Either initial may be of either name.
+    let initials = initial.zip(last_initial).map(|(first, last)| first.wrapping_add(last));
+    let street_sound = (record.place.street.len() >= 4).then(|| text::hash(1, &similar::skeleton(&record.place.street)));
+    add(33, &[number, postcode]);
+    add(33, &[number, city]);
+    add(34, &[street_sound, number]);
+    add(34, &[street_sound, initials]);
+    add(35, &[word(&record.place.extra), number]);
+    add(35, &[word(&record.place.extra), first]);
+    add(35, &[word(&record.place.extra), last]);
+    add(35, &[word(&record.place.extra), postcode]);
+    add(36, &[initials, city]);
+    add(37, &[initials, postcode]);
+    add(37, &[initials, number]);
+    add(38, &[street, postcode]);
+    add(38, &[street, city]);
+    add(38, &[street_sound, postcode]);
+    add(39, &[initials, title]);
+    add(39, &[initials, company]);
+    add(39, &[initials, domain]);
     for word in name.last_words.iter().filter(|word| word.len() >= 4) {
         add(4, &[Some(text::hash(0, word)), first]);
         add(9, &[Some(text::hash(0, word)), domain]);
         add(8, &[Some(text::hash(0, word)), company]);
     }
+}
+
+/// Any two of what a record has, each as coarse as it can be.
+fn push_coarse_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
+    let sound = |text: &str| (text.len() >= 2).then(|| text::hash(1, &similar::skeleton(text)));
+    let word = |text: &str| (!text.is_empty()).then(|| text::hash(2, text));
+    let place = &record.place;
+    let parts = [
+        sound(&record.person.given),
+        sound(&record.person.last),
+        sound(&place.street),
+        sound(&place.extra),
+        sound(&place.city),
+        word(&place.postcode),
+        (place.number != 0).then_some(place.number),
+        record.company.words.first().and_then(|word| sound(&word.text)),
+        (!record.domain.is_empty()).then_some(record.domain_hash),
+    ];
+    for (at, one) in parts.iter().enumerate() {
+        for other in parts.iter().skip(at + 1) {
+            if let (Some(one), Some(other)) = (one, other) {
+                keys.push((text::join(b'2', &[one.wrapping_add(*other)]), 0));
+            }
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
 }
 
 fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
@@ -171,7 +222,26 @@ pub struct CutBlock {
 
 /// Pairs that share a key, each once, ordered; and the largest blocks that were cut.
 pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
-    let (mut lefts, mut rights) = rayon::join(|| keyed(left), || keyed(right));
+    let all = |_: u32| true;
+    joined(|| keyed(left, push_keys, &all), || keyed(right, push_keys, &all))
+}
+
+/// Pairs of the records that are `free` which share two coarse things: what is left over when the
+/// finer keys have found what they could is few, and may be looked at more closely.
+pub(crate) fn pairs_left_over(
+    left: &[Clean],
+    right: &[Clean],
+    free_left: &(dyn Fn(u32) -> bool + Sync),
+    free_right: &(dyn Fn(u32) -> bool + Sync),
+) -> Vec<(u32, u32)> {
+    joined(|| keyed(left, push_coarse_keys, free_left), || keyed(right, push_coarse_keys, free_right)).0
+}
+
+fn joined(
+    left: impl FnOnce() -> Vec<(u64, u32, u8)> + Send,
+    right: impl FnOnce() -> Vec<(u64, u32, u8)> + Send,
+) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
+    let (mut lefts, mut rights) = rayon::join(left, right);
     rayon::join(
         || lefts.par_sort_unstable(),
         || rights.par_sort_unstable(),
@@ -215,7 +285,11 @@ pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<Cu
     (pairs, cut)
 }
 
-fn keyed(records: &[Clean]) -> Vec<(u64, u32, u8)> {
+fn keyed(
+    records: &[Clean],
+    push: fn(&Clean, &mut Vec<(u64, u8)>),
+    wanted: &(dyn Fn(u32) -> bool + Sync),
+) -> Vec<(u64, u32, u8)> {
     let parts: Vec<Vec<(u64, u32, u8)>> = records
         .par_chunks(4096)
         .enumerate()
@@ -223,9 +297,12 @@ fn keyed(records: &[Clean]) -> Vec<(u64, u32, u8)> {
             let mut keyed = Vec::with_capacity(records.len() * 20);
             let mut keys = Vec::with_capacity(40);
             for (at, record) in records.iter().enumerate() {
-                keys.clear();
-                push_keys(record, &mut keys);
                 let id = (chunk * 4096 + at) as u32;
+                if !wanted(id) {
+                    continue;
+                }
+                keys.clear();
+                push(record, &mut keys);
                 keyed.extend(keys.iter().map(|(key, kind)| (*key, id, *kind)));
             }
             keyed

@@ -3,14 +3,18 @@
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use crate::assign::{self, Link};
 pub use crate::block::CutBlock;
 use crate::clean::Clean;
-use crate::learn::{self, Competition};
+use crate::learn;
 use crate::model::Model;
 use crate::rarity::Counts;
 use crate::{Bits, Kind, Record, block, compare};
+
+/// Share of the matches that the fine keys are taken to miss.
+const MISSING: f64 = 0.01;
 
 /// How to link.
 #[derive(Debug, Clone, Default)]
@@ -79,40 +83,54 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     stage("count", &mut since);
     let (pairs, cut) = block::pairs(left, right);
     stage("block", &mut since);
-    let compared: Vec<learn::Compared> = pairs
-        .par_iter()
-        .with_min_len(1024)
-        .map(|(l, r)| {
-            let pattern = match (left.get(*l as usize), right.get(*r as usize)) {
-                (Some(a), Some(b)) => compare::compare(a, b, &model.rarity),
-                _ => compare::Pattern::default(),
-            };
-            (*l, *r, pattern)
-        })
-        .collect();
+    let compare = |pairs: &[(u32, u32)], model: &Model| -> Vec<learn::Compared> {
+        pairs
+            .par_iter()
+            .with_min_len(1024)
+            .map(|(l, r)| {
+                let pattern = match (left.get(*l as usize), right.get(*r as usize)) {
+                    (Some(a), Some(b)) => compare::compare(a, b, &model.rarity),
+                    _ => compare::Pattern::default(),
+                };
+                (*l, *r, pattern)
+            })
+            .collect()
+    };
+    let mut compared = compare(&pairs, &model);
     stage("compare", &mut since);
     if !options.fixed {
         model = learn::learn(&model, &compared, (left.len(), right.len()));
     }
     stage("learn", &mut since);
-    let scores = learn::scores(&model, &compared);
-    let competition = Competition::new(&compared, &scores, model.threshold);
-    let ranked: Vec<Link> = compared
-        .par_iter()
-        .zip(&scores)
-        .with_min_len(4096)
-        .map(|(pair, score)| {
-            let share = competition.share(pair, *score);
-            Link { left: pair.0, right: pair.1, score: ((share / (1.0 - share).max(1e-7)).log2() * 1000.0).round() as Bits }
-        })
-        .collect();
     let tie = |link: &Link| {
         let content = |of: &[Clean], at: u32| of.get(at as usize).map_or(0, |record| record.content);
         let (l, r) = (content(left, link.left), content(right, link.right));
         (l.wrapping_add(r), l ^ r)
     };
-    let links = assign::one_to_one(ranked.clone(), 0, tie);
+    let mut decided = decide(&compared, &model, &|_| 0, &tie);
     stage("assign", &mut since);
+    let mut free_left = vec![true; left.len()];
+    let mut free_right = vec![true; right.len()];
+    for link in &decided.links {
+        if let (Some(l), Some(r)) = (free_left.get_mut(link.left as usize), free_right.get_mut(link.right as usize)) {
+            (*l, *r) = (false, false);
+        }
+    }
+    let is_free = |free: &[bool], at: u32| free.get(at as usize).copied().unwrap_or_default();
+    let mut more = block::pairs_left_over(left, right, &|at| is_free(&free_left, at), &|at| is_free(&free_right, at));
+    more.retain(|pair| pairs.binary_search(pair).is_err());
+    if !more.is_empty() {
+        // Few are missing still, and of many pairs: each is that much less likely a match.
+        let missing = 1.0 + decided.links.len() as f64 * MISSING;
+        let odds = ((more.len() as f64 / missing).log2() * 1000.0) as Bits;
+        let handicap = (odds - model.threshold).max(0);
+        compared.extend(compare(&more, &model));
+        compared.par_sort_unstable_by_key(|pair| (pair.0, pair.1));
+        let late: FxHashSet<(u32, u32)> = more.into_iter().collect();
+        decided = decide(&compared, &model, &|pair| if late.contains(&(pair.0, pair.1)) { handicap } else { 0 }, &tie);
+    }
+    let Decided { scores, ranked, links } = decided;
+    stage("left over", &mut since);
     Outcome {
         pairs: compared.iter().zip(&scores).map(|(pair, score)| Link { left: pair.0, right: pair.1, score: *score }).collect(),
         candidates: compared.len() as u64,
@@ -121,6 +139,32 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         cut,
         model,
         stages,
+    }
+}
+
+struct Decided {
+    scores: Vec<Bits>,
+    ranked: Vec<Link>,
+    links: Vec<Link>,
+}
+
+fn decide<T: Ord>(
+    compared: &[learn::Compared],
+    model: &Model,
+    handicap: &dyn Fn(&learn::Compared) -> Bits,
+    tie: &impl Fn(&Link) -> T,
+) -> Decided {
+    let scores = learn::scores(model, compared);
+    let handicapped: Vec<Bits> = compared.iter().zip(&scores).map(|(pair, score)| score - handicap(pair)).collect();
+    let ranked: Vec<Link> = compared
+        .iter()
+        .zip(learn::rank(compared, &handicapped, model.threshold))
+        .map(|(pair, score)| Link { left: pair.0, right: pair.1, score })
+        .collect();
+    Decided {
+        links: assign::one_to_one(ranked.clone(), 0, tie),
+        scores,
+        ranked,
     }
 }
 

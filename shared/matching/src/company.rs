@@ -38,7 +38,10 @@ pub fn core(name: &str) -> String {
 }
 
 fn parts(name: &str) -> (Vec<String>, String) {
-    let folded = text::fold(name);
+    // "(Deutschland)", "(publ)": what is in brackets qualifies the name, unless it is all of it.
+    let bare = without_brackets(name);
+    let folded = text::fold(&bare);
+    let folded = if folded.is_empty() { text::fold(name) } else { folded };
     let mut words: Vec<&str> = folded.split(' ').filter(|word| !word.is_empty()).collect();
     drop_notes(&mut words);
     if words.len() > 1 && words.first() == Some(&"the") {
@@ -80,6 +83,24 @@ fn parts(name: &str) -> (Vec<String>, String) {
         letters = if letter { letters + 1 } else { 0 };
     }
     (joined, form)
+}
+
+fn without_brackets(name: &str) -> String {
+    let mut depth = 0_u32;
+    text::cut(name)
+        .chars()
+        .filter(|c| {
+            match c {
+                '(' | '[' => depth += 1,
+                ')' | ']' => {
+                    depth = depth.saturating_sub(1);
+                    return false;
+                }
+                _ => {}
+            }
+            depth == 0
+        })
+        .collect()
 }
 
 /// Drops what people write behind a name: "do not use".

@@ -59,9 +59,9 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
     }
     let place = place(&a.place, &b.place);
     if place / AREAS == 4
-        && let Some(street) = a.street_hash()
+        && let (Some(x), Some(y)) = (a.street_hash(), b.street_hash())
     {
-        *s6 = rarity.of(Slot::Street, street).max(1);
+        *s6 = rarity.of(Slot::Street, x).min(rarity.of(Slot::Street, y)).max(1);
     }
     // The city says how telling it is where nothing finer agrees.
     if matches!(place % AREAS, 5 | 6 | 7)
@@ -282,24 +282,36 @@ fn place(a: &Place, b: &Place) -> u8 {
     street(a, b) * AREAS + area(a, b)
 }
 
+/// Whether two names of streets or buildings are the same but for spelling.
+fn near(a: &str, b: &str) -> bool {
+    let shorter = a.len().min(b.len());
+    shorter > 0
+        && (a == b
+            || person::spelled(a, b, 4, 0.92).is_some()
+            || shorter >= 5 && (a.contains(b) || b.contains(a))
+            || shorter >= 4 && similar::jaro_winkler(a, b) >= 0.9)
+}
+
 fn street(a: &Place, b: &Place) -> u8 {
-    if a.street.is_empty() || b.street.is_empty() {
-        return 0;
-    }
     let number = a.number != 0 && a.number == b.number;
     let unknown = a.number == 0 || b.number == 0;
+    let building = || near(&a.extra, &b.extra);
+    // Lines of an address change places.
+    let crossed = || near(&a.line, &b.extra) || near(&a.extra, &b.line);
+    if a.street.is_empty() || b.street.is_empty() {
+        return match (number, building() || crossed()) {
+            (true, true) => 3,
+            (false, true) => 2,
+            _ => 0,
+        };
+    }
     let same = a.street == b.street;
-    let near = || {
-        let shorter = a.street.len().min(b.street.len());
-        person::spelled(&a.street, &b.street, 4, 0.92).is_some()
-            || shorter >= 4 && (a.street.contains(&*b.street) || b.street.contains(&*a.street))
-            || similar::jaro_winkler(&a.street, &b.street) >= 0.9
-    };
-    if same && number {
+    let alike = same || near(&a.street, &b.street);
+    if number && (same || alike && building()) {
         4
-    } else if (same && unknown) || (number && near()) {
+    } else if same && unknown || number && (alike || building() || crossed()) || alike && building() {
         3
-    } else if same || (unknown && near()) {
+    } else if same || unknown && alike || building() || crossed() {
         2
     } else {
         1
@@ -369,7 +381,7 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
     const NAME: [&str; 9] = ["", "different names", "names share a rare word", "names share about half", "initials of the name", "one name is part of the other", "names share most", "names are spelled alike", "same name"];
     const DOMAIN: [&str; 3] = ["", "different domains", "same domain"];
     const TITLE: [&str; 5] = ["", "different", "share a word", "share most words", "same"];
-    const STREET: [&str; 5] = ["", "streets differ", "same street, other number", "streets are alike", "same street and number"];
+    const STREET: [&str; 5] = ["", "streets differ", "street or building alike", "streets are alike", "same street and number"];
     const AREA: [&str; 10] = ["", "other country", "other place", "same state", "postal codes or cities are spelled alike", "same city, other postal code", "same city, postal codes are alike", "same city", "same postal code", "same city and postal code"];
     const WEB: [&str; 4] = ["", "different domains", "domains are alike", "same domain"];
     const COMPANY_EMAIL: [&str; 4] = ["", "different", "same domain", "same"];

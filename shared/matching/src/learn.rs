@@ -84,43 +84,55 @@ impl ClassSums {
     }
 }
 
-/// How a pair stands among all other pairs of its two records.
-pub(crate) struct Competition {
-    left: Vec<u64>,
-    right: Vec<u64>,
-    threshold: Bits,
+/// Rounds in which records make out who is still free for whom.
+const TALKS: usize = 4;
+
+/// What a pair is worth beside its rivals, when each record has at most one match: the logarithm of
+/// the odds that the pair is a match.
+///
+/// Belief propagation on the pairs: how free a record is for one partner depends on what its others are
+/// worth to it, and on how free they are.
+pub(crate) fn rank(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Vec<Bits> {
+    const FREE: u64 = 1 << 20;
+    let most = |of: fn(&Compared) -> u32| pairs.iter().map(of).max().map_or(0, |most| most as usize + 1);
+    let (lefts, rights) = (most(|pair| pair.0), most(|pair| pair.1));
+    let ratios: Vec<u64> = scores.iter().map(|score| ratio(*score, threshold)).collect();
+    // How free the right record is for the left one, and the other way round.
+    let mut for_left = vec![1.0_f64; pairs.len()];
+    let mut for_right = vec![1.0_f64; pairs.len()];
+    let worth = |ratio: u64, free: f64| (ratio as f64 * free) as u64;
+    for _ in 0..TALKS {
+        let (mut of_left, mut of_right) = (vec![FREE; lefts], vec![FREE; rights]);
+        for (((pair, ratio), left), right) in pairs.iter().zip(&ratios).zip(&for_left).zip(&for_right) {
+            if let Some(sum) = of_left.get_mut(pair.0 as usize) {
+                *sum += worth(*ratio, *left);
+            }
+            if let Some(sum) = of_right.get_mut(pair.1 as usize) {
+                *sum += worth(*ratio, *right);
+            }
+        }
+        // Both at once: it must not matter which set is the first.
+        for (((pair, ratio), left), right) in pairs.iter().zip(&ratios).zip(&mut for_left).zip(&mut for_right) {
+            let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(FREE);
+            let left_is_free = FREE as f64 / (sum(&of_left, pair.0) - worth(*ratio, *left)) as f64;
+            let right_is_free = FREE as f64 / (sum(&of_right, pair.1) - worth(*ratio, *right)) as f64;
+            (*left, *right) = (right_is_free, left_is_free);
+        }
+    }
+    scores
+        .iter()
+        .zip(for_left.iter().zip(&for_right))
+        .map(|(score, (left, right))| {
+            let free = ((left * right).log2() * 1000.0).round() as Bits;
+            score.saturating_sub(threshold) + free
+        })
+        .collect()
 }
 
 /// The likelihood ratio of a score above a threshold, in 2^-20ths, at most 2^40.
 fn ratio(score: Bits, threshold: Bits) -> u64 {
     let bits = f64::from(score.saturating_sub(threshold)) / 1000.0;
     (bits.clamp(-20.0, 20.0).exp2() * f64::from(1 << 20)) as u64
-}
-
-impl Competition {
-    pub(crate) fn new(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Self {
-        let most = |of: fn(&Compared) -> u32| pairs.iter().map(of).max().map_or(0, |most| most as usize + 1);
-        let mut left = vec![0; most(|pair| pair.0)];
-        let mut right = vec![0; most(|pair| pair.1)];
-        for ((l, r, _), score) in pairs.iter().zip(scores) {
-            let ratio = ratio(*score, threshold);
-            if let Some(sum) = left.get_mut(*l as usize) {
-                *sum += ratio;
-            }
-            if let Some(sum) = right.get_mut(*r as usize) {
-                *sum += ratio;
-            }
-        }
-        Self { left, right, threshold }
-    }
-
-    /// The probability that the pair is a match, when of all pairs of a record at most one is.
-    pub(crate) fn share(&self, pair: &Compared, score: Bits) -> f64 {
-        let own = ratio(score, self.threshold);
-        let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(own);
-        let all = sum(&self.left, pair.0) + sum(&self.right, pair.1) - own + (1 << 20);
-        own as f64 / all as f64
-    }
 }
 
 pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
@@ -136,9 +148,10 @@ pub(crate) fn learn(known: &Model, pairs: &[Compared], records: (usize, usize)) 
     let fewest = records.0.min(records.1).max(1) as f64;
     for _ in 0..ROUNDS {
         let scores = scores(&model, pairs);
-        let competition = Competition::new(pairs, &scores, model.threshold);
-        let sums = sum(&model, pairs, &|at, pair| {
-            competition.share(pair, scores.get(at).copied().unwrap_or_default())
+        let ranks = rank(pairs, &scores, model.threshold);
+        let sums = sum(&model, pairs, &|at| {
+            let odds = f64::from(ranks.get(at).copied().unwrap_or_default()) / 1000.0;
+            1.0 / (1.0 + (-odds).exp2())
         });
         fit(&mut model, known, &sums);
         let matched: f64 = model
@@ -160,7 +173,7 @@ pub(crate) fn learn(known: &Model, pairs: &[Compared], records: (usize, usize)) 
 }
 
 /// Sums pairs by class; `matched` is the probability that a pair (by its place) is a match.
-fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize, &Compared) -> f64 + Sync)) -> Sums {
+fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> f64 + Sync)) -> Sums {
     const CHUNK: usize = 16_384;
     let parts: Vec<Sums> = pairs
         .par_chunks(CHUNK)
@@ -168,7 +181,7 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize, &Compared) ->
         .map(|(chunk, pairs)| {
             let mut sums = Sums::new(model.kind, model.classes.len());
             for (at, pair) in pairs.iter().enumerate() {
-                let share = matched(chunk * CHUNK + at, pair);
+                let share = matched(chunk * CHUNK + at);
                 for (is_match, share) in [(true, share), (false, 1.0 - share)] {
                     if share < 1e-5 {
                         continue;
@@ -201,14 +214,13 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize, &Compared) ->
 fn fit(model: &mut Model, known: &Model, sums: &Sums) {
     let of = |is_match: bool| -> f64 {
         let classes = known.classes.iter().zip(&sums.classes);
-        classes.filter(|(class, _)| class.is_match == is_match).map(|(_, sums)| sums.pairs as f64 / ONE + PRIOR).sum()
+        classes.filter(|(class, _)| class.is_match == is_match).map(|(_, sums)| sums.pairs as f64 / ONE).sum()
     };
     let (matches, others) = (of(true), of(false));
     for ((class, prior), sums) in model.classes.iter_mut().zip(&known.classes).zip(&sums.classes) {
         let pairs = sums.pairs as f64 / ONE;
         let count = if class.is_match { matches } else { others };
-        // What was known of shares is of other data: it counts as little as all else that was.
-        class.share = log((pairs + PRIOR * frequency(prior.share) * 2.0) / count);
+        class.share = log((pairs + PRIOR * frequency(prior.share)) / (count + PRIOR));
         for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels) {
             // What is not known says nothing.
             let known: f64 = sums.iter().skip(1).sum::<u64>() as f64 / ONE;
