@@ -14,6 +14,7 @@
 //! - [`crm`]: the CRM port with its Salesforce and Dataverse adapters.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`linkedin`]: LinkedIn's lead-sync API.
+//! - [`linking`]: which record of the CRM an entry of the directory is.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of people who signed in. [`api_auth`]: who calls, by API token or session.
 //! - [`invitation`]: invitations to seats.
@@ -46,6 +47,8 @@ pub mod crm;
 pub mod crm_setup;
 #[cfg(feature = "adapters")]
 pub mod linkedin;
+#[cfg(feature = "adapters")]
+pub mod linking;
 #[cfg(feature = "adapters")]
 pub mod oauth;
 #[cfg(feature = "adapters")]

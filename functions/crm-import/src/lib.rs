@@ -1,4 +1,4 @@
-//! Imports from the connected CRMs, and ends connections.
+//! Imports from the connected CRMs, links the directory to what was imported, and ends connections.
 //!
 //! A schedule asks for an import of every connected environment twice a day; another, every minute,
 //! announces the work that nobody has. The queue's messages say which connection has work to do; what
@@ -13,6 +13,7 @@ pub mod config;
 
 mod budget;
 mod disconnect;
+mod link;
 mod object;
 mod plan;
 mod sync;
@@ -209,7 +210,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
     let result = match work {
         WorkKind::Sync(environment) => app.sync(contract, *environment).await,
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
-        WorkKind::Link => Ok(()),
+        WorkKind::Link => app.link(contract).await,
     };
     match result {
         // On a conflict another worker has it, or something was changed: what is left to do is in the

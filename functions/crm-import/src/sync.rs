@@ -18,8 +18,10 @@ use shared::crm_setup::{self, SetupError};
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::inventory::{AccessReport, ObjectAccess, ObjectSpec, objects};
+use shared::domain::linked_record::kind_of;
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Notice, ObjectState, ObjectSync, Phase, RunRecord, Sync, SyncState};
+use shared::linking::request_link_pass;
 use shared::problem::Problem;
 use shared::session::{Session, Usage};
 use shared::store::{ConnectionKind, StoreError, WorkKind};
@@ -558,6 +560,10 @@ impl Run<'_> {
         let mut kept = self.kept.lock().await;
         let (mut sync, counted) = self.counted(&kept);
         let ended = change(&mut sync).then(|| self.app.record(&sync, objects));
+        if ended.is_some() {
+            // Before the end is kept: a worker that dies in between asks again.
+            self.ask_for_links(objects).await?;
+        }
         // Not a checkpoint: a connection that is being ended waits for the run to be given back.
         let store = &self.app.remote.store;
         store.end_step(self.contract, &sync, ended.as_ref()).await?;
@@ -567,6 +573,25 @@ impl Run<'_> {
         }
         *kept = Kept { sync, counted };
         self.app.announce(self.contract, &kept.sync).await;
+        Ok(())
+    }
+
+    /// Has the directory linked anew after a run that changed something of what entries are linked to.
+    async fn ask_for_links(&self, objects: &[ObjectSync]) -> Result<(), StoreError> {
+        if self.environment != Environment::Production {
+            return Ok(());
+        }
+        let (store, contract) = (&self.app.remote.store, self.contract);
+        let is_linked = |object: &&ObjectSync| kind_of(self.crm, &object.object).is_some();
+        let changed = objects
+            .iter()
+            .filter(is_linked)
+            .any(|object| object.written + object.removed > 0);
+        let linked = store.link_pass(contract).await?;
+        if changed || linked.is_none_or(|pass| pass.last_success_at.is_none()) {
+            let now = self.app.now();
+            request_link_pass(store, &self.app.queue, contract, "import", now).await?;
+        }
         Ok(())
     }
 

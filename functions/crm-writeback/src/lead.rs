@@ -491,6 +491,7 @@ impl App {
             fields: case.lead.values.keys().cloned().collect(),
         });
         submission.state = State::Created;
+        submission.directory = case.due(submission);
         submission.finished_at = Some(now);
         submission.plan = None;
         let claim = claim.map(|claim| ClaimWrite::done(claim, &created.lead_id, now));
@@ -623,6 +624,7 @@ impl App {
             contact_id: lead.contact_id.clone(),
         });
         submission.state = State::Attached;
+        submission.directory = case.due(submission);
         submission.finished_at = Some(now);
         // A claim made on the way (the lead appeared between search and create) is done with it.
         let claim = match submission.plan.take().and_then(|plan| plan.claim) {
@@ -721,6 +723,7 @@ impl App {
                 }
             }
         }
+        self.leave(submission).await?;
         submission.answers = None;
         submission.state = State::Withdrawn;
         submission.finished_at = Some(now);

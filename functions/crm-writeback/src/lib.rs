@@ -1,4 +1,5 @@
-//! Writes submissions to the CRM: map, match, claim, create or attach, record.
+//! Writes submissions to the CRM: map, match, claim, create or attach, record; and then their people to
+//! the directory.
 //!
 //! A message says that a submission has work to do; the table says what. Each message ends in a
 //! state that a person can see: done, waiting (it goes on by itself), or in need of a person. Only
@@ -7,6 +8,7 @@
 
 pub mod config;
 mod decide;
+mod directory;
 mod lead;
 mod setback;
 
@@ -112,6 +114,9 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
     let mut submission = match taken {
         Ok(Taken::Mine(submission)) => *submission,
         // The other delivery does the work; should it die, the sweep finds the lease ended.
+        Ok(Taken::Settled(State::Created | State::Attached)) => {
+            return app.enter_settled(contract, id).await.is_ok();
+        }
         Ok(Taken::Busy(_) | Taken::Settled(_)) => return true,
         Ok(Taken::Missing) => {
             tracing::error!(%contract, submission.id = %id, "a message for a submission that is not there");
@@ -126,6 +131,7 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
         Ok(()) => {
             tracing::info!(%contract, submission.id = %id, state = submission.state.as_str(),
                 duration_ms = app.clock.now().since(submission.received_at), "submission processed");
+            app.enter(&mut submission).await;
             return true;
         }
         Err(setback) => setback,

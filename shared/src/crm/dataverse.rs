@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::multipart::{self, Part, PartAnswer};
 use super::{
     ContactPlan, Created, Criterion, Crm, CrmError, LeadRecord, LeadSearch, MAX_CANDIDATES,
-    NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
+    NewAccount, NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
     permission, phone_pattern, shown,
 };
 use crate::clock::Millis;
@@ -172,11 +172,7 @@ pub(super) fn classify(
         .pointer("/error/message")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let object = if record == Record::Lead {
-        "lead"
-    } else {
-        "contact"
-    };
+    let object = record.name();
     match (status.as_u16(), code) {
         (412, "0x80040237") | (409, _) => CrmError::Exists,
         // `If-None-Match` without the documented code.
@@ -624,6 +620,39 @@ impl Crm for Dataverse {
         })
     }
 
+    async fn create_account(&self, account: &NewAccount<'_>) -> Result<String, CrmError> {
+        let mut values = Map::new();
+        for (field, value) in [
+            ("name", account.name),
+            ("websiteurl", account.website),
+            ("telephone1", account.phone),
+        ] {
+            if !value.is_empty() {
+                values.insert(field.to_owned(), json!(value));
+            }
+        }
+        let sent: Vec<String> = values.keys().cloned().collect();
+        let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
+        let part = Part {
+            method: "PATCH",
+            path: format!("{API}/accounts({})", account.identity),
+            headers: vec![("If-None-Match", "*".to_owned())],
+            body: Some(Value::Object(values)),
+        };
+        let answers = self.batch(multipart::change_set(&[part])).await?;
+        let answer = answers
+            .first()
+            .ok_or(CrmError::Unavailable(StatusCode::OK))?;
+        if !answer.status.is_success() {
+            match classify(answer.status, &answer.json(), Record::Account, &sent) {
+                // The identity is the primary key.
+                CrmError::Exists => {}
+                error => return Err(error),
+            }
+        }
+        Ok(account.identity.to_string())
+    }
+
     async fn update_lead(
         &self,
         lead: &LeadRecord,
@@ -665,10 +694,8 @@ impl Crm for Dataverse {
     }
 
     fn lead_url(&self, id: &str) -> String {
-        let path = format!("/main.aspx?pagetype=entityrecord&etn=lead&id={id}");
-        self.session
-            .base_url
-            .join(&path)
-            .map_or_else(|_| String::new(), Into::into)
+        CrmKind::Dynamics365
+            .record_url(&self.session.base_url, "lead", id)
+            .into()
     }
 }

@@ -35,6 +35,19 @@ pub enum Record {
     Lead,
     /// Its contact.
     Contact,
+    /// An account.
+    Account,
+}
+
+impl Record {
+    /// What people call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lead => "lead",
+            Self::Contact => "contact",
+            Self::Account => "account",
+        }
+    }
 }
 
 /// Why the CRM did not do what was asked.
@@ -188,6 +201,19 @@ pub struct NewLead<'a> {
     pub contact: ContactPlan,
 }
 
+/// An account to create. What is empty is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewAccount<'a> {
+    /// Its identity; the CRM keeps it unique.
+    pub identity: Uuid,
+    /// Its name.
+    pub name: &'a str,
+    /// Its website.
+    pub website: &'a str,
+    /// Its phone number.
+    pub phone: &'a str,
+}
+
 /// What was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
@@ -248,6 +274,13 @@ pub trait Crm: Send + Sync {
         schema: &LeadSchema,
         lead: &NewLead<'_>,
     ) -> Result<Created, CrmError>;
+
+    /// The CRM's id of the account of an identity, which is created if it is not there. One call, two
+    /// where it is there.
+    ///
+    /// # Errors
+    /// [`CrmError::Refused`] where the organisation cannot keep the identity unique: it lacks our field.
+    async fn create_account(&self, account: &NewAccount<'_>) -> Result<String, CrmError>;
 
     /// Sets fields of a lead. One call.
     ///

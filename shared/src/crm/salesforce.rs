@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     ContactPlan, Created, Criterion, Crm, CrmError, LeadRecord, LeadSearch, MAX_CANDIDATES,
-    NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
+    NewAccount, NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
     permission, phone_pattern, shown,
 };
 use crate::clock::Millis;
@@ -269,11 +269,7 @@ impl Salesforce {
                 CrmError::Unavailable(status)
             };
         };
-        let object = if record == Record::Lead {
-            "lead"
-        } else {
-            "contact"
-        };
+        let object = record.name();
         let code = first.error_code.as_str();
         match code {
             "DUPLICATE_VALUE"
@@ -727,6 +723,53 @@ impl Crm for Salesforce {
         })
     }
 
+    async fn create_account(&self, account: &NewAccount<'_>) -> Result<String, CrmError> {
+        let mut values = Map::new();
+        for (field, value) in [
+            ("Name", account.name),
+            ("Website", account.website),
+            ("Phone", account.phone),
+        ] {
+            if !value.is_empty() {
+                values.insert(field.to_owned(), json!(value));
+            }
+        }
+        values.insert(IDENTITY_FIELD.to_owned(), json!(account.identity));
+        let path = format!("{API}/sobjects/Account");
+        let body = Value::Object(values);
+        let answer = self.call(Method::POST, &path, Some(&body)).await?;
+        let id = |answer: &Answer, field: &str| {
+            let body: Value = answer.json()?;
+            body.get(field)?.as_str().map(str::to_owned)
+        };
+        if answer.status.is_success() {
+            return id(&answer, "id").ok_or(CrmError::Unavailable(answer.status));
+        }
+        let errors = ApiError::all(&answer);
+        match self.classify(answer.status, &errors, Record::Account).await {
+            CrmError::Exists => {}
+            CrmError::Rejected { fields, .. } if fields.iter().any(|field| field == IDENTITY_FIELD) => {
+                return Err(CrmError::Refused {
+                    record: Record::Account,
+                    problem: Problem::new(
+                        409,
+                        "crm_identity_field_missing",
+                        "The Salesforce organisation has no field of ours on accounts that would keep an account from being created twice.",
+                        "Install the Leadbridge package in the organisation and give the connected user its permission set; or create the account in Salesforce by hand.",
+                    ),
+                });
+            }
+            error => return Err(error),
+        }
+        let path = format!("{path}/{IDENTITY_FIELD}/{}?fields=Id", account.identity);
+        let answer = self.call(Method::GET, &path, None).await?;
+        if !answer.status.is_success() {
+            let errors = ApiError::all(&answer);
+            return Err(self.classify(answer.status, &errors, Record::Account).await);
+        }
+        id(&answer, "Id").ok_or(CrmError::Unavailable(answer.status))
+    }
+
     async fn update_lead(
         &self,
         lead: &LeadRecord,
@@ -763,10 +806,9 @@ impl Crm for Salesforce {
     }
 
     fn lead_url(&self, id: &str) -> String {
-        self.session
-            .base_url
-            .join(&format!("/lightning/r/Lead/{id}/view"))
-            .map_or_else(|_| String::new(), Into::into)
+        CrmKind::Salesforce
+            .record_url(&self.session.base_url, "Lead", id)
+            .into()
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod crm_choice;
 pub mod crm_settings;
+pub mod csv_upload;
 pub mod default_mappings;
 pub mod directory;
 pub mod environment;
@@ -11,6 +12,7 @@ pub mod form;
 pub mod guide;
 pub mod ids;
 pub mod inventory;
+pub mod linked_record;
 pub mod mapping;
 pub mod match_keys;
 pub mod mirror;

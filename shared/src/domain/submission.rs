@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::directory::EntryId;
 use super::field::Field;
 use super::ids::{ContractId, StrategyId, SubmissionId};
 use super::mapping::FieldReport;
@@ -244,6 +245,23 @@ pub struct Failure {
     pub problem: Problem,
 }
 
+/// What of a submission is in the directory, once its lead is final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDirectory {
+    /// Its person, and their company, are still to be added.
+    Due(Box<matching::Record>),
+    /// They were added, as far as they have an identity.
+    Added {
+        /// The person.
+        #[serde(default)]
+        profile: Option<EntryId>,
+        /// The company.
+        #[serde(default)]
+        company: Option<EntryId>,
+    },
+}
+
 /// How many errors a submission keeps; older ones give way.
 pub const MAX_FAILURES: usize = 20;
 
@@ -313,6 +331,9 @@ pub struct Submission {
     /// When it reached its final state.
     #[serde(default)]
     pub finished_at: Option<Millis>,
+    /// What of it is in the directory; nothing before its lead is final.
+    #[serde(default)]
+    pub directory: Option<InDirectory>,
 }
 
 impl Submission {
@@ -350,7 +371,14 @@ impl Submission {
             writes: Vec::new(),
             failures: Vec::new(),
             finished_at: new.withdrawn.then_some(now),
+            directory: None,
         }
+    }
+
+    /// Whether somebody has to look after it, be its lead final or not: it is announced when it is due.
+    #[must_use]
+    pub const fn is_due(&self) -> bool {
+        self.state.is_open() || matches!(self.directory, Some(InDirectory::Due(_)))
     }
 
     /// Records an error; the oldest give way.

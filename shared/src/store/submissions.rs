@@ -88,7 +88,7 @@ fn item(submission: &Submission) -> Result<Item, StoreError> {
         )),
     );
     let work = match submission.state {
-        state if state.is_open() => Some(keys::open_index(contract)),
+        _ if submission.is_due() => Some(keys::open_index(contract)),
         State::NeedsAttention => Some(keys::failed_index(contract)),
         _ => None,
     };

@@ -70,6 +70,9 @@ pub struct LinkPass {
     /// How far it has come.
     #[serde(default)]
     pub progress: LinkProgress,
+    /// Where its worker goes on: a text of the worker's own making, empty at the beginning.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kept: String,
     /// Who asked for another while it ran: that one follows it.
     #[serde(default)]
     pub again: Option<String>,
@@ -109,6 +112,7 @@ impl LinkPass {
             finished_at: None,
             last_success_at: before.and_then(|before| before.last_success_at),
             progress: LinkProgress::default(),
+            kept: String::new(),
             again: None,
             problem: None,
             version: before.map_or(1, |before| before.version + 1),
@@ -186,6 +190,7 @@ impl LinkPass {
             },
             lease_until: None,
             attempts: 0,
+            kept: String::new(),
             finished_at: Some(now),
             last_success_at: if succeeded {
                 Some(now)

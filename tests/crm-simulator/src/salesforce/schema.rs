@@ -505,6 +505,10 @@ pub(crate) const PACKAGE: &[(&str, &str)] = &[
         "Contact",
         "Leadbridge_Id__c;string;36;ext;unique;label=Leadbridge Id",
     ),
+    (
+        "Account",
+        "Leadbridge_Id__c;string;36;ext;unique;label=Leadbridge Id",
+    ),
 ];
 
 /// Name, plural, key prefix, fields, whether rows have an owner, whether they can be deleted.

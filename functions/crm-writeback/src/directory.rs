@@ -1,0 +1,253 @@
+//! The directory: the person of a submission, and their company, once the lead is final (MA-1).
+//!
+//! A step of its own, which the submission says is due from the same write on that makes its lead final.
+//! Whatever happens to it, the submission is done; and whatever happens to the worker, the sweep announces
+//! what is still due. Doing it again does no harm: who a person is follows from what is known of them.
+
+use matching::Record;
+use shared::domain::contract::ContractConfig;
+use shared::domain::directory::{
+    EntryId, EntryKind, EntryRef, MAX_TEXT, NewEntry, Origin, RecordRef,
+};
+use shared::domain::environment::Environment;
+use shared::domain::ids::ContractId;
+use shared::domain::linked_record;
+use shared::domain::match_keys::lead_object;
+use shared::domain::normalize;
+use shared::domain::submission::{InDirectory, Submission};
+use shared::linking::Linking;
+use shared::store::{Added, StoreError};
+
+use crate::App;
+use crate::decide::Case;
+
+/// Longest website, in characters.
+const MAX_WEBSITE: usize = 500;
+
+impl Case<'_> {
+    /// What the submission says of its person, for the directory; nothing of a test.
+    pub(crate) fn due(&self, submission: &Submission) -> Option<InDirectory> {
+        if submission.test {
+            return None;
+        }
+        let contract = &self.config.contract;
+        let given = self.lead.values.iter();
+        let values = given
+            .filter(|(name, _)| !self.lead.filled_in.contains(*name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let object = lead_object(contract.crm);
+        let placeholder = &contract.settings.placeholder;
+        let record = linked_record::record(contract.crm, object, &values, None, placeholder)?;
+        (record != Record::default()).then(|| InDirectory::Due(Box::new(record)))
+    }
+}
+
+impl App {
+    /// Does what is due for the directory of a submission whose lead is final. What fails is logged: it
+    /// stays due.
+    pub(crate) async fn enter(&self, submission: &mut Submission) {
+        if let Err(error) = self.try_enter(submission).await {
+            tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
+                error = &error as &dyn std::error::Error, "not in the directory yet: the sweep comes back to it");
+        }
+    }
+
+    /// The same for a message about a submission that is done: this may be left of it.
+    pub(crate) async fn enter_settled(
+        &self,
+        contract: &ContractId,
+        id: shared::domain::ids::SubmissionId,
+    ) -> Result<(), StoreError> {
+        if let Some(mut submission) = self.remote.store.submission(contract, id).await?
+            && !submission.state.is_open()
+        {
+            self.enter(&mut submission).await;
+        }
+        Ok(())
+    }
+
+    async fn try_enter(&self, submission: &mut Submission) -> Result<(), StoreError> {
+        let Some(InDirectory::Due(record)) = submission.directory.clone() else {
+            return Ok(());
+        };
+        let contract = submission.contract.clone();
+        let now = self.clock.now();
+        let Some(config) = self.cached.config(&contract, now).await? else {
+            return Ok(());
+        };
+        let linking = Linking::new(&self.remote.store, &config.contract, now);
+        let new = |kind, record| new_entry(&config, submission, kind, record);
+        let company = match company(&record) {
+            Some(company) => self.add(new(EntryKind::Company, company)).await?,
+            None => None,
+        };
+        if let Some((added, id)) = company
+            && added != Added::Unchanged
+        {
+            linking.link_entry(EntryKind::Company, id).await?;
+        }
+        let profile = self.add(new(EntryKind::Profile, tidy(*record))).await?;
+        if let Some((_, id)) = profile {
+            let lead = submission.lead.as_ref();
+            let lead = lead.map(|lead| RecordRef::new(lead_object(config.contract.crm), &lead.id));
+            linking.link_created(EntryKind::Profile, id, lead).await?;
+        }
+        let (profile, company) = (profile.map(|(_, id)| id), company.map(|(_, id)| id));
+        submission.directory = Some(InDirectory::Added { profile, company });
+        match self.remote.store.save_submission(submission).await {
+            Err(StoreError::Conflict) => {
+                // Withdrawn meanwhile, maybe by somebody who found nothing in the directory yet.
+                let stored = self
+                    .remote
+                    .store
+                    .submission(&contract, submission.id)
+                    .await?;
+                if stored.is_none_or(|stored| stored.withdrawn_at.is_some()) {
+                    self.leave(submission).await?;
+                }
+                Ok(())
+            }
+            saved => saved,
+        }
+    }
+
+    async fn add(
+        &self,
+        new: Option<(ContractId, NewEntry)>,
+    ) -> Result<Option<(Added, EntryId)>, StoreError> {
+        let Some((contract, new)) = new else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let (added, entry) = self.remote.store.add_entry(&contract, &new, now).await?;
+        Ok(Some((added, entry.id)))
+    }
+
+    /// Takes what a withdrawn submission brought into the directory out of it, where nothing else brought
+    /// it too.
+    pub(crate) async fn leave(&self, submission: &mut Submission) -> Result<(), StoreError> {
+        let (contract, id) = (submission.contract.clone(), submission.id);
+        let (profile, company) = match submission.directory.take() {
+            None => return Ok(()),
+            Some(InDirectory::Added { profile, company }) => (profile, company),
+            // A worker that died may have added them.
+            Some(InDirectory::Due(record)) => {
+                let now = self.clock.now();
+                let Some(config) = self.cached.config(&contract, now).await? else {
+                    return Ok(());
+                };
+                let of = |kind, record| Some(new_entry(&config, submission, kind, record)?.1.id);
+                let company = company(&record).and_then(|company| of(EntryKind::Company, company));
+                (of(EntryKind::Profile, tidy(*record)), company)
+            }
+        };
+        let entries = [(EntryKind::Profile, profile), (EntryKind::Company, company)];
+        for (kind, entry) in entries {
+            if let Some(entry) = entry {
+                let of = EntryRef { kind, id: entry };
+                self.remote
+                    .store
+                    .withdraw_entry(&contract, Environment::Production, of, id)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An entry to add; none where nothing tells who it is.
+fn new_entry(
+    config: &ContractConfig,
+    submission: &Submission,
+    kind: EntryKind,
+    record: Record,
+) -> Option<(ContractId, NewEntry)> {
+    let (contract, region) = (
+        &submission.contract,
+        config.contract.settings.default_region.as_deref(),
+    );
+    let origin = Origin::Submission(submission.id);
+    match NewEntry::new(contract, kind, None, record, origin, region) {
+        Ok(new) => Some((contract.clone(), new)),
+        Err(problem) => {
+            tracing::info!(%contract, submission.id = %submission.id, code = problem.code, field = problem.field, "no {kind} comes of it");
+            None
+        }
+    }
+}
+
+/// The employer that a person names.
+fn company(person: &Record) -> Option<Record> {
+    if person.company.trim().is_empty() {
+        return None;
+    }
+    Some(tidy(Record {
+        name: person.company.clone(),
+        website: person.website.clone(),
+        country: person.country.clone(),
+        ..Record::default()
+    }))
+}
+
+/// What a form gave, within the directory's limits: people type anything.
+fn tidy(mut record: Record) -> Record {
+    let cut = |text: &mut String, most: usize| {
+        if let Some((end, _)) = text.char_indices().nth(most) {
+            text.truncate(end);
+        }
+    };
+    for text in [
+        &mut record.first_name,
+        &mut record.last_name,
+        &mut record.name,
+        &mut record.title,
+        &mut record.company,
+        &mut record.street,
+        &mut record.city,
+        &mut record.state,
+        &mut record.postcode,
+        &mut record.country,
+    ] {
+        cut(text, MAX_TEXT);
+    }
+    if record.website.chars().count() > MAX_WEBSITE {
+        record.website.clear();
+    }
+    record
+        .emails
+        .retain(|email| normalize::email(email.trim()).is_some());
+    record
+        .phones
+        .retain(|phone| phone.chars().count() <= 60 && phone.chars().any(|c| c.is_ascii_digit()));
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_is_brought_within_limits() {
+        let record = tidy(Record {
+            company: "ä".repeat(300),
+            website: format!("https://example.com/{}", "x".repeat(600)),
+            emails: vec!["ada".to_owned(), "ada@example.com".to_owned()],
+            phones: vec![
+                "none".to_owned(),
+                "1".repeat(80),
+                "+1 415 555 2671".to_owned(),
+            ],
+            ..Record::default()
+        });
+        assert_eq!(record.company.chars().count(), MAX_TEXT);
+        assert_eq!(record.website, "");
+        assert_eq!(record.emails, ["ada@example.com"]);
+        assert_eq!(record.phones, ["+1 415 555 2671"]);
+        assert_eq!(company(&Record::default()), None);
+        assert_eq!(
+            company(&record).map(|company| company.name),
+            Some(record.company)
+        );
+    }
+}

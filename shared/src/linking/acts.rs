@@ -1,0 +1,228 @@
+//! What people decide (MA-4): it holds for everybody in the contract, and what is computed gives way.
+
+use super::{Linked, Linking, PRODUCTION};
+use crate::domain::directory::{EntryId, EntryKind, How, Match, RecordRef};
+use crate::domain::linked_record::linked_objects;
+use crate::problem::Problem;
+use crate::random::Random;
+use crate::store::{self, ActError, Acted, Chosen, StoreError};
+
+/// How often an act is tried again that met another change.
+const TRIES: usize = 5;
+
+/// What somebody decides of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// It is this record: the one it is linked to, or another.
+    Match(RecordRef),
+    /// It is not the record that it is linked to.
+    Unmatch,
+    /// It is to be linked by score again.
+    Automatic,
+}
+
+/// Why a decision was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// The table did not answer, or others keep changing the same.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be; what to do.
+    #[error("refused")]
+    Refused(Box<Problem>),
+}
+
+impl DecideError {
+    pub(super) fn refused(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem))
+    }
+
+    /// What the caller of an API is told.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::Store(error) => error.problem(),
+            Self::Refused(problem) => *problem,
+        }
+    }
+}
+
+impl From<ActError> for DecideError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Store(error) => Self::Store(error),
+            ActError::NotFound(kind) => Self::refused(Problem::not_found(kind.as_str())),
+            ActError::Refused(problem) => Self::Refused(problem),
+        }
+    }
+}
+
+/// That there is no such record to match with.
+fn record_not_found(record: &RecordRef) -> Problem {
+    Problem::new(
+        404,
+        "record_not_found",
+        format!("The import has no {} of this id.", record.object),
+        "Take one of the candidates; a record that is new in the CRM can be matched after the next import.",
+    )
+    .with_field("id")
+}
+
+impl Linking<'_> {
+    /// Takes a decision of a person, with its audit entry, and links anew who lost a record by it.
+    ///
+    /// # Errors
+    /// [`DecideError::Refused`] where there is no such entry (`not_found`) or record
+    /// (`record_not_found`), where records of that object are not for such entries
+    /// (`record_of_wrong_kind`), and where a person gave the record to another entry (`record_taken`).
+    pub async fn decide(
+        &self,
+        kind: EntryKind,
+        id: EntryId,
+        act: Act,
+        by: &str,
+        random: &dyn Random,
+    ) -> Result<Linked, DecideError> {
+        let acted = match &act {
+            Act::Match(record) => {
+                self.check_kind(kind, record)?;
+                self.act(kind, id, by, random, async |act| {
+                    let chosen = self.chosen(kind, id, record).await?;
+                    Ok(self
+                        .store
+                        .match_by_person(self.contract, act, &chosen)
+                        .await?)
+                })
+                .await?
+            }
+            Act::Unmatch => {
+                self.act(kind, id, by, random, async |act| {
+                    Ok(self.store.unmatch_by_person(self.contract, act).await?)
+                })
+                .await?
+            }
+            Act::Automatic => {
+                self.act(kind, id, by, random, async |act| {
+                    Ok(self.store.match_automatically(self.contract, act).await?)
+                })
+                .await?
+            }
+        };
+        self.after(acted, act == Act::Automatic).await
+    }
+
+    /// Links anew whoever lost a record. The decision stands whatever becomes of that.
+    pub(super) async fn after(&self, acted: Acted, again: bool) -> Result<Linked, DecideError> {
+        let (kind, id) = (acted.entry.kind, acted.entry.id);
+        if let Some(lost) = acted.lost
+            && let Err(error) = self.link_entry(lost.kind, lost.id).await
+        {
+            self.leave_to_pass(&error).await?;
+        }
+        if again {
+            match self.link_entry(kind, id).await {
+                Ok(Some(linked)) => return Ok(linked),
+                Ok(None) => {}
+                Err(error) => self.leave_to_pass(&error).await?,
+            }
+        }
+        Ok(Linked {
+            entry: acted.entry,
+            matched: acted.matched.unwrap_or_else(|| Match::nothing(self.now)),
+        })
+    }
+
+    async fn leave_to_pass(&self, error: &StoreError) -> Result<(), StoreError> {
+        tracing::warn!(contract = %self.contract, error = error as &dyn std::error::Error,
+            "an entry was not linked: the next pass links it");
+        self.ask_for_pass("linking").await?;
+        Ok(())
+    }
+
+    pub(super) async fn act(
+        &self,
+        kind: EntryKind,
+        id: EntryId,
+        by: &str,
+        random: &dyn Random,
+        once: impl AsyncFn(&store::Act<'_>) -> Result<Acted, DecideError>,
+    ) -> Result<Acted, DecideError> {
+        let organization = self.organization().await?;
+        for _ in 0..TRIES {
+            let act = store::Act {
+                environment: PRODUCTION,
+                organization: organization.as_deref(),
+                kind,
+                id,
+                by,
+                now: self.now,
+                unique: random.uuid(),
+            };
+            match once(&act).await {
+                Err(DecideError::Store(StoreError::Conflict)) => {}
+                other => return other,
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    fn check_kind(&self, kind: EntryKind, record: &RecordRef) -> Result<(), DecideError> {
+        let objects = linked_objects(self.crm, kind);
+        if objects.contains(&record.object.as_str()) {
+            return Ok(());
+        }
+        Err(DecideError::refused(
+            Problem::new(
+                422,
+                "record_of_wrong_kind",
+                format!("A {kind} is no record of that object."),
+                format!("Give one of these as the object: {}.", objects.join(", ")),
+            )
+            .with_field("object"),
+        ))
+    }
+
+    /// A record as a person chooses it for an entry.
+    async fn chosen(
+        &self,
+        kind: EntryKind,
+        id: EntryId,
+        record: &RecordRef,
+    ) -> Result<Chosen, DecideError> {
+        let entry = self.store.entry(self.contract, kind, id).await?;
+        let Some(entry) = entry else {
+            return Err(DecideError::refused(Problem::not_found(kind.as_str())));
+        };
+        let matched = self
+            .store
+            .entry_match(self.contract, PRODUCTION, kind, id)
+            .await?;
+        let link = matched.and_then(|matched| matched.link);
+        let created = link.filter(|link| link.how == How::Created && link.record == *record);
+        let Some(found) = self.record_of(record).await? else {
+            // One that was created for it can be confirmed before it is imported.
+            let Some(link) = created.filter(|link| !link.record_gone) else {
+                return Err(DecideError::refused(record_not_found(record)));
+            };
+            return Ok(Chosen {
+                record: link.record,
+                how: How::Created,
+                score: link.score,
+                threshold: link.threshold,
+                owner: link.owner,
+            });
+        };
+        let explanation = self.explain(&entry, &found).await?;
+        Ok(Chosen {
+            record: found.record,
+            how: if created.is_some() {
+                How::Created
+            } else {
+                How::Person
+            },
+            score: explanation.score,
+            threshold: explanation.threshold,
+            owner: found.owner,
+        })
+    }
+}

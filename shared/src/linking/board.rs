@@ -1,0 +1,712 @@
+//! A whole directory in memory beside its candidates: what a link pass decides on (MA-2). Pure.
+//!
+//! Records stream by; of each entry the best [`MAX_CANDIDATES`] are kept, whatever order they come in.
+//! Then every entry is linked as it would be alone, by [`choose`], until nothing changes any more. So
+//! linking an entry online after a pass finds what the pass found.
+//!
+//! An entry takes about half a kilobyte in normal form and as much again for its candidates and the keys
+//! by which they are found; a record that is no candidate takes nothing.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use matching::{Bits, Clean, Kind, Model};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::choose::{Choice, Chooser, Holder, Rules, choose};
+use crate::domain::directory::{
+    Decision, Entry, EntryId, How, Link, MAX_CANDIDATES, Match, RecordRef,
+};
+use crate::domain::match_keys::entry_keys;
+
+/// Entries of one key that are compared with a record at most. Who shares a key with more shares
+/// something finer with the one that he is.
+const MAX_PER_KEY: usize = 50;
+/// How often an entry is decided on at most, in the mean: a bound for what cannot happen.
+const MAX_TURNS: usize = 50;
+
+/// An entry of the directory as a pass needs it.
+struct Row {
+    id: EntryId,
+    version: u64,
+    decision: Kept,
+    refused: Vec<RecordRef>,
+    /// The record that was created for it.
+    created: Option<Link>,
+    /// The record that it is linked to now.
+    linked: Option<RecordRef>,
+}
+
+/// What people decided of it.
+enum Kept {
+    Nothing,
+    Matched(RecordRef),
+    Unmatched,
+}
+
+/// A candidate of an entry, by the number of its record.
+type Scored = (Bits, u32);
+
+/// The entries of a kind, and their candidates as far as records have streamed by.
+pub struct Board {
+    kind: Kind,
+    model: Model,
+    region: Option<String>,
+    rows: Vec<Row>,
+    cleans: Vec<Clean>,
+    /// Entries by their match keys: what they are found by online, they are found by here.
+    by_key: HashMap<u64, Vec<u32>>,
+    tops: Vec<Vec<Scored>>,
+    /// Records that were candidates at some time, by number.
+    records: Vec<RecordRef>,
+    /// Their owners, by number.
+    owners: Owners,
+    /// Ranks of the objects: of equal candidates one of the first object is taken.
+    objects: &'static [&'static str],
+}
+
+/// Owners of records, each name once.
+#[derive(Default)]
+struct Owners {
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+    of: Vec<Option<u32>>,
+}
+
+impl Owners {
+    fn push(&mut self, owner: Option<&str>) {
+        let number = owner.map(|owner| {
+            if let Some(number) = self.numbers.get(owner) {
+                return *number;
+            }
+            let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+            self.names.push(owner.to_owned());
+            self.numbers.insert(owner.to_owned(), number);
+            number
+        });
+        self.of.push(number);
+    }
+
+    fn get(&self, record: u32) -> Option<&str> {
+        let owner = self.of.get(record as usize).copied().flatten()?;
+        self.names.get(owner as usize).map(String::as_str)
+    }
+}
+
+/// A record as the mirror has it, for a pass.
+pub struct Streamed<'s> {
+    /// Its object.
+    pub object: &'s str,
+    /// Its id.
+    pub id: &'s str,
+    /// What the engine compares.
+    pub clean: &'s Clean,
+    /// The CRM's id of its owner.
+    pub owner: Option<&'s str>,
+    /// The text of its match keys.
+    pub keys: &'s BTreeSet<String>,
+}
+
+/// A record that was looked at.
+pub struct There {
+    /// What the engine compares.
+    pub clean: Clean,
+    /// The CRM's id of its owner.
+    pub owner: Option<String>,
+}
+
+/// What is known of the records that people decided on, and of those that are as good as each other.
+#[derive(Default)]
+pub struct Known {
+    /// Survivors of merges.
+    pub survivors: HashMap<RecordRef, RecordRef>,
+    /// Records that are there.
+    pub there: HashMap<RecordRef, There>,
+    /// Leads that were converted, and to which contact.
+    pub converted: HashMap<RecordRef, RecordRef>,
+    /// A record that was created before this and is not in the mirror is gone from the CRM.
+    pub settled: Option<crate::clock::Millis>,
+}
+
+/// The record that an entry is to be linked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The record.
+    pub record: RecordRef,
+    /// How that was found.
+    pub how: How,
+    /// Their score; none where the record is not there.
+    pub score: Option<Bits>,
+    /// The mirror has the record.
+    pub there: bool,
+    /// The CRM's id of the record's owner.
+    pub owner: Option<String>,
+}
+
+/// What becomes of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The entry.
+    pub id: EntryId,
+    /// Its version as it was when the pass read it.
+    pub version: u64,
+    /// What it was linked to when the pass read it.
+    pub was: Option<RecordRef>,
+    /// What it is to be linked to.
+    pub link: Option<Chosen>,
+    /// What it could be, the best first.
+    pub candidates: Vec<(RecordRef, Bits)>,
+}
+
+/// The candidates of some entries, as a pass keeps them between two of its steps.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Draft(Vec<(EntryId, Vec<DraftCandidate>)>);
+
+/// Rank of the object, id of the record, score, owner.
+type DraftCandidate = (u8, String, Bits, Option<String>);
+
+fn hash(key: &str) -> u64 {
+    let digest = Sha256::digest(key.as_bytes());
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(digest) {
+        *to = from;
+    }
+    u64::from_be_bytes(bytes)
+}
+
+impl Board {
+    /// An empty board. `objects`: those whose records the entries can be, the preferred first.
+    #[must_use]
+    pub fn new(model: Model, region: Option<&str>, objects: &'static [&'static str]) -> Self {
+        Self {
+            kind: model.kind,
+            model,
+            region: region.map(str::to_owned),
+            rows: Vec::new(),
+            cleans: Vec::new(),
+            by_key: HashMap::new(),
+            tops: Vec::new(),
+            records: Vec::new(),
+            owners: Owners::default(),
+            objects,
+        }
+    }
+
+    /// Takes an entry up.
+    pub fn add(&mut self, entry: &Entry, matched: Option<&Match>) {
+        let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        for key in entry_keys(self.kind, &entry.record, self.region.as_deref()) {
+            let entries = self.by_key.entry(hash(key.as_str())).or_default();
+            if entries.len() < MAX_PER_KEY {
+                entries.push(row);
+            }
+        }
+        let link = matched.and_then(|matched| matched.link.clone());
+        self.rows.push(Row {
+            id: entry.id,
+            version: entry.version,
+            decision: match &entry.decision {
+                Decision::None => Kept::Nothing,
+                Decision::Matched { record, .. } => Kept::Matched(record.clone()),
+                Decision::Unmatched { .. } => Kept::Unmatched,
+            },
+            refused: entry.refused.clone(),
+            linked: link.as_ref().map(|link| link.record.clone()),
+            created: link.filter(|link| link.how == How::Created),
+        });
+        let region = self.region.as_deref();
+        self.cleans
+            .push(Clean::new(self.kind, &entry.record, region));
+        self.tops.push(Vec::new());
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Compares a record with the entries that it could be. `seen` is told of every pair.
+    pub fn meet(&mut self, record: &Streamed<'_>, mut seen: impl FnMut(&Clean, &Clean)) {
+        let by_key = record
+            .keys
+            .iter()
+            .filter_map(|key| self.by_key.get(&hash(key)));
+        let mut rows: Vec<u32> = by_key.flatten().copied().collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let rules = Rules::of(&self.model);
+        let mut number = None;
+        for row in rows {
+            let Some(clean) = self.cleans.get(row as usize) else {
+                continue;
+            };
+            seen(clean, record.clean);
+            let score = self.model.score(clean, record.clean);
+            if !rules.lists(score) {
+                continue;
+            }
+            let number = *number.get_or_insert_with(|| {
+                self.records.push(RecordRef::new(record.object, record.id));
+                self.owners.push(record.owner);
+                u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
+            });
+            self.insert(row as usize, score, number);
+        }
+    }
+
+    fn rank(&self, record: &RecordRef) -> usize {
+        let mut objects = self.objects.iter();
+        objects
+            .position(|object| *object == record.object)
+            .unwrap_or(self.objects.len())
+    }
+
+    fn insert(&mut self, row: usize, score: Bits, number: u32) {
+        let Some(mut top) = self.tops.get_mut(row).map(std::mem::take) else {
+            return;
+        };
+        let of = |number: u32| self.records.get(number as usize);
+        // A part of the mirror may be read twice.
+        top.retain(|(_, other)| *other != number && of(*other) != of(number));
+        let order = |scored: &Scored| {
+            let record = of(scored.1);
+            let rank = record.map(|record| self.rank(record));
+            (
+                std::cmp::Reverse(scored.0),
+                rank,
+                record.map(|record| record.id.as_str()),
+            )
+        };
+        let at = top.partition_point(|other| order(other) < order(&(score, number)));
+        if at < MAX_CANDIDATES {
+            top.insert(at, (score, number));
+            top.truncate(MAX_CANDIDATES);
+        }
+        if let Some(slot) = self.tops.get_mut(row) {
+            *slot = top;
+        }
+    }
+
+    /// The candidates so far, in pieces of so many entries.
+    pub fn drafts(&self, size: usize) -> impl Iterator<Item = Draft> {
+        let rows: Vec<usize> = (0..self.rows.len())
+            .filter(|row| self.tops.get(*row).is_some_and(|top| !top.is_empty()))
+            .collect();
+        let pieces: Vec<Vec<usize>> = rows.chunks(size.max(1)).map(<[usize]>::to_vec).collect();
+        pieces.into_iter().map(|rows| {
+            let of_row = |row: usize| {
+                let id = self.rows.get(row)?.id;
+                let top = self.tops.get(row)?.iter().filter_map(|(score, number)| {
+                    let record = self.records.get(*number as usize)?;
+                    let rank = u8::try_from(self.rank(record)).ok()?;
+                    let owner = self.owners.get(*number).map(str::to_owned);
+                    Some((rank, record.id.clone(), *score, owner))
+                });
+                Some((id, top.collect()))
+            };
+            Draft(rows.into_iter().filter_map(of_row).collect())
+        })
+    }
+
+    /// Takes candidates up that an earlier step found. Entries that are no longer there are left out.
+    pub fn take_up(&mut self, drafts: impl IntoIterator<Item = Draft>) {
+        let rows: HashMap<EntryId, usize> = self
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(row, entry)| (entry.id, row))
+            .collect();
+        let mut numbers: HashMap<(u8, String), u32> = HashMap::new();
+        for (id, top) in drafts.into_iter().flat_map(|draft| draft.0) {
+            let Some(row) = rows.get(&id) else { continue };
+            for (rank, record, score, owner) in top {
+                let Some(object) = self.objects.get(usize::from(rank)) else {
+                    continue;
+                };
+                let number = *numbers.entry((rank, record)).or_insert_with_key(|(_, id)| {
+                    self.records.push(RecordRef::new(*object, id.clone()));
+                    self.owners.push(owner.as_deref());
+                    u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
+                });
+                self.insert(*row, score, number);
+            }
+        }
+    }
+
+    /// The records that a decision depends on beyond the candidates' scores: those that people decided
+    /// on, those that were created for entries, and candidates that are as good as each other.
+    #[must_use]
+    pub fn questions(&self) -> BTreeSet<RecordRef> {
+        let mut questions = BTreeSet::new();
+        for row in &self.rows {
+            if let Kept::Matched(record) = &row.decision {
+                questions.insert(record.clone());
+            }
+            questions.extend(row.refused.iter().cloned());
+            questions.extend(row.created.as_ref().map(|link| link.record.clone()));
+        }
+        for (a, b) in self.contested() {
+            for number in [a, b] {
+                questions.extend(self.records.get(number as usize).cloned());
+            }
+        }
+        questions
+    }
+
+    /// Pairs of candidates of an entry between which the margin does not decide.
+    fn contested(&self) -> BTreeSet<(u32, u32)> {
+        let rules = Rules::of(&self.model);
+        let mut pairs = BTreeSet::new();
+        for (row, top) in self.rows.iter().zip(&self.tops) {
+            if !matches!(row.decision, Kept::Nothing) {
+                continue;
+            }
+            for (at, (score, a)) in top.iter().enumerate() {
+                if *score < rules.threshold {
+                    break;
+                }
+                let rivals = top.iter().skip(at + 1);
+                let near =
+                    rivals.take_while(|(rival, _)| score.saturating_sub(*rival) < rules.margin);
+                pairs.extend(near.map(|(_, b)| (*a, *b)));
+            }
+        }
+        pairs
+    }
+
+    /// Decides on every entry.
+    #[must_use]
+    pub fn decide(&self, known: &Known) -> Vec<Outcome> {
+        let mut settling = Settling::new(self, known);
+        settling.run();
+        settling.outcomes()
+    }
+}
+
+/// Who has a record while it is decided.
+#[derive(Clone, Copy)]
+struct Held {
+    row: usize,
+    by: Holder,
+}
+
+/// Deciding on every entry until nothing changes.
+struct Settling<'b> {
+    board: &'b Board,
+    known: &'b Known,
+    rules: Rules,
+    /// Every record that is somebody's candidate or decided on, once, by number.
+    records: Vec<&'b RecordRef>,
+    candidates: Vec<Vec<(u32, Bits)>>,
+    /// Entries by the records that they could be.
+    wanted_by: HashMap<u32, Vec<usize>>,
+    same: HashSet<(u32, u32)>,
+    created: Vec<Option<(u32, Bits)>>,
+    held: HashMap<u32, Held>,
+    links: Vec<Option<(u32, How, Option<Bits>)>>,
+}
+
+impl<'b> Settling<'b> {
+    fn new(board: &'b Board, known: &'b Known) -> Self {
+        let mut settling = Self {
+            board,
+            known,
+            rules: Rules::of(&board.model),
+            records: Vec::new(),
+            candidates: Vec::with_capacity(board.rows.len()),
+            wanted_by: HashMap::new(),
+            same: HashSet::new(),
+            created: vec![None; board.rows.len()],
+            held: HashMap::new(),
+            links: vec![None; board.rows.len()],
+        };
+        let mut numbers: HashMap<&'b RecordRef, u32> = HashMap::new();
+        let mut number = |record: &'b RecordRef, records: &mut Vec<&'b RecordRef>| {
+            *numbers.entry(record).or_insert_with(|| {
+                records.push(record);
+                u32::try_from(records.len() - 1).unwrap_or(u32::MAX)
+            })
+        };
+        for (row, top) in board.tops.iter().enumerate() {
+            let mut candidates = Vec::with_capacity(top.len());
+            for (score, record) in top {
+                if let Some(record) = board.records.get(*record as usize) {
+                    let number = number(record, &mut settling.records);
+                    candidates.push((number, *score));
+                    settling.wanted_by.entry(number).or_default().push(row);
+                }
+            }
+            settling.candidates.push(candidates);
+        }
+        for (a, b) in board.contested() {
+            let at = |number: u32| board.records.get(number as usize);
+            let (Some(a), Some(b)) = (at(a), at(b)) else {
+                continue;
+            };
+            let (Some(of_a), Some(of_b)) = (known.there.get(a), known.there.get(b)) else {
+                continue;
+            };
+            if board.model.score(&of_a.clean, &of_b.clean) >= board.model.threshold {
+                let (a, b) = (
+                    number(a, &mut settling.records),
+                    number(b, &mut settling.records),
+                );
+                settling.same.insert((a.min(b), a.max(b)));
+            }
+        }
+        // What people decided comes first. Of two whose records were merged, whoever has it keeps it.
+        let mut decided: Vec<(bool, EntryId, usize, &'b RecordRef)> = Vec::new();
+        for (row, entry) in board.rows.iter().enumerate() {
+            if let Kept::Matched(record) = &entry.decision {
+                let record = settling.survivor(record);
+                decided.push((entry.linked.as_ref() != Some(record), entry.id, row, record));
+            }
+        }
+        decided.sort_unstable_by_key(|(other, id, ..)| (*other, *id));
+        for (_, _, row, record) in decided {
+            let number = number(record, &mut settling.records);
+            let entry = board.rows.get(row);
+            let score = settling.score_with(row, record);
+            let was_created = entry
+                .and_then(|entry| entry.created.as_ref())
+                .is_some_and(|link| settling.survivor(&link.record) == record);
+            let how = if was_created {
+                How::Created
+            } else {
+                How::Person
+            };
+            let by = Holder::Person;
+            if let std::collections::hash_map::Entry::Vacant(slot) = settling.held.entry(number) {
+                slot.insert(Held { row, by });
+                if let Some(link) = settling.links.get_mut(row) {
+                    *link = Some((number, how, score));
+                }
+            }
+        }
+        for (row, entry) in board.rows.iter().enumerate() {
+            if !matches!(entry.decision, Kept::Nothing) {
+                continue;
+            }
+            if let Some((record, score)) = settling.created_for(row) {
+                let number = number(record, &mut settling.records);
+                if let Some(created) = settling.created.get_mut(row) {
+                    *created = Some((number, score));
+                }
+            }
+        }
+        settling
+    }
+
+    fn survivor(&self, record: &'b RecordRef) -> &'b RecordRef {
+        self.known.survivors.get(record).unwrap_or(record)
+    }
+
+    /// The score of an entry with a record that is there.
+    fn score_with(&self, row: usize, record: &RecordRef) -> Option<Bits> {
+        let clean = self.board.cleans.get(row)?;
+        let there = self.known.there.get(record)?;
+        Some(self.board.model.score(clean, &there.clean))
+    }
+
+    /// The record that was created for an entry, unless it is gone or refused.
+    fn created_for(&self, row: usize) -> Option<(&'b RecordRef, Bits)> {
+        let entry = self.board.rows.get(row)?;
+        let link = entry.created.as_ref()?;
+        let mut record = self.survivor(&link.record);
+        record = self.known.converted.get(record).unwrap_or(record);
+        if self.refuses(row, record) {
+            return None;
+        }
+        if let Some(score) = self.score_with(row, record) {
+            return Some((record, score));
+        }
+        let gone = self
+            .known
+            .settled
+            .is_some_and(|settled| link.since < settled);
+        // It holds what the entry held.
+        let clean = self.board.cleans.get(row)?;
+        (!gone).then(|| (record, self.board.model.score(clean, clean)))
+    }
+
+    fn refuses(&self, row: usize, record: &RecordRef) -> bool {
+        let entry = self.board.rows.get(row);
+        entry.is_some_and(|entry| {
+            let mut refused = entry.refused.iter();
+            refused.any(|refused| self.survivor(refused) == record)
+        })
+    }
+
+    fn run(&mut self) {
+        let rows = 0..self.board.rows.len();
+        let automatic = |row: &usize| {
+            let entry = self.board.rows.get(*row);
+            entry.is_some_and(|entry| matches!(entry.decision, Kept::Nothing))
+        };
+        let mut order: Vec<usize> = rows.filter(automatic).collect();
+        for row in &order {
+            let Some(top) = self.candidates.get(*row) else {
+                continue;
+            };
+            let kept = top.iter().copied().filter(|(number, _)| {
+                let record = self.records.get(*number as usize);
+                record.is_some_and(|record| !self.refuses(*row, record))
+            });
+            let kept: Vec<(u32, Bits)> = kept.collect();
+            if kept.len() < top.len()
+                && let Some(top) = self.candidates.get_mut(*row)
+            {
+                *top = kept;
+            }
+        }
+        // The surest first: then few have to be decided on again. What was created comes before all.
+        let first = |row: &usize| {
+            let best = self.candidates.get(*row).and_then(|top| top.first());
+            let created = self.created.get(*row).copied().flatten();
+            let id = self.board.rows.get(*row).map(|entry| entry.id);
+            (
+                std::cmp::Reverse(created.map(|created| created.1)),
+                std::cmp::Reverse(best.map(|best| best.1)),
+                id,
+            )
+        };
+        order.sort_by_cached_key(first);
+        let mut open: VecDeque<usize> = order.into();
+        let mut waiting: HashSet<usize> = open.iter().copied().collect();
+        let mut turns = self.board.rows.len().saturating_mul(MAX_TURNS);
+        while let Some(row) = open.pop_front() {
+            waiting.remove(&row);
+            turns = turns.saturating_sub(1);
+            if turns == 0 {
+                tracing::error!(
+                    "a link pass did not settle: what is left is decided by the next one"
+                );
+                return;
+            }
+            for other in self.turn(row) {
+                if other != row && waiting.insert(other) {
+                    open.push_back(other);
+                }
+            }
+        }
+    }
+
+    /// Decides on an entry; gives those for whom that changes something.
+    fn turn(&mut self, row: usize) -> Vec<usize> {
+        let Some(entry) = self.board.rows.get(row) else {
+            return Vec::new();
+        };
+        let created = self.created.get(row).copied().flatten();
+        // Somebody else was given it by a person, or fits it clearly better.
+        let created = created.filter(|(record, score)| match self.held.get(record) {
+            Some(held) if held.row != row => match held.by {
+                Holder::Nobody => true,
+                Holder::Person => false,
+                // Those of two entries were merged.
+                Holder::Created(theirs) => (*score, self.id(held.row)) > (theirs, Some(entry.id)),
+                Holder::Score(theirs, _) => theirs < score.saturating_add(self.rules.margin),
+            },
+            _ => true,
+        });
+        let chooser = Chooser {
+            id: entry.id,
+            candidates: self.candidates.get(row).map_or(&[][..], Vec::as_slice),
+            created,
+        };
+        let holder = |record: u32| match self.held.get(&record) {
+            Some(held) if held.row != row => held.by,
+            _ => Holder::Nobody,
+        };
+        let same = |a: u32, b: u32| self.same.contains(&(a.min(b), a.max(b)));
+        let link = match choose(self.rules, chooser, holder, same) {
+            Choice::Nothing => None,
+            Choice::Created => created.map(|(record, score)| (record, How::Created, Some(score))),
+            Choice::Record(record, score) => Some((record, How::Score, Some(score))),
+        };
+        let before = self.links.get(row).copied().flatten();
+        if before == link {
+            return Vec::new();
+        }
+        let mut affected = Vec::new();
+        if let Some((record, ..)) = before
+            && self.held.get(&record).is_some_and(|held| held.row == row)
+        {
+            self.held.remove(&record);
+            affected.extend(self.wanted_by.get(&record).into_iter().flatten().copied());
+        }
+        if let Some((record, how, score)) = link {
+            let score = score.unwrap_or_default();
+            let by = match how {
+                How::Created => Holder::Created(score),
+                How::Score | How::Person => Holder::Score(score, entry.id),
+            };
+            if let Some(loser) = self.held.insert(record, Held { row, by }) {
+                if let Some(link) = self.links.get_mut(loser.row) {
+                    *link = None;
+                }
+                affected.push(loser.row);
+            }
+            // Whoever could not tell it from another can now.
+            affected.extend(self.wanted_by.get(&record).into_iter().flatten().copied());
+        }
+        if let Some(slot) = self.links.get_mut(row) {
+            *slot = link;
+        }
+        affected.retain(|row| {
+            let entry = self.board.rows.get(*row);
+            entry.is_some_and(|entry| matches!(entry.decision, Kept::Nothing))
+        });
+        affected
+    }
+
+    fn id(&self, row: usize) -> Option<EntryId> {
+        self.board.rows.get(row).map(|entry| entry.id)
+    }
+
+    fn outcomes(self) -> Vec<Outcome> {
+        let board = self.board;
+        // None: the record is not there.
+        let owner = |top: &[Scored], record: &RecordRef| match self.known.there.get(record) {
+            Some(there) => Some(there.owner.clone()),
+            None => {
+                let mut top = top.iter().map(|(_, number)| *number);
+                let number =
+                    top.find(|number| board.records.get(*number as usize) == Some(record))?;
+                Some(board.owners.get(number).map(str::to_owned))
+            }
+        };
+        let all = board.rows.iter().zip(&self.links).zip(&board.tops);
+        all.map(|((entry, link), top)| {
+            let link = link.and_then(|(number, how, score)| {
+                let record = (*self.records.get(number as usize)?).clone();
+                let owner = owner(top, &record);
+                Some(Chosen {
+                    there: owner.is_some(),
+                    owner: owner.flatten(),
+                    record,
+                    how,
+                    score,
+                })
+            });
+            let candidates = top.iter().filter_map(|(score, number)| {
+                let record = board.records.get(*number as usize)?;
+                Some((record.clone(), *score))
+            });
+            Outcome {
+                id: entry.id,
+                version: entry.version,
+                was: entry.linked.clone(),
+                link,
+                candidates: candidates.collect(),
+            }
+        })
+        .collect()
+    }
+}

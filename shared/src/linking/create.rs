@@ -1,0 +1,383 @@
+//! A new record in the CRM for an entry that has none (MA-4): a lead for a profile, an account for a
+//! company.
+//!
+//! The record's identity is a function of the entry, and the CRM keeps it unique. So whoever asks again,
+//! after a crash or a lost answer, gets the record that was created.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{DecideError, Linked, Linking, PRODUCTION};
+use crate::cached::{Cached, SchemaError};
+use crate::crm::{
+    self, ContactPlan, Criterion, Crm, CrmError, LeadSearch, NewAccount, NewLead, failure,
+};
+use crate::crm_setup::{self, SetupError};
+use crate::domain::contract::ContractConfig;
+use crate::domain::directory::{Decision, Entry, EntryId, EntryKind, How, RecordRef};
+use crate::domain::ids::identity;
+use crate::domain::linked_record::account_object;
+use crate::domain::mapping::{comparable, convert};
+use crate::domain::match_keys::lead_object;
+use crate::domain::schema::{CrmKind, FieldType, LeadSchema};
+use crate::problem::Problem;
+use crate::store::{Chosen, ConnectionKind, StoreError};
+use crate::wiring::Remote;
+
+/// Rounds in which values that the CRM refuses are left out.
+const MAX_ROUNDS: usize = 6;
+
+/// Creates the record of an entry in production's CRM and links the entry to it, with its audit entry.
+/// An entry that a record was created for already has that one.
+///
+/// # Errors
+/// [`DecideError::Refused`] where there is no such entry, where seat holders may not create leads
+/// (`create_leads_off`), where the CRM is not connected or does not take the record. When the CRM did not
+/// answer, ask again: nothing is created twice.
+pub async fn create_record(
+    remote: &Remote,
+    cached: &Cached,
+    config: &ContractConfig,
+    kind: EntryKind,
+    id: EntryId,
+    by: &str,
+) -> Result<Linked, DecideError> {
+    let now = remote.clock.now();
+    let contract = &config.contract;
+    let linking = Linking::new(&remote.store, contract, now);
+    let settings = config.crm_settings(PRODUCTION).sync.unwrap_or_default();
+    if !settings.create_leads {
+        return Err(DecideError::refused(Problem::new(
+            409,
+            "create_leads_off",
+            "Creating records in the CRM is switched off.",
+            "Have an administrator switch on the creation of leads in the sync settings.",
+        )));
+    }
+    let found = remote
+        .store
+        .entry_with_match(&contract.id, PRODUCTION, kind, id)
+        .await?;
+    let Some((entry, matched)) = found else {
+        return Err(DecideError::refused(Problem::not_found(kind.as_str())));
+    };
+    if let Some(matched) = matched
+        && let Some(link) = &matched.link
+        && link.how == How::Created
+        && !link.record_gone
+        && matches!(&entry.decision, Decision::Matched { .. })
+    {
+        return Ok(Linked { entry, matched });
+    }
+    let record = match kind {
+        EntryKind::Profile => {
+            create_lead(
+                remote,
+                cached,
+                config,
+                &entry,
+                settings.lead_source.as_deref(),
+            )
+            .await?
+        }
+        EntryKind::Company => create_account(remote, config, &entry).await?,
+    };
+    let model = linking.model(kind).await?;
+    let clean = matching::Clean::new(kind.matching(), &entry.record, linking.region);
+    let chosen = Chosen {
+        record,
+        how: How::Created,
+        score: model.score(&clean, &clean),
+        threshold: model.threshold,
+        owner: None,
+    };
+    let acted = linking
+        .act(kind, id, by, remote.random.as_ref(), async |act| {
+            Ok(linking
+                .store
+                .match_by_person(&contract.id, act, &chosen)
+                .await?)
+        })
+        .await?;
+    linking.after(acted, false).await
+}
+
+async fn session(remote: &Remote, config: &ContractConfig) -> Result<Box<dyn Crm>, DecideError> {
+    let kind = ConnectionKind::PRODUCTION;
+    let session = crm_setup::open_session(remote, &config.contract.id, kind).await;
+    Ok(crm::open(session.map_err(setup)?))
+}
+
+fn setup(error: SetupError) -> DecideError {
+    match error {
+        SetupError::Store(error) => error.into(),
+        error => DecideError::refused(error.problem()),
+    }
+}
+
+/// What the CRM says, for somebody who waits for it.
+fn told(error: CrmError, label: &str) -> DecideError {
+    DecideError::refused(match error {
+        CrmError::Rejected { problem, .. } | CrmError::Refused { problem, .. } => problem,
+        error => failure::problem(&error, label),
+    })
+}
+
+fn own_identity(config: &ContractConfig, kind: &str, entry: &Entry) -> Uuid {
+    identity(&config.contract.id, kind, &[&entry.id.to_string()])
+}
+
+async fn create_account(
+    remote: &Remote,
+    config: &ContractConfig,
+    entry: &Entry,
+) -> Result<RecordRef, DecideError> {
+    let crm = session(remote, config).await?;
+    let record = &entry.record;
+    if record.name.trim().is_empty() {
+        return Err(DecideError::refused(
+            Problem::new(
+                422,
+                "company_without_name",
+                "An account has to have a name, and of this company none is known.",
+                "Add the company's name, then create the account.",
+            )
+            .with_field("name"),
+        ));
+    }
+    let account = NewAccount {
+        identity: own_identity(config, "account/company", entry),
+        name: &record.name,
+        website: &record.website,
+        phone: record.phones.first().map_or("", String::as_str),
+    };
+    let contract = &config.contract;
+    let created = crm.create_account(&account).await;
+    let id = created.map_err(|error| told(error, contract.crm.label()))?;
+    Ok(RecordRef::new(account_object(contract.crm), id))
+}
+
+async fn create_lead(
+    remote: &Remote,
+    cached: &Cached,
+    config: &ContractConfig,
+    entry: &Entry,
+    lead_source: Option<&str>,
+) -> Result<RecordRef, DecideError> {
+    let contract = &config.contract;
+    let label = contract.crm.label();
+    let crm = session(remote, config).await?;
+    let now = remote.clock.now();
+    let schema = cached.schema(&contract.id, crm.as_ref(), now).await;
+    let schema = schema.map_err(|error| match error {
+        SchemaError::Store(error) => error.into(),
+        SchemaError::Crm(error) => told(error, label),
+    })?;
+    let record = |id: String| RecordRef::new(lead_object(contract.crm), id);
+    let mut values = values(config, entry, &schema, lead_source);
+    if !schema.has_identity
+        && let Some(id) = made_before(crm.as_ref(), config, &schema, &values, label).await?
+    {
+        return Ok(record(id));
+    }
+    let identity = own_identity(config, "lead/profile", entry);
+    for _ in 0..MAX_ROUNDS {
+        let lead = NewLead {
+            identity,
+            values: &values,
+            contact: ContactPlan::None,
+        };
+        match crm.create_lead(&schema, &lead).await {
+            Ok(created) => return Ok(record(created.lead_id)),
+            Err(CrmError::Exists) => {
+                let there = crm.lead_by_identity(&schema, identity, &[]).await;
+                let there = there.map_err(|error| told(error, label))?;
+                // Deleted between the two calls.
+                let there = there.ok_or(StoreError::Conflict)?;
+                return Ok(record(there.id));
+            }
+            Err(CrmError::Rejected {
+                record,
+                fields,
+                problem,
+            }) => {
+                let required =
+                    |name: &String| schema.field(name).is_none_or(|field| field.required);
+                let before = values.len();
+                values.retain(|name, _| !fields.contains(name) || required(name));
+                if values.len() == before {
+                    let error = CrmError::Rejected {
+                        record,
+                        fields,
+                        problem,
+                    };
+                    return Err(told(error, label));
+                }
+            }
+            Err(error) => return Err(told(error, label)),
+        }
+    }
+    Err(DecideError::refused(failure::api_error(label)))
+}
+
+/// An organisation without our fields cannot tell whether a lead was created for the entry before: a
+/// lead with the same e-mail address, or else name and company, is taken for it.
+async fn made_before(
+    crm: &dyn Crm,
+    config: &ContractConfig,
+    schema: &LeadSchema,
+    values: &BTreeMap<String, Value>,
+    label: &str,
+) -> Result<Option<String>, DecideError> {
+    let region = config.contract.settings.default_region.as_deref();
+    let fields = Fields::of(config.contract.crm);
+    let criterion = |name: &str| {
+        let field = schema.field(name).filter(|field| field.is_matchable())?;
+        let value = values.get(name)?;
+        let normal = comparable(value, field, region)?;
+        Some(Criterion {
+            field,
+            value,
+            normal,
+        })
+    };
+    let names = [fields.first, fields.last, fields.company, fields.email];
+    let criteria: Vec<Criterion<'_>> = names.iter().filter_map(|name| criterion(name)).collect();
+    let read: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let search = LeadSearch {
+        criteria: &criteria,
+        ids: &[],
+        read: &read,
+        created_since: None,
+    };
+    let found = crm.find_leads(schema, &search).await;
+    let found = found.map_err(|error| told(error, label))?;
+    let same = found.into_iter().find(|lead| {
+        criteria.iter().all(|criterion| {
+            let theirs = lead.values.get(&criterion.field.name);
+            let theirs = theirs.and_then(|value| comparable(value, criterion.field, region));
+            theirs.is_some_and(|theirs| theirs == criterion.normal)
+        })
+    });
+    Ok(same.filter(|_| !criteria.is_empty()).map(|lead| lead.id))
+}
+
+/// A CRM's names of the lead fields that an entry gives.
+struct Fields {
+    first: &'static str,
+    last: &'static str,
+    email: &'static str,
+    phones: [&'static str; 2],
+    title: &'static str,
+    company: &'static str,
+    website: &'static str,
+    street: &'static str,
+    city: &'static str,
+    state: &'static str,
+    postcode: &'static str,
+    country: &'static str,
+    source: &'static str,
+    /// What a lead is about; Dynamics 365 shows it first.
+    topic: &'static str,
+}
+
+impl Fields {
+    const fn of(crm: CrmKind) -> Self {
+        match crm {
+            CrmKind::Salesforce => Self {
+                first: "FirstName",
+                last: "LastName",
+                email: "Email",
+                phones: ["Phone", "MobilePhone"],
+                title: "Title",
+                company: "Company",
+                website: "Website",
+                street: "Street",
+                city: "City",
+                state: "State",
+                postcode: "PostalCode",
+                country: "Country",
+                source: "LeadSource",
+                topic: "",
+            },
+            CrmKind::Dynamics365 => Self {
+                first: "firstname",
+                last: "lastname",
+                email: "emailaddress1",
+                phones: ["telephone1", "mobilephone"],
+                title: "jobtitle",
+                company: "companyname",
+                website: "websiteurl",
+                street: "address1_line1",
+                city: "address1_city",
+                state: "address1_stateorprovince",
+                postcode: "address1_postalcode",
+                country: "address1_country",
+                source: "leadsourcecode",
+                topic: "subject",
+            },
+        }
+    }
+}
+
+/// The lead's values. What does not fit its field is left out; what the CRM requires and nobody knows
+/// has the contract's placeholder.
+fn values(
+    config: &ContractConfig,
+    entry: &Entry,
+    schema: &LeadSchema,
+    lead_source: Option<&str>,
+) -> BTreeMap<String, Value> {
+    let settings = &config.contract.settings;
+    let fields = Fields::of(config.contract.crm);
+    let record = &entry.record;
+    let (first, last) = if record.last_name.is_empty() {
+        matching::person::split(&record.name)
+    } else {
+        (record.first_name.clone(), record.last_name.clone())
+    };
+    let [phone, mobile] = fields.phones;
+    let text = |text: &Option<&String>| text.cloned().unwrap_or_default();
+    let given = [
+        (fields.first, first),
+        (fields.last, last),
+        (fields.email, text(&record.emails.first())),
+        (phone, text(&record.phones.first())),
+        (mobile, text(&record.phones.get(1))),
+        (fields.title, record.title.clone()),
+        (fields.company, record.company.clone()),
+        (fields.website, record.website.clone()),
+        (fields.street, record.street.clone()),
+        (fields.city, record.city.clone()),
+        (fields.state, record.state.clone()),
+        (fields.postcode, record.postcode.clone()),
+        (fields.country, record.country.clone()),
+        (fields.source, lead_source.unwrap_or_default().to_owned()),
+        (fields.topic, entry.name()),
+    ];
+    let region = settings.default_region.as_deref();
+    let mut values: BTreeMap<String, Value> = given
+        .into_iter()
+        .filter(|(_, text)| !text.trim().is_empty())
+        .filter_map(|(name, text)| {
+            let field = schema.field(name).filter(|field| field.is_mappable())?;
+            let (value, _) = convert(text.trim(), field, region).ok()?;
+            Some((name.to_owned(), value))
+        })
+        .collect();
+    for field in schema.fields.iter().filter(|field| field.required) {
+        let is_text = matches!(
+            field.field_type,
+            FieldType::Text { .. } | FieldType::LongText { .. }
+        );
+        if is_text
+            && !values.contains_key(&field.name)
+            && let Ok((value, _)) = convert(&settings.placeholder, field, region)
+        {
+            values.insert(field.name.clone(), value);
+        }
+    }
+    values
+}

@@ -1,0 +1,291 @@
+//! What the mirror has of records: with their accounts, and where merges in the CRM led.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::future::{try_join, try_join_all};
+use matching::Clean;
+
+use super::Linking;
+use crate::domain::directory::{Entry, EntryKind, RecordRef};
+use crate::domain::environment::Environment;
+use crate::domain::linked_record::{self, Account, Values, kind_of, linked_objects};
+use crate::domain::match_keys::entry_keys;
+use crate::store::{Mirror, MirrorRecord, StoreError};
+
+/// Records that one key leads to at most. Who shares a key with more shares something finer with the
+/// one that he is, or is found by the next link pass.
+const MAX_PER_KEY: i32 = 50;
+/// Merges in a row that are followed.
+const MAX_MERGES: usize = 10;
+
+/// A record as the mirror has it.
+#[derive(Debug, Clone)]
+pub struct CrmRecord {
+    /// The record.
+    pub record: RecordRef,
+    /// What the engine compares of it.
+    pub shown: matching::Record,
+    /// Its values, by the CRM's field names.
+    pub values: Values,
+    /// The CRM's id of its owner.
+    pub owner: Option<String>,
+    /// A contact's account.
+    pub account: Option<RecordRef>,
+    /// The contact that a lead was converted to.
+    pub converted_to: Option<RecordRef>,
+    /// When the CRM had last changed it.
+    pub modified: Option<crate::clock::Millis>,
+}
+
+/// A record with what the engine compares of it in normal form.
+pub struct Seen {
+    /// The record.
+    pub crm: CrmRecord,
+    /// What the engine compares of it, in normal form.
+    pub clean: Clean,
+}
+
+/// Records by what they were asked for as, and where merges led.
+#[derive(Default)]
+pub struct Records {
+    seen: BTreeMap<RecordRef, Seen>,
+    survivors: HashMap<RecordRef, RecordRef>,
+}
+
+impl Records {
+    /// The survivor of a record that was merged.
+    #[must_use]
+    pub fn survivor(&self, record: &RecordRef) -> Option<RecordRef> {
+        self.survivors.get(record).cloned()
+    }
+
+    /// Every record that was merged, with its survivor.
+    pub fn survivors(&self) -> impl Iterator<Item = (&RecordRef, &RecordRef)> {
+        self.survivors.iter()
+    }
+
+    /// The record, or the survivor of its merge.
+    #[must_use]
+    pub fn get(&self, record: &RecordRef) -> Option<&Seen> {
+        self.seen.get(self.survivors.get(record).unwrap_or(record))
+    }
+
+    /// All that are there, each once.
+    pub fn iter(&self) -> impl Iterator<Item = &Seen> {
+        self.seen.values()
+    }
+}
+
+impl Linking<'_> {
+    /// The mirror of an object in production.
+    #[must_use]
+    pub const fn mirror<'m>(&'m self, object: &'m str) -> Mirror<'m> {
+        Mirror {
+            contract: self.contract,
+            environment: Environment::Production,
+            crm: self.crm,
+            object,
+            default_region: self.region,
+        }
+    }
+
+    /// Records that share a key with an entry.
+    pub(super) async fn found_by_key(
+        &self,
+        entry: &Entry,
+    ) -> Result<BTreeSet<RecordRef>, StoreError> {
+        let kind = entry.kind.matching();
+        let objects = linked_objects(self.crm, entry.kind);
+        // A key of people leads to records of several objects, and to users of the CRM.
+        let one = Some(objects).filter(|objects| objects.len() == 1);
+        let object = one.and_then(|objects| objects.first()).copied();
+        let keys = entry_keys(kind, &entry.record, self.region);
+        let found = keys.iter().map(|key| {
+            self.store.by_match_key(
+                self.contract,
+                Environment::Production,
+                key,
+                object,
+                MAX_PER_KEY,
+            )
+        });
+        let found = try_join_all(found).await?.into_iter().flatten();
+        Ok(found
+            .filter(|(object, _)| objects.contains(&object.as_str()))
+            .map(|(object, id)| RecordRef { object, id })
+            .collect())
+    }
+
+    /// Reads records of a kind, with the accounts of contacts, and follows merges and conversions.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn look(
+        &self,
+        kind: EntryKind,
+        mut wanted: BTreeSet<RecordRef>,
+    ) -> Result<Records, StoreError> {
+        let mut present: BTreeMap<RecordRef, MirrorRecord> = BTreeMap::new();
+        let mut merged: HashMap<RecordRef, RecordRef> = HashMap::new();
+        wanted.retain(|record| kind_of(self.crm, &record.object) == Some(kind));
+        for _ in 0..=MAX_MERGES {
+            let mut next = BTreeSet::new();
+            for (record, found) in self.read(&wanted).await? {
+                if let Some(survivor) = &found.merged_into {
+                    let survivor = RecordRef::new(record.object.clone(), survivor.clone());
+                    if !present.contains_key(&survivor) && !merged.contains_key(&survivor) {
+                        next.insert(survivor.clone());
+                    }
+                    merged.insert(record, survivor);
+                } else if let Some(values) = &found.values {
+                    next.extend(linked_record::converted_to(
+                        self.crm,
+                        &record.object,
+                        values,
+                    ));
+                    present.insert(record, found);
+                }
+            }
+            next.retain(|record| !present.contains_key(record) && !merged.contains_key(record));
+            wanted = next;
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        let accounts = self.accounts(&present).await?;
+        let mut records = Records::default();
+        for record in merged.keys() {
+            let mut survivor = record;
+            for _ in 0..=MAX_MERGES {
+                match merged.get(survivor) {
+                    Some(next) => survivor = next,
+                    None => break,
+                }
+            }
+            if survivor != record && !merged.contains_key(survivor) {
+                records.survivors.insert(record.clone(), survivor.clone());
+            }
+        }
+        for (record, found) in present {
+            if let Some(seen) = self.seen(kind, record.clone(), found, &accounts) {
+                records.seen.insert(record, seen);
+            }
+        }
+        Ok(records)
+    }
+
+    async fn read(
+        &self,
+        wanted: &BTreeSet<RecordRef>,
+    ) -> Result<Vec<(RecordRef, MirrorRecord)>, StoreError> {
+        let mut by_object: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for record in wanted {
+            by_object
+                .entry(&record.object)
+                .or_default()
+                .push(&record.id);
+        }
+        let reads = by_object.into_iter().map(async |(object, ids)| {
+            let found = self.mirror(object).records(self.store, &ids).await?;
+            let named = found.into_iter().map(|record| {
+                let reference = RecordRef::new(object, record.id.clone());
+                (reference, record)
+            });
+            Ok::<Vec<_>, StoreError>(named.collect())
+        });
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+
+    async fn accounts(
+        &self,
+        records: &BTreeMap<RecordRef, MirrorRecord>,
+    ) -> Result<HashMap<String, Account>, StoreError> {
+        let ids: BTreeSet<&str> = records
+            .iter()
+            .filter_map(|(record, found)| {
+                linked_record::account_of(self.crm, &record.object, found.values.as_ref()?)
+            })
+            .collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let object = linked_record::account_object(self.crm);
+        let found = self.mirror(object).records(self.store, &ids).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|record| {
+                let account = linked_record::account(self.crm, record.values.as_ref()?)?;
+                Some((record.id, account))
+            })
+            .collect())
+    }
+
+    fn seen(
+        &self,
+        kind: EntryKind,
+        record: RecordRef,
+        found: MirrorRecord,
+        accounts: &HashMap<String, Account>,
+    ) -> Option<Seen> {
+        let (crm, object, values) = (self.crm, record.object.as_str(), found.values?);
+        let account = linked_record::account_of(crm, object, &values);
+        let shown = linked_record::record(
+            crm,
+            object,
+            &values,
+            account.and_then(|id| accounts.get(id)),
+            self.placeholder,
+        )?;
+        Some(Seen {
+            clean: Clean::new(kind.matching(), &shown, self.region),
+            crm: CrmRecord {
+                owner: linked_record::owner_of(crm, object, &values).map(str::to_owned),
+                account: account
+                    .filter(|id| accounts.contains_key(*id))
+                    .map(|id| RecordRef::new(linked_record::account_object(crm), id)),
+                converted_to: linked_record::converted_to(crm, object, &values),
+                modified: found.modified,
+                shown,
+                values,
+                record,
+            },
+        })
+    }
+
+    /// What the mirror has of a record; of one that was merged in the CRM, its survivor. `None`: it has
+    /// none, as the CRM deleted it or has not been imported since it was made.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn record_of(&self, record: &RecordRef) -> Result<Option<CrmRecord>, StoreError> {
+        let Some(kind) = kind_of(self.crm, &record.object) else {
+            return Ok(None);
+        };
+        let mut records = self.look(kind, BTreeSet::from([record.clone()])).await?;
+        let survivor = records.survivor(record).unwrap_or_else(|| record.clone());
+        Ok(records.seen.remove(&survivor).map(|seen| seen.crm))
+    }
+
+    /// The entry with its stored match and what the mirror has of every record that it is about: found
+    /// by its keys, found by the last pass, decided on by people.
+    pub(super) async fn look_for(
+        &self,
+        entry: &Entry,
+        known: impl IntoIterator<Item = RecordRef>,
+    ) -> Result<Records, StoreError> {
+        let mut wanted = self.found_by_key(entry).await?;
+        wanted.extend(known);
+        wanted.extend(entry.refused.iter().cloned());
+        wanted.extend(entry.decided().cloned());
+        self.look(entry.kind, wanted).await
+    }
+}
+
+/// Two reads of the table at once.
+pub(super) async fn both<A, B>(
+    a: impl Future<Output = Result<A, StoreError>>,
+    b: impl Future<Output = Result<B, StoreError>>,
+) -> Result<(A, B), StoreError> {
+    try_join(a, b).await
+}

@@ -1,0 +1,659 @@
+//! Links entries of the directory to the CRM's records (MA-1 to MA-4): one entry at once, as it is added
+//! or changed or decided on. A pass over all of them is crm-import's; it decides by the same
+//! [`choose`](choose::choose).
+//!
+//! An entry's candidates are the records that share a key with it, those that the last pass kept, and
+//! those that people decided on. The mirror may be hours behind the CRM; so is what is linked.
+
+mod acts;
+pub mod board;
+pub mod choose;
+mod create;
+mod look;
+mod pass;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use matching::{Bits, Clean, Explanation, Model};
+
+use crate::clock::Millis;
+use crate::domain::contract::Contract;
+use crate::domain::directory::{
+    Candidate, Decision, Entry, EntryId, EntryKind, EntryRef, How, Link, LinkPass, MAX_CANDIDATES,
+    Match, RecordRef,
+};
+use crate::domain::environment::Environment;
+use crate::domain::ids::ContractId;
+use crate::domain::linked_record::linked_objects;
+use crate::domain::schema::CrmKind;
+use crate::domain::sync::SyncState;
+use crate::store::{ConnectionKind, EntryAs, LinkWrite, Store, StoreError};
+
+pub use acts::{Act, DecideError};
+pub use choose::{Choice, Chooser, Holder, Rules, choose};
+pub use create::create_record;
+pub use look::{CrmRecord, Records, Seen};
+pub use pass::request_link_pass;
+
+use look::both;
+
+const PRODUCTION: Environment = Environment::Production;
+/// How often an entry is looked at again that was changed between our read and our write.
+const ROUNDS: usize = 6;
+/// Entries that are linked anew because the one before took their record. Whoever is left is linked by
+/// the next pass.
+const MAX_CHAIN: usize = 8;
+/// How far the CRM's clock may be from ours, and how long a transaction of it may take, in seconds.
+const SETTLED_SECONDS: i64 = 900;
+
+/// Links the entries of a contract, at a time.
+#[derive(Clone, Copy)]
+pub struct Linking<'a> {
+    /// The table.
+    pub store: &'a Store,
+    /// The contract.
+    pub contract: &'a ContractId,
+    /// Its CRM.
+    pub crm: CrmKind,
+    /// Where phone numbers without a country code are read as of, if a record names no country.
+    pub region: Option<&'a str>,
+    /// What is written into required fields for which a form gave nothing: it says nothing.
+    pub placeholder: &'a str,
+    /// The time.
+    pub now: Millis,
+}
+
+/// An entry and its match, as the table has them.
+#[derive(Debug, Clone)]
+pub struct Linked {
+    /// The entry.
+    pub entry: Entry,
+    /// Its match; nothing where the CRM was never imported.
+    pub matched: Match,
+}
+
+/// A record that an entry could be, for people to choose from.
+#[derive(Debug, Clone)]
+pub struct CandidateView {
+    /// The record.
+    pub record: CrmRecord,
+    /// What speaks for it and against it.
+    pub explanation: Explanation,
+    /// The entry is linked to it.
+    pub linked: bool,
+    /// People said that the entry is not this.
+    pub refused: bool,
+    /// Another entry is linked to it.
+    pub taken_by: Option<EntryRef>,
+}
+
+/// An entry with everything that its link depends on.
+struct Case {
+    entry: Entry,
+    /// The entry's version as it was read; its decisions may have followed merges since.
+    read_version: u64,
+    before: Option<Match>,
+    clean: Clean,
+    records: Records,
+    /// What it could be, the best first.
+    candidates: Vec<(RecordRef, Bits)>,
+}
+
+/// Who has the records that an entry could be.
+#[derive(Default)]
+struct Holders(BTreeMap<RecordRef, (Holder, crate::store::Holder)>);
+
+impl<'a> Linking<'a> {
+    /// Of a contract.
+    #[must_use]
+    pub fn new(store: &'a Store, contract: &'a Contract, now: Millis) -> Self {
+        Self {
+            store,
+            contract: &contract.id,
+            crm: contract.crm,
+            region: contract.settings.default_region.as_deref(),
+            placeholder: &contract.settings.placeholder,
+            now,
+        }
+    }
+
+    /// The model that a kind of entries is linked by now: what was learned, or what was shipped.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn model(&self, kind: EntryKind) -> Result<Model, StoreError> {
+        let learned = self.store.model(self.contract, kind).await?;
+        Ok(learned.unwrap_or_else(|| Model::shipped(kind.matching())))
+    }
+
+    /// The organisation whose records are mirrored; none where production is not connected.
+    async fn organization(&self) -> Result<Option<String>, StoreError> {
+        let kind = ConnectionKind::PRODUCTION;
+        let connection = self.store.connection(self.contract, kind).await?;
+        Ok(connection
+            .filter(crate::store::Connection::stands)
+            .map(|connection| connection.organization))
+    }
+
+    /// Links an entry to the record that it is, if there is one, and what it takes that record from to
+    /// another. Doing it again does no harm. `None`: there is no such entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when others keep changing the same entries; a later pass decides.
+    pub async fn link_entry(
+        &self,
+        kind: EntryKind,
+        id: EntryId,
+    ) -> Result<Option<Linked>, StoreError> {
+        let Some(organization) = self.organization().await? else {
+            let found = self
+                .store
+                .entry_with_match(self.contract, PRODUCTION, kind, id)
+                .await?;
+            return Ok(found.map(|(entry, matched)| Linked {
+                entry,
+                matched: matched.unwrap_or_else(|| Match::nothing(self.now)),
+            }));
+        };
+        let model = self.model(kind).await?;
+        let mut open = VecDeque::from([id]);
+        let mut first = None;
+        for step in 0..MAX_CHAIN {
+            let Some(next) = open.pop_front() else {
+                return Ok(first);
+            };
+            let (linked, lost) = self.link_one(&organization, &model, kind, next).await?;
+            open.extend(lost);
+            if step == 0 {
+                first = linked;
+            }
+        }
+        if !open.is_empty() {
+            // The schedule announces it.
+            self.ask_for_pass("linking").await?;
+        }
+        Ok(first)
+    }
+
+    /// Links an entry to the record that was just created for it, or that it was just found to be in the
+    /// CRM itself, unless it is linked already; where it cannot be, or without a record, as
+    /// [`link_entry`](Self::link_entry) does.
+    ///
+    /// # Errors
+    /// As [`link_entry`](Self::link_entry).
+    pub async fn link_created(
+        &self,
+        kind: EntryKind,
+        id: EntryId,
+        record: Option<RecordRef>,
+    ) -> Result<(), StoreError> {
+        if let Some(record) = record
+            && let Some(organization) = self.organization().await?
+            && self.try_created(&organization, kind, id, &record).await?
+        {
+            return Ok(());
+        }
+        self.link_entry(kind, id).await.map(|_| ())
+    }
+
+    /// `false`: the entry is not to have that record.
+    async fn try_created(
+        &self,
+        organization: &str,
+        kind: EntryKind,
+        id: EntryId,
+        record: &RecordRef,
+    ) -> Result<bool, StoreError> {
+        let model = self.model(kind).await?;
+        for _ in 0..ROUNDS {
+            let found = self
+                .store
+                .entry_with_match(self.contract, PRODUCTION, kind, id)
+                .await?;
+            let Some((entry, before)) = found else {
+                return Ok(true);
+            };
+            let linked = before.as_ref().and_then(|before| before.link.as_ref());
+            if entry.is_manual() || linked.is_some_and(|link| !link.record_gone) {
+                return Ok(linked.is_some_and(|link| link.record == *record));
+            }
+            let wanted = [record.clone()];
+            let holders = self
+                .store
+                .linked(self.contract, PRODUCTION, &wanted)
+                .await?;
+            let taken = holders.get(record).is_some_and(|holder| holder.id != id);
+            if taken || entry.refuses(record) {
+                return Ok(false);
+            }
+            let clean = Clean::new(kind.matching(), &entry.record, self.region);
+            let mut after = before.clone().unwrap_or_default();
+            after.link = Some(Link {
+                record: record.clone(),
+                how: How::Created,
+                score: model.score(&clean, &clean),
+                threshold: model.threshold,
+                since: self.now,
+                owner: None,
+                record_gone: false,
+            });
+            after.at = self.now;
+            after.model = model.version;
+            after.entry_version = entry.version;
+            let write = LinkWrite {
+                entry: EntryAs::is(&entry),
+                before,
+                after,
+                from: None,
+            };
+            match self
+                .store
+                .write_link(self.contract, PRODUCTION, organization, &write)
+                .await
+            {
+                Ok(()) => return Ok(true),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Links one entry; gives the one that its record was taken from.
+    async fn link_one(
+        &self,
+        organization: &str,
+        model: &Model,
+        kind: EntryKind,
+        id: EntryId,
+    ) -> Result<(Option<Linked>, Option<EntryId>), StoreError> {
+        for _ in 0..ROUNDS {
+            let found = self
+                .store
+                .entry_with_match(self.contract, PRODUCTION, kind, id)
+                .await?;
+            let Some((entry, before)) = found else {
+                return Ok((None, None));
+            };
+            let case = self.case(entry, before, model).await?;
+            let (write, linked) = self.decide_case(model, &case).await?;
+            let Some(write) = write else {
+                return Ok((Some(linked), None));
+            };
+            let lost = write.from.as_ref().map(|from| from.entry.id);
+            match self
+                .store
+                .write_link(self.contract, PRODUCTION, organization, &write)
+                .await
+            {
+                Ok(()) => return Ok((Some(linked), lost)),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Everything that an entry's link depends on, but for who has its candidates.
+    async fn case(
+        &self,
+        entry: Entry,
+        before: Option<Match>,
+        model: &Model,
+    ) -> Result<Case, StoreError> {
+        let known = before.iter().flat_map(|before| {
+            let kept = before.candidates.iter().map(|kept| kept.record.clone());
+            kept.chain(before.record().cloned())
+        });
+        let records = self.look_for(&entry, known).await?;
+        let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
+        // Decisions go where the CRM merged their records to.
+        let read_version = entry.version;
+        let entry = entry
+            .followed(|record| records.survivor(record))
+            .unwrap_or(entry);
+        let rules = Rules::of(model);
+        let mut candidates: Vec<(RecordRef, Bits)> = records
+            .iter()
+            // What it was converted to is a candidate in its own right.
+            .filter(|seen| seen.crm.converted_to.is_none())
+            .map(|seen| (seen.crm.record.clone(), model.score(&clean, &seen.clean)))
+            .filter(|(_, score)| rules.lists(*score))
+            .collect();
+        let order = |record: &RecordRef| {
+            let objects = linked_objects(self.crm, entry.kind);
+            objects.iter().position(|object| *object == record.object)
+        };
+        candidates.sort_by(|(a, of_a), (b, of_b)| {
+            of_b.cmp(of_a)
+                .then_with(|| order(a).cmp(&order(b)))
+                .then_with(|| a.id.cmp(&b.id))
+        });
+        candidates.truncate(MAX_CANDIDATES);
+        Ok(Case {
+            entry,
+            read_version,
+            before,
+            clean,
+            records,
+            candidates,
+        })
+    }
+
+    /// What is to be written of an entry, if anything; and how it stands then.
+    async fn decide_case(
+        &self,
+        model: &Model,
+        case: &Case,
+    ) -> Result<(Option<LinkWrite>, Linked), StoreError> {
+        let entry = &case.entry;
+        let old = case.before.as_ref().and_then(|before| before.link.as_ref());
+        let mut wanted: BTreeSet<RecordRef> =
+            case.candidates.iter().map(|one| one.0.clone()).collect();
+        wanted.extend(entry.decided().cloned());
+        wanted.extend(old.map(|old| case.follow(&old.record)));
+        let holders = self.holders(model, entry, &wanted, &case.records).await?;
+        let link = match &entry.decision {
+            Decision::Unmatched { .. } => None,
+            Decision::Matched { record, .. } => {
+                let how = old
+                    .filter(|old| old.how == How::Created && case.follow(&old.record) == *record)
+                    .map_or(How::Person, |_| How::Created);
+                // Two entries whose records were merged: whoever has the survivor keeps it.
+                if holders.of(record) == Holder::Person {
+                    None
+                } else {
+                    let mut link = self.link(model, case, record, how, None);
+                    if case.records.get(record).is_none() {
+                        link.record_gone = how != How::Created || self.is_gone(link.since).await?;
+                    }
+                    Some(link)
+                }
+            }
+            Decision::None => {
+                let created = self.created(model, case, &holders).await?;
+                let candidates: Vec<(&RecordRef, Bits)> = case
+                    .candidates
+                    .iter()
+                    .filter(|(record, _)| !entry.refuses(record))
+                    .map(|(record, score)| (record, *score))
+                    .collect();
+                let chooser = Chooser {
+                    id: entry.id,
+                    candidates: &candidates,
+                    created: created.as_ref().map(|(record, score)| (record, *score)),
+                };
+                let same = |a: &RecordRef, b: &RecordRef| {
+                    let pair = case.records.get(a).zip(case.records.get(b));
+                    pair.is_some_and(|(a, b)| model.score(&a.clean, &b.clean) >= model.threshold)
+                };
+                match choose(Rules::of(model), chooser, |record| holders.of(record), same) {
+                    Choice::Nothing => None,
+                    Choice::Created => created.as_ref().map(|(record, score)| {
+                        self.link(model, case, record, How::Created, Some(*score))
+                    }),
+                    Choice::Record(record, score) => {
+                        Some(self.link(model, case, record, How::Score, Some(score)))
+                    }
+                }
+            }
+        };
+        let from = link
+            .as_ref()
+            .and_then(|link| holders.0.get(&link.record))
+            .map(|(_, holder)| holder.clone());
+        let after = Match {
+            link,
+            candidates: case
+                .candidates
+                .iter()
+                .map(|(record, score)| Candidate {
+                    record: record.clone(),
+                    score: *score,
+                })
+                .collect(),
+            at: self.now,
+            model: model.version,
+            entry_version: entry.version,
+            version: case.before.as_ref().map_or(0, |before| before.version),
+        };
+        let linked = Linked {
+            entry: entry.clone(),
+            matched: after.clone(),
+        };
+        let as_read = case.as_read();
+        if matches!(as_read, EntryAs::Is { .. })
+            && case
+                .before
+                .as_ref()
+                .is_some_and(|before| before.same_as(&after))
+        {
+            return Ok((None, linked));
+        }
+        let write = LinkWrite {
+            entry: as_read,
+            before: case.before.clone(),
+            after,
+            from,
+        };
+        Ok((Some(write), linked))
+    }
+
+    /// The link of an entry to a record, with their score where that is known.
+    fn link(
+        &self,
+        model: &Model,
+        case: &Case,
+        record: &RecordRef,
+        how: How,
+        score: Option<Bits>,
+    ) -> Link {
+        let seen = case.records.get(record);
+        let old = case.before.as_ref().and_then(|before| before.link.as_ref());
+        let old = old.filter(|old| case.follow(&old.record) == *record);
+        let score = score
+            .or_else(|| Some(model.score(&case.clean, &seen?.clean)))
+            .or(old.map(|old| old.score))
+            .unwrap_or(0);
+        Link {
+            record: record.clone(),
+            how,
+            score,
+            threshold: model.threshold,
+            since: old
+                .filter(|old| old.how == how)
+                .map_or(self.now, |old| old.since),
+            owner: match seen {
+                Some(seen) => seen.crm.owner.clone(),
+                None => old.and_then(|old| old.owner.clone()),
+            },
+            record_gone: false,
+        }
+    }
+
+    /// The record that was created for an entry, with their score, where nothing speaks against that
+    /// link: it stands until the record is gone.
+    async fn created(
+        &self,
+        model: &Model,
+        case: &Case,
+        holders: &Holders,
+    ) -> Result<Option<(RecordRef, Bits)>, StoreError> {
+        let old = case.before.as_ref().and_then(|before| before.link.as_ref());
+        let Some(old) = old.filter(|old| old.how == How::Created) else {
+            return Ok(None);
+        };
+        let mut record = case.follow(&old.record);
+        if let Some(contact) = case
+            .records
+            .get(&record)
+            .and_then(|seen| seen.crm.converted_to.clone())
+        {
+            record = contact;
+        }
+        if case.entry.refuses(&record) || holders.of(&record) == Holder::Person {
+            return Ok(None);
+        }
+        if let Some(seen) = case.records.get(&record) {
+            let score = model.score(&case.clean, &seen.clean);
+            return Ok(Some((record, score)));
+        }
+        let gone = self.is_gone(old.since).await?;
+        // It holds what the entry held.
+        let own = model.score(&case.clean, &case.clean);
+        Ok((!gone).then_some((record, own)))
+    }
+
+    /// Whether a record that was made at a time would be in the mirror by now, if it were still in the
+    /// CRM.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn is_gone(&self, since: Millis) -> Result<bool, StoreError> {
+        let sync = self.store.sync(self.contract, PRODUCTION).await?;
+        Ok(sync.is_some_and(|sync| {
+            let settled = since.plus_seconds(SETTLED_SECONDS);
+            sync.state == SyncState::Succeeded
+                && sync.started_at.is_some_and(|began| began > settled)
+        }))
+    }
+
+    /// Which other entries have these records.
+    async fn holders(
+        &self,
+        model: &Model,
+        entry: &Entry,
+        wanted: &BTreeSet<RecordRef>,
+        records: &Records,
+    ) -> Result<Holders, StoreError> {
+        let wanted: Vec<RecordRef> = wanted.iter().cloned().collect();
+        let mut linked = self
+            .store
+            .linked(self.contract, PRODUCTION, &wanted)
+            .await?;
+        linked.retain(|_, holder| holder.id != entry.id && holder.kind == entry.kind);
+        if linked.is_empty() {
+            return Ok(Holders::default());
+        }
+        let ids: BTreeSet<EntryId> = linked.values().map(|holder| holder.id).collect();
+        let ids: Vec<EntryId> = ids.into_iter().collect();
+        let (entries, matches) = both(
+            self.store.entries(self.contract, entry.kind, &ids),
+            self.store
+                .entry_matches(self.contract, PRODUCTION, entry.kind, &ids),
+        )
+        .await?;
+        let mut holders = Holders::default();
+        for (record, holder) in linked {
+            let (Some(other), Some(matched)) = (entries.get(&holder.id), matches.get(&holder.id))
+            else {
+                continue;
+            };
+            let Some(link) = &matched.link else { continue };
+            let clean = Clean::new(other.kind.matching(), &other.record, self.region);
+            let score = records.get(&record).map_or_else(
+                || model.score(&clean, &clean),
+                |seen| model.score(&clean, &seen.clean),
+            );
+            let by = match link.how {
+                _ if other.is_manual() => Holder::Person,
+                How::Created => Holder::Created(score),
+                How::Score | How::Person => Holder::Score(score, other.id),
+            };
+            let from = crate::store::Holder {
+                entry: other.reference(),
+                version: other.version,
+                before: matched.clone(),
+            };
+            holders.0.insert(record, (by, from));
+        }
+        Ok(holders)
+    }
+
+    /// What an entry could be, the best first, for people to choose from.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn candidates(&self, entry: &Entry) -> Result<Vec<CandidateView>, StoreError> {
+        let (model, before) = both(
+            self.model(entry.kind),
+            self.store
+                .entry_match(self.contract, PRODUCTION, entry.kind, entry.id),
+        )
+        .await?;
+        let linked = before.as_ref().and_then(Match::record).cloned();
+        let mut case = self.case(entry.clone(), before, &model).await?;
+        let linked = linked.map(|record| case.follow(&record));
+        // What it is linked to is shown however little speaks for it.
+        if let Some(record) = &linked
+            && case.records.get(record).is_some()
+            && !case.candidates.iter().any(|one| one.0 == *record)
+        {
+            case.candidates.insert(0, (record.clone(), 0));
+        }
+        let records: Vec<RecordRef> = case.candidates.iter().map(|one| one.0.clone()).collect();
+        let mut holders: HashMap<RecordRef, EntryRef> = self
+            .store
+            .linked(self.contract, PRODUCTION, &records)
+            .await?;
+        let shown = case.candidates.iter().filter_map(|(record, _)| {
+            let seen = case.records.get(record)?;
+            Some(CandidateView {
+                explanation: model.explain(&case.clean, &seen.clean),
+                linked: linked.as_ref() == Some(record),
+                refused: case.entry.refuses(record),
+                taken_by: holders
+                    .remove(record)
+                    .filter(|holder| *holder != case.entry.reference()),
+                record: seen.crm.clone(),
+            })
+        });
+        Ok(shown.collect())
+    }
+
+    /// What speaks for and against an entry's being a record.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn explain(
+        &self,
+        entry: &Entry,
+        record: &CrmRecord,
+    ) -> Result<Explanation, StoreError> {
+        let model = self.model(entry.kind).await?;
+        let kind = entry.kind.matching();
+        Ok(model.explain(
+            &Clean::new(kind, &entry.record, self.region),
+            &Clean::new(kind, &record.shown, self.region),
+        ))
+    }
+
+    /// Asks for a link pass, which the schedule announces.
+    async fn ask_for_pass(&self, by: &str) -> Result<LinkPass, StoreError> {
+        pass::ask(self.store, self.contract, by, self.now).await
+    }
+}
+
+impl Case {
+    /// The record, or the survivor of its merge.
+    fn follow(&self, record: &RecordRef) -> RecordRef {
+        self.records
+            .survivor(record)
+            .unwrap_or_else(|| record.clone())
+    }
+
+    /// The entry as a write assumes it: as it was read, or with its decisions followed.
+    fn as_read(&self) -> EntryAs {
+        if self.read_version == self.entry.version {
+            EntryAs::is(&self.entry)
+        } else {
+            EntryAs::Becomes(Box::new(self.entry.clone()))
+        }
+    }
+}
+
+impl Holders {
+    fn of(&self, record: &RecordRef) -> Holder {
+        self.0.get(record).map_or(Holder::Nobody, |(by, _)| *by)
+    }
+}
