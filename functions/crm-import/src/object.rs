@@ -205,10 +205,8 @@ impl Run<'_> {
         };
         let mut turn = self.source.turn(&reading).await?;
         if let Turn::Page(mut page) = turn {
-            if pass.kind == PassKind::Changes {
-                object.of = page.of().or(object.of);
-            } else if let Some(of) = page.of() {
-                object.of = Some(of);
+            if let Some(of) = page.of() {
+                object.of = Some(pass.before + of);
             }
             let complete = self.page(spec, object, &mut page).await?;
             if !complete {

@@ -82,6 +82,7 @@ pub(crate) fn start(object: &mut ObjectSync, kind: PassKind, now: Millis) {
         started_at: now,
         cursor: Cursor::default(),
         skip: 0,
+        before: object.read,
         parts: 0,
         present: 0,
         newest: None,

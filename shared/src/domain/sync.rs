@@ -234,6 +234,9 @@ pub struct Pass {
     /// Rows of that page that are in the mirror already.
     #[serde(default)]
     pub skip: u64,
+    /// Rows that the run had read of the object before it.
+    #[serde(default)]
+    pub before: u64,
     /// Parts of what was seen that are kept ([`PassKind::Compare`]).
     #[serde(default)]
     pub parts: u64,
