@@ -26,7 +26,7 @@
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
 //! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
-//! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20 |
+//! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20; counted and emptied by a clean-up of production |
 //! | match rates | `C#{c}#RATES` | `{time}` | query, newest first; its time to live removes it |
 //! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
@@ -209,6 +209,8 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     let mut partitions = Vec::new();
     if environment == Environment::Production {
         partitions.push(schema_partition(contract));
+        // How rare values are is learned from the records.
+        partitions.push(models_partition(contract));
     }
     // Of both CRMs: what was imported of the one may stay after the contract went over to the other.
     for spec in [CrmKind::Salesforce, CrmKind::Dynamics365]
@@ -315,9 +317,13 @@ pub(super) fn linked(contract: &ContractId, environment: Environment, record: &R
     key(linked_shard(contract, environment, shard), sort_key)
 }
 
+fn models_partition(contract: &ContractId) -> String {
+    format!("C#{contract}#MODEL")
+}
+
 /// Partition of the models, and what the sort keys of a kind's versions begin with.
 pub(super) fn models(contract: &ContractId, kind: EntryKind) -> (String, String) {
-    (format!("C#{contract}#MODEL"), format!("{kind}#"))
+    (models_partition(contract), format!("{kind}#"))
 }
 
 /// A version of a model.
@@ -328,7 +334,7 @@ pub(super) fn model(contract: &ContractId, kind: EntryKind, version: u32) -> Key
 
 /// The model that is used.
 pub(super) fn current_model(contract: &ContractId, kind: EntryKind) -> Key {
-    key(format!("C#{contract}#MODEL"), kind.as_str())
+    key(models_partition(contract), kind.as_str())
 }
 
 fn rates_partition(contract: &ContractId) -> String {
@@ -676,7 +682,9 @@ mod tests {
                     }
                 }
                 let own = format!("#{environment}");
-                prop_assert!(partitions.iter().all(|partition| partition.starts_with("C#acme#") && (partition.contains(&own) || partition == "C#acme#SCHEMA")));
+                prop_assert!(partitions.iter().all(|partition| partition.starts_with("C#acme#") && (partition.contains(&own) || (environment == Environment::Production && ["C#acme#SCHEMA", "C#acme#MODEL"].contains(&partition.as_str())))));
+                let model = model(&c, EntryKind::Profile, 1);
+                prop_assert_eq!(partitions.contains(&model.pk), environment == Environment::Production);
             }
         }
 
