@@ -17,6 +17,11 @@ mod import_worker;
 mod intake;
 mod lambda;
 mod mapping;
+mod matching;
+mod matching_generate;
+mod matching_sets;
+mod matching_words;
+mod matching_worker;
 mod meter;
 mod proxy;
 mod report;
@@ -49,9 +54,21 @@ struct Cli {
     /// Records that an import has
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
+    /// Where labelled sets to link lie: folders with left.csv, right.csv and truth.csv
+    #[arg(long, value_name = "DIR")]
+    sets: Option<PathBuf>,
+    /// Where the pairs and links of each set go as CSV
+    #[arg(long, value_name = "DIR")]
+    dump: Option<PathBuf>,
+    /// Tell of so many wrong and so many missed links of each set
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    errors: usize,
     /// Do a part of the import's measurement, told on standard input
     #[arg(long, hide = true)]
     import_worker: bool,
+    /// Do a part of the matching's measurement, told on standard input
+    #[arg(long, hide = true)]
+    matching_worker: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,6 +83,8 @@ enum Name {
     Mapping,
     /// Importing from each CRM
     Import,
+    /// Finding which records are one
+    Matching,
 }
 
 fn main() -> ExitCode {
@@ -83,6 +102,9 @@ fn run(cli: &Cli) -> Result<bool> {
     if cli.import_worker {
         return import_worker::run().map(|()| true);
     }
+    if cli.matching_worker {
+        return matching_worker::run().map(|()| true);
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{cores} cores, load {}\n", load());
     let mut sections = Vec::new();
@@ -96,6 +118,12 @@ fn run(cli: &Cli) -> Result<bool> {
             Name::Writeback => writeback::run(cli.quick),
             Name::Mapping => mapping::run(cli.quick),
             Name::Import => import::run(if cli.quick { 20_000 } else { cli.records }),
+            Name::Matching => matching::run(&matching::Options {
+                quick: cli.quick,
+                sets: cli.sets.clone(),
+                dump: cli.dump.clone(),
+                errors: cli.errors,
+            }),
         }?;
         println!("{}", section.table());
         sections.push(section);
