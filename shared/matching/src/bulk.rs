@@ -99,7 +99,7 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     let mut compared = compare(&pairs, &model);
     stage("compare", &mut since);
     if !options.fixed {
-        model = learn::learn(&model, &compared, (left.len(), right.len()));
+        model = learn::learn(&model, &compared, &[], (left.len(), right.len()));
     }
     stage("learn", &mut since);
     let tie = |link: &Link| {

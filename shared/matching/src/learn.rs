@@ -4,21 +4,108 @@
 //! Sums are of whole numbers, so the order of pairs does not matter.
 
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use crate::compare::{self, FIELDS, Pattern, SHARED};
 use crate::model::Model;
-use crate::{Bits, Kind};
+use crate::rarity::Counts;
+use crate::{Bits, Clean, Kind};
 
 /// Rounds of expectation maximisation.
 const ROUNDS: usize = 8;
-/// What is known before counts as much as so many pairs of each class.
-const PRIOR: f64 = 100.0;
+/// What is known before counts as much as so many pairs of each class,
+const PRIOR: f64 = 200.0;
+/// and as much as this share of the pairs that are of the class: classes keep their meaning, however
+/// much there is to learn from, because what is learned is where they differ from what is usual.
+const ANCHOR_MATCHES: f64 = 0.5;
+const ANCHOR_OTHERS: f64 = 1.0;
+const ANCHOR_SHARES: f64 = 2.0;
+/// So many records are taken to be matched by half before any is looked at.
+const PRIOR_RECORDS: f64 = 25.0;
+
 /// Fewer pairs teach nothing.
 const LEAST_PAIRS: usize = 30;
 /// One, in the whole numbers that are summed.
 const ONE: f64 = (1_u64 << 32) as f64;
+/// Most classes of a model.
+const MOST_CLASSES: usize = 8;
 /// Nothing is taken to be rarer than this, in bits.
 const RAREST: f64 = 14.0;
+
+/// What a pair that people decided counts, in pairs that nobody did.
+const DECIDED: f64 = 5.0;
+
+/// What there is to learn from: pairs that nobody decided, and pairs that people confirmed or refused.
+///
+/// A pair takes 24 bytes; the records themselves are not kept.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    counts: Counts,
+    pairs: Vec<Compared>,
+    decided: Vec<(Pattern, bool)>,
+    lefts: FxHashSet<u32>,
+    rights: FxHashSet<u32>,
+}
+
+impl Evidence {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            counts: Counts::default(),
+            pairs: Vec::new(),
+            decided: Vec::new(),
+            lefts: FxHashSet::default(),
+            rights: FxHashSet::default(),
+        }
+    }
+
+    /// Counts a record's values: how rare they are is part of what is learned.
+    pub fn count(&mut self, record: &Clean) {
+        record.count(&mut self.counts);
+    }
+
+    /// A pair that nobody decided, of records by their numbers in the two sets: pairs of one record
+    /// compete.
+    pub fn observe(&mut self, model: &Model, (left, a): (u32, &Clean), (right, b): (u32, &Clean)) {
+        self.pairs.push((left, right, compare::compare(a, b, &model.rarity)));
+        self.lefts.insert(left);
+        self.rights.insert(right);
+    }
+
+    /// A pair that a person decided.
+    pub fn decide(&mut self, model: &Model, a: &Clean, b: &Clean, is_match: bool) {
+        self.decided.push((compare::compare(a, b, &model.rarity), is_match));
+    }
+
+    /// How many pairs there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs.len() + self.decided.len()
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A model that fits the evidence, beginning with `known`. With less than thirty pairs it is that.
+    #[must_use]
+    pub fn learn(&self, known: &Model) -> Model {
+        let mut model = learn(known, &self.pairs, &self.decided, (self.lefts.len(), self.rights.len()));
+        if model.version != known.version && !self.counts.is_empty() {
+            model.rarity = self.counts.rarity();
+        }
+        model
+    }
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// A pair of records by their numbers, and how they compare.
 pub(crate) type Compared = (u32, u32, Pattern);
@@ -47,6 +134,34 @@ impl Sums {
         };
         Self {
             classes: vec![class; classes],
+        }
+    }
+
+    /// Spreads a pair over the classes that it may be of.
+    fn spread(&mut self, model: &Model, pattern: &Pattern, is_match: bool, share: f64) {
+        if share < 1e-5 {
+            return;
+        }
+        let mut likelihoods = [0; MOST_CLASSES];
+        let mut best = Bits::MIN;
+        for (class, likelihood) in model.classes.iter().zip(&mut likelihoods) {
+            if class.is_match == is_match {
+                *likelihood = model.likelihood(class, pattern);
+                best = best.max(*likelihood);
+            }
+        }
+        let mut odds = [0.0; MOST_CLASSES];
+        let mut all = 0.0;
+        for ((class, likelihood), odds) in model.classes.iter().zip(likelihoods).zip(&mut odds) {
+            if class.is_match == is_match {
+                *odds = (f64::from(likelihood - best) / 1000.0).exp2();
+                all += *odds;
+            }
+        }
+        for (sums, odds) in self.classes.iter_mut().zip(odds) {
+            if odds > 0.0 {
+                sums.add(pattern, share * odds / all);
+            }
         }
     }
 
@@ -140,8 +255,13 @@ pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
 }
 
 /// A model that fits the pairs, beginning with one that is known.
-pub(crate) fn learn(known: &Model, pairs: &[Compared], records: (usize, usize)) -> Model {
-    if pairs.len() < LEAST_PAIRS {
+pub(crate) fn learn(
+    known: &Model,
+    pairs: &[Compared],
+    decided: &[(Pattern, bool)],
+    records: (usize, usize),
+) -> Model {
+    if pairs.len() + decided.len() < LEAST_PAIRS {
         return known.clone();
     }
     let mut model = known.clone();
@@ -153,6 +273,10 @@ pub(crate) fn learn(known: &Model, pairs: &[Compared], records: (usize, usize)) 
             let odds = f64::from(ranks.get(at).copied().unwrap_or_default()) / 1000.0;
             1.0 / (1.0 + (-odds).exp2())
         });
+        let mut sums = sums;
+        for (pattern, is_match) in decided {
+            sums.spread(&model, pattern, *is_match, DECIDED);
+        }
         fit(&mut model, known, &sums);
         let matched: f64 = model
             .classes
@@ -162,7 +286,7 @@ pub(crate) fn learn(known: &Model, pairs: &[Compared], records: (usize, usize)) 
             .map(|(_, sums)| sums.pairs as f64 / ONE)
             .sum();
         // Of so many candidates of a record at most one is a match.
-        let share = (matched / fewest).clamp(0.02, 0.98);
+        let share = ((matched + PRIOR_RECORDS * 0.5) / (fewest + PRIOR_RECORDS)).clamp(0.02, 0.98);
         let candidates = (pairs.len() as f64 / fewest).max(1.0);
         model.threshold = (((1.0 - share) / share * candidates).log2() * 1000.0).round() as Bits;
         model.matches = matched.round() as u64;
@@ -182,28 +306,8 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> f64 + Sync
             let mut sums = Sums::new(model.kind, model.classes.len());
             for (at, pair) in pairs.iter().enumerate() {
                 let share = matched(chunk * CHUNK + at);
-                for (is_match, share) in [(true, share), (false, 1.0 - share)] {
-                    if share < 1e-5 {
-                        continue;
-                    }
-                    let mut odds = [0.0; 8];
-                    let mut all = 0.0;
-                    let mut best = Bits::MIN;
-                    for class in model.classes.iter().filter(|class| class.is_match == is_match) {
-                        best = best.max(model.likelihood(class, &pair.2));
-                    }
-                    for (class, odds) in model.classes.iter().zip(&mut odds) {
-                        if class.is_match == is_match {
-                            *odds = (f64::from(model.likelihood(class, &pair.2) - best) / 1000.0).exp2();
-                            all += *odds;
-                        }
-                    }
-                    for (sums, odds) in sums.classes.iter_mut().zip(odds) {
-                        if odds > 0.0 {
-                            sums.add(&pair.2, share * odds / all);
-                        }
-                    }
-                }
+                sums.spread(model, &pair.2, true, share);
+                sums.spread(model, &pair.2, false, 1.0 - share);
             }
             sums
         })
@@ -220,12 +324,14 @@ fn fit(model: &mut Model, known: &Model, sums: &Sums) {
     for ((class, prior), sums) in model.classes.iter_mut().zip(&known.classes).zip(&sums.classes) {
         let pairs = sums.pairs as f64 / ONE;
         let count = if class.is_match { matches } else { others };
-        class.share = log((pairs + PRIOR * frequency(prior.share)) / (count + PRIOR));
+        let weight = PRIOR + ANCHOR_SHARES * count;
+        class.share = log((pairs + weight * frequency(prior.share)) / (count + weight));
         for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels) {
             // What is not known says nothing.
             let known: f64 = sums.iter().skip(1).sum::<u64>() as f64 / ONE;
+            let weight = PRIOR + if class.is_match { ANCHOR_MATCHES } else { ANCHOR_OTHERS } * known;
             for ((level, prior), sum) in levels.iter_mut().zip(prior).zip(sums).skip(1) {
-                *level = log((*sum as f64 / ONE + PRIOR * frequency(*prior)) / (known + PRIOR));
+                *level = log((*sum as f64 / ONE + weight * frequency(*prior)) / (known + weight));
             }
         }
         for (((usual, prior), sum), of) in class.usual.iter_mut().zip(&prior.usual).zip(sums.rarity).zip(sums.rare) {

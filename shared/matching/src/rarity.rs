@@ -88,6 +88,10 @@ impl Counts {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.totals.iter().all(|total| *total == 0)
+    }
+
     pub(crate) fn merge(&mut self, other: Self) {
         for (mine, theirs) in self.slots.iter_mut().zip(other.slots) {
             for (hash, count) in theirs {
