@@ -11,7 +11,7 @@ pub enum Role {
     Administrator,
     /// *Lead Gen Forms Salesperson*: authorises a LinkedIn profile, sees synced submissions.
     Salesperson,
-    /// *Service-to-service inbound*: used only by the sync itself.
+    /// *Service-to-service inbound*: the sync itself, and systems that bring people and companies.
     Service,
 }
 
@@ -34,6 +34,12 @@ pub enum Permission {
     ConnectCrm,
     /// Sign in to the CRM as oneself (CN-11).
     ConnectOwnUser,
+    /// Read the directory: people and companies, and which CRM records they are.
+    ReadDirectory,
+    /// Add people and companies to the directory, change and remove them.
+    ChangeDirectory,
+    /// Confirm and undo matches, and have records created in the CRM (MA-4).
+    DecideMatches,
     /// Invite people, give and take roles, end their sessions.
     ManageSeats,
     /// Make and revoke API tokens.
@@ -55,9 +61,14 @@ impl Role {
                     Permission::ReadSubmissions
                         | Permission::AuthorizeLinkedIn
                         | Permission::ConnectOwnUser
+                        | Permission::ReadDirectory
+                        | Permission::DecideMatches
                 )
             }
-            Self::Service => matches!(permission, Permission::StartSync),
+            Self::Service => matches!(
+                permission,
+                Permission::StartSync | Permission::ReadDirectory | Permission::ChangeDirectory
+            ),
         }
     }
 }

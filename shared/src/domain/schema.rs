@@ -1,6 +1,7 @@
 //! The CRM's own lead fields, as its metadata describes them, in one form for every CRM.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::normalize::Comparison;
 use crate::clock::Millis;
@@ -33,6 +34,31 @@ impl CrmKind {
             Self::Salesforce => "Salesforce",
             Self::Dynamics365 => "Dynamics 365",
         }
+    }
+
+    /// The address of a record's own page, for people who are signed in to the organisation at
+    /// `organization`: Salesforce's Lightning record page, a model-driven app's form ("Open apps, forms,
+    /// views, dialogs, and reports with a URL").
+    #[must_use]
+    pub fn record_url(self, organization: &Url, object: &str, id: &str) -> Url {
+        let mut url = organization.clone();
+        url.set_fragment(None);
+        url.set_query(None);
+        match self {
+            Self::Salesforce => {
+                url.set_path("/");
+                if let Ok(mut path) = url.path_segments_mut() {
+                    path.clear().extend(["lightning", "r", object, id, "view"]);
+                }
+            }
+            Self::Dynamics365 => {
+                url.set_path("/main.aspx");
+                let mut query = url.query_pairs_mut();
+                query.append_pair("pagetype", "entityrecord");
+                query.append_pair("etn", object).append_pair("id", id);
+            }
+        }
+        url
     }
 }
 
@@ -194,5 +220,51 @@ impl LeadSchema {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&LeadField> {
         self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::CrmKind;
+
+    #[test]
+    fn a_record_has_an_address_at_its_organisation() {
+        let url = |crm: CrmKind, organization: &str, object, id| {
+            let organization = Url::parse(organization).unwrap();
+            crm.record_url(&organization, object, id).to_string()
+        };
+        assert_eq!(
+            url(
+                CrmKind::Salesforce,
+                "https://acme.my.salesforce.com",
+                "Contact",
+                "003000000000001AAA"
+            ),
+            "https://acme.my.salesforce.com/lightning/r/Contact/003000000000001AAA/view"
+        );
+        let guid = "00aa00aa-bb11-cc22-dd33-44ee44ee44ee";
+        assert_eq!(
+            url(
+                CrmKind::Dynamics365,
+                "https://acme.crm4.dynamics.com/?x=1#y",
+                "account",
+                guid
+            ),
+            format!(
+                "https://acme.crm4.dynamics.com/main.aspx?pagetype=entityrecord&etn=account&id={guid}"
+            )
+        );
+        // Whatever an id holds, the address stays the organisation's.
+        assert_eq!(
+            url(
+                CrmKind::Salesforce,
+                "https://acme.my.salesforce.com/",
+                "a/b",
+                "?#"
+            ),
+            "https://acme.my.salesforce.com/lightning/r/a%2Fb/%3F%23/view"
+        );
     }
 }

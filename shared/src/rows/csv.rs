@@ -14,24 +14,111 @@ const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
 const MAX_COLUMNS: usize = 1024;
 /// Rows that are given at a time.
 pub const BATCH: usize = 500;
-const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+pub(crate) const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// A page that is being read.
-pub struct CsvRows {
-    layout: Layout,
+/// Records of a text in CSV, split as it comes.
+pub(crate) struct Records {
     parser: csv_core::Reader,
-    /// Bytes of the byte order mark that were met; all of them where there is none.
-    mark: usize,
-    /// Text of the row that is being read.
+    /// Text of the record that is being read.
     text: Vec<u8>,
     text_len: usize,
     /// Where its cells end.
     ends: Vec<usize>,
     ends_len: usize,
+}
+
+impl Records {
+    /// A text whose cells end with `delimiter`.
+    pub(crate) fn new(delimiter: u8) -> Self {
+        Self {
+            parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            text: vec![0; 8 * 1024],
+            text_len: 0,
+            ends: vec![0; 64],
+            ends_len: 0,
+        }
+    }
+
+    /// One step: how many bytes of the input were used, and whether a record is complete. Its cells
+    /// are there until [`Self::clear`], without which there is no next record.
+    ///
+    /// # Errors
+    /// [`Malformed`] for a record that is too large.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, bool), Malformed> {
+        let text = self.text.get_mut(self.text_len..).unwrap_or_default();
+        let ends = self.ends.get_mut(self.ends_len..).unwrap_or_default();
+        let (result, used, text_more, ends_more) = self.parser.read_record(input, text, ends);
+        self.text_len += text_more;
+        self.ends_len += ends_more;
+        match result {
+            // The end is found by `finish`.
+            ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
+            ReadRecordResult::OutputFull if self.text.len() < MAX_ROW_BYTES => {
+                self.text.resize(self.text.len() * 2, 0);
+            }
+            ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_COLUMNS => {
+                self.ends.resize(self.ends.len() * 2, 0);
+            }
+            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                return Err(Malformed("a row of the page is too large"));
+            }
+            ReadRecordResult::Record => return Ok((used, true)),
+        }
+        Ok((used, false))
+    }
+
+    /// The text has ended: whether there is a last record, which no line ending followed.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it ended inside of a cell in quotes.
+    pub(crate) fn finish(&mut self) -> Result<bool, Malformed> {
+        // A line ending ends every record, but is text inside of quotes.
+        let before = self.text_len;
+        let mut end: &[u8] = b"\n";
+        while !end.is_empty() {
+            let (used, complete) = self.step(end)?;
+            if complete {
+                return Ok(true);
+            }
+            end = end.get(used..).unwrap_or_default();
+        }
+        if self.text_len > before {
+            return Err(Malformed("the page ends inside a cell"));
+        }
+        Ok(false)
+    }
+
+    /// How many cells the record has.
+    pub(crate) const fn cells(&self) -> usize {
+        self.ends_len
+    }
+
+    /// A cell of the record; one that it has not is empty.
+    pub(crate) fn cell(&self, place: usize) -> &[u8] {
+        let ends = self.ends.get(..self.ends_len).unwrap_or_default();
+        let end = ends.get(place).copied().unwrap_or_default();
+        let start = place
+            .checked_sub(1)
+            .and_then(|before| ends.get(before))
+            .copied()
+            .unwrap_or_default();
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// On to the next record.
+    pub(crate) const fn clear(&mut self) {
+        (self.text_len, self.ends_len) = (0, 0);
+    }
+}
+
+/// A page that is being read.
+pub struct CsvRows {
+    layout: Layout,
+    records: Records,
+    /// Bytes of the byte order mark that were met; all of them where there is none.
+    mark: usize,
     /// The cell of each column of the layout, once the header is read; how many cells a row has.
     header: Option<(Vec<usize>, usize)>,
-    /// The body so far has an odd number of quotes: it is inside a cell.
-    in_quotes: bool,
     rows: u64,
 }
 
@@ -41,14 +128,9 @@ impl CsvRows {
     pub fn new(layout: Layout) -> Self {
         Self {
             layout,
-            parser: csv_core::Reader::new(),
+            records: Records::new(b','),
             mark: 0,
-            text: vec![0; 8 * 1024],
-            text_len: 0,
-            ends: vec![0; 64],
-            ends_len: 0,
             header: None,
-            in_quotes: false,
             rows: 0,
         }
     }
@@ -70,7 +152,11 @@ impl CsvRows {
             if out.len() >= BATCH {
                 break;
             }
-            used += self.step(rest, out)?.0;
+            let (step, complete) = self.records.step(rest)?;
+            used += step;
+            if complete {
+                self.row(out)?;
+            }
         }
         Ok(used)
     }
@@ -81,10 +167,9 @@ impl CsvRows {
     /// # Errors
     /// [`Malformed`] when it ended inside a row, or before its header.
     pub fn finish(&mut self, out: &mut Vec<Change>) -> Result<u64, Malformed> {
-        if self.in_quotes {
-            return Err(Malformed("the page ends inside a cell"));
+        if self.records.finish()? {
+            self.row(out)?;
         }
-        while !self.step(&[], out)?.1 {}
         if self.header.is_none() {
             return Err(Malformed("the page has no header"));
         }
@@ -107,39 +192,11 @@ impl CsvRows {
         Ok(used)
     }
 
-    /// One step of the parser: how many bytes it used, and whether the body is at its end.
-    fn step(&mut self, input: &[u8], out: &mut Vec<Change>) -> Result<(usize, bool), Malformed> {
-        let text = self.text.get_mut(self.text_len..).unwrap_or_default();
-        let ends = self.ends.get_mut(self.ends_len..).unwrap_or_default();
-        let (result, used, text_more, ends_more) = self.parser.read_record(input, text, ends);
-        self.text_len += text_more;
-        self.ends_len += ends_more;
-        let used_bytes = input.get(..used).unwrap_or_default();
-        self.in_quotes = used_bytes
-            .iter()
-            .fold(self.in_quotes, |inside, byte| inside ^ (*byte == b'"'));
-        match result {
-            ReadRecordResult::InputEmpty => {}
-            ReadRecordResult::OutputFull if self.text.len() < MAX_ROW_BYTES => {
-                self.text.resize(self.text.len() * 2, 0);
-            }
-            ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_COLUMNS => {
-                self.ends.resize(self.ends.len() * 2, 0);
-            }
-            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
-                return Err(Malformed("a row of the page is too large"));
-            }
-            ReadRecordResult::Record => self.row(out)?,
-            ReadRecordResult::End => return Ok((used, true)),
-        }
-        Ok((used, false))
-    }
-
     fn row(&mut self, out: &mut Vec<Change>) -> Result<(), Malformed> {
-        let cells = self.ends_len;
+        let cells = self.records.cells();
         let Some((places, expected)) = &self.header else {
             self.header = Some((self.places()?, cells));
-            (self.text_len, self.ends_len) = (0, 0);
+            self.records.clear();
             return Ok(());
         };
         if cells != *expected {
@@ -148,7 +205,7 @@ impl CsvRows {
         let mut row = Row::default();
         let mut values: Vec<(&'static str, Value)> = Vec::with_capacity(cells);
         for (index, place) in places.iter().enumerate() {
-            let bytes = cell(&self.text, &self.ends, *place);
+            let bytes = self.records.cell(*place);
             let cell = std::str::from_utf8(bytes).map_or(Cell::Other, Cell::Text);
             if let Some(value) = self.layout.take(&mut row, index, cell)
                 && let Some(column) = self.layout.columns.get(index)
@@ -159,7 +216,7 @@ impl CsvRows {
         values.shrink_to_fit();
         out.push(row.finish(values)?);
         self.rows += 1;
-        (self.text_len, self.ends_len) = (0, 0);
+        self.records.clear();
         Ok(())
     }
 
@@ -168,23 +225,12 @@ impl CsvRows {
         self.layout
             .names()
             .map(|name| {
-                (0..self.ends_len)
-                    .find(|place| cell(&self.text, &self.ends, *place) == name.as_bytes())
+                (0..self.records.cells())
+                    .find(|place| self.records.cell(*place) == name.as_bytes())
                     .ok_or(Malformed("a column is not in the header"))
             })
             .collect()
     }
-}
-
-/// A cell of the row that was read.
-fn cell<'a>(text: &'a [u8], ends: &[usize], place: usize) -> &'a [u8] {
-    let end = ends.get(place).copied().unwrap_or_default();
-    let start = place
-        .checked_sub(1)
-        .and_then(|before| ends.get(before))
-        .copied()
-        .unwrap_or_default();
-    text.get(start..end).unwrap_or_default()
 }
 
 #[cfg(test)]

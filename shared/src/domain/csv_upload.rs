@@ -1,0 +1,617 @@
+//! Tables that people upload in CSV (MA-1): found out how they are written, split into rows that are
+//! numbered as a spreadsheet numbers them, and read with a meaning for each column.
+//!
+//! A file comes from a spreadsheet or from another system, so its delimiter is found out: comma,
+//! semicolon (spreadsheets of countries with a decimal comma) or tab. Its text is UTF-8; any other
+//! would have to be guessed, and a wrong guess is a wrong name.
+
+use std::fmt;
+
+use matching::columns::Column;
+
+use super::directory::EntryKind;
+use super::normalize::fold;
+use crate::problem::Problem;
+use crate::rows::csv::{BYTE_ORDER_MARK, Records};
+
+/// Largest file, in bytes. With the request's frame, and quotes and line endings escaped, it stays under
+/// the 6 MB that a function is called with.
+pub const MAX_BYTES: usize = 5_000_000;
+/// Most rows of a file, without its header and without blank ones.
+pub const MAX_ROWS: usize = 5_000;
+/// Most columns of a file.
+pub const MAX_COLUMNS: usize = 200;
+
+const DELIMITERS: &[u8] = b",;\t";
+
+/// A file that was split into its cells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The names of its columns, trimmed.
+    pub header: Vec<String>,
+    /// Its rows; blank ones are left out.
+    pub rows: Vec<TableRow>,
+}
+
+/// A row of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRow {
+    /// Its number in a spreadsheet: the file's first line is 1, and cells with several lines are one row.
+    pub number: usize,
+    /// Its cells, trimmed, as many as the header has; or why it cannot be read.
+    pub cells: Result<Vec<String>, Problem>,
+}
+
+impl Table {
+    /// Splits a file.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is no such file as a whole: too large, not in UTF-8, without a header, cut off
+    /// inside of a cell.
+    pub fn read(body: &[u8]) -> Result<Self, Problem> {
+        if body.len() > MAX_BYTES {
+            return Err(too_large());
+        }
+        let text = body.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(body);
+        if let Err(error) = std::str::from_utf8(text) {
+            let before = text.get(..error.valid_up_to()).unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            return Err(unreadable(
+                "csv_not_utf8",
+                format!("The file is not UTF-8 text (line {line})."),
+                "Save it as \"CSV UTF-8\" and upload that file.",
+            ));
+        }
+        let mut split = Split::new(text, delimiter(text));
+        let Some((_, header)) = split.next_row()? else {
+            return Err(unreadable(
+                "csv_no_header",
+                "The file has no first row with the names of its columns.",
+                "Put the columns' names into the first row.",
+            ));
+        };
+        if header.len() > MAX_COLUMNS {
+            return Err(unreadable(
+                "csv_too_many_columns",
+                format!("The file has more than {MAX_COLUMNS} columns."),
+                "Leave out columns that are not needed.",
+            ));
+        }
+        let mut rows = Vec::new();
+        while let Some((number, mut cells)) = split.next_row()? {
+            if rows.len() == MAX_ROWS {
+                return Err(too_many_rows());
+            }
+            let found = cells.len();
+            // Spreadsheets leave empty cells behind where a row was once longer.
+            while cells.len() > header.len() && cells.last().is_some_and(String::is_empty) {
+                cells.pop();
+            }
+            let cells = if cells.len() == header.len() {
+                Ok(cells)
+            } else {
+                Err(Problem::new(
+                    422,
+                    "wrong_cell_count",
+                    format!("The row has {found} cells, the header {}.", header.len()),
+                    "Check its delimiters, and put quotes around cells that contain one or a quote.",
+                ))
+            };
+            rows.push(TableRow { number, cells });
+        }
+        Ok(Self { header, rows })
+    }
+}
+
+/// 413 for a file that is too large.
+#[must_use]
+pub fn too_large() -> Problem {
+    let megabytes = MAX_BYTES / 1_000_000;
+    Problem::new(
+        413,
+        "body_too_large",
+        format!("The file is larger than {megabytes} MB."),
+        "Split it, and upload the parts one after the other.",
+    )
+}
+
+fn too_many_rows() -> Problem {
+    Problem::new(
+        413,
+        "csv_too_many_rows",
+        format!("The file has more than {MAX_ROWS} rows."),
+        "Split it, and upload the parts one after the other. Nothing of it was stored.",
+    )
+}
+
+fn unreadable(code: &str, detail: impl Into<String>, next_step: &str) -> Problem {
+    Problem::new(422, code, detail, next_step)
+}
+
+/// The delimiter by which the first row has the most cells.
+fn delimiter(text: &[u8]) -> u8 {
+    let mut best = (0, b',');
+    for delimiter in DELIMITERS {
+        let mut split = Split::new(text, *delimiter);
+        // With a wrong one the row can be endless.
+        let found = split.next_record().unwrap_or(false);
+        let cells = if found { split.records.cells() } else { 0 };
+        if cells > best.0 {
+            best = (cells, *delimiter);
+        }
+    }
+    best.1
+}
+
+/// What a column of a file can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The id in the system that the file comes from.
+    ExternalId,
+    /// A field of the person or company.
+    Field(Column),
+}
+
+impl Target {
+    /// The name of the field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExternalId => EXTERNAL_ID,
+            Self::Field(column) => column.as_str(),
+        }
+    }
+
+    /// Whether several columns can hold it.
+    const fn repeats(self) -> bool {
+        matches!(self, Self::Field(column) if column.is_list())
+    }
+}
+
+const EXTERNAL_ID: &str = "external_id";
+/// What columns with the other system's ids are called, folded.
+const EXTERNAL_ID_NAMES: &[&str] = &["external id", "externalid", "external identifier"];
+
+/// What the columns of a file of people or of companies can hold.
+pub fn targets(kind: EntryKind) -> impl Iterator<Item = Target> {
+    let personal = [
+        Column::FirstName,
+        Column::LastName,
+        Column::Title,
+        Column::Company,
+    ];
+    let fields = Column::ALL.into_iter();
+    let fields =
+        fields.filter(move |column| kind == EntryKind::Profile || !personal.contains(column));
+    std::iter::once(Target::ExternalId).chain(fields.map(Target::Field))
+}
+
+/// What each column of a file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping(Vec<Option<Target>>);
+
+impl Mapping {
+    /// A mapping of columns none of which is read.
+    #[must_use]
+    pub fn nothing(header: &[String]) -> Self {
+        Self(vec![None; header.len()])
+    }
+
+    /// What the columns seem to hold, by their names.
+    ///
+    /// # Errors
+    /// `nothing_mapped` when none of them is known.
+    pub fn suggested(kind: EntryKind, header: &[String]) -> Result<Self, Problem> {
+        let names: Vec<&str> = header.iter().map(String::as_str).collect();
+        let columns = matching::columns::suggest(kind.matching(), &names);
+        let mut targets: Vec<Option<Target>> = names
+            .iter()
+            .zip(columns)
+            .map(|(name, column)| {
+                if EXTERNAL_ID_NAMES.contains(&fold(name).as_str()) {
+                    return Some(Target::ExternalId);
+                }
+                let target = column.map(Target::Field);
+                target.filter(|target| targets(kind).any(|known| known == *target))
+            })
+            .collect();
+        // The first of several that claim to be the same.
+        let mut met = Vec::new();
+        for target in &mut targets {
+            match *target {
+                Some(found) if !found.repeats() && met.contains(&found) => *target = None,
+                Some(found) => met.push(found),
+                None => {}
+            }
+        }
+        Self(targets).checked()
+    }
+
+    /// A mapping as people give it: a field's name for each column, with commas between them, and nothing
+    /// for a column that is not read.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the column when it does not fit the file.
+    pub fn parse(kind: EntryKind, map: &str, header: &[String]) -> Result<Self, Problem> {
+        let invalid = |detail: String| {
+            let fields: Vec<_> = targets(kind).map(Target::as_str).collect();
+            Problem::new(
+                422,
+                "invalid_map",
+                detail,
+                format!(
+                    "Give a field for each column, with commas between them, or nothing: {}.",
+                    fields.join(", ")
+                ),
+            )
+            .with_field("map")
+        };
+        let names: Vec<&str> = map.split(',').map(str::trim).collect();
+        if names.len() != header.len() {
+            return Err(invalid(format!(
+                "The map has {} columns, the file {}.",
+                names.len(),
+                header.len()
+            )));
+        }
+        let mut mapped: Vec<Option<Target>> = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            if name.is_empty() {
+                mapped.push(None);
+                continue;
+            }
+            let target = targets(kind).find(|target| target.as_str() == *name);
+            let target = target
+                .ok_or_else(|| invalid(format!("Column {} holds no known field.", index + 1)))?;
+            if !target.repeats() && mapped.contains(&Some(target)) {
+                return Err(invalid(format!("Two columns hold {}.", target.as_str())));
+            }
+            mapped.push(Some(target));
+        }
+        Self(mapped).checked()
+    }
+
+    fn checked(self) -> Result<Self, Problem> {
+        if self.0.iter().any(Option::is_some) {
+            return Ok(self);
+        }
+        Err(Problem::new(
+            422,
+            "nothing_mapped",
+            "None of the file's columns is known.",
+            "Name them in the first row as the fields are called, or say what each holds (map).",
+        )
+        .with_field("map"))
+    }
+
+    /// The name of the field that each column holds.
+    pub fn fields(&self) -> impl Iterator<Item = Option<&'static str>> {
+        self.0.iter().map(|target| target.map(Target::as_str))
+    }
+
+    /// The external id of a row, and its person or company.
+    #[must_use]
+    pub fn read(&self, cells: &[String]) -> (Option<String>, matching::Record) {
+        let columns = self.0.iter().map(|target| match target {
+            Some(Target::Field(column)) => Some(*column),
+            Some(Target::ExternalId) | None => None,
+        });
+        let columns: Vec<Option<Column>> = columns.collect();
+        let record = matching::columns::record(&columns, cells.iter().map(String::as_str));
+        let external_id = self
+            .0
+            .iter()
+            .position(|target| *target == Some(Target::ExternalId));
+        let external_id = external_id.and_then(|place| cells.get(place)).cloned();
+        let external_id = external_id.filter(|id| !id.is_empty());
+        (external_id, record)
+    }
+}
+
+/// As [`Mapping::parse`] reads it.
+impl fmt::Display for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, field) in self.fields().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}", field.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows of a text, one after the other.
+struct Split<'t> {
+    records: Records,
+    rest: &'t [u8],
+    /// Rows so far, blank ones too.
+    number: usize,
+    ended: bool,
+}
+
+impl<'t> Split<'t> {
+    fn new(text: &'t [u8], delimiter: u8) -> Self {
+        Self {
+            records: Records::new(delimiter),
+            rest: text,
+            number: 0,
+            ended: false,
+        }
+    }
+
+    /// The next row that is not blank, with its number.
+    fn next_row(&mut self) -> Result<Option<(usize, Vec<String>)>, Problem> {
+        while self.next_record()? {
+            let cells: Vec<String> = (0..self.records.cells())
+                .map(|place| {
+                    let cell = String::from_utf8_lossy(self.records.cell(place));
+                    cell.trim().to_owned()
+                })
+                .collect();
+            self.records.clear();
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                return Ok(Some((self.number, cells)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on to the next row with a cell, maybe an empty one; false where there is none left.
+    fn next_record(&mut self) -> Result<bool, Problem> {
+        // The parser passes over empty lines, which are rows of a spreadsheet.
+        while let Some(after) = after_line_ending(self.rest) {
+            self.number += 1;
+            self.rest = after;
+        }
+        self.number += 1;
+        Ok(!self.ended && self.record()?)
+    }
+
+    /// Reads one record and its line ending; false where there is none left.
+    fn record(&mut self) -> Result<bool, Problem> {
+        let malformed = |number: usize| {
+            unreadable(
+                "csv_malformed",
+                format!(
+                    "The file ends inside of a cell in quotes, or a row is too large (row {number})."
+                ),
+                "Look for a quote that is not closed in or before that row; a quote inside of a cell in quotes is written twice.",
+            )
+        };
+        while !self.rest.is_empty() {
+            let step = self.records.step(self.rest);
+            let (used, complete) = step.map_err(|_| malformed(self.number))?;
+            let (done, rest) = self.rest.split_at_checked(used).unwrap_or_default();
+            self.rest = rest;
+            if complete {
+                if done.last() == Some(&b'\r') {
+                    self.rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+                }
+                return Ok(true);
+            }
+        }
+        self.ended = true;
+        let last = self.records.finish();
+        last.map_err(|_| malformed(self.number))
+    }
+}
+
+fn after_line_ending(text: &[u8]) -> Option<&[u8]> {
+    let endings: [&[u8]; 3] = [b"\r\n", b"\n", b"\r"];
+    endings.iter().find_map(|ending| text.strip_prefix(*ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::directory::EntryKind;
+    use super::{MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Mapping, Table, targets};
+
+    /// Rows with their numbers; of those that cannot be read the code.
+    fn read(text: &str) -> Vec<(usize, Result<Vec<String>, String>)> {
+        let table = Table::read(text.as_bytes()).unwrap();
+        let row = |row: super::TableRow| (row.number, row.cells.map_err(|problem| problem.code));
+        table.rows.into_iter().map(row).collect()
+    }
+
+    fn cells(cells: &[&str]) -> Result<Vec<String>, String> {
+        Ok(cells.iter().map(|cell| (*cell).to_owned()).collect())
+    }
+
+    fn code(body: &[u8]) -> String {
+        Table::read(body).unwrap_err().code
+    }
+
+    #[test]
+    fn rows_have_the_numbers_that_a_spreadsheet_shows() {
+        let text = "\u{feff}\r\nName,City\r\n\r\n\"Ada\r\nLovelace\", London \r\n,\r\n\n\"B \"\"C\"\"\",\"Bonn, Köln\"";
+        assert_eq!(
+            read(text),
+            [
+                (4, cells(&["Ada\r\nLovelace", "London"])),
+                (7, cells(&["B \"C\"", "Bonn, Köln"])),
+            ]
+        );
+        let old = "Name\rAda\r\rBob\r";
+        assert_eq!(read(old), [(2, cells(&["Ada"])), (4, cells(&["Bob"]))]);
+    }
+
+    #[test]
+    fn a_row_with_another_number_of_cells_is_told_and_the_others_are_read() {
+        let text = "a,b\n1\n1,2\n1,2,3\n1,2,,\n\"1,2\n";
+        assert_eq!(code(text.as_bytes()), "csv_malformed");
+        let wrong = || Err("wrong_cell_count".to_owned());
+        assert_eq!(
+            read("a,b\n1\n1,2\n1,2,3\n1,2,,\n5\" pipe,x"),
+            [
+                (2, wrong()),
+                (3, cells(&["1", "2"])),
+                (4, wrong()),
+                (5, cells(&["1", "2"])),
+                // A quote that does not begin a cell is text.
+                (6, cells(&["5\" pipe", "x"])),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused_as_a_whole() {
+        for (body, expected) in [
+            (&b""[..], "csv_no_header"),
+            (b"\xEF\xBB\xBF", "csv_no_header"),
+            (b"\n\r\n,,\n", "csv_no_header"),
+            (b"name\nJos\xE9\n", "csv_not_utf8"),
+            (b"\xFF\xFEn\0a\0", "csv_not_utf8"),
+            (b"name\n\"Ada", "csv_malformed"),
+            (b"\"name", "csv_malformed"),
+        ] {
+            assert_eq!(code(body), expected, "{}", String::from_utf8_lossy(body));
+        }
+        let problem = Table::read(b"name\nok\nJos\xE9\n").unwrap_err();
+        assert!(problem.detail.contains("line 3"), "{problem}");
+        let columns = vec!["a"; MAX_COLUMNS + 1].join(",");
+        assert_eq!(code(columns.as_bytes()), "csv_too_many_columns");
+        let rows = "a\n".repeat(MAX_ROWS + 1);
+        assert_eq!(Table::read(rows.as_bytes()).unwrap().rows.len(), MAX_ROWS);
+        let rows = "a\n".repeat(MAX_ROWS + 2);
+        assert_eq!(code(rows.as_bytes()), "csv_too_many_rows");
+        assert_eq!(code(&vec![b'a'; MAX_BYTES + 1]), "body_too_large");
+    }
+
+    fn header(names: &str) -> Vec<String> {
+        names.split('|').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn columns_are_suggested_and_can_be_said() {
+        let names = header("External ID|First name|Last name|E-mail|Mobile|Phone|Shoe size|City");
+        let suggested = Mapping::suggested(EntryKind::Profile, &names).unwrap();
+        let map = "external_id,first_name,last_name,email,phone,phone,,city";
+        assert_eq!(suggested.to_string(), map);
+        let parsed = Mapping::parse(EntryKind::Profile, map, &names);
+        assert_eq!(parsed, Ok(suggested.clone()));
+        let cells = header("7|Ada|Lovelace|ada@example.com|1|2|41|London");
+        let (external_id, record) = suggested.read(&cells);
+        assert_eq!(external_id.as_deref(), Some("7"));
+        assert_eq!(
+            (
+                record.name.as_str(),
+                record.first_name.as_str(),
+                record.city.as_str()
+            ),
+            ("", "Ada", "London")
+        );
+        assert_eq!(record.emails, ["ada@example.com"]);
+        assert_eq!(record.phones, ["1", "2"]);
+        // A company has no first name.
+        let company = Mapping::suggested(EntryKind::Company, &names).unwrap();
+        assert_eq!(company.fields().nth(1), Some(None));
+    }
+
+    #[test]
+    fn a_map_that_does_not_fit_the_file_is_refused() {
+        let names = header("a|b|c");
+        let code = |kind, map: &str| {
+            let problem = Mapping::parse(kind, map, &names).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some("map"));
+            problem.code
+        };
+        for map in [
+            "",
+            "name",
+            "name,,,",
+            "name,name,",
+            "name,Name,",
+            "external_id,,external_id",
+        ] {
+            assert_eq!(code(EntryKind::Profile, map), "invalid_map", "{map}");
+        }
+        assert_eq!(code(EntryKind::Company, "name,last_name,"), "invalid_map");
+        assert_eq!(code(EntryKind::Profile, ",,"), "nothing_mapped");
+        let unknown = Mapping::suggested(EntryKind::Profile, &header("xyzzy|qwert"));
+        assert_eq!(unknown.unwrap_err().code, "nothing_mapped");
+        for kind in EntryKind::ALL {
+            assert!(
+                targets(kind)
+                    .all(|target| { Mapping::parse(kind, target.as_str(), &header("x")).is_ok() })
+            );
+        }
+    }
+
+    fn cell() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[a-zA-Z0-9@. -]{0,12}",
+            2 => "[,;\t\"\r\n'=a]{0,8}",
+            2 => "\\PC{0,12}",
+            1 => (1_usize..12_000).prop_map(|length| "x".repeat(length)),
+            1 => Just("株式会社 \"Ångström\",\r\nK.K.".to_owned()),
+        ]
+    }
+
+    fn quoted(cell: &str, delimiter: char, always: bool) -> String {
+        let special = |c: char| matches!(c, '"' | '\r' | '\n') || c == delimiter;
+        if always || cell.contains(special) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_owned()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn a_table_comes_back_however_it_is_written(
+            (header, rows) in (1_usize..6).prop_flat_map(|columns| (
+                prop::collection::vec("[A-Za-z][A-Za-z ]{0,6}[a-z]", columns),
+                prop::collection::vec(prop::collection::vec(cell(), columns), 0..6),
+            )),
+            delimiter in prop::sample::select(vec![',', ';', '\t']),
+            ending in prop::sample::select(vec!["\n", "\r\n"]),
+            (mark, always, last) in any::<(bool, bool, bool)>(),
+        ) {
+            // One column does not tell.
+            let delimiter = if header.len() == 1 { ',' } else { delimiter };
+            let line = |cells: &[String]| {
+                let cells: Vec<_> = cells.iter().map(|cell| quoted(cell, delimiter, always)).collect();
+                cells.join(&delimiter.to_string())
+            };
+            let mut lines = vec![line(&header)];
+            lines.extend(rows.iter().map(|row| line(row)));
+            let mut text = String::from(if mark { "\u{feff}" } else { "" });
+            text.push_str(&lines.join(ending));
+            if last {
+                text.push_str(ending);
+            }
+            let table = Table::read(text.as_bytes()).unwrap();
+            prop_assert_eq!(&table.header, &header);
+            let expected: Vec<_> = rows
+                .iter()
+                .enumerate()
+                .map(|(index, row)| {
+                    let row: Vec<_> = row.iter().map(|cell| cell.trim().to_owned()).collect();
+                    (index + 2, row)
+                })
+                .filter(|(_, row)| row.iter().any(|cell| !cell.is_empty()))
+                .collect();
+            let read: Vec<_> = table.rows.into_iter().map(|row| (row.number, row.cells.unwrap())).collect();
+            prop_assert_eq!(read, expected);
+        }
+
+        #[test]
+        fn any_bytes_are_a_table_or_refused(
+            body in prop::collection::vec(prop_oneof![
+                any::<u8>().prop_map(|byte| vec![byte]),
+                Just(b"\"".to_vec()), Just(b",".to_vec()), Just(b"\r".to_vec()), Just(b"\n".to_vec()),
+                Just(b"name,city\n".to_vec()), Just("\u{feff}".as_bytes().to_vec()),
+            ], 0..24).prop_map(|parts| parts.concat()),
+        ) {
+            if let Ok(table) = Table::read(&body) {
+                prop_assert!(table.rows.is_sorted_by(|a, b| a.number < b.number));
+                for cells in table.rows.iter().filter_map(|row| row.cells.as_ref().ok()) {
+                    prop_assert_eq!(cells.len(), table.header.len());
+                    prop_assert!(cells.iter().any(|cell| !cell.is_empty()));
+                }
+            }
+        }
+    }
+}
