@@ -450,5 +450,5 @@ fn email_key(email: &str) -> String {
 
 /// The digits: however it is punctuated it is one number.
 fn phone_key(phone: &str) -> String {
-    phone.chars().filter(|c| c.is_ascii_digit()).collect()
+    phone.chars().filter(char::is_ascii_digit).collect()
 }

@@ -200,7 +200,7 @@ fn what_cannot_be_taken_is_refused_with_the_field() {
         pair("text_too_long", "phones")
     );
     let many = |record: &mut Record| {
-        record.emails = (0..21).map(|n| format!("a{n}@example.com")).collect()
+        record.emails = (0..21).map(|n| format!("a{n}@example.com")).collect();
     };
     assert_eq!(of(many), pair("too_many_values", "emails"));
     let nobody = |record: &mut Record| {

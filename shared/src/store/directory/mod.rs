@@ -115,7 +115,8 @@ impl Store {
                 .collect();
             match self.entries(contract, kind, &ids).await {
                 Ok(entries) => {
-                    stored.extend(entries.into_iter().map(|(id, entry)| ((kind, id), entry)))
+                    let entries = entries.into_iter();
+                    stored.extend(entries.map(|(id, entry)| ((kind, id), entry)));
                 }
                 Err(error) => {
                     tracing::error!(%contract, error = &error as &dyn std::error::Error, "entries were not added");
@@ -147,7 +148,7 @@ impl Store {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%contract, error = &error as &dyn std::error::Error, "an entry was not added")
+                    tracing::error!(%contract, error = &error as &dyn std::error::Error, "an entry was not added");
                 }
             }
         }

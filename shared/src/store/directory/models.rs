@@ -20,7 +20,7 @@ const KEEP_RATES_DAYS: i64 = 731;
 struct Document {
     version: u32,
     at: Millis,
-    document: String,
+    json: String,
 }
 
 /// A version of a model that is kept.
@@ -56,7 +56,7 @@ impl Store {
 
     async fn model_at(&self, key: keys::Key) -> Result<Option<Model>, StoreError> {
         let found: Option<Document> = self.get(MODEL, key, true).await?;
-        let model = found.map(|found| serde_json::from_str(&found.document));
+        let model = found.map(|found| serde_json::from_str(&found.json));
         model.transpose().map_err(|error| StoreError::Corrupt {
             entity: MODEL,
             source: Box::new(serde::de::Error::custom(error)),
@@ -94,7 +94,7 @@ impl Store {
         let document = Document {
             version: model.version,
             at: now,
-            document: serde_json::to_string(model)
+            json: serde_json::to_string(model)
                 .map_err(|error| StoreError::Unavailable(Box::new(error)))?,
         };
         let current = write(MODEL, &document, &keys::current_model(contract, kind))?;

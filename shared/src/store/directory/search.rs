@@ -127,18 +127,18 @@ impl Store {
             let items = items.map(|items| i32::try_from(items).unwrap_or(i32::MAX));
             page_of(&query.set_limit(items), None).await
         };
-        let (entries, matches) = try_join(
+        let (entries, computed) = try_join(
             part(keys::entry_partition(contract, kind, shard)),
             part(keys::match_partition(contract, environment, kind, shard)),
         )
         .await?;
         // Where one of them goes on, only what lies before that was read of both.
-        let ends = [&entries, &matches].into_iter().filter_map(end_of);
+        let ends = [&entries, &computed].into_iter().filter_map(end_of);
         let next = ends.min();
         let read_to_end = |id: &EntryId| next.is_none_or(|end| *id <= end);
-        let bytes = [&entries, &matches].into_iter().map(size_of_page).sum();
-        let mut matched: HashMap<EntryId, Match> = HashMap::with_capacity(matches.items.len());
-        for item in matches.items {
+        let bytes = [&entries, &computed].into_iter().map(size_of_page).sum();
+        let mut matched: HashMap<EntryId, Match> = HashMap::with_capacity(computed.items.len());
+        for item in computed.items {
             if let Some(id) = id_of(&item) {
                 matched.insert(id, read(MATCH, item)?);
             }
