@@ -376,9 +376,12 @@ impl Land {
             .split_whitespace()
             .map(Ways::parse)
             .collect();
-        for ending in language.endings.split_whitespace() {
-            for stem in language.stems.split_whitespace() {
-                surnames.push(Ways::parse(&format!("{stem}{ending}")));
+        // The rarer, the longer: as many surnames as a country of some size has in 100,000 people.
+        for between in ["", "er", "en", "el", "in", "as"] {
+            for ending in language.endings.split_whitespace() {
+                for stem in language.stems.split_whitespace() {
+                    surnames.push(Ways::parse(&format!("{stem}{between}{ending}")));
+                }
             }
         }
         let cities: Vec<_> = country.cities.split_whitespace().map(city).collect();
@@ -1543,7 +1546,7 @@ mod tests {
                     .map(|ways| ways.usual().to_owned()),
             );
         }
-        assert!(known.len() >= 2_000, "{}", known.len());
+        assert!(known.len() >= 10_000, "{}", known.len());
         let mut counts = BTreeMap::new();
         for row in people(4, 5_000).left.rows {
             *counts.entry(row[2].to_lowercase()).or_insert(0) += 1;

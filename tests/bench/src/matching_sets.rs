@@ -355,9 +355,9 @@ mod tests {
     #[test]
     fn the_best_threshold_does_not_part_equal_scores() {
         let judge = judge();
-        let pairs = [link(1, 1, 9), link(0, 0, 4), link(2, 0, 4), link(2, 2, 4)];
+        let pairs = [link(1, 1, 9), link(0, 0, 4), link(2, 0, 4)];
         let best = judge.best(&pairs, Mode::OneToOne);
-        // L1–R2 comes before L2–R2 and takes R2: one right of two from 4 on, one of one at 9.
+        // L1 comes before L2 and takes R2: one right of two from 4 on, one of one at 9.
         assert_eq!((best.threshold, best.quality), (9, Quality::new(1, 1, 3)));
         assert_eq!(
             judge.at(4, &pairs, Mode::OneToOne).quality,
@@ -367,6 +367,9 @@ mod tests {
             judge.at(5, &pairs, Mode::OneToOne).quality,
             Quality::new(1, 1, 3)
         );
+        // The first of two equal ones alone would be better.
+        let equal = judge.best(&[link(0, 1, 4), link(2, 2, 4)], Mode::OneToOne);
+        assert_eq!((equal.threshold, equal.quality), (4, Quality::new(1, 2, 3)));
         assert!((best.quality.f1 - 0.5).abs() < 1e-9);
         assert_eq!(judge.best(&[], Mode::OneToOne).quality, Quality::default());
     }
