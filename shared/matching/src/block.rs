@@ -7,7 +7,7 @@ use crate::{Kind, similar, text};
 
 /// Pairs that a key may make; a key that would make more is cut. Who shares a common name or a
 /// switchboard with thousands shares something finer with the one that he is.
-pub(crate) const MOST_PAIRS: u64 = 200;
+pub(crate) const MOST_PAIRS: u64 = 30;
 
 /// What keys are made of, by the order of [`push_keys`].
 pub(crate) const KEY_NAMES: [&str; 40] = [
@@ -223,7 +223,8 @@ pub struct CutBlock {
 /// Pairs that share a key, each once, ordered; and the largest blocks that were cut.
 pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
     let all = |_: u32| true;
-    joined(|| keyed(left, push_keys, &all), || keyed(right, push_keys, &all))
+    let (left, right) = rayon::join(|| keyed(left, push_keys, &all), || keyed(right, push_keys, &all));
+    joined(left, right)
 }
 
 /// Pairs of the records that are `free` which share two coarse things: what is left over when the
@@ -234,40 +235,35 @@ pub(crate) fn pairs_left_over(
     free_left: &(dyn Fn(u32) -> bool + Sync),
     free_right: &(dyn Fn(u32) -> bool + Sync),
 ) -> Vec<(u32, u32)> {
-    joined(|| keyed(left, push_coarse_keys, free_left), || keyed(right, push_coarse_keys, free_right)).0
+    let (left, right) = rayon::join(
+        || keyed(left, push_coarse_keys, free_left),
+        || keyed(right, push_coarse_keys, free_right),
+    );
+    joined(left, right).0
 }
 
-fn joined(
-    left: impl FnOnce() -> Vec<(u64, u32, u8)> + Send,
-    right: impl FnOnce() -> Vec<(u64, u32, u8)> + Send,
-) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
-    let (mut lefts, mut rights) = rayon::join(left, right);
-    rayon::join(
-        || lefts.par_sort_unstable(),
-        || rights.par_sort_unstable(),
-    );
-    // Both are in the order of keys: pieces of it go side by side.
-    let pieces = 16_u64;
-    let bound = |piece: u64| (u128::from(piece) << 64).div_euclid(u128::from(pieces)) as u64;
-    let slice = |keys: &[(u64, u32, u8)], piece: u64| {
-        let from = keys.partition_point(|key| key.0 < bound(piece));
-        let to = if piece + 1 == pieces {
-            keys.len()
-        } else {
-            keys.partition_point(|key| key.0 < bound(piece + 1))
-        };
-        (from, to)
+/// A key in 12 bytes: its upper half, its lower half with what it is made of, and the record.
+type Entry = (u32, u32, u32);
+
+/// Keys are joined in so many parts, by their first bits.
+const PARTS: usize = 16;
+const KIND_BITS: u32 = 6;
+
+fn joined(left: Vec<[Vec<Entry>; PARTS]>, right: Vec<[Vec<Entry>; PARTS]>) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
+    let gather = |chunks: &[[Vec<Entry>; PARTS]], part: usize| {
+        let of_part = || chunks.iter().filter_map(|chunk| chunk.get(part));
+        let mut entries = Vec::with_capacity(of_part().map(Vec::len).sum());
+        for chunk in of_part() {
+            entries.extend_from_slice(chunk);
+        }
+        entries.sort_unstable();
+        entries
     };
-    let parts: Vec<(Vec<u64>, Vec<CutBlock>)> = (0..pieces)
+    let parts: Vec<(Vec<u64>, Vec<CutBlock>)> = (0..PARTS)
         .into_par_iter()
-        .map(|piece| {
-            let (from, to) = slice(&lefts, piece);
-            let lefts = lefts.get(from..to).unwrap_or_default();
-            let (from, to) = slice(&rights, piece);
-            let rights = rights.get(from..to).unwrap_or_default();
-            join(lefts, rights)
-        })
+        .map(|part| join(&gather(&left, part), &gather(&right, part)))
         .collect();
+    drop((left, right));
     let mut cut: Vec<CutBlock> = Vec::new();
     let mut all = Vec::with_capacity(parts.iter().map(|part| part.0.len()).sum());
     for (pairs, blocks) in parts {
@@ -276,8 +272,7 @@ fn joined(
     }
     all.par_sort_unstable();
     all.dedup();
-    cut.sort_by(|a, b| (b.left * b.right).cmp(&(a.left * a.right)).then(a.key.cmp(b.key)).then(a.left.cmp(&b.left)));
-    cut.truncate(100);
+    largest(&mut cut);
     let pairs = all
         .into_iter()
         .map(|pair| ((pair >> 32) as u32, pair as u32))
@@ -285,64 +280,79 @@ fn joined(
     (pairs, cut)
 }
 
+/// Keeps the largest blocks, in an order that does not depend on how they were found.
+fn largest(cut: &mut Vec<CutBlock>) {
+    let order = |block: &CutBlock| (std::cmp::Reverse(block.left * block.right), block.key, block.left);
+    cut.sort_by_key(order);
+    cut.truncate(MOST_CUT);
+}
+
+/// Most blocks that are told of.
+const MOST_CUT: usize = 100;
+
 fn keyed(
     records: &[Clean],
     push: fn(&Clean, &mut Vec<(u64, u8)>),
     wanted: &(dyn Fn(u32) -> bool + Sync),
-) -> Vec<(u64, u32, u8)> {
-    let parts: Vec<Vec<(u64, u32, u8)>> = records
-        .par_chunks(4096)
+) -> Vec<[Vec<Entry>; PARTS]> {
+    const CHUNK: usize = 8192;
+    records
+        .par_chunks(CHUNK)
         .enumerate()
         .map(|(chunk, records)| {
-            let mut keyed = Vec::with_capacity(records.len() * 20);
-            let mut keys = Vec::with_capacity(40);
+            let mut parts: [Vec<Entry>; PARTS] = Default::default();
+            let mut keys = Vec::with_capacity(48);
             for (at, record) in records.iter().enumerate() {
-                let id = (chunk * 4096 + at) as u32;
+                let id = (chunk * CHUNK + at) as u32;
                 if !wanted(id) {
                     continue;
                 }
                 keys.clear();
                 push(record, &mut keys);
-                keyed.extend(keys.iter().map(|(key, kind)| (*key, id, *kind)));
+                for (key, kind) in &keys {
+                    let upper = (key >> 32) as u32;
+                    let lower = (*key as u32) << KIND_BITS | u32::from(*kind);
+                    if let Some(part) = parts.get_mut(upper as usize >> 28) {
+                        part.push((upper, lower, id));
+                    }
+                }
             }
-            keyed
+            parts
         })
-        .collect();
-    parts.concat()
+        .collect()
 }
 
-fn join(lefts: &[(u64, u32, u8)], rights: &[(u64, u32, u8)]) -> (Vec<u64>, Vec<CutBlock>) {
-    let mut pairs = Vec::with_capacity(lefts.len());
+fn join(lefts: &[Entry], rights: &[Entry]) -> (Vec<u64>, Vec<CutBlock>) {
+    let mut pairs = Vec::with_capacity(lefts.len() / 4);
     let mut cut = Vec::new();
     let (mut lefts, mut rights) = (lefts, rights);
     while let (Some(left), Some(right)) = (lefts.first(), rights.first()) {
-        if left.0 < right.0 {
+        let (key, other) = ((left.0, left.1), (right.0, right.1));
+        if key < other {
             lefts = lefts.get(1..).unwrap_or_default();
             continue;
         }
-        if right.0 < left.0 {
+        if other < key {
             rights = rights.get(1..).unwrap_or_default();
             continue;
         }
-        let key = left.0;
-        let run = |keys: &[(u64, u32, u8)]| keys.iter().take_while(|other| other.0 == key).count();
-        let (of_left, of_right) = (run(lefts), run(rights));
-        let (own_left, rest_left) = lefts.split_at(of_left);
-        let (own_right, rest_right) = rights.split_at(of_right);
-        let product = of_left as u64 * of_right as u64;
-        if product > MOST_PAIRS {
+        let run = |keys: &[Entry]| keys.partition_point(|other| (other.0, other.1) == key);
+        let (own_left, rest_left) = lefts.split_at(run(lefts));
+        let (own_right, rest_right) = rights.split_at(run(rights));
+        let (of_left, of_right) = (own_left.len() as u64, own_right.len() as u64);
+        if of_left * of_right > MOST_PAIRS {
+            let kind = key.1 & ((1 << KIND_BITS) - 1);
             cut.push(CutBlock {
-                key: KEY_NAMES.get(usize::from(left.2)).copied().unwrap_or_default(),
-                left: of_left as u64,
-                right: of_right as u64,
+                key: KEY_NAMES.get(kind as usize).copied().unwrap_or_default(),
+                left: of_left,
+                right: of_right,
             });
-            if cut.len() >= 2000 {
-                cut.sort_by(|a, b| (b.left * b.right).cmp(&(a.left * a.right)));
-                cut.truncate(100);
+            if cut.len() >= 20 * MOST_CUT {
+                largest(&mut cut);
             }
         } else {
-            for (_, left, _) in own_left {
-                for (_, right, _) in own_right {
+            for (_, _, left) in own_left {
+                for (_, _, right) in own_right {
                     pairs.push(u64::from(*left) << 32 | u64::from(*right));
                 }
             }

@@ -13,6 +13,9 @@ use crate::model::Model;
 use crate::rarity::Counts;
 use crate::{Bits, Kind, Record, block, compare};
 
+/// Records that are left over are looked at again where they are at most so many.
+const MOST_LEFT_OVER: usize = 30_000;
+
 /// Share of the matches that the fine keys are taken to miss.
 const MISSING: f64 = 0.01;
 
@@ -117,7 +120,8 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         }
     }
     let is_free = |free: &[bool], at: u32| free.get(at as usize).copied().unwrap_or_default();
-    let mut more = block::pairs_left_over(left, right, &|at| is_free(&free_left, at), &|at| is_free(&free_right, at));
+    let left_over = left.len() + right.len() - 2 * decided.links.len();
+    let mut more = if left_over > MOST_LEFT_OVER { Vec::new() } else { block::pairs_left_over(left, right, &|at| is_free(&free_left, at), &|at| is_free(&free_right, at)) };
     more.retain(|pair| pairs.binary_search(pair).is_err());
     if !more.is_empty() {
         // Few are missing still, and of many pairs: each is that much less likely a match.

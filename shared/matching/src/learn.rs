@@ -3,16 +3,21 @@
 //!
 //! Sums are of whole numbers, so the order of pairs does not matter.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::compare::{self, FIELDS, Pattern, SHARED};
-use crate::model::Model;
+use crate::model::{Compiled, Model};
 use crate::rarity::Counts;
 use crate::{Bits, Clean, Kind};
 
 /// Rounds of expectation maximisation.
 const ROUNDS: usize = 8;
+/// After so many rounds pairs are left out that are matches with odds of less than one to 4,000.
+const SETTLE: usize = 1;
+const HOPELESS: Bits = -12_000;
 /// What is known before counts as much as so many pairs of each class,
 const PRIOR: f64 = 200.0;
 /// and as much as this share of the pairs that are of the class: classes keep their meaning, however
@@ -27,8 +32,6 @@ const PRIOR_RECORDS: f64 = 25.0;
 const LEAST_PAIRS: usize = 30;
 /// One, in the whole numbers that are summed.
 const ONE: f64 = (1_u64 << 32) as f64;
-/// Most classes of a model.
-const MOST_CLASSES: usize = 8;
 /// Nothing is taken to be rarer than this, in bits.
 const RAREST: f64 = 14.0;
 
@@ -137,30 +140,13 @@ impl Sums {
         }
     }
 
-    /// Spreads a pair over the classes that it may be of.
-    fn spread(&mut self, model: &Model, pattern: &Pattern, is_match: bool, share: f64) {
+    fn spread(&mut self, model: &Compiled, pattern: &Pattern, is_match: bool, share: f64) {
         if share < 1e-5 {
             return;
         }
-        let mut likelihoods = [0; MOST_CLASSES];
-        let mut best = Bits::MIN;
-        for (class, likelihood) in model.classes.iter().zip(&mut likelihoods) {
-            if class.is_match == is_match {
-                *likelihood = model.likelihood(class, pattern);
-                best = best.max(*likelihood);
-            }
-        }
-        let mut odds = [0.0; MOST_CLASSES];
-        let mut all = 0.0;
-        for ((class, likelihood), odds) in model.classes.iter().zip(likelihoods).zip(&mut odds) {
-            if class.is_match == is_match {
-                *odds = (f64::from(likelihood - best) / 1000.0).exp2();
-                all += *odds;
-            }
-        }
-        for (sums, odds) in self.classes.iter_mut().zip(odds) {
+        for (sums, odds) in self.classes.iter_mut().zip(model.spread(pattern, is_match)) {
             if odds > 0.0 {
-                sums.add(pattern, share * odds / all);
+                sums.add(pattern, share * odds);
             }
         }
     }
@@ -251,7 +237,8 @@ fn ratio(score: Bits, threshold: Bits) -> u64 {
 }
 
 pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
-    pairs.par_iter().with_min_len(4096).map(|pair| model.score_of(&pair.2)).collect()
+    let model = Compiled::new(model);
+    pairs.par_iter().with_min_len(4096).map(|pair| model.score(&pair.2)).collect()
 }
 
 /// A model that fits the pairs, beginning with one that is known.
@@ -266,16 +253,26 @@ pub(crate) fn learn(
     }
     let mut model = known.clone();
     let fewest = records.0.min(records.1).max(1) as f64;
-    for _ in 0..ROUNDS {
-        let scores = scores(&model, pairs);
-        let ranks = rank(pairs, &scores, model.threshold);
-        let sums = sum(&model, pairs, &|at| {
-            let odds = f64::from(ranks.get(at).copied().unwrap_or_default()) / 1000.0;
-            1.0 / (1.0 + (-odds).exp2())
-        });
-        let mut sums = sums;
+    let candidates = (pairs.len() as f64 / fewest).max(1.0);
+    // What is hopeless is looked at twice, and then counted as it was.
+    let mut settled = Sums::new(model.kind, model.classes.len());
+    let mut open: Cow<'_, [Compared]> = Cow::Borrowed(pairs);
+    for round in 0..ROUNDS {
+        let scores = scores(&model, &open);
+        let ranks = rank(&open, &scores, model.threshold);
+        let odds = |at: usize| ranks.get(at).copied().unwrap_or_default();
+        let matched = |at: usize| 1.0 / (1.0 + (-f64::from(odds(at)) / 1000.0).exp2());
+        if round == SETTLE {
+            let hopeless = |at: usize| odds(at) < HOPELESS;
+            settled = sum(&model, &open, &|at| hopeless(at).then_some(0.0));
+            let rest = open.iter().enumerate().filter(|(at, _)| !hopeless(*at));
+            open = Cow::Owned(rest.map(|(_, pair)| *pair).collect());
+            continue;
+        }
+        let mut sums = sum(&model, &open, &|at| Some(matched(at))).merge(&settled);
+        let compiled = Compiled::new(&model);
         for (pattern, is_match) in decided {
-            sums.spread(&model, pattern, *is_match, DECIDED);
+            sums.spread(&compiled, pattern, *is_match, DECIDED);
         }
         fit(&mut model, known, &sums);
         let matched: f64 = model
@@ -287,7 +284,6 @@ pub(crate) fn learn(
             .sum();
         // Of so many candidates of a record at most one is a match.
         let share = ((matched + PRIOR_RECORDS * 0.5) / (fewest + PRIOR_RECORDS)).clamp(0.02, 0.98);
-        let candidates = (pairs.len() as f64 / fewest).max(1.0);
         model.threshold = (((1.0 - share) / share * candidates).log2() * 1000.0).round() as Bits;
         model.matches = matched.round() as u64;
     }
@@ -296,8 +292,10 @@ pub(crate) fn learn(
     model
 }
 
-/// Sums pairs by class; `matched` is the probability that a pair (by its place) is a match.
-fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> f64 + Sync)) -> Sums {
+/// Sums pairs by class; `matched` is the probability that a pair (by its place) is a match, none for a
+/// pair that does not count.
+fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64> + Sync)) -> Sums {
+    let compiled = Compiled::new(model);
     const CHUNK: usize = 16_384;
     let parts: Vec<Sums> = pairs
         .par_chunks(CHUNK)
@@ -305,9 +303,10 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> f64 + Sync
         .map(|(chunk, pairs)| {
             let mut sums = Sums::new(model.kind, model.classes.len());
             for (at, pair) in pairs.iter().enumerate() {
-                let share = matched(chunk * CHUNK + at);
-                sums.spread(model, &pair.2, true, share);
-                sums.spread(model, &pair.2, false, 1.0 - share);
+                if let Some(share) = matched(chunk * CHUNK + at) {
+                    sums.spread(&compiled, &pair.2, true, share);
+                    sums.spread(&compiled, &pair.2, false, 1.0 - share);
+                }
             }
             sums
         })

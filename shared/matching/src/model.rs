@@ -96,6 +96,102 @@ pub struct Ranked<K> {
     pub ranked: Vec<(K, Bits)>,
 }
 
+/// Most classes of a model.
+pub(crate) const MOST_CLASSES: usize = 8;
+
+/// A model as the processor likes it: what each level of a field says of all classes at once.
+pub(crate) struct Compiled {
+    shares: [Bits; MOST_CLASSES],
+    is_match: [bool; MOST_CLASSES],
+    classes: usize,
+    levels: [Vec<[Bits; MOST_CLASSES]>; FIELDS],
+    usual: [[Bits; MOST_CLASSES]; SHARED],
+    rates: [Bits; SHARED],
+}
+
+impl Compiled {
+    pub(crate) fn new(model: &Model) -> Self {
+        let mut compiled = Self {
+            shares: [0; MOST_CLASSES],
+            is_match: [false; MOST_CLASSES],
+            classes: model.classes.len().min(MOST_CLASSES),
+            levels: compare::level_counts(model.kind).map(|levels| vec![[0; MOST_CLASSES]; levels]),
+            usual: [[0; MOST_CLASSES]; SHARED],
+            rates: model.rates,
+        };
+        for (at, class) in model.classes.iter().take(MOST_CLASSES).enumerate() {
+            let set = |row: &mut [Bits; MOST_CLASSES], value: Bits| {
+                if let Some(slot) = row.get_mut(at) {
+                    *slot = value;
+                }
+            };
+            set(&mut compiled.shares, class.share);
+            if let Some(is_match) = compiled.is_match.get_mut(at) {
+                *is_match = class.is_match;
+            }
+            for (rows, levels) in compiled.levels.iter_mut().zip(&class.levels) {
+                for (row, level) in rows.iter_mut().zip(levels) {
+                    set(row, *level);
+                }
+            }
+            for (row, usual) in compiled.usual.iter_mut().zip(class.usual) {
+                set(row, Bits::from(usual));
+            }
+        }
+        compiled
+    }
+
+    /// How likely a pattern is in each class.
+    pub(crate) fn likelihoods(&self, pattern: &Pattern) -> [Bits; MOST_CLASSES] {
+        let mut all = self.shares;
+        for (rows, level) in self.levels.iter().zip(pattern.levels) {
+            if level > 0
+                && let Some(row) = rows.get(usize::from(level))
+            {
+                all.iter_mut().zip(row).for_each(|(all, level)| *all += level);
+            }
+        }
+        for ((rarity, usual), rate) in pattern.shared.iter().zip(&self.usual).zip(self.rates) {
+            if *rarity > 0 {
+                for ((all, usual), is_match) in all.iter_mut().zip(usual).zip(self.is_match) {
+                    let rare = ((Bits::from(*rarity) - usual) * rate).clamp(-MOST_RARITY, MOST_RARITY);
+                    *all -= if is_match { 0 } else { rare };
+                }
+            }
+        }
+        all
+    }
+
+    /// The likeliest of the classes that are matches, or of the others.
+    pub(crate) fn best(&self, likelihoods: &[Bits; MOST_CLASSES], is_match: bool) -> Option<Bits> {
+        let classes = likelihoods.iter().zip(self.is_match).take(self.classes);
+        classes.filter(|class| class.1 == is_match).map(|class| *class.0).max()
+    }
+
+    pub(crate) fn score(&self, pattern: &Pattern) -> Bits {
+        let likelihoods = self.likelihoods(pattern);
+        match (self.best(&likelihoods, true), self.best(&likelihoods, false)) {
+            (Some(one), Some(other)) => one - other,
+            _ => 0,
+        }
+    }
+
+    /// Spreads a pair over the classes that it may be of.
+    pub(crate) fn spread(&self, pattern: &Pattern, is_match: bool) -> [f64; MOST_CLASSES] {
+        let likelihoods = self.likelihoods(pattern);
+        let best = self.best(&likelihoods, is_match).unwrap_or_default();
+        let mut odds = [0.0; MOST_CLASSES];
+        for (((odds, likelihood), class), _) in odds.iter_mut().zip(likelihoods).zip(self.is_match).zip(0..self.classes) {
+            // A thousandth does not count.
+            if class == is_match && best - likelihood < 10_000 {
+                *odds = (f64::from(likelihood - best) / 1000.0).exp2();
+            }
+        }
+        let all: f64 = odds.iter().sum();
+        odds.map(|odds| odds / all.max(f64::MIN_POSITIVE))
+    }
+}
+
 impl Model {
     /// How likely a pattern is in a class.
     pub(crate) fn likelihood(&self, class: &Class, pattern: &Pattern) -> Bits {

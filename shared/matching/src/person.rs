@@ -169,21 +169,22 @@ pub(crate) fn same_first(a: &PersonName, b: &PersonName) -> SameFirst {
     if a.given == b.given || a.groups.iter().any(|group| b.groups.contains(group)) {
         return SameFirst::Nickname;
     }
-    spelled(&a.first, &b.first, 4, 0.92).map_or_else(
-        || {
-            let (short, long) = if a.given.len() <= b.given.len() { (&a.given, &b.given) } else { (&b.given, &a.given) };
-            if short.len() >= 3 && long.starts_with(&**short) {
-                SameFirst::Nickname
-            } else if similar::edits(&a.first, &b.first, 2).is_some_and(|_| a.first.len().min(b.first.len()) >= 5)
-                || similar::jaro_winkler(&a.first, &b.first) >= 0.84
-            {
-                SameFirst::Loose
-            } else {
-                SameFirst::Different
-            }
-        },
-        |()| SameFirst::Near,
-    )
+    let shorter = a.first.len().min(b.first.len());
+    if shorter >= 4 && similar::one_edit(&a.first, &b.first) {
+        return SameFirst::Near;
+    }
+    let like = similar::jaro_winkler(&a.first, &b.first);
+    let two_edits = like >= 0.6 && shorter >= 5 && similar::edits(&a.first, &b.first, 2).is_some();
+    let (short, long) = if a.given.len() <= b.given.len() { (&a.given, &b.given) } else { (&b.given, &a.given) };
+    if shorter >= 6 && like >= 0.92 && two_edits {
+        SameFirst::Near
+    } else if short.len() >= 3 && long.starts_with(&**short) {
+        SameFirst::Nickname
+    } else if two_edits || like >= 0.84 {
+        SameFirst::Loose
+    } else {
+        SameFirst::Different
+    }
 }
 
 pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
@@ -193,18 +194,24 @@ pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
     if a.last_hash == b.last_hash {
         return SameLast::Yes;
     }
-    if spelled(&a.last, &b.last, 4, 0.94).is_some() {
+    let shorter = a.last.len().min(b.last.len());
+    if shorter >= 4 && similar::one_edit(&a.last, &b.last) {
         return SameLast::Near;
     }
-    if part(a, &b.last) || part(b, &a.last) || a.last_words.iter().any(|word| word.len() >= 3 && b.last_words.contains(word)) {
-        return SameLast::Part;
-    }
-    if similar::edits(&a.last, &b.last, 2).is_some_and(|_| a.last.len().min(b.last.len()) >= 6)
-        || similar::jaro_winkler(&a.last, &b.last) >= 0.88
+    let like = similar::jaro_winkler(&a.last, &b.last);
+    let two_edits = like >= 0.6 && shorter >= 6 && similar::edits(&a.last, &b.last, 2).is_some();
+    if like >= 0.94 && two_edits {
+        SameLast::Near
+    } else if part(a, &b.last)
+        || part(b, &a.last)
+        || a.last_words.iter().any(|word| word.len() >= 3 && b.last_words.contains(word))
     {
-        return SameLast::Loose;
+        SameLast::Part
+    } else if two_edits || like >= 0.88 {
+        SameLast::Loose
+    } else {
+        SameLast::Different
     }
-    SameLast::Different
 }
 
 /// Whether one name is a typing error away from another.

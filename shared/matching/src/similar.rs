@@ -1,9 +1,64 @@
 //! How alike two folded words are. Every function is symmetric: the lesser text comes first.
 
-/// Jaro–Winkler similarity, 0 to 1.
+/// Jaro–Winkler similarity, 0 to 1, of the first 64 letters.
+///
+/// Jaro looks for each letter of one word in a window of the other; a word of 64 letters has a bit for
+/// each, so the window is a mask and the search one instruction.
 pub(crate) fn jaro_winkler(a: &str, b: &str) -> f64 {
     let (a, b) = ordered(a, b);
-    strsim::jaro_winkler(a, b)
+    let (a, b) = (first_64(a), first_64(b));
+    if a.is_empty() || b.is_empty() {
+        return f64::from(u8::from(a.len() == b.len()));
+    }
+    // Where each letter stands in `b`; letters that are not a to z or 0 to 9 share a place.
+    let mut places = [0_u64; 37];
+    for (at, letter) in b.iter().enumerate() {
+        if let Some(place) = places.get_mut(class(*letter)) {
+            *place |= 1 << at;
+        }
+    }
+    let reach = (a.len().max(b.len()) / 2).saturating_sub(1);
+    let (mut used, mut matched) = (0_u64, 0_u64);
+    for (at, letter) in a.iter().enumerate() {
+        let from = at.saturating_sub(reach);
+        let to = (at + reach).min(63);
+        let window = (u64::MAX << from) & (u64::MAX >> (63 - to));
+        let free = places.get(class(*letter)).copied().unwrap_or_default() & window & !used;
+        if free != 0 {
+            used |= free & free.wrapping_neg();
+            matched |= 1 << at;
+        }
+    }
+    let common = f64::from(matched.count_ones());
+    if matched == 0 {
+        return 0.0;
+    }
+    let mut swapped = 0_u32;
+    let (mut of_a, mut of_b) = (matched, used);
+    while of_a != 0 {
+        let (i, j) = (of_a.trailing_zeros() as usize, of_b.trailing_zeros() as usize);
+        swapped += u32::from(a.get(i) != b.get(j));
+        of_a &= of_a - 1;
+        of_b &= of_b - 1;
+    }
+    let jaro = (common / a.len() as f64 + common / b.len() as f64 + (common - f64::from(swapped / 2)) / common) / 3.0;
+    if jaro <= 0.7 {
+        return jaro;
+    }
+    let prefix = a.iter().zip(b).take(4).take_while(|(a, b)| a == b).count();
+    (jaro + 0.1 * prefix as f64 * (1.0 - jaro)).min(1.0)
+}
+
+fn first_64(word: &str) -> &[u8] {
+    word.as_bytes().get(..word.len().min(64)).unwrap_or_default()
+}
+
+const fn class(letter: u8) -> usize {
+    match letter {
+        b'a'..=b'z' => (letter - b'a') as usize,
+        b'0'..=b'9' => (letter - b'0') as usize + 26,
+        _ => 36,
+    }
 }
 
 /// Whether one insertion, deletion, substitution or swap of neighbours makes one of the other.

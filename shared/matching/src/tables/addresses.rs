@@ -4,7 +4,7 @@
 //! domain), with Australia's and Canada's usual ones. Those of other languages were written for this
 //! project; `libpostal`'s dictionaries (MIT) have more. The short form stands for the others.
 
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 use std::sync::LazyLock;
 
 use super::{Spellings, spellings, words};

@@ -3,7 +3,7 @@
 //! Written for this project: the forms that are usual in names, not every entry of a register. The
 //! full list is ISO 20275 (Entity Legal Forms), which GLEIF publishes; `cleanco` (MIT) has another.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use std::sync::LazyLock;
 
 use super::{Spellings, lines, spellings, words};
@@ -377,13 +377,13 @@ struct Forms {
 
 static LEGAL: LazyLock<Forms> = LazyLock::new(|| {
     let all = sequences(FORMS);
-    let mut by_last: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    let mut by_last: HashMap<&'static str, Vec<usize>> = HashMap::default();
     for (index, form) in all.iter().enumerate() {
         if let Some(last) = form.last() {
             by_last.entry(last).or_default().push(index);
         }
     }
-    let mut leading: HashMap<&'static str, Vec<Vec<&'static str>>> = HashMap::new();
+    let mut leading: HashMap<&'static str, Vec<Vec<&'static str>>> = HashMap::default();
     for form in sequences(LEADING) {
         if let Some(first) = form.first() {
             leading.entry(first).or_default().push(form);

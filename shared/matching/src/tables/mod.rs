@@ -4,7 +4,7 @@
 //! accents, digits, one space between words; other alphabets as they are transliterated there.
 //! Look-ups take folded text and do not allocate.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 pub mod addresses;
 pub mod companies;
@@ -19,7 +19,7 @@ type Spellings = HashMap<&'static str, &'static str>;
 /// Reads `canonical: spelling, spelling` lines; the canonical form is a spelling of itself.
 /// `#` starts a comment line.
 fn spellings(text: &'static str) -> Spellings {
-    let mut table = Spellings::new();
+    let mut table = Spellings::default();
     for line in lines(text) {
         let (canonical, others) = line.split_once(':').unwrap_or((line, ""));
         let canonical = canonical.trim();
@@ -54,7 +54,7 @@ fn is_folded(text: &str) -> bool {
 /// Fails where a table of spellings has a key that is not folded, or two meanings for one key.
 #[cfg(test)]
 fn check(text: &'static str) {
-    let mut seen = HashMap::new();
+    let mut seen = HashMap::default();
     for line in lines(text) {
         let (canonical, others) = line.split_once(':').unwrap_or((line, ""));
         let canonical = canonical.trim();

@@ -5,7 +5,7 @@
 //! Romanian, Russian, Ukrainian, Turkish, Greek, Arabic, Hebrew and Indian names. Written for this
 //! project; the English part was compared with `carltonnorthern/nicknames` (Apache-2.0).
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::sync::LazyLock;
 
 use super::lines;
@@ -13,7 +13,7 @@ use super::lines;
 const TEXT: &str = include_str!("nicknames.txt");
 
 static GROUPS: LazyLock<HashMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
-    let mut groups: HashMap<&'static str, Vec<u16>> = HashMap::new();
+    let mut groups: HashMap<&'static str, Vec<u16>> = HashMap::default();
     for (group, line) in (0..).zip(lines(TEXT)) {
         for name in line.split_whitespace() {
             groups.entry(name).or_default().push(group);

@@ -2,7 +2,7 @@
 //!
 //! Names and codes of ISO 3166-2, with the usual English and local spellings, folded.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::sync::LazyLock;
 
 use super::lines;
@@ -267,9 +267,9 @@ struct Tables {
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     let mut tables = Tables {
-        by_country: HashMap::new(),
-        anywhere: HashMap::new(),
-        codes: HashMap::new(),
+        by_country: HashMap::default(),
+        anywhere: HashMap::default(),
+        codes: HashMap::default(),
     };
     let mut country = "";
     for line in lines(TEXT) {

@@ -2,7 +2,7 @@
 //!
 //! Written for this project, for English with the usual German, French, Dutch, Spanish and Italian.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use std::sync::LazyLock;
 
 use super::{Spellings, spellings, words};
