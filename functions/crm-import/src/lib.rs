@@ -18,6 +18,8 @@ mod object;
 mod plan;
 mod sync;
 
+use std::time::Duration;
+
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use serde::{Deserialize, Serialize};
 use shared::cached::Cached;
@@ -85,6 +87,8 @@ pub struct App {
     pub remote: Remote,
     /// Where work is announced.
     pub queue: ImportQueue,
+    /// After this a worker of a link pass begins nothing new and hands over.
+    pub link_time: Duration,
     cached: Cached,
 }
 
@@ -96,6 +100,7 @@ impl App {
             cached: Cached::new(remote.store.clone()),
             remote,
             queue,
+            link_time: link::WORK_TIME,
         }
     }
 

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, try_join_all};
+use matching::learn::Evidence;
+use matching::{Bits, Clean, Model};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::crm::failure;
@@ -44,7 +46,7 @@ const PRODUCTION: Environment = Environment::Production;
 /// How long a worker has the pass alone, in seconds: longer than the function's time-out.
 const LEASE_SECONDS: i64 = 180;
 /// After this a worker begins nothing new and hands over.
-const WORK_TIME: Duration = Duration::from_mins(1);
+pub(crate) const WORK_TIME: Duration = Duration::from_mins(1);
 /// After this it stops where it stands, inside the function's time-out.
 const STEP_TIME: Duration = Duration::from_secs(110);
 /// Workers in a row that did not come further before a person is asked to look.
@@ -59,6 +61,18 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 const DRAFT_ENTRIES: usize = 400;
 /// Entries that lost against another writer and are linked one by one; more are left to the next pass.
 const MAX_LOST: usize = 200;
+/// Entries and pairs from which on there is something to learn.
+const LEARN_ENTRIES: usize = 200;
+const LEARN_PAIRS: usize = 1000;
+/// Pairs that are learned from at most: 24 bytes each.
+const MOST_PAIRS: usize = 1_000_000;
+/// Records whose values are counted at most, about: how rare they are is part of what is learned.
+const MOST_COUNTED: u64 = 200_000;
+/// A model is kept where it scores pairs otherwise than the one before, in the mean by so much, in
+/// thousandths of a bit.
+const MATERIAL: u64 = 300;
+/// Who asks for the pass that follows a new model; that one learns nothing.
+const BY_MODEL: &str = "model";
 /// Companies first: there are fewer of them.
 const KINDS: [EntryKind; 2] = [EntryKind::Company, EntryKind::Profile];
 /// When a record that was made is in the mirror for certain: how far clocks may differ and how long a
@@ -81,6 +95,11 @@ struct Place {
     done: u64,
     /// Candidates of the kind are kept.
     drafts: bool,
+    /// Everything streamed by: the shard of the directory that is written next.
+    shard: u32,
+    /// What was counted of the kind so far: entries, and links of each object with those of people.
+    counted: Option<EntryRates>,
+    linked: BTreeMap<String, (u64, u64)>,
     /// What was counted of the kinds before.
     entries: Vec<EntryRates>,
     objects: Vec<ObjectRates>,
@@ -180,7 +199,7 @@ impl Worker<'_> {
     }
 
     fn in_time(&self) -> bool {
-        self.began.elapsed() < WORK_TIME
+        self.began.elapsed() < self.app.link_time
     }
 
     async fn go(&mut self) -> Result<(), StoreError> {
@@ -306,28 +325,92 @@ impl Worker<'_> {
             board.take_up(drafts.collect::<Vec<Draft>>());
         }
         let of = sizes.iter().sum();
-        if !self.stream(kind, &mut board, of).await? {
+        let mut evidence = self.evidence(&board);
+        if !self
+            .stream(kind, &mut board, of, &model, &mut evidence)
+            .await?
+        {
             self.keep_drafts(&board, of).await?;
             return Ok(false);
         }
-        let outcomes = self.decide(kind, &board).await?;
-        let known = outcomes.known;
-        if !self
-            .write(
-                kind,
-                model.threshold,
-                model.version,
-                &outcomes.all,
-                &known,
-                &sizes,
-            )
-            .await?
-        {
+        let Decided { all, known } = self.decide(kind, &board).await?;
+        let grounds = Grounds {
+            known: &known,
+            threshold: model.threshold,
+            model: model.version,
+            now: self.app.now(),
+        };
+        if !self.write(kind, &grounds, &all, &sizes).await? {
             // What streamed by is not read again.
             self.keep_drafts(&board, of).await?;
             return Ok(false);
         }
+        if let Some(evidence) = evidence {
+            self.learn(kind, &model, &board, &known, evidence).await?;
+        }
         Ok(true)
+    }
+
+    /// What is learned from; none where there is too little, or where not all of it streams by one worker.
+    fn evidence(&self, board: &Board) -> Option<Evidence> {
+        let learns = board.len() >= LEARN_ENTRIES
+            && self.pass.requested_by != BY_MODEL
+            && self.place.done == 0
+            && self.place.object == 0;
+        learns.then(Evidence::new)
+    }
+
+    /// Learns how much each agreement says in this directory and this CRM, beginning with what is shipped.
+    /// Where that changes scores, another pass follows, which links by it.
+    async fn learn(
+        &mut self,
+        kind: EntryKind,
+        model: &Model,
+        board: &Board,
+        known: &Known,
+        mut evidence: Evidence,
+    ) -> Result<(), StoreError> {
+        if evidence.len() < LEARN_PAIRS {
+            return Ok(());
+        }
+        for clean in board.cleans() {
+            evidence.count(clean);
+        }
+        for (entry, record, is_match) in board.decided(known) {
+            evidence.decide(model, entry, record, is_match);
+        }
+        let mut learned = evidence.learn(&Model::shipped(kind.matching()));
+        learned.version = model.version + 1;
+        let (mut pairs, mut sum) = (0, 0);
+        let entries: Vec<&Clean> = board.cleans().take(500).collect();
+        for (a, b) in entries.iter().zip(entries.iter().skip(1)) {
+            for (a, b) in [(a, a), (a, b)] {
+                let above =
+                    |model: &Model| i64::from(model.score(a, b)) - i64::from(model.threshold);
+                sum += above(&learned).abs_diff(above(model));
+                pairs += 1;
+            }
+        }
+        if sum < pairs * MATERIAL {
+            return Ok(());
+        }
+        let store = &self.app.remote.store;
+        match store
+            .put_model(self.contract, kind, &learned, self.app.now())
+            .await
+        {
+            // Two passes learned at once: one of them did.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        tracing::info!(contract = %self.contract, %kind, version = learned.version, pairs = learned.pairs, "model learned");
+        self.follow(BY_MODEL);
+        Ok(())
+    }
+
+    /// Has another pass follow this one.
+    fn follow(&mut self, by: &str) {
+        self.pass.again.get_or_insert_with(|| by.to_owned());
     }
 
     /// Keeps the candidates, and then where to go on: a part that is read twice does no harm.
@@ -441,9 +524,13 @@ impl Worker<'_> {
         kind: EntryKind,
         board: &mut Board,
         of: u64,
+        model: &Model,
+        evidence: &mut Option<Evidence>,
     ) -> Result<bool, StoreError> {
         let crm = self.config.contract.crm;
         let objects = linked_objects(crm, kind);
+        let count_every = (of / MOST_COUNTED).max(1);
+        let mut met = 0;
         if self.place.object >= objects.len() {
             return Ok(true);
         }
@@ -460,10 +547,6 @@ impl Worker<'_> {
             }
             let mut after = std::mem::take(&mut self.place.after);
             while after.iter().any(|after| *after != After::End) {
-                if !self.in_time() {
-                    self.place.after = after;
-                    return Ok(false);
-                }
                 for page in self.pages(object, self.place.group, &mut after).await? {
                     self.place.done += page.len() as u64;
                     for record in page {
@@ -485,7 +568,13 @@ impl Worker<'_> {
                         ) else {
                             continue;
                         };
-                        let clean = matching::Clean::new(kind.matching(), &shown, region);
+                        let clean = Clean::new(kind.matching(), &shown, region);
+                        met += 1;
+                        if let Some(evidence) = evidence.as_mut()
+                            && met % count_every == 0
+                        {
+                            evidence.count(&clean);
+                        }
                         let streamed = Streamed {
                             object,
                             id: &record.id,
@@ -493,15 +582,31 @@ impl Worker<'_> {
                             owner: linked_record::owner_of(crm, object, &values),
                             keys: &record.keys,
                         };
-                        board.meet(&streamed, |_, _| {});
+                        board.meet(&streamed, |entry, record| {
+                            if let Some(evidence) = evidence
+                                && evidence.len() < MOST_PAIRS
+                            {
+                                evidence.observe(model, entry, record);
+                            }
+                        });
                     }
                 }
                 self.tell("comparing", self.place.done, Some(of)).await?;
+                if !self.in_time() {
+                    break;
+                }
+            }
+            if after.iter().any(|after| *after != After::End) {
+                self.place.after = after;
+                return Ok(false);
             }
             self.place.group += 1;
             if self.place.group >= MIRROR_SHARDS / SHARDS_AT_ONCE {
                 self.place.group = 0;
                 self.place.object += 1;
+            }
+            if !self.in_time() {
+                return Ok(false);
             }
         }
         Ok(true)
@@ -543,25 +648,21 @@ impl Worker<'_> {
     async fn write(
         &mut self,
         kind: EntryKind,
-        threshold: matching::Bits,
-        model: u32,
+        grounds: &Grounds<'_>,
         outcomes: &[Outcome],
-        known: &Known,
         sizes: &[u64],
     ) -> Result<bool, StoreError> {
-        if !self.free(kind, outcomes).await? {
-            return Ok(false);
-        }
+        self.free(kind, outcomes).await?;
         let by_id: HashMap<EntryId, &Outcome> = outcomes
             .iter()
             .map(|outcome| (outcome.id, outcome))
             .collect();
         let store = self.app.remote.store.clone();
-        let mut rates = EntryRates::none(kind);
-        let mut linked: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        let mut rates = self.place.counted.unwrap_or(EntryRates::none(kind));
+        let mut linked = std::mem::take(&mut self.place.linked);
         let mut lost: Vec<EntryId> = Vec::new();
-        let mut done = 0;
-        for shard in 0..DIRECTORY_SHARDS {
+        let mut done = rates.entries;
+        for shard in self.place.shard..DIRECTORY_SHARDS {
             let mut after = None;
             loop {
                 let page = store
@@ -573,16 +674,8 @@ impl Worker<'_> {
                     let outcome = by_id.get(&entry.id);
                     // Who came or changed since is linked by whoever brought that about.
                     let outcome = outcome.filter(|outcome| outcome.version == entry.version);
-                    let write = outcome.and_then(|outcome| {
-                        let decided = Decision {
-                            outcome,
-                            known,
-                            threshold,
-                            model,
-                            now: self.app.now(),
-                        };
-                        decided.write(&entry, before.as_ref())
-                    });
+                    let write =
+                        outcome.and_then(|outcome| grounds.write(outcome, &entry, before.as_ref()));
                     let matched = write.as_ref().map(|write| &write.after).or(before.as_ref());
                     let state = MatchState::of(&entry, matched);
                     rates.count(state, entry.is_manual());
@@ -605,19 +698,25 @@ impl Worker<'_> {
                     break;
                 }
             }
-            if !self.in_time() && shard + 1 < DIRECTORY_SHARDS {
-                return Ok(false);
+            self.place.shard = shard + 1;
+            if !self.in_time() {
+                break;
             }
         }
         if lost.len() > MAX_LOST {
             tracing::warn!(contract = %self.contract, lost = lost.len(), "entries changed during a link pass: the next links them");
-            self.pass.again.get_or_insert_with(|| "linking".to_owned());
+            self.follow("linking");
         }
         for id in lost.into_iter().take(MAX_LOST) {
             match self.linking().link_entry(kind, id).await {
                 Ok(_) | Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if self.place.shard < DIRECTORY_SHARDS {
+            self.place.counted = Some(rates);
+            self.place.linked = linked;
+            return Ok(false);
         }
         self.place.entries.push(rates);
         let objects = linked_objects(self.config.contract.crm, kind);
@@ -629,8 +728,8 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// Takes the records that go to other entries from those that have them. `false`: there was no time.
-    async fn free(&mut self, kind: EntryKind, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+    /// Takes the records that go to other entries from those that have them: there are few.
+    async fn free(&mut self, kind: EntryKind, outcomes: &[Outcome]) -> Result<(), StoreError> {
         let store = self.app.remote.store.clone();
         let wanted: HashMap<&RecordRef, EntryId> = outcomes
             .iter()
@@ -645,9 +744,6 @@ impl Worker<'_> {
             })
             .collect();
         for batch in in_the_way.chunks(100) {
-            if !self.in_time() {
-                return Ok(false);
-            }
             let ids: Vec<EntryId> = batch.iter().map(|outcome| outcome.id).collect();
             let matches = store
                 .entry_matches(self.contract, PRODUCTION, kind, &ids)
@@ -670,7 +766,7 @@ impl Worker<'_> {
                 .write_links(self.contract, PRODUCTION, writes.collect())
                 .await?;
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -680,25 +776,24 @@ struct Decided {
     known: Known,
 }
 
-/// What was decided of one entry.
-struct Decision<'d> {
-    outcome: &'d Outcome,
+/// What decisions are written down with.
+struct Grounds<'d> {
     known: &'d Known,
-    threshold: matching::Bits,
+    threshold: Bits,
     model: u32,
     now: Millis,
 }
 
-impl Decision<'_> {
-    /// The write that it takes; none where the table says so already.
-    fn write(&self, entry: &Entry, before: Option<&Match>) -> Option<LinkWrite> {
+impl Grounds<'_> {
+    /// The write that a decision takes; none where the table says so already.
+    fn write(&self, outcome: &Outcome, entry: &Entry, before: Option<&Match>) -> Option<LinkWrite> {
         let survivor = |record: &RecordRef| self.known.survivors.get(record).cloned();
         let followed = entry.followed(survivor);
         let version = followed
             .as_ref()
             .map_or(entry.version, |entry| entry.version);
         let old = before.and_then(|before| before.link.as_ref());
-        let link = self.outcome.link.as_ref().map(|chosen| {
+        let link = outcome.link.as_ref().map(|chosen| {
             let same = |old: &&Link| {
                 let record = survivor(&old.record).unwrap_or_else(|| old.record.clone());
                 record == chosen.record
@@ -726,8 +821,7 @@ impl Decision<'_> {
         });
         let after = Match {
             link,
-            candidates: self
-                .outcome
+            candidates: outcome
                 .candidates
                 .iter()
                 .map(|(record, score)| Candidate {

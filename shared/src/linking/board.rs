@@ -63,6 +63,8 @@ pub struct Board {
     owners: Owners,
     /// Ranks of the objects: of equal candidates one of the first object is taken.
     objects: &'static [&'static str],
+    /// How many records streamed by.
+    met: u32,
 }
 
 /// Owners of records, each name once.
@@ -189,6 +191,7 @@ impl Board {
             records: Vec::new(),
             owners: Owners::default(),
             objects,
+            met: 0,
         }
     }
 
@@ -232,8 +235,42 @@ impl Board {
         self.rows.is_empty()
     }
 
-    /// Compares a record with the entries that it could be. `seen` is told of every pair.
-    pub fn meet(&mut self, record: &Streamed<'_>, mut seen: impl FnMut(&Clean, &Clean)) {
+    /// The entries in normal form.
+    pub fn cleans(&self) -> impl Iterator<Item = &Clean> {
+        self.cleans.iter()
+    }
+
+    /// Pairs that people decided, and how.
+    pub fn decided<'k>(
+        &'k self,
+        known: &'k Known,
+    ) -> impl Iterator<Item = (&'k Clean, &'k Clean, bool)> {
+        let pairs = self.rows.iter().zip(&self.cleans);
+        pairs.flat_map(move |(row, clean)| {
+            let matched = match &row.decision {
+                Kept::Matched(record) => Some((record, true)),
+                Kept::Nothing | Kept::Unmatched => None,
+            };
+            let refused = row.refused.iter().map(|record| (record, false));
+            matched
+                .into_iter()
+                .chain(refused)
+                .filter_map(move |(record, is)| {
+                    let record = known.survivors.get(record).unwrap_or(record);
+                    Some((clean, &known.there.get(record)?.clean, is))
+                })
+        })
+    }
+
+    /// Compares a record with the entries that it could be. `seen` is told of every pair, with the numbers
+    /// of the two.
+    pub fn meet(
+        &mut self,
+        record: &Streamed<'_>,
+        mut seen: impl FnMut((u32, &Clean), (u32, &Clean)),
+    ) {
+        let met = self.met;
+        self.met = self.met.wrapping_add(1);
         let by_key = record
             .keys
             .iter()
@@ -247,7 +284,7 @@ impl Board {
             let Some(clean) = self.cleans.get(row as usize) else {
                 continue;
             };
-            seen(clean, record.clean);
+            seen((row, clean), (met, record.clean));
             let score = self.model.score(clean, record.clean);
             if !rules.lists(score) {
                 continue;

@@ -14,6 +14,7 @@
 )]
 
 pub mod browser;
+pub mod directory_world;
 pub mod oauth_world;
 pub mod worker;
 
