@@ -21,6 +21,17 @@ pub enum Act {
     Automatic,
 }
 
+/// An act as it is done in the table.
+#[derive(Clone, Copy)]
+pub(super) enum Deed<'d> {
+    /// It is this record, as the mirror has it now.
+    Match(&'d RecordRef),
+    /// It is this record, which the mirror need not have.
+    Choose(&'d Chosen),
+    Unmatch,
+    Automatic,
+}
+
 /// Why a decision was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
@@ -83,31 +94,15 @@ impl Linking<'_> {
         by: &str,
         random: &dyn Random,
     ) -> Result<Linked, DecideError> {
-        let acted = match &act {
+        let deed = match &act {
             Act::Match(record) => {
                 self.check_kind(kind, record)?;
-                self.act(kind, id, by, random, async |act| {
-                    let chosen = self.chosen(kind, id, record).await?;
-                    Ok(self
-                        .store
-                        .match_by_person(self.contract, act, &chosen)
-                        .await?)
-                })
-                .await?
+                Deed::Match(record)
             }
-            Act::Unmatch => {
-                self.act(kind, id, by, random, async |act| {
-                    Ok(self.store.unmatch_by_person(self.contract, act).await?)
-                })
-                .await?
-            }
-            Act::Automatic => {
-                self.act(kind, id, by, random, async |act| {
-                    Ok(self.store.match_automatically(self.contract, act).await?)
-                })
-                .await?
-            }
+            Act::Unmatch => Deed::Unmatch,
+            Act::Automatic => Deed::Automatic,
         };
+        let acted = self.act(kind, id, by, random, deed).await?;
         self.after(acted, act == Act::Automatic).await
     }
 
@@ -145,7 +140,7 @@ impl Linking<'_> {
         id: EntryId,
         by: &str,
         random: &dyn Random,
-        once: impl AsyncFn(&store::Act<'_>) -> Result<Acted, DecideError>,
+        deed: Deed<'_>,
     ) -> Result<Acted, DecideError> {
         let organization = self.organization().await?;
         for _ in 0..TRIES {
@@ -158,9 +153,19 @@ impl Linking<'_> {
                 now: self.now,
                 unique: random.uuid(),
             };
-            match once(&act).await {
-                Err(DecideError::Store(StoreError::Conflict)) => {}
-                other => return other,
+            let (store, contract) = (self.store, self.contract);
+            let acted = match deed {
+                Deed::Match(record) => {
+                    let chosen = self.chosen(kind, id, record).await?;
+                    store.match_by_person(contract, &act, &chosen).await
+                }
+                Deed::Choose(chosen) => store.match_by_person(contract, &act, chosen).await,
+                Deed::Unmatch => store.unmatch_by_person(contract, &act).await,
+                Deed::Automatic => store.match_automatically(contract, &act).await,
+            };
+            match acted {
+                Err(ActError::Store(StoreError::Conflict)) => {}
+                other => return Ok(other?),
             }
         }
         Err(StoreError::Conflict.into())

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::acts::Deed;
 use super::{DecideError, Linked, Linking, PRODUCTION};
 use crate::cached::{Cached, SchemaError};
 use crate::crm::{
@@ -93,14 +94,8 @@ pub async fn create_record(
         threshold: model.threshold,
         owner: None,
     };
-    let acted = linking
-        .act(kind, id, by, remote.random.as_ref(), async |act| {
-            Ok(linking
-                .store
-                .match_by_person(&contract.id, act, &chosen)
-                .await?)
-        })
-        .await?;
+    let (random, deed) = (remote.random.as_ref(), Deed::Choose(&chosen));
+    let acted = linking.act(kind, id, by, random, deed).await?;
     linking.after(acted, false).await
 }
 

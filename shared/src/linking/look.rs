@@ -272,7 +272,7 @@ impl Linking<'_> {
     pub(super) async fn look_for(
         &self,
         entry: &Entry,
-        known: impl IntoIterator<Item = RecordRef>,
+        known: Vec<RecordRef>,
     ) -> Result<Records, StoreError> {
         let mut wanted = self.found_by_key(entry).await?;
         wanted.extend(known);

@@ -305,7 +305,7 @@ impl<'a> Linking<'a> {
             let kept = before.candidates.iter().map(|kept| kept.record.clone());
             kept.chain(before.record().cloned())
         });
-        let records = self.look_for(&entry, known).await?;
+        let records = self.look_for(&entry, known.collect()).await?;
         let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
         // Decisions go where the CRM merged their records to.
         let read_version = entry.version;
