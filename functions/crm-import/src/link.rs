@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::{BoxFuture, join_all, try_join_all};
 use matching::learn::Evidence;
 use matching::{Bits, Clean, Model};
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,8 @@ use shared::linking::board::{Board, Draft, Known, Outcome, Streamed, There};
 use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{
-    Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, LinkWrite, MIRROR_SHARDS, MirrorRecord,
-    Page, StoreError, WorkKind,
+    Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
+    MIRROR_SHARDS, MirrorRecord, Page, StoreError, WorkKind,
 };
 
 use crate::App;
@@ -429,22 +429,10 @@ impl Worker<'_> {
     /// Takes the entries of a kind into memory.
     async fn load(&mut self, kind: EntryKind, board: &mut Board) -> Result<(), StoreError> {
         for shards in (0..DIRECTORY_SHARDS).collect::<Vec<_>>().chunks(4) {
-            let loaded = shards.iter().map(async |shard| {
-                let (mut rows, mut after) = (Vec::new(), None);
-                loop {
-                    let page = self
-                        .app
-                        .remote
-                        .store
-                        .directory_shard(self.contract, PRODUCTION, kind, *shard, after)
-                        .await?;
-                    rows.extend(page.rows);
-                    after = page.next;
-                    if after.is_none() {
-                        return Ok::<_, StoreError>(rows);
-                    }
-                }
-            });
+            let mut loaded: Vec<BoxFuture<'_, _>> = Vec::with_capacity(shards.len());
+            for shard in shards {
+                loaded.push(Box::pin(self.load_shard(kind, *shard)));
+            }
             for (entry, matched) in try_join_all(loaded).await?.into_iter().flatten() {
                 board.add(&entry, matched.as_ref());
             }
@@ -452,6 +440,25 @@ impl Worker<'_> {
                 .await?;
         }
         Ok(())
+    }
+
+    async fn load_shard(
+        &self,
+        kind: EntryKind,
+        shard: u32,
+    ) -> Result<Vec<EntryWithMatch>, StoreError> {
+        let store = &self.app.remote.store;
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let page = store
+                .directory_shard(self.contract, PRODUCTION, kind, shard, after)
+                .await?;
+            rows.extend(page.rows);
+            after = page.next;
+            if after.is_none() {
+                return Ok(rows);
+            }
+        }
     }
 
     /// How many records the mirror has of each object.
@@ -488,6 +495,25 @@ impl Worker<'_> {
         Ok(accounts)
     }
 
+    /// The next page of a shard, unless it was read to its end.
+    async fn page(
+        &self,
+        object: &str,
+        shard: u32,
+        after: After,
+    ) -> Result<Option<Page<MirrorRecord>>, StoreError> {
+        let after = match &after {
+            After::Start => None,
+            After::Record(id) => Some(id.as_str()),
+            After::End => return Ok(None),
+        };
+        let linking = self.linking();
+        let store = &self.app.remote.store;
+        let mirror = linking.mirror(object);
+        let page = mirror.shard_page(store, shard, after, PAGE).await?;
+        Ok(Some(page))
+    }
+
     /// The next page of each shard of a group.
     async fn pages(
         &self,
@@ -495,20 +521,11 @@ impl Worker<'_> {
         group: u32,
         after: &mut [After],
     ) -> Result<Vec<Vec<MirrorRecord>>, StoreError> {
-        let linking = self.linking();
-        let mirror = linking.mirror(object);
-        let store = &self.app.remote.store;
-        let reads = (group * SHARDS_AT_ONCE..)
-            .zip(&*after)
-            .map(async |(shard, after)| {
-                let after = match after {
-                    After::Start => None,
-                    After::Record(id) => Some(id.as_str()),
-                    After::End => return Ok(None),
-                };
-                mirror.shard_page(store, shard, after, PAGE).await.map(Some)
-            });
-        let read: Vec<Result<Option<Page<MirrorRecord>>, StoreError>> = join_all(reads).await;
+        let mut reads: Vec<BoxFuture<'_, _>> = Vec::with_capacity(after.len());
+        for (shard, after) in (group * SHARDS_AT_ONCE..).zip(&*after) {
+            reads.push(Box::pin(self.page(object, shard, after.clone())));
+        }
+        let read = join_all(reads).await;
         let mut pages = Vec::with_capacity(read.len());
         for (page, after) in read.into_iter().zip(after) {
             let Some(page) = page? else { continue };
