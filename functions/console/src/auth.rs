@@ -40,6 +40,9 @@ needs!(
     AuthorizeLinkedIn,
     ConnectCrm,
     ConnectOwnUser,
+    ReadDirectory,
+    ChangeDirectory,
+    DecideMatches,
     ManageSeats,
     ManageTokens
 );

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,7 @@ use http::request::Parts;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use shared::domain::csv_upload;
 use shared::problem::Problem;
 
 /// A JSON body, and a JSON answer.
@@ -85,6 +87,40 @@ impl<T: Serialize> IntoResponse for Json<T> {
             axum::Json(self.0),
         )
             .into_response()
+    }
+}
+
+/// A body in CSV.
+pub(crate) struct Csv(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Csv {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(http::header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("text/csv") {
+            return Err(Problem::new(
+                415,
+                "unsupported_media_type",
+                "The body is sent as text/csv.",
+                "Set the Content-Type header to text/csv.",
+            )
+            .with_field("content-type"));
+        }
+        match Bytes::from_request(request, state).await {
+            Ok(body) => Ok(Self(body)),
+            Err(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(csv_upload::too_large())
+            }
+            Err(_) => Err(Problem::new(
+                400,
+                "malformed_body",
+                "The body did not arrive as a whole.",
+                "Send the file again.",
+            )),
+        }
     }
 }
 

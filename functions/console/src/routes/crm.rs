@@ -178,7 +178,7 @@ impl App {
     }
 
     /// The connection, if it stands.
-    async fn standing(
+    pub(super) async fn standing(
         &self,
         contract: &ContractId,
         kind: ConnectionKind,

@@ -2,7 +2,9 @@
 
 mod configuration;
 mod crm;
+mod directory;
 mod forms;
+mod matching;
 mod seats;
 mod session;
 mod submissions;
@@ -32,6 +34,8 @@ pub(crate) fn all() -> Routes {
         .merge(forms::routes())
         .merge(crm::routes())
         .merge(sync::routes())
+        .merge(directory::routes())
+        .merge(matching::routes())
         .merge(session::routes())
         .merge(seats::routes())
         .merge(tokens::routes())

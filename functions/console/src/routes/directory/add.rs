@@ -1,0 +1,360 @@
+//! Entries that are added: one, a batch, a file in CSV (MA-1).
+//!
+//! One is linked at once. Of several each is taken or refused on its own, and a pass links them.
+
+use serde::Deserialize;
+use shared::clock::Millis;
+use shared::domain::csv_upload::{self, Mapping, Table};
+use shared::domain::directory::{Entry, EntryKind, NewEntry, Origin};
+use shared::domain::ids::ContractId;
+use shared::linking;
+use shared::problem::Problem;
+use shared::store::{Added, ConnectionKind};
+use utoipa::IntoParams;
+
+use super::shapes::{
+    ColumnView, ColumnsReport, EntryBatch, EntryInput, EntryOutcome, LinkingNotice, RowPreview,
+    RowReport, TakenEntry, UploadReport,
+};
+use super::show::View;
+use crate::App;
+use crate::auth::{Caller, ChangeDirectory};
+
+/// Most items of a batch.
+const MAX_BATCH: usize = 100;
+/// Rows that are stored before the time is looked at.
+const CHUNK: usize = 500;
+/// Seconds after which no more rows are stored: the answer has to be out within API Gateway's 30.
+const STORING_SECONDS: i64 = 20;
+/// Rows of a file that are shown before it is taken.
+const PREVIEW: usize = 5;
+
+impl From<Added> for EntryOutcome {
+    fn from(added: Added) -> Self {
+        match added {
+            Added::New => Self::Added,
+            Added::Updated => Self::Updated,
+            Added::Unchanged => Self::Unchanged,
+        }
+    }
+}
+
+/// Adds one entry, or what is new of it, and links it.
+pub(super) async fn one(
+    app: &App,
+    caller: &Caller<ChangeDirectory>,
+    kind: EntryKind,
+    input: EntryInput,
+) -> Result<TakenEntry, Problem> {
+    let contract = &caller.contract;
+    let view = View::of(app, contract).await?;
+    let (external_id, record) = input.into_parts();
+    let new = NewEntry::new(
+        contract,
+        kind,
+        external_id.as_deref(),
+        record,
+        Origin::Api,
+        view.region(),
+    )?;
+    let store = &app.remote.store;
+    let added = store
+        .add_entry(contract, &new, app.remote.clock.now())
+        .await;
+    let (added, entry) = added.map_err(|error| error.problem())?;
+    let linked = view.linking().link_entry(kind, entry.id).await;
+    let linked = linked.map_err(|error| {
+        let problem = error.problem();
+        Problem::new(
+            problem.status,
+            "stored_but_not_linked",
+            format!("The {kind} is stored, but could not be compared with the CRM's records."),
+            "Send the same request again, or leave it: the pass after the next import links it.",
+        )
+    })?;
+    // Deleted at this very moment, it is shown as it was.
+    let (entry, matched): (Entry, _) = match linked {
+        Some(linked) => (linked.entry, Some(linked.matched)),
+        None => (entry, None),
+    };
+    Ok(TakenEntry {
+        outcome: added.into(),
+        entry: view.detail(&entry, matched.as_ref()).await?,
+    })
+}
+
+/// A row that was read: its number, and the entry that it is or why it is none.
+type Row = (usize, Result<NewEntry, Problem>);
+
+/// Adds several entries.
+pub(super) async fn batch(
+    app: &App,
+    caller: &Caller<ChangeDirectory>,
+    kind: EntryKind,
+    batch: EntryBatch,
+) -> Result<UploadReport, Problem> {
+    let count = batch.items.len();
+    if !(1..=MAX_BATCH).contains(&count) {
+        return Err(Problem::new(
+            422,
+            "invalid_batch",
+            format!("A batch has 1 to {MAX_BATCH} items; this one has {count}."),
+            "Send it in parts, or upload a file in CSV.",
+        )
+        .with_field("items"));
+    }
+    let contract = &caller.contract;
+    let config = app.config(contract).await?;
+    let region = config.contract.settings.default_region.as_deref();
+    let read = |item: serde_json::Value| -> Result<NewEntry, Problem> {
+        // Read as it is, a list would be an object with its fields in order.
+        let input = if item.is_object() {
+            EntryInput::deserialize(item).map_err(|error| error.to_string())
+        } else {
+            Err("An item is a JSON object.".to_owned())
+        };
+        let input = input.map_err(|text| {
+            Problem::new(
+                422,
+                "invalid_body",
+                text.chars().take(300).collect::<String>(),
+                "Send the item as described in /api/v1/openapi.json.",
+            )
+        })?;
+        let (external_id, record) = input.into_parts();
+        NewEntry::new(
+            contract,
+            kind,
+            external_id.as_deref(),
+            record,
+            Origin::Api,
+            region,
+        )
+    };
+    let rows = batch.items.into_iter().zip(1..);
+    let rows = rows.map(|(item, row)| (row, read(item))).collect();
+    store_rows(app, caller, rows).await
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CsvQuery {
+    /// What the file's columns hold: a field's name for each column in its order, with commas between
+    /// them, and nothing for a column that is not to be read: `external_id,last_name,,emails`. Left out,
+    /// it is what POST `…/csv/columns` suggests.
+    map: Option<String>,
+}
+
+fn mapping(kind: EntryKind, table: &Table, query: &CsvQuery) -> Result<Mapping, Problem> {
+    match &query.map {
+        Some(map) => Mapping::parse(kind, map, &table.header),
+        None => Mapping::suggested(kind, &table.header),
+    }
+}
+
+/// How a file would be read.
+pub(super) async fn columns(
+    app: &App,
+    contract: &ContractId,
+    kind: EntryKind,
+    query: &CsvQuery,
+    body: &[u8],
+) -> Result<ColumnsReport, Problem> {
+    let table = Table::read(body)?;
+    let mapping = match mapping(kind, &table, query) {
+        // That is to be chosen now.
+        Err(problem) if problem.code == "nothing_mapped" => Mapping::nothing(&table.header),
+        mapping => mapping?,
+    };
+    let config = app.config(contract).await?;
+    let region = config.contract.settings.default_region.as_deref();
+    let fields: Vec<Option<&'static str>> = mapping.fields().collect();
+    let preview = table.rows.iter().take(PREVIEW).map(|row| {
+        let (external_id, record) = match &row.cells {
+            Ok(cells) => mapping.read(cells),
+            Err(problem) => {
+                return RowPreview {
+                    row: row.number,
+                    external_id: None,
+                    record: None,
+                    problem: Some(problem.clone()),
+                };
+            }
+        };
+        let shown = record.clone().into();
+        let new = NewEntry::new(
+            contract,
+            kind,
+            external_id.as_deref(),
+            record,
+            Origin::Csv,
+            region,
+        );
+        RowPreview {
+            row: row.number,
+            external_id,
+            record: Some(shown),
+            problem: new.err(),
+        }
+    });
+    Ok(ColumnsReport {
+        map: mapping.to_string(),
+        preview: preview.collect(),
+        columns: table
+            .header
+            .iter()
+            .zip(&fields)
+            .map(|(name, field)| ColumnView {
+                name: name.clone(),
+                field: *field,
+            })
+            .collect(),
+        fields: csv_upload::targets(kind)
+            .map(csv_upload::Target::as_str)
+            .collect(),
+        rows: table.rows.len(),
+    })
+}
+
+/// Adds the entries of a file.
+pub(super) async fn csv(
+    app: &App,
+    caller: &Caller<ChangeDirectory>,
+    kind: EntryKind,
+    query: &CsvQuery,
+    body: &[u8],
+) -> Result<UploadReport, Problem> {
+    let table = Table::read(body)?;
+    let mapping = mapping(kind, &table, query)?;
+    let contract = &caller.contract;
+    let config = app.config(contract).await?;
+    let region = config.contract.settings.default_region.as_deref();
+    let rows = table.rows.into_iter().map(|row| {
+        let new = row.cells.and_then(|cells| {
+            let (external_id, record) = mapping.read(&cells);
+            NewEntry::new(
+                contract,
+                kind,
+                external_id.as_deref(),
+                record,
+                Origin::Csv,
+                region,
+            )
+        });
+        (row.number, new)
+    });
+    store_rows(app, caller, rows.collect()).await
+}
+
+fn out_of_time() -> Problem {
+    Problem::new(
+        503,
+        "not_processed",
+        "There was not enough time for this row; it was not stored.",
+        "Send the same file again: what is stored already is left as it is.",
+    )
+}
+
+/// Stores rows, tells what became of each, and has them linked.
+async fn store_rows(
+    app: &App,
+    caller: &Caller<ChangeDirectory>,
+    rows: Vec<Row>,
+) -> Result<UploadReport, Problem> {
+    let contract = &caller.contract;
+    let clock = &app.remote.clock;
+    let until: Millis = clock.now().plus_seconds(STORING_SECONDS);
+    let mut numbers = Vec::new();
+    let mut entries = Vec::new();
+    let mut results = Vec::with_capacity(rows.len());
+    let report = |row: usize, outcome, id, problem| RowReport {
+        row,
+        outcome,
+        id,
+        problem,
+    };
+    for (row, new) in rows {
+        match new {
+            Ok(new) => {
+                numbers.push(row);
+                entries.push(new);
+            }
+            Err(problem) => results.push(report(row, EntryOutcome::Refused, None, Some(problem))),
+        }
+    }
+    for (entries, numbers) in entries.chunks(CHUNK).zip(numbers.chunks(CHUNK)) {
+        let now = clock.now();
+        if now >= until {
+            let rest = numbers.iter();
+            results.extend(
+                rest.map(|row| report(*row, EntryOutcome::Refused, None, Some(out_of_time()))),
+            );
+            continue;
+        }
+        let stored = app.remote.store.add_entries(contract, entries, now).await;
+        for ((stored, new), row) in stored.into_iter().zip(entries).zip(numbers) {
+            results.push(match stored {
+                Some(added) => report(*row, added.into(), Some(new.id), None),
+                None => report(
+                    *row,
+                    EntryOutcome::Refused,
+                    None,
+                    Some(Problem::unavailable()),
+                ),
+            });
+        }
+    }
+    results.sort_by_key(|result| result.row);
+    let count = |outcome| {
+        let of = results.iter().filter(|result| result.outcome == outcome);
+        of.count()
+    };
+    let (added, updated) = (count(EntryOutcome::Added), count(EntryOutcome::Updated));
+    Ok(UploadReport {
+        rows: results.len(),
+        added,
+        updated,
+        unchanged: count(EntryOutcome::Unchanged),
+        refused: count(EntryOutcome::Refused),
+        linking: ask(app, contract, &caller.actor, added + updated).await,
+        results,
+    })
+}
+
+/// Where passes are shown.
+const PASSES: &str = "/api/v1/matching";
+
+/// Asks for a pass that links what was stored. What is stored stays whatever becomes of that.
+async fn ask(app: &App, contract: &ContractId, actor: &str, changed: usize) -> LinkingNotice {
+    let not_asked = |message: &str| LinkingNotice {
+        asked: false,
+        message: message.to_owned(),
+        see: None,
+    };
+    if changed == 0 {
+        return not_asked("Nothing is new, so there is nothing to link.");
+    }
+    let connection = app.connection(contract, ConnectionKind::PRODUCTION).await;
+    let connected = connection.map(|found| found.is_some_and(|found| found.stands()));
+    // Where that cannot be told a pass does no harm.
+    if !connected.unwrap_or(true) {
+        return not_asked("No CRM is connected: they are linked after its first import.");
+    }
+    let (store, queue) = (&app.remote.store, &app.import_queue);
+    let now = app.remote.clock.now();
+    let asked = linking::request_link_pass(store, queue, contract, actor, now).await;
+    match asked {
+        Ok(_) => LinkingNotice {
+            asked: true,
+            message: "A pass over the directory links them within minutes.".to_owned(),
+            see: Some(PASSES),
+        },
+        Err(error) => {
+            tracing::warn!(%contract, error = &error as &dyn std::error::Error, "no link pass was asked for");
+            not_asked(
+                "They are stored. They are linked after the next import: no pass could be asked for now.",
+            )
+        }
+    }
+}

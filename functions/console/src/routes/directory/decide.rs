@@ -1,0 +1,67 @@
+//! What people decide about an entry: which record it is, that it is none, that one is created (MA-4).
+
+use shared::domain::directory::EntryKind;
+use shared::linking::{self, Act, Linked};
+use shared::problem::Problem;
+use shared::store;
+
+use super::shapes::EntryDetail;
+use super::show::{self, ENVIRONMENT, View};
+use crate::App;
+use crate::auth::{Caller, ChangeDirectory, DecideMatches};
+
+/// Decides, and gives the entry as it is then.
+pub(super) async fn decide(
+    app: &App,
+    caller: &Caller<DecideMatches>,
+    kind: EntryKind,
+    id: &str,
+    act: Act,
+) -> Result<EntryDetail, Problem> {
+    let id = show::entry_id(kind, id)?;
+    let view = View::of(app, &caller.contract).await?;
+    let random = app.remote.random.as_ref();
+    let decided = view
+        .linking()
+        .decide(kind, id, act, &caller.actor, random)
+        .await;
+    let Linked { entry, matched } = decided.map_err(|error| error.problem())?;
+    view.detail(&entry, Some(&matched)).await
+}
+
+/// Has a record created in the CRM, and gives the entry as it is then.
+pub(super) async fn create(
+    app: &App,
+    caller: &Caller<DecideMatches>,
+    kind: EntryKind,
+    id: &str,
+) -> Result<EntryDetail, Problem> {
+    let id = show::entry_id(kind, id)?;
+    let contract = &caller.contract;
+    let config = app.config(contract).await?;
+    let created =
+        linking::create_record(&app.remote, &app.cached, &config, kind, id, &caller.actor);
+    let Linked { entry, matched } = created.await.map_err(|error| error.problem())?;
+    let view = View::of(app, contract).await?;
+    view.detail(&entry, Some(&matched)).await
+}
+
+/// Removes an entry with all that is known of it.
+pub(super) async fn delete(
+    app: &App,
+    caller: &Caller<ChangeDirectory>,
+    kind: EntryKind,
+    id: &str,
+) -> Result<(), Problem> {
+    let act = store::Act {
+        environment: ENVIRONMENT,
+        organization: None,
+        kind,
+        id: show::entry_id(kind, id)?,
+        by: &caller.actor,
+        now: app.remote.clock.now(),
+        unique: app.remote.random.uuid(),
+    };
+    let deleted = app.remote.store.delete_entry(&caller.contract, &act).await;
+    deleted.map_err(|error| error.problem())
+}

@@ -1,0 +1,451 @@
+//! What the directory's routes take and give.
+
+use serde::{Deserialize, Serialize};
+use shared::clock::Millis;
+use shared::domain::directory::{EntryId, EntryKind, How, MatchState, Origin, RecordRef};
+use shared::problem::Problem;
+use utoipa::ToSchema;
+
+/// A person or a company. What is not known is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub(super) struct RecordFields {
+    /// A person's first name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    first_name: String,
+    /// A person's last name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    last_name: String,
+    /// A company's name; or a person's full name, where it is not known in parts.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    emails: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phones: Vec<String>,
+    /// A person's job title.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    title: String,
+    /// The name of a person's employer.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    company: String,
+    /// The company's website.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    website: String,
+    /// House number and street.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    street: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    city: String,
+    /// State or province.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    state: String,
+    /// Postal code.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    postcode: String,
+    /// Country, by name or code.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    country: String,
+}
+
+impl From<matching::Record> for RecordFields {
+    fn from(record: matching::Record) -> Self {
+        Self {
+            first_name: record.first_name,
+            last_name: record.last_name,
+            name: record.name,
+            emails: record.emails,
+            phones: record.phones,
+            title: record.title,
+            company: record.company,
+            website: record.website,
+            street: record.street,
+            city: record.city,
+            state: record.state,
+            postcode: record.postcode,
+            country: record.country,
+        }
+    }
+}
+
+/// What people and systems give: at least something that tells this person or company from others.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EntryInput {
+    /// The id in the system that it comes from. With it, what comes again is the same entry whatever
+    /// else has changed; without it, people are told apart by e-mail address, else by phone and name,
+    /// else by name and company, and companies by website, else by name and country.
+    #[serde(default)]
+    pub(super) external_id: Option<String>,
+    /// A person's first name.
+    #[serde(default)]
+    first_name: String,
+    /// A person's last name.
+    #[serde(default)]
+    last_name: String,
+    /// A company's name; or a person's full name, where it is not known in parts.
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    emails: Vec<String>,
+    #[serde(default)]
+    phones: Vec<String>,
+    /// A person's job title.
+    #[serde(default)]
+    title: String,
+    /// The name of a person's employer.
+    #[serde(default)]
+    company: String,
+    /// The company's website.
+    #[serde(default)]
+    website: String,
+    /// House number and street.
+    #[serde(default)]
+    street: String,
+    #[serde(default)]
+    city: String,
+    /// State or province.
+    #[serde(default)]
+    state: String,
+    /// Postal code.
+    #[serde(default)]
+    postcode: String,
+    /// Country, by name or code.
+    #[serde(default)]
+    country: String,
+}
+
+impl EntryInput {
+    /// The external id, and the rest.
+    pub(super) fn into_parts(self) -> (Option<String>, matching::Record) {
+        let record = matching::Record {
+            first_name: self.first_name,
+            last_name: self.last_name,
+            name: self.name,
+            emails: self.emails,
+            phones: self.phones,
+            title: self.title,
+            company: self.company,
+            website: self.website,
+            street: self.street,
+            city: self.city,
+            state: self.state,
+            postcode: self.postcode,
+            country: self.country,
+        };
+        (self.external_id, record)
+    }
+}
+
+/// Several at once.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EntryBatch {
+    /// 1 to 100. Each is taken or refused on its own.
+    #[schema(value_type = Vec<EntryInput>)]
+    pub(super) items: Vec<serde_json::Value>,
+}
+
+/// What became of something that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EntryOutcome {
+    /// It is a new entry.
+    Added,
+    /// It is an entry that was there, which now has more or newer values.
+    Updated,
+    /// It is an entry that was there, and says nothing new.
+    Unchanged,
+    /// It was not taken.
+    Refused,
+}
+
+/// An entry that was given, as it is now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TakenEntry {
+    pub(super) outcome: EntryOutcome,
+    pub(super) entry: EntryDetail,
+}
+
+/// What became of a row.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RowReport {
+    /// A batch's items count from 1. A file's rows are numbered as a spreadsheet does: its first line,
+    /// with the columns' names, is 1.
+    pub(super) row: usize,
+    pub(super) outcome: EntryOutcome,
+    /// The entry that it is.
+    pub(super) id: Option<EntryId>,
+    /// Why it was refused, with the next step.
+    pub(super) problem: Option<Problem>,
+}
+
+/// What became of a batch or a file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UploadReport {
+    /// Rows that were given; a file's blank ones do not count.
+    pub(super) rows: usize,
+    pub(super) added: usize,
+    pub(super) updated: usize,
+    pub(super) unchanged: usize,
+    pub(super) refused: usize,
+    /// Row by row, in their order.
+    pub(super) results: Vec<RowReport>,
+    pub(super) linking: LinkingNotice,
+}
+
+/// Whether what was taken is being linked to the CRM's records.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LinkingNotice {
+    /// A pass over the directory was asked for.
+    pub(super) asked: bool,
+    /// What happens next.
+    pub(super) message: String,
+    /// Where the pass can be followed.
+    pub(super) see: Option<&'static str>,
+}
+
+/// A column of a file, as it would be read.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ColumnView {
+    /// Its name in the file.
+    pub(super) name: String,
+    /// The field that it seems to hold; `null`: it would not be read.
+    pub(super) field: Option<&'static str>,
+}
+
+/// A row of a file, as it would be read.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RowPreview {
+    pub(super) row: usize,
+    pub(super) external_id: Option<String>,
+    pub(super) record: Option<RecordFields>,
+    /// Why it would be refused.
+    pub(super) problem: Option<Problem>,
+}
+
+/// How a file would be read.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ColumnsReport {
+    /// Its columns, in their order.
+    pub(super) columns: Vec<ColumnView>,
+    /// The same as the `map` of the upload: a field's name for each column, with commas between them;
+    /// nothing for a column that is not read.
+    pub(super) map: String,
+    /// Every field that a column can hold.
+    pub(super) fields: Vec<&'static str>,
+    /// Rows of the file, without its header and blank ones.
+    pub(super) rows: usize,
+    /// Its first rows.
+    pub(super) preview: Vec<RowPreview>,
+}
+
+/// A record of the CRM, with its address there (SV-1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Badge {
+    /// The CRM's name for the object.
+    pub(super) object: String,
+    /// The CRM's id.
+    pub(super) id: String,
+    /// What people call the object.
+    pub(super) label: String,
+    /// The record's own page; what may be seen there is the CRM's own decision. `null` where nothing is
+    /// known of the organisation any more.
+    pub(super) url: Option<String>,
+}
+
+/// A user of the CRM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct RecordOwner {
+    /// The CRM's id.
+    pub(super) id: String,
+    /// The name, where the user was imported.
+    pub(super) name: Option<String>,
+}
+
+/// An entry of the directory.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EntrySummary {
+    pub(super) id: EntryId,
+    pub(super) kind: EntryKind,
+    /// What to call it.
+    pub(super) name: String,
+    pub(super) external_id: Option<String>,
+    /// What is known of it.
+    pub(super) record: RecordFields,
+    pub(super) state: MatchState,
+    /// It is linked to a record that the CRM has.
+    pub(super) in_crm: bool,
+    /// The record that it is linked to.
+    pub(super) badge: Option<Badge>,
+    /// Whose record that is.
+    pub(super) owner: Option<RecordOwner>,
+    #[schema(value_type = i64)]
+    pub(super) updated_at: Millis,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct EntryList {
+    pub(super) items: Vec<EntrySummary>,
+    /// Give it as `cursor` for the next page; none after the last. A page of a search can have fewer
+    /// items than asked for, or none, and still have a next one.
+    pub(super) next: Option<String>,
+}
+
+/// What a field of two records says for or against their being one (MA-3).
+#[derive(Serialize, ToSchema)]
+pub(super) struct FieldWeight {
+    /// What was compared: `name`, `email`, `phone`, `place`; of people `employer` and `title`, of
+    /// companies `web` and `legal_form`.
+    pub(super) field: String,
+    /// How alike the two are in it.
+    pub(super) level: String,
+    /// What that weighs, in thousandths of a bit: positive for, negative against.
+    pub(super) weight: i32,
+    /// It speaks for their being one.
+    pub(super) agrees: bool,
+}
+
+/// Why two records are taken for one, or not (MA-3).
+#[derive(Serialize, ToSchema)]
+pub(super) struct ExplanationView {
+    /// The sum of the fields' weights, in thousandths of a bit.
+    pub(super) score: i32,
+    /// From this score on two records are taken for one.
+    pub(super) threshold: i32,
+    pub(super) fields: Vec<FieldWeight>,
+}
+
+impl From<matching::Explanation> for ExplanationView {
+    fn from(explanation: matching::Explanation) -> Self {
+        let fields = explanation.fields.into_iter();
+        Self {
+            score: explanation.score,
+            threshold: explanation.threshold,
+            fields: fields
+                .map(|compared| FieldWeight {
+                    field: compared.field.into_owned(),
+                    level: compared.level.into_owned(),
+                    weight: compared.weight,
+                    agrees: compared.agrees,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A decision of a person (MA-4). No import undoes it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DecisionView {
+    /// The record that it is; `null`: it was unmatched.
+    pub(super) record: Option<Badge>,
+    #[schema(value_type = i64)]
+    pub(super) at: Millis,
+    /// A seat or an API token.
+    pub(super) by: String,
+    /// The name of the seat, while there is that seat.
+    pub(super) by_name: Option<String>,
+}
+
+/// The record that an entry is linked to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LinkView {
+    pub(super) record: Badge,
+    /// By what it was linked.
+    pub(super) how: How,
+    /// The score when it was linked, in thousandths of a bit.
+    pub(super) score: i32,
+    /// The threshold then.
+    pub(super) threshold: i32,
+    #[schema(value_type = i64)]
+    pub(super) since: Millis,
+    /// The CRM has deleted it.
+    pub(super) record_gone: bool,
+    /// Why, as the two compare now; `null` where the record is not imported.
+    pub(super) explanation: Option<ExplanationView>,
+}
+
+/// Contact information, as the CRM has it (SV-2).
+#[derive(Serialize, ToSchema)]
+pub(super) struct ContactInformation {
+    /// The record that it is from.
+    pub(super) record: Badge,
+    /// Its values.
+    pub(super) fields: RecordFields,
+    /// The account that the contact is of.
+    pub(super) account: Option<Badge>,
+    /// What the lead was converted to.
+    pub(super) converted_to: Option<Badge>,
+    /// When the CRM last changed it.
+    #[schema(value_type = Option<i64>)]
+    pub(super) modified_at: Option<Millis>,
+}
+
+/// Everything about an entry.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EntryDetail {
+    #[serde(flatten)]
+    pub(super) summary: EntrySummary,
+    /// Where it came from.
+    pub(super) origins: Vec<Origin>,
+    #[schema(value_type = i64)]
+    pub(super) created_at: Millis,
+    /// What a person decided.
+    pub(super) decision: Option<DecisionView>,
+    /// Records that people said it is not.
+    pub(super) refused: Vec<Badge>,
+    pub(super) link: Option<LinkView>,
+    pub(super) contact: Option<ContactInformation>,
+    /// When it was last compared with the CRM's records.
+    #[schema(value_type = Option<i64>)]
+    pub(super) compared_at: Option<Millis>,
+}
+
+/// An entry that a record is linked to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EntryHolder {
+    pub(super) kind: EntryKind,
+    pub(super) id: EntryId,
+    /// What to call it, while it is there.
+    pub(super) name: Option<String>,
+}
+
+/// A record that an entry may be.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CandidateItem {
+    pub(super) record: Badge,
+    /// Its values in the CRM.
+    pub(super) fields: RecordFields,
+    pub(super) owner: Option<RecordOwner>,
+    /// The names of the `fields` in which the two agree.
+    pub(super) agreeing: Vec<&'static str>,
+    pub(super) explanation: ExplanationView,
+    /// The entry is linked to it.
+    pub(super) linked: bool,
+    /// People said that the entry is not this record.
+    pub(super) refused: bool,
+    /// Another entry is linked to it.
+    pub(super) taken_by: Option<EntryHolder>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CandidateList {
+    /// The best first, at most 10.
+    pub(super) items: Vec<CandidateItem>,
+}
+
+/// A record of the CRM.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordInput {
+    /// The CRM's name for the object: `Contact`, `Lead`, `Account`; `contact`, `lead`, `account`.
+    object: String,
+    /// The CRM's id.
+    id: String,
+}
+
+impl RecordInput {
+    pub(super) fn into_record(self) -> RecordRef {
+        RecordRef::new(self.object, self.id)
+    }
+}
