@@ -37,9 +37,13 @@ const FILES: &[(&str, &str, &str)] = &[
         include_str!("pages/connections.js"),
     ),
     ("crm.js", SCRIPT, include_str!("pages/crm.js")),
+    ("directory.js", SCRIPT, include_str!("pages/directory.js")),
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
+    ("entry.js", SCRIPT, include_str!("pages/entry.js")),
     ("imports.js", SCRIPT, include_str!("pages/imports.js")),
-    ("people.js", SCRIPT, include_str!("pages/people.js")),
+    ("rates.js", SCRIPT, include_str!("pages/rates.js")),
+    ("seats.js", SCRIPT, include_str!("pages/seats.js")),
+    ("upload.js", SCRIPT, include_str!("pages/upload.js")),
 ];
 
 /// The names of the pages, as the script has them.
@@ -51,6 +55,13 @@ const PAGES: &[&str] = &[
     "linkedin",
     "my-crm",
     "people",
+    "person",
+    "upload-people",
+    "companies",
+    "company",
+    "upload-companies",
+    "match-rates",
+    "seats",
     "api-tokens",
     "audit-log",
 ];
@@ -135,7 +146,7 @@ mod tests {
     #[test]
     fn all_files_together_are_small() {
         let size: usize = FILES.iter().map(|(_, _, text)| text.len()).sum();
-        assert!(size + DOCUMENT.1.len() <= 70 * 1024, "{size}");
+        assert!(size + DOCUMENT.1.len() <= 110 * 1024, "{size}");
     }
 
     #[test]

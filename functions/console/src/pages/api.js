@@ -15,13 +15,17 @@ const unexpected = (status) => ({ status, detail: `Leadbridge could not do this 
 // How far the functions' clock is ahead of this one, in milliseconds.
 let ahead = 0;
 
-async function request(method, path, body) {
-	const headers = { accept: "application/json" };
-	if (body !== undefined) headers["content-type"] = "application/json";
+const JSON_TYPE = "application/json";
+
+// `type`: of a body that is sent as it is.
+async function request(method, path, body, type = JSON_TYPE) {
+	const headers = { accept: JSON_TYPE };
+	if (body !== undefined) headers["content-type"] = type;
+	if (body !== undefined && type === JSON_TYPE) body = JSON.stringify(body);
 	if (method !== "GET" && session) headers["x-csrf-token"] = session.csrf_token;
 	let answer;
 	try {
-		answer = await fetch(new URL(path, root), { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+		answer = await fetch(new URL(path, root), { method, headers, body, cache: "no-store" });
 	} catch {
 		throw new Refusal(unreachable);
 	}
@@ -32,9 +36,9 @@ async function request(method, path, body) {
 	throw new Refusal(data?.next_step ? data : unexpected(answer.status));
 }
 
-async function guarded(method, path, body) {
+async function guarded(method, path, body, type) {
 	try {
-		return await request(method, path, body);
+		return await request(method, path, body, type);
 	} catch (error) {
 		if (error.problem?.status !== 401) throw error;
 		location.assign(signInPage("ended"));
@@ -43,7 +47,7 @@ async function guarded(method, path, body) {
 }
 
 // A call of the API; a session that has ended leads to the sign-in, and from there back here.
-export const api = (method, path, body) => guarded(method, `api/v1${path}`, body);
+export const api = (method, path, body, type) => guarded(method, `api/v1${path}`, body, type);
 
 export const get = (path) => api("GET", path);
 
@@ -71,7 +75,7 @@ export function page(name, parameters = {}) {
 	return url.pathname + url.search;
 }
 
-export const link = (name, text, attributes) => el("a", { href: page(name), "data-nav": true, ...attributes }, text);
+export const link = (name, text, attributes, parameters) => el("a", { href: page(name, parameters), "data-nav": true, ...attributes }, text);
 
 // The sign-in, which leads back to where somebody is.
 export function signInPage(why, contract = new URLSearchParams(location.search).get("contract") ?? session?.contract) {

@@ -4,16 +4,27 @@ import { keepSession, link, openSession, ownPage, page, renew, root, session, si
 import { homePage, linkedinPage, myCrmPage } from "./connections.js";
 import { crmPage } from "./crm.js";
 import { action, button, card, check, el, field, form, input, li, note, p, refuse, run, showProblem, time } from "./dom.js";
-import { auditPage, peoplePage, tokensPage } from "./people.js";
+import { COMPANIES, directoryPage, PEOPLE } from "./directory.js";
+import { entryPage } from "./entry.js";
+import { ratesPage } from "./rates.js";
+import { auditPage, seatsPage, tokensPage } from "./seats.js";
+import { uploadPage } from "./upload.js";
 
-// name in the address, title, for administrators only, what it shows
+// name in the address, title, for administrators only, what it shows, the page that leads there
 const PAGES = [
 	["home", "Home", false, homePage],
 	["crm-production", "Production CRM", true, crmPage("production")],
 	["crm-sandbox", "Sandbox CRM", true, crmPage("sandbox")],
 	["linkedin", "LinkedIn", false, linkedinPage],
 	["my-crm", "My CRM sign-in", false, myCrmPage],
-	["people", "People", true, peoplePage],
+	["people", "People", false, directoryPage(PEOPLE)],
+	["person", "Person", false, entryPage(PEOPLE), "people"],
+	["upload-people", "Upload people", true, uploadPage(PEOPLE), "people"],
+	["companies", "Companies", false, directoryPage(COMPANIES)],
+	["company", "Company", false, entryPage(COMPANIES), "companies"],
+	["upload-companies", "Upload companies", true, uploadPage(COMPANIES), "companies"],
+	["match-rates", "Match rates", true, ratesPage],
+	["seats", "Seats", true, seatsPage],
 	["api-tokens", "API tokens", true, tokensPage],
 	["audit-log", "Audit log", true, auditPage],
 ];
@@ -24,8 +35,10 @@ const may = (administrators) => !administrators || session.role === "administrat
 let leaving = new AbortController();
 
 function header(current) {
-	const links = PAGES.filter(([, , administrators]) => may(administrators)).map(([name, title]) =>
-		li(link(name, title, { "aria-current": name === current && "page" })));
+	const above = PAGES.find(([name]) => name === current)?.[4];
+	const here = (name) => (name === current ? "page" : name === above && "true");
+	const links = PAGES.filter(([, , administrators, , parent]) => may(administrators) && !parent).map(([name, title]) =>
+		li(link(name, title, { "aria-current": here(name) })));
 	const place = el("div");
 	document.getElementById("top").replaceChildren(el("div", { class: "bar" },
 		link("home", "Leadbridge", { class: "brand" }),
@@ -58,6 +71,15 @@ async function show(moved) {
 		signal,
 		query: new URLSearchParams(location.search),
 		reload: () => show(true),
+		// What the page is about, once that is known.
+		entitle(text) {
+			heading.textContent = text;
+			document.title = `${text} – Leadbridge`;
+		},
+		go(name, parameters) {
+			history.pushState(null, "", page(name, parameters));
+			return show(true);
+		},
 		later: () => setTimeout(() => signal.aborted || show(false), 3000),
 		// Changes the address's parameters without going anywhere.
 		replace(parameters) {

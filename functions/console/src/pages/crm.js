@@ -2,7 +2,7 @@
 // permissions, the end (CN-1 to CN-10).
 
 import { api, get, goAuthorize, link } from "./api.js";
-import { action, announce, asProblem, button, cancel, card, check, dialog, el, facts, field, form, group, hint, input, li, note, p, problemNote, refuse, row, select, showProblem, strong, submit, tag, time } from "./dom.js";
+import { action, announce, asProblem, button, cancel, card, check, dialog, el, facts, field, form, group, hint, input, li, moveTo, note, p, poll, problemNote, refuse, row, select, showProblem, strong, submit, tag, time } from "./dom.js";
 import { importCard, isOpen, syncState, timed } from "./imports.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
@@ -79,29 +79,9 @@ export function crmPage(environment) {
 		};
 
 		await load(true);
-		poll(view.signal, () => found, load);
+		poll(view.signal, () => found.status === "disconnecting" || (found.status === "connected" && isOpen(found.sync)), load);
 		return [body];
 	};
-}
-
-function moveTo(heading) {
-	if (!heading) return;
-	heading.tabIndex = -1;
-	heading.focus();
-	announce(heading.textContent);
-}
-
-// Looks again while something goes on, ever less often.
-async function poll(signal, connection, load) {
-	let wait = 1000;
-	while (!signal.aborted) {
-		await new Promise((done) => setTimeout(done, wait));
-		const { status, sync } = connection();
-		const busy = status === "disconnecting" || (status === "connected" && isOpen(sync));
-		wait = busy ? Math.min(wait * 1.3, 5000) : 1000;
-		if (!busy || document.hidden || signal.aborted) continue;
-		await load().catch(() => {});
-	}
 }
 
 function summary(connection) {

@@ -28,6 +28,26 @@ export function announce(text) {
 	document.getElementById("announcer").textContent = text;
 }
 
+// Moves to a heading.
+export function moveTo(heading) {
+	if (!heading) return;
+	heading.tabIndex = -1;
+	heading.focus();
+	announce(heading.textContent);
+}
+
+// Looks again while something goes on, ever less often.
+export async function poll(signal, isBusy, load) {
+	let wait = 1000;
+	while (!signal.aborted) {
+		await new Promise((done) => setTimeout(done, wait));
+		const busy = isBusy();
+		wait = busy ? Math.min(wait * 1.3, 5000) : 1000;
+		if (!busy || document.hidden || signal.aborted) continue;
+		await load().catch(() => {});
+	}
+}
+
 const FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 // A time in milliseconds, in the reader's own zone.
@@ -36,6 +56,9 @@ export function time(ms) {
 	const date = new Date(ms);
 	return el("time", { datetime: date.toISOString() }, FORMAT.format(date));
 }
+
+const NUMBER = new Intl.NumberFormat();
+export const number = (value) => NUMBER.format(value);
 
 // A list of terms; those without a value are left out.
 export function facts(pairs) {

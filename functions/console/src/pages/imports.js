@@ -1,7 +1,7 @@
 // The import of an environment: what it does object by object, what it uses, its history (CN-7, IM-3, IM-4).
 
 import { api, get } from "./api.js";
-import { action, announce, asProblem, button, card, confirmed, el, facts, hint, li, note, p, problemNote, strong, table, tag, time } from "./dom.js";
+import { action, announce, asProblem, button, card, confirmed, el, facts, hint, li, note, number, p, problemNote, strong, table, tag, time } from "./dom.js";
 
 const STATES = { queued: ["warn", "Waiting"], running: ["", "In progress"], succeeded: ["good", "Up to date"], failed: ["bad", "Failed"], cancelled: ["warn", "Stopped"] };
 const OBJECT_STATES = { waiting: ["", "Waiting"], reading: ["", "Reading"], done: ["good", "Done"], failed: ["bad", "Failed"], not_readable: ["warn", "Not readable"] };
@@ -10,8 +10,6 @@ const PASSES = { first: "all records, for the first time", compare: "all records
 export const isOpen = ({ state }) => state === "queued" || state === "running";
 export const syncState = (state) => STATES[state]?.[1];
 
-const NUMBER = new Intl.NumberFormat();
-const number = (value) => NUMBER.format(value);
 const COMPACT = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const bytes = (value) => `${COMPACT.format(value)}B`;
 

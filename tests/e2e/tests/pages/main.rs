@@ -1,4 +1,4 @@
-//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11).
+//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11, MA-1 to MA-5, SV-1 to SV-3).
 //!
 //! Where the browser is missing the tests say so and check nothing, unless
 //! `LEADBRIDGE_SIGN_IN_TESTS` is `required`. Pictures of every page are kept in `target/tmp/pages`.
@@ -10,399 +10,18 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+mod directory;
+mod world;
+
+use std::time::Duration;
 
 use e2e::Harness;
-use e2e::browser::{Browser, DRIVER};
-use local::demo::{self, Org};
-use local::seed::{Made, Maker, NewContract};
-use reqwest::{Client, Method, StatusCode};
-use serde_json::{Value, json};
-use shared::clock::{Clock as _, SystemClock};
-use shared::domain::environment::Environment;
-use shared::domain::guide::Step;
-use shared::domain::inventory;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 use shared::domain::schema::CrmKind;
-use shared::domain::sync::{ApiUsage, Notice, ObjectState, ObjectSync, Phase, Sync, SyncState};
-use shared::problem::Problem;
-use shared::random::SystemRandom;
-use shared::store::ConnectionKind;
 use url::Url;
 
-/// How long a page may take to show something, with a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PRODUCTION: Environment = Environment::Production;
-/// Whom the simulator signs in when nobody says who.
-const ADMIN: &str = "admin@leadbridge.example";
-const SELLER: &str = "seller@leadbridge.example";
-
-/// A stack with a contract that nothing is connected to, and a browser.
-struct World {
-    harness: Harness,
-    made: Made,
-    browser: Browser,
-}
-
-impl World {
-    /// The world, or nothing where there is no browser and need not be one.
-    async fn start(crm: CrmKind) -> Option<Self> {
-        if !installed() {
-            return None;
-        }
-        let harness = Harness::embedded(true).await;
-        let maker = Maker {
-            store: &harness.store,
-            vault: &harness.vault,
-            random: &SystemRandom,
-            now: SystemClock.now(),
-        };
-        let new = NewContract {
-            id: "acme".parse().unwrap(),
-            name: "Acme".to_owned(),
-            crm,
-            fixed: None,
-            linkedin_owners: Vec::new(),
-        };
-        let made = maker.make(new).await.unwrap();
-        Some(Self {
-            harness,
-            made,
-            browser: Browser::start().await,
-        })
-    }
-
-    async fn stop(self) {
-        drop(self.browser);
-        self.harness.stop().await;
-    }
-
-    fn at(&self, path: &str) -> Url {
-        Url::parse(&self.harness.console)
-            .unwrap()
-            .join(path)
-            .unwrap()
-    }
-
-    /// Invites somebody by the API, and gives the link that they get.
-    async fn invite(&self, email: &str, role: &str, provider: &str) -> Url {
-        let seat = json!({ "name": email.split('@').next(), "email": email, "role": role });
-        let answer = self
-            .harness
-            .http
-            .post(self.at("/api/v1/seats"))
-            .bearer_auth(&self.made.tokens.administrator)
-            .json(&seat)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), StatusCode::CREATED);
-        let seat: Value = answer.json().await.unwrap();
-        let link = seat["invitation"][provider].as_str().unwrap();
-        let mut link: Url = link.parse().unwrap();
-        if provider == "salesforce" {
-            let login = self.harness.simulator.salesforce.as_str();
-            link.query_pairs_mut().append_pair("login_url", login);
-        }
-        link
-    }
-
-    /// Accepts an invitation as `who`, whom the browser's sign-in would not choose, and gives the
-    /// browser the session.
-    async fn accept_as(&self, link: Url, who: &str) {
-        let ca = std::fs::read(&self.harness.simulator.ca_file).unwrap();
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
-            .build()
-            .unwrap();
-        let header = |answer: &reqwest::Response, name: &str| {
-            let value = answer.headers()[name].to_str().unwrap();
-            value.to_owned()
-        };
-        let answer = http.get(link).send().await.unwrap();
-        let cookie = header(&answer, "set-cookie");
-        let mut url: Url = header(&answer, "location").parse().unwrap();
-        url.query_pairs_mut().append_pair("login_hint", who);
-        let answer = http.get(url).send().await.unwrap();
-        let back: Url = header(&answer, "location").parse().unwrap();
-        let answer = http
-            .get(back)
-            .header("accept", "text/html")
-            .header("cookie", cookie.split(';').next().unwrap())
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(header(&answer, "location"), "/app/home?contract=acme");
-        let session = header(&answer, "set-cookie");
-        let (name, value) = session.split(';').next().unwrap().split_once('=').unwrap();
-        self.browser.go(&self.at("/api/v1/health")).await;
-        self.browser.give_cookie(name, value).await;
-    }
-
-    /// Connects production, with an import that no worker takes, and the guide finished.
-    async fn connect_with_an_import(&self) -> Sync {
-        let store = &self.harness.store;
-        let contract = &self.made.id;
-        let now = SystemClock.now();
-        let mut run = Sync::requested(PRODUCTION, None, "schedule", now).unwrap();
-        run.state = SyncState::Running;
-        run.phase = Phase::Reading;
-        run.started_at = Some(now);
-        run.due_at = now.plus_seconds(24 * 3600);
-        run.lease_until = Some(run.due_at);
-        run.calls = 10;
-        run.bytes = 12_345;
-        run.api = Some(ApiUsage {
-            used: 600,
-            limit: 1000,
-        });
-        store.put_sync(contract, &run).await.unwrap();
-        let maker = Maker {
-            store,
-            vault: &self.harness.vault,
-            random: &SystemRandom,
-            now,
-        };
-        let simulator = &self.harness.simulator;
-        demo::connect(&maker, &self.made, simulator, Org::Production)
-            .await
-            .unwrap();
-        store
-            .change_guide(contract, PRODUCTION, now, |guide| {
-                guide.step = Step::Finished;
-            })
-            .await
-            .unwrap();
-        run
-    }
-
-    /// Three objects of a run: one done, one that is read, one that needs a person.
-    async fn objects(&self, run: u64) -> Vec<ObjectSync> {
-        let kind = ConnectionKind::PRODUCTION;
-        let found = self.harness.store.connection(&self.made.id, kind).await;
-        let organization = found.unwrap().unwrap().organization;
-        let specs = inventory::objects(CrmKind::Salesforce).iter();
-        let mut objects: Vec<ObjectSync> = specs
-            .filter(|spec| ["Account", "Contact", "User"].contains(&spec.name))
-            .map(|spec| ObjectSync::new(spec, &organization))
-            .collect();
-        for object in &mut objects {
-            object.run = run;
-        }
-        let now = SystemClock.now();
-        objects[0].state = ObjectState::Done;
-        objects[0].last_success_at = Some(now);
-        let contacts = &mut objects[1];
-        contacts.state = ObjectState::Reading;
-        contacts.started_at = Some(now.plus_seconds(-100));
-        contacts.read = 41_000;
-        contacts.of = Some(100_000);
-        contacts.records = 40_500;
-        contacts.crm_records = Some(99_900);
-        contacts.notices = vec![Notice {
-            code: "field_not_readable".to_owned(),
-            field: Some("Fax".to_owned()),
-            detail: "It cannot be read.".to_owned(),
-            next_step: "Give access to it.".to_owned(),
-        }];
-        objects[2].state = ObjectState::Failed;
-        objects[2].problem = Some(Problem::new(502, "crm_api_error", "It failed.", "Look."));
-        objects
-    }
-
-    /// Keeps a run and its objects as a worker does.
-    async fn checkpoint(&self, run: &mut Sync, objects: &mut [ObjectSync]) {
-        run.version += 1;
-        for object in objects.iter_mut() {
-            object.version += 1;
-        }
-        let organization = &objects[0].organization;
-        let store = &self.harness.store;
-        let kept = store.checkpoint(&self.made.id, organization, run, objects);
-        kept.await.unwrap();
-    }
-
-    async fn salesforce(&self, settings: Value) {
-        let body = json!({ "salesforce": settings });
-        self.harness
-            .control(Method::PATCH, "/settings", Some(body))
-            .await;
-    }
-
-    /// The text that the page shows now.
-    async fn text(&self) -> String {
-        let text = "return document.body?.innerText ?? ''";
-        let text = self.browser.script(text, &json!([])).await;
-        text.as_str().unwrap().to_owned()
-    }
-
-    /// Waits until the page shows this text.
-    async fn sees(&self, text: &str) -> String {
-        let since = Instant::now();
-        loop {
-            let shown = self.text().await;
-            if shown.contains(text) {
-                return shown;
-            }
-            assert!(since.elapsed() < PATIENCE, "no “{text}” in:\n{shown}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// Waits until the page no longer shows this text.
-    async fn no_longer_sees(&self, text: &str) {
-        let since = Instant::now();
-        while self.text().await.contains(text) {
-            assert!(since.elapsed() < PATIENCE, "“{text}” is still there");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// Clicks the button, link or choice of that name, as soon as it is there.
-    async fn press(&self, name: &str) {
-        let since = Instant::now();
-        let found = json!([name]);
-        loop {
-            const MARK: &str = "const shown = (node) => node.checkVisibility(); \
-                 const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document; \
-                 document.querySelector('[data-test]')?.removeAttribute('data-test'); \
-                 const nodes = [...top.querySelectorAll('button, a, label, summary')].filter(shown); \
-                 const named = (node) => (node.getAttribute('aria-label') ?? node.innerText).trim(); \
-                 const node = nodes.find((node) => named(node) === arguments[0]) \
-                     ?? nodes.find((node) => named(node).startsWith(arguments[0])); \
-                 node?.setAttribute('data-test', ''); return !!node;";
-            if self.browser.script(MARK, &found).await == true
-                && self.browser.click_now("[data-test]").await
-            {
-                return;
-            }
-            let shown = self.text().await;
-            assert!(since.elapsed() < PATIENCE, "no “{name}” in:\n{shown}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// Chooses an option of a list by its text.
-    async fn choose(&self, name: &str, option: &str) {
-        const CHOOSE: &str = "const list = document.querySelector(`select[name=${arguments[0]}]`); \
-             const found = [...list.options].find((option) => option.text === arguments[1]); \
-             if (found) { list.value = found.value; list.dispatchEvent(new Event('change', { bubbles: true })); } \
-             return [...list.options].map((option) => option.text);";
-        self.browser.find(&format!("select[name={name}]")).await;
-        let options = self.browser.script(CHOOSE, &json!([name, option])).await;
-        let texts = options.as_array().unwrap();
-        assert!(texts.contains(&json!(option)), "{options}");
-    }
-
-    async fn value(&self, name: &str) -> Value {
-        let script = "const node = document.querySelector(`[name=${arguments[0]}]`); \
-             return node.type === 'checkbox' ? node.checked : node.selectedOptions?.[0].text ?? node.value;";
-        self.browser.find(&format!("[name={name}]")).await;
-        self.browser.script(script, &json!([name])).await
-    }
-
-    /// Keeps pictures of the page as a window, dark, and as a telephone shows it. On a telephone
-    /// nothing is wider than the screen.
-    async fn picture(&self, name: &str) {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
-        std::fs::create_dir_all(&folder).unwrap();
-        let browser = &self.browser;
-        for (kind, width, scheme) in [
-            ("narrow", 375, "light"),
-            ("dark", 375, "dark"),
-            ("wide", 1280, "light"),
-        ] {
-            browser.resize(width, 800).await;
-            browser.prefer(scheme).await;
-            let file = folder.join(format!("{name}-{kind}.png"));
-            browser.picture(&file).await;
-            let wide = "return document.documentElement.scrollWidth";
-            let wide = browser.script(wide, &json!([])).await;
-            assert!(wide.as_u64().unwrap() <= u64::from(width), "{name}: {wide}");
-        }
-    }
-
-    /// Every control has a name, headings do not skip a level, and an id is there once.
-    async fn is_readable(&self) {
-        const LOOK: &str = "const faults = []; \
-             for (const node of document.querySelectorAll('input, select, button, a')) { \
-                 const name = node.getAttribute('aria-label') ?? (node.labels?.[0] ?? node).textContent; \
-                 if (!name.trim()) faults.push(node.outerHTML); } \
-             let level = 0; \
-             for (const node of document.querySelectorAll('main h1, main h2, main h3')) { \
-                 const now = Number(node.tagName[1]); \
-                 if (now > level + 1) faults.push(`heading ${node.textContent}`); level = now; } \
-             const ids = [...document.querySelectorAll('[id]')].map((node) => node.id); \
-             if (new Set(ids).size !== ids.length) faults.push('ids'); \
-             for (const node of document.querySelectorAll('[aria-describedby], [aria-labelledby]')) \
-                 for (const id of `${node.getAttribute('aria-describedby') ?? ''} ${node.getAttribute('aria-labelledby') ?? ''}`.split(' ').filter(Boolean)) \
-                     if (!document.getElementById(id)) faults.push(`no ${id}`); \
-             return faults;";
-        let faults = self.browser.script(LOOK, &json!([])).await;
-        assert_eq!(faults, json!([]));
-    }
-
-    /// A session that is half over is renewed after input; one that nobody uses ends with a warning.
-    async fn stays_signed_in_while_working(&self) {
-        const NEAR: &str = "return import('/app/api.js').then(({ session }) => { \
-             session.valid_until = Date.now() + arguments[0]; \
-             document.dispatchEvent(new Event('visibilitychange')); })";
-        const LEFT: &str =
-            "return import('/app/api.js').then(({ session }) => session.valid_until - Date.now())";
-        // What the functions say, made older: as if nobody had been there.
-        const OLD: &str = "const real = window.fetch; window.fetch = async (url, options) => { \
-             const answer = await real(url, options); \
-             if (options?.method !== 'GET' || !String(url).endsWith('/session')) return answer; \
-             const body = { ...await answer.json(), valid_until: Date.now() + 100000 }; \
-             return new Response(JSON.stringify(body), { headers: answer.headers }); }";
-        let browser = &self.browser;
-        self.press("Before and after").await;
-        browser.script(NEAR, &json!([14 * 60_000])).await;
-        let since = Instant::now();
-        while browser.script(LEFT, &json!([])).await.as_f64().unwrap() < 29.0 * 60_000.0 {
-            assert!(since.elapsed() < PATIENCE, "the session is not renewed");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        browser.script(OLD, &json!([])).await;
-        browser.script(NEAR, &json!([100_000])).await;
-        self.sees("You will be signed out at").await;
-        self.is_readable().await;
-        self.press("Stay signed in").await;
-        self.no_longer_sees("You will be signed out at").await;
-        let left = browser.script(LEFT, &json!([])).await;
-        assert!(left.as_f64().unwrap() > 29.0 * 60_000.0, "{left}");
-    }
-
-    /// The browser complained of nothing but answers that say no, which a page shows.
-    async fn no_complaints(&self) {
-        let complaints = self.browser.complaints().await;
-        let ours: Vec<_> = complaints
-            .iter()
-            .filter(|text| !text.contains("Failed to load resource"))
-            .collect();
-        assert!(ours.is_empty(), "{ours:#?}");
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests' one switch")]
-fn installed() -> bool {
-    let starts = Command::new(DRIVER)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !starts {
-        let text = format!("{DRIVER} is not installed; run `cargo xtask setup` first");
-        let required = std::env::var("LEADBRIDGE_SIGN_IN_TESTS");
-        assert_ne!(required.as_deref(), Ok("required"), "{text}");
-        eprintln!("skipped: {text}");
-    }
-    starts
-}
+use world::{ADMIN, SELLER, World};
 
 /// CN-1, CN-4, CN-5, CN-8 to CN-10: from the invitation to the end of the connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -700,7 +319,7 @@ async fn an_administrator_manages_people_tokens_and_linkedin() {
     browser.go(&link).await;
     browser.arrive(&world.at("/app/home")).await;
 
-    world.press("People").await;
+    world.press("Seats").await;
     world.press("Invite somebody").await;
     browser.fill("[name=name]", "Sam Seller").await;
     browser.fill("[name=email]", "nobody").await;
@@ -723,7 +342,7 @@ async fn an_administrator_manages_people_tokens_and_linkedin() {
     world.press("Save").await;
     world.sees("Disabled").await;
     world.is_readable().await;
-    world.picture("people").await;
+    world.picture("seats").await;
     world.press("Delete: admin").await;
     world.press("Delete").await;
     world
@@ -770,7 +389,7 @@ async fn an_administrator_manages_people_tokens_and_linkedin() {
 
     // Signed out elsewhere: the next step leads to the sign-in, and back here.
     browser.forget_cookies().await;
-    world.press("People").await;
+    world.press("Seats").await;
     let at = browser.arrive(&world.at("/app/sign-in")).await;
     assert!(at.query().unwrap().contains("contract=acme"), "{at}");
     world.sees("Your session has ended.").await;
@@ -781,7 +400,7 @@ async fn an_administrator_manages_people_tokens_and_linkedin() {
     let login = world.harness.simulator.salesforce.as_str();
     browser.fill("[name=login_url]", login).await;
     world.press("Sign in with Salesforce").await;
-    browser.arrive(&world.at("/app/people")).await;
+    browser.arrive(&world.at("/app/seats")).await;
     world.sees("(you)").await;
     world.press("Sign out").await;
     world.sees("You are signed out.").await;
@@ -804,7 +423,13 @@ async fn a_salesperson_sees_no_administration() {
     browser.go(&world.at("/")).await;
     browser.arrive(&world.at("/app/home")).await;
     let shown = world.sees("Your CRM sign-in").await;
-    for hidden in ["People", "API tokens", "Audit log", "Production CRM"] {
+    for hidden in [
+        "Seats",
+        "API tokens",
+        "Audit log",
+        "Production CRM",
+        "Match rates",
+    ] {
         assert!(!shown.contains(hidden), "{hidden} in:\n{shown}");
     }
     world.is_readable().await;
@@ -812,7 +437,19 @@ async fn a_salesperson_sees_no_administration() {
     world.press("My CRM sign-in").await;
     world.sees("Not connected").await;
     world.picture("my-crm").await;
-    for page in ["people", "crm-production", "api-tokens", "audit-log"] {
+    world.press("People").await;
+    let shown = world.sees("Nothing is found.").await;
+    for hidden in ["Add a person", "Upload a file"] {
+        assert!(!shown.contains(hidden), "{hidden} in:\n{shown}");
+    }
+    for page in [
+        "seats",
+        "crm-production",
+        "api-tokens",
+        "audit-log",
+        "match-rates",
+        "upload-people",
+    ] {
         browser.go(&world.at(&format!("/app/{page}"))).await;
         world.sees("This page is for administrators.").await;
     }

@@ -40,11 +40,11 @@ function showLinks(seat, reload) {
 const person = (seat) => [
 	field("Name", input("name", { required: true, maxlength: 100, value: seat?.name ?? "" })),
 	field("E-mail address", input("email", { type: "email", required: true, value: seat?.email ?? "" }), "The one that the person signs in to the CRM with."),
-	field("Role", select("role", ROLES, seat?.role ?? "salesperson"), "Administrators set everything up; salespeople authorise LinkedIn and sign in to the CRM."),
+	field("Role", select("role", ROLES, seat?.role ?? "salesperson"), "Administrators set everything up; salespeople authorise LinkedIn, sign in to the CRM and decide on matches."),
 ];
 const given = (fields) => ({ name: fields.name.value, email: fields.email.value, role: fields.role.value });
 
-export async function peoplePage(view) {
+export async function seatsPage(view) {
 	const { reload } = view;
 	const invite = () => dialog("Invite somebody", (close) => form(person(), [submit("Invite"), cancel(close)], async (fields) => {
 		const seat = await api("POST", "/seats", given(fields));
@@ -90,7 +90,7 @@ export async function tokensPage(view) {
 	const create = () => dialog("Create an API token", (close) => form(
 		[
 			field("Name", input("name", { required: true, maxlength: 100 }), "What the token is for."),
-			field("Role", select("role", [["service", "Service"], ...ROLES], "service"), "What its holder may do. Service starts a re-sync and nothing else."),
+			field("Role", select("role", [["service", "Service"], ...ROLES], "service"), "What its holder may do. Service starts a re-sync, and reads and adds to the directory."),
 			field("Days until it ends", input("valid_days", { inputmode: "numeric", value: "365" }), "1 to 3650; empty for a token that does not end."),
 		],
 		[submit("Create"), cancel(close)],

@@ -1,0 +1,173 @@
+// A person or company: its record in the CRM, why it is that one, and what people decide (MA-3, MA-4, SV-1, SV-2).
+
+import { api, get, link, session } from "./api.js";
+import { action, button, cancel, card, confirmed, dialog, el, facts, field, form, hint, input, li, moveTo, note, p, refuse, row, strong, submit, table, tag, time } from "./dom.js";
+import { badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
+
+const SIGNED = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const PLAIN = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+// Weights are in thousandths of a bit.
+const signed = (weight) => SIGNED.format(weight / 1000);
+const bits = (weight) => `${PLAIN.format(weight / 1000)} bits`;
+
+// What is compared, where it is no field of a record.
+const COMPARED = { web: "Website and domain", employer: "Employer", legal_form: "Legal form", place: "Place", alternatives: "Kind of pair" };
+
+function explained({ score, threshold, fields }, about) {
+	const weight = (value) => el("span", { class: "number" }, signed(value));
+	return table(`Why ${about}`, ["Field", "Compared", "Weight in bits"], [
+		...fields.map((compared) => [COMPARED[compared.field] ?? fieldName(compared.field), compared.level, tag(compared.agrees ? "good number" : compared.weight < 0 ? "bad number" : "number", signed(compared.weight))]),
+		[strong("Sum"), score >= threshold ? "At or above the threshold" : "Below the threshold", strong(weight(score))],
+		["Threshold", "From here on two records are taken for one", weight(threshold)],
+	]);
+}
+
+const values = (record, agreeing = []) => facts(fieldsOf(record).map(([name, text]) => [
+	fieldName(name), agreeing.includes(name) ? [text, " ", tag("good", "✓ agrees")] : text,
+]));
+
+const owned = (owner) => owner && (owner.name ?? owner.id);
+const by = (decision) => [decision.by_name ?? decision.by, ", ", time(decision.at)];
+
+// What a record's address in the CRM says: `…/lightning/r/Contact/003…/view`, `…?etn=contact&id=…`.
+function recordAt(text) {
+	if (!URL.canParse(text)) return null;
+	const { pathname, searchParams: query } = new URL(text);
+	const [, object, id] = /\/lightning\/r\/(\w+)\/(\w+)/.exec(pathname) ?? [null, query.get("etn"), query.get("id")?.replace(/[{}]/g, "").toLowerCase()];
+	return object && id ? { object, id } : null;
+}
+
+const TITLES = { matched: "Is this the right CRM match?", unmatched: "No CRM match", refused: "No CRM match", gone: "The CRM match is gone" };
+
+// What it is now, and what can be done about that.
+function standing(entry, kind) {
+	const { state, link: linked, decision, refused } = entry;
+	switch (state) {
+		case "matched":
+			return linked?.how === "created"
+				? "It is the record that a form response of this person was written to. Say whether it is the right one: what people decide, no import undoes."
+				: "It was matched automatically. Say whether it is the right one: what people decide, no import undoes.";
+		case "confirmed": return ["Matched by ", by(decision), ". No import undoes that."];
+		case "created": return ["Created in the CRM by ", by(decision), ". No import undoes that."];
+		case "refused": return ["Unmatched by ", by(decision), ". It stays so until somebody matches it, or has it matched automatically again."];
+		case "gone": return ["The record that was chosen by ", by(decision), " has been deleted in the CRM. Choose another, create one, or have it matched automatically."];
+		default: return [
+			entry.compared_at ? `No ${kind.crm} of the CRM is alike enough. ` : "It was not compared with the CRM yet: the pass after the next import does that. ",
+			`Choose a record, or create one${entry.compared_at ? ", or leave it: after each import it is compared again" : ""}.`,
+			refused.length > 0 && " Records that people said it is not are left out.",
+		];
+	}
+}
+
+function candidateItem(kind, candidate, match) {
+	const { record, fields, owner, agreeing, explanation, linked, refused, taken_by: holder } = candidate;
+	const name = nameOf(fields) || record.id;
+	const [node, place] = action(linked ? "Confirm this one" : "Match this one", () => match(record), linked ? null : "second");
+	node.setAttribute("aria-label", `${node.textContent}: ${name}, ${record.label}`);
+	return li(
+		el("h3", null, name, " ", badge(record, name)),
+		row(linked && tag("good", "Linked now"), refused && tag("warn", "People said it is not this one"),
+			tag(explanation.score >= explanation.threshold ? "good" : "", `Score ${bits(explanation.score)}`)),
+		holder && note("warn", p("Linked to ", link(kind.entry, holder.name ?? "another entry", null, { id: holder.id }), ". Matching it here takes it from there, unless somebody chose it there.")),
+		values(fields, agreeing),
+		owner && hint(`Owner: ${owned(owner)}`),
+		el("details", null, el("summary", null, "Why this score"), explained(explanation, name)),
+		node, place);
+}
+
+export const entryPage = (kind) => async (view) => {
+	const id = view.query.get("id");
+	if (!id) return [p("No one is named in the address. ", link(kind.list, `Search for ${kind.many}`))];
+	const path = `${kind.path}/${encodeURIComponent(id)}`;
+	const body = el("div");
+
+	const decided = (entry) => {
+		draw(entry);
+		moveTo(body.querySelector("h2"));
+	};
+	const act = (what, given) => async () => decided(await api("POST", `${path}/${what}`, given));
+	const matchWith = ({ object, id }) => act("match", { object, id })();
+
+	const choose = async (place) => {
+		const { items } = await get(`${path}/candidates`);
+		const address = form(
+			[field("Address of the record in the CRM", input("address", { type: "url", required: true }), "As your browser shows it when you look at the record there.")],
+			[submit("Match with it", "second")],
+			async (fields) => {
+				const record = recordAt(fields.address.value.trim());
+				if (!record) refuse("That is not the address of a record.", "Open the record in the CRM and copy the whole address.", "address");
+				await matchWith(record);
+			});
+		place.replaceChildren(card("Match CRM record",
+			items.length ? hint("The best first. Fields that agree are marked.") : p(`No ${kind.crm} that was imported is like it.`),
+			el("ul", { class: "plain" }, items.map((candidate) => candidateItem(kind, candidate, matchWith))),
+			el("details", null, el("summary", null, "It is another record"), address)));
+		moveTo(place.querySelector("h2"));
+	};
+
+	const create = () => dialog("Create in the CRM", (close) => form(
+		p(`A new ${kind.made} is made in your CRM with what is known here, and matched with this ${kind.one}.`),
+		[submit(`Create the ${kind.made}`), cancel(close)],
+		async () => {
+			const entry = await api("POST", `${path}/create`);
+			close();
+			decided(entry);
+		}));
+
+	const remove = () => confirmed(`Delete this ${kind.one}`, "It leaves the directory. The CRM’s record stays as it is.", "Delete", async () => {
+		await api("DELETE", path);
+		return () => view.go(kind.list);
+	});
+
+	const draw = (entry) => {
+		const { state, link: linked, decision, contact, record } = entry;
+		view.entitle(entry.name || "(no name)");
+		const there = linked && !linked.record_gone;
+		const candidates = el("div");
+		const match = card(TITLES[state] ?? "CRM match",
+			p(stateTag(state), " ", there && badge(linked.record, entry.name)),
+			p(standing(entry, kind)),
+			row(
+				state === "matched" && action("Yes, this one", act("match", { object: linked.record.object, id: linked.record.id }), null),
+				there && action("Not this one", act("unmatch")),
+				action(there ? "Choose another" : "Choose a record", () => choose(candidates), there ? "second" : null),
+				state !== "created" && button("Create in the CRM", create),
+				decision && action("Match automatically again", act("rematch"))),
+			there && facts([
+				["Owner", owned(entry.owner)],
+				["Linked since", time(linked.since)],
+			]));
+		const why = linked && card("Why it matched", linked.explanation
+			? [
+				hint("One bit more for the two being the same doubles its odds. What speaks against it is negative."),
+				explained(linked.explanation, "it matched"),
+				linked.how === "score" && linked.score !== linked.explanation.score && hint(`When they were linked the sum was ${bits(linked.score)}, the threshold ${bits(linked.threshold)}.`),
+			]
+			: p("The record is not imported, so the two cannot be compared now."));
+		const information = contact && card("Contact information from the CRM",
+			p(badge(contact.record, nameOf(contact.fields))),
+			values(contact.fields),
+			facts([
+				["Account", contact.account && badge(contact.account)],
+				["Converted to", contact.converted_to && badge(contact.converted_to)],
+				["Changed in the CRM", contact.modified_at && time(contact.modified_at)],
+			]));
+		const known = card("In the directory",
+			values(record),
+			facts([
+				[fieldName("external_id"), entry.external_id],
+				["Comes from", [...new Set(entry.origins.map((origin) => ({ api: "the API or a form here", csv: "a file" })[origin] ?? "a form response"))].join(", ")],
+				["Added", time(entry.created_at)],
+				["Changed", time(entry.updated_at)],
+				["Compared with the CRM", entry.compared_at && time(entry.compared_at)],
+				["People said it is not", entry.refused.length > 0 && row(entry.refused.map((refused) => badge(refused)))],
+			]),
+			session.role === "administrator" && button("Delete", remove, "danger"));
+		body.replaceChildren(match, candidates, ...[information, why, known].filter(Boolean));
+	};
+
+	const entry = await get(path);
+	const said = lastWord();
+	draw(entry);
+	return [p(link(kind.list, `All ${kind.many}`)), said && note("good", said), body];
+};
