@@ -94,8 +94,8 @@ impl Store {
         Ok((added.first().copied().unwrap_or(Added::Unchanged), entry))
     }
 
-    /// Adds many, and says of each what became of it; none where the table did not take it. Those of
-    /// one identity are brought together in the order given, and written once.
+    /// Adds many, and says of each what became of it; none where the table did not say that it took it.
+    /// Those of one identity are brought together in the order given, and written once.
     pub async fn add_entries(
         &self,
         contract: &ContractId,
@@ -119,7 +119,7 @@ impl Store {
                     stored.extend(entries.map(|(id, entry)| ((kind, id), entry)));
                 }
                 Err(error) => {
-                    tracing::error!(%contract, error = &error as &dyn std::error::Error, "entries were not added");
+                    tracing::error!(%contract, error = &error as &dyn std::error::Error, "rows were not added");
                     of.retain(|(of, _), _| *of != kind);
                 }
             }
@@ -138,6 +138,7 @@ impl Store {
             .collect()
             .await;
         let mut results = vec![None; new.len()];
+        let mut first: Option<StoreError> = None;
         for (rows, added) in written {
             match added {
                 Ok((_, added)) => {
@@ -147,10 +148,12 @@ impl Store {
                         }
                     }
                 }
-                Err(error) => {
-                    tracing::error!(%contract, error = &error as &dyn std::error::Error, "an entry was not added");
-                }
+                Err(error) => first = first.or(Some(error)),
             }
+        }
+        if let Some(error) = first {
+            let rows = results.iter().filter(|result| result.is_none()).count();
+            tracing::error!(%contract, rows, error = &error as &dyn std::error::Error, "rows were not added");
         }
         results
     }
