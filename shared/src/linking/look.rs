@@ -266,20 +266,6 @@ impl Linking<'_> {
         let survivor = records.survivor(record).unwrap_or_else(|| record.clone());
         Ok(records.seen.remove(&survivor).map(|seen| seen.crm))
     }
-
-    /// The entry with its stored match and what the mirror has of every record that it is about: found
-    /// by its keys, found by the last pass, decided on by people.
-    pub(super) async fn look_for(
-        &self,
-        entry: &Entry,
-        known: Vec<RecordRef>,
-    ) -> Result<Records, StoreError> {
-        let mut wanted = self.found_by_key(entry).await?;
-        wanted.extend(known);
-        wanted.extend(entry.refused.iter().cloned());
-        wanted.extend(entry.decided().cloned());
-        self.look(entry.kind, wanted).await
-    }
 }
 
 /// Two reads of the table at once.

@@ -301,11 +301,16 @@ impl<'a> Linking<'a> {
         before: Option<Match>,
         model: &Model,
     ) -> Result<Case, StoreError> {
-        let known = before.iter().flat_map(|before| {
-            let kept = before.candidates.iter().map(|kept| kept.record.clone());
-            kept.chain(before.record().cloned())
-        });
-        let records = self.look_for(&entry, known.collect()).await?;
+        let mut found = self.found_by_key(&entry).await?;
+        let kept = before.iter().flat_map(|before| &before.candidates);
+        found.extend(kept.map(|kept| kept.record.clone()));
+        let mut wanted = found.clone();
+        wanted.extend(before.as_ref().and_then(Match::record).cloned());
+        wanted.extend(entry.refused.iter().cloned());
+        wanted.extend(entry.decided().cloned());
+        let records = self.look(entry.kind, wanted).await?;
+        // Dataverse keeps the loser of a merge: what it held says nothing of the survivor.
+        found.retain(|record| records.survivor(record).is_none());
         let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
         // Decisions go where the CRM merged their records to.
         let read_version = entry.version;
@@ -315,6 +320,7 @@ impl<'a> Linking<'a> {
         let rules = Rules::of(model);
         let mut candidates: Vec<(RecordRef, Bits)> = records
             .iter()
+            .filter(|seen| found.contains(&seen.crm.record))
             // What it was converted to is a candidate in its own right.
             .filter(|seen| seen.crm.converted_to.is_none())
             .map(|seen| (seen.crm.record.clone(), model.score(&clean, &seen.clean)))

@@ -136,8 +136,8 @@ impl<'a> DirectoryWorld<'a> {
             match self.contract.crm {
                 CrmKind::Salesforce => values["AccountId"] = json!(account.id),
                 CrmKind::Dynamics365 => {
-                    values["parentcustomerid_account@odata.bind"] =
-                        json!(format!("/accounts({})", account.id));
+                    values["_parentcustomerid_value"] = json!(account.id);
+                    values["_parentcustomerid_value/type"] = json!("account");
                 }
             }
         }

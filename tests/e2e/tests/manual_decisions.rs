@@ -24,9 +24,9 @@ use shared::random::SystemRandom;
 
 const PROFILE: EntryKind = EntryKind::Profile;
 /// Histories for each CRM.
-const HISTORIES: std::ops::Range<u64> = 0..3;
+const HISTORIES: std::ops::Range<u64> = 0..2;
 /// Steps of a history.
-const STEPS: usize = 60;
+const STEPS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_person_decided_holds_with_salesforce() {
