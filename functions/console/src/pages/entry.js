@@ -14,11 +14,10 @@ const bits = (weight) => `${PLAIN.format(weight / 1000)} bits`;
 const COMPARED = { web: "Website and domain", employer: "Employer", legal_form: "Legal form", place: "Place", alternatives: "Kind of pair" };
 
 function explained({ score, threshold, fields }, about) {
-	const weight = (value) => el("span", { class: "number" }, signed(value));
 	return table(`Why ${about}`, ["Field", "Compared", "Weight in bits"], [
 		...fields.map((compared) => [COMPARED[compared.field] ?? fieldName(compared.field), compared.level, tag(compared.agrees ? "good number" : compared.weight < 0 ? "bad number" : "number", signed(compared.weight))]),
-		[strong("Sum"), score >= threshold ? "At or above the threshold" : "Below the threshold", strong(weight(score))],
-		["Threshold", "From here on two records are taken for one", weight(threshold)],
+		[strong("Sum"), score >= threshold ? "At or above the threshold" : "Below the threshold", strong(signed(score))],
+		["Threshold", "From here on two records are taken for one", PLAIN.format(threshold / 1000)],
 	]);
 }
 
@@ -137,7 +136,7 @@ export const entryPage = (kind) => async (view) => {
 				["Owner", owned(entry.owner)],
 				["Linked since", time(linked.since)],
 			]));
-		const why = linked && card("Why it matched", linked.explanation
+		const why = there && card(linked.how === "score" ? "Why it matched" : "How the two compare", linked.explanation
 			? [
 				hint("One bit more for the two being the same doubles its odds. What speaks against it is negative."),
 				explained(linked.explanation, "it matched"),

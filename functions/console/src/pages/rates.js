@@ -4,6 +4,7 @@ import { api, get } from "./api.js";
 import { action, announce, card, el, facts, hint, note, number, p, poll, problemNote, table, tag, time } from "./dom.js";
 
 const STATES = { queued: ["warn", "Waiting"], running: ["", "In progress"], succeeded: ["good", "Done"], failed: ["bad", "Failed"] };
+const peopleFirst = (entries) => entries.toSorted((a, b) => b.kind.localeCompare(a.kind));
 const KINDS = { profile: "People", company: "Companies" };
 const HISTORY = 200;
 const isOpen = (pass) => pass?.state === "queued" || pass?.state === "running";
@@ -48,7 +49,7 @@ function series(history) {
 		found.get(title).push([at, permille]);
 	};
 	for (const { at, objects, entries } of history.toReversed()) {
-		for (const kind of entries) put(`${KINDS[kind.kind]} in the directory`, at, kind.matched_permille);
+		for (const kind of peopleFirst(entries)) put(`${KINDS[kind.kind]} in the directory`, at, kind.matched_permille);
 		for (const object of objects) put(`${named(object.object)} in the CRM`, at, object.matched_permille);
 	}
 	return [...found];
@@ -57,7 +58,7 @@ function series(history) {
 const shownNow = ({ at, objects, entries }) => [
 	hint("As of ", time(at)),
 	el("h3", null, "Of the directory"),
-	table("How many entries of the directory are matched", ["Kind", "Entries", "Matched", "Share", "Of them by people", "Not matched", "Unmatched by people"], entries.map((kind) => [
+	table("How many entries of the directory are matched", ["Kind", "Entries", "Matched", "Share", "Of them by people", "Not matched", "Unmatched by people"], peopleFirst(entries).map((kind) => [
 		KINDS[kind.kind], number(kind.entries), number(kind.matched), share(kind.matched_permille), number(kind.manual), number(kind.unmatched), number(kind.refused)])),
 	el("h3", null, "Of the CRM"),
 	objects.length

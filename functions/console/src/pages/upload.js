@@ -35,7 +35,10 @@ function report(kind, { results, linking, ...counts }) {
 			const first = next.querySelector("tbody > tr");
 			if (shown) list.querySelector("tbody").append(...next.querySelectorAll("tbody > tr"));
 			else list.replaceChildren(next);
-			if (shown) (first.querySelector("a") ?? foot).focus();
+			if (shown) {
+				first.tabIndex = -1;
+				first.focus();
+			}
 			shown += SHOWN;
 			foot.replaceChildren(...(shown < wanted.length ? [button(`Show more of ${number(wanted.length)}`, more)] : []));
 		};

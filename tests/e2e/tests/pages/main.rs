@@ -442,6 +442,17 @@ async fn a_salesperson_sees_no_administration() {
     for hidden in ["Add a person", "Upload a file"] {
         assert!(!shown.contains(hidden), "{hidden} in:\n{shown}");
     }
+    // Which record somebody is, everybody decides; who is in the directory, administrators do.
+    let bob = json!({ "first_name": "Bob", "last_name": "Builder", "emails": ["bob@example.com"] });
+    world.api(Method::POST, "/profiles", Some(bob)).await;
+    world.press("Search").await;
+    world.press("Bob Builder").await;
+    let shown = world.sees("No CRM match").await;
+    assert!(!shown.contains("Delete"), "{shown}");
+    world.press("Choose a record").await;
+    world
+        .sees("No contact or lead that was imported is like it.")
+        .await;
     for page in [
         "seats",
         "crm-production",
