@@ -71,7 +71,12 @@ impl Place {
         let at = lines
             .iter()
             .position(|line| line.starts_with(|c: char| c.is_ascii_digit()))
-            .or_else(|| lines.iter().position(|line| line.ends_with(|c: char| c.is_ascii_digit()) && !line.split(' ').any(addresses::unit_word)))
+            .or_else(|| {
+                lines.iter().position(|line| {
+                    line.ends_with(|c: char| c.is_ascii_digit())
+                        && !line.split(' ').any(addresses::unit_word)
+                })
+            })
             .unwrap_or(0);
         let main = lines.remove(at);
         let mut name: Vec<Cow<'_, str>> = Vec::new();
@@ -81,7 +86,10 @@ impl Place {
         while let Some(word) = words.next() {
             if addresses::unit_word(word) && (number.is_some() || !name.is_empty()) {
                 // The number of the flat goes with it.
-                if words.peek().is_some_and(|next| is_number(next) || next.len() == 1) {
+                if words
+                    .peek()
+                    .is_some_and(|next| is_number(next) || next.len() == 1)
+                {
                     words.next();
                 }
                 continue;
@@ -152,4 +160,59 @@ fn post_code(text: &str) -> String {
         .take(12)
         .collect();
     code.trim_start_matches('0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    fn place(street: &str, postcode: &str) -> Place {
+        Place::new(street, "Saint Louis", "Missouri", postcode, Some("US"))
+    }
+
+    #[test]
+    fn streets_are_written_in_many_ways() {
+        let plain = place("12 Main Street", "");
+        for street in [
+            "12 Main St.",
+            "12 MAIN ST, Suite 4",
+            "Main Street 12",
+            "Building C, 12 Main St",
+            "12\nMain Street",
+        ] {
+            let other = place(street, "");
+            assert_eq!(
+                (&other.street, other.number),
+                (&plain.street, plain.number),
+                "{street}"
+            );
+        }
+        let german = Place::new("Hauptstraße 5", "", "", "", Some("DE"));
+        assert_eq!(
+            Place::new("Hauptstr. 5", "", "", "", Some("DE")).street,
+            german.street
+        );
+        assert_eq!(
+            place("7 Fifth Avenue", "").street,
+            place("7 5th Ave", "").street
+        );
+        assert_ne!(place("12 Oak St", "").street, plain.street);
+    }
+
+    #[test]
+    fn codes_lose_what_spreadsheets_drop() {
+        for (a, b) in [
+            ("62701-1234", "62701"),
+            ("01226", "1226"),
+            ("EC1A 1BB", "ec1a1bb"),
+        ] {
+            assert_eq!(place("", a).postcode, place("", b).postcode, "{a} {b}");
+        }
+        let written = Place::new("", "St. Louis", "MO", "", Some("US"));
+        let spelled = Place::new("", "Saint Louis", "Missouri", "", Some("US"));
+        assert_eq!(
+            (&written.city, written.state),
+            (&spelled.city, spelled.state)
+        );
+    }
 }

@@ -18,7 +18,11 @@ pub struct Link {
 /// Takes pairs by falling score, each record once. Equal scores: by `tie`, which must tell pairs apart
 /// by what they are and not by where they stand.
 #[must_use]
-pub fn one_to_one<T: Ord>(mut pairs: Vec<Link>, threshold: Bits, tie: impl Fn(&Link) -> T) -> Vec<Link> {
+pub fn one_to_one<T: Ord>(
+    mut pairs: Vec<Link>,
+    threshold: Bits,
+    tie: impl Fn(&Link) -> T,
+) -> Vec<Link> {
     pairs.retain(|pair| pair.score >= threshold);
     pairs.sort_by(|a, b| b.score.cmp(&a.score).then_with(|| tie(a).cmp(&tie(b))));
     let mut lefts = FxHashSet::default();

@@ -11,11 +11,46 @@ pub(crate) const MOST_PAIRS: u64 = 30;
 
 /// What keys are made of, by the order of [`push_keys`].
 pub(crate) const KEY_NAMES: [&str; 40] = [
-    "email", "email_local", "phone", "phone_tail", "name", "name_sound", "last_city", "last_postcode",
-    "last_company", "last_domain", "last_sound_city", "first_city", "first_postcode", "first_company", "first_domain", "street_first",
-    "street_last", "street", "initials_company", "initials_domain", "last_title", "initials_postcode", "name_crossed", "title_company",
-    "company", "company_word", "domain", "company_words", "company_phone", "street_number_word", "company_city", "street_city", "crossed_sound", "number_postcode", "street_number_sound", "building", "initials_city",
-    "name_postcode", "street_postcode", "initials_title",
+    "email",
+    "email_local",
+    "phone",
+    "phone_tail",
+    "name",
+    "name_sound",
+    "last_city",
+    "last_postcode",
+    "last_company",
+    "last_domain",
+    "last_sound_city",
+    "first_city",
+    "first_postcode",
+    "first_company",
+    "first_domain",
+    "street_first",
+    "street_last",
+    "street",
+    "initials_company",
+    "initials_domain",
+    "last_title",
+    "initials_postcode",
+    "name_crossed",
+    "title_company",
+    "company",
+    "company_word",
+    "domain",
+    "company_words",
+    "company_phone",
+    "street_number_word",
+    "company_city",
+    "street_city",
+    "crossed_sound",
+    "number_postcode",
+    "street_number_sound",
+    "building",
+    "initials_city",
+    "name_postcode",
+    "street_postcode",
+    "initials_title",
 ];
 
 /// The keys of a record, each with what it is made of.
@@ -51,7 +86,10 @@ fn person_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
             let Some(part) = part else { return };
             *slot = *part;
         }
-        keys.push((text::join(kind, all.get(..parts.len()).unwrap_or_default()), kind));
+        keys.push((
+            text::join(kind, all.get(..parts.len()).unwrap_or_default()),
+            kind,
+        ));
     };
     let word = |text: &str| (!text.is_empty()).then(|| text::hash(0, text));
     let last = word(&name.last);
@@ -62,7 +100,8 @@ fn person_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
     let initial = prefix(&name.given, 1).and_then(word);
     let last_initial = prefix(&name.last, 1).and_then(word);
     let last_sound = (name.last.len() >= 2).then(|| text::hash(1, &similar::skeleton(&name.last)));
-    let first_sound = (name.given.len() >= 2).then(|| text::hash(1, &similar::skeleton(&name.given)));
+    let first_sound =
+        (name.given.len() >= 2).then(|| text::hash(1, &similar::skeleton(&name.given)));
     let city = record.city_hash();
     let postcode = word(&record.place.postcode);
     let company = record.company.words.first().map(|word| word.hash);
@@ -108,8 +147,11 @@ fn person_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
         add(32, &[Some(first.wrapping_add(last))]);
     }
     // Either initial may be of either name.
-    let initials = initial.zip(last_initial).map(|(first, last)| first.wrapping_add(last));
-    let street_sound = (record.place.street.len() >= 4).then(|| text::hash(1, &similar::skeleton(&record.place.street)));
+    let initials = initial
+        .zip(last_initial)
+        .map(|(first, last)| first.wrapping_add(last));
+    let street_sound = (record.place.street.len() >= 4)
+        .then(|| text::hash(1, &similar::skeleton(&record.place.street)));
     add(33, &[number, postcode]);
     add(33, &[number, city]);
     add(34, &[street_sound, number]);
@@ -147,7 +189,11 @@ fn push_coarse_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
         sound(&place.city),
         word(&place.postcode),
         (place.number != 0).then_some(place.number),
-        record.company.words.first().and_then(|word| sound(&word.text)),
+        record
+            .company
+            .words
+            .first()
+            .and_then(|word| sound(&word.text)),
         (!record.domain.is_empty()).then_some(record.domain_hash),
     ];
     for (at, one) in parts.iter().enumerate() {
@@ -169,7 +215,10 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
             let Some(part) = part else { return };
             *slot = *part;
         }
-        keys.push((text::join(kind, all.get(..parts.len()).unwrap_or_default()), kind));
+        keys.push((
+            text::join(kind, all.get(..parts.len()).unwrap_or_default()),
+            kind,
+        ));
     };
     let word = |text: &str| (!text.is_empty()).then(|| text::hash(0, text));
     let city = record.city_hash();
@@ -186,7 +235,13 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
         if one.text.len() >= 3 {
             add(25, &[Some(one.hash)]);
             add(25, &[word(&similar::skeleton(&one.text))]);
-            add(30, &[prefix(&one.text, 4).or(Some(&one.text)).and_then(word), city]);
+            add(
+                30,
+                &[
+                    prefix(&one.text, 4).or(Some(&one.text)).and_then(word),
+                    city,
+                ],
+            );
         }
         for other in name.words.iter().skip(at + 1) {
             add(27, &[Some(one.hash.wrapping_add(other.hash))]);
@@ -223,7 +278,10 @@ pub struct CutBlock {
 /// Pairs that share a key, each once, ordered; and the largest blocks that were cut.
 pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
     let all = |_: u32| true;
-    let (left, right) = rayon::join(|| keyed(left, push_keys, &all), || keyed(right, push_keys, &all));
+    let (left, right) = rayon::join(
+        || keyed(left, push_keys, &all),
+        || keyed(right, push_keys, &all),
+    );
     joined(left, right)
 }
 
@@ -249,7 +307,10 @@ type Entry = (u32, u32, u32);
 const PARTS: usize = 16;
 const KIND_BITS: u32 = 6;
 
-fn joined(left: Vec<[Vec<Entry>; PARTS]>, right: Vec<[Vec<Entry>; PARTS]>) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
+fn joined(
+    left: Vec<[Vec<Entry>; PARTS]>,
+    right: Vec<[Vec<Entry>; PARTS]>,
+) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
     let gather = |chunks: &[[Vec<Entry>; PARTS]], part: usize| {
         let of_part = || chunks.iter().filter_map(|chunk| chunk.get(part));
         let mut entries = Vec::with_capacity(of_part().map(Vec::len).sum());
@@ -282,7 +343,13 @@ fn joined(left: Vec<[Vec<Entry>; PARTS]>, right: Vec<[Vec<Entry>; PARTS]>) -> (V
 
 /// Keeps the largest blocks, in an order that does not depend on how they were found.
 fn largest(cut: &mut Vec<CutBlock>) {
-    let order = |block: &CutBlock| (std::cmp::Reverse(block.left * block.right), block.key, block.left);
+    let order = |block: &CutBlock| {
+        (
+            std::cmp::Reverse(block.left * block.right),
+            block.key,
+            block.left,
+        )
+    };
     cut.sort_by_key(order);
     cut.truncate(MOST_CUT);
 }

@@ -49,10 +49,20 @@ pub struct Outcome {
 
 /// Links two sets: cleans, learns, compares, decides.
 #[must_use]
-pub fn link(kind: Kind, left: &[Record], right: &[Record], region: Option<&str>, options: &Options) -> Outcome {
+pub fn link(
+    kind: Kind,
+    left: &[Record],
+    right: &[Record],
+    region: Option<&str>,
+    options: &Options,
+) -> Outcome {
     let since = Instant::now();
     let clean = |records: &[Record]| -> Vec<Clean> {
-        records.par_iter().with_min_len(512).map(|record| Clean::new(kind, record, region)).collect()
+        records
+            .par_iter()
+            .with_min_len(512)
+            .map(|record| Clean::new(kind, record, region))
+            .collect()
     };
     let (left, right) = (clean(left), clean(right));
     let cleaned = since.elapsed();
@@ -70,7 +80,10 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         stages.push((name, since.elapsed()));
         *since = Instant::now();
     };
-    let mut model = options.model.clone().unwrap_or_else(|| Model::shipped(kind));
+    let mut model = options
+        .model
+        .clone()
+        .unwrap_or_else(|| Model::shipped(kind));
     if !options.fixed {
         let count = |records: &[Clean]| {
             let mut counts = Counts::default();
@@ -106,7 +119,8 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     }
     stage("learn", &mut since);
     let tie = |link: &Link| {
-        let content = |of: &[Clean], at: u32| of.get(at as usize).map_or(0, |record| record.content);
+        let content =
+            |of: &[Clean], at: u32| of.get(at as usize).map_or(0, |record| record.content);
         let (l, r) = (content(left, link.left), content(right, link.right));
         (l.wrapping_add(r), l ^ r)
     };
@@ -115,13 +129,22 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     let mut free_left = vec![true; left.len()];
     let mut free_right = vec![true; right.len()];
     for link in &decided.links {
-        if let (Some(l), Some(r)) = (free_left.get_mut(link.left as usize), free_right.get_mut(link.right as usize)) {
+        if let (Some(l), Some(r)) = (
+            free_left.get_mut(link.left as usize),
+            free_right.get_mut(link.right as usize),
+        ) {
             (*l, *r) = (false, false);
         }
     }
     let is_free = |free: &[bool], at: u32| free.get(at as usize).copied().unwrap_or_default();
     let left_over = left.len() + right.len() - 2 * decided.links.len();
-    let mut more = if left_over > MOST_LEFT_OVER { Vec::new() } else { block::pairs_left_over(left, right, &|at| is_free(&free_left, at), &|at| is_free(&free_right, at)) };
+    let mut more = if left_over > MOST_LEFT_OVER {
+        Vec::new()
+    } else {
+        block::pairs_left_over(left, right, &|at| is_free(&free_left, at), &|at| {
+            is_free(&free_right, at)
+        })
+    };
     more.retain(|pair| pairs.binary_search(pair).is_err());
     if !more.is_empty() {
         // Few are missing still, and of many pairs: each is that much less likely a match.
@@ -131,12 +154,35 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         compared.extend(compare(&more, &model));
         compared.par_sort_unstable_by_key(|pair| (pair.0, pair.1));
         let late: FxHashSet<(u32, u32)> = more.into_iter().collect();
-        decided = decide(&compared, &model, &|pair| if late.contains(&(pair.0, pair.1)) { handicap } else { 0 }, &tie);
+        decided = decide(
+            &compared,
+            &model,
+            &|pair| {
+                if late.contains(&(pair.0, pair.1)) {
+                    handicap
+                } else {
+                    0
+                }
+            },
+            &tie,
+        );
     }
-    let Decided { scores, ranked, links } = decided;
+    let Decided {
+        scores,
+        ranked,
+        links,
+    } = decided;
     stage("left over", &mut since);
     Outcome {
-        pairs: compared.iter().zip(&scores).map(|(pair, score)| Link { left: pair.0, right: pair.1, score: *score }).collect(),
+        pairs: compared
+            .iter()
+            .zip(&scores)
+            .map(|(pair, score)| Link {
+                left: pair.0,
+                right: pair.1,
+                score: *score,
+            })
+            .collect(),
         candidates: compared.len() as u64,
         ranked,
         links,
@@ -159,11 +205,19 @@ fn decide<T: Ord>(
     tie: &impl Fn(&Link) -> T,
 ) -> Decided {
     let scores = learn::scores(model, compared);
-    let handicapped: Vec<Bits> = compared.iter().zip(&scores).map(|(pair, score)| score - handicap(pair)).collect();
+    let handicapped: Vec<Bits> = compared
+        .iter()
+        .zip(&scores)
+        .map(|(pair, score)| score - handicap(pair))
+        .collect();
     let ranked: Vec<Link> = compared
         .iter()
         .zip(learn::rank(compared, &handicapped, model.threshold))
-        .map(|(pair, score)| Link { left: pair.0, right: pair.1, score })
+        .map(|(pair, score)| Link {
+            left: pair.0,
+            right: pair.1,
+            score,
+        })
         .collect();
     Decided {
         links: assign::one_to_one(ranked.clone(), 0, tie),

@@ -58,13 +58,17 @@ impl Clean {
             }
         }
         let person = match kind {
-            Kind::Person => PersonName::new(&record.first_name, &record.last_name, &record.name),
+            Kind::Person => PersonName::new(
+                value(&record.first_name),
+                value(&record.last_name),
+                value(&record.name),
+            ),
             Kind::Company => PersonName::default(),
         };
-        let company = CompanyName::new(match kind {
+        let company = CompanyName::new(value(match kind {
             Kind::Person => &record.company,
             Kind::Company => &record.name,
-        });
+        }));
         let domain = contact::website(&record.website)
             .or_else(|| {
                 let work = emails.iter().find(|email| !email.free);
@@ -72,14 +76,14 @@ impl Clean {
             })
             .unwrap_or_default();
         let title = match kind {
-            Kind::Person => title_words(&record.title),
+            Kind::Person => title_words(value(&record.title)),
             Kind::Company => SmallVec::new(),
         };
         let place = Place::new(
-            &record.street,
-            &record.city,
-            &record.state,
-            &record.postcode,
+            value(&record.street),
+            value(&record.city),
+            value(&record.state),
+            value(&record.postcode),
             country,
         );
         let domain_hash = if domain.is_empty() {
@@ -113,20 +117,31 @@ impl Clean {
             &self.company.form,
             &self.domain,
             &self.place.street,
+            &self.place.line,
             &self.place.extra,
             &self.place.city,
             &self.place.other_state,
             &self.place.postcode,
         ];
-        let mut hash = text::join(b'*', &[self.title_hash, self.place.number]);
+        let mut hash = text::join(
+            b'*',
+            &[self.title_hash, self.place.number, self.person.first_hash],
+        );
         for value in texts {
             hash = text::join(b'*', &[hash, text::hash(b'*', value)]);
         }
+        // Names that are joined alike may be parted differently.
+        for word in &self.person.last_words {
+            hash = text::join(b'*', &[hash, text::hash(b'*', word)]);
+        }
+        for word in &self.company.words {
+            hash = text::join(b'*', &[hash, word.hash]);
+        }
         for email in &self.emails {
-            hash = text::join(b'*', &[hash, email.hash]);
+            hash = text::join(b'*', &[hash, email.hash, email.local_hash]);
         }
         for phone in &self.phones {
-            hash = text::join(b'*', &[hash, phone.digits]);
+            hash = text::join(b'*', &[hash, phone.digits, u64::from(phone.country)]);
         }
         for code in [self.place.state, self.place.country].into_iter().flatten() {
             hash = text::join(b'*', &[hash, text::hash(b'*', code)]);
@@ -180,13 +195,57 @@ impl Clean {
     }
 
     pub(crate) fn street_hash(&self) -> Option<u64> {
-        (!self.place.street.is_empty())
-            .then(|| text::join(b's', &[self.place.number, text::hash(b's', &self.place.street)]))
+        (!self.place.street.is_empty()).then(|| {
+            text::join(
+                b's',
+                &[self.place.number, text::hash(b's', &self.place.street)],
+            )
+        })
     }
 
     pub(crate) fn city_hash(&self) -> Option<u64> {
         (!self.place.city.is_empty()).then(|| text::hash(b'y', &self.place.city))
     }
+}
+
+fn value(text: &str) -> &str {
+    if is_placeholder(text) { "" } else { text }
+}
+
+/// What people and tools write where they know nothing.
+fn is_placeholder(text: &str) -> bool {
+    const LONGEST: usize = 24;
+    let text = text.trim();
+    if text.is_empty() || text.len() > LONGEST {
+        return false;
+    }
+    let plain = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let is = |word: &str| plain.eq_ignore_ascii_case(word);
+    // "Null" and "None" are also names of people; in brackets or signs they are not.
+    plain.is_empty()
+        || [
+            "not provided",
+            "not available",
+            "not specified",
+            "not applicable",
+            "unknown",
+            "n/a",
+            "n.a",
+            "tbd",
+            "undefined",
+            "anonymous",
+            "no name",
+            "keine angabe",
+            "inconnu",
+            "xxx",
+            "test test",
+        ]
+        .iter()
+        .any(|word| is(word))
+        || plain.len() < text.len()
+            && ["null", "none", "na", "empty", "blank"]
+                .iter()
+                .any(|word| is(word))
 }
 
 fn title_words(title: &str) -> SmallVec<[u64; 4]> {
@@ -195,7 +254,10 @@ fn title_words(title: &str) -> SmallVec<[u64; 4]> {
     for word in folded.split(' ').filter(|word| !word.is_empty()) {
         let long = titles::title_word(word).unwrap_or(word);
         for word in long.split(' ') {
-            if !matches!(word, "of" | "and" | "the" | "for" | "de" | "des" | "du" | "der") {
+            if !matches!(
+                word,
+                "of" | "and" | "the" | "for" | "de" | "des" | "du" | "der"
+            ) {
                 words.push(text::hash(b't', word));
             }
         }

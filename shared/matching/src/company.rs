@@ -41,7 +41,11 @@ fn parts(name: &str) -> (Vec<String>, String) {
     // "(Deutschland)", "(publ)": what is in brackets qualifies the name, unless it is all of it.
     let bare = without_brackets(name);
     let folded = text::fold(&bare);
-    let folded = if folded.is_empty() { text::fold(name) } else { folded };
+    let folded = if folded.is_empty() {
+        text::fold(name)
+    } else {
+        folded
+    };
     let mut words: Vec<&str> = folded.split(' ').filter(|word| !word.is_empty()).collect();
     drop_notes(&mut words);
     if words.len() > 1 && words.first() == Some(&"the") {
@@ -63,15 +67,10 @@ fn parts(name: &str) -> (Vec<String>, String) {
         form.push_str(&words.concat());
         words = rest;
     }
-    let all = words.clone();
-    words.retain(|word| !companies::is_noise(word));
-    if words.is_empty() {
-        words = all;
-    }
     // Single letters in a row are one word: A B C = ABC.
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut letters = 0;
-    for word in words {
+    for word in words.iter().filter(|word| **word != "and") {
         let letter = word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphabetic());
         if letter && letters > 0 {
             if let Some(last) = joined.last_mut() {
@@ -81,6 +80,11 @@ fn parts(name: &str) -> (Vec<String>, String) {
             joined.push(companies::abbreviation(word).unwrap_or(word).to_owned());
         }
         letters = if letter { letters + 1 } else { 0 };
+    }
+    if joined.iter().any(|word| !companies::is_noise(word)) {
+        joined.retain(|word| !companies::is_noise(word));
+    } else if joined.is_empty() {
+        joined = words.into_iter().map(str::to_owned).collect();
     }
     (joined, form)
 }
@@ -124,7 +128,10 @@ impl CompanyName {
         }
         let core: String = words.concat();
         let initials: String = if words.len() > 1 {
-            words.iter().filter_map(|word| word.chars().next()).collect()
+            words
+                .iter()
+                .filter_map(|word| word.chars().next())
+                .collect()
         } else {
             String::new()
         };
@@ -183,7 +190,11 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
     let weight = |word: &Word| {
         let rare = f64::from(rarity.of(Slot::Word, word.hash)) / 8.0;
         // A single letter or digit says little however rare it is.
-        if word.text.len() == 1 { rare.min(3.0) } else { rare }
+        if word.text.len() == 1 {
+            rare.min(3.0)
+        } else {
+            rare
+        }
     };
     let mut used = [false; MAX_WORDS];
     let (mut shared, mut of_a, mut exact_rare) = (0.0, 0.0, 0.0_f64);
@@ -218,7 +229,8 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
     } else {
         0.0
     };
-    if whole >= 0.93 || joined >= 0.96 || (a.core.len() >= 5 && similar::one_edit(&a.core, &b.core)) {
+    if whole >= 0.93 || joined >= 0.96 || (a.core.len() >= 5 && similar::one_edit(&a.core, &b.core))
+    {
         SameName::Near
     } else if whole >= 0.78 || joined >= 0.93 {
         SameName::Most
@@ -268,7 +280,10 @@ fn same_word(a: &str, b: &str) -> f64 {
 
 /// Whether a word is another with letters left out: `hldgs` of `holdings`.
 fn is_contraction(short: &str, long: &str) -> bool {
-    if short.len() < 3 || long.len() < short.len() + 2 || short.as_bytes().first() != long.as_bytes().first() {
+    if short.len() < 3
+        || long.len() < short.len() + 2
+        || short.as_bytes().first() != long.as_bytes().first()
+    {
         return false;
     }
     if short.as_bytes().last() != long.as_bytes().last() {
@@ -277,5 +292,62 @@ fn is_contraction(short: &str, long: &str) -> bool {
     let mut letters = long.bytes();
     // Vowels are left out, not added.
     short.bytes().all(|b| letters.any(|l| l == b))
-        && short.bytes().skip(1).filter(|b| b"aeiou".contains(b)).count() * 3 <= short.len()
+        && short
+            .bytes()
+            .skip(1)
+            .filter(|b| b"aeiou".contains(b))
+            .count()
+            * 3
+            <= short.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CompanyName, SameName, core, same_name};
+    use crate::rarity::Rarity;
+
+    #[test]
+    fn the_core_is_what_tells_companies_apart() {
+        let same = [
+            ("Acme Inc.", "ACME, Incorporated"),
+            ("The Acme Company", "Acme"),
+            ("Müller & Söhne GmbH & Co. KG", "Muller and Sohne"),
+            ("Acme S.r.l.", "ACME SRL"),
+            ("Acme (Deutschland) GmbH", "Acme AG"),
+            ("Acme - DO NOT USE", "Acme"),
+            ("A B C Ltd", "ABC Limited"),
+            ("Acme Intl Svcs", "Acme International Services"),
+        ];
+        for (a, b) in same {
+            assert_eq!(core(a), core(b), "{a} {b}");
+        }
+        for name in ["The", "Inc", "GmbH", "& Co", "(publ)", "Group"] {
+            assert!(
+                !core(name).is_empty(),
+                "{name}: a name is never stripped to nothing"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_compared_by_their_words() {
+        let rarity = Rarity::shipped(&[]);
+        let same = |a: &str, b: &str| {
+            let (a, b) = (CompanyName::new(a), CompanyName::new(b));
+            assert_eq!(same_name(&a, &b, &rarity), same_name(&b, &a, &rarity));
+            same_name(&a, &b, &rarity)
+        };
+        assert_eq!(same("Acme Inc", "ACME GmbH"), SameName::Yes);
+        assert_eq!(same("Crimson Glass", "Crimsom Glass"), SameName::Near);
+        assert_eq!(
+            same("International Business Machines", "IBM"),
+            SameName::Initials
+        );
+        assert_eq!(
+            same("Atlantic Alpine Wines LLP", "Atlantic Alpine"),
+            SameName::Part
+        );
+        assert!(same("Therapeut. Holdings", "Therapeutics Hldgs") >= SameName::Most);
+        assert_eq!(same("Globex", "Initech"), SameName::Different);
+    }
 }

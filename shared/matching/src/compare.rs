@@ -1,5 +1,6 @@
 //! Compares the fields of two records: which level each pair of values falls into.
 
+use crate::Kind;
 use crate::address::Place;
 use crate::clean::Clean;
 use crate::company::{self, SameName};
@@ -7,7 +8,6 @@ use crate::contact::{self, Email, SameNumber};
 use crate::person::{self, PersonName, SameFirst, SameLast};
 use crate::rarity::{Rarity, Slot};
 use crate::similar;
-use crate::Kind;
 
 /// Fields of a comparison.
 pub(crate) const FIELDS: usize = 6;
@@ -61,10 +61,13 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
     if place / AREAS == 4
         && let (Some(x), Some(y)) = (a.street_hash(), b.street_hash())
     {
-        *s6 = rarity.of(Slot::Street, x).min(rarity.of(Slot::Street, y)).max(1);
+        *s6 = rarity
+            .of(Slot::Street, x)
+            .min(rarity.of(Slot::Street, y))
+            .max(1);
     }
     // The city says how telling it is where nothing finer agrees.
-    if matches!(place % AREAS, 5 | 6 | 7)
+    if matches!(place % AREAS, 5..=7)
         && let Some(city) = a.city_hash()
     {
         *s7 = rarity.of(Slot::City, city).max(1);
@@ -80,7 +83,10 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
                     *s1 = rarity.of(Slot::First, a.person.first_hash).max(1);
                 }
             } else if name == SWAPPED {
-                *s0 = rarity.of(Slot::Last, a.person.last_hash).min(rarity.of(Slot::Last, b.person.last_hash)).max(1);
+                *s0 = rarity
+                    .of(Slot::Last, a.person.last_hash)
+                    .min(rarity.of(Slot::Last, b.person.last_hash))
+                    .max(1);
             }
             let (email, address) = emails(a, b);
             if address != 0 {
@@ -104,7 +110,7 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
             } else {
                 1 + company::same_name(&a.company, &b.company, rarity) as u8
             };
-            if name >= 1 + SameName::Near as u8 {
+            if name > SameName::Near as u8 {
                 let rare = |words: &[company::Word]| {
                     let bits: u32 = words
                         .iter()
@@ -138,8 +144,12 @@ fn names(a: &PersonName, b: &PersonName) -> u8 {
     let first = person::same_first(a, b);
     let last = person::same_last(a, b);
     let straight = last as u8 * FIRSTS + first as u8;
-    if (last as u8) < SameLast::Part as u8 && (first as u8) < SameFirst::Initial as u8
-        && !a.first.is_empty() && !a.last.is_empty() && !b.first.is_empty() && !b.last.is_empty()
+    if (last as u8) < SameLast::Part as u8
+        && (first as u8) < SameFirst::Initial as u8
+        && !a.first.is_empty()
+        && !a.last.is_empty()
+        && !b.first.is_empty()
+        && !b.last.is_empty()
     {
         if a.first == b.last && a.last == b.first {
             return SWAPPED;
@@ -163,10 +173,18 @@ fn fits(email: &Email, name: &PersonName) -> bool {
         return true;
     }
     let initial = |text: &str| text.len().min(1);
-    let pair = |x: &str, y: &str| plain.len() == x.len() + y.len() && plain.starts_with(x) && plain.ends_with(y);
+    let pair = |x: &str, y: &str| {
+        plain.len() == x.len() + y.len() && plain.starts_with(x) && plain.ends_with(y)
+    };
     let f = first.get(..initial(first)).unwrap_or_default();
     let l = last.get(..initial(last)).unwrap_or_default();
-    pair(first, last) || pair(last, first) || pair(f, last) || pair(last, f) || pair(first, l) || pair(l, first) || pair(&name.given, last)
+    pair(first, last)
+        || pair(last, first)
+        || pair(f, last)
+        || pair(last, f)
+        || pair(first, l)
+        || pair(l, first)
+        || pair(&name.given, last)
 }
 
 fn emails(a: &Clean, b: &Clean) -> (u8, u64) {
@@ -175,18 +193,25 @@ fn emails(a: &Clean, b: &Clean) -> (u8, u64) {
         for y in &b.emails {
             let (level, hash) = if x.hash == y.hash {
                 (if x.role { 4 } else { 7 }, x.hash)
-            } else if x.domain == y.domain && !x.role && !y.role && person::spelled(&x.plain, &y.plain, 5, 0.95).is_some() {
+            } else if x.domain == y.domain
+                && !x.role
+                && !y.role
+                && person::spelled(&x.plain, &y.plain, 5, 0.95).is_some()
+            {
                 (6, 0)
             } else if x.local_hash == y.local_hash && !x.role {
                 (5, 0)
-            } else if (fits(x, &a.person) || fits(x, &b.person)) && (fits(y, &b.person) || fits(y, &a.person)) {
+            } else if (fits(x, &a.person) || fits(x, &b.person))
+                && (fits(y, &b.person) || fits(y, &a.person))
+            {
                 (3, 0)
             } else if x.domain == y.domain && !x.free {
                 (2, 0)
             } else {
                 (1, 0)
             };
-            if level > best {
+            // Of equal ones the least, whichever record comes first.
+            if level > best || level == best && hash < shared {
                 (best, shared) = (level, hash);
             }
         }
@@ -216,9 +241,13 @@ fn phones(a: &Clean, b: &Clean) -> (u8, u64) {
         for y in &b.phones {
             let same = contact::same_number(*x, *y);
             let level = 1 + same as u8;
-            if level > best {
-                best = level;
-                shared = if same == SameNumber::Yes { x.hash().min(y.hash()) } else { 0 };
+            let number = if same == SameNumber::Yes {
+                x.hash().min(y.hash())
+            } else {
+                0
+            };
+            if level > best || level == best && number < shared {
+                (best, shared) = (level, number);
             }
         }
     }
@@ -266,7 +295,13 @@ fn webs(a: &Clean, b: &Clean) -> u8 {
     if a.domain_hash == b.domain_hash {
         return 3;
     }
-    let label = |domain: &str| domain.split('.').next().unwrap_or_default().replace('-', "");
+    let label = |domain: &str| {
+        domain
+            .split('.')
+            .next()
+            .unwrap_or_default()
+            .replace('-', "")
+    };
     let (x, y) = (label(&a.domain), label(&b.domain));
     if x.len() >= 4 && (x == y || person::spelled(&x, &y, 6, 0.95).is_some()) {
         2
@@ -309,7 +344,8 @@ fn street(a: &Place, b: &Place) -> u8 {
     let alike = same || near(&a.street, &b.street);
     if number && (same || alike && building()) {
         4
-    } else if same && unknown || number && (alike || building() || crossed()) || alike && building() {
+    } else if same && unknown || number && (alike || building() || crossed()) || alike && building()
+    {
         3
     } else if same || unknown && alike || building() || crossed() {
         2
@@ -348,8 +384,7 @@ fn area(a: &Place, b: &Place) -> u8 {
         (None, Some(2)) => 7,
         (Some(1), Some(2)) => 6,
         (Some(_), Some(2)) => 5,
-        (Some(1), Some(1) | None) | (None | Some(_), Some(1)) => 4,
-        (Some(1), Some(_)) => 4,
+        (Some(1), _) | (None | Some(_), Some(1)) => 4,
         (None, None) => {
             let same = a.state.is_some() && a.state == b.state
                 || !a.other_state.is_empty() && a.other_state == b.other_state;
@@ -363,7 +398,7 @@ fn area(a: &Place, b: &Place) -> u8 {
                 0
             }
         }
-        (Some(0), None) | (None, Some(0)) | (Some(0), Some(0)) => {
+        (Some(0), None | Some(0)) | (None, Some(0)) => {
             let same = a.state.is_some() && a.state == b.state
                 || !a.other_state.is_empty() && a.other_state == b.other_state;
             if same { 3 } else { 2 }
@@ -374,15 +409,73 @@ fn area(a: &Place, b: &Place) -> u8 {
 
 /// A level in words.
 pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
-    const FIRST: [&str; 7] = ["", "first names differ", "first names are alike", "initial agrees", "first names are spelled alike", "first name or short form of it", "same first name"];
-    const LAST: [&str; 6] = ["", "last names differ", "last names are alike", "last names share a part", "last names are spelled alike", "same last name"];
-    const EMAIL: [&str; 8] = ["", "different", "different, of one domain", "different, both fit the name", "same, of a function", "same name at another domain", "spelled alike", "same"];
-    const PHONE: [&str; 6] = ["", "different", "of one exchange", "a digit differs", "same last seven digits", "same"];
-    const NAME: [&str; 9] = ["", "different names", "names share a rare word", "names share about half", "initials of the name", "one name is part of the other", "names share most", "names are spelled alike", "same name"];
+    const FIRST: [&str; 7] = [
+        "",
+        "first names differ",
+        "first names are alike",
+        "initial agrees",
+        "first names are spelled alike",
+        "first name or short form of it",
+        "same first name",
+    ];
+    const LAST: [&str; 6] = [
+        "",
+        "last names differ",
+        "last names are alike",
+        "last names share a part",
+        "last names are spelled alike",
+        "same last name",
+    ];
+    const EMAIL: [&str; 8] = [
+        "",
+        "different",
+        "different, of one domain",
+        "different, both fit the name",
+        "same, of a function",
+        "same name at another domain",
+        "spelled alike",
+        "same",
+    ];
+    const PHONE: [&str; 6] = [
+        "",
+        "different",
+        "of one exchange",
+        "a digit differs",
+        "same last seven digits",
+        "same",
+    ];
+    const NAME: [&str; 9] = [
+        "",
+        "different names",
+        "names share a rare word",
+        "names share about half",
+        "initials of the name",
+        "one name is part of the other",
+        "names share most",
+        "names are spelled alike",
+        "same name",
+    ];
     const DOMAIN: [&str; 3] = ["", "different domains", "same domain"];
     const TITLE: [&str; 5] = ["", "different", "share a word", "share most words", "same"];
-    const STREET: [&str; 5] = ["", "streets differ", "street or building alike", "streets are alike", "same street and number"];
-    const AREA: [&str; 10] = ["", "other country", "other place", "same state", "postal codes or cities are spelled alike", "same city, other postal code", "same city, postal codes are alike", "same city", "same postal code", "same city and postal code"];
+    const STREET: [&str; 5] = [
+        "",
+        "streets differ",
+        "street or building alike",
+        "streets are alike",
+        "same street and number",
+    ];
+    const AREA: [&str; 10] = [
+        "",
+        "other country",
+        "other place",
+        "same state",
+        "postal codes or cities are spelled alike",
+        "same city, other postal code",
+        "same city, postal codes are alike",
+        "same city",
+        "same postal code",
+        "same city and postal code",
+    ];
     const WEB: [&str; 4] = ["", "different domains", "domains are alike", "same domain"];
     const COMPANY_EMAIL: [&str; 4] = ["", "different", "same domain", "same"];
     const FORM: [&str; 3] = ["", "different", "same"];
@@ -396,8 +489,12 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
     };
     let one = |texts: &[&str]| texts.get(level).copied().unwrap_or_default().to_owned();
     match (kind, field) {
-        (Kind::Person, 0) if level == usize::from(SWAPPED) => "first and last name are swapped".to_owned(),
-        (Kind::Person, 0) if level > usize::from(SWAPPED) => "first and last name are swapped and spelled alike".to_owned(),
+        (Kind::Person, 0) if level == usize::from(SWAPPED) => {
+            "first and last name are swapped".to_owned()
+        }
+        (Kind::Person, 0) if level > usize::from(SWAPPED) => {
+            "first and last name are swapped and spelled alike".to_owned()
+        }
         (Kind::Person, 0) => both(&LAST, &FIRST),
         (Kind::Person, 1) => one(&EMAIL),
         (Kind::Person | Kind::Company, 2) => one(&PHONE),

@@ -1,5 +1,7 @@
 //! E-mail addresses, phone numbers and websites in normal form.
 
+use smallvec::SmallVec;
+
 use crate::tables::free_mail;
 use crate::text::{self, cut};
 
@@ -73,7 +75,9 @@ pub(crate) fn registrable(host: &str) -> &str {
 #[must_use]
 pub fn website(text: &str) -> Option<String> {
     let text = cut(text).to_lowercase();
-    let rest = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
+    let rest = text
+        .split_once("://")
+        .map_or(text.as_str(), |(_, rest)| rest);
     let host = rest.split(['/', '?', '#', ' ', ',', ';']).next()?;
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let host = host.split(':').next()?.trim_matches('.');
@@ -153,7 +157,12 @@ pub(crate) fn phone(text: &str, region: Option<&str>) -> Option<Phone> {
         }
     }
     let all: String = text.chars().filter(char::is_ascii_digit).collect();
-    let digits: u64 = all.trim_start_matches('0').get(..).and_then(|d| d.get(..d.len().min(15)))?.parse().ok()?;
+    let digits: u64 = all
+        .trim_start_matches('0')
+        .get(..)
+        .and_then(|d| d.get(..d.len().min(15)))?
+        .parse()
+        .ok()?;
     let len = length(digits);
     (len >= 5).then_some(Phone {
         digits,
@@ -181,47 +190,121 @@ pub(crate) enum SameNumber {
 }
 
 pub(crate) fn same_number(a: Phone, b: Phone) -> SameNumber {
-    let ((x, x_len), (y, y_len)) = (a.national(), b.national());
-    if a.digits == b.digits || x == y {
+    let ((a_national, a_len), (b_national, b_len)) = (a.national(), b.national());
+    if a.digits == b.digits || a_national == b_national {
         return SameNumber::Yes;
     }
     // Without country, area or trunk code one is the end of the other.
-    let (short, long, len) = if x_len <= y_len {
-        (x, y, x_len)
+    let (short, long, len) = if a_len <= b_len {
+        (a_national, b_national, a_len)
     } else {
-        (y, x, y_len)
+        (b_national, a_national, b_len)
     };
     if len >= 7 && long % 10_u64.pow(u32::from(len)) == short {
         return SameNumber::Yes;
     }
-    if len >= 7 && x % 10_000_000 == y % 10_000_000 {
+    if len >= 7 && a_national % 10_000_000 == b_national % 10_000_000 {
         return SameNumber::Tail;
     }
-    if x_len == y_len {
-        let (mut differ, mut first, mut last) = (0_u32, 0, 0);
-        let (mut i, mut j) = (x, y);
-        let mut at = 0;
-        while i > 0 || j > 0 {
-            if i % 10 != j % 10 {
-                if differ == 0 {
-                    first = at;
-                }
-                last = at;
-                differ += 1;
-            }
-            (i, j, at) = (i / 10, j / 10, at + 1);
+    if a_len != b_len {
+        return SameNumber::No;
+    }
+    let digit = |number: u64, at: u32| number / 10_u64.pow(at) % 10;
+    let differ: SmallVec<[u32; 16]> = (0..u32::from(a_len))
+        .filter(|at| digit(a_national, *at) != digit(b_national, *at))
+        .collect();
+    match *differ {
+        [_] => SameNumber::Near,
+        [one, next]
+            if next == one + 1
+                && digit(a_national, one) == digit(b_national, next)
+                && digit(a_national, next) == digit(b_national, one) =>
+        {
+            SameNumber::Near
         }
-        let digit = |number: u64, at: u32| number / 10_u64.pow(at) % 10;
-        let swapped = differ == 2
-            && last == first + 1
-            && digit(x, first) == digit(y, last)
-            && digit(x, last) == digit(y, first);
-        if differ == 1 || swapped {
-            return SameNumber::Near;
-        }
-        if last < 4 {
-            return SameNumber::Block;
+        [.., last] if last < 4 => SameNumber::Block,
+        _ => SameNumber::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Phone, SameNumber, email, phone, registrable, same_number, website};
+
+    fn number(text: &str, region: Option<&str>) -> Phone {
+        phone(text, region).unwrap()
+    }
+
+    #[test]
+    fn addresses_lose_case_tags_and_dots_that_do_not_count() {
+        let same = |a: &str, b: &str| email(a).unwrap().hash == email(b).unwrap().hash;
+        assert!(same("Ada.Lovelace@Example.com", "ada.lovelace@example.com"));
+        assert!(same("ada+crm@acme.com", "ada@acme.com"));
+        assert!(same("a.d.a@gmail.com", "ada@googlemail.com"));
+        assert!(!same("a.da@acme.com", "ada@acme.com"));
+        assert_eq!(email("no address"), None);
+        assert_eq!(email("@acme.com"), None);
+        assert!(email("sales@acme.com").unwrap().role);
+        assert!(email("ada@gmail.com").unwrap().free);
+        assert!(!email("ada@acme.com").unwrap().free);
+    }
+
+    #[test]
+    fn domains_are_those_that_were_registered() {
+        assert_eq!(registrable("news.acme.co.uk"), "acme.co.uk");
+        assert_eq!(registrable("acme.com.example"), "acme.com");
+        assert_eq!(
+            website("https://www.Acme.com/contact?x#y").as_deref(),
+            Some("acme.com")
+        );
+        assert_eq!(website("shop.acme.de:8080"), Some("acme.de".to_owned()));
+        assert_eq!(
+            website("gmail.com"),
+            None,
+            "a mailbox provider's site says nothing"
+        );
+        for text in ["No", "", "n/a", "http://", "acme", "a b.com"] {
+            let found = website(text);
+            assert!(found.is_none() || text.contains('.'), "{text:?} {found:?}");
         }
     }
-    SameNumber::No
+
+    #[test]
+    fn numbers_are_read_with_and_without_country_code() {
+        let pairs = [
+            (
+                "+1 512 453 4211",
+                Some("US"),
+                "(512) 453-4211 x12",
+                Some("US"),
+            ),
+            ("+4420 7946 0958", None, "020 7946 0958", Some("GB")),
+            ("0049 30 123456", None, "+49 (0)30 123456", None),
+            ("415-386-5758", None, "415/386-5758", None),
+            ("5345475", None, "(773) 534-5475", Some("US")),
+        ];
+        for (a, in_a, b, in_b) in pairs {
+            assert_eq!(
+                same_number(number(a, in_a), number(b, in_b)),
+                SameNumber::Yes,
+                "{a} {b}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_may_be_a_digit_or_an_exchange_apart() {
+        let same = |a: &str, b: &str| same_number(number(a, Some("US")), number(b, Some("US")));
+        assert_eq!(same("512-453-4211", "512-453-4212"), SameNumber::Near);
+        assert_eq!(
+            same("512-453-4211", "512-453-2411"),
+            SameNumber::Near,
+            "two digits are swapped"
+        );
+        assert_eq!(same("512-453-4211", "512-453-7890"), SameNumber::Block);
+        assert_eq!(same("512-453-4211", "737-453-4211"), SameNumber::Tail);
+        assert_eq!(same("512-453-4211", "212-555-0134"), SameNumber::No);
+        assert_eq!(phone("123", None), None);
+        assert_eq!(phone(&"9".repeat(10_000), None), None);
+    }
 }

@@ -71,14 +71,16 @@ impl Evidence {
     /// A pair that nobody decided, of records by their numbers in the two sets: pairs of one record
     /// compete.
     pub fn observe(&mut self, model: &Model, (left, a): (u32, &Clean), (right, b): (u32, &Clean)) {
-        self.pairs.push((left, right, compare::compare(a, b, &model.rarity)));
+        self.pairs
+            .push((left, right, compare::compare(a, b, &model.rarity)));
         self.lefts.insert(left);
         self.rights.insert(right);
     }
 
     /// A pair that a person decided.
     pub fn decide(&mut self, model: &Model, a: &Clean, b: &Clean, is_match: bool) {
-        self.decided.push((compare::compare(a, b, &model.rarity), is_match));
+        self.decided
+            .push((compare::compare(a, b, &model.rarity), is_match));
     }
 
     /// How many pairs there are.
@@ -96,7 +98,12 @@ impl Evidence {
     /// A model that fits the evidence, beginning with `known`. With less than thirty pairs it is that.
     #[must_use]
     pub fn learn(&self, known: &Model) -> Model {
-        let mut model = learn(known, &self.pairs, &self.decided, (self.lefts.len(), self.rights.len()));
+        let mut model = learn(
+            known,
+            &self.pairs,
+            &self.decided,
+            (self.lefts.len(), self.rights.len()),
+        );
         if model.version != known.version && !self.counts.is_empty() {
             model.rarity = self.counts.rarity();
         }
@@ -153,7 +160,9 @@ impl Sums {
 
     fn merge(mut self, other: &Self) -> Self {
         fn add(mine: &mut [u64], theirs: &[u64]) {
-            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+            mine.iter_mut()
+                .zip(theirs)
+                .for_each(|(mine, theirs)| *mine += theirs);
         }
         for (mine, theirs) in self.classes.iter_mut().zip(&other.classes) {
             mine.pairs += theirs.pairs;
@@ -176,7 +185,12 @@ impl ClassSums {
                 *sum += share;
             }
         }
-        for ((rarity, sum), of) in pattern.shared.iter().zip(&mut self.rarity).zip(&mut self.rare) {
+        for ((rarity, sum), of) in pattern
+            .shared
+            .iter()
+            .zip(&mut self.rarity)
+            .zip(&mut self.rare)
+        {
             if *rarity > 0 {
                 *sum += u64::from(*rarity) * (share >> 16);
                 *of += share >> 16;
@@ -195,16 +209,27 @@ const TALKS: usize = 4;
 /// worth to it, and on how free they are.
 pub(crate) fn rank(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Vec<Bits> {
     const FREE: u64 = 1 << 20;
-    let most = |of: fn(&Compared) -> u32| pairs.iter().map(of).max().map_or(0, |most| most as usize + 1);
+    let most = |of: fn(&Compared) -> u32| {
+        pairs
+            .iter()
+            .map(of)
+            .max()
+            .map_or(0, |most| most as usize + 1)
+    };
     let (lefts, rights) = (most(|pair| pair.0), most(|pair| pair.1));
-    let ratios: Vec<u64> = scores.iter().map(|score| ratio(*score, threshold)).collect();
+    let ratios: Vec<u64> = scores
+        .iter()
+        .map(|score| ratio(*score, threshold))
+        .collect();
     // How free the right record is for the left one, and the other way round.
     let mut for_left = vec![1.0_f64; pairs.len()];
     let mut for_right = vec![1.0_f64; pairs.len()];
     let worth = |ratio: u64, free: f64| (ratio as f64 * free) as u64;
     for _ in 0..TALKS {
         let (mut of_left, mut of_right) = (vec![FREE; lefts], vec![FREE; rights]);
-        for (((pair, ratio), left), right) in pairs.iter().zip(&ratios).zip(&for_left).zip(&for_right) {
+        for (((pair, ratio), left), right) in
+            pairs.iter().zip(&ratios).zip(&for_left).zip(&for_right)
+        {
             if let Some(sum) = of_left.get_mut(pair.0 as usize) {
                 *sum += worth(*ratio, *left);
             }
@@ -213,10 +238,16 @@ pub(crate) fn rank(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Vec<
             }
         }
         // Both at once: it must not matter which set is the first.
-        for (((pair, ratio), left), right) in pairs.iter().zip(&ratios).zip(&mut for_left).zip(&mut for_right) {
+        for (((pair, ratio), left), right) in pairs
+            .iter()
+            .zip(&ratios)
+            .zip(&mut for_left)
+            .zip(&mut for_right)
+        {
             let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(FREE);
             let left_is_free = FREE as f64 / (sum(&of_left, pair.0) - worth(*ratio, *left)) as f64;
-            let right_is_free = FREE as f64 / (sum(&of_right, pair.1) - worth(*ratio, *right)) as f64;
+            let right_is_free =
+                FREE as f64 / (sum(&of_right, pair.1) - worth(*ratio, *right)) as f64;
             (*left, *right) = (right_is_free, left_is_free);
         }
     }
@@ -238,7 +269,11 @@ fn ratio(score: Bits, threshold: Bits) -> u64 {
 
 pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
     let model = Compiled::new(model);
-    pairs.par_iter().with_min_len(4096).map(|pair| model.score(&pair.2)).collect()
+    pairs
+        .par_iter()
+        .with_min_len(4096)
+        .map(|pair| model.score(&pair.2))
+        .collect()
 }
 
 /// A model that fits the pairs, beginning with one that is known.
@@ -292,11 +327,13 @@ pub(crate) fn learn(
     model
 }
 
+/// Pairs that are summed in one go.
+const CHUNK: usize = 16_384;
+
 /// Sums pairs by class; `matched` is the probability that a pair (by its place) is a match, none for a
 /// pair that does not count.
 fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64> + Sync)) -> Sums {
     let compiled = Compiled::new(model);
-    const CHUNK: usize = 16_384;
     let parts: Vec<Sums> = pairs
         .par_chunks(CHUNK)
         .enumerate()
@@ -311,31 +348,55 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64
             sums
         })
         .collect();
-    parts.iter().fold(Sums::new(model.kind, model.classes.len()), Sums::merge)
+    parts
+        .iter()
+        .fold(Sums::new(model.kind, model.classes.len()), Sums::merge)
 }
 
 fn fit(model: &mut Model, known: &Model, sums: &Sums) {
     let of = |is_match: bool| -> f64 {
         let classes = known.classes.iter().zip(&sums.classes);
-        classes.filter(|(class, _)| class.is_match == is_match).map(|(_, sums)| sums.pairs as f64 / ONE).sum()
+        classes
+            .filter(|(class, _)| class.is_match == is_match)
+            .map(|(_, sums)| sums.pairs as f64 / ONE)
+            .sum()
     };
     let (matches, others) = (of(true), of(false));
-    for ((class, prior), sums) in model.classes.iter_mut().zip(&known.classes).zip(&sums.classes) {
+    for ((class, prior), sums) in model
+        .classes
+        .iter_mut()
+        .zip(&known.classes)
+        .zip(&sums.classes)
+    {
         let pairs = sums.pairs as f64 / ONE;
         let count = if class.is_match { matches } else { others };
         let weight = PRIOR + ANCHOR_SHARES * count;
         class.share = log((pairs + weight * frequency(prior.share)) / (count + weight));
-        for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels) {
+        for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels)
+        {
             // What is not known says nothing.
             let known: f64 = sums.iter().skip(1).sum::<u64>() as f64 / ONE;
-            let weight = PRIOR + if class.is_match { ANCHOR_MATCHES } else { ANCHOR_OTHERS } * known;
+            let weight = PRIOR
+                + if class.is_match {
+                    ANCHOR_MATCHES
+                } else {
+                    ANCHOR_OTHERS
+                } * known;
             for ((level, prior), sum) in levels.iter_mut().zip(prior).zip(sums).skip(1) {
                 *level = log((*sum as f64 / ONE + weight * frequency(*prior)) / (known + weight));
             }
         }
-        for (((usual, prior), sum), of) in class.usual.iter_mut().zip(&prior.usual).zip(sums.rarity).zip(sums.rare) {
+        for (((usual, prior), sum), of) in class
+            .usual
+            .iter_mut()
+            .zip(&prior.usual)
+            .zip(sums.rarity)
+            .zip(sums.rare)
+        {
             let (sum, of) = (sum as f64 / 65536.0, of as f64 / 65536.0);
-            *usual = ((sum + 20.0 * f64::from(*prior)) / (of + 20.0)).round().clamp(1.0, 200.0) as u8;
+            *usual = ((sum + 20.0 * f64::from(*prior)) / (of + 20.0))
+                .round()
+                .clamp(1.0, 200.0) as u8;
         }
     }
 }

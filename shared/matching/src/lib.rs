@@ -8,6 +8,13 @@
 //! Pure: no clock, no chance, no input or output. The same pair has the same score whichever record
 //! comes first, and wherever it is computed, because weights are whole thousandths of a bit.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts and weights are far smaller than what a cast would cut; what may be larger is clamped first"
+)]
+
 mod address;
 pub mod assign;
 mod block;

@@ -49,7 +49,7 @@ pub(crate) struct FieldModel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Class {
     /// What it is, in words.
-    pub(crate) class: String,
+    pub(crate) name: String,
     /// Whether the two are one.
     pub(crate) is_match: bool,
     /// Its frequency among matches, or among others.
@@ -107,6 +107,12 @@ pub(crate) struct Compiled {
     levels: [Vec<[Bits; MOST_CLASSES]>; FIELDS],
     usual: [[Bits; MOST_CLASSES]; SHARED],
     rates: [Bits; SHARED],
+    fields: [usize; SHARED],
+}
+
+/// By how much less likely others agree on something this rare.
+fn rare(rarity: u8, usual: Bits, rate: Bits) -> Bits {
+    ((Bits::from(rarity) - usual) * rate).clamp(-MOST_RARITY, MOST_RARITY)
 }
 
 impl Compiled {
@@ -118,6 +124,7 @@ impl Compiled {
             levels: compare::level_counts(model.kind).map(|levels| vec![[0; MOST_CLASSES]; levels]),
             usual: [[0; MOST_CLASSES]; SHARED],
             rates: model.rates,
+            fields: compare::shared_fields(model.kind),
         };
         for (at, class) in model.classes.iter().take(MOST_CLASSES).enumerate() {
             let set = |row: &mut [Bits; MOST_CLASSES], value: Bits| {
@@ -144,20 +151,35 @@ impl Compiled {
     /// How likely a pattern is in each class.
     pub(crate) fn likelihoods(&self, pattern: &Pattern) -> [Bits; MOST_CLASSES] {
         let mut all = self.shares;
-        for (rows, level) in self.levels.iter().zip(pattern.levels) {
-            if level > 0
-                && let Some(row) = rows.get(usize::from(level))
-            {
-                all.iter_mut().zip(row).for_each(|(all, level)| *all += level);
+        for (field, level) in pattern.levels.iter().enumerate() {
+            let rows = self.levels.get(field);
+            let Some(row) = rows.and_then(|rows| rows.get(usize::from(*level))) else {
+                continue;
+            };
+            if *level == 0 {
+                continue;
             }
-        }
-        for ((rarity, usual), rate) in pattern.shared.iter().zip(&self.usual).zip(self.rates) {
-            if *rarity > 0 {
-                for ((all, usual), is_match) in all.iter_mut().zip(usual).zip(self.is_match) {
-                    let rare = ((Bits::from(*rarity) - usual) * rate).clamp(-MOST_RARITY, MOST_RARITY);
-                    *all -= if is_match { 0 } else { rare };
+            let mut of_field = *row;
+            for (slot, rarity) in pattern.shared.iter().enumerate() {
+                if *rarity == 0 || self.fields.get(slot) != Some(&field) {
+                    continue;
+                }
+                if let (Some(usual), Some(rate)) = (self.usual.get(slot), self.rates.get(slot)) {
+                    for ((value, usual), is_match) in
+                        of_field.iter_mut().zip(usual).zip(self.is_match)
+                    {
+                        *value -= if is_match {
+                            0
+                        } else {
+                            rare(*rarity, *usual, *rate)
+                        };
+                    }
                 }
             }
+            // Nothing is more than certain, however common what they agree on.
+            all.iter_mut()
+                .zip(of_field)
+                .for_each(|(all, value)| *all += value.min(0));
         }
         all
     }
@@ -165,12 +187,18 @@ impl Compiled {
     /// The likeliest of the classes that are matches, or of the others.
     pub(crate) fn best(&self, likelihoods: &[Bits; MOST_CLASSES], is_match: bool) -> Option<Bits> {
         let classes = likelihoods.iter().zip(self.is_match).take(self.classes);
-        classes.filter(|class| class.1 == is_match).map(|class| *class.0).max()
+        classes
+            .filter(|class| class.1 == is_match)
+            .map(|class| *class.0)
+            .max()
     }
 
     pub(crate) fn score(&self, pattern: &Pattern) -> Bits {
         let likelihoods = self.likelihoods(pattern);
-        match (self.best(&likelihoods, true), self.best(&likelihoods, false)) {
+        match (
+            self.best(&likelihoods, true),
+            self.best(&likelihoods, false),
+        ) {
             (Some(one), Some(other)) => one - other,
             _ => 0,
         }
@@ -181,7 +209,12 @@ impl Compiled {
         let likelihoods = self.likelihoods(pattern);
         let best = self.best(&likelihoods, is_match).unwrap_or_default();
         let mut odds = [0.0; MOST_CLASSES];
-        for (((odds, likelihood), class), _) in odds.iter_mut().zip(likelihoods).zip(self.is_match).zip(0..self.classes) {
+        for (((odds, likelihood), class), _) in odds
+            .iter_mut()
+            .zip(likelihoods)
+            .zip(self.is_match)
+            .zip(0..self.classes)
+        {
             // A thousandth does not count.
             if class == is_match && best - likelihood < 10_000 {
                 *odds = (f64::from(likelihood - best) / 1000.0).exp2();
@@ -194,35 +227,49 @@ impl Compiled {
 
 impl Model {
     /// How likely a pattern is in a class.
-    pub(crate) fn likelihood(&self, class: &Class, pattern: &Pattern) -> Bits {
-        let levels: Bits = class
-            .levels
-            .iter()
-            .zip(pattern.levels)
-            .map(|(levels, level)| levels.get(usize::from(level)).copied().unwrap_or_default())
+    fn likelihood(&self, class: &Class, pattern: &Pattern) -> Bits {
+        let fields: Bits = (0..FIELDS)
+            .map(|field| self.of_field(class, field, pattern))
             .sum();
+        class.share + fields
+    }
+
+    /// How likely what a field compares as is in a class.
+    fn of_field(&self, class: &Class, field: usize, pattern: &Pattern) -> Bits {
+        let level = pattern
+            .levels
+            .get(field)
+            .map_or(0, |level| usize::from(*level));
+        if level == 0 {
+            return 0;
+        }
+        let of_level = class
+            .levels
+            .get(field)
+            .and_then(|levels| levels.get(level))
+            .copied()
+            .unwrap_or_default();
         let rare: Bits = if class.is_match {
             0
         } else {
-            (0..SHARED).map(|slot| self.rare(class, slot, pattern)).sum()
+            let shared = pattern.shared.iter().zip(class.usual).zip(self.rates);
+            shared
+                .zip(compare::shared_fields(self.kind))
+                .filter(|(((rarity, _), _), of)| **rarity > 0 && *of == field)
+                .map(|(((rarity, usual), rate), _)| rare(*rarity, Bits::from(usual), rate))
+                .sum()
         };
-        class.share + levels - rare
-    }
-
-    /// By how much less likely others agree on something this rare.
-    fn rare(&self, class: &Class, slot: usize, pattern: &Pattern) -> Bits {
-        match (pattern.shared.get(slot), class.usual.get(slot), self.rates.get(slot)) {
-            (Some(rarity), Some(usual), Some(rate)) if *rarity > 0 => {
-                ((Bits::from(*rarity) - Bits::from(*usual)) * rate).clamp(-MOST_RARITY, MOST_RARITY)
-            }
-            _ => 0,
-        }
+        (of_level - rare).min(0)
     }
 
     /// The likeliest class of a match and the likeliest other, with the likelihoods.
     fn likeliest(&self, pattern: &Pattern, is_match: bool) -> Option<(Bits, &Class)> {
         let mut best: Option<(Bits, &Class)> = None;
-        for class in self.classes.iter().filter(|class| class.is_match == is_match) {
+        for class in self
+            .classes
+            .iter()
+            .filter(|class| class.is_match == is_match)
+        {
             let likelihood = self.likelihood(class, pattern);
             if best.is_none_or(|best| likelihood > best.0) {
                 best = Some((likelihood, class));
@@ -232,7 +279,10 @@ impl Model {
     }
 
     pub(crate) fn score_of(&self, pattern: &Pattern) -> Bits {
-        match (self.likeliest(pattern, true), self.likeliest(pattern, false)) {
+        match (
+            self.likeliest(pattern, true),
+            self.likeliest(pattern, false),
+        ) {
             (Some(one), Some(other)) => one.0 - other.0,
             _ => 0,
         }
@@ -256,9 +306,10 @@ impl Model {
         } else {
             Pattern::default()
         };
-        let (Some((_, one)), Some((_, other))) =
-            (self.likeliest(&pattern, true), self.likeliest(&pattern, false))
-        else {
+        let (Some((_, one)), Some((_, other))) = (
+            self.likeliest(&pattern, true),
+            self.likeliest(&pattern, false),
+        ) else {
             return Explanation {
                 score: 0,
                 threshold: self.threshold,
@@ -267,19 +318,14 @@ impl Model {
         };
         let mut fields = Vec::with_capacity(FIELDS + 1);
         for (at, field) in self.fields.iter().enumerate() {
-            let level = pattern.levels.get(at).map_or(0, |level| usize::from(*level));
+            let level = pattern
+                .levels
+                .get(at)
+                .map_or(0, |level| usize::from(*level));
             if level == 0 {
                 continue;
             }
-            let of = |class: &Class| {
-                let levels = class.levels.get(at);
-                levels.and_then(|levels| levels.get(level)).copied().unwrap_or_default()
-            };
-            let rare: Bits = (0..SHARED)
-                .filter(|slot| compare::shared_fields(self.kind).get(*slot) == Some(&at))
-                .map(|slot| self.rare(other, slot, &pattern))
-                .sum();
-            let weight = of(one) - of(other) + rare;
+            let weight = self.of_field(one, at, &pattern) - self.of_field(other, at, &pattern);
             fields.push(Compared {
                 field: field.field.clone().into(),
                 level: field.levels.get(level).cloned().unwrap_or_default().into(),
@@ -289,7 +335,7 @@ impl Model {
         }
         fields.push(Compared {
             field: "alternatives".into(),
-            level: format!("{} or {}", one.class, other.class).into(),
+            level: format!("{} or {}", one.name, other.name).into(),
             weight: one.share - other.share,
             agrees: one.share > other.share,
         });
@@ -302,19 +348,20 @@ impl Model {
 
     /// Orders candidates by score, equal ones by their content and then their key, and tells whether
     /// the best is a match.
-    pub fn best<'c, K: Ord>(
+    pub fn best<'c, K: Ord + Clone>(
         &self,
         record: &Clean,
         candidates: impl IntoIterator<Item = (K, &'c Clean)>,
-    ) -> Ranked<K>
-    where
-        K: Clone,
-    {
+    ) -> Ranked<K> {
         let mut ranked: Vec<(Bits, u64, K)> = candidates
             .into_iter()
             .map(|(key, candidate)| (self.score(record, candidate), candidate.content, key))
             .collect();
-        ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
+        ranked.sort_by(|a, b| {
+            b.0.cmp(&a.0)
+                .then(a.1.cmp(&b.1))
+                .then_with(|| a.2.cmp(&b.2))
+        });
         let best = self.is_clear(
             ranked.first().map(|best| best.0),
             ranked.get(1).map(|second| second.0),

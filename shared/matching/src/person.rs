@@ -44,17 +44,29 @@ pub fn split(full: &str) -> (String, String) {
     let full = full.split(',').next().unwrap_or(full);
     let mut words: Vec<&str> = full.split_whitespace().collect();
     let folded = |word: &str| text::fold(word);
-    while words.len() > 1 && words.last().is_some_and(|word| titles::is_name_suffix(&folded(word))) {
+    while words.len() > 1
+        && words
+            .last()
+            .is_some_and(|word| titles::is_name_suffix(&folded(word)))
+    {
         words.pop();
     }
-    while words.len() > 1 && words.first().is_some_and(|word| titles::is_honorific(&folded(word))) {
+    while words.len() > 1
+        && words
+            .first()
+            .is_some_and(|word| titles::is_honorific(&folded(word)))
+    {
         words.remove(0);
     }
     if words.len() < 2 {
         return (String::new(), words.concat());
     }
     let mut at = words.len() - 1;
-    while at > 1 && words.get(at - 1).is_some_and(|word| titles::is_particle(&folded(word))) {
+    while at > 1
+        && words
+            .get(at - 1)
+            .is_some_and(|word| titles::is_particle(&folded(word)))
+    {
         at -= 1;
     }
     let last = words.split_off(at);
@@ -63,7 +75,11 @@ pub fn split(full: &str) -> (String, String) {
 
 fn last_words(folded: &str) -> Vec<&str> {
     let mut words: Vec<&str> = folded.split(' ').filter(|word| !word.is_empty()).collect();
-    while words.len() > 1 && words.last().is_some_and(|word| titles::is_name_suffix(word)) {
+    while words.len() > 1
+        && words
+            .last()
+            .is_some_and(|word| titles::is_name_suffix(word))
+    {
         words.pop();
     }
     if words.len() > 1 {
@@ -79,18 +95,23 @@ fn last_words(folded: &str) -> Vec<&str> {
 impl PersonName {
     pub(crate) fn new(first: &str, last: &str, full: &str) -> Self {
         let parts;
-        let (first, last) = if first.trim().is_empty() && !full.trim().is_empty() && last.trim().is_empty() {
-            parts = split(full);
-            (parts.0.as_str(), parts.1.as_str())
-        } else {
-            (first, last)
-        };
+        let (first, last) =
+            if first.trim().is_empty() && !full.trim().is_empty() && last.trim().is_empty() {
+                parts = split(full);
+                (parts.0.as_str(), parts.1.as_str())
+            } else {
+                (first, last)
+            };
         let (first, last) = (text::fold(first), text::fold(last));
         let mut given: Vec<&str> = first.split(' ').filter(|word| !word.is_empty()).collect();
         while given.len() > 1 && given.first().is_some_and(|word| titles::is_honorific(word)) {
             given.remove(0);
         }
-        let middle: String = given.iter().skip(1).filter_map(|word| word.chars().next()).collect();
+        let middle: String = given
+            .iter()
+            .skip(1)
+            .filter_map(|word| word.chars().next())
+            .collect();
         // An initial behind a first name is no part of it.
         let whole: String = given
             .iter()
@@ -157,7 +178,11 @@ pub(crate) fn same_first(a: &PersonName, b: &PersonName) -> SameFirst {
         return SameFirst::Missing;
     }
     if a.first_hash == b.first_hash {
-        return if a.first.len() == 1 { SameFirst::Initial } else { SameFirst::Yes };
+        return if a.first.len() == 1 {
+            SameFirst::Initial
+        } else {
+            SameFirst::Yes
+        };
     }
     if a.given.len() == 1 || b.given.len() == 1 {
         return if a.given.as_bytes().first() == b.given.as_bytes().first() {
@@ -175,7 +200,11 @@ pub(crate) fn same_first(a: &PersonName, b: &PersonName) -> SameFirst {
     }
     let like = similar::jaro_winkler(&a.first, &b.first);
     let two_edits = like >= 0.6 && shorter >= 5 && similar::edits(&a.first, &b.first, 2).is_some();
-    let (short, long) = if a.given.len() <= b.given.len() { (&a.given, &b.given) } else { (&b.given, &a.given) };
+    let (short, long) = if a.given.len() <= b.given.len() {
+        (&a.given, &b.given)
+    } else {
+        (&b.given, &a.given)
+    };
     if shorter >= 6 && like >= 0.92 && two_edits {
         SameFirst::Near
     } else if short.len() >= 3 && long.starts_with(&**short) {
@@ -204,7 +233,9 @@ pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
         SameLast::Near
     } else if part(a, &b.last)
         || part(b, &a.last)
-        || a.last_words.iter().any(|word| word.len() >= 3 && b.last_words.contains(word))
+        || a.last_words
+            .iter()
+            .any(|word| word.len() >= 3 && b.last_words.contains(word))
     {
         SameLast::Part
     } else if two_edits || like >= 0.88 {
@@ -224,6 +255,78 @@ pub(crate) fn spelled(a: &str, b: &str, least: usize, like: f64) -> Option<()> {
 
 fn part(double: &PersonName, single: &str) -> bool {
     double.last_words.iter().any(|word| {
-        word.len() >= 3 && (**word == *single || (word.len() >= 5 && similar::one_edit(word, single)))
+        word.len() >= 3
+            && (**word == *single || (word.len() >= 5 && similar::one_edit(word, single)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PersonName, SameFirst, SameLast, last_core, same_first, same_last, split};
+
+    fn first(a: &str, b: &str) -> SameFirst {
+        let name = |first| PersonName::new(first, "Smith", "");
+        assert_eq!(
+            same_first(&name(a), &name(b)),
+            same_first(&name(b), &name(a))
+        );
+        same_first(&name(a), &name(b))
+    }
+
+    fn last(a: &str, b: &str) -> SameLast {
+        let name = |last| PersonName::new("Ada", last, "");
+        assert_eq!(same_last(&name(a), &name(b)), same_last(&name(b), &name(a)));
+        same_last(&name(a), &name(b))
+    }
+
+    #[test]
+    fn first_names_have_short_forms_initials_and_typing_errors() {
+        assert_eq!(first("José", "JOSE"), SameFirst::Yes);
+        assert_eq!(
+            first("Mary T.", "Mary"),
+            SameFirst::Yes,
+            "an initial is no part of it"
+        );
+        assert_eq!(first("William", "Bill"), SameFirst::Nickname);
+        assert_eq!(first("Anne Marie", "Anne"), SameFirst::Nickname);
+        assert_eq!(first("K", "Kayleigh"), SameFirst::Initial);
+        assert_eq!(
+            first("J", "J"),
+            SameFirst::Initial,
+            "one letter is not a name"
+        );
+        assert_eq!(first("Gregory", "Gregroy"), SameFirst::Near);
+        assert_eq!(first("Anna", "Peter"), SameFirst::Different);
+        assert_eq!(first("", "Peter"), SameFirst::Missing);
+    }
+
+    #[test]
+    fn last_names_have_particles_parts_and_suffixes() {
+        assert_eq!(last("van der Berg", "Berg"), SameLast::Yes);
+        assert_eq!(last("Ali Jr.", "Ali"), SameLast::Yes);
+        assert_eq!(last("O'Brien", "OBrien"), SameLast::Yes);
+        assert_eq!(last("Matson-Wechsler", "Wechsler"), SameLast::Part);
+        assert_eq!(last("Müller", "Mueller"), SameLast::Near);
+        assert_eq!(last("Smith", "Jones"), SameLast::Different);
+        assert_eq!(last_core("von der Leyen"), "leyen");
+        assert_eq!(
+            last_core("Van"),
+            "van",
+            "a name is never stripped to nothing"
+        );
+    }
+
+    #[test]
+    fn full_names_are_parted() {
+        let cases = [
+            ("Ada Lovelace", "Ada", "Lovelace"),
+            ("Lovelace, Ada", "Ada", "Lovelace"),
+            ("Dr. Ludwig van Beethoven", "Ludwig", "van Beethoven"),
+            ("Martin Luther King, Jr.", "Martin Luther", "King"),
+            ("Cher", "", "Cher"),
+        ];
+        for (full, first, last) in cases {
+            assert_eq!(split(full), (first.to_owned(), last.to_owned()), "{full}");
+        }
+    }
 }

@@ -26,7 +26,16 @@ pub(crate) enum Slot {
 
 pub(crate) const SLOTS: usize = 10;
 pub(crate) const SLOT_NAMES: [&str; SLOTS] = [
-    "last_name", "first_name", "email", "phone", "company", "title", "street", "city", "word", "web",
+    "last_name",
+    "first_name",
+    "email",
+    "phone",
+    "company",
+    "title",
+    "street",
+    "city",
+    "word",
+    "web",
 ];
 
 /// How rare values are, in eighths of a bit: the negative logarithm of their frequency.
@@ -48,9 +57,9 @@ struct SlotRarity {
 
 impl Rarity {
     pub(crate) fn of(&self, slot: Slot, hash: u64) -> u8 {
-        self.slots
-            .get(slot as usize)
-            .map_or(0, |slot| slot.common.get(&hash).copied().unwrap_or(slot.rare))
+        self.slots.get(slot as usize).map_or(0, |slot| {
+            slot.common.get(&hash).copied().unwrap_or(slot.rare)
+        })
     }
 
     /// All values equally rare, some given ones aside.
@@ -112,7 +121,8 @@ impl Counts {
             .zip(SLOT_NAMES)
             .map(|((counts, total), name)| {
                 let total = total.max(50) as f64;
-                let bits = |count: f64| (8.0 * (total / count).log2()).round().clamp(0.0, 200.0) as u8;
+                let bits =
+                    |count: f64| (8.0 * (total / count).log2()).round().clamp(0.0, 200.0) as u8;
                 let mut common: Vec<(u32, u64)> = counts
                     .iter()
                     .filter(|(_, count)| **count >= LEAST)

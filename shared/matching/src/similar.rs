@@ -36,12 +36,18 @@ pub(crate) fn jaro_winkler(a: &str, b: &str) -> f64 {
     let mut swapped = 0_u32;
     let (mut of_a, mut of_b) = (matched, used);
     while of_a != 0 {
-        let (i, j) = (of_a.trailing_zeros() as usize, of_b.trailing_zeros() as usize);
+        let (i, j) = (
+            of_a.trailing_zeros() as usize,
+            of_b.trailing_zeros() as usize,
+        );
         swapped += u32::from(a.get(i) != b.get(j));
         of_a &= of_a - 1;
         of_b &= of_b - 1;
     }
-    let jaro = (common / a.len() as f64 + common / b.len() as f64 + (common - f64::from(swapped / 2)) / common) / 3.0;
+    let jaro = (common / a.len() as f64
+        + common / b.len() as f64
+        + (common - f64::from(swapped / 2)) / common)
+        / 3.0;
     if jaro <= 0.7 {
         return jaro;
     }
@@ -50,7 +56,9 @@ pub(crate) fn jaro_winkler(a: &str, b: &str) -> f64 {
 }
 
 fn first_64(word: &str) -> &[u8] {
-    word.as_bytes().get(..word.len().min(64)).unwrap_or_default()
+    word.as_bytes()
+        .get(..word.len().min(64))
+        .unwrap_or_default()
 }
 
 const fn class(letter: u8) -> usize {
@@ -130,4 +138,46 @@ pub(crate) fn skeleton(word: &str) -> String {
         }
     }
     skeleton
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{edits, jaro_winkler, one_edit, skeleton};
+
+    proptest! {
+        #[test]
+        fn letters_compared_by_bits_are_as_a_library_compares_them(a in "[a-e0-3]{0,40}", b in "[a-e0-3]{0,40}") {
+            let (x, y) = if a <= b { (&a, &b) } else { (&b, &a) };
+            prop_assert!((jaro_winkler(&a, &b) - strsim::jaro_winkler(x, y)).abs() < 1e-9);
+        }
+
+        #[test]
+        fn it_does_not_matter_which_word_is_the_first(a in "[a-e]{0,70}", b in "[a-e]{0,70}") {
+            prop_assert_eq!(jaro_winkler(&a, &b).to_bits(), jaro_winkler(&b, &a).to_bits());
+            prop_assert_eq!(one_edit(&a, &b), one_edit(&b, &a));
+            prop_assert_eq!(edits(&a, &b, 2), edits(&b, &a, 2));
+        }
+
+        #[test]
+        fn one_edit_is_an_edit_distance_of_at_most_one(a in "[ab]{0,8}", b in "[ab]{0,8}") {
+            prop_assert_eq!(one_edit(&a, &b), strsim::osa_distance(&a, &b) <= 1);
+        }
+    }
+
+    #[test]
+    fn spellings_of_a_name_share_a_skeleton() {
+        for (a, b) in [
+            ("meyer", "meier"),
+            ("kathryn", "catherin"),
+            ("filip", "phillip"),
+            ("stephen", "steven"),
+        ] {
+            let same = skeleton(a) == skeleton(b);
+            // `ph` is heard as `f`, which letters alone do not tell.
+            assert_eq!(same, !a.contains("ph") && !b.contains("ph"), "{a} {b}");
+        }
+        assert_ne!(skeleton("miller"), skeleton("smith"));
+    }
 }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const MAX_BYTES: usize = 240;
 
 /// Text in lowercase Latin letters and digits, words separated by one space. Other alphabets are
-/// transliterated; an apostrophe joins (O'Brien = OBrien), other punctuation separates.
+/// transliterated; an apostrophe joins (`O'Brien` = `OBrien`), other punctuation separates.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let text = cut(text);
