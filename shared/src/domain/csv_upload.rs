@@ -55,7 +55,7 @@ impl Table {
         let text = body.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(body);
         if let Err(error) = std::str::from_utf8(text) {
             let before = text.get(..error.valid_up_to()).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = before.split(|byte| *byte == b'\n').count();
             return Err(unreadable(
                 "csv_not_utf8",
                 format!("The file is not UTF-8 text (line {line})."),

@@ -230,12 +230,11 @@ async fn overview(
     let more = history.len() > limit;
     history.truncate(limit);
     let next = history.last().map(|rates| rates.at).filter(|_| more);
-    let newest = match before {
-        None => history.first().cloned(),
-        Some(_) => {
-            let newest = store.rates(contract, 1, None).await;
-            newest.map_err(|error| error.problem())?.into_iter().next()
-        }
+    let newest = if before.is_none() {
+        history.first().cloned()
+    } else {
+        let newest = store.rates(contract, 1, None).await;
+        newest.map_err(|error| error.problem())?.into_iter().next()
     };
     let pass = store.link_pass(contract).await;
     let pass = match pass.map_err(|error| error.problem())? {

@@ -1,7 +1,7 @@
 //! What people decide about an entry: which record it is, that it is none, that one is created (MA-4).
 
 use shared::domain::directory::EntryKind;
-use shared::linking::{self, Act, Linked};
+use shared::linking::{self, Act, DecideError, Linked};
 use shared::problem::Problem;
 use shared::store;
 
@@ -21,11 +21,9 @@ pub(super) async fn decide(
     let id = show::entry_id(kind, id)?;
     let view = View::of(app, &caller.contract).await?;
     let random = app.remote.random.as_ref();
-    let decided = view
-        .linking()
-        .decide(kind, id, act, &caller.actor, random)
-        .await;
-    let Linked { entry, matched } = decided.map_err(|error| error.problem())?;
+    let linking = view.linking();
+    let decided = linking.decide(kind, id, act, &caller.actor, random);
+    let Linked { entry, matched } = Box::pin(decided).await.map_err(DecideError::problem)?;
     view.detail(&entry, Some(&matched)).await
 }
 
@@ -39,9 +37,9 @@ pub(super) async fn create(
     let id = show::entry_id(kind, id)?;
     let contract = &caller.contract;
     let config = app.config(contract).await?;
-    let created =
-        linking::create_record(&app.remote, &app.cached, &config, kind, id, &caller.actor);
-    let Linked { entry, matched } = created.await.map_err(|error| error.problem())?;
+    let (remote, cached) = (&app.remote, &app.cached);
+    let created = linking::create_record(remote, cached, &config, kind, id, &caller.actor);
+    let Linked { entry, matched } = Box::pin(created).await.map_err(DecideError::problem)?;
     let view = View::of(app, contract).await?;
     view.detail(&entry, Some(&matched)).await
 }

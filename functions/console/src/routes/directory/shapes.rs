@@ -296,7 +296,7 @@ pub(super) struct EntryList {
 #[derive(Serialize, ToSchema)]
 pub(super) struct FieldWeight {
     /// What was compared: `name`, `email`, `phone`, `place`; of people `employer` and `title`, of
-    /// companies `web` and `legal_form`.
+    /// companies `web` and `legal_form`. `alternatives`: how often such a pair is one.
     pub(super) field: String,
     /// How alike the two are in it.
     pub(super) level: String,

@@ -325,7 +325,8 @@ impl<'a> View<'a> {
 
     /// The records that an entry may be, the best first.
     pub(super) async fn candidates(&self, entry: &Entry) -> Result<CandidateList, Problem> {
-        let found = self.linking().candidates(entry).await;
+        let linking = self.linking();
+        let found = Box::pin(linking.candidates(entry)).await;
         let found = found.map_err(|error| error.problem())?;
         let owners = found
             .iter()
@@ -361,27 +362,30 @@ impl<'a> View<'a> {
     }
 }
 
+/// A field of records, by its name in answers.
+type Part = (&'static str, fn(&matching::Record) -> &str);
+
+const NAME: &[Part] = &[
+    ("first_name", |record| &record.first_name),
+    ("last_name", |record| &record.last_name),
+    ("name", |record| &record.name),
+];
+const EMPLOYER: &[Part] = &[
+    ("company", |record| &record.company),
+    ("website", |record| &record.website),
+];
+const PLACE: &[Part] = &[
+    ("street", |record| &record.street),
+    ("city", |record| &record.city),
+    ("state", |record| &record.state),
+    ("postcode", |record| &record.postcode),
+    ("country", |record| &record.country),
+];
+
 /// The fields of a record that agree with the entry's, by their names in answers. What was compared as
 /// one thing can be several fields: those with the same text agree, and all of them where none has.
 fn agreeing(entry: &Entry, found: &CandidateView) -> Vec<&'static str> {
     let (ours, theirs) = (&entry.record, &found.record.shown);
-    type Part = (&'static str, fn(&matching::Record) -> &str);
-    const NAME: &[Part] = &[
-        ("first_name", |record| &record.first_name),
-        ("last_name", |record| &record.last_name),
-        ("name", |record| &record.name),
-    ];
-    const EMPLOYER: &[Part] = &[
-        ("company", |record| &record.company),
-        ("website", |record| &record.website),
-    ];
-    const PLACE: &[Part] = &[
-        ("street", |record| &record.street),
-        ("city", |record| &record.city),
-        ("state", |record| &record.state),
-        ("postcode", |record| &record.postcode),
-        ("country", |record| &record.country),
-    ];
     let compared = found.explanation.fields.iter();
     let mut agreeing = Vec::new();
     for compared in compared.filter(|compared| compared.agrees) {
