@@ -345,6 +345,10 @@ mod tests {
         );
         assert_eq!(
             same("Atlantic Alpine Wines LLP", "Atlantic Alpine"),
+            SameName::Most
+        );
+        assert_eq!(
+            same("Springfield Elementary Music Teachers", "Music Teachers"),
             SameName::Part
         );
         assert!(same("Therapeut. Holdings", "Therapeutics Hldgs") >= SameName::Most);

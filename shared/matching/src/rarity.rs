@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 /// Values of which a frequency is kept, for each kind of value.
-const MOST: usize = 1500;
+const MOST: usize = 1000;
 /// How often a value must be seen to be kept: what is seen less is rare.
 const LEAST: u32 = 3;
 
