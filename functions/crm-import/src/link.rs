@@ -167,7 +167,7 @@ impl App {
             tracing::error!(%contract, "a link pass does not come further");
             return worker.end(Some(not_further()), None).await;
         }
-        match tokio::time::timeout(STEP_TIME, worker.go()).await {
+        match tokio::time::timeout(STEP_TIME, Box::pin(worker.go())).await {
             Ok(Ok(())) => Ok(()),
             // Somebody else has it, or the connection is being ended.
             Ok(Err(StoreError::Conflict)) => Err(StoreError::Conflict),
@@ -204,7 +204,7 @@ impl Worker<'_> {
 
     async fn go(&mut self) -> Result<(), StoreError> {
         while let Some(kind) = KINDS.get(self.place.kind) {
-            if !self.kind(*kind).await? {
+            if !Box::pin(self.kind(*kind)).await? {
                 return self.give_back(None).await;
             }
             let drafts = self.place.drafts;

@@ -115,7 +115,7 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
         Ok(Taken::Mine(submission)) => *submission,
         // The other delivery does the work; should it die, the sweep finds the lease ended.
         Ok(Taken::Settled(State::Created | State::Attached)) => {
-            return app.enter_settled(contract, id).await.is_ok();
+            return Box::pin(app.enter_settled(contract, id)).await.is_ok();
         }
         Ok(Taken::Busy(_) | Taken::Settled(_)) => return true,
         Ok(Taken::Missing) => {
@@ -131,7 +131,7 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
         Ok(()) => {
             tracing::info!(%contract, submission.id = %id, state = submission.state.as_str(),
                 duration_ms = app.clock.now().since(submission.received_at), "submission processed");
-            app.enter(&mut submission).await;
+            Box::pin(app.enter(&mut submission)).await;
             return true;
         }
         Err(setback) => setback,

@@ -103,7 +103,7 @@ impl Linking<'_> {
             Act::Automatic => Deed::Automatic,
         };
         let acted = self.act(kind, id, by, random, deed).await?;
-        self.after(acted, act == Act::Automatic).await
+        Box::pin(self.after(acted, act == Act::Automatic)).await
     }
 
     /// Links anew whoever lost a record. The decision stands whatever becomes of that.

@@ -710,14 +710,13 @@ impl<'b> Settling<'b> {
     fn outcomes(self) -> Vec<Outcome> {
         let board = self.board;
         // None: the record is not there.
-        let owner = |top: &[Scored], record: &RecordRef| match self.known.there.get(record) {
-            Some(there) => Some(there.owner.clone()),
-            None => {
-                let mut top = top.iter().map(|(_, number)| *number);
-                let number =
-                    top.find(|number| board.records.get(*number as usize) == Some(record))?;
-                Some(board.owners.get(number).map(str::to_owned))
+        let owner = |top: &[Scored], record: &RecordRef| {
+            if let Some(there) = self.known.there.get(record) {
+                return Some(there.owner.clone());
             }
+            let mut top = top.iter().map(|(_, number)| *number);
+            let number = top.find(|number| board.records.get(*number as usize) == Some(record))?;
+            Some(board.owners.get(number).map(str::to_owned))
         };
         let all = board.rows.iter().zip(&self.links).zip(&board.tops);
         all.map(|((entry, link), top)| {

@@ -96,7 +96,7 @@ pub async fn create_record(
     };
     let (random, deed) = (remote.random.as_ref(), Deed::Choose(&chosen));
     let acted = linking.act(kind, id, by, random, deed).await?;
-    linking.after(acted, false).await
+    Box::pin(linking.after(acted, false)).await
 }
 
 async fn session(remote: &Remote, config: &ContractConfig) -> Result<Box<dyn Crm>, DecideError> {
@@ -334,13 +334,13 @@ fn values(
         (record.first_name.clone(), record.last_name.clone())
     };
     let [phone, mobile] = fields.phones;
-    let text = |text: &Option<&String>| text.cloned().unwrap_or_default();
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let given = [
         (fields.first, first),
         (fields.last, last),
-        (fields.email, text(&record.emails.first())),
-        (phone, text(&record.phones.first())),
-        (mobile, text(&record.phones.get(1))),
+        (fields.email, text(record.emails.first())),
+        (phone, text(record.phones.first())),
+        (mobile, text(record.phones.get(1))),
         (fields.title, record.title.clone()),
         (fields.company, record.company.clone()),
         (fields.website, record.website.clone()),

@@ -162,7 +162,8 @@ impl<'a> Linking<'a> {
             let Some(next) = open.pop_front() else {
                 return Ok(first);
             };
-            let (linked, lost) = self.link_one(&organization, &model, kind, next).await?;
+            let one = self.link_one(&organization, &model, kind, next);
+            let (linked, lost) = Box::pin(one).await?;
             open.extend(lost);
             if step == 0 {
                 first = linked;
@@ -275,8 +276,8 @@ impl<'a> Linking<'a> {
             let Some((entry, before)) = found else {
                 return Ok((None, None));
             };
-            let case = self.case(entry, before, model).await?;
-            let (write, linked) = self.decide_case(model, &case).await?;
+            let case = Box::pin(self.case(entry, before, model)).await?;
+            let (write, linked) = Box::pin(self.decide_case(model, &case)).await?;
             let Some(write) = write else {
                 return Ok((Some(linked), None));
             };
@@ -543,7 +544,7 @@ impl<'a> Linking<'a> {
         }
         let ids: BTreeSet<EntryId> = linked.values().map(|holder| holder.id).collect();
         let ids: Vec<EntryId> = ids.into_iter().collect();
-        let (entries, matches) = both(
+        let (entries, links) = both(
             self.store.entries(self.contract, entry.kind, &ids),
             self.store
                 .entry_matches(self.contract, PRODUCTION, entry.kind, &ids),
@@ -551,7 +552,7 @@ impl<'a> Linking<'a> {
         .await?;
         let mut holders = Holders::default();
         for (record, holder) in linked {
-            let (Some(other), Some(matched)) = (entries.get(&holder.id), matches.get(&holder.id))
+            let (Some(other), Some(matched)) = (entries.get(&holder.id), links.get(&holder.id))
             else {
                 continue;
             };
@@ -581,14 +582,13 @@ impl<'a> Linking<'a> {
     /// # Errors
     /// When the table does not answer.
     pub async fn candidates(&self, entry: &Entry) -> Result<Vec<CandidateView>, StoreError> {
-        let (model, before) = both(
-            self.model(entry.kind),
-            self.store
-                .entry_match(self.contract, PRODUCTION, entry.kind, entry.id),
-        )
-        .await?;
+        let model = Box::pin(self.model(entry.kind));
+        let before = self
+            .store
+            .entry_match(self.contract, PRODUCTION, entry.kind, entry.id);
+        let (model, before) = both(model, Box::pin(before)).await?;
         let linked = before.as_ref().and_then(Match::record).cloned();
-        let mut case = self.case(entry.clone(), before, &model).await?;
+        let mut case = Box::pin(self.case(entry.clone(), before, &model)).await?;
         let linked = linked.map(|record| case.follow(&record));
         // What it is linked to is shown however little speaks for it.
         if let Some(record) = &linked

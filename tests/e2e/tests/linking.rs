@@ -508,9 +508,9 @@ async fn a_pass_that_dies_at_any_call_ends_as_one_that_does_not() {
         expected.0[&known.of_contact].as_ref().unwrap().0,
         known.contact
     );
-    // Every other call, and of those in turn before it and after it took effect.
-    for n in (0..MANY_CALLS).step_by(2) {
-        let cut = if n % 4 == 0 {
+    // Every fifth call, and of those in turn before it and after it took effect.
+    for n in (0..MANY_CALLS).step_by(5) {
+        let cut = if n % 2 == 0 {
             Cut::Before(n)
         } else {
             Cut::After(n)
