@@ -47,6 +47,29 @@ pub struct Outcome {
     pub stages: Vec<(&'static str, Duration)>,
 }
 
+/// Brings records to normal form as they come, so that no set of them need be held as it was read.
+pub fn clean(
+    kind: Kind,
+    records: impl IntoIterator<Item = Record>,
+    region: Option<&str>,
+) -> Vec<Clean> {
+    const BATCH: usize = 8192;
+    let mut records = records.into_iter();
+    let mut cleaned = Vec::with_capacity(records.size_hint().0);
+    loop {
+        let batch: Vec<Record> = records.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return cleaned;
+        }
+        cleaned.par_extend(
+            batch
+                .into_par_iter()
+                .with_min_len(256)
+                .map(|record| Clean::new(kind, &record, region)),
+        );
+    }
+}
+
 /// Links two sets: cleans, learns, compares, decides.
 #[must_use]
 pub fn link(

@@ -1,5 +1,4 @@
 //! What holds for any records: MA-1, MA-2, MA-3.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use matching::bulk::{self, Options};
 use matching::{Clean, Kind, Model, Record};

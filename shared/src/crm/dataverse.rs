@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::multipart::{self, Part, PartAnswer};
 use super::{
     ContactPlan, Created, Criterion, Crm, CrmError, LeadRecord, LeadSearch, MAX_CANDIDATES,
-    NewAccount, NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
-    permission, phone_pattern, shown,
+    NewAccount, NewLead, Record, coarse, contact_identity, contact_values, inventory,
+    no_api_access, permission, phone_pattern, shown,
 };
 use crate::clock::Millis;
 use crate::domain::inventory::{AccessReport, CrmOptions};

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::{
     ContactPlan, Created, Criterion, Crm, CrmError, LeadRecord, LeadSearch, MAX_CANDIDATES,
-    NewAccount, NewLead, Record, coarse, contact_identity, contact_values, inventory, no_api_access,
-    permission, phone_pattern, shown,
+    NewAccount, NewLead, Record, coarse, contact_identity, contact_values, inventory,
+    no_api_access, permission, phone_pattern, shown,
 };
 use crate::clock::Millis;
 use crate::domain::inventory::{AccessReport, CrmOptions};
@@ -748,7 +748,9 @@ impl Crm for Salesforce {
         let errors = ApiError::all(&answer);
         match self.classify(answer.status, &errors, Record::Account).await {
             CrmError::Exists => {}
-            CrmError::Rejected { fields, .. } if fields.iter().any(|field| field == IDENTITY_FIELD) => {
+            CrmError::Rejected { fields, .. }
+                if fields.iter().any(|field| field == IDENTITY_FIELD) =>
+            {
                 return Err(CrmError::Refused {
                     record: Record::Account,
                     problem: Problem::new(

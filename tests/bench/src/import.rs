@@ -202,7 +202,7 @@ fn rows(crm: CrmKind, bare: &Done, first: &Done, again: &Done, section: &mut Sec
 fn worker(rig: &Rig, task: &Task) -> Result<Vec<Done>> {
     let input = serde_json::to_string(task)?;
     let child = Command::new(std::env::current_exe()?)
-        .arg("--import-worker")
+        .args(["--worker", "import"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -63,12 +63,16 @@ struct Cli {
     /// Tell of so many wrong and so many missed links of each set
     #[arg(long, value_name = "N", default_value_t = 0)]
     errors: usize,
-    /// Do a part of the import's measurement, told on standard input
+    /// Do a part of a measurement, told on standard input
     #[arg(long, hide = true)]
-    import_worker: bool,
-    /// Do a part of the matching's measurement, told on standard input
-    #[arg(long, hide = true)]
-    matching_worker: bool,
+    worker: Option<Worker>,
+}
+
+/// What is measured in a process of its own.
+#[derive(Clone, Copy, ValueEnum)]
+enum Worker {
+    Import,
+    Matching,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,11 +103,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<bool> {
-    if cli.import_worker {
-        return import_worker::run().map(|()| true);
-    }
-    if cli.matching_worker {
-        return matching_worker::run().map(|()| true);
+    if let Some(worker) = cli.worker {
+        let done = match worker {
+            Worker::Import => import_worker::run(),
+            Worker::Matching => matching_worker::run(),
+        };
+        return done.map(|()| true);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{cores} cores, load {}\n", load());

@@ -339,7 +339,7 @@ fn write(folder: &Path, tables: &Tables, with_truth: bool) -> Result<()> {
 /// Has a task done in a process of its own.
 fn worker<T: DeserializeOwned>(task: &Task) -> Result<T> {
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("--matching-worker")
+        .args(["--worker", "matching"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

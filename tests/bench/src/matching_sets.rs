@@ -57,8 +57,16 @@ pub(crate) fn kind(file: &Path) -> Result<Kind> {
     Ok(if named { Kind::Person } else { Kind::Company })
 }
 
-/// Reads a table whose column `id` tells rows apart; what the others hold follows from their names.
-pub(crate) fn read(file: &Path, kind: Kind) -> Result<Rows> {
+/// How a table is read: which column tells rows apart, and what the others hold.
+struct Reading {
+    reader: csv::Reader<fs::File>,
+    id: usize,
+    columns: Vec<Option<Column>>,
+    left_out: Vec<String>,
+}
+
+/// Opens a table whose column `id` tells rows apart; what the others hold follows from their names.
+fn open(file: &Path, kind: Kind) -> Result<Reading> {
     let mut reader =
         csv::Reader::from_path(file).with_context(|| format!("cannot read {}", file.display()))?;
     let header = reader.headers()?.clone();
@@ -72,17 +80,53 @@ pub(crate) fn read(file: &Path, kind: Kind) -> Result<Rows> {
     if let Some(column) = columns.get_mut(id) {
         *column = None;
     }
-    let mut rows = Rows {
-        ids: Vec::new(),
-        records: Vec::new(),
+    Ok(Reading {
+        reader,
+        id,
+        columns,
         left_out,
-    };
-    let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row)? {
-        rows.ids.push(row.get(id).unwrap_or_default().to_owned());
-        rows.records.push(record(&columns, &row));
+    })
+}
+
+impl Reading {
+    fn rows(self) -> impl Iterator<Item = Result<(String, Record)>> + use<> {
+        let Self {
+            mut reader,
+            id,
+            columns,
+            ..
+        } = self;
+        let mut row = csv::StringRecord::new();
+        std::iter::from_fn(move || match reader.read_record(&mut row) {
+            Ok(true) => Some(Ok((
+                row.get(id).unwrap_or_default().to_owned(),
+                record(&columns, &row),
+            ))),
+            Ok(false) => None,
+            Err(error) => Some(Err(error.into())),
+        })
     }
-    Ok(rows)
+}
+
+/// A table row by row: its id, and the record.
+pub(crate) fn rows(
+    file: &Path,
+    kind: Kind,
+) -> Result<impl Iterator<Item = Result<(String, Record)>> + use<>> {
+    Ok(open(file, kind)?.rows())
+}
+
+/// A table as a whole.
+pub(crate) fn read(file: &Path, kind: Kind) -> Result<Rows> {
+    let mut reading = open(file, kind)?;
+    let left_out = std::mem::take(&mut reading.left_out);
+    let all: Vec<(String, Record)> = reading.rows().collect::<Result<_>>()?;
+    let (ids, records) = all.into_iter().unzip();
+    Ok(Rows {
+        ids,
+        records,
+        left_out,
+    })
 }
 
 /// The pairs that are one, by the places of their rows.

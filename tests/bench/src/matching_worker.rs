@@ -11,7 +11,7 @@ use matching::bulk::{self, Options, Outcome};
 use matching::{Bits, Clean, Kind, Model, Record};
 use serde::{Deserialize, Serialize};
 
-use crate::matching_sets::{Cut, Judge, Mode, Rows, kind, read, read_truth, write_links};
+use crate::matching_sets::{Cut, Judge, Mode, Rows, kind, read, read_truth, rows, write_links};
 use crate::meter::{peak_memory, thread_cpu};
 
 /// Where phone numbers are from that say nothing else, as a contract's default region.
@@ -82,12 +82,60 @@ pub(crate) fn run() -> Result<()> {
             dump,
             errors,
         } => serde_json::to_string(&judge(&folder, dump.as_ref(), errors)?),
-        Task::Link { folder } => serde_json::to_string(&link(&folder)?.0),
+        Task::Link { folder } => serde_json::to_string(&stream(&folder)?),
         Task::Join { folder } => serde_json::to_string(&join(&folder)?),
         Task::Online { folder, times } => serde_json::to_string(&online(&folder, times)?),
     };
     println!("{}", answer?);
     Ok(())
+}
+
+/// From file to file: rows are brought to normal form as they are read, and are not kept.
+fn stream(folder: &Path) -> Result<Linked> {
+    let began = Instant::now();
+    let kind = kind(&folder.join("left.csv"))?;
+    let read = |file| -> Result<(Vec<String>, Vec<Clean>)> {
+        let mut ids = Vec::new();
+        let mut failed = None;
+        let rows = rows(&folder.join(file), kind)?;
+        let records = rows.map_while(|row| match row {
+            Ok((id, record)) => {
+                ids.push(id);
+                Some(record)
+            }
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        let cleaned = bulk::clean(kind, records, REGION);
+        failed.map_or(Ok((ids, cleaned)), Err)
+    };
+    let (left, right) = std::thread::scope(|scope| {
+        let right = scope.spawn(|| read("right.csv"));
+        (read("left.csv"), right.join())
+    });
+    let right = right.map_err(|_| anyhow::anyhow!("reading the right table failed"))?;
+    let ((left_ids, left), (right_ids, right)) = (left?, right?);
+    let mut stages = vec![("read and clean".to_owned(), began.elapsed().as_secs_f64())];
+    let outcome = bulk::link_clean(kind, &left, &right, &Options::default());
+    let seconds =
+        |(stage, time): &(&str, std::time::Duration)| ((*stage).to_owned(), time.as_secs_f64());
+    stages.extend(outcome.stages.iter().map(seconds));
+    let writing = Instant::now();
+    write_links(
+        &folder.join("links.csv"),
+        &outcome.links,
+        &left_ids,
+        &right_ids,
+    )?;
+    stages.push(("write".to_owned(), writing.elapsed().as_secs_f64()));
+    Ok(linked(
+        began,
+        &outcome,
+        stages,
+        (left_ids.len(), right_ids.len()),
+    ))
 }
 
 fn link(folder: &Path) -> Result<(Linked, Outcome, [Rows; 2], Kind)> {
@@ -111,19 +159,19 @@ fn link(folder: &Path) -> Result<(Linked, Outcome, [Rows; 2], Kind)> {
     let seconds =
         |(stage, time): &(&str, std::time::Duration)| ((*stage).to_owned(), time.as_secs_f64());
     stages.extend(outcome.stages.iter().map(seconds));
-    let writing = Instant::now();
-    if !folder.join("truth.csv").exists() {
-        write_links(
-            &folder.join("links.csv"),
-            &outcome.links,
-            &left.ids,
-            &right.ids,
-        )?;
-        stages.push(("write".to_owned(), writing.elapsed().as_secs_f64()));
-    }
-    let linked = Linked {
-        left: left.ids.len(),
-        right: right.ids.len(),
+    let linked = linked(began, &outcome, stages, (left.ids.len(), right.ids.len()));
+    Ok((linked, outcome, [left, right], kind))
+}
+
+fn linked(
+    began: Instant,
+    outcome: &Outcome,
+    stages: Vec<(String, f64)>,
+    (left, right): (usize, usize),
+) -> Linked {
+    Linked {
+        left,
+        right,
         links: outcome.links.len(),
         candidates: outcome.candidates,
         seconds: began.elapsed().as_secs_f64(),
@@ -134,8 +182,7 @@ fn link(folder: &Path) -> Result<(Linked, Outcome, [Rows; 2], Kind)> {
             .iter()
             .map(|cut| (cut.key.to_owned(), cut.left, cut.right))
             .collect(),
-    };
-    Ok((linked, outcome, [left, right], kind))
+    }
 }
 
 fn judge(folder: &Path, dump: Option<&[PathBuf; 2]>, errors: usize) -> Result<Judged> {

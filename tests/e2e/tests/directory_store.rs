@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise"
 )]
@@ -1117,14 +1116,12 @@ async fn a_link_pass_is_open_work_that_one_worker_has() {
         [(contract.clone(), WorkKind::Link)]
     );
     // Of workers at once one takes it.
-    let takes = (0..5).map(|_| {
+    let workers = (0..5).map(|_| {
         let (store, contract, organization) =
             (store.clone(), contract.clone(), organization.clone());
         tokio::spawn(async move {
             let pass = store.link_pass(&contract).await.unwrap().unwrap();
-            let Some(taken) = pass.taken(NOW, 60) else {
-                return None;
-            };
+            let taken = pass.taken(NOW, 60)?;
             store
                 .checkpoint_link_pass(&contract, &organization, &taken)
                 .await
@@ -1132,7 +1129,7 @@ async fn a_link_pass_is_open_work_that_one_worker_has() {
                 .map(|()| taken)
         })
     });
-    let taken: Vec<LinkPass> = join_all(takes)
+    let taken: Vec<LinkPass> = join_all(workers)
         .await
         .into_iter()
         .filter_map(Result::unwrap)
@@ -1296,13 +1293,13 @@ async fn a_clean_up_waits_for_the_link_pass_and_leaves_what_people_entered_and_d
         Some("not_connected")
     );
     let all = everything(store, &contract).await;
-    let state = |number: usize| {
+    let state_of = |number: usize| {
         let (entry, matched) = &all[&entries[number].id];
         assert_eq!(*matched, None);
         MatchState::of(entry, None)
     };
     assert_eq!(
-        [state(0), state(1), state(2)],
+        [state_of(0), state_of(1), state_of(2)],
         [MatchState::Gone, MatchState::Refused, MatchState::Unmatched]
     );
     // What people still can decide leaves nothing behind that a clean-up would have had to find.
