@@ -201,8 +201,9 @@ fn emails(a: &Clean, b: &Clean) -> (u8, u64) {
                 (6, 0)
             } else if x.local_hash == y.local_hash && !x.role {
                 (5, 0)
-            } else if (fits(x, &a.person) || fits(x, &b.person))
-                && (fits(y, &b.person) || fits(y, &a.person))
+            } else if [&a.person, &b.person]
+                .iter()
+                .any(|name| fits(x, name) && fits(y, name))
             {
                 (3, 0)
             } else if x.domain == y.domain && !x.free {

@@ -408,3 +408,95 @@ pub(crate) fn log(frequency: f64) -> Bits {
 fn frequency(log: Bits) -> f64 {
     (f64::from(log) / 1000.0).exp2()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Evidence;
+    use crate::model::Model;
+    use crate::{Clean, Kind, Record};
+
+    fn person(first: &str, last: &str, company: &str, phone: &str) -> Clean {
+        let record = Record {
+            first_name: first.to_owned(),
+            last_name: last.to_owned(),
+            company: company.to_owned(),
+            phones: vec![phone.to_owned()],
+            ..Record::default()
+        };
+        Clean::new(Kind::Person, &record, Some("US"))
+    }
+
+    /// Somebody at a new company with another number: a match or a namesake, who knows.
+    fn moved(number: u32) -> (Clean, Clean) {
+        let last = format!("Lovelace{}", ["a", "b", "c", "d", "e"][number as usize % 5]);
+        let phone = |at: u32| format!("+1512{:07}", 1_000_000 + at * 7919);
+        (
+            person("Ada", &last, "Analytical Engines", &phone(number)),
+            person("Ada", &last, "Globex", &phone(number + 500)),
+        )
+    }
+
+    #[test]
+    fn what_people_confirm_scores_more_and_what_they_refuse_less() {
+        let known = Model::shipped(Kind::Person);
+        let learned = |is_match: bool| {
+            let mut evidence = Evidence::new();
+            for number in 0..60 {
+                let (a, b) = moved(number);
+                evidence.decide(&known, &a, &b, is_match);
+            }
+            evidence.learn(&known)
+        };
+        let (a, b) = moved(77);
+        let (confirmed, before, refused) = (
+            learned(true),
+            known.score(&a, &b),
+            learned(false).score(&a, &b),
+        );
+        assert!(
+            confirmed.score(&a, &b) > before + 500,
+            "{} {before}",
+            confirmed.score(&a, &b)
+        );
+        assert!(refused < before - 500, "{refused} {before}");
+        assert_eq!(confirmed.version, known.version + 1);
+    }
+
+    #[test]
+    fn little_teaches_nothing() {
+        let known = Model::shipped(Kind::Person);
+        let mut evidence = Evidence::new();
+        for number in 0..5 {
+            let (a, b) = moved(number);
+            evidence.count(&a);
+            evidence.observe(&known, (number, &a), (number, &b));
+            evidence.decide(&known, &a, &b, true);
+        }
+        assert_eq!((evidence.len(), evidence.is_empty()), (10, false));
+        assert_eq!(evidence.learn(&known), known);
+    }
+
+    #[test]
+    fn what_is_learned_does_not_depend_on_the_order() {
+        let known = Model::shipped(Kind::Person);
+        let learned = |order: &mut dyn Iterator<Item = u32>| {
+            let mut evidence = Evidence::new();
+            for number in order {
+                let (a, b) = moved(number);
+                evidence.count(&a);
+                evidence.count(&b);
+                evidence.observe(&known, (number, &a), (number, &b));
+                evidence.observe(&known, (number, &a), (number / 2, &b));
+                evidence.decide(&known, &a, &b, number % 3 == 0);
+            }
+            evidence.learn(&known)
+        };
+        let straight = learned(&mut (0..90));
+        assert_eq!(straight, learned(&mut (0..90).rev()));
+        assert_ne!(straight, known);
+        // What everybody is called says less than it did.
+        let (a, b) = moved(3);
+        let name = |model: &Model| model.explain(&a, &b).fields[0].weight;
+        assert!(name(&straight) < name(&known));
+    }
+}
