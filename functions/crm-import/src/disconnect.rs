@@ -23,6 +23,8 @@ use crate::App;
 
 /// How often the provider is asked to revoke, a minute apart, before the tokens are only deleted.
 const MAX_REVOKE_ATTEMPTS: u32 = 30;
+/// How soon a link pass that a worker has is looked at again, in seconds.
+const LINK_PASS_SECONDS: i64 = 5;
 /// How long one worker counts, and then deletes, before it hands over: both well inside the
 /// function's time-out.
 const PURGE_TIME: Duration = Duration::from_secs(25);
@@ -152,8 +154,9 @@ impl App {
         Ok(true)
     }
 
-    /// Has the link pass ended before the matches that it wrote are counted. `false`: a worker has it; the
-    /// schedule comes back when its lease has ended. None begins afterwards: it assumes the connection.
+    /// Has the link pass ended before the matches that it wrote are counted. `false`: a worker has it. It
+    /// gives the pass up when it next keeps how far it has come, which fails; should it be dead, its lease
+    /// ends. None begins afterwards: it assumes the connection.
     async fn end_link_pass(
         &self,
         connection: &mut Connection,
@@ -168,8 +171,12 @@ impl App {
             return Ok(true);
         };
         if pass.is_leased(now) {
-            end.due_at = pass.lease_until;
+            let soon = now.plus_seconds(LINK_PASS_SECONDS);
+            end.due_at = pass.lease_until.map(|ends| ends.min(soon));
             self.keep(connection, end).await?;
+            let work = WorkKind::Disconnect(connection.kind);
+            crm_setup::announce_in(&self.queue, &connection.contract, work, LINK_PASS_SECONDS)
+                .await;
             return Ok(false);
         }
         if pass.is_open() {

@@ -169,8 +169,7 @@ impl App {
         }
         match tokio::time::timeout(STEP_TIME, Box::pin(worker.go())).await {
             Ok(Ok(())) => Ok(()),
-            // Somebody else has it, or the connection is being ended.
-            Ok(Err(StoreError::Conflict)) => Err(StoreError::Conflict),
+            Ok(Err(StoreError::Conflict)) => worker.give_up().await,
             Ok(Err(error)) => {
                 worker.give_back(Some(Problem::unavailable())).await?;
                 Err(error)
@@ -281,6 +280,21 @@ impl Worker<'_> {
         store.end_link_pass(self.contract, &pass, None).await?;
         crm_setup::announce_in(&self.app.queue, self.contract, WorkKind::Link, seconds).await;
         Ok(())
+    }
+
+    /// Somebody else has the pass, or the connection is being ended: then who ends it need not wait for
+    /// the lease.
+    async fn give_up(&mut self) -> Result<(), StoreError> {
+        let store = &self.app.remote.store;
+        let connection = store
+            .connection(self.contract, ConnectionKind::PRODUCTION)
+            .await?;
+        if connection.is_some_and(|connection| connection.stands()) {
+            return Err(StoreError::Conflict);
+        }
+        let problem = failure::connection(&SessionError::NotConnected, "The CRM");
+        let closed = self.pass.closed(self.app.now(), problem);
+        store.put_link_pass(self.contract, &closed).await
     }
 
     async fn end(

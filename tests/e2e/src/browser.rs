@@ -1,6 +1,7 @@
 //! Headless Chromium, driven by the protocol `www.w3.org/TR/webdriver2` and Debian's chromedriver.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot go on stops, saying why"
 )]
@@ -62,9 +63,13 @@ impl Drop for Group {
     }
 }
 
-impl Browser {
-    /// Starts a browser.
-    pub async fn start() -> Self {
+/// How often a driver is started that ends before it listens.
+const STARTS: usize = 5;
+
+/// Starts a driver: its process, and the port that it listens at. It looks for one that is free by IPv4,
+/// and ends where somebody has the same one by IPv6.
+async fn driver() -> (Group, String) {
+    for _ in 0..STARTS {
         let mut command = Command::new(DRIVER);
         command
             .arg("--port=0")
@@ -75,22 +80,26 @@ impl Browser {
         let mut child = tokio::process::Command::from(command).spawn().unwrap();
         let driver = Group(child.id().unwrap());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines
-                .next_line()
-                .await
-                .unwrap()
-                .expect("the driver says where it listens");
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        // Read on, or the driver would stop at a full pipe; and waited for, so that it ends.
-        tokio::spawn(async move {
-            while let Ok(Some(_)) = lines.next_line().await {}
-            child.wait().await
-        });
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let Some((_, port)) = line.split_once("successfully on port ") else {
+                continue;
+            };
+            let port = port.trim_end_matches('.').to_owned();
+            // Read on, or the driver would stop at a full pipe; and waited for, so that it ends.
+            tokio::spawn(async move {
+                while let Ok(Some(_)) = lines.next_line().await {}
+                child.wait().await
+            });
+            return (driver, port);
+        }
+    }
+    panic!("the driver did not say where it listens, {STARTS} times");
+}
 
+impl Browser {
+    /// Starts a browser.
+    pub async fn start() -> Self {
+        let (driver, port) = driver().await;
         let http = Client::builder()
             .no_proxy()
             .timeout(Duration::from_mins(2))

@@ -975,12 +975,12 @@ async fn long_shards_are_read_side_by_side_and_a_search_reads_no_more_than_it_sa
             .collect();
         new
     };
-    let new: Vec<NewEntry> = (0..1800).map(long).collect();
+    let new: Vec<NewEntry> = (0..2600).map(long).collect();
     let added = store.add_entries(&contract, &new, NOW).await;
     assert!(added.iter().all(|added| *added == Some(Added::New)));
     let ids: Vec<EntryId> = new.iter().map(|new| new.id).collect();
     let entries = store.entries(&contract, PROFILE, &ids).await.unwrap();
-    let some = (0..1800)
+    let some = (0..2600)
         .step_by(7)
         .map(|number| change(&entries[&ids[number as usize]], None, number));
     assert_eq!(
@@ -998,10 +998,10 @@ async fn long_shards_are_read_side_by_side_and_a_search_reads_no_more_than_it_sa
                 .filter(|(_, matched)| matched.is_some())
                 .count()
         ),
-        (1800, 258)
+        (2600, 372)
     );
     let filter = Filter {
-        q: Some("number1799".to_owned()),
+        q: Some("number2599".to_owned()),
         ..Filter::default()
     };
     let (mut cursor, mut found, mut pages) = (None::<DirectoryCursor>, Vec::new(), 0);
@@ -1011,7 +1011,8 @@ async fn long_shards_are_read_side_by_side_and_a_search_reads_no_more_than_it_sa
             .search_directory(&contract, PRODUCTION, PROFILE, &filter, 10, cursor.as_ref())
             .await
             .unwrap();
-        assert!(wire.aws_calls() <= 24, "{}", wire.aws_calls());
+        // Two calls for each shard that is short enough for one page.
+        assert!(wire.aws_calls() <= 32, "{}", wire.aws_calls());
         found.extend(page.items);
         pages += 1;
         let Some(next) = page.next else { break };
@@ -1245,8 +1246,12 @@ async fn a_clean_up_waits_for_the_link_pass_and_leaves_what_people_entered_and_d
     let connection = store.connection(&contract, CRM).await.unwrap().unwrap();
     let end = connection.disconnect.unwrap();
     assert_eq!(
-        (connection.state, end.due_at, end.purge),
-        (ConnectionState::Disconnecting, taken.lease_until, None)
+        (connection.state, end.purge),
+        (ConnectionState::Disconnecting, None)
+    );
+    assert!(
+        end.due_at > Some(now(&time)) && end.due_at < taken.lease_until,
+        "it is looked at again before a dead worker's lease would end"
     );
     let stale = taken.advanced(LinkProgress::default());
     assert!(matches!(
