@@ -16,6 +16,7 @@
 pub mod browser;
 pub mod directory_world;
 pub mod oauth_world;
+pub mod roles;
 pub mod worker;
 
 use std::path::PathBuf;

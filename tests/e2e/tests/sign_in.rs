@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use e2e::oauth_world::{
     Answer, Browser, Invited, PUBLIC_URL, SESSION_COOKIE, World, changes, invited, parameter, with,
 };
+use e2e::roles::salesperson_may;
 use e2e::worker::process;
 use http::{Method, StatusCode, header};
 use local::seed::Made;
@@ -1009,12 +1010,7 @@ async fn a_salespersons_session_does_what_its_role_may_and_no_more() {
             .into_iter()
             .partition(|(method, path)| {
                 let path = path.strip_prefix("/api/v1").unwrap();
-                let own = ["/me", "/health", "/session", "/session/renew", "/sessions"];
-                own.contains(&path)
-                    || (*method == Method::GET && path.starts_with("/submissions"))
-                    || path.starts_with("/me/")
-                    || (*method == Method::GET && path == "/linkedin")
-                    || ["/notices", "/linkedin/disconnect"].contains(&path)
+                salesperson_may(method, path)
             });
     assert!(refused.len() > 30, "{refused:?}");
     let before = world.all_items().await;
