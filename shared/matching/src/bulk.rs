@@ -235,7 +235,12 @@ fn decide<T: Ord>(
         .collect();
     let ranked: Vec<Link> = compared
         .iter()
-        .zip(learn::rank(compared, &handicapped, model.threshold))
+        .zip(learn::rank(
+            compared,
+            &handicapped,
+            model.threshold,
+            learn::TALKS,
+        ))
         .map(|(pair, score)| Link {
             left: pair.0,
             right: pair.1,

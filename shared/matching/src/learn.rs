@@ -14,7 +14,7 @@ use crate::rarity::Counts;
 use crate::{Bits, Clean, Kind};
 
 /// Rounds of expectation maximisation.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 7;
 /// After so many rounds pairs are left out that are matches with odds of less than one to 4,000.
 const SETTLE: usize = 1;
 const HOPELESS: Bits = -12_000;
@@ -200,14 +200,21 @@ impl ClassSums {
 }
 
 /// Rounds in which records make out who is still free for whom.
-const TALKS: usize = 4;
+pub(crate) const TALKS: usize = 4;
+/// The same while learning, where a little less is as good.
+const TALKS_LEARNING: usize = 2;
 
 /// What a pair is worth beside its rivals, when each record has at most one match: the logarithm of
 /// the odds that the pair is a match.
 ///
 /// Belief propagation on the pairs: how free a record is for one partner depends on what its others are
 /// worth to it, and on how free they are.
-pub(crate) fn rank(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Vec<Bits> {
+pub(crate) fn rank(
+    pairs: &[Compared],
+    scores: &[Bits],
+    threshold: Bits,
+    talks: usize,
+) -> Vec<Bits> {
     const FREE: u64 = 1 << 20;
     let most = |of: fn(&Compared) -> u32| {
         pairs
@@ -225,7 +232,7 @@ pub(crate) fn rank(pairs: &[Compared], scores: &[Bits], threshold: Bits) -> Vec<
     let mut for_left = vec![1.0_f64; pairs.len()];
     let mut for_right = vec![1.0_f64; pairs.len()];
     let worth = |ratio: u64, free: f64| (ratio as f64 * free) as u64;
-    for _ in 0..TALKS {
+    for _ in 0..talks {
         let (mut of_left, mut of_right) = (vec![FREE; lefts], vec![FREE; rights]);
         for (((pair, ratio), left), right) in
             pairs.iter().zip(&ratios).zip(&for_left).zip(&for_right)
@@ -294,7 +301,7 @@ pub(crate) fn learn(
     let mut open: Cow<'_, [Compared]> = Cow::Borrowed(pairs);
     for round in 0..ROUNDS {
         let scores = scores(&model, &open);
-        let ranks = rank(&open, &scores, model.threshold);
+        let ranks = rank(&open, &scores, model.threshold, TALKS_LEARNING);
         let odds = |at: usize| ranks.get(at).copied().unwrap_or_default();
         let matched = |at: usize| 1.0 / (1.0 + (-f64::from(odds(at)) / 1000.0).exp2());
         if round == SETTLE {
