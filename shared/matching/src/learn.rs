@@ -296,6 +296,8 @@ pub(crate) fn learn(
     let mut model = known.clone();
     let fewest = records.0.min(records.1).max(1) as f64;
     let candidates = (pairs.len() as f64 / fewest).max(1.0);
+    // As if every second record had a match, until that is known.
+    model.threshold = (candidates.log2() * 1000.0).round() as Bits;
     // What is hopeless is looked at twice, and then counted as it was.
     let mut settled = Sums::new(model.kind, model.classes.len());
     let mut open: Cow<'_, [Compared]> = Cow::Borrowed(pairs);
