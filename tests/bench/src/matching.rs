@@ -16,7 +16,7 @@ use crate::matching_worker::{Judged, Linked, Task, Verdict, quality};
 use crate::report::{Row, Section, Target};
 
 /// Where labelled sets lie, if `--sets` does not say it.
-const SETS: &str = "LEADBRIDGE_MATCHING_SETS";
+const SETS: &str = "LEADBRIDGE_MATCHING";
 /// What a link run of 100,000 by 100,000 people may take on two cores.
 const MOST_SECONDS: f64 = 3.0;
 const MOST_MEGABYTES: f64 = 500.0;
