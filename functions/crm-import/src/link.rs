@@ -293,7 +293,9 @@ impl Worker<'_> {
             return Err(StoreError::Conflict);
         }
         let problem = failure::connection(&SessionError::NotConnected, "The CRM");
-        let closed = self.pass.closed(self.app.now(), problem);
+        let mut closed = self.pass.closed(self.app.now(), problem);
+        // This worker writes nothing more.
+        closed.lease_until = None;
         store.put_link_pass(self.contract, &closed).await
     }
 
