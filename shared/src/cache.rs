@@ -13,6 +13,7 @@ const MAX_ENTRIES: usize = 10_000;
 /// A map whose entries are fresh for a time.
 pub struct TtlCache<K, V> {
     fresh_ms: i64,
+    most: usize,
     entries: Mutex<HashMap<K, (Millis, V)>>,
 }
 
@@ -20,8 +21,15 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     /// A cache whose entries are fresh for `fresh_seconds`.
     #[must_use]
     pub fn new(fresh_seconds: i64) -> Self {
+        Self::of_at_most(MAX_ENTRIES, fresh_seconds)
+    }
+
+    /// A cache of large values: at most so many.
+    #[must_use]
+    pub fn of_at_most(most: usize, fresh_seconds: i64) -> Self {
         Self {
             fresh_ms: fresh_seconds * 1000,
+            most,
             entries: Mutex::default(),
         }
     }
@@ -39,7 +47,7 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     /// Keeps a value.
     pub fn put(&self, key: K, value: V, now: Millis) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_ENTRIES {
+        if entries.len() >= self.most {
             entries.clear();
         }
         entries.insert(key, (now, value));

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use matching::Model;
+
 use crate::cache::TtlCache;
 use crate::clock::Millis;
 use crate::crm::{Crm, CrmError};
 use crate::domain::contract::ContractConfig;
+use crate::domain::directory::EntryKind;
+use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
 use crate::domain::schema::LeadSchema;
 use crate::store::{Store, StoreError};
@@ -16,12 +20,19 @@ const CONFIG_FRESH_SECONDS: i64 = 5;
 const SCHEMA_FRESH_SECONDS: i64 = 60;
 /// Metadata older than this is read from the CRM again, in seconds.
 const SCHEMA_STALE_SECONDS: i64 = 24 * 3600;
+/// How long entries may still be linked by the model before the one that was learned, in seconds. The
+/// pass that learned it has linked them all.
+const MODEL_FRESH_SECONDS: i64 = 300;
+/// Models that are kept: one takes up to a megabyte.
+const MOST_MODELS: usize = 16;
 
 /// Caches over the table.
 pub struct Cached {
     store: Store,
     configs: TtlCache<ContractId, Arc<ContractConfig>>,
     schemas: TtlCache<ContractId, Arc<LeadSchema>>,
+    organizations: TtlCache<ContractId, Option<String>>,
+    models: TtlCache<(ContractId, EntryKind), Arc<Model>>,
 }
 
 /// Why metadata could not be had.
@@ -43,6 +54,8 @@ impl Cached {
             store,
             configs: TtlCache::new(CONFIG_FRESH_SECONDS),
             schemas: TtlCache::new(SCHEMA_FRESH_SECONDS),
+            organizations: TtlCache::new(CONFIG_FRESH_SECONDS),
+            models: TtlCache::of_at_most(MOST_MODELS, MODEL_FRESH_SECONDS),
         }
     }
 
@@ -60,6 +73,44 @@ impl Cached {
             self.configs.put(contract.clone(), config.clone(), now);
         }
         Ok(config)
+    }
+
+    /// The organisation that production is connected to, if it is.
+    pub async fn organization(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+    ) -> Result<Option<String>, StoreError> {
+        if let Some((organization, _)) = self.organizations.get(contract, now) {
+            return Ok(organization);
+        }
+        let environment = Environment::Production;
+        let organization = self.store.organization(contract, environment).await?;
+        self.organizations
+            .put(contract.clone(), organization.clone(), now);
+        Ok(organization)
+    }
+
+    /// Has the next one who asks look whether production is still connected.
+    pub fn forget_organization(&self, contract: &ContractId) {
+        self.organizations.forget(contract);
+    }
+
+    /// The model that a kind of entries is linked by: what was learned, or what was shipped.
+    pub async fn model(
+        &self,
+        contract: &ContractId,
+        kind: EntryKind,
+        now: Millis,
+    ) -> Result<Arc<Model>, StoreError> {
+        let key = (contract.clone(), kind);
+        if let Some((model, _)) = self.models.get(&key, now) {
+            return Ok(model);
+        }
+        let learned = self.store.model(contract, kind).await?;
+        let model = Arc::new(learned.unwrap_or_else(|| Model::shipped(kind.matching())));
+        self.models.put(key, model.clone(), now);
+        Ok(model)
     }
 
     /// The CRM's lead fields: from memory, from the table, or from the CRM when the table's are

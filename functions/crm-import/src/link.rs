@@ -321,7 +321,7 @@ impl Worker<'_> {
         let config = self.config.clone();
         let crm = config.contract.crm;
         let objects = linked_objects(crm, kind);
-        let model = self.linking().model(kind).await?;
+        let model = Arc::unwrap_or_clone(self.linking().model(kind).await?);
         let region = config.contract.settings.default_region.as_deref();
         let mut board = Board::new(model.clone(), region, objects);
         self.load(kind, &mut board).await?;

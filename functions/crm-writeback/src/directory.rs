@@ -6,9 +6,7 @@
 
 use matching::Record;
 use shared::domain::contract::ContractConfig;
-use shared::domain::directory::{
-    EntryId, EntryKind, EntryRef, MAX_TEXT, NewEntry, Origin, RecordRef,
-};
+use shared::domain::directory::{EntryKind, EntryRef, MAX_TEXT, NewEntry, Origin, RecordRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::linked_record;
@@ -16,7 +14,7 @@ use shared::domain::match_keys::lead_object;
 use shared::domain::normalize;
 use shared::domain::submission::{InDirectory, Submission};
 use shared::linking::Linking;
-use shared::store::{Added, StoreError};
+use shared::store::StoreError;
 
 use crate::App;
 use crate::decide::Case;
@@ -76,24 +74,19 @@ impl App {
         let Some(config) = self.cached.config(&contract, now).await? else {
             return Ok(());
         };
-        let linking = Linking::new(&self.remote.store, &config.contract, now);
+        let linking = Linking::new(&self.remote.store, &config.contract, now).with(&self.cached);
         let new = |kind, record| new_entry(&config, submission, kind, record);
-        let company = match company(&record) {
-            Some(company) => self.add(new(EntryKind::Company, company)).await?,
-            None => None,
-        };
-        if let Some((added, id)) = company
-            && added != Added::Unchanged
-        {
-            linking.link_entry(EntryKind::Company, id).await?;
+        let company = company(&record).and_then(|company| new(EntryKind::Company, company));
+        if let Some(new) = &company {
+            linking.add(new, None).await?;
         }
-        let profile = self.add(new(EntryKind::Profile, tidy(*record))).await?;
-        if let Some((_, id)) = profile {
+        let profile = new(EntryKind::Profile, tidy(*record));
+        if let Some(new) = &profile {
             let lead = submission.lead.as_ref();
             let lead = lead.map(|lead| RecordRef::new(lead_object(config.contract.crm), &lead.id));
-            linking.link_created(EntryKind::Profile, id, lead).await?;
+            linking.add(new, lead.as_ref()).await?;
         }
-        let (profile, company) = (profile.map(|(_, id)| id), company.map(|(_, id)| id));
+        let (profile, company) = (profile.map(|new| new.id), company.map(|new| new.id));
         submission.directory = Some(InDirectory::Added { profile, company });
         match self.remote.store.save_submission(submission).await {
             Err(StoreError::Conflict) => {
@@ -112,18 +105,6 @@ impl App {
         }
     }
 
-    async fn add(
-        &self,
-        new: Option<(ContractId, NewEntry)>,
-    ) -> Result<Option<(Added, EntryId)>, StoreError> {
-        let Some((contract, new)) = new else {
-            return Ok(None);
-        };
-        let now = self.clock.now();
-        let (added, entry) = self.remote.store.add_entry(&contract, &new, now).await?;
-        Ok(Some((added, entry.id)))
-    }
-
     /// Takes what a withdrawn submission brought into the directory out of it, where nothing else brought
     /// it too.
     pub(crate) async fn leave(&self, submission: &mut Submission) -> Result<(), StoreError> {
@@ -137,7 +118,7 @@ impl App {
                 let Some(config) = self.cached.config(&contract, now).await? else {
                     return Ok(());
                 };
-                let of = |kind, record| Some(new_entry(&config, submission, kind, record)?.1.id);
+                let of = |kind, record| Some(new_entry(&config, submission, kind, record)?.id);
                 let company = company(&record).and_then(|company| of(EntryKind::Company, company));
                 (of(EntryKind::Profile, tidy(*record)), company)
             }
@@ -162,14 +143,14 @@ fn new_entry(
     submission: &Submission,
     kind: EntryKind,
     record: Record,
-) -> Option<(ContractId, NewEntry)> {
+) -> Option<NewEntry> {
     let (contract, region) = (
         &submission.contract,
         config.contract.settings.default_region.as_deref(),
     );
     let origin = Origin::Submission(submission.id);
     match NewEntry::new(contract, kind, None, record, origin, region) {
-        Ok(new) => Some((contract.clone(), new)),
+        Ok(new) => Some(new),
         Err(problem) => {
             tracing::info!(%contract, submission.id = %submission.id, code = problem.code, field = problem.field, "no {kind} comes of it");
             None

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use compact_str::CompactString;
+
 use crate::tables::{addresses, states};
 use crate::text;
 
@@ -11,16 +13,16 @@ pub(crate) struct Place {
     /// House number, with its letter; 0 if there is none.
     pub(crate) number: u64,
     /// The street's name without its kind (`road`) and without a direction (`north`), joined.
-    pub(crate) street: Box<str>,
+    pub(crate) street: CompactString,
     /// The line of the street as it is written, without the number.
-    pub(crate) line: Box<str>,
+    pub(crate) line: CompactString,
     /// What else the address has: building, suburb.
-    pub(crate) extra: Box<str>,
-    pub(crate) city: Box<str>,
+    pub(crate) extra: CompactString,
+    pub(crate) city: CompactString,
     pub(crate) state: Option<&'static str>,
     /// A state that no list knows, folded.
-    pub(crate) other_state: Box<str>,
-    pub(crate) postcode: Box<str>,
+    pub(crate) other_state: CompactString,
+    pub(crate) postcode: CompactString,
     pub(crate) country: Option<&'static str>,
 }
 

@@ -16,6 +16,10 @@ use crate::{Bits, Kind, Record, block, compare};
 /// Records that are left over are looked at again where they are at most so many.
 const MOST_LEFT_OVER: usize = 30_000;
 
+/// So many pairs ahead a record is fetched: the next ones lie anywhere in memory, and fetching one while
+/// another is compared hides most of the wait.
+const AHEAD: usize = 4;
+
 /// Share of the matches that the fine keys are taken to miss.
 const MISSING: f64 = 0.01;
 
@@ -125,8 +129,14 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     let compare = |pairs: &[(u32, u32)], model: &Model| -> Vec<learn::Compared> {
         pairs
             .par_iter()
+            .enumerate()
             .with_min_len(1024)
-            .map(|(l, r)| {
+            .map(|(at, (l, r))| {
+                if let Some((_, next)) = pairs.get(at + AHEAD)
+                    && let Some(next) = right.get(*next as usize)
+                {
+                    std::hint::black_box(next.touch());
+                }
                 let pattern = match (left.get(*l as usize), right.get(*r as usize)) {
                     (Some(a), Some(b)) => compare::compare(a, b, &model.rarity),
                     _ => compare::Pattern::default(),

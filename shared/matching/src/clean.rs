@@ -1,11 +1,13 @@
 //! A record in normal form, ready to be compared.
 
+use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::address::Place;
 use crate::company::CompanyName;
-use crate::contact::{self, Email, Phone};
+use crate::contact::{self, Email};
 use crate::person::PersonName;
+use crate::phone::{self, Phone};
 use crate::rarity::{Counts, Slot};
 use crate::tables::titles;
 use crate::{Kind, Record, country, text};
@@ -23,7 +25,7 @@ pub struct Clean {
     /// A company's name, or a person's employer.
     pub(crate) company: CompanyName,
     /// Domain of the company, by its website or by an address that is no free mailbox.
-    pub(crate) domain: Box<str>,
+    pub(crate) domain: CompactString,
     pub(crate) domain_hash: u64,
     /// The words of a job title, each once, sorted.
     pub(crate) title: SmallVec<[u64; 4]>,
@@ -51,7 +53,7 @@ impl Clean {
         for phone in record
             .phones
             .iter()
-            .filter_map(|text| contact::phone(text, region))
+            .filter_map(|text| phone::phone(text, region))
         {
             if phones.len() < MOST && !phones.contains(&phone) {
                 phones.push(phone);
@@ -147,6 +149,27 @@ impl Clean {
             hash = text::join(b'*', &[hash, text::hash(b'*', code)]);
         }
         hash
+    }
+
+    /// A little of everything that is compared: reading it brings the record near the processor.
+    pub(crate) fn touch(&self) -> u64 {
+        let email = self.emails.first().map_or(0, |email| email.hash);
+        let phone = self.phones.first().map_or(0, |phone| phone.digits);
+        let word = self.company.words.first().map_or(0, |word| word.hash);
+        let lens = self.place.city.len()
+            ^ self.place.street.len()
+            ^ self.person.given.len()
+            ^ self.place.postcode.len()
+            ^ self.person.last_words.len()
+            ^ self.company.initials.len();
+        email
+            ^ phone
+            ^ word
+            ^ self.person.first_hash
+            ^ self.company.hash
+            ^ self.title_hash
+            ^ self.place.number
+            ^ lens as u64
     }
 
     /// Whether there is nothing to compare.

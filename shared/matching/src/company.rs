@@ -1,5 +1,6 @@
 //! Names of companies in normal form.
 
+use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::rarity::{Rarity, Slot};
@@ -16,17 +17,17 @@ pub(crate) struct CompanyName {
     /// Its words, without legal form and what says nothing.
     pub(crate) words: SmallVec<[Word; 4]>,
     /// The words joined.
-    pub(crate) core: Box<str>,
+    pub(crate) core: CompactString,
     pub(crate) hash: u64,
     /// Its legal form, joined; empty if it gives none.
-    pub(crate) form: Box<str>,
+    pub(crate) form: CompactString,
     /// First letters of its words, if there are at least two.
-    pub(crate) initials: Box<str>,
+    pub(crate) initials: CompactString,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
-    pub(crate) text: Box<str>,
+    pub(crate) text: CompactString,
     pub(crate) hash: u64,
 }
 
@@ -225,7 +226,7 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
     let whole = 2.0 * shared / (of_a + of_b).max(0.1);
     let part = shared / of_a.min(of_b).max(0.1);
     let joined = if a.core.len().min(b.core.len()) >= 5 {
-        similar::jaro_winkler(&a.core, &b.core)
+        similar::jaro_winkler_from(0.88, &a.core, &b.core)
     } else {
         0.0
     };
@@ -264,7 +265,7 @@ fn same_word(a: &str, b: &str) -> f64 {
         return 0.92;
     }
     if short.len() >= 4 {
-        let like = similar::jaro_winkler(short, long);
+        let like = similar::jaro_winkler_from(0.9, short, long);
         if like >= 0.9 {
             return like * 0.95;
         }

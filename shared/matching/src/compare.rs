@@ -4,8 +4,9 @@ use crate::Kind;
 use crate::address::Place;
 use crate::clean::Clean;
 use crate::company::{self, SameName};
-use crate::contact::{self, Email, SameNumber};
+use crate::contact::Email;
 use crate::person::{self, PersonName, SameFirst, SameLast};
+use crate::phone::{self, SameNumber};
 use crate::rarity::{Rarity, Slot};
 use crate::similar;
 
@@ -240,7 +241,7 @@ fn phones(a: &Clean, b: &Clean) -> (u8, u64) {
     let (mut best, mut shared) = (0, 0);
     for x in &a.phones {
         for y in &b.phones {
-            let same = contact::same_number(*x, *y);
+            let same = phone::same_number(*x, *y);
             let level = 1 + same as u8;
             let number = if same == SameNumber::Yes {
                 x.hash().min(y.hash())
@@ -325,7 +326,7 @@ fn near(a: &str, b: &str) -> bool {
         && (a == b
             || person::spelled(a, b, 4, 0.92).is_some()
             || shorter >= 5 && (a.contains(b) || b.contains(a))
-            || shorter >= 4 && similar::jaro_winkler(a, b) >= 0.9)
+            || shorter >= 4 && similar::jaro_winkler_from(0.9, a, b) >= 0.9)
 }
 
 fn street(a: &Place, b: &Place) -> u8 {

@@ -28,6 +28,7 @@ pub mod country;
 pub mod learn;
 mod model;
 pub mod person;
+mod phone;
 mod rarity;
 mod shipped;
 mod similar;

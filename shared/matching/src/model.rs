@@ -106,8 +106,10 @@ pub(crate) struct Compiled {
     classes: usize,
     levels: [Vec<[Bits; MOST_CLASSES]>; FIELDS],
     usual: [[Bits; MOST_CLASSES]; SHARED],
-    rates: [Bits; SHARED],
-    fields: [usize; SHARED],
+    /// What rarity takes from the likelihood in each class: nothing in those of a match.
+    rates: [[Bits; MOST_CLASSES]; SHARED],
+    /// The rare values of each field.
+    slots: [Vec<usize>; FIELDS],
 }
 
 /// By how much less likely others agree on something this rare.
@@ -123,9 +125,14 @@ impl Compiled {
             classes: model.classes.len().min(MOST_CLASSES),
             levels: compare::level_counts(model.kind).map(|levels| vec![[0; MOST_CLASSES]; levels]),
             usual: [[0; MOST_CLASSES]; SHARED],
-            rates: model.rates,
-            fields: compare::shared_fields(model.kind),
+            rates: [[0; MOST_CLASSES]; SHARED],
+            slots: Default::default(),
         };
+        for (slot, field) in compare::shared_fields(model.kind).into_iter().enumerate() {
+            if let Some(slots) = compiled.slots.get_mut(field) {
+                slots.push(slot);
+            }
+        }
         for (at, class) in model.classes.iter().take(MOST_CLASSES).enumerate() {
             let set = |row: &mut [Bits; MOST_CLASSES], value: Bits| {
                 if let Some(slot) = row.get_mut(at) {
@@ -144,6 +151,9 @@ impl Compiled {
             for (row, usual) in compiled.usual.iter_mut().zip(class.usual) {
                 set(row, Bits::from(usual));
             }
+            for (row, rate) in compiled.rates.iter_mut().zip(model.rates) {
+                set(row, if class.is_match { 0 } else { rate });
+            }
         }
         compiled
     }
@@ -160,19 +170,14 @@ impl Compiled {
                 continue;
             }
             let mut of_field = *row;
-            for (slot, rarity) in pattern.shared.iter().enumerate() {
-                if *rarity == 0 || self.fields.get(slot) != Some(&field) {
+            for slot in self.slots.get(field).into_iter().flatten() {
+                let rarity = pattern.shared.get(*slot).copied().unwrap_or_default();
+                if rarity == 0 {
                     continue;
                 }
-                if let (Some(usual), Some(rate)) = (self.usual.get(slot), self.rates.get(slot)) {
-                    for ((value, usual), is_match) in
-                        of_field.iter_mut().zip(usual).zip(self.is_match)
-                    {
-                        *value -= if is_match {
-                            0
-                        } else {
-                            rare(*rarity, *usual, *rate)
-                        };
+                if let (Some(usual), Some(rates)) = (self.usual.get(*slot), self.rates.get(*slot)) {
+                    for ((value, usual), rate) in of_field.iter_mut().zip(usual).zip(rates) {
+                        *value -= rare(rarity, *usual, *rate);
                     }
                 }
             }

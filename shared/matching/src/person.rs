@@ -1,5 +1,6 @@
 //! Names of people in normal form.
 
+use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::similar;
@@ -10,17 +11,17 @@ use crate::text;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PersonName {
     /// All first names, joined.
-    pub(crate) first: Box<str>,
+    pub(crate) first: CompactString,
     /// The first of them.
-    pub(crate) given: Box<str>,
+    pub(crate) given: CompactString,
     /// Initials of the others.
-    pub(crate) middle: Box<str>,
+    pub(crate) middle: CompactString,
     /// Names that are short forms of each other share a group.
     pub(crate) groups: SmallVec<[u16; 4]>,
     /// The last name without particles (`van der`), joined.
-    pub(crate) last: Box<str>,
+    pub(crate) last: CompactString,
     /// Its words, if there are several.
-    pub(crate) last_words: SmallVec<[Box<str>; 2]>,
+    pub(crate) last_words: SmallVec<[CompactString; 2]>,
     pub(crate) first_hash: u64,
     pub(crate) last_hash: u64,
 }
@@ -198,7 +199,7 @@ pub(crate) fn same_first(a: &PersonName, b: &PersonName) -> SameFirst {
     if shorter >= 4 && similar::one_edit(&a.first, &b.first) {
         return SameFirst::Near;
     }
-    let like = similar::jaro_winkler(&a.first, &b.first);
+    let like = similar::jaro_winkler_from(0.6, &a.first, &b.first);
     let two_edits = like >= 0.6 && shorter >= 5 && similar::edits(&a.first, &b.first, 2).is_some();
     let (short, long) = if a.given.len() <= b.given.len() {
         (&a.given, &b.given)
@@ -227,7 +228,7 @@ pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
     if shorter >= 4 && similar::one_edit(&a.last, &b.last) {
         return SameLast::Near;
     }
-    let like = similar::jaro_winkler(&a.last, &b.last);
+    let like = similar::jaro_winkler_from(0.6, &a.last, &b.last);
     let two_edits = like >= 0.6 && shorter >= 6 && similar::edits(&a.last, &b.last, 2).is_some();
     if like >= 0.94 && two_edits {
         SameLast::Near
@@ -249,7 +250,9 @@ pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
 pub(crate) fn spelled(a: &str, b: &str, least: usize, like: f64) -> Option<()> {
     let shorter = a.len().min(b.len());
     let near = shorter >= least && similar::one_edit(a, b)
-        || shorter >= 6 && similar::jaro_winkler(a, b) >= like && similar::edits(a, b, 2).is_some();
+        || shorter >= 6
+            && similar::jaro_winkler_from(like, a, b) >= like
+            && similar::edits(a, b, 2).is_some();
     near.then_some(())
 }
 

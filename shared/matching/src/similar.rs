@@ -55,6 +55,36 @@ pub(crate) fn jaro_winkler(a: &str, b: &str) -> f64 {
     (jaro + 0.1 * prefix as f64 * (1.0 - jaro)).min(1.0)
 }
 
+/// [`jaro_winkler`], or 0 where it is surely less than `least`: most words that are compared share too few
+/// letters, which takes less to see.
+pub(crate) fn jaro_winkler_from(least: f64, a: &str, b: &str) -> f64 {
+    let (x, y) = (first_64(a), first_64(b));
+    if x.is_empty() || y.is_empty() {
+        return jaro_winkler(a, b);
+    }
+    let letters = y
+        .iter()
+        .fold(0_u64, |letters, letter| letters | 1 << class(*letter));
+    // No more letters of the one can match than there are in the other at all.
+    let common = x
+        .iter()
+        .filter(|letter| letters & (1 << class(**letter)) != 0)
+        .count() as f64;
+    let prefix = 0.1 * x.iter().zip(y).take(4).take_while(|(a, b)| a == b).count() as f64;
+    // A common beginning raises what is over 0.7 already.
+    let jaro = if least > 0.7 {
+        ((least - prefix) / (1.0 - prefix)).max(0.7)
+    } else {
+        least
+    };
+    let of_shared = common / x.len() as f64 + (common / y.len() as f64).min(1.0);
+    let most = (of_shared + 1.0) / 3.0;
+    if most < jaro - 1e-9 {
+        return 0.0;
+    }
+    jaro_winkler(a, b)
+}
+
 fn first_64(word: &str) -> &[u8] {
     word.as_bytes()
         .get(..word.len().min(64))
@@ -144,13 +174,20 @@ pub(crate) fn skeleton(word: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{edits, jaro_winkler, one_edit, skeleton};
+    use super::{edits, jaro_winkler, jaro_winkler_from, one_edit, skeleton};
 
     proptest! {
         #[test]
         fn letters_compared_by_bits_are_as_a_library_compares_them(a in "[a-e0-3]{0,40}", b in "[a-e0-3]{0,40}") {
             let (x, y) = if a <= b { (&a, &b) } else { (&b, &a) };
             prop_assert!((jaro_winkler(&a, &b) - strsim::jaro_winkler(x, y)).abs() < 1e-9);
+        }
+
+        #[test]
+        fn only_words_that_are_less_alike_are_passed_over(a in "[a-d]{0,12}", b in "[a-g]{0,12}", least in 0.5..1.0) {
+            let like = jaro_winkler(&a, &b);
+            let seen = jaro_winkler_from(least, &a, &b);
+            prop_assert!(seen.to_bits() == like.to_bits() || seen == 0.0 && like < least, "{} {}", seen, like);
         }
 
         #[test]

@@ -13,21 +13,23 @@ mod look;
 mod pass;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use matching::{Bits, Clean, Explanation, Model};
 
+use crate::cached::Cached;
 use crate::clock::Millis;
 use crate::domain::contract::Contract;
 use crate::domain::directory::{
     Candidate, Decision, Entry, EntryId, EntryKind, EntryRef, How, Link, LinkPass, MAX_CANDIDATES,
-    Match, RecordRef,
+    Match, NewEntry, RecordRef,
 };
 use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
 use crate::domain::linked_record::linked_objects;
 use crate::domain::schema::CrmKind;
 use crate::domain::sync::SyncState;
-use crate::store::{ConnectionKind, EntryAs, LinkWrite, Store, StoreError};
+use crate::store::{Added, EntryAs, LinkWrite, Store, StoreError};
 
 pub use acts::{Act, DecideError};
 pub use choose::{Choice, Chooser, Holder, Rules, choose};
@@ -61,6 +63,8 @@ pub struct Linking<'a> {
     pub placeholder: &'a str,
     /// The time.
     pub now: Millis,
+    /// What is remembered of models and connections, for who links all day.
+    pub cached: Option<&'a Cached>,
 }
 
 /// An entry and its match, as the table has them.
@@ -87,12 +91,38 @@ pub struct CandidateView {
     pub taken_by: Option<EntryRef>,
 }
 
-/// An entry with everything that its link depends on.
-struct Case {
+/// Why an entry is linked.
+enum Change<'a> {
+    /// The CRM's records changed, or what was decided did.
+    Nothing,
+    /// This is known of it now.
+    Add {
+        new: &'a NewEntry,
+        /// Its record, for sure.
+        record: Option<&'a RecordRef>,
+    },
+}
+
+/// An entry as it was read, with what is new of it.
+struct Known {
     entry: Entry,
-    /// The entry's version as it was read; its decisions may have followed merges since.
+    /// The version that the table has; 0 for no entry.
     read_version: u64,
     before: Option<Match>,
+    added: Added,
+}
+
+/// What became of linking one entry.
+struct Done {
+    added: Added,
+    linked: Linked,
+    /// The entry that its record was taken from.
+    lost: Option<EntryId>,
+}
+
+/// An entry with everything that its link depends on.
+struct Case {
+    known: Known,
     clean: Clean,
     records: Records,
     /// What it could be, the best first.
@@ -114,6 +144,16 @@ impl<'a> Linking<'a> {
             region: contract.settings.default_region.as_deref(),
             placeholder: &contract.settings.placeholder,
             now,
+            cached: None,
+        }
+    }
+
+    /// The same with what is remembered. A write still assumes that the connection stands.
+    #[must_use]
+    pub const fn with(self, cached: &'a Cached) -> Self {
+        Self {
+            cached: Some(cached),
+            ..self
         }
     }
 
@@ -121,18 +161,22 @@ impl<'a> Linking<'a> {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn model(&self, kind: EntryKind) -> Result<Model, StoreError> {
+    pub async fn model(&self, kind: EntryKind) -> Result<Arc<Model>, StoreError> {
+        if let Some(cached) = self.cached {
+            return cached.model(self.contract, kind, self.now).await;
+        }
         let learned = self.store.model(self.contract, kind).await?;
-        Ok(learned.unwrap_or_else(|| Model::shipped(kind.matching())))
+        Ok(Arc::new(
+            learned.unwrap_or_else(|| Model::shipped(kind.matching())),
+        ))
     }
 
     /// The organisation whose records are mirrored; none where production is not connected.
     async fn organization(&self) -> Result<Option<String>, StoreError> {
-        let kind = ConnectionKind::PRODUCTION;
-        let connection = self.store.connection(self.contract, kind).await?;
-        Ok(connection
-            .filter(crate::store::Connection::stands)
-            .map(|connection| connection.organization))
+        match self.cached {
+            Some(cached) => cached.organization(self.contract, self.now).await,
+            None => self.store.organization(self.contract, PRODUCTION).await,
+        }
     }
 
     /// Links an entry to the record that it is, if there is one, and what it takes that record from to
@@ -145,179 +189,205 @@ impl<'a> Linking<'a> {
         kind: EntryKind,
         id: EntryId,
     ) -> Result<Option<Linked>, StoreError> {
-        let Some(organization) = self.organization().await? else {
-            let found = self
-                .store
-                .entry_with_match(self.contract, PRODUCTION, kind, id)
+        let done = self.link_one(kind, id, &Change::Nothing).await?;
+        if let Some(Done { lost: Some(_), .. }) = &done {
+            self.link_others(kind, done.iter().filter_map(|done| done.lost))
                 .await?;
-            return Ok(found.map(|(entry, matched)| Linked {
-                entry,
-                matched: matched.unwrap_or_else(|| Match::nothing(self.now)),
-            }));
-        };
-        let model = self.model(kind).await?;
-        let mut open = VecDeque::from([id]);
-        let mut first = None;
-        for step in 0..MAX_CHAIN {
+        }
+        Ok(done.map(|done| done.linked))
+    }
+
+    /// Adds a person or company to the directory, or to the entry that is there, and links it as
+    /// [`link_entry`](Self::link_entry) does, both or neither. `record`: it was just created for it, or it
+    /// was just found to be that in the CRM itself; it is linked to that unless something speaks against
+    /// it. What is in the directory as it is, with its match, is left so. Doing it again does no harm.
+    ///
+    /// # Errors
+    /// As [`link_entry`](Self::link_entry).
+    pub async fn add(
+        &self,
+        new: &NewEntry,
+        record: Option<&RecordRef>,
+    ) -> Result<(Added, Linked), StoreError> {
+        let change = Change::Add { new, record };
+        let done = self.link_one(new.kind, new.id, &change).await?;
+        // What is added is there.
+        let done = done.ok_or(StoreError::Conflict)?;
+        self.link_others(new.kind, done.lost).await?;
+        Ok((done.added, done.linked))
+    }
+
+    /// Links entries whose records were taken, and those whose records they take.
+    async fn link_others(
+        &self,
+        kind: EntryKind,
+        lost: impl IntoIterator<Item = EntryId>,
+    ) -> Result<(), StoreError> {
+        let mut open: VecDeque<EntryId> = lost.into_iter().collect();
+        for _ in 1..MAX_CHAIN {
             let Some(next) = open.pop_front() else {
-                return Ok(first);
+                return Ok(());
             };
-            let one = self.link_one(&organization, &model, kind, next);
-            let (linked, lost) = Box::pin(one).await?;
-            open.extend(lost);
-            if step == 0 {
-                first = linked;
-            }
+            let done = Box::pin(self.link_one(kind, next, &Change::Nothing)).await?;
+            open.extend(done.and_then(|done| done.lost));
         }
         if !open.is_empty() {
             // The schedule announces it.
             self.ask_for_pass("linking").await?;
         }
-        Ok(first)
+        Ok(())
     }
 
-    /// Links an entry to the record that was just created for it, or that it was just found to be in the
-    /// CRM itself, unless it is linked already; where it cannot be, or without a record, as
-    /// [`link_entry`](Self::link_entry) does.
-    ///
-    /// # Errors
-    /// As [`link_entry`](Self::link_entry).
-    pub async fn link_created(
+    /// Links one entry, or adds and links it. `None`: there is no such entry.
+    async fn link_one(
         &self,
         kind: EntryKind,
         id: EntryId,
-        record: Option<RecordRef>,
-    ) -> Result<(), StoreError> {
-        if let Some(record) = record
-            && let Some(organization) = self.organization().await?
-            && self.try_created(&organization, kind, id, &record).await?
-        {
-            return Ok(());
-        }
-        self.link_entry(kind, id).await.map(|_| ())
-    }
-
-    /// `false`: the entry is not to have that record.
-    async fn try_created(
-        &self,
-        organization: &str,
-        kind: EntryKind,
-        id: EntryId,
-        record: &RecordRef,
-    ) -> Result<bool, StoreError> {
-        let model = self.model(kind).await?;
-        for _ in 0..ROUNDS {
+        change: &Change<'_>,
+    ) -> Result<Option<Done>, StoreError> {
+        for round in 0..ROUNDS {
+            let organization = self.organization().await?;
             let found = self
                 .store
                 .entry_with_match(self.contract, PRODUCTION, kind, id)
                 .await?;
-            let Some((entry, before)) = found else {
-                return Ok(true);
+            let Some(known) = Known::new(found, change, self.now) else {
+                return Ok(None);
             };
-            let linked = before.as_ref().and_then(|before| before.link.as_ref());
-            if entry.is_manual() || linked.is_some_and(|link| !link.record_gone) {
-                return Ok(linked.is_some_and(|link| link.record == *record));
+            let added = known.added;
+            if known.is_settled(change) || organization.is_none() && added == Added::Unchanged {
+                let linked = known.as_it_is(self.now);
+                return Ok(Some(Done::nothing(added, linked)));
             }
+            let Some(organization) = organization else {
+                match self.store.put_entry(self.contract, &known.entry).await {
+                    Ok(()) => {
+                        let linked = known.as_it_is(self.now);
+                        return Ok(Some(Done::nothing(added, linked)));
+                    }
+                    Err(StoreError::Conflict) => continue,
+                    Err(error) => return Err(error),
+                }
+            };
+            let model = self.model(kind).await?;
+            let created = self.link_to_created(&model, &known, change, round).await?;
+            let (write, linked) = if let Some(write) = created {
+                let linked = known.linked(write.after.clone());
+                (Some(write), linked)
+            } else {
+                let case = Box::pin(self.case(known, &model)).await?;
+                Box::pin(self.decide_case(&model, &case)).await?
+            };
+            let Some(write) = write else {
+                return Ok(Some(Done::nothing(added, linked)));
+            };
+            let lost = write.from.as_ref().map(|from| from.entry.id);
+            match self
+                .store
+                .write_link(self.contract, PRODUCTION, &organization, &write)
+                .await
+            {
+                Ok(()) => {
+                    return Ok(Some(Done {
+                        added,
+                        linked,
+                        lost,
+                    }));
+                }
+                Err(StoreError::Conflict) => {
+                    // The connection may have been ended.
+                    if let Some(cached) = self.cached {
+                        cached.forget_organization(self.contract);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// The link to the record that was just created for an entry, unless it is linked already or is not
+    /// to have that.
+    async fn link_to_created(
+        &self,
+        model: &Model,
+        known: &Known,
+        change: &Change<'_>,
+        round: usize,
+    ) -> Result<Option<LinkWrite>, StoreError> {
+        let (entry, before) = (&known.entry, &known.before);
+        let Change::Add {
+            record: Some(record),
+            ..
+        } = *change
+        else {
+            return Ok(None);
+        };
+        let linked = before.as_ref().and_then(|before| before.link.as_ref());
+        if entry.is_manual()
+            || entry.refuses(record)
+            || linked.is_some_and(|link| !link.record_gone)
+        {
+            return Ok(None);
+        }
+        // A new record is nobody's. Where it is somebody's, the write fails, and then that is looked at.
+        if round > 0 {
             let wanted = [record.clone()];
             let holders = self
                 .store
                 .linked(self.contract, PRODUCTION, &wanted)
                 .await?;
-            let taken = holders.get(record).is_some_and(|holder| holder.id != id);
-            if taken || entry.refuses(record) {
-                return Ok(false);
-            }
-            let clean = Clean::new(kind.matching(), &entry.record, self.region);
-            let mut after = before.clone().unwrap_or_default();
-            after.link = Some(Link {
-                record: record.clone(),
-                how: How::Created,
-                score: model.score(&clean, &clean),
-                threshold: model.threshold,
-                since: self.now,
-                owner: None,
-                record_gone: false,
-            });
-            after.at = self.now;
-            after.model = model.version;
-            after.entry_version = entry.version;
-            let write = LinkWrite {
-                entry: EntryAs::is(&entry),
-                before,
-                after,
-                from: None,
-            };
-            match self
-                .store
-                .write_link(self.contract, PRODUCTION, organization, &write)
-                .await
+            if holders
+                .get(record)
+                .is_some_and(|holder| *holder != entry.reference())
             {
-                Ok(()) => return Ok(true),
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error),
+                return Ok(None);
             }
         }
-        Err(StoreError::Conflict)
-    }
-
-    /// Links one entry; gives the one that its record was taken from.
-    async fn link_one(
-        &self,
-        organization: &str,
-        model: &Model,
-        kind: EntryKind,
-        id: EntryId,
-    ) -> Result<(Option<Linked>, Option<EntryId>), StoreError> {
-        for _ in 0..ROUNDS {
-            let found = self
-                .store
-                .entry_with_match(self.contract, PRODUCTION, kind, id)
-                .await?;
-            let Some((entry, before)) = found else {
-                return Ok((None, None));
-            };
-            let case = Box::pin(self.case(entry, before, model)).await?;
-            let (write, linked) = Box::pin(self.decide_case(model, &case)).await?;
-            let Some(write) = write else {
-                return Ok((Some(linked), None));
-            };
-            let lost = write.from.as_ref().map(|from| from.entry.id);
-            match self
-                .store
-                .write_link(self.contract, PRODUCTION, organization, &write)
-                .await
-            {
-                Ok(()) => return Ok((Some(linked), lost)),
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(StoreError::Conflict)
+        let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
+        let mut after = before.clone().unwrap_or_default();
+        after.link = Some(Link {
+            record: record.clone(),
+            how: How::Created,
+            score: model.score(&clean, &clean),
+            threshold: model.threshold,
+            since: self.now,
+            owner: None,
+            record_gone: false,
+        });
+        after.at = self.now;
+        after.model = model.version;
+        after.entry_version = entry.version;
+        Ok(Some(LinkWrite {
+            entry: known.as_read(),
+            before: before.clone(),
+            after,
+            from: None,
+        }))
     }
 
     /// Everything that an entry's link depends on, but for who has its candidates.
-    async fn case(
-        &self,
-        entry: Entry,
-        before: Option<Match>,
-        model: &Model,
-    ) -> Result<Case, StoreError> {
-        let mut found = self.found_by_key(&entry).await?;
+    async fn case(&self, mut known: Known, model: &Model) -> Result<Case, StoreError> {
+        let entry = &known.entry;
+        let mut found = self.found_by_key(entry).await?;
+        let before = known.before.as_ref();
         let kept = before.iter().flat_map(|before| &before.candidates);
         found.extend(kept.map(|kept| kept.record.clone()));
         let mut wanted = found.clone();
-        wanted.extend(before.as_ref().and_then(Match::record).cloned());
+        wanted.extend(before.and_then(Match::record).cloned());
         wanted.extend(entry.refused.iter().cloned());
         wanted.extend(entry.decided().cloned());
         let records = self.look(entry.kind, wanted).await?;
         // Dataverse keeps the loser of a merge: what it held says nothing of the survivor.
         found.retain(|record| records.survivor(record).is_none());
-        let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
         // Decisions go where the CRM merged their records to.
-        let read_version = entry.version;
-        let entry = entry
-            .followed(|record| records.survivor(record))
-            .unwrap_or(entry);
+        if let Some(mut followed) = entry.followed(|record| records.survivor(record)) {
+            // Whatever else is new of it, it is one write.
+            followed.version = known.read_version + 1;
+            known.entry = followed;
+        }
+        let entry = &known.entry;
+        let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
         let rules = Rules::of(model);
         let mut candidates: Vec<(RecordRef, Bits)> = records
             .iter()
@@ -338,9 +408,7 @@ impl<'a> Linking<'a> {
         });
         candidates.truncate(MAX_CANDIDATES);
         Ok(Case {
-            entry,
-            read_version,
-            before,
+            known,
             clean,
             records,
             candidates,
@@ -353,8 +421,12 @@ impl<'a> Linking<'a> {
         model: &Model,
         case: &Case,
     ) -> Result<(Option<LinkWrite>, Linked), StoreError> {
-        let entry = &case.entry;
-        let old = case.before.as_ref().and_then(|before| before.link.as_ref());
+        let entry = &case.known.entry;
+        let old = case
+            .known
+            .before
+            .as_ref()
+            .and_then(|before| before.link.as_ref());
         let mut wanted: BTreeSet<RecordRef> =
             case.candidates.iter().map(|one| one.0.clone()).collect();
         wanted.extend(entry.decided().cloned());
@@ -422,15 +494,20 @@ impl<'a> Linking<'a> {
             at: self.now,
             model: model.version,
             entry_version: entry.version,
-            version: case.before.as_ref().map_or(0, |before| before.version),
+            version: case
+                .known
+                .before
+                .as_ref()
+                .map_or(0, |before| before.version),
         };
         let linked = Linked {
             entry: entry.clone(),
             matched: after.clone(),
         };
-        let as_read = case.as_read();
+        let as_read = case.known.as_read();
         if matches!(as_read, EntryAs::Is { .. })
             && case
+                .known
                 .before
                 .as_ref()
                 .is_some_and(|before| before.same_as(&after))
@@ -439,7 +516,7 @@ impl<'a> Linking<'a> {
         }
         let write = LinkWrite {
             entry: as_read,
-            before: case.before.clone(),
+            before: case.known.before.clone(),
             after,
             from,
         };
@@ -456,7 +533,11 @@ impl<'a> Linking<'a> {
         score: Option<Bits>,
     ) -> Link {
         let seen = case.records.get(record);
-        let old = case.before.as_ref().and_then(|before| before.link.as_ref());
+        let old = case
+            .known
+            .before
+            .as_ref()
+            .and_then(|before| before.link.as_ref());
         let old = old.filter(|old| case.follow(&old.record) == *record);
         let score = score
             .or_else(|| Some(model.score(&case.clean, &seen?.clean)))
@@ -486,7 +567,11 @@ impl<'a> Linking<'a> {
         case: &Case,
         holders: &Holders,
     ) -> Result<Option<(RecordRef, Bits)>, StoreError> {
-        let old = case.before.as_ref().and_then(|before| before.link.as_ref());
+        let old = case
+            .known
+            .before
+            .as_ref()
+            .and_then(|before| before.link.as_ref());
         let Some(old) = old.filter(|old| old.how == How::Created) else {
             return Ok(None);
         };
@@ -498,7 +583,7 @@ impl<'a> Linking<'a> {
         {
             record = contact;
         }
-        if case.entry.refuses(&record) || holders.of(&record) == Holder::Person {
+        if case.known.entry.refuses(&record) || holders.of(&record) == Holder::Person {
             return Ok(None);
         }
         if let Some(seen) = case.records.get(&record) {
@@ -588,7 +673,13 @@ impl<'a> Linking<'a> {
             .entry_match(self.contract, PRODUCTION, entry.kind, entry.id);
         let (model, before) = both(model, Box::pin(before)).await?;
         let linked = before.as_ref().and_then(Match::record).cloned();
-        let mut case = Box::pin(self.case(entry.clone(), before, &model)).await?;
+        let known = Known {
+            entry: entry.clone(),
+            read_version: entry.version,
+            before,
+            added: Added::Unchanged,
+        };
+        let mut case = Box::pin(self.case(known, &model)).await?;
         let linked = linked.map(|record| case.follow(&record));
         // What it is linked to is shown however little speaks for it.
         if let Some(record) = &linked
@@ -607,10 +698,10 @@ impl<'a> Linking<'a> {
             Some(CandidateView {
                 explanation: model.explain(&case.clean, &seen.clean),
                 linked: linked.as_ref() == Some(record),
-                refused: case.entry.refuses(record),
+                refused: case.known.entry.refuses(record),
                 taken_by: holders
                     .remove(record)
-                    .filter(|holder| *holder != case.entry.reference()),
+                    .filter(|holder| *holder != case.known.entry.reference()),
                 record: seen.crm.clone(),
             })
         });
@@ -647,13 +738,68 @@ impl Case {
             .survivor(record)
             .unwrap_or_else(|| record.clone())
     }
+}
 
-    /// The entry as a write assumes it: as it was read, or with its decisions followed.
+impl Known {
+    /// What was found, with the change. `None`: there is no such entry.
+    fn new(
+        found: Option<(Entry, Option<Match>)>,
+        change: &Change<'_>,
+        now: Millis,
+    ) -> Option<Self> {
+        let (stored, before) = found.map_or((None, None), |(entry, before)| (Some(entry), before));
+        let read_version = stored.as_ref().map_or(0, |entry| entry.version);
+        let (entry, added) = match change {
+            Change::Nothing => (stored?, Added::Unchanged),
+            Change::Add { new, .. } => Added::to(stored, new, now),
+        };
+        Some(Self {
+            entry,
+            read_version,
+            before,
+            added,
+        })
+    }
+
+    /// Whether nothing is new of it, and its link was decided with all of that.
+    fn is_settled(&self, change: &Change<'_>) -> bool {
+        let Change::Add { record, .. } = change else {
+            return false;
+        };
+        let decided = self.before.as_ref();
+        self.added == Added::Unchanged
+            && decided.is_some_and(|before| before.entry_version == self.entry.version)
+            && (record.is_none() || record.as_deref() == decided.and_then(Match::record))
+    }
+
+    fn linked(&self, matched: Match) -> Linked {
+        Linked {
+            entry: self.entry.clone(),
+            matched,
+        }
+    }
+
+    fn as_it_is(&self, now: Millis) -> Linked {
+        let before = self.before.clone();
+        self.linked(before.unwrap_or_else(|| Match::nothing(now)))
+    }
+
+    /// The entry as a write assumes it: as it was read, or with what is new of it.
     fn as_read(&self) -> EntryAs {
         if self.read_version == self.entry.version {
             EntryAs::is(&self.entry)
         } else {
             EntryAs::Becomes(Box::new(self.entry.clone()))
+        }
+    }
+}
+
+impl Done {
+    const fn nothing(added: Added, linked: Linked) -> Self {
+        Self {
+            added,
+            linked,
+            lost: None,
         }
     }
 }

@@ -294,6 +294,19 @@ impl Store {
             .await
     }
 
+    /// The organisation that an environment is connected to; none where no connection stands.
+    pub async fn organization(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+    ) -> Result<Option<String>, StoreError> {
+        let kind = ConnectionKind::Crm(environment);
+        let connection = self.connection(contract, kind).await?;
+        Ok(connection
+            .filter(Connection::stands)
+            .map(|connection| connection.organization))
+    }
+
     /// The connections of seat holders to an environment.
     pub async fn user_connections(
         &self,

@@ -25,7 +25,7 @@ const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const MANY_STEPS: usize = 60;
 
 /// AWS calls that bring the person and company of a final lead into the directory.
-const FOR_THE_DIRECTORY: usize = 22;
+const FOR_THE_DIRECTORY: usize = 6;
 
 /// Posts a form through the router of a process.
 async fn post(apps: &local::Apps, tenant: &Tenant<'_>, body: &Value, key: &str) -> (u16, Value) {

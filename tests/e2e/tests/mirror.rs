@@ -725,7 +725,7 @@ async fn a_submission_joins_a_lead_that_is_spelled_otherwise() {
 #[tokio::test]
 async fn the_mirror_adds_one_read_to_a_strategy_of_text() {
     // After the lead is final: its person and company enter the directory and are linked.
-    const DIRECTORY_CALLS: usize = 17;
+    const DIRECTORY_CALLS: usize = 6;
     let harness = Harness::embedded(false).await;
     let stack = harness.embedded_stack();
     for crm in BOTH {

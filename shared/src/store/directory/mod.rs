@@ -59,13 +59,7 @@ fn together(stored: Option<Entry>, new: &[&NewEntry], now: Millis) -> (Option<En
     let mut entry = stored;
     let mut added = Vec::with_capacity(new.len());
     for new in new {
-        let (next, what) = match entry {
-            None => (Entry::added(new, now), Added::New),
-            Some(entry) => match entry.merged(new, now) {
-                Some(merged) => (merged, Added::Updated),
-                None => (entry, Added::Unchanged),
-            },
-        };
+        let (next, what) = Added::to(entry, new, now);
         entry = Some(next);
         added.push(what);
     }
@@ -76,6 +70,20 @@ fn together(stored: Option<Entry>, new: &[&NewEntry], now: Millis) -> (Option<En
         entry.version = before.map_or(1, |version| version + 1);
     }
     (entry, added)
+}
+
+impl Added {
+    /// The entry, with what is added to it; not written yet.
+    #[must_use]
+    pub fn to(stored: Option<Entry>, new: &NewEntry, now: Millis) -> (Entry, Self) {
+        match stored {
+            None => (Entry::added(new, now), Self::New),
+            Some(entry) => match entry.merged(new, now) {
+                Some(merged) => (merged, Self::Updated),
+                None => (entry, Self::Unchanged),
+            },
+        }
+    }
 }
 
 impl Store {
@@ -185,7 +193,10 @@ impl Store {
     }
 
     /// Writes an entry over the version before it.
-    async fn put_entry(&self, contract: &ContractId, entry: &Entry) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when that is not what the table has.
+    pub async fn put_entry(&self, contract: &ContractId, entry: &Entry) -> Result<(), StoreError> {
         self.put_version(entry_item(contract, entry)?, entry.version)
             .await
     }
@@ -221,10 +232,23 @@ impl Store {
         kind: EntryKind,
         id: EntryId,
     ) -> Result<Option<EntryWithMatch>, StoreError> {
-        let entry = self.entry(contract, kind, id);
-        let matched = self.entry_match(contract, environment, kind, id);
-        let (entry, matched) = futures::future::try_join(entry, matched).await?;
-        Ok(entry.map(|entry| (entry, matched)))
+        let entry = keys::entry(contract, kind, id);
+        let matched = keys::entry_match(contract, environment, kind, id);
+        let keys = [&entry, &matched].map(keys::Key::attributes).to_vec();
+        let mut items = self.read_many(keys).await?;
+        let mut take = |key: &keys::Key| {
+            let is = |item: &Item| {
+                let of = item.get("PK").and_then(|pk| pk.as_s().ok());
+                of.is_some_and(|pk| *pk == key.pk)
+            };
+            let at = items.iter().position(is)?;
+            Some(items.swap_remove(at))
+        };
+        let Some(item) = take(&entry) else {
+            return Ok(None);
+        };
+        let matched = take(&matched).map(|item| read(MATCH, item)).transpose()?;
+        Ok(Some((read(ENTITY, item)?, matched)))
     }
 
     /// Those entries that are there, by id.

@@ -5,9 +5,9 @@
 use serde::Deserialize;
 use shared::clock::Millis;
 use shared::domain::csv_upload::{self, Mapping, Table};
-use shared::domain::directory::{Entry, EntryKind, NewEntry, Origin};
+use shared::domain::directory::{EntryKind, NewEntry, Origin};
 use shared::domain::ids::ContractId;
-use shared::linking;
+use shared::linking::{self, Linked};
 use shared::problem::Problem;
 use shared::store::{Added, ConnectionKind};
 use utoipa::IntoParams;
@@ -57,29 +57,11 @@ pub(super) async fn one(
         Origin::Api,
         view.region(),
     )?;
-    let store = &app.remote.store;
-    let added = store
-        .add_entry(contract, &new, app.remote.clock.now())
-        .await;
-    let (added, entry) = added.map_err(|error| error.problem())?;
-    let linked = view.linking().link_entry(kind, entry.id).await;
-    let linked = linked.map_err(|error| {
-        let problem = error.problem();
-        Problem::new(
-            problem.status,
-            "stored_but_not_linked",
-            format!("The {kind} is stored, but could not be compared with the CRM's records."),
-            "Send the same request again, or leave it: the pass after the next import links it.",
-        )
-    })?;
-    // Deleted at this very moment, it is shown as it was.
-    let (entry, matched): (Entry, _) = match linked {
-        Some(linked) => (linked.entry, Some(linked.matched)),
-        None => (entry, None),
-    };
+    let added = view.linking().add(&new, None).await;
+    let (added, Linked { entry, matched }) = added.map_err(|error| error.problem())?;
     Ok(TakenEntry {
         outcome: added.into(),
-        entry: view.detail(&entry, matched.as_ref()).await?,
+        entry: view.detail(&entry, Some(&matched)).await?,
     })
 }
 
