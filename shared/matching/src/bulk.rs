@@ -51,26 +51,26 @@ pub struct Outcome {
     pub stages: Vec<(&'static str, Duration)>,
 }
 
-/// Brings records to normal form as they come, so that no set of them need be held as it was read.
-pub fn clean(
+/// Brings rows to normal form as they come, so that no set of records need be held as it was read.
+/// `record` reads a row, on whichever core has time.
+pub fn clean<R: Send + Sync>(
     kind: Kind,
-    records: impl IntoIterator<Item = Record>,
+    rows: impl IntoIterator<Item = R>,
+    record: impl Fn(&R) -> Record + Sync,
     region: Option<&str>,
 ) -> Vec<Clean> {
     const BATCH: usize = 8192;
-    let mut records = records.into_iter();
-    let mut cleaned = Vec::with_capacity(records.size_hint().0);
+    let mut rows = rows.into_iter();
+    let mut cleaned = Vec::with_capacity(rows.size_hint().0);
+    let mut batch: Vec<R> = Vec::with_capacity(BATCH);
     loop {
-        let batch: Vec<Record> = records.by_ref().take(BATCH).collect();
+        batch.clear();
+        batch.extend(rows.by_ref().take(BATCH));
         if batch.is_empty() {
             return cleaned;
         }
-        cleaned.par_extend(
-            batch
-                .into_par_iter()
-                .with_min_len(256)
-                .map(|record| Clean::new(kind, &record, region)),
-        );
+        let batch = batch.par_iter().with_min_len(256);
+        cleaned.par_extend(batch.map(|row| Clean::new(kind, &record(row), region)));
     }
 }
 

@@ -147,13 +147,13 @@ impl Sums {
         }
     }
 
-    fn spread(&mut self, model: &Compiled, pattern: &Pattern, is_match: bool, share: f64) {
-        if share < 1e-5 {
-            return;
-        }
-        for (sums, odds) in self.classes.iter_mut().zip(model.spread(pattern, is_match)) {
-            if odds > 0.0 {
-                sums.add(pattern, share * odds);
+    /// Counts a pair as so many; `matched` is the probability that it is a match.
+    fn spread(&mut self, model: &Compiled, pattern: &Pattern, matched: f64, count: f64) {
+        let odds = model.spread(pattern).into_iter().zip(model.matches());
+        for (sums, (odds, is_match)) in self.classes.iter_mut().zip(odds) {
+            let share = if *is_match { matched } else { 1.0 - matched };
+            if odds > 0.0 && share >= 1e-5 {
+                sums.add(pattern, count * share * odds);
             }
         }
     }
@@ -199,6 +199,8 @@ impl ClassSums {
     }
 }
 
+/// Pairs that a core works on at a time.
+const AT_ONCE: usize = 8192;
 /// Rounds in which records make out who is still free for whom.
 pub(crate) const TALKS: usize = 4;
 /// The same while learning, where a little less is as good.
@@ -224,43 +226,49 @@ pub(crate) fn rank(
             .map_or(0, |most| most as usize + 1)
     };
     let (lefts, rights) = (most(|pair| pair.0), most(|pair| pair.1));
+    // Sums are of whole numbers: it does not matter which core adds first.
     let ratios: Vec<u64> = scores
-        .iter()
+        .par_iter()
+        .with_min_len(AT_ONCE)
         .map(|score| ratio(*score, threshold))
         .collect();
     // How free the right record is for the left one, and the other way round.
     let mut for_left = vec![1.0_f64; pairs.len()];
     let mut for_right = vec![1.0_f64; pairs.len()];
     let worth = |ratio: u64, free: f64| (ratio as f64 * free) as u64;
+    let sums = |records: usize, of: fn(&Compared) -> u32, free: &[f64]| {
+        let mut sums = vec![FREE; records];
+        for ((pair, ratio), free) in pairs.iter().zip(&ratios).zip(free) {
+            if let Some(sum) = sums.get_mut(of(pair) as usize) {
+                *sum += worth(*ratio, *free);
+            }
+        }
+        sums
+    };
     for _ in 0..talks {
-        let (mut of_left, mut of_right) = (vec![FREE; lefts], vec![FREE; rights]);
-        for (((pair, ratio), left), right) in
-            pairs.iter().zip(&ratios).zip(&for_left).zip(&for_right)
-        {
-            if let Some(sum) = of_left.get_mut(pair.0 as usize) {
-                *sum += worth(*ratio, *left);
-            }
-            if let Some(sum) = of_right.get_mut(pair.1 as usize) {
-                *sum += worth(*ratio, *right);
-            }
-        }
+        let (of_left, of_right) = rayon::join(
+            || sums(lefts, |pair| pair.0, &for_left),
+            || sums(rights, |pair| pair.1, &for_right),
+        );
         // Both at once: it must not matter which set is the first.
-        for (((pair, ratio), left), right) in pairs
-            .iter()
-            .zip(&ratios)
-            .zip(&mut for_left)
+        for_left
+            .par_iter_mut()
             .zip(&mut for_right)
-        {
-            let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(FREE);
-            let left_is_free = FREE as f64 / (sum(&of_left, pair.0) - worth(*ratio, *left)) as f64;
-            let right_is_free =
-                FREE as f64 / (sum(&of_right, pair.1) - worth(*ratio, *right)) as f64;
-            (*left, *right) = (right_is_free, left_is_free);
-        }
+            .zip(pairs.par_iter().zip(&ratios))
+            .with_min_len(AT_ONCE)
+            .for_each(|((left, right), (pair, ratio))| {
+                let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(FREE);
+                let left_is_free =
+                    FREE as f64 / (sum(&of_left, pair.0) - worth(*ratio, *left)) as f64;
+                let right_is_free =
+                    FREE as f64 / (sum(&of_right, pair.1) - worth(*ratio, *right)) as f64;
+                (*left, *right) = (right_is_free, left_is_free);
+            });
     }
     scores
-        .iter()
-        .zip(for_left.iter().zip(&for_right))
+        .par_iter()
+        .zip(for_left.par_iter().zip(&for_right))
+        .with_min_len(AT_ONCE)
         .map(|(score, (left, right))| {
             let free = ((left * right).log2() * 1000.0).round() as Bits;
             score.saturating_sub(threshold) + free
@@ -278,7 +286,7 @@ pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
     let model = Compiled::new(model);
     pairs
         .par_iter()
-        .with_min_len(4096)
+        .with_min_len(AT_ONCE)
         .map(|pair| model.score(&pair.2))
         .collect()
 }
@@ -316,7 +324,7 @@ pub(crate) fn learn(
         let mut sums = sum(&model, &open, &|at| Some(matched(at))).merge(&settled);
         let compiled = Compiled::new(&model);
         for (pattern, is_match) in decided {
-            sums.spread(&compiled, pattern, *is_match, DECIDED);
+            sums.spread(&compiled, pattern, f64::from(u8::from(*is_match)), DECIDED);
         }
         fit(&mut model, known, &sums);
         let matched: f64 = model
@@ -350,8 +358,7 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64
             let mut sums = Sums::new(model.kind, model.classes.len());
             for (at, pair) in pairs.iter().enumerate() {
                 if let Some(share) = matched(chunk * CHUNK + at) {
-                    sums.spread(&compiled, &pair.2, true, share);
-                    sums.spread(&compiled, &pair.2, false, 1.0 - share);
+                    sums.spread(&compiled, &pair.2, share, 1.0);
                 }
             }
             sums

@@ -209,24 +209,36 @@ impl Compiled {
         }
     }
 
-    /// Spreads a pair over the classes that it may be of.
-    pub(crate) fn spread(&self, pattern: &Pattern, is_match: bool) -> [f64; MOST_CLASSES] {
+    /// Spreads a pair over the classes that it may be of: those of a match sum to 1, and so do the
+    /// others.
+    pub(crate) fn spread(&self, pattern: &Pattern) -> [f64; MOST_CLASSES] {
         let likelihoods = self.likelihoods(pattern);
-        let best = self.best(&likelihoods, is_match).unwrap_or_default();
+        let best = |is_match| self.best(&likelihoods, is_match).unwrap_or_default();
+        let (best_match, best_other) = (best(true), best(false));
+        let (mut matches, mut others) = (f64::MIN_POSITIVE, f64::MIN_POSITIVE);
         let mut odds = [0.0; MOST_CLASSES];
-        for (((odds, likelihood), class), _) in odds
-            .iter_mut()
-            .zip(likelihoods)
-            .zip(self.is_match)
-            .zip(0..self.classes)
-        {
+        let classes = likelihoods.iter().zip(self.is_match).take(self.classes);
+        for (odds, (likelihood, is_match)) in odds.iter_mut().zip(classes) {
+            let (best, all) = if is_match {
+                (best_match, &mut matches)
+            } else {
+                (best_other, &mut others)
+            };
             // A thousandth does not count.
-            if class == is_match && best - likelihood < 10_000 {
+            if best - likelihood < 10_000 {
                 *odds = (f64::from(likelihood - best) / 1000.0).exp2();
+                *all += *odds;
             }
         }
-        let all: f64 = odds.iter().sum();
-        odds.map(|odds| odds / all.max(f64::MIN_POSITIVE))
+        for (odds, is_match) in odds.iter_mut().zip(self.is_match) {
+            *odds /= if is_match { matches } else { others };
+        }
+        odds
+    }
+
+    /// Whether a class is of matches.
+    pub(crate) const fn matches(&self) -> &[bool; MOST_CLASSES] {
+        &self.is_match
     }
 }
 

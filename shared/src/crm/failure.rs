@@ -92,6 +92,26 @@ pub fn connection(error: &SessionError, crm: &str) -> Problem {
     }
 }
 
+/// What somebody is told who is to sign in to the CRM with their own user there (CN-11). `again`: they
+/// did before.
+#[must_use]
+pub fn own_sign_in(crm: &str, again: bool) -> Problem {
+    let (detail, next_step) = if again {
+        (
+            format!("Your sign-in to {crm} has ended: it is asked for every 90 days."),
+            format!("Sign in to {crm} again in your settings."),
+        )
+    } else {
+        (
+            format!(
+                "What you write to {crm} is written as you, and you have not signed in there yet."
+            ),
+            format!("Sign in to {crm} in your settings."),
+        )
+    };
+    Problem::new(409, "user_sign_in_needed", detail, next_step)
+}
+
 /// An error of the CRM as somebody who connects it is told.
 #[must_use]
 pub fn problem(error: &CrmError, crm: &str) -> Problem {

@@ -30,20 +30,31 @@ use crate::wiring::Remote;
 /// Rounds in which values that the CRM refuses are left out.
 const MAX_ROUNDS: usize = 6;
 
+/// Who has a record created.
+#[derive(Debug, Clone, Copy)]
+pub struct Creator<'a> {
+    /// As the audit log names them.
+    pub by: &'a str,
+    /// With whose sign-in to the CRM: it is theirs there. A seat holder's own, or the contract's for
+    /// programs.
+    pub connection: ConnectionKind,
+}
+
 /// Creates the record of an entry in production's CRM and links the entry to it, with its audit entry.
 /// An entry that a record was created for already has that one.
 ///
 /// # Errors
 /// [`DecideError::Refused`] where there is no such entry, where seat holders may not create leads
-/// (`create_leads_off`), where the CRM is not connected or does not take the record. When the CRM did not
-/// answer, ask again: nothing is created twice.
+/// (`create_leads_off`), where they have not signed in to the CRM (`user_sign_in_needed`, CN-11), where
+/// the CRM is not connected or does not take the record. When the CRM did not answer, ask again: nothing
+/// is created twice.
 pub async fn create_record(
     remote: &Remote,
     cached: &Cached,
     config: &ContractConfig,
     kind: EntryKind,
     id: EntryId,
-    by: &str,
+    creator: Creator<'_>,
 ) -> Result<Linked, DecideError> {
     let now = remote.clock.now();
     let contract = &config.contract;
@@ -72,18 +83,17 @@ pub async fn create_record(
     {
         return Ok(Linked { entry, matched });
     }
+    let writer = Writer {
+        remote,
+        config,
+        connection: creator.connection,
+    };
     let record = match kind {
         EntryKind::Profile => {
-            create_lead(
-                remote,
-                cached,
-                config,
-                &entry,
-                settings.lead_source.as_deref(),
-            )
-            .await?
+            let source = settings.lead_source.as_deref();
+            writer.create_lead(cached, &entry, source).await?
         }
-        EntryKind::Company => create_account(remote, config, &entry).await?,
+        EntryKind::Company => writer.create_account(&entry).await?,
     };
     let model = linking.model(kind).await?;
     let clean = matching::Clean::new(kind.matching(), &entry.record, linking.region);
@@ -95,14 +105,196 @@ pub async fn create_record(
         owner: None,
     };
     let (random, deed) = (remote.random.as_ref(), Deed::Choose(&chosen));
-    let acted = linking.act(kind, id, by, random, deed).await?;
+    let acted = linking.act(kind, id, creator.by, random, deed).await?;
     Box::pin(linking.after(acted, false)).await
 }
 
-async fn session(remote: &Remote, config: &ContractConfig) -> Result<Box<dyn Crm>, DecideError> {
-    let kind = ConnectionKind::PRODUCTION;
-    let session = crm_setup::open_session(remote, &config.contract.id, kind).await;
-    Ok(crm::open(session.map_err(setup)?))
+/// Writes to the CRM for somebody.
+struct Writer<'a> {
+    remote: &'a Remote,
+    config: &'a ContractConfig,
+    connection: ConnectionKind,
+}
+
+impl Writer<'_> {
+    /// The CRM as the contract has connected it.
+    async fn contracts(&self) -> Result<Box<dyn Crm>, DecideError> {
+        let kind = ConnectionKind::PRODUCTION;
+        let session = crm_setup::open_session(self.remote, &self.config.contract.id, kind).await;
+        Ok(crm::open(session.map_err(setup)?))
+    }
+
+    /// The CRM as who writes has signed in to it.
+    async fn own(&self) -> Result<Box<dyn Crm>, DecideError> {
+        let session =
+            crm_setup::open_session(self.remote, &self.config.contract.id, self.connection).await;
+        Ok(crm::open(
+            session.map_err(|error| self.to_sign_in(setup(error)))?,
+        ))
+    }
+
+    /// What the CRM says to who writes.
+    fn told(&self, error: CrmError) -> DecideError {
+        self.to_sign_in(told(error, self.label()))
+    }
+
+    /// Where it is their own sign-in that is missing, they are told so.
+    fn to_sign_in(&self, error: DecideError) -> DecideError {
+        if let (ConnectionKind::User(..), DecideError::Refused(problem)) = (self.connection, &error)
+        {
+            match problem.code.as_str() {
+                "not_connected" => {
+                    return DecideError::refused(failure::own_sign_in(self.label(), false));
+                }
+                "sign_in_needed" => {
+                    return DecideError::refused(failure::own_sign_in(self.label(), true));
+                }
+                _ => {}
+            }
+        }
+        error
+    }
+
+    const fn label(&self) -> &'static str {
+        self.config.contract.crm.label()
+    }
+
+    fn identity(&self, kind: &str, entry: &Entry) -> Uuid {
+        identity(&self.config.contract.id, kind, &[&entry.id.to_string()])
+    }
+
+    async fn create_account(&self, entry: &Entry) -> Result<RecordRef, DecideError> {
+        // Whether anything is connected at all, first: that is an administrator's to mend.
+        self.contracts().await?;
+        let crm = self.own().await?;
+        let record = &entry.record;
+        if record.name.trim().is_empty() {
+            return Err(DecideError::refused(
+                Problem::new(
+                    422,
+                    "company_without_name",
+                    "An account has to have a name, and of this company none is known.",
+                    "Add the company's name, then create the account.",
+                )
+                .with_field("name"),
+            ));
+        }
+        let account = NewAccount {
+            identity: self.identity("account/company", entry),
+            name: &record.name,
+            website: &record.website,
+            phone: record.phones.first().map_or("", String::as_str),
+        };
+        let created = crm.create_account(&account).await;
+        let id = created.map_err(|error| self.told(error))?;
+        Ok(RecordRef::new(account_object(self.config.contract.crm), id))
+    }
+
+    async fn create_lead(
+        &self,
+        cached: &Cached,
+        entry: &Entry,
+        lead_source: Option<&str>,
+    ) -> Result<RecordRef, DecideError> {
+        let contract = &self.config.contract;
+        // The lead's fields are the contract's to know, also those that who writes may not see.
+        let crm = self.contracts().await?;
+        let now = self.remote.clock.now();
+        let schema = cached.schema(&contract.id, crm.as_ref(), now).await;
+        let schema = schema.map_err(|error| match error {
+            SchemaError::Store(error) => error.into(),
+            SchemaError::Crm(error) => told(error, self.label()),
+        })?;
+        let crm = self.own().await?;
+        let record = |id: String| RecordRef::new(lead_object(contract.crm), id);
+        let mut values = values(self.config, entry, &schema, lead_source);
+        if !schema.has_identity
+            && let Some(id) = self.made_before(crm.as_ref(), &schema, &values).await?
+        {
+            return Ok(record(id));
+        }
+        let identity = self.identity("lead/profile", entry);
+        for _ in 0..MAX_ROUNDS {
+            let lead = NewLead {
+                identity,
+                values: &values,
+                contact: ContactPlan::None,
+            };
+            match crm.create_lead(&schema, &lead).await {
+                Ok(created) => return Ok(record(created.lead_id)),
+                Err(CrmError::Exists) => {
+                    let there = crm.lead_by_identity(&schema, identity, &[]).await;
+                    let there = there.map_err(|error| self.told(error))?;
+                    // Deleted between the two calls.
+                    let there = there.ok_or(StoreError::Conflict)?;
+                    return Ok(record(there.id));
+                }
+                Err(CrmError::Rejected {
+                    record,
+                    fields,
+                    problem,
+                }) => {
+                    let required =
+                        |name: &String| schema.field(name).is_none_or(|field| field.required);
+                    let before = values.len();
+                    values.retain(|name, _| !fields.contains(name) || required(name));
+                    if values.len() == before {
+                        let error = CrmError::Rejected {
+                            record,
+                            fields,
+                            problem,
+                        };
+                        return Err(self.told(error));
+                    }
+                }
+                Err(error) => return Err(self.told(error)),
+            }
+        }
+        Err(DecideError::refused(failure::api_error(self.label())))
+    }
+
+    /// An organisation without our fields cannot tell whether a lead was created for the entry before: a
+    /// lead with the same e-mail address, or else name and company, is taken for it.
+    async fn made_before(
+        &self,
+        crm: &dyn Crm,
+        schema: &LeadSchema,
+        values: &BTreeMap<String, Value>,
+    ) -> Result<Option<String>, DecideError> {
+        let settings = &self.config.contract.settings;
+        let region = settings.default_region.as_deref();
+        let fields = Fields::of(self.config.contract.crm);
+        let criterion = |name: &str| {
+            let field = schema.field(name).filter(|field| field.is_matchable())?;
+            let value = values.get(name)?;
+            let normal = comparable(value, field, region)?;
+            Some(Criterion {
+                field,
+                value,
+                normal,
+            })
+        };
+        let names = [fields.first, fields.last, fields.company, fields.email];
+        let criteria: Vec<Criterion<'_>> =
+            names.iter().filter_map(|name| criterion(name)).collect();
+        let read: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let search = LeadSearch {
+            criteria: &criteria,
+            ids: &[],
+            read: &read,
+            created_since: None,
+        };
+        let found = crm.find_leads(schema, &search).await;
+        let found = found.map_err(|error| self.told(error))?;
+        let same = found.into_iter().find(|lead| {
+            criteria.iter().all(|criterion| {
+                let theirs = lead.values.get(&criterion.field.name);
+                let theirs = theirs.and_then(|value| comparable(value, criterion.field, region));
+                theirs.is_some_and(|theirs| theirs == criterion.normal)
+            })
+        });
+        Ok(same.filter(|_| !criteria.is_empty()).map(|lead| lead.id))
+    }
 }
 
 fn setup(error: SetupError) -> DecideError {
@@ -118,145 +310,6 @@ fn told(error: CrmError, label: &str) -> DecideError {
         CrmError::Rejected { problem, .. } | CrmError::Refused { problem, .. } => problem,
         error => failure::problem(&error, label),
     })
-}
-
-fn own_identity(config: &ContractConfig, kind: &str, entry: &Entry) -> Uuid {
-    identity(&config.contract.id, kind, &[&entry.id.to_string()])
-}
-
-async fn create_account(
-    remote: &Remote,
-    config: &ContractConfig,
-    entry: &Entry,
-) -> Result<RecordRef, DecideError> {
-    let crm = session(remote, config).await?;
-    let record = &entry.record;
-    if record.name.trim().is_empty() {
-        return Err(DecideError::refused(
-            Problem::new(
-                422,
-                "company_without_name",
-                "An account has to have a name, and of this company none is known.",
-                "Add the company's name, then create the account.",
-            )
-            .with_field("name"),
-        ));
-    }
-    let account = NewAccount {
-        identity: own_identity(config, "account/company", entry),
-        name: &record.name,
-        website: &record.website,
-        phone: record.phones.first().map_or("", String::as_str),
-    };
-    let contract = &config.contract;
-    let created = crm.create_account(&account).await;
-    let id = created.map_err(|error| told(error, contract.crm.label()))?;
-    Ok(RecordRef::new(account_object(contract.crm), id))
-}
-
-async fn create_lead(
-    remote: &Remote,
-    cached: &Cached,
-    config: &ContractConfig,
-    entry: &Entry,
-    lead_source: Option<&str>,
-) -> Result<RecordRef, DecideError> {
-    let contract = &config.contract;
-    let label = contract.crm.label();
-    let crm = session(remote, config).await?;
-    let now = remote.clock.now();
-    let schema = cached.schema(&contract.id, crm.as_ref(), now).await;
-    let schema = schema.map_err(|error| match error {
-        SchemaError::Store(error) => error.into(),
-        SchemaError::Crm(error) => told(error, label),
-    })?;
-    let record = |id: String| RecordRef::new(lead_object(contract.crm), id);
-    let mut values = values(config, entry, &schema, lead_source);
-    if !schema.has_identity
-        && let Some(id) = made_before(crm.as_ref(), config, &schema, &values, label).await?
-    {
-        return Ok(record(id));
-    }
-    let identity = own_identity(config, "lead/profile", entry);
-    for _ in 0..MAX_ROUNDS {
-        let lead = NewLead {
-            identity,
-            values: &values,
-            contact: ContactPlan::None,
-        };
-        match crm.create_lead(&schema, &lead).await {
-            Ok(created) => return Ok(record(created.lead_id)),
-            Err(CrmError::Exists) => {
-                let there = crm.lead_by_identity(&schema, identity, &[]).await;
-                let there = there.map_err(|error| told(error, label))?;
-                // Deleted between the two calls.
-                let there = there.ok_or(StoreError::Conflict)?;
-                return Ok(record(there.id));
-            }
-            Err(CrmError::Rejected {
-                record,
-                fields,
-                problem,
-            }) => {
-                let required =
-                    |name: &String| schema.field(name).is_none_or(|field| field.required);
-                let before = values.len();
-                values.retain(|name, _| !fields.contains(name) || required(name));
-                if values.len() == before {
-                    let error = CrmError::Rejected {
-                        record,
-                        fields,
-                        problem,
-                    };
-                    return Err(told(error, label));
-                }
-            }
-            Err(error) => return Err(told(error, label)),
-        }
-    }
-    Err(DecideError::refused(failure::api_error(label)))
-}
-
-/// An organisation without our fields cannot tell whether a lead was created for the entry before: a
-/// lead with the same e-mail address, or else name and company, is taken for it.
-async fn made_before(
-    crm: &dyn Crm,
-    config: &ContractConfig,
-    schema: &LeadSchema,
-    values: &BTreeMap<String, Value>,
-    label: &str,
-) -> Result<Option<String>, DecideError> {
-    let region = config.contract.settings.default_region.as_deref();
-    let fields = Fields::of(config.contract.crm);
-    let criterion = |name: &str| {
-        let field = schema.field(name).filter(|field| field.is_matchable())?;
-        let value = values.get(name)?;
-        let normal = comparable(value, field, region)?;
-        Some(Criterion {
-            field,
-            value,
-            normal,
-        })
-    };
-    let names = [fields.first, fields.last, fields.company, fields.email];
-    let criteria: Vec<Criterion<'_>> = names.iter().filter_map(|name| criterion(name)).collect();
-    let read: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let search = LeadSearch {
-        criteria: &criteria,
-        ids: &[],
-        read: &read,
-        created_since: None,
-    };
-    let found = crm.find_leads(schema, &search).await;
-    let found = found.map_err(|error| told(error, label))?;
-    let same = found.into_iter().find(|lead| {
-        criteria.iter().all(|criterion| {
-            let theirs = lead.values.get(&criterion.field.name);
-            let theirs = theirs.and_then(|value| comparable(value, criterion.field, region));
-            theirs.is_some_and(|theirs| theirs == criterion.normal)
-        })
-    });
-    Ok(same.filter(|_| !criteria.is_empty()).map(|lead| lead.id))
 }
 
 /// A CRM's names of the lead fields that an entry gives.

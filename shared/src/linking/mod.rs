@@ -33,7 +33,7 @@ use crate::store::{Added, EntryAs, LinkWrite, Store, StoreError};
 
 pub use acts::{Act, DecideError};
 pub use choose::{Choice, Chooser, Holder, Rules, choose};
-pub use create::create_record;
+pub use create::{Creator, create_record};
 pub use look::{CrmRecord, Records, Seen};
 pub use pass::request_link_pass;
 

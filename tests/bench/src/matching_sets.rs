@@ -58,15 +58,15 @@ pub(crate) fn kind(file: &Path) -> Result<Kind> {
 }
 
 /// How a table is read: which column tells rows apart, and what the others hold.
-struct Reading {
-    reader: csv::Reader<fs::File>,
-    id: usize,
-    columns: Vec<Option<Column>>,
+pub(crate) struct Reading {
+    pub(crate) reader: csv::Reader<fs::File>,
+    pub(crate) id: usize,
+    pub(crate) columns: Vec<Option<Column>>,
     left_out: Vec<String>,
 }
 
 /// Opens a table whose column `id` tells rows apart; what the others hold follows from their names.
-fn open(file: &Path, kind: Kind) -> Result<Reading> {
+pub(crate) fn open(file: &Path, kind: Kind) -> Result<Reading> {
     let mut reader =
         csv::Reader::from_path(file).with_context(|| format!("cannot read {}", file.display()))?;
     let header = reader.headers()?.clone();
@@ -106,14 +106,6 @@ impl Reading {
             Err(error) => Some(Err(error.into())),
         })
     }
-}
-
-/// A table row by row: its id, and the record.
-pub(crate) fn rows(
-    file: &Path,
-    kind: Kind,
-) -> Result<impl Iterator<Item = Result<(String, Record)>> + use<>> {
-    Ok(open(file, kind)?.rows())
 }
 
 /// A table as a whole.

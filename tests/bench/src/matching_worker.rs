@@ -8,10 +8,13 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use matching::bulk::{self, Options, Outcome};
+use matching::columns::record;
 use matching::{Bits, Clean, Kind, Model, Record};
 use serde::{Deserialize, Serialize};
 
-use crate::matching_sets::{Cut, Judge, Mode, Rows, kind, read, read_truth, rows, write_links};
+use crate::matching_sets::{
+    Cut, Judge, Mode, Reading, Rows, kind, open, read, read_truth, write_links,
+};
 use crate::meter::{peak_memory, thread_cpu};
 
 /// Where phone numbers are from that say nothing else, as a contract's default region.
@@ -97,18 +100,23 @@ fn stream(folder: &Path) -> Result<Linked> {
     let read = |file| -> Result<(Vec<String>, Vec<Clean>)> {
         let mut ids = Vec::new();
         let mut failed = None;
-        let rows = rows(&folder.join(file), kind)?;
-        let records = rows.map_while(|row| match row {
-            Ok((id, record)) => {
-                ids.push(id);
-                Some(record)
+        let Reading {
+            reader,
+            id,
+            columns,
+            ..
+        } = open(&folder.join(file), kind)?;
+        let rows = reader.into_records().map_while(|row| match row {
+            Ok(row) => {
+                ids.push(row.get(id).unwrap_or_default().to_owned());
+                Some(row)
             }
             Err(error) => {
-                failed = Some(error);
+                failed = Some(error.into());
                 None
             }
         });
-        let cleaned = bulk::clean(kind, records, REGION);
+        let cleaned = bulk::clean(kind, rows, |row| record(&columns, row), REGION);
         failed.map_or(Ok((ids, cleaned)), Err)
     };
     let (left, right) = std::thread::scope(|scope| {

@@ -766,7 +766,11 @@ async fn a_record_is_created_once_for_an_entry() {
             let remote = &apps.import.remote;
             let config = world.store().config(world.id()).await.unwrap().unwrap();
             let cached = shared::cached::Cached::new(remote.store.clone());
-            let made = shared::linking::create_record(remote, &cached, &config, kind, id, "ann");
+            let creator = shared::linking::Creator {
+                by: "ann",
+                connection: shared::store::ConnectionKind::PRODUCTION,
+            };
+            let made = shared::linking::create_record(remote, &cached, &config, kind, id, creator);
             Box::pin(made).await
         };
         let off = Box::pin(create(&world.apps, PROFILE, profile))

@@ -1,6 +1,6 @@
 // A person or company: its record in the CRM, why it is that one, and what people decide (MA-3, MA-4, SV-1, SV-2).
 
-import { api, get, link, session } from "./api.js";
+import { api, get, goAuthorize, link, session } from "./api.js";
 import { action, button, cancel, card, confirmed, dialog, el, facts, field, form, hint, input, li, moveTo, note, p, refuse, row, strong, submit, table, tag, time } from "./dom.js";
 import { badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
 
@@ -104,14 +104,23 @@ export const entryPage = (kind) => async (view) => {
 		moveTo(place.querySelector("h2"));
 	};
 
-	const create = () => dialog("Create in the CRM", (close) => form(
-		p(`A new ${kind.made} is made in your CRM with what is known here, and matched with this ${kind.one}.`),
-		[submit(`Create the ${kind.made}`), cancel(close)],
-		async () => {
-			const entry = await api("POST", `${path}/create`);
-			close();
-			decided(entry);
-		}));
+	const create = () => dialog("Create in the CRM", (close) => {
+		const toSignIn = el("div");
+		return form(
+			[p(`A new ${kind.made} is made in your CRM, as you, with what is known here, and matched with this ${kind.one}.`), toSignIn],
+			[submit(`Create the ${kind.made}`), cancel(close)],
+			async () => {
+				try {
+					const entry = await api("POST", `${path}/create`);
+					close();
+					decided(entry);
+				} catch (error) {
+					if (error.problem?.code === "user_sign_in_needed")
+						toSignIn.replaceChildren(...action("Sign in to the CRM", () => goAuthorize("user", { environment: "production", switch_user: false })));
+					throw error;
+				}
+			});
+	});
 
 	const remove = () => confirmed(`Delete this ${kind.one}`, "It leaves the directory. The CRM’s record stays as it is.", "Delete", async () => {
 		await api("DELETE", path);

@@ -866,7 +866,7 @@ async fn own(
         .as_ref()
         .map_or("The CRM", |found| found.provider.label());
     let problem = match status {
-        Status::SignInNeeded => Some(own_sign_in_needed(label)),
+        Status::SignInNeeded => Some(failure::own_sign_in(label, true)),
         Status::NotConnected if connected.is_none() => {
             Some(failure::connection(&SessionError::NotConnected, "The CRM"))
         }
@@ -884,15 +884,6 @@ async fn own(
         valid_until: own.and_then(|own| own.valid_until),
         expected_instance_url: connected.map(|found| found.base_url.to_string()),
     }))
-}
-
-fn own_sign_in_needed(label: &str) -> Problem {
-    Problem::new(
-        409,
-        "user_sign_in_needed",
-        format!("Your sign-in to {label} has ended: it is asked for every 90 days."),
-        format!("Sign in to {label} again in your settings."),
-    )
 }
 
 /// Ends your own sign-in to the CRM.
@@ -985,7 +976,7 @@ async fn notices(
         };
         if status(Some(&connection), now) == Status::SignInNeeded {
             let problem = match kind {
-                ConnectionKind::User(..) => own_sign_in_needed(label),
+                ConnectionKind::User(..) => failure::own_sign_in(label, true),
                 _ => failure::connection(&SessionError::SignInNeeded, label),
             };
             notice(Severity::Error, None, problem);

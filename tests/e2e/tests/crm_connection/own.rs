@@ -130,6 +130,97 @@ async fn a_seat_holder_sees_which_instance_and_is_asked_again_after_ninety_days(
     world.stop().await;
 }
 
+for_both!(what_somebody_has_created_in_the_crm_is_theirs);
+async fn what_somebody_has_created_in_the_crm_is_theirs(crm: CrmKind) {
+    let world = World::start(crm).await;
+    let label = world.label();
+    world.connect_and_import(PRODUCTION).await;
+    let seat = world.seat(SELLER).await;
+    let settings = json!({ "create_leads": true });
+    let path = "/sync-settings";
+    world
+        .of(PRODUCTION, Method::PUT, path, settings)
+        .await
+        .is(200);
+    let add = async |list: &str, entry: Value| -> String {
+        let answer = world.api(Method::POST, list, entry).await.is(201);
+        answer.json["entry"]["id"].as_str().unwrap().to_owned()
+    };
+    let person = |first: &str| {
+        let email = format!("{}@newcomers.example", first.to_lowercase());
+        json!({ "first_name": first, "last_name": "Comer", "company": "Newcomers", "emails": [email] })
+    };
+    let ann = add("/profiles", person("Ann")).await;
+    let bob = add("/profiles", person("Bob")).await;
+    let company = add("/companies", json!({ "name": "Newcomers" })).await;
+    let none = Value::Null;
+    let create = async |who: Who<'_>, list: &str, id: &str| {
+        let path = format!("/api/v1/{list}/{id}/create");
+        world
+            .call(&world.apps, who, Method::POST, &path, &none)
+            .await
+    };
+    let made = async |object: &str| -> Vec<Value> {
+        let path = format!("/records/{}/{object}", world.system());
+        let all = world.control(Method::GET, &path, Value::Null).await;
+        all.as_array().unwrap().clone()
+    };
+    let [lead, account, owner] = match crm {
+        CrmKind::Salesforce => ["Lead", "Account", "OwnerId"],
+        CrmKind::Dynamics365 => ["lead", "account", "_ownerid_value"],
+    };
+    let before = (made(lead).await.len(), made(account).await.len());
+
+    // Nobody writes as somebody else.
+    for (list, id) in [("profiles", &ann), ("companies", &company)] {
+        let refused = create(Who::Seat(&seat), list, id).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (409, "user_sign_in_needed")
+        );
+        assert_eq!(
+            refused.json["next_step"],
+            format!("Sign in to {label} in your settings.")
+        );
+    }
+    assert_eq!(
+        (made(lead).await.len(), made(account).await.len()),
+        before,
+        "nothing was written"
+    );
+
+    world.sign_in_own(&seat, SELLER).await.is(200);
+    let user = world.own(&seat).await["user"]["id"].clone();
+    for (list, id) in [("profiles", &ann), ("companies", &company)] {
+        let made = create(Who::Seat(&seat), list, id).await.is(200);
+        assert_eq!(made.json["state"], "created");
+    }
+    // A program with the contract's token writes as the contract's user.
+    create(Who::Administrator, "profiles", &bob).await.is(200);
+    let leads = made(lead).await;
+    assert_eq!(leads.len(), before.0 + 2);
+    let theirs = leads.iter().filter(|lead| lead[owner] == user);
+    assert_eq!(theirs.count(), 1);
+    let accounts = made(account).await;
+    assert_eq!(accounts.len(), before.1 + 1);
+    assert!(accounts.iter().any(|account| account[owner] == user));
+
+    // Asked for again after ninety days.
+    world.advance(90 * DAY).await;
+    let seat = world.again(SELLER).await;
+    let late = add("/profiles", person("Late")).await;
+    let refused = create(Who::Seat(&seat), "profiles", &late).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (409, "user_sign_in_needed")
+    );
+    assert_eq!(
+        refused.json["next_step"],
+        format!("Sign in to {label} again in your settings.")
+    );
+    world.stop().await;
+}
+
 for_both!(it_leads_into_the_connected_organisation_and_to_the_same_person_only);
 async fn it_leads_into_the_connected_organisation_and_to_the_same_person_only(crm: CrmKind) {
     let world = World::start(crm).await;

@@ -175,6 +175,13 @@ async fn a_person_is_added_explained_and_decided_on() {
     let mut saved = world.api(Method::GET, settings, None).await;
     saved["create_leads"] = json!(true);
     world.api(Method::PUT, settings, Some(saved)).await;
+    // As oneself, which takes a sign-in of one's own.
+    world.press("Create in the CRM").await;
+    world.press("Create the lead").await;
+    world.sees("you have not signed in there yet").await;
+    world.is_readable().await;
+    world.press("Sign in to the CRM").await;
+    world.sees("Unmatched by a person").await;
     world.press("Create in the CRM").await;
     world.press("Create the lead").await;
     world.sees("Created in the CRM by").await;

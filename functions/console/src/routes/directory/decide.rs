@@ -1,9 +1,9 @@
 //! What people decide about an entry: which record it is, that it is none, that one is created (MA-4).
 
 use shared::domain::directory::EntryKind;
-use shared::linking::{self, Act, DecideError, Linked};
+use shared::linking::{self, Act, Creator, DecideError, Linked};
 use shared::problem::Problem;
-use shared::store;
+use shared::store::{self, ConnectionKind};
 
 use super::shapes::EntryDetail;
 use super::show::{self, ENVIRONMENT, View};
@@ -27,7 +27,7 @@ pub(super) async fn decide(
     view.detail(&entry, Some(&matched)).await
 }
 
-/// Has a record created in the CRM, and gives the entry as it is then.
+/// Has a record created in the CRM, by the caller's own user there, and gives the entry as it is then.
 pub(super) async fn create(
     app: &App,
     caller: &Caller<DecideMatches>,
@@ -38,7 +38,16 @@ pub(super) async fn create(
     let contract = &caller.contract;
     let config = app.config(contract).await?;
     let (remote, cached) = (&app.remote, &app.cached);
-    let created = linking::create_record(remote, cached, &config, kind, id, &caller.actor);
+    let creator = Creator {
+        by: &caller.actor,
+        // A program with a token of the contract's is no user of the CRM.
+        connection: caller
+            .signed_in()
+            .map_or(ConnectionKind::PRODUCTION, |signed_in| {
+                ConnectionKind::User(signed_in.seat.id, ENVIRONMENT)
+            }),
+    };
+    let created = linking::create_record(remote, cached, &config, kind, id, creator);
     let Linked { entry, matched } = Box::pin(created).await.map_err(DecideError::problem)?;
     let view = View::of(app, contract).await?;
     view.detail(&entry, Some(&matched)).await
