@@ -100,6 +100,8 @@ struct Place {
     /// What was counted of the kind so far: entries, and links of each object with those of people.
     counted: Option<EntryRates>,
     linked: BTreeMap<String, (u64, u64)>,
+    /// Linked records of each object that were created since the import and are not in the mirror.
+    new: BTreeMap<String, u64>,
     /// What was counted of the kinds before.
     entries: Vec<EntryRates>,
     objects: Vec<ObjectRates>,
@@ -693,6 +695,7 @@ impl Worker<'_> {
         let store = self.app.remote.store.clone();
         let mut rates = self.place.counted.unwrap_or(EntryRates::none(kind));
         let mut linked = std::mem::take(&mut self.place.linked);
+        let mut new = std::mem::take(&mut self.place.new);
         let mut lost: Vec<EntryId> = Vec::new();
         let mut done = rates.entries;
         for shard in self.place.shard..DIRECTORY_SHARDS {
@@ -712,11 +715,14 @@ impl Worker<'_> {
                     let matched = write.as_ref().map(|write| &write.after).or(before.as_ref());
                     let state = MatchState::of(&entry, matched);
                     rates.count(state, entry.is_manual());
-                    if let Some(record) = matched.and_then(Match::record).filter(|_| state.in_crm())
-                    {
+                    let link = matched.and_then(|matched| matched.link.as_ref());
+                    if let Some(Link { record, how, .. }) = link.filter(|_| state.in_crm()) {
                         let counts = linked.entry(record.object.clone()).or_default();
                         counts.0 += 1;
                         counts.1 += u64::from(entry.is_manual());
+                        if *how == How::Created && !grounds.known.there.contains_key(record) {
+                            *new.entry(record.object.clone()).or_default() += 1;
+                        }
                     }
                     writes.extend(write);
                 }
@@ -749,13 +755,15 @@ impl Worker<'_> {
         if self.place.shard < DIRECTORY_SHARDS {
             self.place.counted = Some(rates);
             self.place.linked = linked;
+            self.place.new = new;
             return Ok(false);
         }
         self.place.entries.push(rates);
         let objects = linked_objects(self.config.contract.crm, kind);
         for (object, records) in objects.iter().zip(sizes) {
             let (matched, manual) = linked.get(*object).copied().unwrap_or_default();
-            let rates = object_rates(object, *records, matched, manual);
+            let new = new.get(*object).copied().unwrap_or_default();
+            let rates = object_rates(object, *records + new, matched, manual);
             self.place.objects.push(rates);
         }
         Ok(true)

@@ -22,7 +22,7 @@ const HOPELESS: Bits = -12_000;
 const PRIOR: f64 = 200.0;
 /// and as much as this share of the pairs that are of the class: classes keep their meaning, however
 /// much there is to learn from, because what is learned is where they differ from what is usual.
-const ANCHOR_MATCHES: f64 = 0.5;
+const ANCHOR_MATCHES: f64 = 1.0;
 const ANCHOR_OTHERS: f64 = 1.0;
 const ANCHOR_SHARES: f64 = 2.0;
 /// So many records are taken to be matched by half before any is looked at.

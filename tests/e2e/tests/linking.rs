@@ -382,6 +382,10 @@ async fn a_submission_becomes_a_profile_that_is_linked_to_its_lead() {
         let tenant = harness.tenant(crm).await;
         let world = DirectoryWorld::of(&tenant).await;
         let contract = world.id().clone();
+        world
+            .lead("Some", "Body", &tenant.email("somebody"), "Elsewhere")
+            .await;
+        world.import_only().await;
         let submit = async |name: &str, key: &str| {
             let id = tenant.submit(&tenant.person(name), Some(key)).await;
             crm_writeback::handle(&world.apps.writeback, messages(&contract, &[&id])).await;
@@ -411,6 +415,11 @@ async fn a_submission_becomes_a_profile_that_is_linked_to_its_lead() {
         // The pass keeps what was created, before and after the lead is in the mirror.
         world.pass().await;
         assert_eq!(world.link_of(PROFILE, profile).await, Some(lead.clone()));
+        // It counts as a lead of the CRM, though only the next import brings it.
+        let rates = world.store().rates(world.id(), 1, None).await.unwrap();
+        let mut objects = rates[0].objects.iter();
+        let leads = objects.find(|rates| rates.object == lead.object).unwrap();
+        assert_eq!((leads.records, leads.matched, leads.unmatched), (2, 1, 1));
         world.import().await;
         assert_eq!(world.link_of(PROFILE, profile).await, Some(lead.clone()));
         // The same person again is the same profile; somebody else at the company the same company.

@@ -36,18 +36,17 @@ function recordAt(text) {
 	return object && id ? { object, id } : null;
 }
 
-const TITLES = { matched: "Is this the right CRM match?", unmatched: "No CRM match", refused: "No CRM match", gone: "The CRM match is gone" };
+const TITLES = { unmatched: "No CRM match", refused: "No CRM match", gone: "The CRM match is gone" };
 
 // What it is now, and what can be done about that.
 function standing(entry, kind) {
-	const { state, link: linked, decision, refused } = entry;
+	const { state, decision, refused } = entry;
 	switch (state) {
-		case "matched":
-			return linked?.how === "created"
-				? "It is the record that a form response of this person was written to. Say whether it is the right one: what people decide, no import undoes."
-				: "It was matched automatically. Say whether it is the right one: what people decide, no import undoes.";
+		case "matched": return "It was matched automatically. Say whether it is the right one: what people decide, no import undoes.";
 		case "confirmed": return ["Matched by ", by(decision), ". No import undoes that."];
-		case "created": return ["Created in the CRM by ", by(decision), ". No import undoes that."];
+		case "created": return decision
+			? [`Created in the CRM for this ${kind.one}, and decided on by `, by(decision), ". No import undoes that."]
+			: "It is the record that a form response of this person was written to. Say whether it is the right one: what people decide, no import undoes.";
 		case "refused": return ["Unmatched by ", by(decision), ". It stays so until somebody matches it, or has it matched automatically again."];
 		case "gone": return ["The record that was chosen by ", by(decision), " has been deleted in the CRM. Choose another, create one, or have it matched automatically."];
 		default: return [
@@ -132,11 +131,12 @@ export const entryPage = (kind) => async (view) => {
 		view.entitle(entry.name || "(no name)");
 		const there = linked && !linked.record_gone;
 		const candidates = el("div");
-		const match = card(TITLES[state] ?? "CRM match",
+		const undecided = there && !decision;
+		const match = card(undecided ? "Is this the right CRM match?" : TITLES[state] ?? "CRM match",
 			p(stateTag(state), " ", there && badge(linked.record, entry.name)),
 			p(standing(entry, kind)),
 			row(
-				state === "matched" && action("Yes, this one", act("match", { object: linked.record.object, id: linked.record.id }), null),
+				undecided && action("Yes, this one", act("match", { object: linked.record.object, id: linked.record.id }), null),
 				there && action("Not this one", act("unmatch")),
 				action(there ? "Choose another" : "Choose a record", () => choose(candidates), there ? "second" : null),
 				state !== "created" && button("Create in the CRM", create),

@@ -222,6 +222,12 @@ async fn overview(
     let limit = page_size(query.limit)?;
     let contract = &caller.contract;
     let store = &app.remote.store;
+    // Before the rates: a pass that has ended wrote them together with its end.
+    let pass = store.link_pass(contract).await;
+    let pass = match pass.map_err(|error| error.problem())? {
+        Some(pass) => Some(app.pass_view(contract, pass).await?),
+        None => None,
+    };
     // One more tells whether there is another page.
     let enough = i32::try_from(limit + 1).map_err(|_| Problem::internal())?;
     let before = query.before.map(Millis);
@@ -235,11 +241,6 @@ async fn overview(
     } else {
         let newest = store.rates(contract, 1, None).await;
         newest.map_err(|error| error.problem())?.into_iter().next()
-    };
-    let pass = store.link_pass(contract).await;
-    let pass = match pass.map_err(|error| error.problem())? {
-        Some(pass) => Some(app.pass_view(contract, pass).await?),
-        None => None,
     };
     Ok(Json(MatchingOverview {
         rates: newest.map(RatesView::from),

@@ -76,6 +76,46 @@ impl World {
     }
 }
 
+/// MA-1, MA-4, SV-1: who sent a form is shown with the lead that it became.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_form_brought_is_shown_with_the_lead_that_it_became() {
+    let Some((world, _)) = signed_in().await else {
+        return;
+    };
+    let form = json!({
+        "email": "alan@example.com", "first_name": "Alan", "last_name": "Turing", "company": "Bletchley",
+    });
+    let at = world.at(&format!("/forms/{}", world.made.form_key));
+    let sent = world.harness.http.post(at).json(&form).send().await;
+    assert_eq!(sent.unwrap().status(), 202);
+    let mut found = json!(null);
+    for _ in 0..200 {
+        found = world.api(Method::GET, "/profiles?q=Turing", None).await["items"][0].clone();
+        if found["in_crm"] == true {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let lead = found["badge"]["url"].as_str().unwrap().to_owned();
+    world.press("People").await;
+    world.sees("Alan Turing").await;
+    world.press("Alan Turing").await;
+    world.sees("Is this the right CRM match?").await;
+    let shown = world.sees("a form response of this person").await;
+    assert!(!shown.contains("Create in the CRM"), "{shown}");
+    assert!(world.badges().await.contains(&lead));
+    world.is_readable().await;
+    world.picture("person-of-a-form").await;
+    world.press("Yes, this one").await;
+    world
+        .sees("Created in the CRM for this person, and decided on by admin")
+        .await;
+    world.press("Companies").await;
+    world.sees("Bletchley").await;
+    world.press("Bletchley").await;
+    world.sees("No CRM match").await;
+}
+
 /// MA-1, MA-3, MA-4, SV-1 to SV-3: a person is added and matched, and people decide which record it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_is_added_explained_and_decided_on() {
@@ -184,7 +224,7 @@ async fn a_person_is_added_explained_and_decided_on() {
     world.sees("Unmatched by a person").await;
     world.press("Create in the CRM").await;
     world.press("Create the lead").await;
-    world.sees("Created in the CRM by").await;
+    world.sees("Created in the CRM for this person").await;
     world.picture("person-created").await;
 
     // Left to the score again, and then a record by its address there.
