@@ -189,12 +189,11 @@ impl<'a> Linking<'a> {
         kind: EntryKind,
         id: EntryId,
     ) -> Result<Option<Linked>, StoreError> {
-        let done = self.link_one(kind, id, &Change::Nothing).await?;
-        if let Some(Done { lost: Some(_), .. }) = &done {
-            self.link_others(kind, done.iter().filter_map(|done| done.lost))
-                .await?;
-        }
-        Ok(done.map(|done| done.linked))
+        let Some(done) = self.link_one(kind, id, &Change::Nothing).await? else {
+            return Ok(None);
+        };
+        self.link_others(kind, done.lost).await?;
+        Ok(Some(done.linked))
     }
 
     /// Adds a person or company to the directory, or to the entry that is there, and links it as
