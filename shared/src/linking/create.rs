@@ -126,11 +126,15 @@ impl Writer<'_> {
 
     /// The CRM as who writes has signed in to it.
     async fn own(&self) -> Result<Box<dyn Crm>, DecideError> {
-        let session =
-            crm_setup::open_session(self.remote, &self.config.contract.id, self.connection).await;
-        Ok(crm::open(
-            session.map_err(|error| self.to_sign_in(setup(error)))?,
-        ))
+        let contract = &self.config.contract.id;
+        match crm_setup::open_session(self.remote, contract, self.connection).await {
+            Ok(session) => Ok(crm::open(session)),
+            Err(error) => {
+                // Where nothing is connected at all, that is an administrator's to mend.
+                self.contracts().await?;
+                Err(self.to_sign_in(setup(error)))
+            }
+        }
     }
 
     /// What the CRM says to who writes.
@@ -164,8 +168,6 @@ impl Writer<'_> {
     }
 
     async fn create_account(&self, entry: &Entry) -> Result<RecordRef, DecideError> {
-        // Whether anything is connected at all, first: that is an administrator's to mend.
-        self.contracts().await?;
         let crm = self.own().await?;
         let record = &entry.record;
         if record.name.trim().is_empty() {
@@ -197,10 +199,11 @@ impl Writer<'_> {
         lead_source: Option<&str>,
     ) -> Result<RecordRef, DecideError> {
         let contract = &self.config.contract;
-        // The lead's fields are the contract's to know, also those that who writes may not see.
-        let crm = self.contracts().await?;
+        // The lead's fields, and what was made before, are the contract's to know: who writes may not see
+        // all of them, nor what somebody else had created.
+        let all = self.contracts().await?;
         let now = self.remote.clock.now();
-        let schema = cached.schema(&contract.id, crm.as_ref(), now).await;
+        let schema = cached.schema(&contract.id, all.as_ref(), now).await;
         let schema = schema.map_err(|error| match error {
             SchemaError::Store(error) => error.into(),
             SchemaError::Crm(error) => told(error, self.label()),
@@ -209,7 +212,7 @@ impl Writer<'_> {
         let record = |id: String| RecordRef::new(lead_object(contract.crm), id);
         let mut values = values(self.config, entry, &schema, lead_source);
         if !schema.has_identity
-            && let Some(id) = self.made_before(crm.as_ref(), &schema, &values).await?
+            && let Some(id) = self.made_before(all.as_ref(), &schema, &values).await?
         {
             return Ok(record(id));
         }
@@ -223,8 +226,8 @@ impl Writer<'_> {
             match crm.create_lead(&schema, &lead).await {
                 Ok(created) => return Ok(record(created.lead_id)),
                 Err(CrmError::Exists) => {
-                    let there = crm.lead_by_identity(&schema, identity, &[]).await;
-                    let there = there.map_err(|error| self.told(error))?;
+                    let there = all.lead_by_identity(&schema, identity, &[]).await;
+                    let there = there.map_err(|error| told(error, self.label()))?;
                     // Deleted between the two calls.
                     let there = there.ok_or(StoreError::Conflict)?;
                     return Ok(record(there.id));
@@ -285,7 +288,7 @@ impl Writer<'_> {
             created_since: None,
         };
         let found = crm.find_leads(schema, &search).await;
-        let found = found.map_err(|error| self.told(error))?;
+        let found = found.map_err(|error| told(error, self.label()))?;
         let same = found.into_iter().find(|lead| {
             criteria.iter().all(|criterion| {
                 let theirs = lead.values.get(&criterion.field.name);

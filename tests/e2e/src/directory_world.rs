@@ -8,7 +8,7 @@ use local::Apps;
 use matching::Record;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock as _;
+use shared::clock::{Clock as _, Millis};
 use shared::domain::contract::Contract;
 use shared::domain::directory::{
     Entry, EntryId, EntryKind, EntryRef, LinkPass, Match, NewEntry, Origin, PassState, RecordRef,
@@ -18,7 +18,7 @@ use shared::domain::ids::ContractId;
 use shared::domain::schema::CrmKind;
 use shared::linking::Linking;
 use shared::queue::ImportMessage;
-use shared::store::{Store, WorkKind};
+use shared::store::{Added, Store, WorkKind};
 use shared::testing::{FixedClock, Tripwire};
 
 use crate::Tenant;
@@ -247,11 +247,8 @@ impl<'a> DirectoryWorld<'a> {
     pub async fn add(&self, kind: EntryKind, record: Record) -> EntryId {
         let new = NewEntry::new(self.id(), kind, None, record, Origin::Api, None);
         let new = new.expect("an entry");
-        let added = self
-            .store()
-            .add_entry(self.id(), &new, self.clock.now())
-            .await;
-        added.expect("the table answers").1.id
+        let now = self.clock.now();
+        add_entry(self.store(), self.id(), &new, now).await.1.id
     }
 
     /// Adds a person.
@@ -328,4 +325,23 @@ impl<'a> DirectoryWorld<'a> {
         }
         all
     }
+}
+
+/// Adds somebody to a directory, and links nothing: as a row of a file is.
+///
+/// # Panics
+/// When the table does not take it.
+pub async fn add_entry(
+    store: &Store,
+    contract: &ContractId,
+    new: &NewEntry,
+    now: Millis,
+) -> (Added, Entry) {
+    let added = store
+        .add_entries(contract, std::slice::from_ref(new), now)
+        .await;
+    let added = added.into_iter().next().flatten();
+    let entry = store.entry(contract, new.kind, new.id).await;
+    let entry = entry.expect("the table answers").expect("it is there");
+    (added.expect("the table took it"), entry)
 }

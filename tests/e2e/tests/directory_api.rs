@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use e2e::directory_world::add_entry;
 use e2e::{Harness, Tenant};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -1076,11 +1077,13 @@ async fn a_search_finds_what_it_should() {
         Origin::Api,
         None,
     );
-    harness
-        .store
-        .add_entry(contract, &company.unwrap(), SystemClock.now())
-        .await
-        .unwrap();
+    add_entry(
+        &harness.store,
+        contract,
+        &company.unwrap(),
+        SystemClock.now(),
+    )
+    .await;
     let found = world
         .search("companies", &[("q", "ada".to_owned())], 50)
         .await;

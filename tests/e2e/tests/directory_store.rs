@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use e2e::directory_world::add_entry;
 use e2e::worker::{clock, process};
 use e2e::{Harness, Tenant};
 use futures::future::join_all;
@@ -199,15 +200,17 @@ async fn who_is_added_again_is_one_entry_and_what_is_known_costs_no_write() {
     let store = store_over(&harness, &wire);
     let contract: ContractId = "added".parse().unwrap();
     let one = person(&contract, 1);
-    let (added, entry) = store.add_entry(&contract, &one, NOW).await.unwrap();
+    let (added, entry) = add_entry(&store, &contract, &one, NOW).await;
     assert_eq!((added, entry.version), (Added::New, 1));
     assert_eq!(
         store.entry(&contract, PROFILE, one.id).await.unwrap(),
         Some(entry)
     );
     wire.reset();
-    let (added, _) = store.add_entry(&contract, &one, NOW).await.unwrap();
-    assert_eq!((added, wire.aws_calls()), (Added::Unchanged, 1));
+    let added = store
+        .add_entries(&contract, std::slice::from_ref(&one), NOW)
+        .await;
+    assert_eq!((added, wire.aws_calls()), (vec![Some(Added::Unchanged)], 1));
     // A file with rows of one person is one write for each person.
     let rows: Vec<NewEntry> = (0..250)
         .map(|row| {
@@ -260,7 +263,7 @@ async fn of_many_who_add_to_one_entry_at_once_nobody_is_lost() {
         let (store, contract) = (harness.store.clone(), contract.clone());
         async move {
             let new = with_email(&contract, 1, &format!("w{writer}@example.com"));
-            store.add_entry(&contract, &new, NOW).await.unwrap()
+            add_entry(&store, &contract, &new, NOW).await
         }
     });
     let results = join_all(adds.map(tokio::spawn)).await;
@@ -284,10 +287,8 @@ async fn people(store: &Store, contract: &ContractId, numbers: std::ops::Range<u
     let mut entries = Vec::new();
     for number in numbers {
         entries.push(
-            store
-                .add_entry(contract, &person(contract, number), NOW)
+            add_entry(store, contract, &person(contract, number), NOW)
                 .await
-                .unwrap()
                 .1,
         );
     }
@@ -388,10 +389,8 @@ async fn a_link_is_written_over_what_was_read_and_while_the_connection_stands() 
     // Decided from an entry that has changed since.
     let (_, matched) = read(store, &contract, entry.id).await;
     let stale = change(&entry, matched, 1);
-    store
-        .add_entry(&contract, &with_email(&contract, 1, "new@example.com"), NOW)
-        .await
-        .unwrap();
+    let newer = with_email(&contract, 1, "new@example.com");
+    add_entry(store, &contract, &newer, NOW).await;
     assert!(matches!(
         write(&stale, &organization).await,
         Err(StoreError::Conflict)

@@ -281,7 +281,7 @@ pub struct Match {
     pub at: Millis,
     /// The version of the model that it was computed with; 0 for none.
     pub model: u32,
-    /// The version of the entry that it was computed for.
+    /// The version of the entry that it was computed for; 0 where that is still to be done.
     pub entry_version: u64,
     /// Counts its writes; 0 before the first. The table counts.
     #[serde(default)]
@@ -313,12 +313,14 @@ impl Match {
         self.link.as_ref().map(|link| &link.record)
     }
 
-    /// Without its link, which another entry takes over or a person refused.
+    /// Without its link, which another entry takes over or a person refused. What it is instead is not
+    /// decided by that: whoever comes upon the entry next does, should the worker die before it has.
     #[must_use]
     pub fn unlinked(&self, at: Millis) -> Self {
         Self {
             link: None,
             at,
+            entry_version: 0,
             ..self.clone()
         }
     }

@@ -87,21 +87,6 @@ impl Added {
 }
 
 impl Store {
-    /// Adds a person or company to the directory, or to the entry that is there.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when somebody else keeps changing the entry.
-    pub async fn add_entry(
-        &self,
-        contract: &ContractId,
-        new: &NewEntry,
-        now: Millis,
-    ) -> Result<(Added, Entry), StoreError> {
-        let stored = self.entry(contract, new.kind, new.id).await?;
-        let (entry, added) = self.add_to(contract, stored, &[new], now).await?;
-        Ok((added.first().copied().unwrap_or(Added::Unchanged), entry))
-    }
-
     /// Adds many, and says of each what became of it; none where the table did not say that it took it.
     /// Those of one identity are brought together in the order given, and written once.
     pub async fn add_entries(

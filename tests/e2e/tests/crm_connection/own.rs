@@ -2,9 +2,11 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use shared::domain::inventory::{Right, dataverse_privilege};
 use shared::domain::schema::CrmKind;
 use shared::session::SessionError;
 use shared::store::{ConnectionKind, ConnectionState};
+use shared::testing::{Cut, Tripwire};
 
 use crate::world::{ADMIN, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 
@@ -219,6 +221,70 @@ async fn what_somebody_has_created_in_the_crm_is_theirs(crm: CrmKind) {
         format!("Sign in to {label} again in your settings.")
     );
     world.stop().await;
+}
+
+for_both!(who_creates_after_a_process_that_died_gets_what_was_made_though_they_may_not_see_it);
+async fn who_creates_after_a_process_that_died_gets_what_was_made_though_they_may_not_see_it(
+    crm: CrmKind,
+) {
+    const MANY_CALLS: usize = 60;
+    let world = World::start(crm).await;
+    world.connect_and_import(PRODUCTION).await;
+    let settings = json!({ "create_leads": true });
+    let path = "/sync-settings";
+    let put = world.of(PRODUCTION, Method::PUT, path, settings).await;
+    put.is(200);
+    let first = world.seat(ADMIN).await;
+    world.sign_in_own(&first, ADMIN).await.is(200);
+    let second = world.seat(SELLER).await;
+    world.sign_in_own(&second, SELLER).await.is(200);
+    // The second sees no leads but their own.
+    if crm == CrmKind::Dynamics365 {
+        let read = dataverse_privilege("lead", Right::Read);
+        world
+            .settings(json!({ "privileges": { SELLER: { read: "Basic" } } }))
+            .await;
+    }
+    let object = if crm == CrmKind::Salesforce {
+        "Lead"
+    } else {
+        "lead"
+    };
+    let leads = async || {
+        let path = format!("/records/{}/{object}", world.system());
+        let all = world.control(Method::GET, &path, Value::Null).await;
+        all.as_array().unwrap().len()
+    };
+    let before = leads().await;
+    let mut left_by_the_dead = 0;
+    for n in 0..MANY_CALLS {
+        let person = json!({ "first_name": "Ann", "last_name": format!("Comer{n}"), "company": "Newcomers",
+                             "emails": [format!("ann{n}@newcomers.example")] });
+        let added = world.api(Method::POST, "/profiles", person).await.is(201);
+        let id = added.json["entry"]["id"].as_str().unwrap();
+        let path = format!("/api/v1/profiles/{id}/create");
+        let wire = Tripwire::cutting(Cut::After(n));
+        let (dying, none) = (world.over(&wire), Value::Null);
+        world
+            .call(&dying, Who::Seat(&first), Method::POST, &path, &none)
+            .await;
+        let shown = world.get(&format!("/profiles/{id}")).await;
+        let made = leads().await == before + n + 1;
+        left_by_the_dead += usize::from(made && shown["in_crm"] == false);
+        let fresh = world.fresh();
+        let done = world
+            .call(&fresh, Who::Seat(&second), Method::POST, &path, &none)
+            .await
+            .is(200);
+        assert_eq!(done.json["state"], "created", "{n}");
+        assert_eq!(leads().await, before + n + 1, "{n}");
+        if !wire.has_cut() {
+            assert!(left_by_the_dead > 0, "no cut fell between lead and link");
+            world.stop().await;
+            return;
+        }
+    }
+    panic!("creating a record makes more than {MANY_CALLS} calls");
 }
 
 for_both!(it_leads_into_the_connected_organisation_and_to_the_same_person_only);
