@@ -222,7 +222,7 @@ macro_rules! entries {
 
             #[utoipa::path(post, path = concat!($at, "/{id}/create"), operation_id = concat!($plural, "_create"),
                 summary = concat!("Creates a record in the CRM for a ", $one, " that is none there, and links the two."),
-                description = "A lead for a person, an account for a company. Asked for again, it is the same record.",
+                description = "A lead for a person, an account for a company. It is written as the seat holder who asks, and who has to have signed in to the CRM (409 `user_sign_in_needed`); with a token, as the connection's user. Asked for again, it is the same record.",
                 params(("id" = String, Path)),
                 responses((status = 200, body = EntryDetail), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
             async fn create(
