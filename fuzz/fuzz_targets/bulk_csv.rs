@@ -1,11 +1,11 @@
 #![no_main]
 //! A page of a query job's results: read into rows or refused, and the same whatever its chunks.
 
-use shared::domain::inventory::objects;
-use shared::domain::mirror::Change;
-use shared::domain::schema::CrmKind;
-use shared::rows::csv::{BATCH, CsvRows};
-use shared::rows::{Layout, Malformed};
+use domain::inventory::objects;
+use domain::mirror::Change;
+use domain::schema::CrmKind;
+use domain::rows::csv::{BATCH, CsvRows};
+use domain::rows::{Layout, Malformed};
 
 fn read(body: &[u8], chunk: usize) -> Result<Vec<Change>, Malformed> {
     let spec = objects(CrmKind::Salesforce)

@@ -1,8 +1,8 @@
 #![no_main]
 //! A file that people upload: split into rows and read, or refused.
 
-use shared::domain::csv_upload::{MAX_COLUMNS, MAX_ROWS, Mapping, Table};
-use shared::domain::directory::{EntryKind, NewEntry, Origin};
+use domain::csv_upload::{MAX_COLUMNS, MAX_ROWS, Mapping, Table};
+use domain::directory::{EntryKind, NewEntry, Origin};
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     let Ok(table) = Table::read(body) else {

@@ -2,11 +2,11 @@
 //! A Google Ads lead: read with the right key only, or refused.
 
 use http::HeaderMap;
-use shared::source::google_ads::GoogleAds;
-use shared::source::{Delivery, Inbound, LeadSource as _};
+use domain::source::google_ads::GoogleAds;
+use domain::source::{Delivery, Inbound, LeadSource as _};
 
-use shared::clock::Millis;
-use shared::domain::form::{Form, FormKind};
+use domain::clock::Millis;
+use domain::form::{Form, FormKind};
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     let contract = "fuzzed".parse().expect("a valid id");

@@ -1,7 +1,7 @@
 #![no_main]
 //! Instants and days as the CRMs write them: what is read is what is written again.
 
-use shared::rows::instant::{date, instant};
+use domain::rows::instant::{date, instant};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Some(at) = instant(text) {

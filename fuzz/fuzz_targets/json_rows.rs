@@ -1,10 +1,10 @@
 #![no_main]
 //! A page of rows of either CRM: cut and read, or refused; every row is a part of the page.
 
-use shared::domain::inventory::objects;
-use shared::domain::mirror::MASTER_LOOKUP;
-use shared::domain::schema::CrmKind;
-use shared::rows::{Layout, json};
+use domain::inventory::objects;
+use domain::mirror::MASTER_LOOKUP;
+use domain::schema::CrmKind;
+use domain::rows::{Layout, json};
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     let pages = [

@@ -2,8 +2,8 @@
 //! A LinkedIn notification: never read unsigned; signed, read or refused.
 
 use http::HeaderMap;
-use shared::source::linkedin::LinkedIn;
-use shared::source::{Delivery, Inbound, LeadSource as _};
+use domain::source::linkedin::LinkedIn;
+use domain::source::{Delivery, Inbound, LeadSource as _};
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     let contract = "fuzzed".parse().expect("a valid id");
@@ -21,7 +21,7 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
         401
     );
     let mut headers = HeaderMap::new();
-    let signature = shared::source::linkedin::sign("a secret of the contract", body);
+    let signature = domain::source::linkedin::sign("a secret of the contract", body);
     headers.insert("x-li-signature", signature.parse().expect("hexadecimal"));
     match LinkedIn.read(inbound(&headers)) {
         // The id goes into the path of a later request.

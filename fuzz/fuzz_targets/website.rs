@@ -2,10 +2,10 @@
 //! A website form's body in either encoding: read whole within the form's limits, or refused with
 //! a client error; and what is read never holds what no form may send.
 
-use shared::clock::Millis;
-use shared::domain::field::has_control_characters;
-use shared::domain::form::{Form, FormKind, MAX_NAME_CHARS, MAX_VALUE_CHARS};
-use shared::source::website::{Encoding, parse, redirect_target};
+use domain::clock::Millis;
+use domain::field::has_control_characters;
+use domain::form::{Form, FormKind, MAX_NAME_CHARS, MAX_VALUE_CHARS};
+use domain::source::website::{Encoding, parse, redirect_target};
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     let form = Form {

@@ -1,0 +1,72 @@
+//! A page of JSON rows that was read whole.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{ImportError, Page, Turn};
+use crate::CrmError;
+use domain::mirror::Change;
+use domain::rows::csv::BATCH;
+use domain::rows::{Layout, Malformed, json};
+
+/// An answer that is not as documented.
+pub(super) fn malformed(error: Malformed) -> ImportError {
+    tracing::warn!(
+        reason = error.0,
+        "the CRM answered something that is no page of rows"
+    );
+    not_as_documented()
+}
+
+/// As [`malformed`], where nothing can be said of it.
+pub(super) fn not_as_documented() -> ImportError {
+    CrmError::Unavailable(StatusCode::OK).into()
+}
+
+/// Says which fields had cells that could not be read, and how many. Never their values.
+pub(super) fn report_unreadable(object: &str, layout: &Layout) {
+    for (field, cells) in layout.unreadable() {
+        tracing::warn!(
+            object,
+            field,
+            cells,
+            "cells that cannot be read are left out"
+        );
+    }
+}
+
+pub(super) struct JsonPage {
+    pub(super) object: &'static str,
+    pub(super) layout: Layout,
+    pub(super) body: Bytes,
+    pub(super) rows: std::vec::IntoIter<Range<usize>>,
+    pub(super) of: Option<u64>,
+    pub(super) after: Turn,
+}
+
+#[async_trait]
+impl Page for JsonPage {
+    async fn rows(&mut self) -> Result<Option<Vec<Change>>, ImportError> {
+        let mut out = Vec::with_capacity(self.rows.len().min(BATCH));
+        for range in self.rows.by_ref().take(BATCH) {
+            let text = self.body.get(range).unwrap_or_default();
+            out.push(json::row(&mut self.layout, text).map_err(malformed)?);
+        }
+        if out.is_empty() {
+            report_unreadable(self.object, &self.layout);
+            return Ok(None);
+        }
+        Ok(Some(out))
+    }
+
+    fn of(&self) -> Option<u64> {
+        self.of
+    }
+
+    fn next(self: Box<Self>) -> Turn {
+        self.after
+    }
+}

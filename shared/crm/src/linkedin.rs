@@ -1,0 +1,212 @@
+//! LinkedIn's lead-sync API: one response, one form, and the pull of an owner's responses.
+//!
+//! Source: learn.microsoft.com/linkedin/marketing/lead-sync/leadsync and LinkedIn's Postman
+//! collection. Rest.li 2.0 encoding: parentheses and keys of unions stay literal, colons of URNs
+//! are `%3A`.
+
+use std::sync::Arc;
+
+use http::{HeaderName, Method, StatusCode};
+use serde::Deserialize;
+
+use domain::clock::Millis;
+use domain::ids::ContractId;
+use domain::problem::Problem;
+use domain::source::linkedin::{LeadForm, LeadFormResponse, form_id};
+use domain::submission::Submission;
+use remote::outbound::{Answer, Call};
+use remote::session::{Session, SessionError};
+use store::{Store, StoreError};
+
+/// `LinkedIn-Version`. Versions are sunset about a year after their month.
+pub const VERSION: &str = "202606";
+/// Responses asked for in one page.
+pub const PAGE_SIZE: u32 = 100;
+
+/// Why LinkedIn gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkedInError {
+    /// The connection cannot be used, or did not answer.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// There is no such response or form, or the member has no role that may see it.
+    #[error("not found")]
+    NotFound,
+    /// A person has to act: a missing role or scope, a version that was sunset.
+    #[error("refused")]
+    Refused(Problem),
+    /// Passing trouble: 5xx, an answer that cannot be read.
+    #[error("LinkedIn answered {0}")]
+    Unavailable(StatusCode),
+}
+
+/// The API of one contract's LinkedIn connection.
+pub struct LinkedInApi {
+    session: Arc<Session>,
+}
+
+/// A page of an owner's responses.
+#[derive(Debug, Deserialize)]
+pub struct ResponsePage {
+    /// The responses.
+    #[serde(default)]
+    pub elements: Vec<LeadFormResponse>,
+    /// Where the page lies.
+    #[serde(default)]
+    pub paging: Paging,
+}
+
+/// Offset paging.
+#[derive(Debug, Deserialize, Default)]
+pub struct Paging {
+    /// Offset of the first element.
+    #[serde(default)]
+    pub start: u32,
+    /// How many there are in all; some finders leave it out.
+    #[serde(default)]
+    pub total: Option<u32>,
+}
+
+/// Responses with what notifications do not carry.
+const RESPONSE_FIELDS: &str = "owner,associatedEntity,leadMetadata,leadType,versionedLeadGenFormUrn,id,submittedAt,testLead,formResponse,form:(hiddenFields,creationLocale,name,id,content)";
+
+impl LinkedInApi {
+    /// The API over a session.
+    #[must_use]
+    pub fn new(session: Arc<Session>) -> Self {
+        Self { session }
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, LinkedInError> {
+        let url = self.session.url(path)?;
+        let call = Call::new(self.session.provider, Method::GET, url)
+            .header(HeaderName::from_static("linkedin-version"), VERSION)
+            .header(
+                HeaderName::from_static("x-restli-protocol-version"),
+                "2.0.0",
+            )
+            .header(http::header::ACCEPT, "application/json");
+        let answer = self.session.send(call).await?;
+        match answer.status {
+            status if status.is_success() => Ok(answer),
+            StatusCode::NOT_FOUND => Err(LinkedInError::NotFound),
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+                Err(LinkedInError::Refused(Problem::new(
+                    403,
+                    "linkedin_role_missing",
+                    "LinkedIn does not let the connected member read these leads.",
+                    "Give the member a role on the ad account and on the page, or authorise LinkedIn with another member; then send the submission again.",
+                )))
+            }
+            StatusCode::UPGRADE_REQUIRED => Err(LinkedInError::Refused(Problem::new(
+                502,
+                "linkedin_version_sunset",
+                format!("LinkedIn no longer serves version {VERSION} of its API."),
+                "Update Leadbridge, then send the submission again.",
+            ))),
+            StatusCode::BAD_REQUEST => Err(LinkedInError::Refused(Problem::new(
+                502,
+                "linkedin_request_refused",
+                "LinkedIn does not accept the request.",
+                "Check the owner in the LinkedIn settings; if it is right, report this to the operator.",
+            ))),
+            status => Err(LinkedInError::Unavailable(status)),
+        }
+    }
+
+    /// One response, with its form where LinkedIn sends it along.
+    pub async fn response(&self, id: &str) -> Result<LeadFormResponse, LinkedInError> {
+        let answer = self
+            .get(&format!(
+                "/rest/leadFormResponses/{id}?fields={RESPONSE_FIELDS}"
+            ))
+            .await?;
+        let response: LeadFormResponse = answer
+            .json()
+            .ok_or(LinkedInError::Unavailable(answer.status))?;
+        Ok(response)
+    }
+
+    /// One form.
+    pub async fn form(&self, id: &str) -> Result<LeadForm, LinkedInError> {
+        let answer = self.get(&format!("/rest/leadForms/{id}")).await?;
+        answer
+            .json()
+            .ok_or(LinkedInError::Unavailable(answer.status))
+    }
+
+    /// A page of an owner's responses submitted in `[from, to)`, over all its forms.
+    pub async fn responses(
+        &self,
+        owner: &str,
+        from: Millis,
+        to: Millis,
+        start: u32,
+    ) -> Result<ResponsePage, LinkedInError> {
+        let (kind, lead_type) = if owner.starts_with("urn:li:sponsoredAccount:") {
+            ("sponsoredAccount", "SPONSORED")
+        } else {
+            ("organization", "COMPANY")
+        };
+        let owner = owner.replace(':', "%3A");
+        let path = format!(
+            "/rest/leadFormResponses?q=owner&owner=({kind}:{owner})&leadType=(leadType:{lead_type})&limitedToTestLeads=false&submittedAtTimeRange=(start:{},end:{})&fields={RESPONSE_FIELDS}&count={PAGE_SIZE}&start={start}",
+            from.0, to.0
+        );
+        let answer = self.get(&path).await?;
+        answer
+            .json()
+            .ok_or(LinkedInError::Unavailable(answer.status))
+    }
+}
+
+/// Why a response's form could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FormError {
+    /// The table did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// LinkedIn did not give it.
+    #[error(transparent)]
+    LinkedIn(#[from] LinkedInError),
+}
+
+/// The form of a response: sent along with it, kept from before, or fetched and kept. Forms are
+/// kept by id and version: a new version may ask other questions.
+pub async fn form_of(
+    store: &Store,
+    api: &LinkedInApi,
+    contract: &ContractId,
+    response: &LeadFormResponse,
+) -> Result<LeadForm, FormError> {
+    if let Some(form) = response
+        .form
+        .as_ref()
+        .filter(|form| !form.content.questions.is_empty())
+    {
+        return Ok(form.clone());
+    }
+    let urn = &response.versioned_lead_gen_form_urn;
+    if let Some(form) = store.linkedin_form(contract, urn).await? {
+        return Ok(form);
+    }
+    let form = api.form(&form_id(urn)).await?;
+    store.put_linkedin_form(contract, urn, &form).await?;
+    Ok(form)
+}
+
+/// Joins a fetched response to its form, and both to a submission.
+pub fn join(submission: &mut Submission, response: &LeadFormResponse, form: &LeadForm) {
+    submission.answers = Some(form.fields(response));
+    submission.test = response.test_lead;
+    submission.submitted_at = response
+        .submitted_at
+        .map(Millis)
+        .or(submission.submitted_at);
+    let origin = &mut submission.origin;
+    if origin.form_id.is_empty() {
+        origin.form_id = form_id(&response.versioned_lead_gen_form_urn);
+    }
+    origin.form_name = Some(form.name.clone()).filter(|name| !name.is_empty());
+    origin.campaign = response.campaign().map(str::to_owned);
+}

@@ -1,0 +1,454 @@
+//! What comes into the directory: checked, identified, and brought together with what is there.
+
+use matching::Record;
+use matching::tables::free_mail;
+
+use super::{Decision, Entry, EntryId, EntryKind, Origin};
+use crate::clock::Millis;
+use crate::ids::{self, ContractId, SubmissionId};
+use crate::normalize;
+use crate::problem::Problem;
+
+/// Longest text of a field, in characters. A website may have [`MAX_WEBSITE`].
+pub const MAX_TEXT: usize = 200;
+/// Longest website, in characters.
+const MAX_WEBSITE: usize = 500;
+/// Longest external id, in characters.
+pub const MAX_EXTERNAL_ID: usize = 200;
+/// Most e-mail addresses of an entry, and most phone numbers.
+pub const MAX_CONTACTS: usize = 20;
+/// Longest phone number, in characters: with extension and separators.
+const MAX_PHONE: usize = 60;
+/// Of how many origins an entry keeps that it came from them.
+pub const MAX_ORIGINS: usize = 50;
+
+/// Websites where every company has a page: the domain says nothing of whose page it is.
+const SHARED_DOMAINS: &[&str] = &[
+    "behance.net",
+    "bit.ly",
+    "blogspot.com",
+    "business.site",
+    "etsy.com",
+    "facebook.com",
+    "fb.com",
+    "github.com",
+    "github.io",
+    "godaddysites.com",
+    "google.com",
+    "instagram.com",
+    "linkedin.com",
+    "linktr.ee",
+    "medium.com",
+    "myshopify.com",
+    "pinterest.com",
+    "squarespace.com",
+    "t.me",
+    "tiktok.com",
+    "tumblr.com",
+    "twitter.com",
+    "vimeo.com",
+    "webflow.io",
+    "weebly.com",
+    "wixsite.com",
+    "wordpress.com",
+    "x.com",
+    "xing.com",
+    "yelp.com",
+    "youtube.com",
+];
+
+/// A person or company to be added to the directory, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// The id that follows from who it is.
+    pub id: EntryId,
+    /// The id that the contract's own system has for it.
+    pub external_id: Option<String>,
+    /// What is known of it: without space around, within the limits.
+    pub record: Record,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// What becomes of an entry when a submission that it came from is withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// It did not come from that submission.
+    Untouched,
+    /// It came from nothing else: it goes.
+    Remove,
+    /// It came from elsewhere too: it stays.
+    Keep(Box<Entry>),
+}
+
+impl NewEntry {
+    /// Checks what is to be added, and finds its identity: the external id where there is one. Otherwise
+    /// of a person the first e-mail address that is not of a function such as `info@`, else the first
+    /// phone number (`region`, ISO 3166 alpha-2, is for those without a country code) with the full name,
+    /// else the full name with the company; of a company the registered domain of its website, or of its
+    /// own e-mail address, else the name without legal form with the country.
+    ///
+    /// # Errors
+    /// 422 `nothing_given`, `no_identity`, `text_too_long`, `too_many_values`, `invalid_email`,
+    /// `invalid_phone`, `not_of_a_company`, each with the field.
+    pub fn new(
+        contract: &ContractId,
+        kind: EntryKind,
+        external_id: Option<&str>,
+        mut record: Record,
+        origin: Origin,
+        region: Option<&str>,
+    ) -> Result<Self, Problem> {
+        check_texts(&mut record)?;
+        record.emails = checked(&record.emails, "emails", email)?;
+        record.phones = checked(&record.phones, "phones", phone)?;
+        if kind == EntryKind::Company {
+            refuse_personal(&record)?;
+        }
+        let external_id = external_id.map(tidy).filter(|id| !id.is_empty());
+        if external_id
+            .as_ref()
+            .is_some_and(|id| id.chars().count() > MAX_EXTERNAL_ID)
+        {
+            return Err(too_long("external_id", MAX_EXTERNAL_ID));
+        }
+        if record == Record::default() {
+            return Err(Problem::new(
+                422,
+                "nothing_given",
+                format!("Nothing is said of this {kind}."),
+                "Give at least a name.",
+            ));
+        }
+        let parts = match (&external_id, kind) {
+            (Some(external), _) => {
+                Some(["external id".to_owned(), external.clone(), String::new()])
+            }
+            (None, EntryKind::Profile) => person(&record, region),
+            (None, EntryKind::Company) => company(&record),
+        };
+        let parts = parts.ok_or_else(|| no_identity(kind))?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let id = EntryId(ids::identity(contract, &format!("entry/{kind}"), &parts));
+        Ok(Self {
+            kind,
+            id,
+            external_id,
+            record,
+            origin,
+        })
+    }
+}
+
+impl Entry {
+    /// The entry of who is added for the first time.
+    #[must_use]
+    pub fn added(new: &NewEntry, now: Millis) -> Self {
+        Self {
+            kind: new.kind,
+            id: new.id,
+            external_id: new.external_id.clone(),
+            record: new.record.clone(),
+            origins: vec![new.origin],
+            created_at: now,
+            updated_at: now,
+            decision: Decision::None,
+            refused: Vec::new(),
+            version: 1,
+        }
+    }
+
+    /// The entry after it was added again: what is given replaces what was there, e-mail addresses and
+    /// phone numbers are kept beside those that were there, and nothing that is not given is emptied.
+    /// None where all of it was there already.
+    #[must_use]
+    pub fn merged(&self, new: &NewEntry, now: Millis) -> Option<Self> {
+        let mut entry = self.clone();
+        let mut given = new.record.clone();
+        for ((_, old, _), (_, text, _)) in
+            texts(&mut entry.record).into_iter().zip(texts(&mut given))
+        {
+            if !text.is_empty() {
+                std::mem::swap(old, text);
+            }
+        }
+        entry.record.emails = united(&self.record.emails, &new.record.emails, email_key);
+        entry.record.phones = united(&self.record.phones, &new.record.phones, phone_key);
+        if new.external_id.is_some() {
+            entry.external_id.clone_from(&new.external_id);
+        }
+        if entry.record != self.record || entry.external_id != self.external_id {
+            entry.updated_at = now;
+        }
+        if !entry.origins.contains(&new.origin) {
+            entry.origins.push(new.origin);
+            if entry.origins.len() > MAX_ORIGINS {
+                // The oldest of the submissions goes: there is no other of which there are many.
+                let oldest = entry
+                    .origins
+                    .iter()
+                    .position(|origin| matches!(origin, Origin::Submission(_)));
+                entry.origins.remove(oldest.unwrap_or(0));
+            }
+        }
+        if entry == *self {
+            return None;
+        }
+        entry.version += 1;
+        Some(entry)
+    }
+
+    /// What becomes of it when a submission is withdrawn at its source. What the submission said of
+    /// somebody who came from elsewhere too cannot be told from what the others said, and stays.
+    #[must_use]
+    pub fn withdrawn(&self, submission: SubmissionId) -> Withdrawal {
+        let mut entry = self.clone();
+        entry
+            .origins
+            .retain(|origin| *origin != Origin::Submission(submission));
+        if entry.origins.len() == self.origins.len() {
+            return Withdrawal::Untouched;
+        }
+        if entry.origins.is_empty() {
+            return Withdrawal::Remove;
+        }
+        entry.version += 1;
+        Withdrawal::Keep(Box::new(entry))
+    }
+}
+
+/// The single values of a record with their names and longest lengths.
+fn texts(record: &mut Record) -> [(&'static str, &mut String, usize); 11] {
+    [
+        ("first_name", &mut record.first_name, MAX_TEXT),
+        ("last_name", &mut record.last_name, MAX_TEXT),
+        ("name", &mut record.name, MAX_TEXT),
+        ("title", &mut record.title, MAX_TEXT),
+        ("company", &mut record.company, MAX_TEXT),
+        ("website", &mut record.website, MAX_WEBSITE),
+        ("street", &mut record.street, MAX_TEXT),
+        ("city", &mut record.city, MAX_TEXT),
+        ("state", &mut record.state, MAX_TEXT),
+        ("postcode", &mut record.postcode, MAX_TEXT),
+        ("country", &mut record.country, MAX_TEXT),
+    ]
+}
+
+fn check_texts(record: &mut Record) -> Result<(), Problem> {
+    for (name, text, longest) in texts(record) {
+        *text = tidy(text);
+        if text.chars().count() > longest {
+            return Err(too_long(name, longest));
+        }
+    }
+    Ok(())
+}
+
+/// Text on one line, without control characters and repeated space.
+fn tidy(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// Values that there may be several of: each checked, none twice, not too many.
+fn checked(
+    values: &[String],
+    field: &str,
+    check: fn(&str) -> Result<String, Problem>,
+) -> Result<Vec<String>, Problem> {
+    let mut good: Vec<String> = Vec::new();
+    for value in values {
+        let value = tidy(value);
+        if value.is_empty() {
+            continue;
+        }
+        let value = check(&value)?;
+        if !good.contains(&value) {
+            good.push(value);
+        }
+    }
+    if good.len() > MAX_CONTACTS {
+        return Err(Problem::new(
+            422,
+            "too_many_values",
+            format!(
+                "There are {} values; {MAX_CONTACTS} are the most.",
+                good.len()
+            ),
+            "Give the most important ones.",
+        )
+        .with_field(field));
+    }
+    Ok(good)
+}
+
+fn email(text: &str) -> Result<String, Problem> {
+    if normalize::email(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(
+        422,
+        "invalid_email",
+        "This is no e-mail address.",
+        "Give an address such as ada@example.com, or leave it out.",
+    )
+    .with_field("emails"))
+}
+
+fn phone(text: &str) -> Result<String, Problem> {
+    if text.chars().count() > MAX_PHONE {
+        return Err(too_long("phones", MAX_PHONE));
+    }
+    if text.chars().any(|c| c.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(
+        422,
+        "invalid_phone",
+        "A phone number has digits.",
+        "Give the number with its country code, such as +1 415 555 2671, or leave it out.",
+    )
+    .with_field("phones"))
+}
+
+fn refuse_personal(record: &Record) -> Result<(), Problem> {
+    let personal = [
+        ("first_name", &record.first_name),
+        ("last_name", &record.last_name),
+        ("title", &record.title),
+        ("company", &record.company),
+    ];
+    match personal.into_iter().find(|(_, text)| !text.is_empty()) {
+        None => Ok(()),
+        Some((field, _)) => Err(Problem::new(
+            422,
+            "not_of_a_company",
+            "A company has no such field; its name goes into `name`.",
+            "Leave the field out, or add the person as a profile.",
+        )
+        .with_field(field)),
+    }
+}
+
+fn too_long(field: &str, longest: usize) -> Problem {
+    Problem::new(
+        422,
+        "text_too_long",
+        format!("At most {longest} characters fit here."),
+        "Shorten it.",
+    )
+    .with_field(field)
+}
+
+fn no_identity(kind: EntryKind) -> Problem {
+    let (field, step) = match kind {
+        EntryKind::Profile => (
+            "emails",
+            "Give an e-mail address of the person's own, a name with a phone number or company, or an `external_id`.",
+        ),
+        EntryKind::Company => (
+            "name",
+            "Give the company's website or name, or an `external_id`.",
+        ),
+    };
+    Problem::new(
+        422,
+        "no_identity",
+        format!("Nothing tells this {kind} from others, so it could not be found again."),
+        step,
+    )
+    .with_field(field)
+}
+
+/// What identifies a person: the sort of it, and two texts.
+fn person(record: &Record, region: Option<&str>) -> Option<[String; 3]> {
+    let own = record.emails.iter().find_map(|email| {
+        let email = normalize::email(email)?;
+        let (local, _) = email.rsplit_once('@')?;
+        (!free_mail::is_role(local)).then_some(email)
+    });
+    if let Some(email) = own {
+        return Some(["email".to_owned(), email, String::new()]);
+    }
+    let name = full_name(record);
+    if name.is_empty() {
+        return None;
+    }
+    let mut phones = record.phones.iter();
+    if let Some(phone) = phones.find_map(|phone| normalize::phone(phone, region)) {
+        return Some(["phone".to_owned(), phone, name]);
+    }
+    let company = matching::company::core(&record.company);
+    (!company.is_empty()).then(|| ["name".to_owned(), name, company])
+}
+
+/// First and last name, folded; none of who has only one of the two, which is no full name.
+fn full_name(record: &Record) -> String {
+    let (first, last) = if record.first_name.is_empty() && record.last_name.is_empty() {
+        matching::person::split(&record.name)
+    } else {
+        (record.first_name.clone(), record.last_name.clone())
+    };
+    let (first, last) = (matching::text::fold(&first), matching::text::fold(&last));
+    if first.is_empty() || last.is_empty() {
+        return String::new();
+    }
+    format!("{first} {last}")
+}
+
+/// What identifies a company: the sort of it, and two texts.
+fn company(record: &Record) -> Option<[String; 3]> {
+    let mut hosts = record
+        .emails
+        .iter()
+        .filter_map(|email| email.rsplit_once('@'));
+    let domain = registered_domain(&record.website)
+        .or_else(|| hosts.find_map(|(_, host)| registered_domain(host)));
+    if let Some(domain) = domain {
+        return Some(["domain".to_owned(), domain, String::new()]);
+    }
+    let name = matching::company::core(&record.name);
+    let country = matching::text::fold(&record.country);
+    (!name.is_empty()).then(|| ["name".to_owned(), name, country])
+}
+
+/// The registered domain of a website, where it is of one company: no provider of mailboxes, and no
+/// site where everybody has a page.
+#[must_use]
+pub fn registered_domain(website: &str) -> Option<String> {
+    let domain = matching::contact::website(website)?;
+    (!SHARED_DOMAINS.contains(&domain.as_str())).then_some(domain)
+}
+
+/// Those that were there and those that are given, each once; where they are too many the oldest of those
+/// that are not given go. Done again it changes nothing.
+fn united(old: &[String], given: &[String], key: fn(&str) -> String) -> Vec<String> {
+    let is_in = |list: &[String], value: &str| {
+        let wanted = key(value);
+        list.iter().any(|other| key(other) == wanted)
+    };
+    let new: Vec<&String> = given.iter().filter(|value| !is_in(old, value)).collect();
+    let mut surplus = (old.len() + new.len()).saturating_sub(MAX_CONTACTS);
+    let mut all: Vec<String> = Vec::with_capacity(old.len() + new.len());
+    for value in old {
+        if surplus > 0 && !is_in(given, value) {
+            surplus -= 1;
+        } else {
+            all.push(value.clone());
+        }
+    }
+    all.extend(new.into_iter().cloned());
+    all
+}
+
+fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}
+
+/// The digits: however it is punctuated it is one number.
+fn phone_key(phone: &str) -> String {
+    phone.chars().filter(char::is_ascii_digit).collect()
+}

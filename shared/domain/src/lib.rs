@@ -1,0 +1,45 @@
+//! Values and rules of the business, and the forms in which the outside sends them.
+//!
+//! Pure: no async, no I/O; the time comes in through [`clock::Clock`].
+//!
+//! Read in this order:
+//! - [`contract`]: the configuration of a contract, and every rule of it.
+//! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
+//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
+//! - [`directory`]: the people and companies that a contract knows outside its CRM.
+//! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
+//! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
+//! - [`problem`]: the one shape of every error that a person or a client sees.
+//! - [`clock`], [`cache`], [`signature`]: time as a port, values kept for a short time, hashes and signatures.
+
+pub mod cache;
+pub mod clock;
+pub mod contract;
+pub mod crm_choice;
+pub mod crm_settings;
+pub mod csv_upload;
+pub mod default_mappings;
+pub mod directory;
+pub mod environment;
+pub mod field;
+pub mod form;
+pub mod guide;
+pub mod ids;
+pub mod inventory;
+pub mod linked_record;
+pub mod mapping;
+pub mod match_keys;
+pub mod mirror;
+pub mod normalize;
+pub mod problem;
+pub mod provider;
+pub mod role;
+pub mod rows;
+pub mod schema;
+pub mod scoring;
+pub mod seat;
+pub mod signature;
+pub mod source;
+pub mod strategy;
+pub mod submission;
+pub mod sync;

@@ -1,0 +1,335 @@
+//! Seats: the people licensed in a contract, their roles, and the identities they sign in with.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::ids::SeatId;
+use super::role::Role;
+use crate::clock::Millis;
+use crate::problem::Problem;
+use crate::signature::secrets_equal;
+
+/// How long an invitation can be accepted, in seconds.
+pub const INVITATION_SECONDS: i64 = 7 * 24 * 3600;
+
+/// Longest name and e-mail address, in characters (RFC 5321 allows 254 for an address).
+const MAX_NAME: usize = 100;
+const MAX_EMAIL: usize = 254;
+
+/// Who somebody is at a sign-in provider: the organisation or tenant, and the user in it. Never an
+/// e-mail address, which others can have or come to have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(tag = "provider", rename_all = "snake_case")]
+pub enum Identity {
+    /// A user of a Salesforce organisation; both ids in their 15-character form.
+    Salesforce {
+        /// The organisation.
+        organization: String,
+        /// The user.
+        user: String,
+    },
+    /// A user of an Entra tenant: the claims `tid` and `oid`, which are the same for every app.
+    Entra {
+        /// The tenant.
+        tenant: String,
+        /// The user.
+        object_id: String,
+    },
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Salesforce { organization, user } => {
+                write!(f, "salesforce/{organization}/{user}")
+            }
+            Self::Entra { tenant, object_id } => write!(f, "entra/{tenant}/{object_id}"),
+        }
+    }
+}
+
+/// Whether a seat can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SeatStatus {
+    /// Its holder has not signed in yet.
+    Invited,
+    /// Its holder can sign in.
+    Active,
+    /// Its holder can not, and every session has ended.
+    Disabled,
+}
+
+/// An invitation that was not accepted yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// SHA-256 of its secret, in hexadecimal.
+    pub secret_hash: String,
+    /// Until when it can be accepted.
+    pub valid_until: Millis,
+}
+
+/// A person licensed in the contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Its id.
+    pub id: SeatId,
+    /// The holder's name.
+    pub name: String,
+    /// The holder's e-mail address, in lower case.
+    pub email: String,
+    /// What the holder may do.
+    pub role: Role,
+    /// Whether it can be used.
+    pub status: SeatStatus,
+    /// Whom its holder signs in as, once known.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// The invitation that is out.
+    #[serde(default)]
+    pub invitation: Option<Invitation>,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it was last changed.
+    pub updated_at: Millis,
+    /// When its holder last signed in.
+    #[serde(default)]
+    pub last_sign_in_at: Option<Millis>,
+    /// Counts how often all its sessions were ended: those of an earlier one open nothing.
+    #[serde(default)]
+    pub session_generation: u64,
+    /// Counts its changes.
+    pub version: u64,
+}
+
+/// What people give when they make or edit a seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SeatInput {
+    /// The holder's name: 1 to 100 characters.
+    pub name: String,
+    /// The holder's e-mail address. Whoever accepts the invitation has to sign in with it.
+    pub email: String,
+    /// `administrator` or `salesperson`.
+    pub role: Role,
+}
+
+impl SeatInput {
+    /// The input with its text cleaned.
+    ///
+    /// # Errors
+    /// A problem with a field.
+    pub fn checked(self) -> Result<Self, Problem> {
+        let name = self.name.trim().to_owned();
+        if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)
+        {
+            return Err(Problem::new(
+                422,
+                "invalid_name",
+                format!("A name has 1 to {MAX_NAME} characters."),
+                "Send the person's name.",
+            )
+            .with_field("name"));
+        }
+        let email = normal_email(&self.email).ok_or_else(|| {
+            Problem::new(
+                422,
+                "invalid_email",
+                "That is not an e-mail address.",
+                "Send the address that the person signs in to the CRM with.",
+            )
+            .with_field("email")
+        })?;
+        if self.role == Role::Service {
+            return Err(Problem::new(
+                422,
+                "invalid_role",
+                "The service role is for API tokens, not for people.",
+                "Choose administrator or salesperson.",
+            )
+            .with_field("role"));
+        }
+        Ok(Self {
+            name,
+            email,
+            role: self.role,
+        })
+    }
+}
+
+/// An e-mail address in the form that seats are compared by; `None` for other text.
+#[must_use]
+pub fn normal_email(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase();
+    let (local, domain) = text.split_once('@')?;
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control() || c == '@')
+    };
+    (plain(local) && plain(domain) && domain.contains('.') && text.chars().count() <= MAX_EMAIL)
+        .then_some(text)
+}
+
+impl Seat {
+    /// A new seat with an invitation.
+    #[must_use]
+    pub fn invited(id: SeatId, input: SeatInput, invitation: Invitation, now: Millis) -> Self {
+        Self {
+            id,
+            name: input.name,
+            email: input.email,
+            role: input.role,
+            status: SeatStatus::Invited,
+            identity: None,
+            invitation: Some(invitation),
+            created_at: now,
+            updated_at: now,
+            last_sign_in_at: None,
+            session_generation: 0,
+            version: 1,
+        }
+    }
+
+    /// Whether it counts as an administrator who can act.
+    #[must_use]
+    pub fn is_acting_administrator(&self) -> bool {
+        self.role == Role::Administrator && self.status == SeatStatus::Active
+    }
+
+    /// Whether `secret` is that of the invitation that is out at `now`.
+    #[must_use]
+    pub fn is_invited_by(&self, secret_hash: &str, now: Millis) -> bool {
+        self.invitation.as_ref().is_some_and(|invitation| {
+            secrets_equal(&invitation.secret_hash, secret_hash) && invitation.valid_until > now
+        })
+    }
+
+    /// The first sign-in: ties the seat to whom its holder is at the provider. The address that the
+    /// provider vouches for has to be the seat's, so that an invitation that went astray opens
+    /// nothing.
+    ///
+    /// # Errors
+    /// `invitation_for_another` when it is not.
+    pub fn accept(
+        &mut self,
+        identity: Identity,
+        email: Option<&str>,
+        now: Millis,
+    ) -> Result<(), Problem> {
+        let own = email.and_then(normal_email).as_deref() == Some(self.email.as_str());
+        if !own {
+            return Err(Problem::new(
+                403,
+                "invitation_for_another",
+                "The invitation is for another e-mail address than the one you signed in with.",
+                "Sign in as the person who was invited, or ask an administrator to correct the address of your seat.",
+            ));
+        }
+        self.identity = Some(identity);
+        self.invitation = None;
+        self.status = SeatStatus::Active;
+        self.signed_in(now);
+        Ok(())
+    }
+
+    /// Ends every session that it has, in the same write as what asks for it: none comes back when
+    /// the seat is enabled again, or belongs to somebody else.
+    pub fn end_sessions(&mut self) {
+        self.session_generation += 1;
+    }
+
+    /// Notes a sign-in.
+    pub fn signed_in(&mut self, now: Millis) {
+        self.last_sign_in_at = Some(now);
+    }
+
+    /// What the audit log keeps of it.
+    #[must_use]
+    pub fn logged(&self) -> Value {
+        json!({
+            "name": self.name, "email": self.email, "role": self.role, "status": self.status,
+            "identity": self.identity,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Identity, Invitation, Seat, SeatInput, SeatStatus, normal_email};
+    use crate::clock::Millis;
+    use crate::ids::SeatId;
+    use crate::role::Role;
+
+    fn input(name: &str, email: &str, role: Role) -> SeatInput {
+        SeatInput {
+            name: name.to_owned(),
+            email: email.to_owned(),
+            role,
+        }
+    }
+
+    #[test]
+    fn a_seat_needs_a_name_an_address_and_a_role_for_people() {
+        let checked = input(" Ada ", "Ada@Example.com ", Role::Administrator)
+            .checked()
+            .unwrap();
+        assert_eq!(
+            checked,
+            input("Ada", "ada@example.com", Role::Administrator)
+        );
+        for (bad, field) in [
+            (input(" ", "a@b.example", Role::Salesperson), "name"),
+            (
+                input(&"x".repeat(101), "a@b.example", Role::Salesperson),
+                "name",
+            ),
+            (input("Ada", "a@b", Role::Salesperson), "email"),
+            (input("Ada", "a b@c.example", Role::Salesperson), "email"),
+            (input("Ada", "a@b@c.example", Role::Salesperson), "email"),
+            (input("Ada", "a@b.example", Role::Service), "role"),
+        ] {
+            assert_eq!(bad.checked().unwrap_err().field.as_deref(), Some(field));
+        }
+        assert_eq!(normal_email("@b.example"), None);
+    }
+
+    #[test]
+    fn an_invitation_is_accepted_by_its_secret_in_time_and_by_its_person_only() {
+        let invitation = Invitation {
+            secret_hash: "h".to_owned(),
+            valid_until: Millis(100),
+        };
+        let seat = Seat::invited(
+            SeatId(uuid::Uuid::nil()),
+            input("Ada", "ada@example.com", Role::Salesperson),
+            invitation,
+            Millis(0),
+        );
+        assert!(seat.is_invited_by("h", Millis(99)));
+        assert!(!seat.is_invited_by("h", Millis(100)));
+        assert!(!seat.is_invited_by("", Millis(0)));
+        assert!(!seat.is_invited_by("x", Millis(0)));
+        let identity = Identity::Entra {
+            tenant: "t".to_owned(),
+            object_id: "o".to_owned(),
+        };
+        let mut other = seat.clone();
+        let refused = other.accept(identity.clone(), Some("eve@example.com"), Millis(1));
+        assert_eq!(refused.unwrap_err().code, "invitation_for_another");
+        assert_eq!(other, seat);
+        let mut own = seat;
+        own.accept(identity.clone(), Some("ADA@example.com"), Millis(1))
+            .unwrap();
+        assert_eq!(
+            (own.status, own.identity.as_ref(), &own.invitation),
+            (SeatStatus::Active, Some(&identity), &None)
+        );
+    }
+}

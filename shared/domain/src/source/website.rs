@@ -1,0 +1,599 @@
+//! Website forms: `POST /forms/{form_key}` with JSON or `application/x-www-form-urlencoded`.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
+use http::header;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Delivery, Inbound, LeadSource, broken_json, check_field, unauthentic, utf8};
+use crate::field::Field;
+use crate::form::Form;
+use crate::problem::Problem;
+use crate::signature;
+use crate::submission::{NewSubmission, Origin, SourceKind};
+
+/// Makes a repeat of a post recognisable: the same key within a form is the same submission.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// `sha256=<hex HMAC-SHA256(form secret, body)>`, where the form asks for a signature.
+pub const SIGNATURE: &str = "x-leadbridge-signature";
+/// The form field that stands in for the `Idempotency-Key` header, which plain HTML cannot send.
+pub const IDEMPOTENCY_FIELD: &str = "_idempotency_key";
+/// The form field that names where a plain HTML post is sent on to.
+pub const REDIRECT_FIELD: &str = "_redirect";
+
+/// The website-form source.
+pub struct Website;
+
+/// The two ways a form is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/json`
+    Json,
+    /// `application/x-www-form-urlencoded`
+    UrlEncoded,
+}
+
+impl Encoding {
+    /// Read from the `Content-Type` header.
+    ///
+    /// # Errors
+    /// 415 for any other type, or none, or a charset other than UTF-8.
+    pub fn of(headers: &http::HeaderMap) -> Result<Self, Problem> {
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+        let charset_ok = parameters.split(';').all(|parameter| {
+            parameter
+                .trim()
+                .to_ascii_lowercase()
+                .strip_prefix("charset=")
+                .is_none_or(|charset| charset.trim_matches('"') == "utf-8")
+        });
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "application/json" if charset_ok => Ok(Self::Json),
+            "application/x-www-form-urlencoded" if charset_ok => Ok(Self::UrlEncoded),
+            _ => Err(Problem::new(
+                415,
+                "unsupported_media_type",
+                "The form is sent as JSON or as application/x-www-form-urlencoded, in UTF-8.",
+                "Set the Content-Type header to one of the two.",
+            )
+            .with_field("content-type")),
+        }
+    }
+}
+
+impl LeadSource for Website {
+    fn kind(&self) -> SourceKind {
+        SourceKind::Website
+    }
+
+    fn read(&self, inbound: Inbound<'_>) -> Result<Delivery, Problem> {
+        let form = inbound.form.ok_or_else(|| Problem::not_found("form"))?;
+        let encoding = Encoding::of(inbound.headers)?;
+        if form.sealed_secret.is_some() {
+            let given = inbound
+                .headers
+                .get(SIGNATURE)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let given = given.strip_prefix("sha256=").unwrap_or_default();
+            if !signature::verify_hex(given, inbound.secrets, &[inbound.body]) {
+                return Err(unauthentic(SIGNATURE));
+            }
+        }
+        let mut fields = parse(inbound.body, encoding, form)?;
+        if let Some(honeypot) = &form.honeypot_field {
+            if fields
+                .iter()
+                .any(|field| field.name == *honeypot && !field.value.trim().is_empty())
+            {
+                return Ok(Delivery::Ignored);
+            }
+            fields.retain(|field| field.name != *honeypot);
+        }
+        let key_field = take(&mut fields, IDEMPOTENCY_FIELD);
+        let redirect = take(&mut fields, REDIRECT_FIELD);
+        if let Some(redirect) = &redirect
+            && !form.redirect_urls.contains(redirect)
+        {
+            return Err(Problem::new(
+                422,
+                "redirect_not_allowed",
+                "The form does not list this redirect URL.",
+                "Add the URL to the form's redirect URLs, or leave the field out.",
+            )
+            .with_field(REDIRECT_FIELD));
+        }
+        for required in &form.required_fields {
+            if !fields
+                .iter()
+                .any(|field| field.name == *required && !field.value.trim().is_empty())
+            {
+                return Err(Problem::new(
+                    422,
+                    "required_field_missing",
+                    format!("The field {required} is required."),
+                    "Fill it in and send the form again.",
+                )
+                .with_field(required));
+            }
+        }
+        if fields.iter().all(|field| field.value.trim().is_empty()) {
+            return Err(Problem::new(
+                422,
+                "empty_submission",
+                "The form has no field with a value.",
+                "Fill it in and send it again.",
+            ));
+        }
+        let header_key = match inbound.headers.get(IDEMPOTENCY_KEY) {
+            Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
+            None => key_field,
+        };
+        if header_key
+            .as_ref()
+            .is_some_and(|key| key.is_empty() || key.len() > 255)
+        {
+            return Err(Problem::new(
+                400,
+                "invalid_idempotency_key",
+                "An idempotency key has 1 to 255 visible ASCII characters.",
+                "Send for example a UUID, the same for every try of one submission.",
+            )
+            .with_field(IDEMPOTENCY_KEY));
+        }
+        let response_id = header_key.unwrap_or_else(|| inbound.fresh_id.to_owned());
+        Ok(Delivery::Submission(Box::new(NewSubmission {
+            contract: inbound.contract.clone(),
+            source: SourceKind::Website,
+            // Keys are the sender's own: two forms may use the same one.
+            response_id: format!("{}/{response_id}", form.id),
+            origin: Origin {
+                form_id: form.id.to_string(),
+                form_name: Some(form.name.clone()),
+                campaign: form.campaign.clone(),
+                details: BTreeMap::new(),
+            },
+            answers: Some(with_context(fields, form)),
+            submitted_at: None,
+            test: false,
+            withdrawn: false,
+        })))
+    }
+}
+
+/// The answers and what is known beside them.
+pub(super) fn with_context(mut fields: Vec<Field>, form: &Form) -> Vec<Field> {
+    fields.push(Field::context("form_name", &form.name));
+    fields.push(Field::context("form_id", form.id.as_str()));
+    fields.extend(
+        form.campaign
+            .as_ref()
+            .map(|campaign| Field::context("campaign", campaign)),
+    );
+    fields
+}
+
+fn take(fields: &mut Vec<Field>, name: &str) -> Option<String> {
+    let index = fields.iter().position(|field| field.name == name)?;
+    Some(fields.remove(index).value).filter(|value| !value.is_empty())
+}
+
+/// Where a plain HTML post is sent on to: the redirect it names, or the form's first. The caller
+/// has read the post before, so that the named one is known to be on the form's list.
+#[must_use]
+pub fn redirect_target<'a>(body: &[u8], form: &'a Form) -> Option<&'a str> {
+    let named = parse(body, Encoding::UrlEncoded, form)
+        .ok()
+        .and_then(|mut fields| take(&mut fields, REDIRECT_FIELD));
+    match named {
+        Some(named) => form
+            .redirect_urls
+            .iter()
+            .find(|url| **url == named)
+            .map(String::as_str),
+        None => form.redirect_urls.first().map(String::as_str),
+    }
+}
+
+/// Reads the fields of a post.
+///
+/// # Errors
+/// 400 for a body that cannot be read or that names a field twice, 422 for names, values or a
+/// number of fields that no form may send.
+pub fn parse(body: &[u8], encoding: Encoding, form: &Form) -> Result<Vec<Field>, Problem> {
+    let text = utf8(body)?;
+    let pairs = match encoding {
+        Encoding::Json => parse_json(text, form.max_fields)?,
+        Encoding::UrlEncoded => parse_urlencoded(text, form.max_fields)?,
+    };
+    let mut fields: Vec<Field> = Vec::with_capacity(pairs.len());
+    let mut seen = HashSet::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let field = Field::answer(name, value);
+        check_field(&field)?;
+        if seen.insert(field.name.clone()) {
+            fields.push(field);
+        } else if form.multi_value_fields.contains(&field.name) {
+            if let Some(first) = fields.iter_mut().find(|earlier| earlier.name == field.name)
+                && !field.value.is_empty()
+            {
+                if !first.value.is_empty() {
+                    first.value.push(';');
+                }
+                first.value.push_str(&field.value);
+                check_field(first)?;
+            }
+        } else {
+            return Err(Problem::new(
+                400,
+                "duplicate_field",
+                "The post names a field twice.",
+                "Send each field once, or list it among the form's multi-value fields.",
+            )
+            .with_field(field.name));
+        }
+    }
+    Ok(fields)
+}
+
+fn too_many_fields(max_fields: usize) -> Problem {
+    Problem::new(
+        422,
+        "too_many_fields",
+        format!("The form takes at most {max_fields} fields."),
+        "Send fewer fields, or raise the form's limit.",
+    )
+}
+
+type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+fn parse_urlencoded(text: &str, max_fields: usize) -> Result<Pairs<'_>, Problem> {
+    let mut pairs = Vec::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        if pairs.len() >= max_fields {
+            return Err(too_many_fields(max_fields));
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        pairs.push((decode(name)?, decode(value)?));
+    }
+    Ok(pairs)
+}
+
+/// Strict decoding: a `%` that starts no byte, and bytes that are no UTF-8, are errors rather
+/// than characters the person never wrote.
+fn decode(text: &str) -> Result<Cow<'_, str>, Problem> {
+    let malformed = || {
+        Problem::new(
+            400,
+            "malformed_body",
+            "The body is not valid application/x-www-form-urlencoded text in UTF-8.",
+            "Encode each % as %25, and every character as the percent-encoded bytes of its UTF-8.",
+        )
+    };
+    if !text.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+                let (high, low) = (digit(rest.next()), digit(rest.next()));
+                high.zip(low)
+                    .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+                    .ok_or_else(malformed)?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes)
+        .map(Cow::Owned)
+        .map_err(|_| malformed())
+}
+
+/// One object of scalars; a list of scalars is a field sent several times. Numbers keep the text
+/// they were sent as, so that 64-bit ids survive.
+fn parse_json(text: &str, max_fields: usize) -> Result<Pairs<'_>, Problem> {
+    struct Object {
+        max_fields: usize,
+    }
+    impl<'de> Visitor<'de> for Object {
+        type Value = Result<Vec<(String, &'de RawValue)>, Problem>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            let mut seen = HashSet::new();
+            let mut duplicate = None;
+            while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                if !seen.insert(name.clone()) {
+                    duplicate = Some(name.clone());
+                }
+                if entries.len() <= self.max_fields {
+                    entries.push((name, value));
+                }
+            }
+            if entries.len() > self.max_fields {
+                return Ok(Err(too_many_fields(self.max_fields)));
+            }
+            Ok(match duplicate {
+                // In JSON a repeated name is always a mistake: lists exist.
+                Some(name) => Err(Problem::new(
+                    400,
+                    "duplicate_field",
+                    "The JSON object names a field twice.",
+                    "Send each name once; send several values as a list.",
+                )
+                .with_field(
+                    name.chars()
+                        .filter(|c| !c.is_control())
+                        .take(80)
+                        .collect::<String>(),
+                )),
+                None => Ok(entries),
+            })
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let entries = (&mut reader)
+        .deserialize_map(Object { max_fields })
+        .map_err(|_| broken_json())??;
+    reader.end().map_err(|_| broken_json())?;
+    let mut pairs = Vec::with_capacity(entries.len());
+    for (name, raw) in entries {
+        if raw.get().starts_with('[') {
+            let items: Vec<&RawValue> =
+                serde_json::from_str(raw.get()).map_err(|_| broken_json())?;
+            if pairs.len() + items.len() > max_fields {
+                return Err(too_many_fields(max_fields));
+            }
+            for item in items {
+                pairs.push((Cow::Owned(name.clone()), scalar(&name, item)?));
+            }
+        } else {
+            let value = scalar(&name, raw)?;
+            pairs.push((Cow::Owned(name), value));
+        }
+    }
+    Ok(pairs)
+}
+
+fn scalar<'a>(name: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Problem> {
+    let text = raw.get();
+    match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<String>(text)
+            .map(Cow::Owned)
+            .map_err(|_| broken_json()),
+        Some(b'{' | b'[') => Err(Problem::new(
+            400,
+            "nested_value",
+            "A field's value is text, a number, true, false, null, or a list of those.",
+            "Send the form's fields as one flat object.",
+        )
+        .with_field(
+            name.chars()
+                .filter(|c| !c.is_control())
+                .take(80)
+                .collect::<String>(),
+        )),
+        _ if text == "null" => Ok(Cow::Borrowed("")),
+        _ => Ok(Cow::Borrowed(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::{form, read};
+    use super::*;
+    use crate::form::FormKind;
+
+    fn post(content_type: &str, body: &[u8]) -> Result<Delivery, Problem> {
+        read(
+            &Website,
+            Some(&form(FormKind::Website)),
+            &[("content-type", content_type)],
+            body,
+            &[],
+        )
+    }
+
+    fn answers(delivery: Delivery) -> Vec<(String, String)> {
+        let Delivery::Submission(submission) = delivery else {
+            panic!("ignored")
+        };
+        let fields = submission.answers.unwrap();
+        fields
+            .into_iter()
+            .filter(|f| !f.name.starts_with("leadbridge:"))
+            .map(|f| (f.name, f.value))
+            .collect()
+    }
+
+    const JSON: &str = "application/json";
+    const FORM: &str = "application/x-www-form-urlencoded; charset=UTF-8";
+
+    #[test]
+    fn both_encodings_give_the_same_answers() {
+        let json = post(JSON, br#"{"email":"a@b.example","n":12345678901234567890123,"ok":true,"interest":["x","y"],"none":null}"#);
+        let form = post(
+            FORM,
+            b"email=a%40b.example&n=12345678901234567890123&ok=true&interest=x&interest=y&none=",
+        );
+        assert_eq!(answers(json.unwrap()), answers(form.unwrap()));
+    }
+
+    #[test]
+    fn bad_input_has_its_status_and_code() {
+        let check = |content_type: &str, body: &[u8], status: u16, code: &str| {
+            let problem = post(content_type, body).unwrap_err();
+            assert_eq!(
+                (problem.status, problem.code.as_str()),
+                (status, code),
+                "{:?}",
+                String::from_utf8_lossy(body)
+            );
+            assert!(!problem.next_step.is_empty());
+        };
+        check("text/plain", b"email=a", 415, "unsupported_media_type");
+        check(
+            "application/json; charset=latin1",
+            b"{}",
+            415,
+            "unsupported_media_type",
+        );
+        check("", b"{}", 415, "unsupported_media_type");
+        check(JSON, b"{\"email\":", 400, "malformed_body");
+        check(JSON, b"[1]", 400, "malformed_body");
+        check(JSON, b"{\"email\":\"a\"} x", 400, "malformed_body");
+        check(JSON, b"", 400, "malformed_body");
+        check(JSON, b"{\"email\":\"\xff\"}", 400, "invalid_encoding");
+        check(FORM, b"email=%ff", 400, "malformed_body");
+        check(FORM, b"email=%4", 400, "malformed_body");
+        check(FORM, b"email=%zz", 400, "malformed_body");
+        check(
+            JSON,
+            br#"{"email":"a","email":"b"}"#,
+            400,
+            "duplicate_field",
+        );
+        check(FORM, b"email=a&email=b", 400, "duplicate_field");
+        check(JSON, br#"{"email":{"a":1}}"#, 400, "nested_value");
+        check(
+            JSON,
+            format!("{{\"email\":{}1{}}}", "[".repeat(5000), "]".repeat(5000)).as_bytes(),
+            400,
+            "nested_value",
+        );
+        check(JSON, br#"{"email":"a\u0000b"}"#, 422, "control_character");
+        check(FORM, b"email=a%00b", 422, "control_character");
+        check(FORM, b"em%07ail=a", 422, "control_character");
+        check(JSON, br#"{"name":"x"}"#, 422, "required_field_missing");
+        check(JSON, br#"{"email":" "}"#, 422, "required_field_missing");
+        check(
+            JSON,
+            format!(r#"{{"email":"{}"}}"#, "x".repeat(32_001)).as_bytes(),
+            422,
+            "value_too_long",
+        );
+        check(
+            JSON,
+            format!(r#"{{"{}":"a"}}"#, "x".repeat(201)).as_bytes(),
+            422,
+            "invalid_field_name",
+        );
+        check(FORM, b"=a&email=b", 422, "invalid_field_name");
+        check(FORM, b"leadbridge:x=a&email=b", 422, "reserved_field_name");
+        let many = (0..10_000)
+            .map(|i| format!("f{i}=1&"))
+            .collect::<Vec<_>>()
+            .concat();
+        check(FORM, many.as_bytes(), 422, "too_many_fields");
+        check(
+            FORM,
+            b"email=a&_redirect=https%3A%2F%2Fevil.example",
+            422,
+            "redirect_not_allowed",
+        );
+    }
+
+    #[test]
+    fn a_filled_honeypot_is_ignored_and_an_empty_one_is_dropped() {
+        assert_eq!(
+            post(FORM, b"email=a&website_url=spam").unwrap(),
+            Delivery::Ignored
+        );
+        assert_eq!(
+            answers(post(FORM, b"email=a&website_url=").unwrap()),
+            [("email".into(), "a".into())]
+        );
+    }
+
+    #[test]
+    fn the_idempotency_key_makes_the_response_id() {
+        let id = |headers: &[(&'static str, &str)], body: &[u8]| {
+            let Delivery::Submission(submission) =
+                read(&Website, Some(&form(FormKind::Website)), headers, body, &[]).unwrap()
+            else {
+                panic!()
+            };
+            submission.response_id
+        };
+        let form_type = ("content-type", FORM);
+        assert_eq!(
+            id(&[form_type, ("idempotency-key", "k1")], b"email=a"),
+            "demo-form-1/k1"
+        );
+        assert_eq!(
+            id(&[form_type], b"email=a&_idempotency_key=k2"),
+            "demo-form-1/k2"
+        );
+        assert_eq!(id(&[form_type], b"email=a"), "demo-form-1/fresh");
+    }
+
+    #[test]
+    fn a_form_with_a_secret_wants_a_signature() {
+        let mut signed = form(FormKind::Website);
+        signed.sealed_secret = Some("sealed".into());
+        let body = b"email=a";
+        let good = format!(
+            "sha256={}",
+            hex::encode(signature::hmac_sha256(b"old", &[body]))
+        );
+        let try_with = |value: &str| {
+            read(
+                &Website,
+                Some(&signed),
+                &[("content-type", FORM), (SIGNATURE, value)],
+                body,
+                &["new", "old"],
+            )
+        };
+        assert!(try_with(&good).is_ok());
+        for bad in [
+            "",
+            "sha256=",
+            "sha256=00",
+            good.trim_start_matches("sha256="),
+        ] {
+            assert_eq!(try_with(bad).unwrap_err().status, 401);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for encoding in [Encoding::Json, Encoding::UrlEncoded] {
+                if let Err(problem) = parse(&body, encoding, &form(FormKind::Website)) {
+                    prop_assert!((400..500).contains(&problem.status));
+                }
+            }
+        }
+
+        #[test]
+        fn what_a_browser_encodes_is_read_back(pairs in proptest::collection::btree_map("[a-z]{1,8}", "[^\\p{C}]{0,30}", 0..10)) {
+            let mut encoder = form_urlencoded::Serializer::new(String::new());
+            encoder.extend_pairs(&pairs);
+            let fields = parse(encoder.finish().as_bytes(), Encoding::UrlEncoded, &form(FormKind::Website)).unwrap();
+            let back: std::collections::BTreeMap<_, _> = fields.into_iter().map(|f| (f.name, f.value)).collect();
+            prop_assert_eq!(back, pairs.clone());
+            let json = serde_json::to_vec(&pairs).unwrap();
+            let fields = parse(&json, Encoding::Json, &form(FormKind::Website)).unwrap();
+            let back: std::collections::BTreeMap<_, _> = fields.into_iter().map(|f| (f.name, f.value)).collect();
+            prop_assert_eq!(back, pairs);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Links between entries and records: one record of one entry, and one entry of one record.
+//!
+//! The change of a link is one transaction over everything that it assumes: the match as it was read, the
+//! entry as it was when that was decided, and the record being free, the entry's already, or of the entry
+//! that it is taken from. So a person's decision that came in between wins, and no record has two entries.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::super::transaction::{Assumption, Unit};
+use super::super::{Store, StoreError, keys, text, write};
+use super::{MATCH, entry_item};
+use domain::directory::{Entry, EntryId, EntryKind, EntryRef, MAX_CANDIDATES, Match, RecordRef};
+use domain::environment::Environment;
+use domain::ids::ContractId;
+
+/// The attribute of a linked record that names its entry.
+const OWNER: &str = "entry";
+/// About how many bytes a match with its candidates takes.
+const MATCH_BYTES: usize = 2_000;
+
+/// An entry whose match is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EntryAs {
+    /// It stays as it is: the version that the match was decided from.
+    Is {
+        /// What it is.
+        kind: EntryKind,
+        /// Its id.
+        id: EntryId,
+        /// The version that it has to have.
+        version: u64,
+    },
+    /// It is written too, over the version before its own.
+    Becomes(Box<Entry>),
+}
+
+impl EntryAs {
+    /// The entry as it was read.
+    #[must_use]
+    pub const fn is(entry: &Entry) -> Self {
+        Self::Is {
+            kind: entry.kind,
+            id: entry.id,
+            version: entry.version,
+        }
+    }
+
+    /// Which entry it is.
+    #[must_use]
+    pub const fn reference(&self) -> EntryRef {
+        match self {
+            Self::Is { kind, id, .. } => EntryRef {
+                kind: *kind,
+                id: *id,
+            },
+            Self::Becomes(entry) => entry.reference(),
+        }
+    }
+}
+
+/// The entry that a record is taken from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Holder {
+    /// The entry.
+    pub entry: EntryRef,
+    /// The version that it has to have.
+    pub version: u64,
+    /// Its match as it was read. It loses its link, and keeps its candidates.
+    pub before: Match,
+}
+
+/// A change of an entry's match, and of its link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkWrite {
+    /// The entry.
+    pub entry: EntryAs,
+    /// Its match as it was read.
+    pub before: Option<Match>,
+    /// As it is to be. Its `version` is the table's to count, and candidates beyond the tenth go.
+    pub after: Match,
+    /// The entry that has the new link's record now.
+    pub from: Option<Holder>,
+}
+
+impl Store {
+    /// The entries that those records are linked to, by record.
+    pub async fn linked(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        records: &[RecordRef],
+    ) -> Result<HashMap<RecordRef, EntryRef>, StoreError> {
+        let mut by_key: HashMap<String, &RecordRef> = HashMap::with_capacity(records.len());
+        let mut keys = Vec::with_capacity(records.len());
+        for record in records {
+            let key = keys::linked(contract, environment, record);
+            let attributes = key.attributes();
+            if by_key.insert(key.sk, record).is_none() {
+                keys.push(attributes);
+            }
+        }
+        let items = self.read_many(keys).await?;
+        let found = items.iter().filter_map(|item| {
+            let record = by_key.get(item.get("SK")?.as_s().ok()?)?;
+            let (kind, id) = item.get(OWNER)?.as_s().ok()?.split_once(':')?;
+            let entry = EntryRef {
+                kind: kind.parse().ok()?,
+                id: id.parse().ok()?,
+            };
+            Some(((*record).clone(), entry))
+        });
+        Ok(found.collect())
+    }
+
+    /// Changes a match while the environment's connection to that organisation stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the entry, its match or the record's link was changed meanwhile, or
+    /// the connection does not stand: read again and decide anew.
+    pub async fn write_link(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        organization: &str,
+        change: &LinkWrite,
+    ) -> Result<(), StoreError> {
+        let mut actions = self.link_actions(contract, environment, change)?;
+        actions.push(self.assume_connected(contract, environment, organization)?);
+        self.transact(actions).await
+    }
+
+    /// Changes many matches, each all or nothing, and gives back those where something was changed
+    /// meanwhile. Only for who has the link pass: a clean-up waits for its lease, and nothing else keeps
+    /// these writes from following one.
+    pub async fn write_links(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        changes: Vec<LinkWrite>,
+    ) -> Result<Vec<LinkWrite>, StoreError> {
+        let mut units = Vec::with_capacity(changes.len());
+        for change in changes {
+            let actions = self.link_actions(contract, environment, &change)?;
+            units.push(Unit {
+                bytes: actions.len() * MATCH_BYTES,
+                actions,
+                of: change,
+            });
+        }
+        let (_, lost) = self.run_units(units).await?;
+        Ok(lost)
+    }
+
+    /// The writes of a change, with all that it assumes.
+    pub(super) fn link_actions(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        change: &LinkWrite,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let entry = change.entry.reference();
+        let mut actions = vec![
+            self.entry_action(contract, &change.entry)?,
+            self.match_put(
+                contract,
+                environment,
+                entry,
+                change.before.as_ref(),
+                &change.after,
+            )?,
+        ];
+        let old = change.before.as_ref().and_then(Match::record);
+        let new = change.after.record();
+        if let Some(record) = new.filter(|new| old != Some(*new) || change.from.is_some()) {
+            let holder = change.from.as_ref().map(|holder| holder.entry.to_string());
+            let allowed: Vec<String> = [entry.to_string()].into_iter().chain(holder).collect();
+            let mut item = keys::linked(contract, environment, record).attributes();
+            item.insert("entity_type".to_owned(), text("linked record"));
+            item.insert(OWNER.to_owned(), text(entry.to_string()));
+            let assumption = Assumption::absent_or(OWNER, &allowed);
+            actions.push(self.put_action(item, Some(assumption))?);
+        }
+        if let Some(record) = old.filter(|old| new != Some(*old)) {
+            actions.push(self.free(contract, environment, record, entry)?);
+        }
+        if let Some(holder) = &change.from {
+            let EntryRef { kind, id } = holder.entry;
+            let version = holder.version;
+            let stays = EntryAs::Is { kind, id, version };
+            actions.push(self.entry_action(contract, &stays)?);
+            // It may have come to link to another record since; then that one stays.
+            if holder.before.record() == new {
+                let loses = holder.before.unlinked(change.after.at);
+                let before = Some(&holder.before);
+                actions.push(self.match_put(
+                    contract,
+                    environment,
+                    holder.entry,
+                    before,
+                    &loses,
+                )?);
+            }
+        }
+        Ok(actions)
+    }
+
+    fn entry_action(
+        &self,
+        contract: &ContractId,
+        entry: &EntryAs,
+    ) -> Result<TransactWriteItem, StoreError> {
+        match entry {
+            EntryAs::Is { kind, id, version } => {
+                let key = keys::entry(contract, *kind, *id);
+                self.check_action(&key, Assumption::version(*version))
+            }
+            EntryAs::Becomes(entry) => {
+                self.versioned_put(entry_item(contract, entry)?, entry.version)
+            }
+        }
+    }
+
+    fn match_put(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        entry: EntryRef,
+        before: Option<&Match>,
+        after: &Match,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut after = after.clone();
+        after.candidates.truncate(MAX_CANDIDATES);
+        after.version = before.map_or(1, |before| before.version + 1);
+        let key = keys::entry_match(contract, environment, entry.kind, entry.id);
+        self.versioned_put(write(MATCH, &after, &key)?, after.version)
+    }
+
+    /// Has a record no longer be an entry's, if it is.
+    pub(super) fn free(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        record: &RecordRef,
+        entry: EntryRef,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::linked(contract, environment, record);
+        let own = Assumption::absent_or(OWNER, &[entry.to_string()]);
+        self.delete_action(key.attributes(), Some(own))
+    }
+}

@@ -1,0 +1,348 @@
+//! The directory in the table: entries, their matches, and which record is whose (MA-1 to MA-5, SV-3).
+//!
+//! An entry is what people entered and decided; its match is what was computed from the CRM's records
+//! and goes with them in a clean-up. Both lie in shards of one number, in the same order, so that they
+//! are read side by side.
+
+mod links;
+mod models;
+mod pass;
+mod people;
+mod search;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use futures::{StreamExt as _, stream};
+
+use super::transaction::Assumption;
+use super::{Item, Store, StoreError, keys, read, write};
+use domain::clock::Millis;
+use domain::directory::{Entry, EntryId, EntryKind, EntryRef, Match, NewEntry, Withdrawal};
+use domain::environment::Environment;
+use domain::ids::{ContractId, SubmissionId};
+
+pub use keys::DIRECTORY_SHARDS;
+pub use links::{EntryAs, Holder, LinkWrite};
+pub use models::StoredModel;
+pub use people::{Act, ActError, Acted, Chosen};
+pub use search::ShardPage;
+
+const ENTITY: &str = "directory entry";
+const MATCH: &str = "directory match";
+/// How often a change is decided anew when something was changed meanwhile.
+const ROUNDS: u32 = 8;
+/// Entries that are written at once.
+const WRITES_AT_ONCE: usize = 16;
+
+/// An entry with its match, if one was computed.
+pub type EntryWithMatch = (Entry, Option<Match>);
+
+/// What became of who was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is a new entry.
+    New,
+    /// The entry was there, and knows more now.
+    Updated,
+    /// All of it was there.
+    Unchanged,
+}
+
+fn entry_item(contract: &ContractId, entry: &Entry) -> Result<Item, StoreError> {
+    write(ENTITY, entry, &keys::entry(contract, entry.kind, entry.id))
+}
+
+/// Brings an entry together with what is added, in the order given.
+fn together(stored: Option<Entry>, new: &[&NewEntry], now: Millis) -> (Option<Entry>, Vec<Added>) {
+    let before = stored.as_ref().map(|entry| entry.version);
+    let mut entry = stored;
+    let mut added = Vec::with_capacity(new.len());
+    for new in new {
+        let (next, what) = Added::to(entry, new, now);
+        entry = Some(next);
+        added.push(what);
+    }
+    // However many were brought together, it is one write.
+    if let Some(entry) = &mut entry
+        && added.iter().any(|added| *added != Added::Unchanged)
+    {
+        entry.version = before.map_or(1, |version| version + 1);
+    }
+    (entry, added)
+}
+
+impl Added {
+    /// The entry, with what is added to it; not written yet.
+    #[must_use]
+    pub fn to(stored: Option<Entry>, new: &NewEntry, now: Millis) -> (Entry, Self) {
+        match stored {
+            None => (Entry::added(new, now), Self::New),
+            Some(entry) => match entry.merged(new, now) {
+                Some(merged) => (merged, Self::Updated),
+                None => (entry, Self::Unchanged),
+            },
+        }
+    }
+}
+
+impl Store {
+    /// Adds many, and says of each what became of it; none where the table did not say that it took it.
+    /// Those of one identity are brought together in the order given, and written once.
+    pub async fn add_entries(
+        &self,
+        contract: &ContractId,
+        new: &[NewEntry],
+        now: Millis,
+    ) -> Vec<Option<Added>> {
+        let mut of: HashMap<(EntryKind, EntryId), Vec<usize>> = HashMap::new();
+        for (index, new) in new.iter().enumerate() {
+            of.entry((new.kind, new.id)).or_default().push(index);
+        }
+        let mut stored: HashMap<(EntryKind, EntryId), Entry> = HashMap::new();
+        for kind in EntryKind::ALL {
+            let ids: Vec<EntryId> = of
+                .keys()
+                .filter(|(of, _)| *of == kind)
+                .map(|(_, id)| *id)
+                .collect();
+            match self.entries(contract, kind, &ids).await {
+                Ok(entries) => {
+                    let entries = entries.into_iter();
+                    stored.extend(entries.map(|(id, entry)| ((kind, id), entry)));
+                }
+                Err(error) => {
+                    tracing::error!(%contract, error = &error as &dyn std::error::Error, "rows were not added");
+                    of.retain(|(of, _), _| *of != kind);
+                }
+            }
+        }
+        let writes = of.into_iter().map(|(id, rows)| {
+            let entry = stored.remove(&id);
+            async move {
+                let of_entry: Vec<&NewEntry> =
+                    rows.iter().filter_map(|row| new.get(*row)).collect();
+                let added = self.add_to(contract, entry, &of_entry, now).await;
+                (rows, added)
+            }
+        });
+        let written: Vec<_> = stream::iter(writes)
+            .buffer_unordered(WRITES_AT_ONCE)
+            .collect()
+            .await;
+        let mut results = vec![None; new.len()];
+        let mut first: Option<StoreError> = None;
+        for (rows, added) in written {
+            match added {
+                Ok((_, added)) => {
+                    for (row, added) in rows.into_iter().zip(added) {
+                        if let Some(result) = results.get_mut(row) {
+                            *result = Some(added);
+                        }
+                    }
+                }
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        if let Some(error) = first {
+            let rows = results.iter().filter(|result| result.is_none()).count();
+            tracing::error!(%contract, rows, error = &error as &dyn std::error::Error, "rows were not added");
+        }
+        results
+    }
+
+    /// Adds to an entry as it was read, or as it is by now.
+    async fn add_to(
+        &self,
+        contract: &ContractId,
+        mut stored: Option<Entry>,
+        new: &[&NewEntry],
+        now: Millis,
+    ) -> Result<(Entry, Vec<Added>), StoreError> {
+        for _ in 0..ROUNDS {
+            let before = stored.as_ref().map(|entry| entry.version);
+            let (entry, added) = together(stored, new, now);
+            let entry = entry.ok_or(StoreError::Conflict)?;
+            if before == Some(entry.version) {
+                return Ok((entry, added));
+            }
+            match self.put_entry(contract, &entry).await {
+                Ok(()) => return Ok((entry, added)),
+                Err(StoreError::Conflict) => {
+                    stored = self.entry(contract, entry.kind, entry.id).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Writes an entry over the version before it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when that is not what the table has.
+    pub async fn put_entry(&self, contract: &ContractId, entry: &Entry) -> Result<(), StoreError> {
+        self.put_version(entry_item(contract, entry)?, entry.version)
+            .await
+    }
+
+    /// An entry.
+    pub async fn entry(
+        &self,
+        contract: &ContractId,
+        kind: EntryKind,
+        id: EntryId,
+    ) -> Result<Option<Entry>, StoreError> {
+        self.get(ENTITY, keys::entry(contract, kind, id), true)
+            .await
+    }
+
+    /// The match of an entry; none where none was computed, or a clean-up took it.
+    pub async fn entry_match(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        kind: EntryKind,
+        id: EntryId,
+    ) -> Result<Option<Match>, StoreError> {
+        let key = keys::entry_match(contract, environment, kind, id);
+        self.get(MATCH, key, true).await
+    }
+
+    /// An entry with its match, read at once.
+    pub async fn entry_with_match(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        kind: EntryKind,
+        id: EntryId,
+    ) -> Result<Option<EntryWithMatch>, StoreError> {
+        let entry = keys::entry(contract, kind, id);
+        let matched = keys::entry_match(contract, environment, kind, id);
+        let keys = [&entry, &matched].map(keys::Key::attributes).to_vec();
+        let mut items = self.read_many(keys).await?;
+        let mut take = |key: &keys::Key| {
+            let is = |item: &Item| {
+                let of = item.get("PK").and_then(|pk| pk.as_s().ok());
+                of.is_some_and(|pk| *pk == key.pk)
+            };
+            let at = items.iter().position(is)?;
+            Some(items.swap_remove(at))
+        };
+        let Some(item) = take(&entry) else {
+            return Ok(None);
+        };
+        let matched = take(&matched).map(|item| read(MATCH, item)).transpose()?;
+        Ok(Some((read(ENTITY, item)?, matched)))
+    }
+
+    /// Those entries that are there, by id.
+    pub async fn entries(
+        &self,
+        contract: &ContractId,
+        kind: EntryKind,
+        ids: &[EntryId],
+    ) -> Result<HashMap<EntryId, Entry>, StoreError> {
+        let items = self
+            .read_ids(ids, |id| keys::entry(contract, kind, id))
+            .await?;
+        items
+            .into_iter()
+            .map(|(id, item)| Ok((id, read(ENTITY, item)?)))
+            .collect()
+    }
+
+    /// The matches of those entries that have one, by the entry's id.
+    pub async fn entry_matches(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        kind: EntryKind,
+        ids: &[EntryId],
+    ) -> Result<HashMap<EntryId, Match>, StoreError> {
+        let key = |id| keys::entry_match(contract, environment, kind, id);
+        let items = self.read_ids(ids, key).await?;
+        items
+            .into_iter()
+            .map(|(id, item)| Ok((id, read(MATCH, item)?)))
+            .collect()
+    }
+
+    async fn read_ids(
+        &self,
+        ids: &[EntryId],
+        key: impl Fn(EntryId) -> keys::Key,
+    ) -> Result<Vec<(EntryId, Item)>, StoreError> {
+        let mut once = ids.to_vec();
+        once.sort_unstable();
+        once.dedup();
+        let keys = once.into_iter().map(|id| key(id).attributes());
+        let items = self.read_many(keys.collect()).await?.into_iter();
+        Ok(items
+            .filter_map(|item| Some((id_of(&item)?, item)))
+            .collect())
+    }
+
+    /// Has a submission that was withdrawn at its source no longer count as an entry's origin. An entry
+    /// that came from nothing else goes, with its match and its link.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when somebody else keeps changing the entry.
+    pub async fn withdraw_entry(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        of: EntryRef,
+        submission: SubmissionId,
+    ) -> Result<(), StoreError> {
+        for _ in 0..ROUNDS {
+            let EntryRef { kind, id } = of;
+            let found = self
+                .entry_with_match(contract, environment, kind, id)
+                .await?;
+            let Some((entry, matched)) = found else {
+                return Ok(());
+            };
+            let done = match entry.withdrawn(submission) {
+                Withdrawal::Untouched => return Ok(()),
+                Withdrawal::Keep(entry) => self.put_entry(contract, &entry).await,
+                Withdrawal::Remove => {
+                    let actions = self.removal(contract, environment, &entry, matched.as_ref())?;
+                    self.transact(actions).await
+                }
+            };
+            match done {
+                Err(StoreError::Conflict) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// The writes that remove an entry as it was read, with its match and its link.
+    fn removal(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        entry: &Entry,
+        matched: Option<&Match>,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let as_read = Assumption::version(entry.version);
+        let key = keys::entry(contract, entry.kind, entry.id);
+        let mut actions = vec![self.delete_action(key.attributes(), Some(as_read))?];
+        let key = keys::entry_match(contract, environment, entry.kind, entry.id);
+        let as_read = matched.map_or_else(Assumption::absent, |matched| {
+            Assumption::version(matched.version)
+        });
+        actions.push(self.delete_action(key.attributes(), Some(as_read))?);
+        if let Some(record) = matched.and_then(Match::record) {
+            actions.push(self.free(contract, environment, record, entry.reference())?);
+        }
+        Ok(actions)
+    }
+}
+
+/// The id that an item of an entry or a match has in its key.
+fn id_of(item: &Item) -> Option<EntryId> {
+    item.get("SK")?.as_s().ok()?.parse().ok()
+}

@@ -1,0 +1,84 @@
+//! The link pass in the table: open work that one worker has at a time.
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::super::work::WorkKind;
+use super::super::{Store, StoreError, keys, write};
+use super::models::rates_item;
+use domain::directory::{LinkPass, Rates};
+use domain::environment::Environment;
+use domain::ids::ContractId;
+
+const PASS: &str = "link pass";
+
+impl Store {
+    /// The link pass that waits or runs, or the last one.
+    pub async fn link_pass(&self, contract: &ContractId) -> Result<Option<LinkPass>, StoreError> {
+        self.get(PASS, keys::link_pass(contract), true).await
+    }
+
+    /// A write of a link pass over the version before it. One that has work to do is in the index.
+    fn link_pass_put(
+        &self,
+        contract: &ContractId,
+        pass: &LinkPass,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item = write(PASS, pass, &keys::link_pass(contract))?;
+        if pass.is_open() {
+            WorkKind::Link.index(&mut item, contract, pass.due_at);
+        }
+        self.versioned_put(item, pass.version)
+    }
+
+    /// Stores a link pass over the version before it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it was changed meanwhile.
+    pub async fn put_link_pass(
+        &self,
+        contract: &ContractId,
+        pass: &LinkPass,
+    ) -> Result<(), StoreError> {
+        self.transact(vec![self.link_pass_put(contract, pass)?])
+            .await
+    }
+
+    /// Takes a link pass, or keeps how far it has come: over the version before it, and only while the
+    /// production environment's connection to that organisation stands. Whoever writes matches under the
+    /// pass's lease takes it by this, so that none is written once a clean-up has begun.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it is somebody else's now, or the connection is being ended: whoever
+    /// works on it has to stop.
+    pub async fn checkpoint_link_pass(
+        &self,
+        contract: &ContractId,
+        organization: &str,
+        pass: &LinkPass,
+    ) -> Result<(), StoreError> {
+        let environment = Environment::Production;
+        self.transact(vec![
+            self.assume_connected(contract, environment, organization)?,
+            self.link_pass_put(contract, pass)?,
+        ])
+        .await
+    }
+
+    /// Keeps the end of a link pass, or of a worker's step, over the version before it; with what it
+    /// counted. Whether the connection stands or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it is somebody else's now.
+    pub async fn end_link_pass(
+        &self,
+        contract: &ContractId,
+        pass: &LinkPass,
+        rates: Option<&Rates>,
+    ) -> Result<(), StoreError> {
+        let mut actions = vec![self.link_pass_put(contract, pass)?];
+        if let Some(rates) = rates {
+            actions.push(self.put_action(rates_item(contract, rates)?, None)?);
+        }
+        self.transact(actions).await
+    }
+}

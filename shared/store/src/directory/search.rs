@@ -1,0 +1,186 @@
+//! The directory page by page: entries and their matches side by side (SV-3).
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::{try_join, try_join_all};
+
+use super::super::{Item, Page, QueryPage, Store, StoreError, keys, page_of, read, text};
+use super::{DIRECTORY_SHARDS, ENTITY, EntryWithMatch, MATCH, id_of};
+use domain::directory::{DirectoryCursor, EntryId, EntryKind, Filter, Match};
+use domain::environment::Environment;
+use domain::ids::ContractId;
+
+/// About how many bytes of the table are read for one page of a search.
+const SEARCH_BYTES: usize = 4 << 20;
+/// Items that a search with filters asks a partition for at once.
+const SCAN_ITEMS: usize = 250;
+/// Shards that are read at once while they are short.
+const SHARDS_AT_ONCE: u32 = 4;
+
+/// A part of a shard.
+#[derive(Debug)]
+pub struct ShardPage {
+    /// Entries in the order of their ids, with their matches.
+    pub rows: Vec<EntryWithMatch>,
+    /// The entry to go on after; none at the shard's end.
+    pub next: Option<EntryId>,
+}
+
+/// A part of a shard, and about how many bytes it is.
+struct Scanned {
+    page: ShardPage,
+    bytes: usize,
+}
+
+impl Store {
+    /// Entries of a shard with their matches, from its beginning or after an entry: up to 1 MB of each.
+    pub async fn directory_shard(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        kind: EntryKind,
+        shard: u32,
+        after: Option<EntryId>,
+    ) -> Result<ShardPage, StoreError> {
+        let scanned = self.scan(contract, environment, kind, shard, after, None);
+        Ok(scanned.await?.page)
+    }
+
+    /// Entries that a filter lets pass, at most `limit`, in no order that means something. About 4 MB of
+    /// the table are read at most; then the page is what was found, maybe nothing, and says where to go
+    /// on. What is written meanwhile may be seen or not; nothing comes twice.
+    pub async fn search_directory(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        kind: EntryKind,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&DirectoryCursor>,
+    ) -> Result<Page<EntryWithMatch>, StoreError> {
+        let mut at = cursor.copied().unwrap_or(DirectoryCursor {
+            shard: 0,
+            after: None,
+        });
+        let items = if filter.is_empty() {
+            limit + 1
+        } else {
+            SCAN_ITEMS
+        };
+        let mut found: Vec<EntryWithMatch> = Vec::new();
+        let (mut bytes, mut at_once) = (0, SHARDS_AT_ONCE);
+        while at.shard < DIRECTORY_SHARDS {
+            let shards = at.shard..(at.shard + at_once).min(DIRECTORY_SHARDS);
+            let scans = shards.map(|shard| {
+                let after = at.after.filter(|_| shard == at.shard);
+                self.scan(contract, environment, kind, shard, after, Some(items))
+            });
+            let scanned = try_join_all(scans).await?;
+            bytes += scanned.iter().map(|scanned| scanned.bytes).sum::<usize>();
+            for Scanned { page, .. } in scanned {
+                for (entry, matched) in page.rows {
+                    if !filter.matches(&entry, matched.as_ref()) {
+                        continue;
+                    }
+                    if found.len() == limit {
+                        let next = Some(at.to_string());
+                        return Ok(Page { items: found, next });
+                    }
+                    at.after = Some(entry.id);
+                    found.push((entry, matched));
+                }
+                if let Some(next) = page.next {
+                    // A long shard: what was read of those behind it is not used.
+                    (at.after, at_once) = (Some(next), 1);
+                    break;
+                }
+                at = DirectoryCursor {
+                    shard: at.shard + 1,
+                    after: None,
+                };
+            }
+            if bytes >= SEARCH_BYTES {
+                break;
+            }
+        }
+        let next = (at.shard < DIRECTORY_SHARDS).then(|| at.to_string());
+        Ok(Page { items: found, next })
+    }
+
+    async fn scan(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        kind: EntryKind,
+        shard: u32,
+        after: Option<EntryId>,
+        items: Option<usize>,
+    ) -> Result<Scanned, StoreError> {
+        let part = |pk: String| async move {
+            let mut query = self.query_partition(pk);
+            if let Some(after) = after {
+                query = query
+                    .key_condition_expression("PK = :pk AND SK > :after")
+                    .expression_attribute_values(":after", text(after.to_string()));
+            }
+            let items = items.map(|items| i32::try_from(items).unwrap_or(i32::MAX));
+            page_of(&query.set_limit(items), None).await
+        };
+        let (entries, computed) = try_join(
+            part(keys::entry_partition(contract, kind, shard)),
+            part(keys::match_partition(contract, environment, kind, shard)),
+        )
+        .await?;
+        // Where one of them goes on, only what lies before that was read of both.
+        let ends = [&entries, &computed].into_iter().filter_map(end_of);
+        let next = ends.min();
+        let read_to_end = |id: &EntryId| next.is_none_or(|end| *id <= end);
+        let bytes = [&entries, &computed].into_iter().map(size_of_page).sum();
+        let mut matched: HashMap<EntryId, Match> = HashMap::with_capacity(computed.items.len());
+        for item in computed.items {
+            if let Some(id) = id_of(&item) {
+                matched.insert(id, read(MATCH, item)?);
+            }
+        }
+        let mut rows = Vec::with_capacity(entries.items.len());
+        for item in entries.items {
+            if let Some(id) = id_of(&item).filter(read_to_end) {
+                rows.push((read(ENTITY, item)?, matched.remove(&id)));
+            }
+        }
+        let page = ShardPage { rows, next };
+        Ok(Scanned { page, bytes })
+    }
+}
+
+/// The last id of a page that is not the last one.
+fn end_of(page: &QueryPage) -> Option<EntryId> {
+    id_of(page.next.as_ref()?)
+}
+
+fn size_of_page(page: &QueryPage) -> usize {
+    page.items.iter().map(size_of_item).sum()
+}
+
+fn size_of_item(item: &Item) -> usize {
+    item.iter()
+        .map(|(name, value)| name.len() + size_of(value))
+        .sum()
+}
+
+/// About how many bytes a value takes in the table.
+fn size_of(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::M(item) => 3 + size_of_item(item),
+        AttributeValue::L(values) => {
+            3 + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
+        }
+        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => {
+            texts.iter().map(String::len).sum()
+        }
+        _ => 1,
+    }
+}

@@ -1,0 +1,56 @@
+//! What a link pass has found so far, kept between two of its steps: candidates in pieces.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_types::Blob;
+
+use super::mirror::{delete_request, put_request};
+use super::{Store, StoreError, keys, text};
+use domain::environment::Environment;
+use domain::ids::ContractId;
+
+/// Pieces that are written at once: each is some hundred kilobytes, and a call takes 16 MB.
+const WRITES_AT_ONCE: usize = 2;
+
+impl Store {
+    /// Keeps pieces in place of those that were kept before; without any, none is kept. A piece is at
+    /// most 350,000 bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the table did not take all of it; what is kept is then no use.
+    pub async fn put_link_drafts(
+        &self,
+        contract: &ContractId,
+        pieces: Vec<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let partition = keys::link_drafts(contract, Environment::Production);
+        let mut writes = Vec::with_capacity(pieces.len());
+        let count = pieces.len();
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let mut item = keys::link_draft(&partition, index).attributes();
+            item.insert("entity_type".to_owned(), text("link draft"));
+            item.insert("piece".to_owned(), AttributeValue::B(Blob::new(piece)));
+            writes.push(put_request(item)?);
+        }
+        let query = self
+            .query_partition(partition)
+            .projection_expression("PK, SK");
+        for key in super::all_pages(&query).await? {
+            let number = key.get("SK").and_then(|key| key.as_s().ok()?.parse().ok());
+            if number.is_none_or(|number: usize| number >= count) {
+                writes.push(delete_request(key)?);
+            }
+        }
+        self.write_all(writes, WRITES_AT_ONCE).await
+    }
+
+    /// The pieces that are kept.
+    pub async fn link_drafts(&self, contract: &ContractId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let partition = keys::link_drafts(contract, Environment::Production);
+        let items = self.query_all(partition, "").await?.into_iter();
+        let pieces = items.filter_map(|mut item| match item.remove("piece") {
+            Some(AttributeValue::B(piece)) => Some(piece.into_inner()),
+            _ => None,
+        });
+        Ok(pieces.collect())
+    }
+}

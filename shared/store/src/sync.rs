@@ -1,0 +1,148 @@
+//! Imports in the table: the run, its objects, and the history of runs.
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::work::WorkKind;
+use super::{Store, StoreError, expire, keys, page_of, read, write};
+use domain::clock::Millis;
+use domain::contract::AuditEntry;
+use domain::environment::Environment;
+use domain::ids::ContractId;
+use domain::sync::{ObjectSync, RunRecord, Sync};
+
+/// How long the history keeps a run, in days.
+const KEEP_RUNS_DAYS: i64 = 180;
+
+impl Store {
+    /// The import of an environment.
+    pub async fn sync(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+    ) -> Result<Option<Sync>, StoreError> {
+        self.get("sync", keys::sync(contract, environment), true)
+            .await
+    }
+
+    /// A write of an import over the version before it. One that has work to do is in the index.
+    pub(super) fn sync_put(
+        &self,
+        contract: &ContractId,
+        sync: &Sync,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item = write("sync", sync, &keys::sync(contract, sync.environment))?;
+        if sync.is_open() {
+            WorkKind::Sync(sync.environment).index(&mut item, contract, sync.due_at);
+        }
+        self.versioned_put(item, sync.version)
+    }
+
+    /// Stores an import over the version before it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it was changed meanwhile.
+    pub async fn put_sync(&self, contract: &ContractId, sync: &Sync) -> Result<(), StoreError> {
+        self.transact(vec![self.sync_put(contract, sync)?]).await
+    }
+
+    /// The objects of an environment's CRM, as its imports have left them.
+    pub async fn object_syncs(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+    ) -> Result<Vec<ObjectSync>, StoreError> {
+        let (partition, prefix) = keys::object_syncs(contract, environment);
+        let items = self.query_all(partition, prefix).await?.into_iter();
+        items.map(|item| read("object sync", item)).collect()
+    }
+
+    /// Keeps how far a run has come: the run, over the version before it, and objects of it, each over
+    /// the version before it. All or nothing, and only while the connection to `organization` stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the run or an object is somebody else's now, or the connection is
+    /// being ended: whoever works on it has to stop.
+    pub async fn checkpoint(
+        &self,
+        contract: &ContractId,
+        organization: &str,
+        sync: &Sync,
+        objects: &[ObjectSync],
+    ) -> Result<(), StoreError> {
+        let environment = sync.environment;
+        let mut items = vec![
+            self.assume_connected(contract, environment, organization)?,
+            self.sync_put(contract, sync)?,
+        ];
+        for object in objects {
+            let key = keys::object_sync(contract, environment, &object.object);
+            items.push(self.versioned_put(write("object sync", object, &key)?, object.version)?);
+        }
+        self.transact(items).await
+    }
+
+    /// Keeps the end of a worker's step over the version before it, with the record of a run that
+    /// ended with it; whether the connection stands or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the run is somebody else's now.
+    pub async fn end_step(
+        &self,
+        contract: &ContractId,
+        sync: &Sync,
+        ended: Option<&RunRecord>,
+    ) -> Result<(), StoreError> {
+        let mut items = vec![self.sync_put(contract, sync)?];
+        if let Some(ended) = ended {
+            items.push(self.run_put(contract, ended)?);
+        }
+        self.transact(items).await
+    }
+
+    fn run_put(
+        &self,
+        contract: &ContractId,
+        ended: &RunRecord,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::run(contract, ended.environment, ended.finished_at, ended.run);
+        let mut item = write("import run", ended, &key)?;
+        let keep = KEEP_RUNS_DAYS * 24 * 3600;
+        expire(&mut item, ended.finished_at.plus_seconds(keep));
+        self.put_action(item, None)
+    }
+
+    /// Ends a run that somebody stops, with the history's record and the audit entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the run was changed meanwhile: read it again.
+    pub async fn stop_sync(
+        &self,
+        contract: &ContractId,
+        sync: &Sync,
+        ended: &RunRecord,
+        audit: &AuditEntry,
+        unique: uuid::Uuid,
+    ) -> Result<(), StoreError> {
+        self.transact(vec![
+            self.sync_put(contract, sync)?,
+            self.run_put(contract, ended)?,
+            self.audit_item(contract, audit, unique)?,
+        ])
+        .await
+    }
+
+    /// The runs that ended, newest first, at most `limit`; only those that ended before `before`.
+    pub async fn runs(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        limit: i32,
+        before: Option<Millis>,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let (partition, from, to) = keys::runs(contract, environment, before);
+        let newest_first = self.query_range(partition, from, to);
+        let query = newest_first.scan_index_forward(false).limit(limit);
+        let items = page_of(&query, None).await?.items.into_iter();
+        items.map(|item| read("import run", item)).collect()
+    }
+}

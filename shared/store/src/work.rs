@@ -1,0 +1,233 @@
+//! Open work on CRM connections: imports and link passes that wait, and connections that are being ended.
+//! One index partition over all contracts, sorted by the time it is due, so that one query a minute finds what
+//! nobody has.
+
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use super::connections::ConnectionKind;
+use super::mirror::{count, delete_request};
+use super::{Item, Store, StoreError, keys, page_of, text};
+use domain::clock::Millis;
+use domain::environment::Environment;
+use domain::ids::ContractId;
+
+/// Partitions that are counted at once.
+const COUNTS_AT_ONCE: usize = 16;
+/// Partitions that are emptied at once.
+const DELETES_AT_ONCE: usize = 8;
+/// Calls in flight that delete items of one partition.
+const DELETES_OF_PARTITION: usize = 4;
+/// Items of a partition between two looks at the time.
+const DELETE_PAGE: i32 = 1000;
+/// The name of [`WorkKind::Link`].
+const LINK: &str = "link";
+
+/// How far a count has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Items counted.
+    pub items: u64,
+    /// The partition to go on with; none when all are counted.
+    pub next: Option<usize>,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many items.
+    pub items: u64,
+    /// Whether nothing is left: every partition was read and held nothing.
+    pub all: bool,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkKind {
+    /// Import from the environment's CRM.
+    Sync(Environment),
+    /// End a connection.
+    Disconnect(ConnectionKind),
+    /// Link the directory with the production environment's records.
+    Link,
+}
+
+impl WorkKind {
+    /// Puts an item into the index.
+    pub(super) fn index(self, item: &mut Item, contract: &ContractId, due: Millis) {
+        let name = match self {
+            Self::Sync(environment) => format!("sync.{environment}"),
+            Self::Disconnect(kind) => format!("disconnect.{kind}"),
+            Self::Link => LINK.to_owned(),
+        };
+        item.insert("GSI2PK".to_owned(), text(keys::WORK));
+        item.insert(
+            "GSI2SK".to_owned(),
+            text(keys::work_order(due, Some(contract))),
+        );
+        item.insert("work".to_owned(), text(name));
+        item.insert("work_contract".to_owned(), text(contract.as_str()));
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        if name == LINK {
+            return Some(Self::Link);
+        }
+        let (work, rest) = name.split_once('.')?;
+        match work {
+            "sync" => rest.parse().ok().map(Self::Sync),
+            "disconnect" => rest.parse().ok().map(Self::Disconnect),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// Work that was due before `now`, the longest due first, at most `limit` of it.
+    pub async fn due_work(
+        &self,
+        now: Millis,
+        limit: i32,
+    ) -> Result<Vec<(ContractId, WorkKind)>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("GSI2")
+            .key_condition_expression("GSI2PK = :pk AND GSI2SK < :now")
+            .expression_attribute_values(":pk", text(keys::WORK))
+            .expression_attribute_values(":now", text(keys::work_order(now, None)))
+            .limit(limit)
+            .send()
+            .await?;
+        let found = answer.items.unwrap_or_default().into_iter();
+        Ok(found
+            .filter_map(|item| {
+                let name = |field: &str| item.get(field)?.as_s().ok();
+                Some((
+                    name("work_contract")?.parse().ok()?,
+                    WorkKind::parse(name("work")?)?,
+                ))
+            })
+            .collect())
+    }
+
+    /// Counts the items that a clean-up of an environment deletes, from a partition on: 0 at first,
+    /// and then where the count before it came to. Takes about `within`, and comes at least a little
+    /// further.
+    pub async fn count_imported(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        from: usize,
+        within: Duration,
+    ) -> Result<Counted, StoreError> {
+        let since = Instant::now();
+        let partitions = keys::imported_partitions(contract, environment);
+        let mut counted = Counted::default();
+        for (index, chunk) in partitions.chunks(COUNTS_AT_ONCE).enumerate() {
+            let first = index * COUNTS_AT_ONCE;
+            if first < from {
+                continue;
+            }
+            if first > from && since.elapsed() >= within {
+                counted.next = Some(first);
+                break;
+            }
+            let counts = chunk.iter().map(|pk| count(self.query_partition(pk)));
+            counted.items += try_join_all(counts).await?.iter().sum::<u64>();
+        }
+        Ok(counted)
+    }
+
+    /// Deletes everything that was imported of an environment. Takes about `within`, and deletes
+    /// at least something; done again it goes on. Nobody may be importing meanwhile.
+    pub async fn delete_imported(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        within: Duration,
+    ) -> Result<Deleted, StoreError> {
+        let since = Instant::now();
+        let partitions = keys::imported_partitions(contract, environment);
+        let mut done = Deleted {
+            items: 0,
+            all: true,
+        };
+        // The last, which says what was imported, is begun when the others are empty.
+        let (rest, last) = partitions.split_at(partitions.len().saturating_sub(1));
+        for chunk in rest.chunks(DELETES_AT_ONCE).chain([last]) {
+            let deletes = chunk
+                .iter()
+                .map(|pk| self.empty_partition(pk, since, within));
+            for deleted in try_join_all(deletes).await? {
+                done.items += deleted.items;
+                done.all &= deleted.all;
+            }
+            if !done.all {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Deletes what a partition holds, until it is read and holds nothing.
+    async fn empty_partition(
+        &self,
+        pk: &str,
+        since: Instant,
+        within: Duration,
+    ) -> Result<Deleted, StoreError> {
+        let mut items = 0;
+        loop {
+            let query = self
+                .query_partition(pk)
+                .projection_expression("PK, SK")
+                .limit(DELETE_PAGE);
+            let page = page_of(&query, None).await?;
+            if page.items.is_empty() && page.next.is_none() {
+                return Ok(Deleted { items, all: true });
+            }
+            let count = page.items.len() as u64;
+            let deletes: Result<_, _> = page.items.into_iter().map(delete_request).collect();
+            self.write_all(deletes?, DELETES_OF_PARTITION).await?;
+            items += count;
+            if since.elapsed() >= within {
+                return Ok(Deleted { items, all: false });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WorkKind;
+    use crate::ConnectionKind;
+    use domain::environment::Environment;
+
+    #[test]
+    fn work_reads_back_from_its_name() {
+        assert_eq!(
+            WorkKind::parse("sync.sandbox"),
+            Some(WorkKind::Sync(Environment::Sandbox))
+        );
+        assert_eq!(
+            WorkKind::parse("disconnect.linkedin"),
+            Some(WorkKind::Disconnect(ConnectionKind::LinkedIn))
+        );
+        assert_eq!(WorkKind::parse("link"), Some(WorkKind::Link));
+        for bad in [
+            "",
+            "link.",
+            "sync",
+            "sync.",
+            "sync.crm",
+            "disconnect.production",
+        ] {
+            assert_eq!(WorkKind::parse(bad), None, "{bad}");
+        }
+    }
+}
