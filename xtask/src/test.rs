@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    browser, clients, events, fuzz, phones,
+    browser, clients, events, fuzz,
     process::{cargo, path_with_tools, read, root, scratch, tool, watch},
     setup, stack,
 };
@@ -153,7 +153,6 @@ pub(crate) fn run(options: &Options) -> bool {
         );
         parts.push(("sign-in", Box::new(browser::run)));
         parts.push(("template", Box::new(template)));
-        parts.push(("phones", Box::new(phones::run)));
         parts.push(("fuzz", Box::new(move || fuzz::run(&fuzz))));
         parts.push((
             "events",
