@@ -31,7 +31,7 @@ const DELIMITERS: &[u8] = b"\t;|,";
 /// Rows that the delimiter is found out by.
 const SAMPLE_ROWS: usize = 50;
 
-/// How a file is written, as far as its sender says.
+/// Encoding and delimiter of a file, as far as its sender names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
     /// Between cells: one of `,`, `;`, tab and `|`.

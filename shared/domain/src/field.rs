@@ -33,7 +33,7 @@ pub struct Field {
     /// What the answer is on its form.
     #[serde(default)]
     pub kind: FieldKind,
-    /// What was done to the value so that it could be stored, and why; most are as they arrived.
+    /// Repair that made the value storable, with its reason; most values are as they arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -79,7 +79,7 @@ impl Field {
     }
 }
 
-/// Whether `text` holds a character that no name should: controls other than tab, line feed
+/// Tells of characters in `text` that no name should hold: controls other than tab, line feed
 /// and carriage return, or a Unicode non-character that CRMs refuse.
 #[must_use]
 pub fn has_control_characters(text: &str) -> bool {

@@ -178,7 +178,7 @@ fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
     }
 }
 
-/// Whether an answer is to the question for first and last name in one, as Google asks it.
+/// Recognises the question for first and last name in one, as Google asks it.
 fn is_full_name(field: &Field) -> bool {
     field
         .names()

@@ -127,7 +127,7 @@ pub(super) struct CsvQuery {
     /// them, and nothing for a column that is not to be read: `external_id,last_name,,emails`. Left out,
     /// it is what POST `…/csv/columns` suggests.
     map: Option<String>,
-    /// What parts the file's cells: `comma`, `semicolon`, `tab` or `pipe`. Left out, it is found out.
+    /// Delimiter of the file's cells: `comma`, `semicolon`, `tab` or `pipe`. Without it, the rows decide.
     delimiter: Option<String>,
 }
 
