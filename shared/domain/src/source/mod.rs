@@ -7,6 +7,7 @@ pub mod website;
 
 use http::HeaderMap;
 
+use crate::clock::Millis;
 use crate::field::{Field, has_control_characters};
 use crate::form::{Form, MAX_NAME_CHARS, MAX_VALUE_CHARS};
 use crate::ids::ContractId;
@@ -28,6 +29,8 @@ pub struct Inbound<'a> {
     pub secrets: &'a [&'a str],
     /// A fresh id, for a response to which the sender gave none.
     pub fresh_id: &'a str,
+    /// When it arrived.
+    pub now: Millis,
 }
 
 /// What a request turned out to be.
@@ -130,8 +133,10 @@ fn check_field(field: &Field) -> Result<(), Problem> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::clock::Millis;
     use crate::form::FormKind;
+
+    /// When the requests of tests arrive.
+    pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
 
     pub(crate) fn form(kind: FormKind) -> Form {
         Form {
@@ -149,6 +154,8 @@ pub(crate) mod tests {
             max_fields: 50,
             sealed_secret: None,
             sealed_previous_secret: None,
+            body_signatures_until: None,
+            posts_per_minute: 1_200,
             created_at: Millis(0),
             updated_at: Millis(0),
         }
@@ -173,6 +180,7 @@ pub(crate) mod tests {
             body,
             secrets,
             fresh_id: "fresh",
+            now: NOW,
         })
     }
 }
