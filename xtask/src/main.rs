@@ -13,6 +13,7 @@ mod clients;
 mod deploy;
 mod events;
 mod fuzz;
+mod phones;
 mod process;
 mod setup;
 mod stack;
@@ -57,6 +58,8 @@ enum Task {
     Api,
     /// Run the third-party clients against the simulator
     Clients,
+    /// Read 100,000 phone numbers beside the reference implementation
+    Phones,
     /// Fuzz the parsers of what comes from outside
     Fuzz(fuzz::Options),
     /// Measure; arguments go to the bench program
@@ -91,6 +94,7 @@ fn dispatch(task: Task) -> Result<bool> {
         Task::Watch { arguments } => events::serve(&arguments).map(|()| true),
         Task::Api => api::run().map(|counts| counts.failed == 0),
         Task::Clients => clients::run().map(|counts| counts.failed == 0),
+        Task::Phones => phones::run().map(|counts| counts.failed == 0),
         Task::Fuzz(options) => fuzz::run(&options).map(|counts| counts.failed == 0),
         Task::Bench { arguments } => {
             let mut command = process::cargo(["run", "--release", "-p", "bench", "--"]);

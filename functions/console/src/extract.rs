@@ -91,7 +91,11 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 /// A body in CSV.
-pub(crate) struct Csv(pub(crate) Bytes);
+pub(crate) struct Csv {
+    pub(crate) body: Bytes,
+    /// The label of its encoding, where the sender names one.
+    pub(crate) charset: Option<String>,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Csv {
     type Rejection = Problem;
@@ -99,8 +103,13 @@ impl<S: Send + Sync> FromRequest<S> for Csv {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let kind = request.headers().get(http::header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("text/csv") {
+        let (essence, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+        let charset = parameters.split(';').find_map(|parameter| {
+            let (name, label) = parameter.split_once('=')?;
+            let named = name.trim().eq_ignore_ascii_case("charset");
+            named.then(|| label.trim().trim_matches(['"', '\'']).to_owned())
+        });
+        if !essence.trim().eq_ignore_ascii_case("text/csv") {
             return Err(Problem::new(
                 415,
                 "unsupported_media_type",
@@ -110,7 +119,7 @@ impl<S: Send + Sync> FromRequest<S> for Csv {
             .with_field("content-type"));
         }
         match Bytes::from_request(request, state).await {
-            Ok(body) => Ok(Self(body)),
+            Ok(body) => Ok(Self { body, charset }),
             Err(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(csv_upload::too_large())
             }

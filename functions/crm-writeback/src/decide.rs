@@ -12,7 +12,7 @@ use shared::domain::strategy::MatchingStrategy;
 use shared::domain::submission::{Compared, Decision, SourceKind, State, Submission};
 use shared::linkedin::LinkedInApi;
 use shared::problem::Problem;
-use shared::source::linkedin::LeadFormResponse;
+use shared::source::linkedin::{LeadFormResponse, foreign_owner};
 use shared::store::ConnectionKind;
 
 use crate::App;
@@ -43,8 +43,11 @@ impl App {
         if submission.withdrawn_at.is_some() {
             return self.withdraw(submission, &config).await;
         }
-        if submission.answers.is_none() && submission.source == SourceKind::LinkedIn {
-            self.fetch_answers(submission).await?;
+        if submission.source == SourceKind::LinkedIn {
+            own(&submission.origin.details, &config)?;
+            if submission.answers.is_none() {
+                self.fetch_answers(submission, &config).await?;
+            }
         }
         if submission.test && !submission.test_released && !config.contract.settings.send_test_leads
         {
@@ -123,7 +126,11 @@ impl App {
 
     /// Fetches what LinkedIn's notification does not carry, and keeps it: a later try does not
     /// fetch again.
-    async fn fetch_answers(&self, submission: &mut Submission) -> Result<(), Setback> {
+    async fn fetch_answers(
+        &self,
+        submission: &mut Submission,
+        config: &ContractConfig,
+    ) -> Result<(), Setback> {
         let attempts = submission.attempts;
         let session = self
             .remote
@@ -136,6 +143,7 @@ impl App {
             .response(&submission.response_id)
             .await
             .map_err(|error| Setback::linkedin(error, attempts))?;
+        own(&response.owners(), config)?;
         self.join_form(submission, &api, &response).await?;
         Ok(self.remote.store.save_submission(submission).await?)
     }
@@ -189,6 +197,22 @@ impl App {
             .collect();
         self.discovered.put(contract.clone(), Arc::new(all), now);
         Ok(())
+    }
+}
+
+/// Holds a LinkedIn lead of an owner that is none of the contract's for a person.
+fn own(named: &BTreeMap<String, String>, config: &ContractConfig) -> Result<(), Setback> {
+    match foreign_owner(named, &config.linkedin.owners) {
+        None => Ok(()),
+        Some(owner) => Err(Setback::Person(
+            Problem::new(
+                409,
+                "linkedin_owner_unknown",
+                format!("{owner} is not among the owners in this contract's LinkedIn settings."),
+                "If its leads are this contract's, add it to the owners; then send the submission again. Nothing of the lead was fetched or written.",
+            )
+            .with_field("owners"),
+        )),
     }
 }
 

@@ -11,7 +11,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::linked_record;
 use shared::domain::match_keys::lead_object;
-use shared::domain::normalize;
+use shared::domain::normalize::{self, invisible, stop_gap};
 use shared::domain::submission::{InDirectory, Submission};
 use shared::linking::Linking;
 use shared::store::StoreError;
@@ -160,7 +160,7 @@ fn new_entry(
 
 /// The employer that a person names.
 fn company(person: &Record) -> Option<Record> {
-    if person.company.trim().is_empty() {
+    if person.company.trim().is_empty() || stop_gap::of_company(&person.company).is_some() {
         return None;
     }
     Some(tidy(Record {
@@ -197,11 +197,15 @@ fn tidy(mut record: Record) -> Record {
     }
     record
         .emails
-        .retain(|email| normalize::email(email.trim()).is_some());
+        .retain(|email| normalize::email(email).is_some());
     record
         .phones
-        .retain(|phone| phone.chars().count() <= 60 && phone.chars().any(|c| c.is_ascii_digit()));
+        .retain(|phone| phone.chars().count() <= 60 && has_digits(phone));
     record
+}
+
+fn has_digits(text: &str) -> bool {
+    invisible::plain_digits(text).contains(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -226,6 +230,13 @@ mod tests {
         assert_eq!(record.emails, ["ada@example.com"]);
         assert_eq!(record.phones, ["+1 415 555 2671"]);
         assert_eq!(company(&Record::default()), None);
+        for text in ["Self-employed", "n/a", "[object Object]", "privat"] {
+            let person = Record {
+                company: text.to_owned(),
+                ..Record::default()
+            };
+            assert_eq!(company(&person), None, "{text}");
+        }
         assert_eq!(
             company(&record).map(|company| company.name),
             Some(record.company)

@@ -29,7 +29,7 @@ use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::random::{Random, SystemRandom};
 use shared::source::google_ads::GoogleAds;
 use shared::source::linkedin::{self, LinkedIn};
-use shared::source::website::{self, Encoding, SIGNATURE_EXPIRED, Website};
+use shared::source::website::{self, Encoding, SIGNATURE_EXPIRED, Syntax, Website};
 use shared::source::{Delivery, Inbound, LeadSource};
 use shared::store::{Accepted, Store, StoreError};
 use shared::telemetry;
@@ -295,13 +295,18 @@ fn check_origin(form: &Form, headers: &HeaderMap) -> Result<(), Problem> {
     {
         return Ok(());
     }
-    Err(Problem::new(
-        403,
-        "origin_not_allowed",
-        "Pages of this origin may not post this form.",
-        "Add the page's origin to the form's allowed origins.",
-    )
-    .with_field("origin"))
+    let (detail, next_step) = if origin == "null" {
+        (
+            "The page hides its origin (Origin: null), so it cannot be told whether it may post this form.",
+            "A browser hides it where the page's Referrer-Policy is no-referrer, in a sandboxed frame, and for a file that is opened from disk or a data: address. Set the page's Referrer-Policy to strict-origin-when-cross-origin, add allow-same-origin to the frame's sandbox, or serve the page over HTTPS; then add its origin to the form's allowed origins.",
+        )
+    } else {
+        (
+            "Pages of this origin may not post this form.",
+            "Add the page's origin to the form's allowed origins.",
+        )
+    };
+    Err(Problem::new(403, "origin_not_allowed", detail, next_step).with_field("origin"))
 }
 
 /// The body, up to `limit` bytes.
@@ -348,13 +353,17 @@ impl App {
         } = post;
         let is_bot = delivery == Delivery::Ignored;
         let accepted = self.accept(delivery, place).await?;
-        let plain_html = Encoding::of(headers) == Ok(Encoding::UrlEncoded)
-            && headers
+        let encoding = Encoding::of(headers)
+            .ok()
+            .filter(|encoding| encoding.syntax == Syntax::UrlEncoded);
+        let plain_html = encoding.filter(|_| {
+            headers
                 .get(header::ACCEPT)
                 .and_then(|accept| accept.to_str().ok())
-                .is_some_and(|accept| accept.contains("text/html"));
-        if plain_html
-            && let Some(target) = website::redirect_target(&body, &form)
+                .is_some_and(|accept| accept.contains("text/html"))
+        });
+        if let Some(encoding) = plain_html
+            && let Some(target) = website::redirect_target(&body, encoding, &form)
             && let Ok(location) = HeaderValue::from_str(target)
         {
             return Ok(traced(

@@ -1,18 +1,21 @@
 //! Tables that people upload in CSV (MA-1): found out how they are written, split into rows that are
 //! numbered as a spreadsheet numbers them, and read with a meaning for each column.
 //!
-//! A file comes from a spreadsheet or from another system, so its delimiter is found out: comma,
-//! semicolon (spreadsheets of countries with a decimal comma) or tab. Its text is UTF-8; any other
+//! A file comes from a spreadsheet or from another system, so its delimiter is found out where it is not named: comma,
+//! semicolon (spreadsheets of countries with a decimal comma), tab or pipe, by how well the rows agree on the
+//! number of their cells. Its text is UTF-8, what its byte order mark says, or what the sender names; any other
 //! would have to be guessed, and a wrong guess is a wrong name.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use encoding_rs::{Encoding, UTF_8};
 use matching::columns::Column;
 
 use super::directory::EntryKind;
 use super::normalize::fold;
 use crate::problem::Problem;
-use crate::rows::csv::{BYTE_ORDER_MARK, Records};
+use crate::rows::csv::Records;
 
 /// Largest file, in bytes. With the request's frame, and quotes and line endings escaped, it stays under
 /// the 6 MB that a function is called with.
@@ -22,7 +25,56 @@ pub const MAX_ROWS: usize = 5_000;
 /// Most columns of a file.
 pub const MAX_COLUMNS: usize = 200;
 
-const DELIMITERS: &[u8] = b",;\t";
+/// Those that are rarer in text first.
+const DELIMITERS: &[u8] = b"\t;|,";
+/// Rows that the delimiter is found out by.
+const SAMPLE_ROWS: usize = 50;
+
+/// How a file is written, as far as its sender says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Between cells: one of `,`, `;`, tab and `|`.
+    pub delimiter: Option<u8>,
+    /// Its text's encoding.
+    pub encoding: Option<&'static Encoding>,
+}
+
+impl Written {
+    /// By the delimiter's name or sign, and by the encoding's label (WHATWG: `windows-1252`, `latin1`).
+    ///
+    /// # Errors
+    /// 422 `invalid_delimiter`; 415 `unsupported_media_type` for an unknown encoding.
+    pub fn named(delimiter: Option<&str>, encoding: Option<&str>) -> Result<Self, Problem> {
+        let delimiter = delimiter.map(|name| match name {
+            "," | "comma" => Ok(b','),
+            ";" | "semicolon" => Ok(b';'),
+            "\t" | "tab" => Ok(b'\t'),
+            "|" | "pipe" => Ok(b'|'),
+            _ => Err(Problem::new(
+                422,
+                "invalid_delimiter",
+                "Cells are parted by a comma, a semicolon, a tab or a pipe.",
+                "Give comma, semicolon, tab or pipe, or leave it out to have it found out.",
+            )
+            .with_field("delimiter")),
+        });
+        let encoding = encoding.map(|label| {
+            Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(|| {
+                Problem::new(
+                    415,
+                    "unsupported_media_type",
+                    "The charset of the Content-Type is not known.",
+                    "Name one that browsers know, such as utf-8 or windows-1252.",
+                )
+                .with_field("content-type")
+            })
+        });
+        Ok(Self {
+            delimiter: delimiter.transpose()?,
+            encoding: encoding.transpose()?,
+        })
+    }
+}
 
 /// A file that was split into its cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,23 +98,18 @@ impl Table {
     /// Splits a file.
     ///
     /// # Errors
-    /// A [`Problem`] when it is no such file as a whole: too large, not in UTF-8, without a header, cut off
+    /// A [`Problem`] when it is no such file as a whole: too large, not in its encoding, without a header, cut off
     /// inside of a cell.
-    pub fn read(body: &[u8]) -> Result<Self, Problem> {
+    pub fn read(body: &[u8], written: Written) -> Result<Self, Problem> {
         if body.len() > MAX_BYTES {
             return Err(too_large());
         }
-        let text = body.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(body);
-        if let Err(error) = std::str::from_utf8(text) {
-            let before = text.get(..error.valid_up_to()).unwrap_or_default();
-            let line = before.split(|byte| *byte == b'\n').count();
-            return Err(unreadable(
-                "csv_not_utf8",
-                format!("The file is not UTF-8 text (line {line})."),
-                "Save it as \"CSV UTF-8\" and upload that file.",
-            ));
-        }
-        let mut split = Split::new(text, delimiter(text));
+        let text = decoded(body, written.encoding)?;
+        let (named, text, lines) = without_separator_line(&text);
+        let delimiter = written.delimiter.or(named);
+        let delimiter = delimiter.unwrap_or_else(|| delimiter_of(text));
+        let mut split = Split::new(text, delimiter);
+        split.number = lines;
         let Some((_, header)) = split.next_row()? else {
             return Err(unreadable(
                 "csv_no_header",
@@ -86,6 +133,10 @@ impl Table {
             // Spreadsheets leave empty cells behind where a row was once longer.
             while cells.len() > header.len() && cells.last().is_some_and(String::is_empty) {
                 cells.pop();
+            }
+            // Others leave out the empty cells at a row's end.
+            if cells.len() < header.len() {
+                cells.resize(header.len(), String::new());
             }
             let cells = if cells.len() == header.len() {
                 Ok(cells)
@@ -128,19 +179,102 @@ fn unreadable(code: &str, detail: impl Into<String>, next_step: &str) -> Problem
     Problem::new(422, code, detail, next_step)
 }
 
-/// The delimiter by which the first row has the most cells.
-fn delimiter(text: &[u8]) -> u8 {
-    let mut best = (0, b',');
+/// A file's text in UTF-8.
+fn decoded<'b>(body: &'b [u8], named: Option<&'static Encoding>) -> Result<Cow<'b, [u8]>, Problem> {
+    let (encoding, mark) = match (Encoding::for_bom(body), named) {
+        (Some(marked), _) => marked,
+        (None, Some(named)) => (named, 0),
+        (None, None) => (UTF_8, 0),
+    };
+    let text = body.get(mark..).unwrap_or_default();
+    if encoding == UTF_8 {
+        let Err(error) = std::str::from_utf8(text) else {
+            return Ok(Cow::Borrowed(text));
+        };
+        let before = text.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.split(|byte| *byte == b'\n').count();
+        return Err(unreadable(
+            "csv_not_utf8",
+            format!("The file is not UTF-8 text (line {line})."),
+            "Save it as \"CSV UTF-8\" and upload that file, or name its encoding in the Content-Type: text/csv; charset=windows-1252.",
+        ));
+    }
+    let decoded = encoding.decode_without_bom_handling_and_without_replacement(text);
+    let decoded = decoded.ok_or_else(|| {
+        unreadable(
+            "csv_wrong_encoding",
+            format!("The file is not {} text.", encoding.name()),
+            "Save it as \"CSV UTF-8\" and upload that file.",
+        )
+    })?;
+    Ok(Cow::Owned(decoded.into_owned().into_bytes()))
+}
+
+/// The delimiter that a spreadsheet's first line names (`sep=;`), the text after that line, and how many lines that
+/// were.
+fn without_separator_line(text: &[u8]) -> (Option<u8>, &[u8], usize) {
+    let named = || {
+        let line = text.strip_prefix(b"\"").unwrap_or(text);
+        let (key, rest) = line.split_at_checked(4)?;
+        let (delimiter, rest) = rest.split_first()?;
+        let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+        let after = after_line_ending(rest)?;
+        let is_one = key.eq_ignore_ascii_case(b"sep=") && DELIMITERS.contains(delimiter);
+        is_one.then_some((*delimiter, after))
+    };
+    match named() {
+        Some((delimiter, after)) => (Some(delimiter), after, 1),
+        None => (None, text, 0),
+    }
+}
+
+/// The delimiter on which the rows agree best: by which most of the first rows have as many cells as the first,
+/// which is more than one; then the one of the most cells.
+fn delimiter_of(text: &[u8]) -> u8 {
+    let mut best = ((0, 0), b',');
     for delimiter in DELIMITERS {
         let mut split = Split::new(text, *delimiter);
-        // With a wrong one the row can be endless.
-        let found = split.next_record().unwrap_or(false);
-        let cells = if found { split.records.cells() } else { 0 };
-        if cells > best.0 {
-            best = (cells, *delimiter);
+        let mut rows: Vec<usize> = Vec::new();
+        // With a wrong one a row can be endless.
+        while rows.len() < SAMPLE_ROWS && split.next_record().unwrap_or(false) {
+            let found = split.records.cells();
+            let blank = (0..found).all(|place| split.records.cell(place).trim_ascii().is_empty());
+            split.records.clear();
+            if !blank {
+                rows.push(found);
+            }
+        }
+        let header = rows.first().copied().unwrap_or_default();
+        if header < 2 {
+            continue;
+        }
+        // A row that ends early agrees, one that is longer does not.
+        let agreeing = rows.iter().map(|cells| match cells.cmp(&header) {
+            std::cmp::Ordering::Equal => 4,
+            std::cmp::Ordering::Less if *cells > 1 => 1,
+            _ => 0,
+        });
+        let agreement = agreeing.sum::<usize>() * 100 / (rows.len() * 4);
+        if (agreement, header) > best.0 {
+            best = ((agreement, header), *delimiter);
         }
     }
     best.1
+}
+
+/// A cell as it is meant: a spreadsheet's way to keep a text from being read as a number (`="007"`) is no
+/// part of it.
+fn cell_text(cell: &str) -> String {
+    let cell = cell.trim();
+    let formula = cell
+        .strip_prefix("=\"")
+        .and_then(|inner| inner.strip_suffix('"'))
+        .map(|inner| inner.replace("\"\"", "\""));
+    // Another quote is another formula.
+    match formula {
+        Some(inner) if !inner.contains('"') => inner.trim().to_owned(),
+        _ => cell.to_owned(),
+    }
 }
 
 /// What a column of a file can hold.
@@ -342,10 +476,7 @@ impl<'t> Split<'t> {
     fn next_row(&mut self) -> Result<Option<(usize, Vec<String>)>, Problem> {
         while self.next_record()? {
             let cells: Vec<String> = (0..self.records.cells())
-                .map(|place| {
-                    let cell = String::from_utf8_lossy(self.records.cell(place));
-                    cell.trim().to_owned()
-                })
+                .map(|place| cell_text(&String::from_utf8_lossy(self.records.cell(place))))
                 .collect();
             self.records.clear();
             if cells.iter().any(|cell| !cell.is_empty()) {
@@ -405,11 +536,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::directory::EntryKind;
-    use super::{MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Mapping, Table, targets};
+    use super::{MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Mapping, Table, Written, targets};
 
     /// Rows with their numbers; of those that cannot be read the code.
     fn read(text: &str) -> Vec<(usize, Result<Vec<String>, String>)> {
-        let table = Table::read(text.as_bytes()).unwrap();
+        let table = Table::read(text.as_bytes(), Written::default()).unwrap();
         let row = |row: super::TableRow| (row.number, row.cells.map_err(|problem| problem.code));
         table.rows.into_iter().map(row).collect()
     }
@@ -419,7 +550,7 @@ mod tests {
     }
 
     fn code(body: &[u8]) -> String {
-        Table::read(body).unwrap_err().code
+        Table::read(body, Written::default()).unwrap_err().code
     }
 
     #[test]
@@ -440,14 +571,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_another_number_of_cells_is_told_and_the_others_are_read() {
+    fn a_row_that_ends_early_is_filled_up_and_one_with_too_many_cells_is_told() {
         let text = "a,b\n1\n1,2\n1,2,3\n1,2,,\n\"1,2\n";
         assert_eq!(code(text.as_bytes()), "csv_malformed");
         let wrong = || Err("wrong_cell_count".to_owned());
         assert_eq!(
             read("a,b\n1\n1,2\n1,2,3\n1,2,,\n5\" pipe,x"),
             [
-                (2, wrong()),
+                (2, Ok(cells(&["1", ""]))),
                 (3, Ok(cells(&["1", "2"]))),
                 (4, wrong()),
                 (5, Ok(cells(&["1", "2"]))),
@@ -458,24 +589,135 @@ mod tests {
     }
 
     #[test]
+    fn the_delimiter_is_the_one_that_the_rows_agree_on() {
+        for (text, header, first) in [
+            (
+                "Nachname;Vorname;E-Mail (privat, dienstlich, weitere)\nMeier;Ann;ann@b.example\n",
+                3,
+                "Meier",
+            ),
+            ("Name, first;City\nMeier, Ann;Bonn\n", 2, "Meier, Ann"),
+            ("Name|City|Phone\nAnn, B|Bonn;Köln|1\n", 3, "Ann, B"),
+            ("Name\tNote, if any\nAnn\tx\nBob\ty\n", 2, "Ann"),
+            ("Name,Price;EUR\nAnn,1\nBob,2\n", 2, "Ann"),
+            ("Name,\"City; state\"\nAnn,\"Bonn; NRW\"\n", 2, "Ann"),
+            ("Name;City;Zip\nAnn;Bonn\nBob\n", 3, "Ann"),
+            ("Name\nMeier, Ann\n", 1, "Meier"),
+        ] {
+            let table = Table::read(text.as_bytes(), Written::default()).unwrap();
+            assert_eq!(table.header.len(), header, "{text}");
+            let cells = table.rows.first().unwrap().cells.as_ref();
+            match cells {
+                Ok(cells) => assert_eq!(cells[0], first, "{text}"),
+                Err(problem) => {
+                    assert_eq!((problem.code.as_str(), header), ("wrong_cell_count", 1))
+                }
+            }
+        }
+        let text = b"a,b;c\n1,2;3\n";
+        for (name, header) in [("comma", 2), (";", 2), ("tab", 1), ("|", 1)] {
+            let written = Written::named(Some(name), None).unwrap();
+            assert_eq!(
+                Table::read(text, written).unwrap().header.len(),
+                header,
+                "{name}"
+            );
+        }
+        assert_eq!(
+            Written::named(Some("x"), None).unwrap_err().code,
+            "invalid_delimiter"
+        );
+        assert_eq!(
+            Written::named(None, Some("klingon")).unwrap_err().code,
+            "unsupported_media_type"
+        );
+    }
+
+    #[test]
+    fn a_first_line_of_a_spreadsheet_names_the_delimiter() {
+        for text in [
+            "sep=;\r\na;b,c\r\n1;2\r\n",
+            "\u{feff}\"sep=;\"\na;b,c\n1;2\n",
+            "SEP=;\na;b,c\n1;2",
+        ] {
+            let table = Table::read(text.as_bytes(), Written::default()).unwrap();
+            assert_eq!(table.header, ["a", "b,c"], "{text}");
+            assert_eq!(table.rows[0].number, 3, "{text}");
+        }
+        let table = Table::read(b"sep=x,b\n1,2\n", Written::default()).unwrap();
+        assert_eq!(table.header, ["sep=x", "b"]);
+    }
+
+    #[test]
+    fn files_are_read_in_the_encoding_that_they_are_marked_or_named_with() {
+        let utf16 = |text: &str, big: bool| -> Vec<u8> {
+            let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+            units
+                .flat_map(|unit| {
+                    if big {
+                        unit.to_be_bytes()
+                    } else {
+                        unit.to_le_bytes()
+                    }
+                })
+                .collect()
+        };
+        let text = "Name\tCity\r\nJosé\tMünchen\r\n";
+        for body in [
+            utf16(text, false),
+            utf16(text, true),
+            text.as_bytes().to_vec(),
+        ] {
+            let table = Table::read(&body, Written::default()).unwrap();
+            assert_eq!(table.rows[0].cells, Ok(cells(&["José", "München"])));
+        }
+        for label in ["windows-1252", "latin1", "ISO-8859-1"] {
+            let written = Written::named(None, Some(label)).unwrap();
+            let table = Table::read(b"Name;City\nJos\xE9;M\xFCnchen", written).unwrap();
+            assert_eq!(
+                table.rows[0].cells,
+                Ok(cells(&["José", "München"])),
+                "{label}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_text_that_a_spreadsheet_keeps_by_a_formula_is_that_text() {
+        assert_eq!(
+            read("a,b,c,d\n\"=\"\"+44 20 7946 0958\"\"\",=\"007\",=1+1,\"=\"\"a\"\"&\"\"b\"\"\"\n"),
+            [(
+                2,
+                Ok(cells(&["+44 20 7946 0958", "007", "=1+1", "=\"a\"&\"b\""]))
+            )]
+        );
+    }
+
+    #[test]
     fn what_is_no_table_is_refused_as_a_whole() {
         for (body, expected) in [
             (&b""[..], "csv_no_header"),
             (b"\xEF\xBB\xBF", "csv_no_header"),
             (b"\n\r\n,,\n", "csv_no_header"),
             (b"name\nJos\xE9\n", "csv_not_utf8"),
-            (b"\xFF\xFEn\0a\0", "csv_not_utf8"),
+            (b"\xFF\xFEn\0a\0\0", "csv_wrong_encoding"),
             (b"name\n\"Ada", "csv_malformed"),
             (b"\"name", "csv_malformed"),
         ] {
             assert_eq!(code(body), expected, "{}", String::from_utf8_lossy(body));
         }
-        let problem = Table::read(b"name\nok\nJos\xE9\n").unwrap_err();
+        let problem = Table::read(b"name\nok\nJos\xE9\n", Written::default()).unwrap_err();
         assert!(problem.detail.contains("line 3"), "{problem}");
         let columns = vec!["a"; MAX_COLUMNS + 1].join(",");
         assert_eq!(code(columns.as_bytes()), "csv_too_many_columns");
         let rows = "a\n".repeat(MAX_ROWS + 1);
-        assert_eq!(Table::read(rows.as_bytes()).unwrap().rows.len(), MAX_ROWS);
+        assert_eq!(
+            Table::read(rows.as_bytes(), Written::default())
+                .unwrap()
+                .rows
+                .len(),
+            MAX_ROWS
+        );
         let rows = "a\n".repeat(MAX_ROWS + 2);
         assert_eq!(code(rows.as_bytes()), "csv_too_many_rows");
         assert_eq!(code(&vec![b'a'; MAX_BYTES + 1]), "body_too_large");
@@ -547,6 +789,7 @@ mod tests {
             2 => "[,;\t\"\r\n'=a]{0,8}",
             2 => "\\PC{0,12}",
             1 => (1_usize..12_000).prop_map(|length| "x".repeat(length)),
+            2 => prop::collection::vec(any::<u8>(), 0..8).prop_map(|choices| crate::testing::hostile(&choices)),
             1 => Just("株式会社 \"Ångström\",\r\nK.K.".to_owned()),
         ]
     }
@@ -568,7 +811,7 @@ mod tests {
                 prop::collection::vec("[A-Za-z][A-Za-z ]{0,6}[a-z]", columns),
                 prop::collection::vec(prop::collection::vec(cell(), columns), 0..6),
             )),
-            delimiter in prop::sample::select(vec![',', ';', '\t']),
+            delimiter in prop::sample::select(vec![',', ';', '\t', '|']),
             ending in prop::sample::select(vec!["\n", "\r\n"]),
             (mark, always, last) in any::<(bool, bool, bool)>(),
         ) {
@@ -585,13 +828,13 @@ mod tests {
             if last {
                 text.push_str(ending);
             }
-            let table = Table::read(text.as_bytes()).unwrap();
+            let table = Table::read(text.as_bytes(), Written::default()).unwrap();
             prop_assert_eq!(&table.header, &header);
             let expected: Vec<_> = rows
                 .iter()
                 .enumerate()
                 .map(|(index, row)| {
-                    let row: Vec<_> = row.iter().map(|cell| cell.trim().to_owned()).collect();
+                    let row: Vec<_> = row.iter().map(|cell| super::cell_text(cell)).collect();
                     (index + 2, row)
                 })
                 .filter(|(_, row)| row.iter().any(|cell| !cell.is_empty()))
@@ -608,7 +851,7 @@ mod tests {
                 Just(b"name,city\n".to_vec()), Just("\u{feff}".as_bytes().to_vec()),
             ], 0..24).prop_map(|parts| parts.concat()),
         ) {
-            if let Ok(table) = Table::read(&body) {
+            if let Ok(table) = Table::read(&body, Written::default()) {
                 prop_assert!(table.rows.is_sorted_by(|a, b| a.number < b.number));
                 for cells in table.rows.iter().filter_map(|row| row.cells.as_ref().ok()) {
                     prop_assert_eq!(cells.len(), table.header.len());

@@ -33,6 +33,9 @@ pub struct Field {
     /// What the answer is on its form.
     #[serde(default)]
     pub kind: FieldKind,
+    /// What was done to the value so that it could be stored, and why; most are as they arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Field {
@@ -44,6 +47,7 @@ impl Field {
             aliases: Vec::new(),
             value: value.into(),
             kind: FieldKind::Answer,
+            note: None,
         }
     }
 
@@ -55,7 +59,18 @@ impl Field {
             aliases: Vec::new(),
             value: value.into(),
             kind: FieldKind::Context,
+            note: None,
         }
+    }
+
+    /// The answer with a remark on what was done to it, after those that it has.
+    #[must_use]
+    pub fn noted(mut self, remark: &str) -> Self {
+        self.note = Some(match self.note {
+            None => remark.to_owned(),
+            Some(earlier) => format!("{earlier} {remark}"),
+        });
+        self
     }
 
     /// Every name the answer goes by, the primary one first.
@@ -64,7 +79,7 @@ impl Field {
     }
 }
 
-/// Whether `text` holds a character that no form field should: controls other than tab, line feed
+/// Whether `text` holds a character that no name should: controls other than tab, line feed
 /// and carriage return, or a Unicode non-character that CRMs refuse.
 #[must_use]
 pub fn has_control_characters(text: &str) -> bool {

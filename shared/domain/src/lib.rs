@@ -43,3 +43,5 @@ pub mod source;
 pub mod strategy;
 pub mod submission;
 pub mod sync;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::field::{Field, FieldKind};
-use super::normalize::{self, normalize};
+use super::normalize::invisible::{Form, clean, is_blank, plain_digits};
+use super::normalize::stop_gap::{self, StopGap};
+use super::normalize::{self, email, normalize, phone};
 use super::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 use crate::clock::Millis;
 
@@ -96,38 +98,120 @@ pub struct MappingContext<'a> {
 #[must_use]
 pub fn map_submission(fields: &[Field], context: MappingContext<'_>) -> MappedLead {
     let mut lead = MappedLead::default();
+    let [first_name, last_name] = match context.schema.crm {
+        CrmKind::Salesforce => ["FirstName", "LastName"],
+        CrmKind::Dynamics365 => ["firstname", "lastname"],
+    };
+    let target_of = |field: &Field| {
+        let mapping = field.names().find_map(|name| context.mappings.get(name))?;
+        Some(mapping.lead_field.as_str())
+    };
+    let has_first_name = fields
+        .iter()
+        .any(|field| target_of(field) == Some(first_name) && !is_blank(&field.value));
     for field in fields {
-        let Some(mapping) = field.names().find_map(|name| context.mappings.get(name)) else {
+        let Some(target) = target_of(field) else {
             if field.kind != FieldKind::Context {
                 lead.unmapped.push(field.name.clone());
-                lead.report
-                    .push(report(&field.name, None, FieldOutcome::Unmapped, None));
+                lead.report.push(report(
+                    &field.name,
+                    None,
+                    FieldOutcome::Unmapped,
+                    field.note.clone(),
+                ));
             }
             continue;
         };
-        let target = mapping.lead_field.as_str();
-        let entry = match map_value(&field.value, target, &lead, context) {
-            Ok(None) => continue,
-            Ok(Some((value, adjusted))) => {
-                lead.values.insert(target.to_owned(), value);
-                let outcome = if adjusted.is_some() {
-                    FieldOutcome::Adjusted
-                } else {
-                    FieldOutcome::Mapped
-                };
-                report(&field.name, Some(target), outcome, adjusted)
+        if target == last_name && !has_first_name && is_full_name(field) {
+            let parts = split_full_name(&field.value);
+            if let Some((first, last)) = parts {
+                for (target, part) in [(first_name, first), (last_name, last)] {
+                    let part = Field {
+                        value: part,
+                        ..field.clone()
+                    };
+                    map_field(
+                        &part.noted("The full name was split into first and last name."),
+                        target,
+                        &mut lead,
+                        context,
+                    );
+                }
+                continue;
             }
-            Err(reason) => report(
-                &field.name,
-                Some(target),
-                FieldOutcome::LeftOut,
-                Some(reason),
-            ),
-        };
-        lead.report.push(entry);
+        }
+        map_field(field, target, &mut lead, context);
     }
     fill_required(&mut lead, context);
     lead
+}
+
+/// Maps one answer to its lead field, and reports it.
+fn map_field(field: &Field, target: &str, lead: &mut MappedLead, context: MappingContext<'_>) {
+    let entry = match map_value(&field.value, target, lead, context) {
+        Ok(None) => return,
+        Ok(Some((value, remark))) => {
+            lead.values.insert(target.to_owned(), value);
+            let remark = joined(field.note.clone(), remark);
+            let outcome = if remark.is_some() {
+                FieldOutcome::Adjusted
+            } else {
+                FieldOutcome::Mapped
+            };
+            report(&field.name, Some(target), outcome, remark)
+        }
+        Err(reason) => report(
+            &field.name,
+            Some(target),
+            FieldOutcome::LeftOut,
+            joined(field.note.clone(), Some(reason)),
+        ),
+    };
+    lead.report.push(entry);
+}
+
+/// Two remarks in one.
+fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(format!("{first} {second}")),
+        (first, second) => first.or(second),
+    }
+}
+
+/// Whether an answer is to the question for first and last name in one, as Google asks it.
+fn is_full_name(field: &Field) -> bool {
+    field
+        .names()
+        .any(|name| matches!(normalize::fold(name).as_str(), "full name" | "fullname"))
+}
+
+/// The first and last name of a full name, every word of it in one of them; none where that is not certain.
+fn split_full_name(text: &str) -> Option<(String, String)> {
+    let full = clean(text, Form::Line).text;
+    let words: Vec<&str> = full.split(' ').collect();
+    // Chinese, Japanese and Korean names begin with that of the family.
+    let eastern = |c: char| {
+        matches!(c, '\u{3040}'..='\u{309f}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
+            | '\u{1100}'..='\u{11ff}' | '\u{ac00}'..='\u{d7af}' | '\u{20000}'..='\u{3ffff}')
+    };
+    if full.chars().any(eastern) {
+        return match words[..] {
+            [family, given] => Some((given.to_owned(), family.to_owned())),
+            _ => None,
+        };
+    }
+    let (first, last) = matching::person::split(&full);
+    if first.is_empty() || last.is_empty() {
+        return None;
+    }
+    if full == format!("{last}, {first}") {
+        return Some((first, last));
+    }
+    // Titles stay with the first name, what follows the last name with that.
+    let at = full.rfind(&last)?;
+    let (first, last) = full.split_at_checked(at)?;
+    let first = first.trim_end();
+    (!first.is_empty() && !full.contains(',')).then(|| (first.to_owned(), last.to_owned()))
 }
 
 fn report(
@@ -155,6 +239,9 @@ fn map_value(
     if text.trim().is_empty() {
         return Ok(None);
     }
+    if is_blank(text) {
+        return Err("It holds nothing that can be seen.".to_owned());
+    }
     let Some(field) = context.schema.field(target) else {
         return Err(format!(
             "The CRM has no lead field {target}, or the connected user cannot see it. Refresh the lead fields or change the mapping."
@@ -170,56 +257,53 @@ fn map_value(
             "An earlier field of this submission already gave {target} its value."
         ));
     }
-    convert(text.trim(), field, context.region).map(Some)
+    if stop_gap::is_lost(text) {
+        return Err(
+            "It is what a program writes where a value was lost. Check the form's script."
+                .to_owned(),
+        );
+    }
+    let gap = field.is_company().then(|| stop_gap::of_company(text));
+    let kept = match gap.flatten() {
+        None => None,
+        Some(StopGap::Nothing) => return Err("It names no company.".to_owned()),
+        Some(StopGap::NoCompany) => {
+            Some("It is kept as written and names no company: nothing is matched by it.".to_owned())
+        }
+    };
+    let (value, remark) = convert(text, field, context.region)?;
+    Ok(Some((value, joined(remark, kept))))
 }
+
+/// Told of a value that was freed of characters nobody sees.
+const CLEANED: &str = "Characters that cannot be seen were taken out of it.";
+/// Told of an address that was freed of what stood around it.
+const BARED: &str = "What is no part of the address was taken off it.";
 
 /// `text` as the CRM's value for `field`, with a remark where it had to be changed to fit.
 ///
 /// # Errors
 /// Why it cannot be stored there and what to do, for a person.
 pub fn convert(text: &str, field: &LeadField, region: Option<&str>) -> Result<Converted, String> {
-    match &field.field_type {
-        FieldType::Text { max_length } => {
-            let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            Ok(shorten(&one_line, *max_length))
+    let form = match &field.field_type {
+        FieldType::Text { .. } | FieldType::Picklist { .. } | FieldType::MultiPicklist { .. } => {
+            Form::Line
         }
-        FieldType::LongText { max_length } => Ok(shorten(text, *max_length)),
-        FieldType::Email { max_length } => {
-            if normalize::email(text).is_none() {
-                return Err(
-                    "It is not an e-mail address. Correct it in the CRM by hand.".to_owned(),
-                );
-            }
-            fits(text, *max_length)?;
-            Ok((Value::from(text), None))
-        }
-        FieldType::Phone { max_length } => {
-            let value = normalize::phone(text, region);
-            let written = value.as_deref().unwrap_or(text);
-            fits(written, *max_length)?;
-            match value {
-                Some(value) => Ok((Value::from(value), None)),
-                None if text.chars().filter(char::is_ascii_digit).count() >= 4 => Ok((
-                    Value::from(text),
-                    Some("It is kept as written: without a country code (and no default region in the settings) it has no international form.".to_owned()),
-                )),
-                None => Err("It is not a phone number. Correct it in the CRM by hand.".to_owned()),
-            }
-        }
-        FieldType::Url { max_length } => {
-            let url = normalize::web_url(text).ok_or_else(|| {
-                "It is not a web address. Correct it in the CRM by hand.".to_owned()
-            })?;
-            let written = if text.contains("://") {
-                text.to_owned()
-            } else {
-                url.as_str().trim_end_matches('/').to_owned()
-            };
-            fits(&written, *max_length)?;
-            Ok((Value::from(written), None))
+        FieldType::LongText { .. } => Form::Lines,
+        _ => Form::Token,
+    };
+    let cleaned = clean(text, form);
+    let removed = cleaned.removed.then(|| CLEANED.to_owned());
+    let digits = plain_digits(&cleaned.text);
+    let (value, remark) = match &field.field_type {
+        FieldType::Email { max_length } => return convert_email(text.trim(), *max_length),
+        FieldType::Phone { max_length } => return convert_phone(text.trim(), *max_length, region),
+        FieldType::Url { max_length } => return convert_url(text.trim(), *max_length),
+        FieldType::Text { max_length } | FieldType::LongText { max_length } => {
+            shorten(&cleaned.text, *max_length)
         }
         FieldType::Integer { min, max } => {
-            let number = parse_number(text)?;
+            let number = parse_number(&digits)?;
             if number.fract() != 0.0 {
                 return Err("It is not a whole number.".to_owned());
             }
@@ -228,33 +312,34 @@ pub fn convert(text: &str, field: &LeadField, region: Option<&str>) -> Result<Co
                 clippy::cast_possible_truncation,
                 reason = "whole, and at most 2^53 by parse_number"
             )]
-            Ok((Value::from(number as i64), None))
+            (Value::from(number as i64), None)
         }
         FieldType::Decimal { min, max } => {
-            let number = parse_number(text)?;
+            let number = parse_number(&digits)?;
             in_range(number, *min, *max)?;
-            Ok((Value::from(number), None))
+            (Value::from(number), None)
         }
-        FieldType::Boolean => match text.to_lowercase().as_str() {
+        FieldType::Boolean => match digits.to_lowercase().as_str() {
             "true" | "yes" | "y" | "on" | "1" | "ja" | "oui" | "si" | "sí" => {
-                Ok((Value::Bool(true), None))
+                (Value::Bool(true), None)
             }
-            "false" | "no" | "n" | "off" | "0" | "nein" | "non" => Ok((Value::Bool(false), None)),
-            _ => Err("It is neither yes nor no.".to_owned()),
+            "false" | "no" | "n" | "off" | "0" | "nein" | "non" => (Value::Bool(false), None),
+            _ => return Err("It is neither yes nor no.".to_owned()),
         },
-        FieldType::Date => Ok((Value::from(parse_date(text)?), None)),
-        FieldType::DateTime => parse_instant(text).map(|value| (Value::from(value), None)),
+        FieldType::Date => (Value::from(parse_date(&digits)?), None),
+        FieldType::DateTime => (Value::from(parse_instant(&digits)?), None),
         FieldType::Picklist {
             options,
             restricted,
             numeric,
-        } => convert_choice(text, options, *restricted, *numeric),
+        } => convert_choice(&cleaned.text, options, *restricted, *numeric)?,
         FieldType::MultiPicklist {
             options,
             restricted,
         } => {
             let mut chosen = Vec::new();
-            for part in text
+            for part in cleaned
+                .text
                 .split(';')
                 .map(str::trim)
                 .filter(|part| !part.is_empty())
@@ -262,12 +347,64 @@ pub fn convert(text: &str, field: &LeadField, region: Option<&str>) -> Result<Co
                 let (value, _) = convert_choice(part, options, *restricted, false)?;
                 chosen.extend(value.as_str().map(str::to_owned));
             }
-            Ok((Value::from(chosen.join(";")), None))
+            (Value::from(chosen.join(";")), None)
         }
-        FieldType::Unsupported { crm_type } => Err(format!(
-            "Fields of the CRM's type {crm_type} take no form value."
-        )),
+        FieldType::Unsupported { crm_type } => {
+            return Err(format!(
+                "Fields of the CRM's type {crm_type} take no form value."
+            ));
+        }
+    };
+    Ok((value, joined(removed, remark)))
+}
+
+fn convert_email(text: &str, max_length: u32) -> Result<Converted, String> {
+    let found = email::read(text).map_err(|why| why.reason().to_owned())?;
+    fits(&found.address, max_length)?;
+    let remark = found.repaired.then(|| BARED.to_owned());
+    Ok((Value::from(found.address), remark))
+}
+
+fn convert_phone(text: &str, max_length: u32, region: Option<&str>) -> Result<Converted, String> {
+    let phone = match phone::read(text, region) {
+        Ok(phone) => phone,
+        Err(why) if why.is_number() => {
+            let cleaned = clean(text, Form::Line);
+            let written = if cleaned.removed {
+                cleaned.text
+            } else {
+                text.to_owned()
+            };
+            fits(&written, max_length)?;
+            return Ok((Value::from(written), Some(why.reason().to_owned())));
+        }
+        Err(why) => return Err(why.reason().to_owned()),
+    };
+    let written = phone.written();
+    if phone.extension.is_some() && fits(&written, max_length).is_err() {
+        fits(&phone.e164, max_length)?;
+        let remark = "Its extension was left out: the field has no room for it.";
+        return Ok((Value::from(phone.e164), Some(remark.to_owned())));
     }
+    fits(&written, max_length)?;
+    Ok((Value::from(written), None))
+}
+
+fn convert_url(text: &str, max_length: u32) -> Result<Converted, String> {
+    let bare = normalize::bare_url(text);
+    let url = normalize::web_url(&bare)
+        .ok_or_else(|| "It is not a web address. Correct it in the CRM by hand.".to_owned())?;
+    let remark = (bare != text).then(|| BARED.to_owned());
+    let written = if bare.contains("://") {
+        bare
+    } else {
+        let written = url.as_str();
+        let host_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let bare_host = host_only.then(|| written.trim_end_matches('/'));
+        bare_host.unwrap_or(written).to_owned()
+    };
+    fits(&written, max_length)?;
+    Ok((Value::from(written), remark))
 }
 
 /// CRM lengths count UTF-16 units; counting them keeps an emoji from overflowing a field.
@@ -364,6 +501,13 @@ pub fn parse_number(text: &str) -> Result<f64, String> {
         .trim_matches(|c: char| c.is_whitespace() || "€$£¥%+".contains(c))
         .chars()
         .filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\'' | '_'))
+        .map(|c| match c {
+            // As they are written with Arabic digits.
+            '\u{66b}' => '.',
+            '\u{66c}' => ',',
+            '\u{2212}' => '-',
+            c => c,
+        })
         .collect();
     let (sign, digits) = cleaned
         .strip_prefix('-')
@@ -546,6 +690,10 @@ pub fn comparable(value: &Value, field: &LeadField, region: Option<&str>) -> Opt
         Value::Bool(flag) => flag.to_string(),
         _ => return None,
     };
+    // Two people without a company are not colleagues.
+    if field.is_company() && stop_gap::of_company(&text).is_some() {
+        return None;
+    }
     normalize(field.comparison(), &text, region)
 }
 
@@ -684,6 +832,166 @@ mod tests {
         }
     }
 
+    /// Maps one answer, and gives the value with what the report says of it.
+    fn one(name: &str, text: &str) -> (Option<Value>, FieldOutcome, String) {
+        let lead = map(&[(name, text)]);
+        let entry = lead.report.iter().find(|entry| entry.name == name);
+        let entry = entry.unwrap_or_else(|| panic!("{name} is not reported"));
+        let target = entry.lead_field.clone().unwrap();
+        let value = lead.values.get(&target).cloned();
+        let value = value.filter(|_| !lead.filled_in.contains(&target));
+        (
+            value,
+            entry.outcome,
+            entry.reason.clone().unwrap_or_default(),
+        )
+    }
+
+    #[test]
+    fn what_is_repaired_kept_or_left_out_is_told() {
+        for (name, text, value, outcome) in [
+            (
+                "email",
+                "\u{200b}Ann@b.example",
+                Some("Ann@b.example"),
+                FieldOutcome::Adjusted,
+            ),
+            (
+                "email",
+                "Ann <ann@b.example>",
+                Some("ann@b.example"),
+                FieldOutcome::Adjusted,
+            ),
+            (
+                "email",
+                " ann@b.example ",
+                Some("ann@b.example"),
+                FieldOutcome::Mapped,
+            ),
+            (
+                "email",
+                "ann@b.example, bob@b.example",
+                None,
+                FieldOutcome::LeftOut,
+            ),
+            ("lastname", "\u{200b}", None, FieldOutcome::LeftOut),
+            (
+                "lastname",
+                "Mei\u{b}er\u{feff}",
+                Some("Mei er"),
+                FieldOutcome::Adjusted,
+            ),
+            ("lastname", "Null", Some("Null"), FieldOutcome::Mapped),
+            ("lastname", "[object Object]", None, FieldOutcome::LeftOut),
+            (
+                "phone",
+                "+49 151 23020522",
+                Some("+4915123020522"),
+                FieldOutcome::Mapped,
+            ),
+            (
+                "phone",
+                "650 253 0000 x136",
+                Some("+16502530000 ext. 136"),
+                FieldOutcome::Mapped,
+            ),
+            (
+                "phone",
+                "０６５０２５３００００",
+                Some("０６５０２５３００００"),
+                FieldOutcome::Adjusted,
+            ),
+            (
+                "phone",
+                "６５０ ２５３ ００００",
+                Some("+16502530000"),
+                FieldOutcome::Mapped,
+            ),
+            (
+                "phone",
+                "+49 30 901820 abends",
+                Some("+49 30 901820 abends"),
+                FieldOutcome::Adjusted,
+            ),
+            ("phone", "4.47912E+11", None, FieldOutcome::LeftOut),
+            ("employees", "١٢٣", Some("123"), FieldOutcome::Mapped),
+            (
+                "event__c",
+                "２０２６-０３-３１",
+                Some("2026-03-31"),
+                FieldOutcome::Mapped,
+            ),
+            ("rating", "Ho\u{ad}t", Some("Hot"), FieldOutcome::Adjusted),
+            ("company", "N/A", None, FieldOutcome::LeftOut),
+            (
+                "company",
+                "Self-employed",
+                Some("Self-employed"),
+                FieldOutcome::Adjusted,
+            ),
+            ("company", "Acme", Some("Acme"), FieldOutcome::Mapped),
+        ] {
+            let (found, told, reason) = one(name, text);
+            let found = found.map(|value| match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            });
+            assert_eq!(
+                (found.as_deref(), told),
+                (value, outcome),
+                "{name} {text:?}: {reason}"
+            );
+            assert_eq!(
+                reason.is_empty(),
+                told == FieldOutcome::Mapped,
+                "{name} {text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_extension_gives_way_where_the_field_has_no_room() {
+        let phone = field("P", FieldType::Phone { max_length: 14 }, false);
+        let (value, remark) = convert("+1 650 253 0000 x136", &phone, None).unwrap();
+        assert_eq!(value, "+16502530000");
+        assert!(remark.is_some_and(|remark| remark.contains("extension")));
+    }
+
+    #[test]
+    fn a_company_that_is_none_matches_nothing() {
+        let company = field("Company", FieldType::Text { max_length: 255 }, true);
+        for text in ["Self-employed", "n/a", "Student"] {
+            assert_eq!(comparable(&json!(text), &company, None), None, "{text}");
+        }
+        assert_eq!(
+            comparable(&json!("Acme"), &company, None).as_deref(),
+            Some("acme")
+        );
+    }
+
+    #[test]
+    fn a_full_name_is_split_where_that_is_certain() {
+        let parts = |text: &str| split_full_name(text);
+        for (full, first, last) in [
+            ("Ada Lovelace", "Ada", "Lovelace"),
+            ("Dr. Ada King", "Dr. Ada", "King"),
+            ("Ludwig van Beethoven", "Ludwig", "van Beethoven"),
+            ("Lovelace, Ada", "Ada", "Lovelace"),
+            ("John Smith Jr.", "John", "Smith Jr."),
+            ("田中 太郎", "太郎", "田中"),
+            ("Ada\u{b}Lovelace\u{200b}", "Ada", "Lovelace"),
+        ] {
+            assert_eq!(
+                parts(full),
+                Some((first.to_owned(), last.to_owned())),
+                "{full}"
+            );
+        }
+        for full in ["Lovelace", "", "田中太郎"] {
+            assert_eq!(parts(full), None, "{full}");
+        }
+    }
+
     #[test]
     fn choices_are_found_by_label_in_any_case() {
         assert_eq!(map(&[("rating", " hot ")]).values["Rating"], "Hot");
@@ -764,6 +1072,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_mapped_is_what_was_typed(choices in proptest::collection::vec(any::<u8>(), 0..24)) {
+            let typed = crate::testing::hostile(&choices);
+            for (field_type, one_line) in [
+                (FieldType::Text { max_length: 100_000 }, true),
+                (FieldType::LongText { max_length: 100_000 }, false),
+                (FieldType::Picklist { options: vec![], restricted: false, numeric: false }, true),
+            ] {
+                let field = field("F", field_type, false);
+                let (value, remark) = convert(&typed, &field, None).unwrap();
+                let value = value.as_str().unwrap();
+                prop_assert_eq!(crate::testing::visible(value), crate::testing::visible(&typed));
+                prop_assert!(!value.contains(|c: char| c.is_control() && (one_line || !"\t\n\r".contains(c))), "{:?}", value);
+                prop_assert!(!one_line || value.split_whitespace().collect::<Vec<_>>().join(" ") == value);
+                // Silence means that nothing but white space was changed.
+                let spaceless = |text: &str| text.split_whitespace().collect::<String>();
+                prop_assert!(remark.is_some() || spaceless(value) == spaceless(&typed));
+                let again = convert(value, &field, None).unwrap().0;
+                prop_assert_eq!(again.as_str(), Some(value));
+            }
+        }
+
         #[test]
         fn any_text_maps_without_panic_and_within_limits(text in "\\PC{0,200}") {
             let lead = map(&[("lastname", &text), ("email", &text), ("phone", &text), ("employees", &text), ("event__c", &text), ("rating", &text)]);

@@ -1,8 +1,19 @@
 //! Normal forms by kind of value (LG-5): two values match when their normal forms are equal.
+//!
+//! What people type is read here, for every source: [`invisible`] characters, [`email`] addresses, [`phone`]
+//! numbers, words that are a [`stop_gap`]. A repair is certain or not made.
 
-use phonenumber::Mode;
+pub mod email;
+pub mod invisible;
+pub mod phone;
+pub mod stop_gap;
+
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+
+use invisible::{Form, clean};
 
 /// How values of a field are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,62 +34,29 @@ pub enum Comparison {
 /// without a normal form matches nothing.
 #[must_use]
 pub fn normalize(comparison: Comparison, text: &str, region: Option<&str>) -> Option<String> {
-    let text = text.trim();
     let normal = match comparison {
         Comparison::Email => email(text)?,
         Comparison::Phone => phone(text, region)?,
         Comparison::Url => url(text)?,
         Comparison::Text => fold(text),
-        Comparison::Exact => text.to_owned(),
+        Comparison::Exact => clean(text, Form::Token).text,
     };
     (!normal.is_empty()).then_some(normal)
 }
 
-/// An e-mail address in lowercase, when it has the shape of one.
-///
-/// Deliberately looser than RFC 5321 in what it lets pass and stricter in what CRMs refuse: one
-/// `@`, a non-empty local part of at most 64 bytes, a dotted domain of letters, digits and hyphens.
+/// The one e-mail address of a text, in lowercase.
 #[must_use]
 pub fn email(text: &str) -> Option<String> {
-    let (local, domain) = text.rsplit_once('@')?;
-    let local_ok = !local.is_empty()
-        && local.len() <= 64
-        && !local.starts_with('.')
-        && !local.ends_with('.')
-        && !local.contains("..")
-        && local.chars().all(|c| {
-            c.is_ascii_alphanumeric()
-                || "!#$%&'*+/=?^_`{|}~.-".contains(c)
-                || (!c.is_ascii() && c.is_alphanumeric())
-        });
-    let labels_ok = domain.split('.').all(|label| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-    });
-    (local_ok && labels_ok && domain.contains('.') && text.len() <= 254)
-        .then(|| text.to_lowercase())
+    let lower = email::read(text).ok()?.address.to_lowercase();
+    email::is_address(&lower).then_some(lower)
 }
 
-/// A phone number in E.164 (`+4930123456`). Numbers without a country code are read as of
-/// `region` (ISO 3166 alpha-2); without one they have no normal form.
+/// A phone number in E.164 (`+4930123456`), with its extension where it has one
+/// (`+4930123456;ext=12`). Numbers without a country code are read as of `region` (ISO 3166 alpha-2);
+/// without one they have no normal form.
 #[must_use]
 pub fn phone(text: &str, region: Option<&str>) -> Option<String> {
-    // The longest real number with extension and separators is far shorter; the parser's time
-    // grows with its input.
-    if text.len() > 60 {
-        return None;
-    }
-    let region = region.and_then(|code| code.to_ascii_uppercase().parse().ok());
-    let number = phonenumber::parse(region, text).ok()?;
-    // Plausible length, not assigned prefix: numbering plans change faster than any library.
-    let national =
-        number.code().value().to_string().len() + number.national().value().to_string().len();
-    (7..=15)
-        .contains(&national)
-        .then(|| number.format().mode(Mode::E164).to_string())
+    Some(phone::read(text, region).ok()?.normal())
 }
 
 /// A web address without what does not identify it.
@@ -87,16 +65,20 @@ pub fn url(text: &str) -> Option<String> {
     let parsed = web_url(text)?;
     let host = parsed.host_str()?.to_lowercase();
     let host = host.strip_prefix("www.").unwrap_or(&host);
-    let path = parsed.path().trim_end_matches('/');
+    // What may stand behind an address (`bare_url`) does not end one.
+    let path = parsed.path().trim_end_matches(['/', ',', ';', '\'']);
     let port = parsed
         .port()
         .map_or(String::new(), |port| format!(":{port}"));
     Some(format!("{host}{port}{path}"))
 }
 
-/// `text` as an http(s) URL with a dotted host; `https://` is assumed where no scheme is given.
+/// `text` as an http(s) URL with a dotted host; `https://` is assumed where no scheme is given. Quotes and
+/// brackets around it, and a comma or semicolon behind it, are no part of it.
 #[must_use]
 pub fn web_url(text: &str) -> Option<url::Url> {
+    let text = bare_url(text);
+    let text = text.as_str();
     let with_scheme = if text.contains("://") {
         text.to_owned()
     } else {
@@ -110,11 +92,38 @@ pub fn web_url(text: &str) -> Option<url::Url> {
         .then_some(parsed)
 }
 
+/// A web address without invisible characters and what is written around it.
+#[must_use]
+pub fn bare_url(text: &str) -> String {
+    let mut text = clean(text, Form::Token).text;
+    loop {
+        let inner = text
+            .trim_end_matches([',', ';'])
+            .trim_matches(['"', '\'', '“', '”', '„', '«', '»', '<', '>']);
+        let inner = inner
+            .strip_prefix('(')
+            .and_then(|inner| inner.strip_suffix(')'))
+            .or_else(|| inner.strip_prefix('[')?.strip_suffix(']'))
+            .unwrap_or(inner)
+            .trim();
+        if inner.len() == text.len() {
+            return text;
+        }
+        text = inner.to_owned();
+    }
+}
+
 /// Text with case, accents, punctuation and repeated space folded away.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     let mut gap = false;
+    // Invisible characters part no words.
+    let text = if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(clean(text, Form::Token).text)
+    };
     for c in text
         .nfkd()
         .filter(|c| !is_combining_mark(*c))
@@ -171,6 +180,11 @@ mod tests {
             "ada+tag@example.com",
             Some("ada+tag@example.com"),
         );
+        check(
+            Comparison::Email,
+            "Ada <\u{200b}Ada@Example.com>",
+            Some("ada@example.com"),
+        );
         for bad in [
             "ada",
             "ada@",
@@ -196,6 +210,16 @@ mod tests {
         }
         check(Comparison::Phone, "call me", None);
         check(Comparison::Phone, "", None);
+        check(
+            Comparison::Phone,
+            "415 555 2671 x12",
+            Some("+14155552671;ext=12"),
+        );
+        check(
+            Comparison::Phone,
+            "415 555 2671 x13",
+            Some("+14155552671;ext=13"),
+        );
         assert_eq!(normalize(Comparison::Phone, "030 901820", None), None);
         assert_eq!(
             normalize(Comparison::Phone, "030 901820", Some("DE")).as_deref(),
@@ -212,6 +236,14 @@ mod tests {
         ] {
             check(Comparison::Url, same, Some("example.com"));
         }
+        for same in [
+            "<https://example.com>",
+            "\u{200b}example.com,",
+            "\"example.com\"",
+            "(example.com)",
+        ] {
+            check(Comparison::Url, same, Some("example.com"));
+        }
         check(Comparison::Url, "not a url", None);
         check(Comparison::Url, "ftp://example.com", None);
     }
@@ -222,6 +254,12 @@ mod tests {
         check(Comparison::Text, "O’Brien-Smith", Some("obrien smith"));
         check(Comparison::Text, "Groß", Some("gross"));
         check(Comparison::Text, " — ", None);
+        check(
+            Comparison::Text,
+            "Jo\u{200b}sé\u{feff} \u{ad}Ál\u{2060}varez",
+            Some("jose alvarez"),
+        );
+        check(Comparison::Text, "\u{200b}", None);
     }
 
     proptest! {

@@ -183,6 +183,12 @@ impl LeadField {
         }
     }
 
+    /// Whether it names the lead's company.
+    #[must_use]
+    pub fn is_company(&self) -> bool {
+        matches!(self.name.as_str(), "Company" | "companyname")
+    }
+
     /// Whether leads can be matched by it: the CRM must be able to filter on it.
     #[must_use]
     pub fn is_matchable(&self) -> bool {

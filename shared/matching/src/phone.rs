@@ -1,5 +1,6 @@
 //! Phone numbers in normal form.
 
+use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 use smallvec::SmallVec;
 
 use crate::text;
@@ -180,12 +181,13 @@ fn by_plan(text: &str, region: Option<&str>) -> Option<Phone> {
 fn by_metadata(text: &str, region: Option<&str>) -> Option<Phone> {
     // Where the number gives its country, another one's habits would mislead.
     let region = if text.starts_with('+') { None } else { region };
-    let region = region.and_then(|code| code.parse().ok());
+    let region = region.and_then(|code| code.parse::<Region>().ok());
     if region.is_none() && !text.contains('+') {
         return None;
     }
-    let number = phonenumber::parse(region, text).ok()?;
-    of_country(u64::from(number.code().value()), number.national().value())
+    let number = PHONE_NUMBER_UTIL.parse(text, region).ok()?;
+    let code = u64::try_from(number.country_code).ok()?;
+    of_country(code, number.national_number)
 }
 
 fn of_country(code: u64, national: u64) -> Option<Phone> {
@@ -274,6 +276,8 @@ pub(crate) fn same_number(a: Phone, b: Phone) -> SameNumber {
 mod tests {
     use proptest::prelude::*;
 
+    use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
+
     use super::{PLANS, Phone, SameNumber, by_plan, of_country, phone, same_number};
 
     fn number(text: &str, region: Option<&str>) -> Phone {
@@ -299,11 +303,11 @@ mod tests {
                 _ => format!("1{gap}{head}{gap}{tail}"),
             };
             // The library reads by the habits of the region that it is given.
-            let region = plan.region.parse().unwrap();
+            let region: Region = plan.region.parse().unwrap();
             let read = by_plan(&text, Some(plan.region));
-            if let (Some(read), Ok(number)) = (read, phonenumber::parse(Some(region), &text)) {
-                let national = number.national().value();
-                let code = u64::from(number.code().value());
+            if let (Some(read), Ok(number)) = (read, PHONE_NUMBER_UTIL.parse(&text, Some(region))) {
+                let national = number.national_number;
+                let code = u64::try_from(number.country_code).unwrap();
                 prop_assert_eq!(Some(read), of_country(code, national), "{}", text);
             }
         }

@@ -208,6 +208,126 @@ async fn a_linkedin_lead_arrives_once_however_often_it_is_announced() {
     harness.stop().await;
 }
 
+/// LG-9: one LinkedIn app signs for every owner that it may read; a lead of another owner than the
+/// contract's waits for a person, with nothing fetched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linkedin_lead_of_another_owner_is_held_for_a_person() {
+    let harness = Harness::start().await;
+    let tenant = harness.tenant(CrmKind::Dynamics365).await;
+    let owners = |ids: &[&str]| {
+        let urns = ids.iter().map(|id| format!("urn:li:sponsoredAccount:{id}"));
+        json!({ "owners": urns.collect::<Vec<_>>() })
+    };
+    let (status, body) = tenant
+        .api(Method::PUT, "/linkedin", Some(owners(&["456"])))
+        .await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let answers =
+        json!({"LAST_NAME": "Johnson", "EMAIL": tenant.email("kj"), "COMPANY_NAME": "Langley"});
+    let lead = tenant.linkedin_lead(answers, json!({}), 1).await;
+    let id = tenant.linkedin_submission(lead["id"].as_str().unwrap());
+    let held = tenant.wait_for(&id, &["needs_attention", "created"]).await;
+    assert_eq!(held["state"], "needs_attention", "{held}");
+    let text = held.to_string();
+    assert!(text.contains("linkedin_owner_unknown"), "{text}");
+    assert!(!text.contains(&tenant.email("kj")), "nothing was fetched");
+    assert_eq!(tenant.leads().await.len(), 0);
+    // Once the owner is one of the contract's, it goes on.
+    let (status, body) = tenant
+        .api(Method::PUT, "/linkedin", Some(owners(&["456", "123"])))
+        .await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let path = format!("/submissions/{id}/send-again");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let (status, _) = tenant.api(Method::POST, &path, None).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+        let detail = tenant.wait_for(&id, &["needs_attention", "created"]).await;
+        if detail["state"] == "created" {
+            break;
+        }
+        // A worker uses the settings it read for some seconds.
+        assert!(std::time::Instant::now() < deadline, "{detail}");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(tenant.leads().await.len(), 1);
+    harness.stop().await;
+}
+
+/// LG-5, LG-8: what people type is repaired where that is certain, kept or left out where it is not, and told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_really_type_becomes_one_lead_and_is_told() {
+    let harness = Harness::start().await;
+    for crm in BOTH {
+        let tenant = harness.tenant(crm).await;
+        let email = tenant.email("ann");
+        let (local, domain) = email.split_once('@').unwrap();
+        let first = json!({
+            "email": format!("Ann Meier <{local}\u{200b}@\u{feff}{domain}>"), "first_name": "Ann\u{ad}",
+            "last_name": "Mei\u{0}er\u{202c}", "company": "Self-employed", "phone": "+49 151 23020522 ext. 7",
+        });
+        let id = tenant.submit(&first, Some("1")).await;
+        let detail = tenant.wait_for(&id, &["created"]).await;
+        let leads = tenant.leads().await;
+        let lead = leads.first().unwrap();
+        for (field, value) in [
+            ("email", email.as_str()),
+            ("first_name", "Ann"),
+            ("last_name", "Meier"),
+            ("company", "Self-employed"),
+            ("phone", "+4915123020522 ext. 7"),
+        ] {
+            assert_eq!(tenant.value(lead, field), value, "{field}");
+        }
+        let told = |name: &str| {
+            let mapping = detail["mapping"].as_array().unwrap();
+            let entry = mapping.iter().find(|entry| entry["name"] == name).unwrap();
+            (entry["outcome"].clone(), entry["reason"].is_string())
+        };
+        for name in ["email", "first_name", "last_name", "company"] {
+            assert_eq!(told(name), (json!("adjusted"), true), "{name}");
+        }
+        assert_eq!(told("phone"), (json!("mapped"), false));
+        // The same person again, as another program writes them.
+        let again = json!({"email": format!("mailto:{email}."), "last_name": "Meier", "company": "n/a", "phone": "4.47912E+11"});
+        let id = tenant.submit(&again, Some("2")).await;
+        tenant.wait_for(&id, &["attached"]).await;
+        // Google's body with a byte order mark, a number, no test mark, a control character.
+        let body = json!({
+            "lead_id": 7, "google_key": tenant.made.google_key, "is_test": null,
+            "user_column_data": [
+                {"column_id": "EMAIL", "string_value": tenant.email("g")},
+                {"column_id": "FULL_NAME", "string_value": "Ada\u{b}King"},
+                {"column_id": "PHONE_NUMBER", "string_value": 4_930_901_820_u64},
+            ],
+        });
+        let url = format!(
+            "{}/webhooks/google-ads/{}",
+            harness.intake, tenant.made.google_form_key
+        );
+        let request = harness
+            .http
+            .post(url)
+            .header("content-type", "application/json");
+        let id = accepted(
+            request
+                .body(format!("\u{feff}{body}"))
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await;
+        tenant.wait_for(&id, &["created"]).await;
+        let leads = tenant.leads().await;
+        assert_eq!(leads.len(), 2);
+        let ada = leads
+            .iter()
+            .find(|lead| tenant.value(lead, "last_name") == "King");
+        assert_eq!(tenant.value(ada.unwrap(), "first_name"), "Ada");
+    }
+    harness.stop().await;
+}
+
 /// LG-9: test leads are marked, and reach the CRM only when asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn test_leads_are_held_until_released() {
@@ -477,15 +597,29 @@ async fn bad_input_gets_a_clear_answer_and_stores_nothing() {
         "nested_value",
     )
     .await;
+    let blank = "{\"email\":\"\u{200b}\\u0000\"}".as_bytes().to_vec();
+    let missing = check(&form, json_type, &[], blank, 422, "required_field_missing").await;
+    assert_eq!(missing["field"], "email");
     check(
         &form,
-        json_type,
+        "application/json; charset=klingon",
         &[],
-        br#"{"email":"a\u0000"}"#.to_vec(),
-        422,
-        "control_character",
+        br#"{"email":"a"}"#.to_vec(),
+        415,
+        "unsupported_media_type",
     )
     .await;
+    let hidden = check(
+        &form,
+        json_type,
+        &[("origin", "null")],
+        br#"{"email":"a"}"#.to_vec(),
+        403,
+        "origin_not_allowed",
+    )
+    .await;
+    let advice = hidden["next_step"].as_str().unwrap();
+    assert!(advice.contains("Referrer-Policy"), "{advice}");
     let missing = check(
         &form,
         json_type,
@@ -575,7 +709,7 @@ async fn bad_input_gets_a_clear_answer_and_stores_nothing() {
         "invalid_google_key",
     )
     .await;
-    check(
+    let keyless = check(
         &google,
         json_type,
         &[],
@@ -584,6 +718,7 @@ async fn bad_input_gets_a_clear_answer_and_stores_nothing() {
         "malformed_body",
     )
     .await;
+    assert_eq!(keyless["field"], "google_key");
     let challenge = format!(
         "{}/webhooks/linkedin/{}?challengeCode=hmacsha256%3D%7B%7D",
         harness.intake, tenant.made.id

@@ -6,7 +6,10 @@ use matching::tables::free_mail;
 use super::{Decision, Entry, EntryId, EntryKind, Origin};
 use crate::clock::Millis;
 use crate::ids::{self, ContractId, SubmissionId};
-use crate::normalize;
+use crate::normalize::email::{self, NoEmail};
+use crate::normalize::invisible::{Form, clean, plain_digits};
+use crate::normalize::phone::{self, NoPhone};
+use crate::normalize::{self, stop_gap};
 use crate::problem::Problem;
 
 /// Longest text of a field, in characters. A website may have [`MAX_WEBSITE`].
@@ -104,6 +107,14 @@ impl NewEntry {
         check_texts(&mut record)?;
         record.emails = checked(&record.emails, "emails", email)?;
         record.phones = checked(&record.phones, "phones", phone)?;
+        let company_name = match kind {
+            EntryKind::Profile => &mut record.company,
+            EntryKind::Company => &mut record.name,
+        };
+        // "Self-employed" and "n/a" are no company, and those who say so have nothing in common.
+        if stop_gap::of_company(company_name).is_some() {
+            company_name.clear();
+        }
         if kind == EntryKind::Company {
             refuse_personal(&record)?;
         }
@@ -246,11 +257,9 @@ fn check_texts(record: &mut Record) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Text on one line, without control characters and repeated space.
+/// Text on one line, without repeated space and characters that cannot be seen.
 fn tidy(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ")
+    clean(text, Form::Line).text
 }
 
 /// Values that there may be several of: each checked, none twice, not too many.
@@ -286,32 +295,44 @@ fn checked(
 }
 
 fn email(text: &str) -> Result<String, Problem> {
-    if normalize::email(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(
-        422,
-        "invalid_email",
-        "This is no e-mail address.",
-        "Give an address such as ada@example.com, or leave it out.",
-    )
-    .with_field("emails"))
+    let found = email::read(text);
+    found.map(|found| found.address).map_err(|why| {
+        let detail = match why {
+            NoEmail::NotOne => "This is no e-mail address.",
+            NoEmail::Several => "This is more than one e-mail address.",
+        };
+        Problem::new(
+            422,
+            "invalid_email",
+            detail,
+            "Give an address such as ada@example.com, or leave it out.",
+        )
+        .with_field("emails")
+    })
 }
 
 fn phone(text: &str) -> Result<String, Problem> {
     if text.chars().count() > MAX_PHONE {
         return Err(too_long("phones", MAX_PHONE));
     }
-    if text.chars().any(|c| c.is_ascii_digit()) {
-        return Ok(text.to_owned());
+    let refused = |detail| {
+        Problem::new(
+            422,
+            "invalid_phone",
+            detail,
+            "Give the number with its country code, such as +1 415 555 2671, or leave it out.",
+        )
+        .with_field("phones")
+    };
+    // A spreadsheet marks a text that looks like a number with a quote.
+    let text = text.strip_prefix('\'').unwrap_or(text);
+    match phone::read(text, None) {
+        Err(NoPhone::Rounded) => Err(refused(
+            "A spreadsheet rounded this number to a power of ten: its digits are lost.",
+        )),
+        _ if plain_digits(text).contains(|c: char| c.is_ascii_digit()) => Ok(text.to_owned()),
+        _ => Err(refused("A phone number has digits.")),
     }
-    Err(Problem::new(
-        422,
-        "invalid_phone",
-        "A phone number has digits.",
-        "Give the number with its country code, such as +1 415 555 2671, or leave it out.",
-    )
-    .with_field("phones"))
 }
 
 fn refuse_personal(record: &Record) -> Result<(), Problem> {
@@ -450,5 +471,6 @@ fn email_key(email: &str) -> String {
 
 /// The digits: however it is punctuated it is one number.
 fn phone_key(phone: &str) -> String {
-    phone.chars().filter(char::is_ascii_digit).collect()
+    let plain = plain_digits(phone);
+    plain.chars().filter(char::is_ascii_digit).collect()
 }

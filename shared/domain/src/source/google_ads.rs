@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::website::with_context;
-use super::{Delivery, Inbound, LeadSource, broken_json, check_field, utf8};
+use super::{
+    Delivery, Inbound, LeadSource, broken_json, clean_name, decoded, fitted, readable_json,
+};
 use crate::field::Field;
+use crate::normalize::invisible::is_blank;
 use crate::problem::Problem;
 use crate::signature::secrets_equal;
 use crate::submission::{NewSubmission, Origin, SourceKind};
@@ -19,48 +21,28 @@ use crate::submission::{NewSubmission, Origin, SourceKind};
 /// The Google Ads source.
 pub struct GoogleAds;
 
-#[derive(Deserialize)]
-struct Notification<'a> {
-    lead_id: String,
-    google_key: String,
-    #[serde(default)]
-    is_test: bool,
-    #[serde(default)]
-    user_column_data: Vec<Column>,
-    #[serde(borrow, default)]
-    form_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    campaign_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    adgroup_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    creative_id: Option<&'a RawValue>,
-    #[serde(default)]
-    gcl_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Column {
-    #[serde(default, rename = "column_id")]
-    id: Option<String>,
-    #[serde(default, rename = "column_name")]
-    name: Option<String>,
-    #[serde(default, rename = "string_value")]
-    value: Option<String>,
-}
+/// An object as it was sent: each value is read on its own, so that one of another type than expected
+/// costs no other.
+type Object<'a> = BTreeMap<String, &'a RawValue>;
 
 impl LeadSource for GoogleAds {
     fn kind(&self) -> SourceKind {
         SourceKind::GoogleAds
     }
 
+    /// Google does not repeat a delivery that is refused: whatever carries the form's key and can be read is
+    /// taken, and what was changed for it is noted on the answer.
     fn read(&self, inbound: Inbound<'_>) -> Result<Delivery, Problem> {
         let form = inbound.form.ok_or_else(|| Problem::not_found("form"))?;
-        let sent: Notification<'_> = serde_json::from_str(utf8(inbound.body)?)
-            .map_err(|_| broken_json().with_field("lead_id"))?;
+        let text = decoded(inbound.body).unwrap_or_else(|_| String::from_utf8_lossy(inbound.body));
+        let text = readable_json(&text);
+        let sent: Object<'_> = serde_json::from_str(&text).map_err(|_| broken_json())?;
+        let Some(key) = sent.get("google_key").and_then(|key| plain(key)) else {
+            return Err(broken_json().with_field("google_key"));
+        };
         let mut known = false;
         for secret in inbound.secrets {
-            known |= secrets_equal(secret, &sent.google_key);
+            known |= secrets_equal(secret, &key);
         }
         if !known {
             return Err(Problem::new(
@@ -71,45 +53,37 @@ impl LeadSource for GoogleAds {
             )
             .with_field("google_key"));
         }
-        if sent.lead_id.is_empty() || sent.lead_id.len() > 255 {
-            return Err(broken_json().with_field("lead_id"));
-        }
-        if sent.user_column_data.len() > form.max_fields {
-            return Err(Problem::new(
-                422,
-                "too_many_fields",
-                format!("The form takes at most {} fields.", form.max_fields),
-                "Raise the form's limit.",
-            )
-            .with_field("user_column_data"));
-        }
-        let mut fields: Vec<Field> = Vec::new();
-        for column in sent.user_column_data {
-            // `column_id` is the same in every language; older forms send the name alone.
-            let (Some(name), alias) = (match (column.id, column.name) {
-                (Some(id), name) => (Some(id), name),
-                (None, name) => (name, None),
-            }) else {
-                continue;
-            };
-            let mut field = Field::answer(name, column.value.unwrap_or_default());
-            field.aliases.extend(alias);
-            check_field(&field)?;
-            fields.push(field);
-        }
+        let mut fields = answers(sent.get("user_column_data").copied(), form.max_fields);
+        let response_id = sent
+            .get("lead_id")
+            .and_then(|id| plain(id))
+            .filter(|id| (1..=255).contains(&id.len()))
+            .or_else(|| {
+                // Without an id the same body is the same lead.
+                let digest = crate::signature::sha256_hex(&[inbound.body]);
+                (!fields.is_empty()).then(|| format!("body-{digest}"))
+            })
+            .ok_or_else(|| broken_json().with_field("lead_id"))?;
+        let test = sent.get("is_test").and_then(|test| plain(test));
+        let test = test.is_some_and(|test| test.eq_ignore_ascii_case("true") || test == "1");
         let mut details = BTreeMap::new();
         for (name, id) in [
-            ("google_form_id", sent.form_id),
-            ("campaign_id", sent.campaign_id),
-            ("adgroup_id", sent.adgroup_id),
-            ("creative_id", sent.creative_id),
+            ("google_form_id", "form_id"),
+            ("campaign_id", "campaign_id"),
+            ("adgroup_id", "adgroup_id"),
+            ("creative_id", "creative_id"),
         ] {
-            if let Some(id) = id.map(plain).filter(|id| !id.is_empty()) {
+            let is_id = |id: &String| {
+                (1..=64).contains(&id.len())
+                    && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            };
+            if let Some(id) = sent.get(id).and_then(|id| plain(id)).filter(is_id) {
                 fields.push(Field::context(name, &id));
                 details.insert(name.to_owned(), id);
             }
         }
-        if let Some(click) = sent.gcl_id.filter(|click| click.len() <= 512) {
+        let click = sent.get("gcl_id").and_then(|click| plain(click));
+        if let Some(click) = click.filter(|click| (1..=512).contains(&click.len())) {
             fields.push(Field::context("gcl_id", &click));
             details.insert("gcl_id".to_owned(), click);
         }
@@ -120,7 +94,7 @@ impl LeadSource for GoogleAds {
         Ok(Delivery::Submission(Box::new(NewSubmission {
             contract: inbound.contract.clone(),
             source: SourceKind::GoogleAds,
-            response_id: sent.lead_id,
+            response_id,
             origin: Origin {
                 form_id: form.id.to_string(),
                 form_name: Some(form.name.clone()),
@@ -129,22 +103,73 @@ impl LeadSource for GoogleAds {
             },
             answers: Some(with_context(fields, form)),
             submitted_at: None,
-            test: sent.is_test,
+            test,
             withdrawn: false,
         })))
     }
 }
 
-/// An id sent as a number or as text, as text.
-fn plain(raw: &RawValue) -> String {
-    let text = raw.get().trim().trim_matches('"');
-    if text == "null"
-        || text.len() > 64
-        || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+/// The answers, with notes on what was changed so that they fit.
+fn answers(columns: Option<&RawValue>, most: usize) -> Vec<Field> {
+    let columns = columns.and_then(|columns| serde_json::from_str(columns.get()).ok());
+    let columns: Vec<&RawValue> = columns.unwrap_or_default();
+    let mut fields: Vec<Field> = Vec::new();
+    let mut left_out = 0;
+    for column in columns {
+        let Ok(column) = serde_json::from_str::<Object<'_>>(column.get()) else {
+            continue;
+        };
+        let part = |name: &str| column.get(name).and_then(|part| plain(part));
+        let names = ["column_id", "column_name"].map(|name| {
+            let name = part(name).map(|name| clean_name(&name).into_owned());
+            name.filter(|name| !is_blank(name))
+        });
+        // `column_id` is the same in every language; older forms send the name alone.
+        let (Some(name), alias) = (match names {
+            [Some(id), name] => (Some(id), name),
+            [None, name] => (name, None),
+        }) else {
+            continue;
+        };
+        if fields.len() == most {
+            left_out += 1;
+            continue;
+        }
+        let (value, nested) = match column.get("string_value") {
+            None => (String::new(), false),
+            Some(value) => match plain(value) {
+                Some(value) => (value, false),
+                None => (value.get().to_owned(), value.get() != "null"),
+            },
+        };
+        let mut field = Field::answer(name, value);
+        field.aliases.extend(alias);
+        if nested {
+            field =
+                field.noted("It was no text but a list or an object; it is kept as it was sent.");
+        }
+        fields.push(fitted(field));
+    }
+    if left_out > 0
+        && let Some(last) = fields.pop()
     {
-        String::new()
-    } else {
-        text.to_owned()
+        let note = format!(
+            "{left_out} more answers were left out: the form takes {most}. Raise the form's limit."
+        );
+        fields.push(last.noted(&note));
+    }
+    fields
+}
+
+/// A scalar as text; numbers as they were sent, so that 64-bit ids survive. None for null, lists and
+/// objects.
+fn plain(raw: &RawValue) -> Option<String> {
+    let text = raw.get().trim();
+    match text.as_bytes().first()? {
+        b'"' => serde_json::from_str(text).ok(),
+        b'{' | b'[' => None,
+        _ if text == "null" => None,
+        _ => Some(text.to_owned()),
     }
 }
 
@@ -201,7 +226,135 @@ mod tests {
         }
     }
 
+    fn taken(body: &str) -> NewSubmission {
+        let form = form(FormKind::GoogleAds);
+        let delivery = read(&GoogleAds, Some(&form), &[], body.as_bytes(), &["k"]);
+        match delivery.unwrap_or_else(|problem| panic!("{body}: {problem}")) {
+            Delivery::Submission(submission) => *submission,
+            Delivery::Ignored => panic!("{body} is ignored"),
+        }
+    }
+
+    #[test]
+    fn whatever_carries_the_key_and_can_be_read_is_taken() {
+        let long = "x".repeat(40_000);
+        for (body, value) in [
+            (
+                r#"{"lead_id":"1","google_key":"k","user_column_data":[{"column_id":"A","string_value":"a\u000bb"}]}"#,
+                "a\u{b}b",
+            ),
+            (
+                r#"{"lead_id":1,"google_key":"k","is_test":null,"user_column_data":[{"column_id":"A","string_value":49301234567890123}]}"#,
+                "49301234567890123",
+            ),
+            (
+                r#"{"lead_id":"1","google_key":"k","is_test":"false","user_column_data":[{"column_id":"A","string_value":true}]}"#,
+                "true",
+            ),
+            (
+                r#"{"lead_id":"1","google_key":"k","gcl_id":7,"user_column_data":[null,3,{"column_id":7},{"column_id":"A","string_value":null}]}"#,
+                "",
+            ),
+            (
+                "\u{feff}{\"lead_id\":\"1\",\"google_key\":\"k\",\"user_column_data\":[{\"column_id\":\"A\u{200b}\",\"string_value\":\"x\ny\"}]}",
+                "x\ny",
+            ),
+            (
+                r#"{"lead_id":"1","google_key":"k","user_column_data":[{"column_id":"A","string_value":"\ud83d"}]}"#,
+                "\u{fffd}",
+            ),
+            (
+                r#"{"lead_id":"1","google_key":"k","user_column_data":[{"column_id":"A","string_value":["x"]}]}"#,
+                r#"["x"]"#,
+            ),
+            (
+                &format!(
+                    r#"{{"lead_id":"1","google_key":"k","user_column_data":[{{"column_id":"A","string_value":"{long}"}}]}}"#
+                ),
+                &long[..32_000],
+            ),
+            (
+                r#"{"lead_id":"1","google_key":"k","user_column_data":[{"column_id":"leadbridge:A","string_value":"y"}]}"#,
+                "y",
+            ),
+            (
+                r#"{"google_key":"k","user_column_data":[{"column_id":"A","string_value":"z"}]}"#,
+                "z",
+            ),
+        ] {
+            let submission = taken(body);
+            assert!(!submission.test, "{body}");
+            let answers = submission.answers.unwrap();
+            let answer = answers
+                .iter()
+                .find(|field| field.names().any(|name| name.ends_with('A')));
+            let answer = answer.unwrap_or_else(|| panic!("{body}: {answers:?}"));
+            assert_eq!(answer.value, value, "{body}");
+            let changed =
+                body.contains("[\"x\"]") || value.len() > 30_000 || body.contains("leadbridge:");
+            assert_eq!(answer.note.is_some(), changed, "{body}");
+        }
+        assert!(taken(r#"{"lead_id":1,"google_key":"k","is_test":true}"#).test);
+        // Without an id a repeat is still a repeat.
+        let body =
+            r#"{"google_key":"k","user_column_data":[{"column_id":"A","string_value":"z"}]}"#;
+        assert_eq!(taken(body).id(), taken(body).id());
+    }
+
+    #[test]
+    fn more_answers_than_the_form_takes_are_left_out_and_told() {
+        let column = r#"{"column_id":"A","string_value":"x"}"#;
+        let columns = vec![column; 60].join(",");
+        let submission = taken(&format!(
+            r#"{{"lead_id":"1","google_key":"k","user_column_data":[{columns}]}}"#
+        ));
+        let answers = submission.answers.unwrap();
+        let told = answers
+            .iter()
+            .filter(|field| field.name == "A")
+            .collect::<Vec<_>>();
+        assert_eq!(told.len(), 50);
+        assert!(
+            told[49]
+                .note
+                .as_ref()
+                .is_some_and(|note| note.starts_with("10 more"))
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let form = form(FormKind::GoogleAds);
+        for (body, field) in [
+            (r#"{}"#, Some("google_key")),
+            (r#"{"lead_id":"1"}"#, Some("google_key")),
+            (r#"{"lead_id":"1","google_key":null}"#, Some("google_key")),
+            (r#"{"google_key":"k"}"#, Some("lead_id")),
+            ("[]", None),
+            ("", None),
+        ] {
+            let problem = read(&GoogleAds, Some(&form), &[], body.as_bytes(), &["k"]).unwrap_err();
+            assert_eq!(
+                (
+                    problem.status,
+                    problem.code.as_str(),
+                    problem.field.as_deref()
+                ),
+                (400, "malformed_body", field),
+                "{body}"
+            );
+        }
+    }
+
     proptest! {
+        #[test]
+        fn hostile_values_arrive_as_they_were_sent(choices in proptest::collection::vec(any::<u8>(), 0..24)) {
+            let sent = crate::testing::hostile(&choices);
+            let body = serde_json::json!({"lead_id": "1", "google_key": "k", "user_column_data": [{"column_id": "A", "string_value": sent}]});
+            let answers = taken(&body.to_string()).answers.unwrap();
+            prop_assert_eq!(&answers[0], &Field::answer("A", sent));
+        }
+
         #[test]
         fn any_text_is_read_or_refused(body in "\\PC{0,300}") {
             let form = form(FormKind::GoogleAds);

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Delivery, Inbound, LeadSource, broken_json, unauthentic, utf8};
+use super::{Delivery, Inbound, LeadSource, broken_json, clean_name, decoded, unauthentic};
 use crate::clock::Millis;
 use crate::field::{Field, FieldKind};
+use crate::normalize::invisible::is_blank;
 use crate::problem::Problem;
 use crate::signature;
 use crate::submission::{NewSubmission, Origin, SourceKind};
@@ -119,7 +120,7 @@ impl LeadSource for LinkedIn {
             return Err(unauthentic(SIGNATURE));
         }
         let sent: Notification =
-            serde_json::from_str(utf8(inbound.body)?).map_err(|_| broken_json())?;
+            serde_json::from_str(&decoded(inbound.body)?).map_err(|_| broken_json())?;
         // Kinds and actions that are not about leads are acknowledged: an error would make
         // LinkedIn block the webhook.
         let withdrawn = match (sent.kind.as_str(), sent.lead_action.as_str()) {
@@ -187,6 +188,20 @@ pub fn form_id(urn: &str) -> String {
     } else {
         String::new()
     }
+}
+
+/// The owner that a submission is of, in the words of its source, where it is none of the contract's.
+///
+/// One LinkedIn app signs the notifications of every owner that it was given access to, so a signature does
+/// not say whose lead it is. A source that names no owner is believed.
+#[must_use]
+pub fn foreign_owner(named: &BTreeMap<String, String>, owners: &[String]) -> Option<String> {
+    let named: Vec<&String> = ["sponsoredAccount", "organization"]
+        .iter()
+        .filter_map(|kind| named.get(*kind))
+        .collect();
+    let own = named.iter().any(|owner| owners.contains(owner));
+    named.first().filter(|_| !own).map(|owner| (*owner).clone())
 }
 
 /// A response as `/rest/leadFormResponses` gives it.
@@ -352,7 +367,10 @@ impl LeadForm {
             }
             // A question that the form no longer has is kept under its id: nothing is dropped.
             names.push(format!("question:{}", answer.question_id));
-            names.retain(|name| !name.trim().is_empty());
+            for name in &mut names {
+                *name = clean_name(name).into_owned();
+            }
+            names.retain(|name| !is_blank(name));
             let name = names.remove(0);
             names.dedup();
             names.retain(|alias| *alias != name);
@@ -361,6 +379,7 @@ impl LeadForm {
                 aliases: names,
                 value,
                 kind: FieldKind::Answer,
+                note: None,
             });
         }
         for consent in &response.form_response.consent_responses {
@@ -369,14 +388,16 @@ impl LeadForm {
                 aliases: Vec::new(),
                 value: consent.accepted.to_string(),
                 kind: FieldKind::Consent,
+                note: None,
             });
         }
         for hidden in &self.hidden_fields {
             fields.push(Field {
-                name: hidden.name.clone(),
+                name: clean_name(&hidden.name).into_owned(),
                 aliases: Vec::new(),
                 value: hidden.value.clone(),
                 kind: FieldKind::Hidden,
+                note: None,
             });
         }
         fields.push(Field::context("form_name", &self.name));
@@ -392,13 +413,6 @@ impl LeadForm {
                 fields.push(Field::context(&snake_case(name), urn));
             }
         }
-        // A form can have any text in its names and a member in their answers; what no CRM takes
-        // is cut out rather than the lead lost.
-        for field in &mut fields {
-            field
-                .value
-                .retain(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'));
-        }
         fields
     }
 }
@@ -410,6 +424,14 @@ impl LeadFormResponse {
         self.lead_metadata
             .pointer("/sponsoredLeadMetadata/campaign")
             .and_then(Value::as_str)
+    }
+
+    /// The URNs of its owner by their kind.
+    #[must_use]
+    pub fn owners(&self) -> BTreeMap<String, String> {
+        let urns = self.owner.iter();
+        urns.filter_map(|(kind, urn)| Some((kind.clone(), urn.as_str()?.to_owned())))
+            .collect()
     }
 
     /// Whether the response can be fetched and keyed by its id.
@@ -504,6 +526,23 @@ mod tests {
             assert_eq!(submission.answers, None);
             assert!(!submission.withdrawn);
         }
+    }
+
+    #[test]
+    fn an_owner_that_is_none_of_the_contracts_is_told() {
+        let Delivery::Submission(submission) =
+            deliver(BODY, &sign("new", BODY.as_bytes())).unwrap()
+        else {
+            panic!()
+        };
+        let mut origin = submission.origin;
+        let own = ["urn:li:sponsoredAccount:123".to_owned()];
+        let other = ["urn:li:sponsoredAccount:456".to_owned()];
+        assert_eq!(foreign_owner(&origin.details, &own), None);
+        assert_eq!(foreign_owner(&origin.details, &other), Some(own[0].clone()));
+        assert_eq!(foreign_owner(&origin.details, &[]), Some(own[0].clone()));
+        origin.details.clear();
+        assert_eq!(foreign_owner(&origin.details, &other), None);
     }
 
     #[test]

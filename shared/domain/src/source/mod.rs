@@ -5,12 +5,17 @@ pub mod google_ads;
 pub mod linkedin;
 pub mod website;
 
+use std::borrow::Cow;
+use std::ops::Range;
+
+use encoding_rs::{Encoding, UTF_8};
 use http::HeaderMap;
 
 use crate::clock::Millis;
-use crate::field::{Field, has_control_characters};
+use crate::field::Field;
 use crate::form::{Form, MAX_NAME_CHARS, MAX_VALUE_CHARS};
 use crate::ids::ContractId;
+use crate::normalize::invisible::{Form as TextForm, clean, is_blank};
 use crate::problem::Problem;
 use crate::submission::{NewSubmission, SourceKind};
 
@@ -75,49 +80,104 @@ fn broken_json() -> Problem {
     )
 }
 
-/// The body as text.
-fn utf8(body: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(body).map_err(|_| {
-        Problem::new(
-            400,
-            "invalid_encoding",
-            "The body is not valid UTF-8.",
-            "Send the form as UTF-8.",
-        )
-    })
+/// The body as text. A byte order mark says how it is encoded; without one it is UTF-8.
+///
+/// # Errors
+/// 400 `invalid_encoding`.
+fn decoded(body: &[u8]) -> Result<Cow<'_, str>, Problem> {
+    let (encoding, mark) = Encoding::for_bom(body).unwrap_or((UTF_8, 0));
+    let text = body.get(mark..).unwrap_or_default();
+    encoding
+        .decode_without_bom_handling_and_without_replacement(text)
+        .ok_or_else(|| {
+            Problem::new(
+                400,
+                "invalid_encoding",
+                "The body is not valid UTF-8.",
+                "Send the form as UTF-8, or name its encoding (charset) in the Content-Type header.",
+            )
+        })
+}
+
+/// JSON as senders write it that is none to the letter: half of a surrogate pair, which a text cut in the middle of
+/// an emoji leaves behind, is the replacement character; a control character inside of a string is escaped.
+fn readable_json(text: &str) -> Cow<'_, str> {
+    let mut repaired = String::new();
+    let mut copied = 0;
+    let mut replace = |range: Range<usize>, with: &str| {
+        repaired.push_str(text.get(copied..range.start).unwrap_or_default());
+        repaired.push_str(with);
+        copied = range.end;
+    };
+    let bytes = text.as_bytes();
+    let unit = |at: usize| -> Option<u16> {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut at, mut inside) = (0, false);
+    while let Some(byte) = bytes.get(at) {
+        at += match byte {
+            b'"' => {
+                inside = !inside;
+                1
+            }
+            b'\\' if inside => match unit(at) {
+                Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => 12,
+                Some(0xD800..=0xDFFF) => {
+                    replace(at..at + 6, "\u{fffd}");
+                    6
+                }
+                Some(_) => 6,
+                None => 2,
+            },
+            0..=0x1F if inside => {
+                replace(at..at + 1, &format!("\\u{byte:04x}"));
+                1
+            }
+            _ => 1,
+        };
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    repaired.push_str(text.get(copied..).unwrap_or_default());
+    Cow::Owned(repaired)
+}
+
+/// A field's name without characters that cannot be seen: it is what a mapping refers to. Otherwise it is
+/// exactly as on the form.
+fn clean_name(name: &str) -> Cow<'_, str> {
+    let cleaned = clean(name, TextForm::Token);
+    if cleaned.removed {
+        Cow::Owned(cleaned.text)
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// Text of a request, short enough to be shown in an answer.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 /// Checks one answer's name and value against what any form may send.
 fn check_field(field: &Field) -> Result<(), Problem> {
     let wrong = |code, detail: String, next: &str| {
         // A name that is itself the problem is not repeated at length.
-        let shown: String = field
-            .name
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(80)
-            .collect();
-        Problem::new(422, code, detail, next).with_field(shown)
+        Problem::new(422, code, detail, next).with_field(shown(&field.name))
     };
-    if field.name.trim().is_empty() || field.name.chars().count() > MAX_NAME_CHARS {
+    if is_blank(&field.name) || field.name.chars().count() > MAX_NAME_CHARS {
         return Err(wrong(
             "invalid_field_name",
             format!("A field's name has 1 to {MAX_NAME_CHARS} characters."),
             "Rename the field on the form.",
         ));
     }
-    if field.name.starts_with("leadbridge:") {
+    if field.name.starts_with(OURS) {
         return Err(wrong(
             "reserved_field_name",
-            "Names that start with leadbridge: are ours.".to_owned(),
+            format!("Names that start with {OURS} are ours."),
             "Rename the field on the form.",
-        ));
-    }
-    if has_control_characters(&field.name) || has_control_characters(&field.value) {
-        return Err(wrong(
-            "control_character",
-            "The field holds a control character.".to_owned(),
-            "Remove characters below U+0020 other than tab and line breaks.",
         ));
     }
     if field.value.chars().count() > MAX_VALUE_CHARS {
@@ -130,6 +190,40 @@ fn check_field(field: &Field) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Brings an answer within what any form may send, for senders who do not send again: nothing of it is
+/// refused, and what was changed is noted.
+fn fitted(mut field: Field) -> Field {
+    if field.name.starts_with(OURS) {
+        field.name.insert(0, '_');
+        field =
+            field.noted("Its name was that of a field of Leadbridge's own, and got a _ before it.");
+    }
+    if cut(&mut field.name, MAX_NAME_CHARS) {
+        field = field.noted("Its name was cut.");
+    }
+    for alias in &mut field.aliases {
+        cut(alias, MAX_NAME_CHARS);
+    }
+    if cut(&mut field.value, MAX_VALUE_CHARS) {
+        field = field.noted(&format!(
+            "It was longer than {MAX_VALUE_CHARS} characters; the start was kept."
+        ));
+    }
+    field
+}
+
+/// Cuts a text after so many characters; whether it was longer.
+fn cut(text: &mut String, most: usize) -> bool {
+    let end = text.char_indices().nth(most).map(|(end, _)| end);
+    if let Some(end) = end {
+        text.truncate(end);
+    }
+    end.is_some()
+}
+
+/// What names of fields begin with that the source itself knows.
+const OURS: &str = "leadbridge:";
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -137,6 +231,28 @@ pub(crate) mod tests {
 
     /// When the requests of tests arrive.
     pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
+
+    #[test]
+    fn json_is_read_as_senders_write_it() {
+        for (text, expected) in [
+            (r#"{"a":"x\ud83d"}"#, "x\u{fffd}"),
+            (r#"{"a":"\udc00x\ud83d\ude00"}"#, "\u{fffd}x😀"),
+            (r#"{"a":"\\ud83d"}"#, "\\ud83d"),
+            ("{\"a\":\"x\ny\u{b}\"}", "x\ny\u{b}"),
+            ("\n{\"a\":\t\"x\\\"\"}", "x\""),
+        ] {
+            let value: serde_json::Value = serde_json::from_str(&readable_json(text)).unwrap();
+            assert_eq!(value["a"], expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_says_how_a_body_is_encoded() {
+        assert_eq!(decoded(b"\xEF\xBB\xBF{}").unwrap(), "{}");
+        assert_eq!(decoded(b"\xFF\xFE{\0}\0").unwrap(), "{}");
+        assert_eq!(decoded(b"\xFE\xFF\0{\0}").unwrap(), "{}");
+        assert_eq!(decoded(b"\xFF{}").unwrap_err().code, "invalid_encoding");
+    }
 
     pub(crate) fn form(kind: FormKind) -> Form {
         Form {

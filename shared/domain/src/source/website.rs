@@ -7,9 +7,13 @@ use http::header;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Delivery, Inbound, LeadSource, broken_json, check_field, unauthentic, utf8};
+use super::{
+    Delivery, Inbound, LeadSource, broken_json, check_field, clean_name, decoded, readable_json,
+    shown, unauthentic,
+};
 use crate::field::Field;
 use crate::form::Form;
+use crate::normalize::invisible::is_blank;
 use crate::problem::Problem;
 use crate::signature::{self, Timed};
 use crate::submission::{NewSubmission, Origin, SourceKind};
@@ -29,9 +33,21 @@ pub const REDIRECT_FIELD: &str = "_redirect";
 /// The website-form source.
 pub struct Website;
 
-/// The two ways a form is encoded.
+/// The form field that browsers fill with the name of the page's encoding (HTML, "_charset_").
+pub const CHARSET_FIELD: &str = "_charset_";
+
+/// How a form is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
+pub struct Encoding {
+    /// The syntax of its fields.
+    pub syntax: Syntax,
+    /// The encoding of its text, where the sender names another than UTF-8.
+    pub charset: Option<&'static encoding_rs::Encoding>,
+}
+
+/// The two ways a form's fields are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
     /// `application/json`
     Json,
     /// `application/x-www-form-urlencoded`
@@ -39,35 +55,62 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Read from the `Content-Type` header.
+    /// JSON in UTF-8.
+    pub const JSON: Self = Self {
+        syntax: Syntax::Json,
+        charset: None,
+    };
+    /// A urlencoded form in UTF-8.
+    pub const URL_ENCODED: Self = Self {
+        syntax: Syntax::UrlEncoded,
+        charset: None,
+    };
+
+    /// Read from the `Content-Type` header. Names of encodings are those that browsers know (WHATWG
+    /// Encoding): `utf8`, `latin1`, `us-ascii`, `shift_jis`.
     ///
     /// # Errors
-    /// 415 for any other type, or none, or a charset other than UTF-8.
+    /// 415 for any other type, or none, or an unknown encoding.
     pub fn of(headers: &http::HeaderMap) -> Result<Self, Problem> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-        let charset_ok = parameters.split(';').all(|parameter| {
-            parameter
-                .trim()
-                .to_ascii_lowercase()
-                .strip_prefix("charset=")
-                .is_none_or(|charset| charset.trim_matches('"') == "utf-8")
+        let syntax = match essence.trim().to_ascii_lowercase().as_str() {
+            "application/json" => Some(Syntax::Json),
+            "application/x-www-form-urlencoded" => Some(Syntax::UrlEncoded),
+            _ => None,
+        };
+        let label = parameters.split(';').find_map(|parameter| {
+            let (name, label) = parameter.split_once('=')?;
+            let named = name.trim().eq_ignore_ascii_case("charset");
+            named.then(|| label.trim().trim_matches(['"', '\'']))
         });
-        match essence.trim().to_ascii_lowercase().as_str() {
-            "application/json" if charset_ok => Ok(Self::Json),
-            "application/x-www-form-urlencoded" if charset_ok => Ok(Self::UrlEncoded),
+        let charset = label.map(charset);
+        match (syntax, charset) {
+            (Some(syntax), None) => Ok(Self {
+                syntax,
+                charset: None,
+            }),
+            (Some(syntax), Some(Some(charset))) => Ok(Self {
+                syntax,
+                charset: Some(charset).filter(|charset| *charset != encoding_rs::UTF_8),
+            }),
             _ => Err(Problem::new(
                 415,
                 "unsupported_media_type",
-                "The form is sent as JSON or as application/x-www-form-urlencoded, in UTF-8.",
-                "Set the Content-Type header to one of the two.",
+                "The form is sent as JSON or as application/x-www-form-urlencoded, in UTF-8 or in an encoding whose name browsers know.",
+                "Set the Content-Type header to one of the two, and its charset, where it has one, to the text's.",
             )
             .with_field("content-type")),
         }
     }
+}
+
+/// The encoding of a label; none for an unknown one, and for those that stand for no text.
+fn charset(label: &str) -> Option<&'static encoding_rs::Encoding> {
+    encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
 }
 
 impl LeadSource for Website {
@@ -91,7 +134,7 @@ impl LeadSource for Website {
         if let Some(honeypot) = &form.honeypot_field {
             if fields
                 .iter()
-                .any(|field| field.name == *honeypot && !field.value.trim().is_empty())
+                .any(|field| field.name == *honeypot && !is_blank(&field.value))
             {
                 return Ok(Delivery::Ignored);
             }
@@ -113,7 +156,7 @@ impl LeadSource for Website {
         for required in &form.required_fields {
             if !fields
                 .iter()
-                .any(|field| field.name == *required && !field.value.trim().is_empty())
+                .any(|field| field.name == *required && !is_blank(&field.value))
             {
                 return Err(Problem::new(
                     422,
@@ -124,7 +167,7 @@ impl LeadSource for Website {
                 .with_field(required));
             }
         }
-        if fields.iter().all(|field| field.value.trim().is_empty()) {
+        if fields.iter().all(|field| is_blank(&field.value)) {
             return Err(Problem::new(
                 422,
                 "empty_submission",
@@ -243,8 +286,8 @@ fn take(fields: &mut Vec<Field>, name: &str) -> Option<String> {
 /// Where a plain HTML post is sent on to: the redirect it names, or the form's first. The caller
 /// has read the post before, so that the named one is known to be on the form's list.
 #[must_use]
-pub fn redirect_target<'a>(body: &[u8], form: &'a Form) -> Option<&'a str> {
-    let named = parse(body, Encoding::UrlEncoded, form)
+pub fn redirect_target<'a>(body: &[u8], encoding: Encoding, form: &'a Form) -> Option<&'a str> {
+    let named = parse(body, encoding, form)
         .ok()
         .and_then(|mut fields| take(&mut fields, REDIRECT_FIELD));
     match named {
@@ -263,15 +306,20 @@ pub fn redirect_target<'a>(body: &[u8], form: &'a Form) -> Option<&'a str> {
 /// 400 for a body that cannot be read or that names a field twice, 422 for names, values or a
 /// number of fields that no form may send.
 pub fn parse(body: &[u8], encoding: Encoding, form: &Form) -> Result<Vec<Field>, Problem> {
-    let text = utf8(body)?;
-    let pairs = match encoding {
-        Encoding::Json => parse_json(text, form.max_fields)?,
-        Encoding::UrlEncoded => parse_urlencoded(text, form.max_fields)?,
+    let pairs = match encoding.syntax {
+        Syntax::Json => {
+            let text = match encoding.charset {
+                Some(charset) => in_charset(body, charset).ok_or_else(broken_json)?,
+                None => decoded(body)?,
+            };
+            parse_json(&readable_json(&text), form.max_fields)?
+        }
+        Syntax::UrlEncoded => parse_urlencoded(body, encoding.charset, form.max_fields)?,
     };
     let mut fields: Vec<Field> = Vec::with_capacity(pairs.len());
     let mut seen = HashSet::with_capacity(pairs.len());
     for (name, value) in pairs {
-        let field = Field::answer(name, value);
+        let field = Field::answer(clean_name(&name), value);
         check_field(&field)?;
         if seen.insert(field.name.clone()) {
             fields.push(field);
@@ -292,10 +340,25 @@ pub fn parse(body: &[u8], encoding: Encoding, form: &Form) -> Result<Vec<Field>,
                 "The post names a field twice.",
                 "Send each field once, or list it among the form's multi-value fields.",
             )
-            .with_field(field.name));
+            .with_field(shown(&field.name)));
         }
     }
     Ok(fields)
+}
+
+/// Text in a named encoding. Programs call what they send by the names of the encodings that have ASCII's letters,
+/// or by those of western Europe, without asking: what is UTF-8 all the same is read as that.
+fn in_charset<'b>(
+    bytes: &'b [u8],
+    charset: &'static encoding_rs::Encoding,
+) -> Option<Cow<'b, str>> {
+    if charset == encoding_rs::WINDOWS_1252
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return Some(Cow::Borrowed(text));
+    }
+    let (encoding, mark) = encoding_rs::Encoding::for_bom(bytes).unwrap_or((charset, 0));
+    encoding.decode_without_bom_handling_and_without_replacement(bytes.get(mark..)?)
 }
 
 fn too_many_fields(max_fields: usize) -> Problem {
@@ -307,36 +370,62 @@ fn too_many_fields(max_fields: usize) -> Problem {
     )
 }
 
-type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+type Pairs = Vec<(String, String)>;
 
-fn parse_urlencoded(text: &str, max_fields: usize) -> Result<Pairs<'_>, Problem> {
+fn parse_urlencoded(
+    body: &[u8],
+    named: Option<&'static encoding_rs::Encoding>,
+    max_fields: usize,
+) -> Result<Pairs, Problem> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let mut pairs = Vec::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+    for pair in body.split(|byte| *byte == b'&') {
+        if pair.is_empty() {
+            continue;
+        }
         if pairs.len() >= max_fields {
             return Err(too_many_fields(max_fields));
         }
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        pairs.push((decode(name)?, decode(value)?));
+        let end = pair.iter().position(|byte| *byte == b'=');
+        let (name, value) = pair.split_at(end.unwrap_or(pair.len()));
+        let value = value.strip_prefix(b"=").unwrap_or(value);
+        pairs.push((unescaped(name)?, unescaped(value)?));
     }
-    Ok(pairs)
+    // A browser says in this field how it encoded the others.
+    let told = pairs
+        .iter()
+        .find(|(name, _)| name.as_ref() == CHARSET_FIELD.as_bytes())
+        .and_then(|(_, label)| charset(std::str::from_utf8(label).ok()?));
+    let charset = told.or(named).unwrap_or(encoding_rs::UTF_8);
+    pairs.retain(|(name, _)| name.as_ref() != CHARSET_FIELD.as_bytes());
+    let text = |bytes: Cow<'_, [u8]>| {
+        in_charset(&bytes, charset)
+            .map(Cow::into_owned)
+            .ok_or_else(malformed_form)
+    };
+    pairs
+        .into_iter()
+        .map(|(name, value)| Ok((text(name)?, text(value)?)))
+        .collect()
 }
 
-/// Strict decoding: a `%` that starts no byte, and bytes that are no UTF-8, are errors rather
-/// than characters the person never wrote.
-fn decode(text: &str) -> Result<Cow<'_, str>, Problem> {
-    let malformed = || {
-        Problem::new(
-            400,
-            "malformed_body",
-            "The body is not valid application/x-www-form-urlencoded text in UTF-8.",
-            "Encode each % as %25, and every character as the percent-encoded bytes of its UTF-8.",
-        )
-    };
-    if !text.contains(['%', '+']) {
+fn malformed_form() -> Problem {
+    Problem::new(
+        400,
+        "malformed_body",
+        "The body is not valid application/x-www-form-urlencoded text in its encoding, which is UTF-8 where no other is named.",
+        "Encode each % as %25, and every character as the percent-encoded bytes of its UTF-8.",
+    )
+}
+
+/// Strict decoding: a `%` that starts no byte, and bytes that are no text (see [`in_charset`]), are errors
+/// rather than characters the person never wrote.
+fn unescaped(text: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+    if !text.contains(&b'%') && !text.contains(&b'+') {
         return Ok(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
+    let mut rest = text.iter().copied();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
@@ -345,19 +434,17 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Problem> {
                 let (high, low) = (digit(rest.next()), digit(rest.next()));
                 high.zip(low)
                     .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
-                    .ok_or_else(malformed)?
+                    .ok_or_else(malformed_form)?
             }
             other => other,
         });
     }
-    String::from_utf8(bytes)
-        .map(Cow::Owned)
-        .map_err(|_| malformed())
+    Ok(Cow::Owned(bytes))
 }
 
 /// One object of scalars; a list of scalars is a field sent several times. Numbers keep the text
 /// they were sent as, so that 64-bit ids survive.
-fn parse_json(text: &str, max_fields: usize) -> Result<Pairs<'_>, Problem> {
+fn parse_json(text: &str, max_fields: usize) -> Result<Pairs, Problem> {
     struct Object {
         max_fields: usize,
     }
@@ -391,12 +478,7 @@ fn parse_json(text: &str, max_fields: usize) -> Result<Pairs<'_>, Problem> {
                     "The JSON object names a field twice.",
                     "Send each name once; send several values as a list.",
                 )
-                .with_field(
-                    name.chars()
-                        .filter(|c| !c.is_control())
-                        .take(80)
-                        .collect::<String>(),
-                )),
+                .with_field(shown(&name))),
                 None => Ok(entries),
             })
         }
@@ -416,36 +498,29 @@ fn parse_json(text: &str, max_fields: usize) -> Result<Pairs<'_>, Problem> {
                 return Err(too_many_fields(max_fields));
             }
             for item in items {
-                pairs.push((Cow::Owned(name.clone()), scalar(&name, item)?));
+                pairs.push((name.clone(), scalar(&name, item)?));
             }
         } else {
             let value = scalar(&name, raw)?;
-            pairs.push((Cow::Owned(name), value));
+            pairs.push((name, value));
         }
     }
     Ok(pairs)
 }
 
-fn scalar<'a>(name: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Problem> {
+fn scalar(name: &str, raw: &RawValue) -> Result<String, Problem> {
     let text = raw.get();
     match text.as_bytes().first() {
-        Some(b'"') => serde_json::from_str::<String>(text)
-            .map(Cow::Owned)
-            .map_err(|_| broken_json()),
+        Some(b'"') => serde_json::from_str(text).map_err(|_| broken_json()),
         Some(b'{' | b'[') => Err(Problem::new(
             400,
             "nested_value",
             "A field's value is text, a number, true, false, null, or a list of those.",
             "Send the form's fields as one flat object.",
         )
-        .with_field(
-            name.chars()
-                .filter(|c| !c.is_control())
-                .take(80)
-                .collect::<String>(),
-        )),
-        _ if text == "null" => Ok(Cow::Borrowed("")),
-        _ => Ok(Cow::Borrowed(text)),
+        .with_field(shown(name))),
+        _ if text == "null" => Ok(String::new()),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -506,7 +581,13 @@ mod tests {
         };
         check("text/plain", b"email=a", 415, "unsupported_media_type");
         check(
-            "application/json; charset=latin1",
+            "application/json; charset=klingon",
+            b"{}",
+            415,
+            "unsupported_media_type",
+        );
+        check(
+            "application/json; charset=utf-7",
             b"{}",
             415,
             "unsupported_media_type",
@@ -534,11 +615,15 @@ mod tests {
             400,
             "nested_value",
         );
-        check(JSON, br#"{"email":"a\u0000b"}"#, 422, "control_character");
-        check(FORM, b"email=a%00b", 422, "control_character");
-        check(FORM, b"em%07ail=a", 422, "control_character");
+        check(FORM, b"%E2%80%8B=a&email=b", 422, "invalid_field_name");
         check(JSON, br#"{"name":"x"}"#, 422, "required_field_missing");
         check(JSON, br#"{"email":" "}"#, 422, "required_field_missing");
+        check(
+            JSON,
+            "{\"email\":\"\u{200b}\u{feff}\"}".as_bytes(),
+            422,
+            "required_field_missing",
+        );
         check(
             JSON,
             format!(r#"{{"email":"{}"}}"#, "x".repeat(32_001)).as_bytes(),
@@ -563,6 +648,88 @@ mod tests {
             b"email=a&_redirect=https%3A%2F%2Fevil.example",
             422,
             "redirect_not_allowed",
+        );
+    }
+
+    #[test]
+    fn text_is_read_in_the_encoding_that_its_sender_names() {
+        let read = |content_type: &str, body: &[u8]| answers(post(content_type, body).unwrap());
+        let expected = [("email".to_owned(), "José".to_owned())];
+        for (content_type, body) in [
+            (
+                "application/json; charset=utf8",
+                "{\"email\":\"José\"}".as_bytes(),
+            ),
+            (
+                "application/json;Charset=\"UTF-8\"",
+                "{\"email\":\"José\"}".as_bytes(),
+            ),
+            (
+                "application/json; charset=us-ascii",
+                b"{\"email\":\"Jos\\u00e9\"}",
+            ),
+            (
+                "application/json; charset=latin1",
+                b"{\"email\":\"Jos\xE9\"}",
+            ),
+            // Named wrongly, as many do.
+            (
+                "application/json; charset=iso-8859-1",
+                "{\"email\":\"José\"}".as_bytes(),
+            ),
+            (
+                "application/json",
+                "\u{feff}{\"email\":\"José\"}".as_bytes(),
+            ),
+            (
+                "application/x-www-form-urlencoded; charset=iso-8859-1",
+                b"email=Jos%E9",
+            ),
+            (
+                "application/x-www-form-urlencoded; charset=windows-1252",
+                b"email=Jos%C3%A9",
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                b"email=Jos%E9&_charset_=windows-1252",
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                b"email=Jos%C3%A9&_charset_=UTF-8",
+            ),
+        ] {
+            assert_eq!(
+                read(content_type, body),
+                expected,
+                "{content_type} {}",
+                String::from_utf8_lossy(body)
+            );
+        }
+        let read = read(
+            "application/x-www-form-urlencoded; charset=shift_jis",
+            b"email=%8E%52%93%63",
+        );
+        assert_eq!(read, [("email".to_owned(), "山田".to_owned())]);
+    }
+
+    #[test]
+    fn characters_that_cannot_be_seen_lose_no_post() {
+        assert_eq!(
+            answers(
+                post(
+                    JSON,
+                    br#"{"email":"a\u0000b","na\u000bme\ufeff":"\u0007\ud83d"}"#
+                )
+                .unwrap()
+            ),
+            [
+                ("email".into(), "a\0b".into()),
+                ("na me".into(), "\u{7}\u{fffd}".into())
+            ]
+        );
+        assert_eq!(
+            answers(post(FORM, b"em%07ail%E2%80%8B=a%00b").unwrap()),
+            [("email".into(), "a\0b".into())]
         );
     }
 
@@ -700,7 +867,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for encoding in [Encoding::Json, Encoding::UrlEncoded] {
+            for encoding in [Encoding::JSON, Encoding::URL_ENCODED] {
                 if let Err(problem) = parse(&body, encoding, &form(FormKind::Website)) {
                     prop_assert!((400..500).contains(&problem.status));
                 }
@@ -708,14 +875,29 @@ mod tests {
         }
 
         #[test]
+        fn hostile_values_arrive_as_they_were_sent(choices in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..12), 1..6)) {
+            let pairs: Vec<(String, String)> = choices.iter().enumerate()
+                .map(|(index, choices)| (format!("f{index}"), crate::testing::hostile(choices))).collect();
+            let mut encoder = form_urlencoded::Serializer::new(String::new());
+            encoder.extend_pairs(&pairs);
+            let object: serde_json::Map<_, _> = pairs.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+            let json = serde_json::to_vec(&object).unwrap();
+            for (body, encoding) in [(encoder.finish().into_bytes(), Encoding::URL_ENCODED), (json, Encoding::JSON)] {
+                let fields = parse(&body, encoding, &form(FormKind::Website)).unwrap();
+                let back: Vec<_> = fields.into_iter().map(|field| (field.name, field.value)).collect();
+                prop_assert_eq!(&back, &pairs);
+            }
+        }
+
+        #[test]
         fn what_a_browser_encodes_is_read_back(pairs in proptest::collection::btree_map("[a-z]{1,8}", "[^\\p{C}]{0,30}", 0..10)) {
             let mut encoder = form_urlencoded::Serializer::new(String::new());
             encoder.extend_pairs(&pairs);
-            let fields = parse(encoder.finish().as_bytes(), Encoding::UrlEncoded, &form(FormKind::Website)).unwrap();
+            let fields = parse(encoder.finish().as_bytes(), Encoding::URL_ENCODED, &form(FormKind::Website)).unwrap();
             let back: std::collections::BTreeMap<_, _> = fields.into_iter().map(|f| (f.name, f.value)).collect();
             prop_assert_eq!(back, pairs.clone());
             let json = serde_json::to_vec(&pairs).unwrap();
-            let fields = parse(&json, Encoding::Json, &form(FormKind::Website)).unwrap();
+            let fields = parse(&json, Encoding::JSON, &form(FormKind::Website)).unwrap();
             let back: std::collections::BTreeMap<_, _> = fields.into_iter().map(|f| (f.name, f.value)).collect();
             prop_assert_eq!(back, pairs);
         }

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use shared::clock::Millis;
-use shared::domain::csv_upload::{self, Mapping, Table};
+use shared::domain::csv_upload::{self, Mapping, Table, Written};
 use shared::domain::directory::{EntryKind, NewEntry, Origin};
 use shared::domain::ids::ContractId;
 use shared::linking::{self, Linked};
@@ -19,6 +19,7 @@ use super::shapes::{
 use super::show::View;
 use crate::App;
 use crate::auth::{Caller, ChangeDirectory};
+use crate::extract::Csv;
 
 /// Most items of a batch.
 const MAX_BATCH: usize = 100;
@@ -126,6 +127,14 @@ pub(super) struct CsvQuery {
     /// them, and nothing for a column that is not to be read: `external_id,last_name,,emails`. Left out,
     /// it is what POST `…/csv/columns` suggests.
     map: Option<String>,
+    /// What parts the file's cells: `comma`, `semicolon`, `tab` or `pipe`. Left out, it is found out.
+    delimiter: Option<String>,
+}
+
+/// A file, split as it and its sender say.
+fn table(query: &CsvQuery, file: &Csv) -> Result<Table, Problem> {
+    let written = Written::named(query.delimiter.as_deref(), file.charset.as_deref())?;
+    Table::read(&file.body, written)
 }
 
 fn mapping(kind: EntryKind, table: &Table, query: &CsvQuery) -> Result<Mapping, Problem> {
@@ -141,9 +150,9 @@ pub(super) async fn columns(
     contract: &ContractId,
     kind: EntryKind,
     query: &CsvQuery,
-    body: &[u8],
+    file: &Csv,
 ) -> Result<ColumnsReport, Problem> {
-    let table = Table::read(body)?;
+    let table = table(query, file)?;
     let mapping = match mapping(kind, &table, query) {
         // That is to be chosen now.
         Err(problem) if problem.code == "nothing_mapped" => Mapping::nothing(&table.header),
@@ -205,9 +214,9 @@ pub(super) async fn csv(
     caller: &Caller<ChangeDirectory>,
     kind: EntryKind,
     query: &CsvQuery,
-    body: &[u8],
+    file: &Csv,
 ) -> Result<UploadReport, Problem> {
-    let table = Table::read(body)?;
+    let table = table(query, file)?;
     let mapping = mapping(kind, &table, query)?;
     let contract = &caller.contract;
     let config = app.config(contract).await?;

@@ -109,16 +109,16 @@ macro_rules! entries {
 
             #[utoipa::path(post, path = concat!($at, "/csv"), operation_id = concat!($plural, "_add_csv"),
                 summary = concat!("Adds the ", $plural, " of a file in CSV, each row taken or refused on its own."),
-                description = "Up to 5 MB and 5,000 rows in UTF-8, with the columns' names in the first row; the delimiter (comma, semicolon or tab) is found out. A pass over the directory links them.",
+                description = "Up to 5 MB and 5,000 rows, with the columns' names in the first row. Its text is UTF-8, what its byte order mark says, or what the Content-Type names (`text/csv; charset=windows-1252`). The delimiter is the one that the first line (`sep=;`) or the query names, or that the rows agree on: comma, semicolon, tab or pipe. A row that ends early is filled up with empty cells. A pass over the directory links them.",
                 params(CsvQuery), request_body(content = String, content_type = "text/csv"),
                 responses((status = 200, body = UploadReport), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
             async fn csv(
                 State(app): State<Arc<App>>,
                 caller: Caller<ChangeDirectory>,
                 Query(query): Query<CsvQuery>,
-                Csv(body): Csv,
+                file: Csv,
             ) -> Result<Json<UploadReport>, Problem> {
-                Ok(Json(super::add::csv(&app, &caller, KIND, &query, &body).await?))
+                Ok(Json(super::add::csv(&app, &caller, KIND, &query, &file).await?))
             }
 
             #[utoipa::path(post, path = concat!($at, "/csv/columns"), operation_id = concat!($plural, "_csv_columns"),
@@ -130,10 +130,10 @@ macro_rules! entries {
                 State(app): State<Arc<App>>,
                 caller: Caller<ChangeDirectory>,
                 Query(query): Query<CsvQuery>,
-                Csv(body): Csv,
+                file: Csv,
             ) -> Result<Json<ColumnsReport>, Problem> {
                 let contract = &caller.contract;
-                let report = super::add::columns(&app, contract, KIND, &query, &body).await?;
+                let report = super::add::columns(&app, contract, KIND, &query, &file).await?;
                 Ok(Json(report))
             }
 
