@@ -156,25 +156,25 @@ fn parse_website(form: &Form, rounds: usize, section: &mut Section) -> Result<()
         let _ = black_box(website::parse(black_box(body), encoding, form));
     };
     ensure!(
-        website::parse(WEBSITE_JSON, Encoding::Json, form).is_ok(),
+        website::parse(WEBSITE_JSON, Encoding::JSON, form).is_ok(),
         "unreadable JSON"
     );
     let json = compare(
         rounds,
-        || read(WEBSITE_JSON, Encoding::Json),
+        || read(WEBSITE_JSON, Encoding::JSON),
         || json_value(WEBSITE_JSON),
     );
     parsed("website form, JSON", WEBSITE_JSON, json, section)?;
     let body = WEBSITE_URLENCODED.trim_ascii_end();
     ensure!(
-        website::parse(body, Encoding::UrlEncoded, form).is_ok(),
+        website::parse(body, Encoding::URL_ENCODED, form).is_ok(),
         "unreadable form"
     );
     let pairs = || {
         let pairs = form_urlencoded::parse(black_box(body));
         black_box(pairs.into_owned().collect::<Vec<_>>());
     };
-    let urlencoded = compare(rounds, || read(body, Encoding::UrlEncoded), pairs);
+    let urlencoded = compare(rounds, || read(body, Encoding::URL_ENCODED), pairs);
     parsed("website form, urlencoded", body, urlencoded, section)
 }
 
