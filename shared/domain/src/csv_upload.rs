@@ -7,6 +7,7 @@
 //! would have to be guessed, and a wrong guess is a wrong name.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::fmt;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -229,16 +230,21 @@ fn without_separator_line(text: &[u8]) -> (Option<u8>, &[u8], usize) {
 }
 
 /// The delimiter on which the rows agree best: by which most of the first rows have as many cells as the first,
-/// which is more than one; then the one of the most cells.
+/// which is more than one; then the one that leaves the fewest quotes open; then the one of the most cells.
 fn delimiter_of(text: &[u8]) -> u8 {
-    let mut best = ((0, 0), b',');
+    let mut best = ((0, Reverse(usize::MAX), 0), b',');
     for delimiter in DELIMITERS {
         let mut split = Split::new(text, *delimiter);
-        let mut rows: Vec<usize> = Vec::new();
+        let (mut rows, mut open): (Vec<usize>, usize) = (Vec::new(), 0);
         // With a wrong one a row can be endless.
         while rows.len() < SAMPLE_ROWS && split.next_record().unwrap_or(false) {
             let found = split.records.cells();
             let blank = (0..found).all(|place| split.records.cell(place).trim_ascii().is_empty());
+            let quotes = |place: &usize| {
+                let cell = split.records.cell(*place).iter();
+                cell.filter(|byte| **byte == b'"').count() % 2 == 1
+            };
+            open += (0..found).filter(quotes).count();
             split.records.clear();
             if !blank {
                 rows.push(found);
@@ -255,8 +261,9 @@ fn delimiter_of(text: &[u8]) -> u8 {
             _ => 0,
         });
         let agreement = agreeing.sum::<usize>() * 100 / (rows.len() * 4);
-        if (agreement, header) > best.0 {
-            best = ((agreement, header), *delimiter);
+        let fit = (agreement, Reverse(open), header);
+        if fit > best.0 {
+            best = (fit, *delimiter);
         }
     }
     best.1

@@ -139,7 +139,8 @@ fn answers(columns: Option<&RawValue>, most: usize) -> Vec<Field> {
             None => (String::new(), false),
             Some(value) => match plain(value) {
                 Some(value) => (value, false),
-                None => (value.get().to_owned(), value.get() != "null"),
+                None if value.get() == "null" => (String::new(), false),
+                None => (value.get().to_owned(), true),
             },
         };
         let mut field = Field::answer(name, value);

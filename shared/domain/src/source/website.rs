@@ -309,8 +309,10 @@ pub fn parse(body: &[u8], encoding: Encoding, form: &Form) -> Result<Vec<Field>,
     let pairs = match encoding.syntax {
         Syntax::Json => {
             let text = match encoding.charset {
-                Some(charset) => in_charset(body, charset).ok_or_else(broken_json)?,
-                None => decoded(body)?,
+                Some(charset) if encoding_rs::Encoding::for_bom(body).is_none() => {
+                    in_charset(body, charset).ok_or_else(broken_json)?
+                }
+                _ => decoded(body)?,
             };
             parse_json(&readable_json(&text), form.max_fields)?
         }
@@ -357,8 +359,7 @@ fn in_charset<'b>(
     {
         return Some(Cow::Borrowed(text));
     }
-    let (encoding, mark) = encoding_rs::Encoding::for_bom(bytes).unwrap_or((charset, 0));
-    encoding.decode_without_bom_handling_and_without_replacement(bytes.get(mark..)?)
+    charset.decode_without_bom_handling_and_without_replacement(bytes)
 }
 
 fn too_many_fields(max_fields: usize) -> Problem {
