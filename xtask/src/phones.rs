@@ -1,5 +1,5 @@
 //! `cargo xtask phones`: our reading of phone numbers beside the reference implementation's
-//! (libphonenumber, `phonenumbers` on PyPI), over generated numbers of all countries.
+//! (`libphonenumber`, `phonenumbers` on `PyPI`), over generated numbers of all countries.
 
 use std::{
     fs,
