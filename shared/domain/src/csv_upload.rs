@@ -242,7 +242,7 @@ fn delimiter_of(text: &[u8]) -> u8 {
             let blank = (0..found).all(|place| split.records.cell(place).trim_ascii().is_empty());
             let quotes = |place: &usize| {
                 let cell = split.records.cell(*place).iter();
-                cell.filter(|byte| **byte == b'"').count() % 2 == 1
+                cell.fold(false, |odd, byte| odd ^ (*byte == b'"'))
             };
             open += (0..found).filter(quotes).count();
             split.records.clear();
@@ -617,7 +617,7 @@ mod tests {
             match cells {
                 Ok(cells) => assert_eq!(cells[0], first, "{text}"),
                 Err(problem) => {
-                    assert_eq!((problem.code.as_str(), header), ("wrong_cell_count", 1))
+                    assert_eq!((problem.code.as_str(), header), ("wrong_cell_count", 1));
                 }
             }
         }

@@ -264,19 +264,18 @@ fn split_extension(text: &str) -> (&str, Option<&str>) {
     }
     let label_end = before.trim_end_matches(|c: char| c.is_whitespace() || ".:-=,".contains(c));
     // A sign, or a word.
-    let number = match label_end.strip_suffix(['#', '~']) {
-        Some(number) => number,
-        None => {
-            let number = label_end.trim_end_matches(|c: char| c.is_alphabetic() || is_mark(c));
-            let label = label_end
-                .get(number.len()..)
-                .unwrap_or_default()
-                .to_lowercase();
-            if !EXTENSION_LABELS.contains(&label.as_str()) {
-                return none;
-            }
-            number
+    let number = if let Some(number) = label_end.strip_suffix(['#', '~']) {
+        number
+    } else {
+        let number = label_end.trim_end_matches(|c: char| c.is_alphabetic() || is_mark(c));
+        let label = label_end
+            .get(number.len()..)
+            .unwrap_or_default()
+            .to_lowercase();
+        if !EXTENSION_LABELS.contains(&label.as_str()) {
+            return none;
         }
+        number
     };
     if !number.contains(|c: char| c.is_ascii_digit()) {
         return none;

@@ -64,8 +64,9 @@ impl LeadSource for GoogleAds {
                 (!fields.is_empty()).then(|| format!("body-{digest}"))
             })
             .ok_or_else(|| broken_json().with_field("lead_id"))?;
-        let test = sent.get("is_test").and_then(|test| plain(test));
-        let test = test.is_some_and(|test| test.eq_ignore_ascii_case("true") || test == "1");
+        let is_test = sent.get("is_test").and_then(|value| plain(value));
+        let is_test =
+            is_test.is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
         let mut details = BTreeMap::new();
         for (name, id) in [
             ("google_form_id", "form_id"),
@@ -103,7 +104,7 @@ impl LeadSource for GoogleAds {
             },
             answers: Some(with_context(fields, form)),
             submitted_at: None,
-            test,
+            test: is_test,
             withdrawn: false,
         })))
     }
@@ -327,7 +328,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let form = form(FormKind::GoogleAds);
         for (body, field) in [
-            (r#"{}"#, Some("google_key")),
+            ("{}", Some("google_key")),
             (r#"{"lead_id":"1"}"#, Some("google_key")),
             (r#"{"lead_id":"1","google_key":null}"#, Some("google_key")),
             (r#"{"google_key":"k"}"#, Some("lead_id")),
