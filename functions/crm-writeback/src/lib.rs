@@ -233,9 +233,9 @@ impl App {
             return Ok(true);
         }
         let message = WritebackMessage {
-            contract,
             contract: submission.contract.clone(),
             submission: submission.id,
+        };
         let delay = (until.since(now).max(0) + 999) / 1000;
         if let Err(error) = self.queue.send(&message, delay).await {
             tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
