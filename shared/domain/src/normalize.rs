@@ -79,15 +79,21 @@ pub fn url(text: &str) -> Option<String> {
 pub fn web_url(text: &str) -> Option<url::Url> {
     let text = bare_url(text);
     let text = text.as_str();
-    let with_scheme = if text.contains("://") {
+    // In a path it says nothing of the scheme.
+    let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
+        let mut characters = scheme.chars();
+        characters.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    let with_scheme = if has_scheme {
         text.to_owned()
     } else {
         format!("https://{text}")
     };
     let parsed = url::Url::parse(&with_scheme).ok()?;
-    let host_ok = parsed
-        .host_str()
-        .is_some_and(|host| host.contains('.') && !host.contains(' '));
+    let host_ok = parsed.host_str().is_some_and(|host| {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        host.contains('.') && host.split('.').all(|label| !label.is_empty())
+    });
     (matches!(parsed.scheme(), "http" | "https") && host_ok && parsed.username().is_empty())
         .then_some(parsed)
 }

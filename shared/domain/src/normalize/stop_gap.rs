@@ -418,7 +418,9 @@ static WORDS: LazyLock<HashMap<String, StopGap>> = LazyLock::new(|| {
 pub fn of_company(text: &str) -> Option<StopGap> {
     let folded = fold(text);
     // "-", "...", "0", "000", "1"
-    if !folded.contains(char::is_alphabetic) && folded.trim_matches([' ', '0']).len() < 2 {
+    let fills =
+        |c: char| c.is_whitespace() || c.is_numeric() || "-–—_.·…,;:?!*/\\|'\"()+=~".contains(c);
+    if text.chars().all(fills) && folded.trim_matches([' ', '0']).len() < 2 {
         return Some(StopGap::Nothing);
     }
     // One letter again and again. Names of three equal letters exist.
