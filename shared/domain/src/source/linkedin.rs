@@ -194,9 +194,13 @@ pub fn form_id(urn: &str) -> String {
 /// The owner that a submission is of, in the words of its source, where it is none of the contract's.
 ///
 /// One LinkedIn app signs the notifications of every owner that it was given access to, so a signature does
-/// not say whose lead it is. A source that names no owner is believed.
+/// not say whose lead it is. A source that names no owner is believed, and a contract that lists none takes
+/// the leads of all.
 #[must_use]
 pub fn foreign_owner(named: &BTreeMap<String, String>, owners: &[String]) -> Option<String> {
+    if owners.is_empty() {
+        return None;
+    }
     let named: Vec<&String> = ["sponsoredAccount", "organization"]
         .iter()
         .filter_map(|kind| named.get(*kind))
@@ -541,7 +545,7 @@ mod tests {
         let other = ["urn:li:sponsoredAccount:456".to_owned()];
         assert_eq!(foreign_owner(&origin.details, &own), None);
         assert_eq!(foreign_owner(&origin.details, &other), Some(own[0].clone()));
-        assert_eq!(foreign_owner(&origin.details, &[]), Some(own[0].clone()));
+        assert_eq!(foreign_owner(&origin.details, &[]), None);
         origin.details.clear();
         assert_eq!(foreign_owner(&origin.details, &other), None);
     }
