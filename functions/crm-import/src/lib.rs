@@ -89,6 +89,8 @@ pub struct App {
     pub queue: ImportQueue,
     /// After this a worker of a link pass begins nothing new and hands over.
     pub link_time: Duration,
+    /// How many entries and records a link pass links at a time.
+    pub link_most: u64,
     cached: Cached,
 }
 
@@ -101,6 +103,7 @@ impl App {
             remote,
             queue,
             link_time: link::WORK_TIME,
+            link_most: link::most_at_once(),
         }
     }
 

@@ -209,17 +209,28 @@ pub fn record(
     account: Option<&Account>,
     placeholder: &str,
 ) -> Option<Record> {
+    let mut record = record_by(crm, object, |field| text(values, field, placeholder))?;
+    if let Some(account) = account.filter(|_| account_of(crm, object, values).is_some()) {
+        record.company.clone_from(&account.name);
+        record.website.clone_from(&account.website);
+    }
+    Some(record)
+}
+
+/// The same without its account, of what `value` gives of each field: nothing is an empty text.
+pub fn record_by<'v>(
+    crm: CrmKind,
+    object: &str,
+    value: impl Fn(&str) -> &'v str,
+) -> Option<Record> {
     let fields = fields(crm, object)?;
-    let one = |field: &str| text(values, field, placeholder).to_owned();
+    let one = |field: &str| value(field).to_owned();
     let several = |fields: &[&str]| -> Vec<String> {
         let texts = fields.iter().map(|field| one(field));
         texts.filter(|text| !text.is_empty()).collect()
     };
-    let address = fields.addresses.iter().find(|address| {
-        address
-            .iter()
-            .any(|field| !text(values, field, placeholder).is_empty())
-    });
+    let mut addresses = fields.addresses.iter();
+    let address = addresses.find(|address| address.iter().any(|field| !value(field).is_empty()));
     let [street, city, state, postcode, country] =
         address.map_or_else(Default::default, |address| address.map(one));
     let mut record = Record {
@@ -241,11 +252,12 @@ pub fn record(
     if fields.has_company() && record.first_name.is_empty() && record.last_name.contains(' ') {
         record.name = std::mem::take(&mut record.last_name);
     }
-    if let Some(account) = account.filter(|_| !fields.account.is_empty()) {
-        record.company.clone_from(&account.name);
-        record.website.clone_from(&account.website);
-    }
     Some(record)
+}
+
+/// The CRM's id of a record's account, of what `value` gives of each field.
+pub fn account_by<'v>(crm: CrmKind, object: &str, value: impl Fn(&str) -> &'v str) -> &'v str {
+    fields(crm, object).map_or("", |fields| value(fields.account))
 }
 
 /// The account as its contacts see it.

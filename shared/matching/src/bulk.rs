@@ -9,7 +9,7 @@ use crate::assign::{self, Link};
 pub use crate::block::CutBlock;
 use crate::clean::Clean;
 use crate::learn;
-use crate::model::Model;
+use crate::model::{Compiled, Model};
 use crate::rarity::Counts;
 use crate::{Bits, Kind, Record, block, compare};
 
@@ -223,6 +223,60 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         model,
         stages,
     }
+}
+
+/// The scores of pairs by a model, in their order; 0 where there is no such record.
+#[must_use]
+pub fn scores(model: &Model, left: &[Clean], right: &[Clean], pairs: &[(u32, u32)]) -> Vec<Bits> {
+    let compiled = Compiled::new(model);
+    pairs
+        .par_iter()
+        .with_min_len(1024)
+        .map(
+            |(l, r)| match (left.get(*l as usize), right.get(*r as usize)) {
+                (Some(a), Some(b)) => compiled.score(&compare::compare(a, b, &model.rarity)),
+                _ => 0,
+            },
+        )
+        .collect()
+}
+
+/// A model that fits pairs of two sets, beginning with `known`: how rare a value is comes of the two sets,
+/// and how often levels are seen of the pairs and of what people decided (`true`: the two are one).
+/// `records`: of how many records of each set the pairs tell, those without a pair included.
+#[must_use]
+pub fn learn(
+    known: &Model,
+    left: &[Clean],
+    right: &[Clean],
+    pairs: &[(u32, u32)],
+    decided: &[(&Clean, &Clean, bool)],
+    records: (usize, usize),
+) -> Model {
+    let mut model = known.clone();
+    let mut counts = Counts::default();
+    for record in left.iter().chain(right) {
+        record.count(&mut counts);
+    }
+    model.rarity = counts.rarity();
+    let compared: Vec<learn::Compared> = pairs
+        .par_iter()
+        .with_min_len(1024)
+        .filter_map(|(l, r)| {
+            let (a, b) = (left.get(*l as usize)?, right.get(*r as usize)?);
+            Some((*l, *r, compare::compare(a, b, &model.rarity)))
+        })
+        .collect();
+    let decided: Vec<_> = decided
+        .iter()
+        .map(|(a, b, is_match)| (compare::compare(a, b, &model.rarity), *is_match))
+        .collect();
+    let learned = learn::learn(&model, &compared, &decided, records);
+    if learned.version == known.version {
+        // Too little to learn from.
+        return known.clone();
+    }
+    learned
 }
 
 struct Decided {

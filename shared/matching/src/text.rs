@@ -56,6 +56,12 @@ pub fn squash(folded: &str) -> String {
     folded.chars().filter(|c| *c != ' ').collect()
 }
 
+/// What a word is heard as, near enough: spellings and typing errors of a name mostly share it.
+#[must_use]
+pub fn sound(word: &str) -> String {
+    crate::similar::skeleton(word)
+}
+
 /// A number that stands for a text of a kind. It is the same on every machine and in every version,
 /// since models keep it.
 #[must_use]

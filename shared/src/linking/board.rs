@@ -1,27 +1,24 @@
 //! A whole directory in memory beside its candidates: what a link pass decides on (MA-2). Pure.
 //!
-//! Records stream by; of each entry the best [`MAX_CANDIDATES`] are kept, whatever order they come in.
-//! Then every entry is linked as it would be alone, by [`choose`], until nothing changes any more. So
-//! linking an entry online after a pass finds what the pass found.
+//! The engine finds and scores the pairs of the entries and a part of the records ([`Part`]); of each
+//! entry the best [`MAX_CANDIDATES`] are kept, whatever parts they come from. Then every entry is linked
+//! as it would be alone, by [`choose`], until nothing changes any more. So linking an entry online after
+//! a pass finds what the pass found.
 //!
-//! An entry takes about half a kilobyte in normal form and as much again for its candidates and the keys
-//! by which they are found; a record that is no candidate takes nothing.
+//! Memory: about 1 KB for an entry and for a record, and while the engine links twice as much again.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+use matching::assign::Link as Pair;
+use matching::bulk::{self, Options};
 use matching::{Bits, Clean, Kind, Model};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::choose::{Choice, Chooser, Holder, Rules, choose};
 use crate::domain::directory::{
     Decision, Entry, EntryId, How, Link, MAX_CANDIDATES, Match, RecordRef,
 };
-use crate::domain::match_keys::entry_keys;
 
-/// Entries of one key that are compared with a record at most. Who shares a key with more shares
-/// something finer with the one that he is.
-const MAX_PER_KEY: usize = 50;
 /// How often an entry is decided on at most, in the mean: a bound for what cannot happen.
 const MAX_TURNS: usize = 50;
 
@@ -35,6 +32,8 @@ struct Row {
     created: Option<Link>,
     /// The record that it is linked to now.
     linked: Option<RecordRef>,
+    /// What it could be, as far as that was known before the pass.
+    known: Vec<RecordRef>,
 }
 
 /// What people decided of it.
@@ -47,15 +46,13 @@ enum Kept {
 /// A candidate of an entry, by the number of its record.
 type Scored = (Bits, u32);
 
-/// The entries of a kind, and their candidates as far as records have streamed by.
+/// The entries of a kind, and their candidates as far as parts of the records have met them.
 pub struct Board {
     kind: Kind,
     model: Model,
     region: Option<String>,
     rows: Vec<Row>,
     cleans: Vec<Clean>,
-    /// Entries by their match keys: what they are found by online, they are found by here.
-    by_key: HashMap<u64, Vec<u32>>,
     tops: Vec<Vec<Scored>>,
     /// Records that were candidates at some time, by number.
     records: Vec<RecordRef>,
@@ -63,8 +60,6 @@ pub struct Board {
     owners: Owners,
     /// Ranks of the objects: of equal candidates one of the first object is taken.
     objects: &'static [&'static str],
-    /// How many records streamed by.
-    met: u32,
 }
 
 /// Owners of records, each name once.
@@ -95,19 +90,37 @@ impl Owners {
     }
 }
 
-/// A record as the mirror has it, for a pass.
-pub struct Streamed<'s> {
-    /// Its object.
-    pub object: &'s str,
-    /// Its id.
-    pub id: &'s str,
-    /// What the engine compares.
-    pub clean: &'s Clean,
-    /// The CRM's id of its owner.
-    pub owner: Option<&'s str>,
-    /// The text of its match keys.
-    pub keys: &'s BTreeSet<String>,
+/// Records of the CRM in memory: all of a kind, or as many as fit beside the entries.
+#[derive(Default)]
+pub struct Part {
+    records: Vec<RecordRef>,
+    owners: Owners,
+    cleans: Vec<Clean>,
 }
+
+impl Part {
+    /// Takes a record up, in normal form, with the CRM's id of its owner.
+    pub fn push(&mut self, record: RecordRef, owner: Option<&str>, clean: Clean) {
+        self.records.push(record);
+        self.owners.push(owner);
+        self.cleans.push(clean);
+    }
+
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// Pairs of a board's entries and a part's records that share something, with their scores.
+pub struct Pairs(Vec<Pair>);
 
 /// A record that was looked at.
 pub struct There {
@@ -167,15 +180,6 @@ pub struct Draft(Vec<(EntryId, Vec<DraftCandidate>)>);
 /// Rank of the object, id of the record, score, owner.
 type DraftCandidate = (u8, String, Bits, Option<String>);
 
-fn hash(key: &str) -> u64 {
-    let digest = Sha256::digest(key.as_bytes());
-    let mut bytes = [0; 8];
-    for (to, from) in bytes.iter_mut().zip(digest) {
-        *to = from;
-    }
-    u64::from_be_bytes(bytes)
-}
-
 impl Board {
     /// An empty board. `objects`: those whose records the entries can be, the preferred first.
     #[must_use]
@@ -186,25 +190,19 @@ impl Board {
             region: region.map(str::to_owned),
             rows: Vec::new(),
             cleans: Vec::new(),
-            by_key: HashMap::new(),
             tops: Vec::new(),
             records: Vec::new(),
             owners: Owners::default(),
             objects,
-            met: 0,
         }
     }
 
     /// Takes an entry up.
     pub fn add(&mut self, entry: &Entry, matched: Option<&Match>) {
-        let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        for key in entry_keys(self.kind, &entry.record, self.region.as_deref()) {
-            let entries = self.by_key.entry(hash(key.as_str())).or_default();
-            if entries.len() < MAX_PER_KEY {
-                entries.push(row);
-            }
-        }
         let link = matched.and_then(|matched| matched.link.clone());
+        let candidates = matched.map_or(&[][..], |matched| &matched.candidates);
+        let mut known: Vec<RecordRef> = candidates.iter().map(|one| one.record.clone()).collect();
+        known.extend(link.iter().map(|link| link.record.clone()));
         self.rows.push(Row {
             id: entry.id,
             version: entry.version,
@@ -216,6 +214,7 @@ impl Board {
             refused: entry.refused.clone(),
             linked: link.as_ref().map(|link| link.record.clone()),
             created: link.filter(|link| link.how == How::Created),
+            known,
         });
         let region = self.region.as_deref();
         self.cleans
@@ -235,13 +234,21 @@ impl Board {
         self.rows.is_empty()
     }
 
-    /// The entries in normal form.
-    pub fn cleans(&self) -> impl Iterator<Item = &Clean> {
-        self.cleans.iter()
+    /// Records that people decided on.
+    #[must_use]
+    pub fn decided_on(&self) -> BTreeSet<RecordRef> {
+        let mut records = BTreeSet::new();
+        for row in &self.rows {
+            if let Kept::Matched(record) = &row.decision {
+                records.insert(record.clone());
+            }
+            records.extend(row.refused.iter().cloned());
+        }
+        records
     }
 
     /// Pairs that people decided, and how.
-    pub fn decided<'k>(
+    fn decided<'k>(
         &'k self,
         known: &'k Known,
     ) -> impl Iterator<Item = (&'k Clean, &'k Clean, bool)> {
@@ -262,39 +269,128 @@ impl Board {
         })
     }
 
-    /// Compares a record with the entries that it could be. `seen` is told of every pair, with the numbers
-    /// of the two.
-    pub fn meet(
-        &mut self,
-        record: &Streamed<'_>,
-        mut seen: impl FnMut((u32, &Clean), (u32, &Clean)),
-    ) {
-        let met = self.met;
-        self.met = self.met.wrapping_add(1);
-        let by_key = record
-            .keys
+    /// The pairs of an entry and a record that could be one: those that the engine finds, and those that
+    /// were known before, as linking one by one may have found them.
+    #[must_use]
+    pub fn pairs(&self, part: &Part) -> Pairs {
+        let options = Options {
+            model: Some(self.model.clone()),
+            fixed: true,
+        };
+        let mut pairs = bulk::link_clean(self.kind, &self.cleans, &part.cleans, &options).pairs;
+        let mut wanted: HashMap<&RecordRef, Vec<u32>> = HashMap::new();
+        for (row, number) in self.rows.iter().zip(0..) {
+            for record in &row.known {
+                wanted.entry(record).or_default().push(number);
+            }
+        }
+        if !wanted.is_empty() {
+            let mut more = Vec::new();
+            for (record, number) in part.records.iter().zip(0..) {
+                let rows = wanted.get(record).into_iter().flatten();
+                more.extend(rows.map(|row| (*row, number)));
+            }
+            let scores = bulk::scores(&self.model, &self.cleans, &part.cleans, &more);
+            pairs.extend(
+                more.into_iter()
+                    .zip(scores)
+                    .map(|((left, right), score)| Pair { left, right, score }),
+            );
+            pairs.sort_unstable_by_key(|pair| (pair.left, pair.right));
+            pairs.dedup_by_key(|pair| (pair.left, pair.right));
+        }
+        Pairs(pairs)
+    }
+
+    /// A model that fits the entries and the records. What is linked because one was made of the other
+    /// says nothing of how often an entry is a record, nor of how alike the two are. `known` has the
+    /// records that people decided on.
+    #[must_use]
+    pub fn learned(&self, part: &Part, pairs: &Pairs, known: &Known) -> Model {
+        let made: Vec<bool> = self.rows.iter().map(|row| row.created.is_some()).collect();
+        let created = self.rows.iter().filter_map(|row| row.created.as_ref());
+        let created: HashSet<&RecordRef> = created.map(|link| &link.record).collect();
+        let of_made: Vec<bool> = part
+            .records
             .iter()
-            .filter_map(|key| self.by_key.get(&hash(key)));
-        let mut rows: Vec<u32> = by_key.flatten().copied().collect();
-        rows.sort_unstable();
-        rows.dedup();
+            .map(|record| created.contains(record))
+            .collect();
+        let is = |of: &[bool], at: u32| of.get(at as usize).copied().unwrap_or_default();
+        let others: Vec<(u32, u32)> = pairs
+            .0
+            .iter()
+            .filter(|pair| !is(&made, pair.left) && !is(&of_made, pair.right))
+            .map(|pair| (pair.left, pair.right))
+            .collect();
+        let decided: Vec<_> = self.decided(known).collect();
+        let count = |of: &[bool]| of.iter().filter(|made| !**made).count();
+        let records = (count(&made), count(&of_made));
+        let shipped = Model::shipped(self.kind);
+        bulk::learn(
+            &shipped,
+            &self.cleans,
+            &part.cleans,
+            &others,
+            &decided,
+            records,
+        )
+    }
+
+    /// Entries that tell how often an entry is a record: those whose record was not made of them.
+    #[must_use]
+    pub fn telling(&self) -> usize {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.created.is_none()).count()
+    }
+
+    /// The model that it scores by.
+    #[must_use]
+    pub const fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// By how much another model puts pairs elsewhere beside its threshold, in the mean: those that either
+    /// of the two would keep.
+    #[must_use]
+    pub fn differs(&self, other: &Model, part: &Part, pairs: &Pairs) -> u64 {
+        let numbers: Vec<(u32, u32)> = pairs.0.iter().map(|pair| (pair.left, pair.right)).collect();
+        let scores = bulk::scores(other, &self.cleans, &part.cleans, &numbers);
+        let (ours, theirs) = (Rules::of(&self.model), Rules::of(other));
+        let (mut sum, mut kept) = (0, 0);
+        for (pair, score) in pairs.0.iter().zip(scores) {
+            if ours.lists(pair.score) || theirs.lists(score) {
+                let above = i64::from(pair.score) - i64::from(ours.threshold);
+                sum += above.abs_diff(i64::from(score) - i64::from(theirs.threshold));
+                kept += 1;
+            }
+        }
+        sum / kept.max(1)
+    }
+
+    /// Has the board score by another model from now on.
+    pub fn adopt(&mut self, model: Model, part: &Part, pairs: &mut Pairs) {
+        self.model = model;
+        let numbers: Vec<(u32, u32)> = pairs.0.iter().map(|pair| (pair.left, pair.right)).collect();
+        let scores = bulk::scores(&self.model, &self.cleans, &part.cleans, &numbers);
+        for (pair, score) in pairs.0.iter_mut().zip(scores) {
+            pair.score = score;
+        }
+    }
+
+    /// Keeps the best pairs of each entry.
+    pub fn meet(&mut self, part: &Part, pairs: &Pairs) {
         let rules = Rules::of(&self.model);
-        let mut number = None;
-        for row in rows {
-            let Some(clean) = self.cleans.get(row as usize) else {
+        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        for pair in pairs.0.iter().filter(|pair| rules.lists(pair.score)) {
+            let Some(record) = part.records.get(pair.right as usize) else {
                 continue;
             };
-            seen((row, clean), (met, record.clean));
-            let score = self.model.score(clean, record.clean);
-            if !rules.lists(score) {
-                continue;
-            }
-            let number = *number.get_or_insert_with(|| {
-                self.records.push(RecordRef::new(record.object, record.id));
-                self.owners.push(record.owner);
+            let number = *numbers.entry(pair.right).or_insert_with(|| {
+                self.records.push(record.clone());
+                self.owners.push(part.owners.get(pair.right));
                 u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
             });
-            self.insert(row as usize, score, number);
+            self.insert(pair.left as usize, pair.score, number);
         }
     }
 
@@ -310,7 +406,7 @@ impl Board {
             return;
         };
         let of = |number: u32| self.records.get(number as usize);
-        // A part of the mirror may be read twice.
+        // A part that was begun and not ended meets the entries again.
         top.retain(|(_, other)| *other != number && of(*other) != of(number));
         let order = |scored: &Scored| {
             let record = of(scored.1);
@@ -381,12 +477,8 @@ impl Board {
     /// on, those that were created for entries, and candidates that are as good as each other.
     #[must_use]
     pub fn questions(&self) -> BTreeSet<RecordRef> {
-        let mut questions = BTreeSet::new();
+        let mut questions = self.decided_on();
         for row in &self.rows {
-            if let Kept::Matched(record) = &row.decision {
-                questions.insert(record.clone());
-            }
-            questions.extend(row.refused.iter().cloned());
             questions.extend(row.created.as_ref().map(|link| link.record.clone()));
         }
         for (a, b) in self.contested() {

@@ -47,10 +47,11 @@
 //! Two index partitions are without a contract, for schedules: `GSI1PK` = `CONTRACTS`, and `GSI2PK` =
 //! `WORK`, the open work on CRM connections by the time it is due.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::connections::ConnectionKind;
 use domain::clock::Millis;
@@ -363,21 +364,29 @@ fn match_key_shard(contract: &ContractId, environment: Environment, shard: u32) 
 }
 
 /// Partition of a match key, and what the sort keys of its records begin with; with an object, of that
-/// object's records.
+/// object's records. Keys with one head lie together, in the order of the rest.
 pub(super) fn match_key(
     contract: &ContractId,
     environment: Environment,
     match_key: &MatchKey,
     object: Option<&str>,
 ) -> (String, String) {
-    let name = match_key.as_str();
-    let mut prefix = format!("{}#", utf8_percent_encode(name, NAME));
-    if let Some(object) = object {
-        prefix.push_str(object);
+    let mut prefix = utf8_percent_encode(match_key.as_str(), NAME).to_string();
+    if !match_key.is_open() {
         prefix.push('#');
+        if let Some(object) = object {
+            prefix.push_str(object);
+            prefix.push('#');
+        }
     }
-    let shard = shard(name, MATCH_KEY_SHARDS);
+    let shard = shard(match_key.head(), MATCH_KEY_SHARDS);
     (match_key_shard(contract, environment, shard), prefix)
+}
+
+/// The text of a match key, by the sort key of one of its records.
+pub(super) fn text_of_match_key(sort_key: &str) -> Cow<'_, str> {
+    let encoded = sort_key.split('#').next().unwrap_or_default();
+    percent_decode_str(encoded).decode_utf8_lossy()
 }
 
 /// Object and id of a record, by the sort key of one of its match keys.
@@ -659,7 +668,7 @@ mod tests {
             let c: ContractId = "acme".parse().unwrap();
             for environment in Environment::ALL {
                 let partitions = imported_partitions(&c, environment);
-                let match_key = MatchKey::company(&name);
+                let match_key = MatchKey::called(&name);
                 let link = linked(&c, environment, &RecordRef::new(name.clone(), id.clone()));
                 prop_assert!(partitions.contains(&link.pk) && link.sk.len() <= 1024);
                 for kind in EntryKind::ALL {

@@ -301,8 +301,13 @@ impl Match {
     /// Whether another says the same of the same entry: then there is nothing to write.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
+        self.links_as(other) && self.candidates == other.candidates
+    }
+
+    /// Whether another links the same entry to the same, whatever else either found that it could be.
+    #[must_use]
+    pub fn links_as(&self, other: &Self) -> bool {
         self.link == other.link
-            && self.candidates == other.candidates
             && self.model == other.model
             && self.entry_version == other.entry_version
     }
