@@ -41,6 +41,9 @@ pub struct Outcome {
     pub ranked: Vec<Link>,
     /// One-to-one, at the model's own threshold.
     pub links: Vec<Link>,
+    /// Pairs that only coarse keys found, which say too little for that: so many others have as much in
+    /// common. Ordered.
+    pub doubtful: Vec<(u32, u32)>,
     /// How many pairs were compared.
     pub candidates: u64,
     /// Keys that too many share.
@@ -179,6 +182,7 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         })
     };
     more.retain(|pair| pairs.binary_search(pair).is_err());
+    let mut doubtful = Vec::new();
     if !more.is_empty() {
         // Few are missing still, and of many pairs: each is that much less likely a match.
         let missing = 1.0 + decided.links.len() as f64 * MISSING;
@@ -199,6 +203,13 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
             },
             &tie,
         );
+        let least = model.threshold + handicap;
+        let scored = compared.iter().zip(&decided.scores);
+        doubtful = scored
+            .map(|(pair, score)| ((pair.0, pair.1), *score))
+            .filter(|(pair, score)| *score < least && late.contains(pair))
+            .map(|(pair, _)| pair)
+            .collect();
     }
     let Decided {
         scores,
@@ -216,6 +227,7 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
                 score: *score,
             })
             .collect(),
+        doubtful,
         candidates: compared.len() as u64,
         ranked,
         links,
