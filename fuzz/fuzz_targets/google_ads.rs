@@ -25,12 +25,14 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
         max_fields: 50,
         sealed_secret: None,
         sealed_previous_secret: None,
+        body_signatures_until: None,
+        posts_per_minute: shared::domain::form::DEFAULT_POSTS_PER_MINUTE,
         created_at: Millis(0),
         updated_at: Millis(0),
     };
     let headers = HeaderMap::new();
     let inbound =
-        Inbound { contract: &contract, form: Some(&form), headers: &headers, body, secrets: &["demo-google-key"], fresh_id: "f" };
+        Inbound { contract: &contract, form: Some(&form), headers: &headers, body, secrets: &["demo-google-key"], fresh_id: "f", now: Millis(0) };
     match GoogleAds.read(inbound) {
         Ok(Delivery::Submission(new)) => assert!(!new.response_id.is_empty() && new.response_id.len() <= 255),
         Ok(Delivery::Ignored) => unreachable!("every lead of Google's is stored"),

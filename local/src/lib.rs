@@ -18,13 +18,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use axum::Router;
-use axum::extract::Request;
-use axum::response::IntoResponse as _;
+use axum::extract::{ConnectInfo, Request};
 use crm_simulator::{Ports, SimConfig, Simulator};
 use serde_json::json;
 use shared::aws::SdkConfig;
 use shared::clock::{Clock, SystemClock};
 use shared::config::Source;
+use shared::edge::{self, Edge, guarded};
 use shared::problem::Problem;
 use shared::queue::{ImportQueue, WritebackQueue};
 use shared::random::{Random as _, SystemRandom};
@@ -419,18 +419,21 @@ impl Apps {
         let intake = form_intake::router(self.intake.clone());
         let console = console::router(self.console.clone());
         let oauth = oauth_callback::router(self.oauth.clone());
-        Router::new().fallback(move |request: Request| {
+        // An HTTP API has no route to it; here it reads like everything else.
+        let nowhere = Router::new().fallback(async || Problem::not_found("address"));
+        let nowhere = guarded(nowhere, Arc::new(Edge::new("http-api")));
+        Router::new().fallback(move |mut request: Request| {
+            let caller = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            let source = caller.map(|ConnectInfo(address)| address.ip().to_string());
+            edge::received(&mut request, source.as_deref(), None);
             let first = request.uri().path().split('/').nth(1).unwrap_or_default();
             let router = match first {
-                "webhooks" | "forms" => Some(intake.clone()),
-                "oauth" => Some(oauth.clone()),
-                "api" | "app" | "" => Some(console.clone()),
-                _ => None,
+                "webhooks" | "forms" => intake.clone(),
+                "oauth" => oauth.clone(),
+                "api" | "app" | "" => console.clone(),
+                _ => nowhere.clone(),
             };
             async move {
-                let Some(router) = router else {
-                    return Problem::not_found("address").into_response();
-                };
                 let Ok(response) = router.oneshot(request).await;
                 response
             }
@@ -439,9 +442,11 @@ impl Apps {
 }
 
 fn serve(listener: TcpListener, apps: &Apps, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    let router = apps.router();
+    let service = apps
+        .router()
+        .into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
-        let _ = axum::serve(listener, router)
+        let _ = axum::serve(listener, service)
             .with_graceful_shutdown(emulators::stopped(stop))
             .await;
     })

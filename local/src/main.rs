@@ -43,7 +43,7 @@ async fn run() -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| EnvFilter::new("warn,dynoxide=error,form_intake=info,crm_writeback=info,lead_resync=warn,console=info,oauth_callback=info")),
+                .unwrap_or_else(|_| EnvFilter::new("warn,dynoxide=error,form_intake=info,crm_writeback=info,lead_resync=warn,console=info,oauth_callback=info,leadbridge::metrics=info")),
         )
         .with_writer(std::io::stderr)
         .init();

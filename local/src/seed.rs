@@ -213,6 +213,8 @@ impl Maker<'_> {
             max_fields: 100,
             sealed_secret,
             sealed_previous_secret: None,
+            body_signatures_until: None,
+            posts_per_minute: shared::domain::form::DEFAULT_POSTS_PER_MINUTE,
             created_at: self.now,
             updated_at: self.now,
         };

@@ -14,6 +14,7 @@
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of people who signed in. [`api_auth`]: who calls, by API token or session.
 //! - [`invitation`]: invitations to seats.
+//! - [`edge`]: the layer around every HTTP function. [`throttle`]: counting in a process.
 //! - [`config`], [`telemetry`], [`aws`], [`wiring`]: how a function starts.
 //!
 //! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
@@ -29,10 +30,13 @@ pub mod cached;
 pub mod clock;
 pub mod config;
 pub mod crm_setup;
+#[cfg(feature = "http-api")]
+pub mod edge;
 pub mod invitation;
 pub mod linking;
 pub mod queue;
 pub mod telemetry;
+pub mod throttle;
 pub mod web_session;
 pub mod wiring;
 

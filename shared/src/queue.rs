@@ -11,6 +11,25 @@ use crate::store::WorkKind;
 /// The longest delay that SQS gives a message, in seconds.
 pub const MAX_DELAY_SECONDS: i64 = 900;
 
+/// A message about something of one contract.
+pub trait OfContract {
+    /// The contract. SQS's fair queues take it for the tenant: where one's messages take more than
+    /// their share of the workers, those of the others are delivered first.
+    fn contract(&self) -> &ContractId;
+}
+
+impl OfContract for WritebackMessage {
+    fn contract(&self) -> &ContractId {
+        &self.contract
+    }
+}
+
+impl OfContract for ImportMessage {
+    fn contract(&self) -> &ContractId {
+        &self.contract
+    }
+}
+
 /// "This submission has work to do."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +78,7 @@ impl<M> Clone for Queue<M> {
     }
 }
 
-impl<M: Serialize> Queue<M> {
+impl<M: Serialize + OfContract> Queue<M> {
     /// The queue at `url`.
     #[must_use]
     pub fn new(client: Client, url: String) -> Self {
@@ -78,6 +97,7 @@ impl<M: Serialize> Queue<M> {
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
+            .message_group_id(message.contract().as_str())
             .set_delay_seconds((delay > 0).then_some(delay))
             .send()
             .await
@@ -99,6 +119,7 @@ impl<M: Serialize> Queue<M> {
                 SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .message_body(body)
+                    .message_group_id(message.contract().as_str())
                     .build()
                     .map_err(|error| QueueError(Box::new(error)))?,
             );

@@ -6,6 +6,7 @@
     reason = "a command-line tool talks to its user and reads its environment"
 )]
 
+mod api;
 mod aws;
 mod browser;
 mod clients;
@@ -53,6 +54,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Hold the API to its description with schemathesis
+    Api,
     /// Run the third-party clients against the simulator
     Clients,
     /// Read 100,000 phone numbers beside the reference implementation
@@ -89,6 +92,7 @@ fn dispatch(task: Task) -> Result<bool> {
         Task::StackTest(ports) => stack::test(&ports).map(|counts| counts.failed == 0),
         Task::Events(options) => events::run(&options).map(|counts| counts.failed == 0),
         Task::Watch { arguments } => events::serve(&arguments).map(|()| true),
+        Task::Api => api::run().map(|counts| counts.failed == 0),
         Task::Clients => clients::run().map(|counts| counts.failed == 0),
         Task::Phones => phones::run().map(|counts| counts.failed == 0),
         Task::Fuzz(options) => fuzz::run(&options).map(|counts| counts.failed == 0),

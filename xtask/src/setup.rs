@@ -61,11 +61,9 @@ const NEEDS: &[Need] = &[
 /// Installs what is missing. A second run only compares stamps.
 pub(crate) fn run() -> Result<()> {
     system_packages()?;
-    let requirements = root().join("xtask/requirements.txt");
-    let clients = clients::folder();
-    venv("venv", &[&requirements, &clients.join("requirements.txt")])?;
-    venv("sam", &[&root().join("xtask/requirements-sam.txt")])?;
-    node_modules(&clients)?;
+    venv("venv", &root().join("xtask/requirements.txt"))?;
+    venv("sam", &root().join("xtask/requirements-sam.txt"))?;
+    node_modules(&clients::folder())?;
     node_modules(&browser::folder())
 }
 
@@ -124,8 +122,8 @@ fn works(command: &[&str]) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Makes `.leadbridge/<name>` hold what the requirement files say.
-fn venv(name: &str, requirements: &[&Path]) -> Result<()> {
+/// Makes `.leadbridge/<name>` hold what the requirement file says, each package by its hash.
+fn venv(name: &str, requirements: &Path) -> Result<()> {
     let folder = scratch().join(name);
     let stamp = folder.join("requirements.stamp");
     let wanted = wanted(requirements)?;
@@ -142,11 +140,10 @@ fn venv(name: &str, requirements: &[&Path]) -> Result<()> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
     ]);
-    for file in requirements {
-        pip.arg("-r").arg(file);
-    }
-    run_quietly(&mut pip)?;
+    run_quietly(pip.arg(requirements))?;
     Ok(fs::write(stamp, wanted)?)
 }
 
@@ -154,7 +151,7 @@ fn venv(name: &str, requirements: &[&Path]) -> Result<()> {
 fn node_modules(folder: &Path) -> Result<()> {
     let lock = folder.join("package-lock.json");
     let stamp = folder.join("node_modules/.leadbridge.stamp");
-    let wanted = wanted(&[&lock])?;
+    let wanted = wanted(&lock)?;
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
@@ -166,15 +163,8 @@ fn node_modules(folder: &Path) -> Result<()> {
     Ok(fs::write(stamp, wanted)?)
 }
 
-fn wanted(files: &[&Path]) -> Result<String> {
-    let mut text = String::new();
-    for file in files {
-        text.push_str(
-            &fs::read_to_string(file)
-                .with_context(|| format!("failed to read {}", file.display()))?,
-        );
-    }
-    Ok(text)
+fn wanted(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))
 }
 
 /// Shows a command's output only when it fails.

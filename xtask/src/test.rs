@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    browser, clients, events, fuzz,
+    api, browser, clients, events, fuzz,
     process::{cargo, path_with_tools, read, root, scratch, tool, watch},
     setup, stack,
 };
@@ -158,6 +158,7 @@ pub(crate) fn run(options: &Options) -> bool {
             "events",
             Box::new(|| events::run(&events::Options::default())),
         ));
+        parts.push(("api", Box::new(api::run)));
         parts.push(("clients", Box::new(clients::run)));
         parts.push(("stack", Box::new(|| stack::test(&stack::Ports::default()))));
     }

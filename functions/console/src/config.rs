@@ -1,6 +1,9 @@
 //! What the function reads from its environment, and what its policy lets it do.
 
+use std::sync::Arc;
+
 use shared::config::{ConfigError, Source};
+use shared::edge::Edge;
 use shared::wiring::RemoteConfig;
 use url::Url;
 
@@ -16,6 +19,9 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_ENTRA_URL",
     "LEADBRIDGE_PUBLIC_URL",
     "LEADBRIDGE_IMPORT_QUEUE_URL",
+    "LEADBRIDGE_METRICS",
+    "LEADBRIDGE_SOURCE_ADDRESSES",
+    "LEADBRIDGE_ENTRANCE",
 ];
 
 /// Every AWS action the function takes.
@@ -34,7 +40,7 @@ pub const PERMISSIONS: &[&str] = &[
 ];
 
 /// The function's configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Table, vault, OAuth apps, providers.
     pub remote: RemoteConfig,
@@ -44,6 +50,8 @@ pub struct Config {
     pub import_queue_url: String,
     /// `LEADBRIDGE_PUBLIC_URL`: the address that people and forms use.
     pub public_url: Url,
+    /// `LEADBRIDGE_SOURCE_ADDRESSES`, `LEADBRIDGE_ENTRANCE`: the layer around the routes.
+    pub edge: Arc<Edge>,
 }
 
 impl Config {
@@ -57,6 +65,7 @@ impl Config {
             writeback_queue_url: source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?,
             import_queue_url: source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?,
             public_url: source.parsed("LEADBRIDGE_PUBLIC_URL")?,
+            edge: Arc::new(Edge::from_source("console", source)?),
         })
     }
 }

@@ -85,11 +85,17 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde::Serialize as _;
     use utoipa::OpenApi as _;
+    use utoipa::openapi::header::HeaderBuilder;
+    use utoipa::openapi::path::{Operation, ParameterIn};
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
     use utoipa::openapi::security::{
         ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
     };
+    use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
     use utoipa_axum::router::OpenApiRouter;
 
     use super::DESCRIPTION;
@@ -99,6 +105,7 @@ mod tests {
     #[openapi(
         info(title = "Leadbridge API", description = "Lead-gen forms to leads in the CRM. Times are milliseconds since 1970-01-01T00:00:00Z. Errors are RFC 9457 problem+json with a stable `code`, the `field`, and the `next_step`.", license(name = "Apache-2.0")),
         modifiers(&Credentials),
+        components(schemas(shared::problem::Problem)),
         security(("bearer" = []), ("session" = [], "csrf" = []))
     )]
     struct Description;
@@ -127,11 +134,121 @@ mod tests {
         }
     }
 
+    /// The refusals that any route can answer with, and when.
+    const REFUSALS: [(&str, &str); 10] = [
+        ("400", "The body, the query or a cursor cannot be read"),
+        ("401", "No valid API token or session"),
+        (
+            "403",
+            "The role may not do this, or a session's CSRF token is missing",
+        ),
+        ("404", "There is no such thing, or it is another contract's"),
+        (
+            "409",
+            "What is there now forbids it, or others are changing it",
+        ),
+        ("413", "The body is too large"),
+        ("415", "The body has another media type"),
+        ("422", "A value in the body is not allowed"),
+        (
+            "429",
+            "Too many requests: by the service's own limit, or the provider's",
+        ),
+        (
+            "503",
+            "The table, the key service or the CRM does not answer now",
+        ),
+    ];
+
+    /// Describes the refusals of every route as what they are, problem details, and adds those that a
+    /// handler's extractors make: it need not name what it does not do itself.
+    fn describe_refusals(description: &mut OpenApi) {
+        for item in description.paths.paths.values_mut() {
+            let (get, rest) = (
+                &mut item.get,
+                [
+                    &mut item.post,
+                    &mut item.put,
+                    &mut item.patch,
+                    &mut item.delete,
+                ],
+            );
+            let reads = get.as_mut().into_iter().map(|operation| (operation, false));
+            let writes = rest
+                .into_iter()
+                .flatten()
+                .map(|operation| (operation, true));
+            for (operation, writes) in reads.chain(writes) {
+                describe_refusals_of(operation, writes);
+            }
+        }
+        let components = description.components.get_or_insert_with(Default::default);
+        for (status, when) in REFUSALS {
+            let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let mut response = ResponseBuilder::new()
+                .description(when)
+                .content("application/problem+json", content);
+            if matches!(status, "429" | "503") {
+                let seconds = HeaderBuilder::new()
+                    .description(Some("Seconds until it is worth another try"))
+                    .schema(ObjectBuilder::new().schema_type(Type::Integer))
+                    .build();
+                response = response.header("Retry-After", seconds);
+            }
+            components
+                .responses
+                .insert(format!("Problem{status}"), response.build().into());
+        }
+    }
+
+    fn describe_refusals_of(operation: &mut Operation, writes: bool) {
+        let has_parameter = |place: ParameterIn| {
+            let mut all = operation.parameters.iter().flatten();
+            all.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
+        };
+        // Only what says so itself is for everybody.
+        let for_callers = operation.security.is_none();
+        let has_body = operation.request_body.is_some();
+        let found = [
+            ("400", has_body || has_parameter(ParameterIn::Query)),
+            ("401", for_callers),
+            ("403", for_callers),
+            // A contract that was deleted since its token was read, too.
+            ("404", for_callers),
+            ("409", for_callers && writes),
+            ("413", has_body),
+            ("415", has_body),
+            ("422", has_body),
+            ("429", true),
+            ("503", for_callers),
+        ];
+        let named: Vec<String> = operation.responses.responses.keys().cloned().collect();
+        let named = named.iter().map(String::as_str);
+        let refusals = named.filter(|status| status.starts_with(['4', '5']));
+        let added = found
+            .into_iter()
+            .filter_map(|(status, is)| is.then_some(status));
+        let all: BTreeSet<String> = refusals.chain(added).map(str::to_owned).collect();
+        for status in all {
+            assert!(
+                REFUSALS.iter().any(|(known, _)| *known == status),
+                "{status} is not among the refusals"
+            );
+            let reference = Ref::from_response_name(format!("Problem{status}"));
+            operation
+                .responses
+                .responses
+                .insert(status, RefOr::Ref(reference));
+        }
+    }
+
     /// The description as the code has it.
     fn generated() -> String {
-        let (_, description) = OpenApiRouter::with_openapi(Description::openapi())
+        let (_, mut description) = OpenApiRouter::with_openapi(Description::openapi())
             .nest("/api/v1", routes::all().described)
             .split_for_parts();
+        describe_refusals(&mut description);
         // Lines, so that changes can be read; one space, since it is served as it is.
         let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
         let mut text = serde_json::Serializer::with_formatter(Vec::new(), format);

@@ -22,6 +22,7 @@ use shared::crm;
 use shared::domain::contract::{AuditEntry, ContractConfig, Effect};
 use shared::domain::ids::ContractId;
 use shared::domain::schema::LeadSchema;
+use shared::edge::{Edge, guarded};
 use shared::problem::Problem;
 use shared::queue::{ImportQueue, WritebackQueue};
 use shared::store::{ChangeError, ConnectionKind};
@@ -43,6 +44,8 @@ pub struct App {
     pub import_queue: ImportQueue,
     /// The address that people and forms use.
     pub public_url: Url,
+    /// The layer around the routes.
+    pub edge: Arc<Edge>,
     cached: Cached,
 }
 
@@ -61,6 +64,7 @@ impl App {
             queue,
             import_queue,
             public_url,
+            edge: Arc::new(Edge::new("console")),
         }
     }
 
@@ -75,12 +79,16 @@ impl App {
         let sqs = shared::aws::sqs(aws);
         let queue = WritebackQueue::new(sqs.clone(), config.writeback_queue_url.clone());
         let import_queue = ImportQueue::new(sqs, config.import_queue_url.clone());
-        Ok(Self::new(
+        let app = Self::new(
             Remote::build(&config.remote, aws)?,
             queue,
             import_queue,
             config.public_url.clone(),
-        ))
+        );
+        Ok(Self {
+            edge: config.edge.clone(),
+            ..app
+        })
     }
 
     /// A contract's configuration as it stands now.
@@ -187,7 +195,8 @@ pub fn router(app: Arc<App>) -> Router {
             DESCRIPTION,
         )
     };
-    Router::new()
+    let edge = app.edge.clone();
+    let routes = Router::new()
         .nest("/api/v1", routes::all().router())
         .route("/api/v1/openapi.json", get(description))
         .merge(pages::routes())
@@ -201,5 +210,6 @@ pub fn router(app: Arc<App>) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(app)
+        .with_state(app);
+    guarded(routes, edge)
 }

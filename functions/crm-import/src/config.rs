@@ -13,6 +13,7 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_LINKEDIN_AUTH_URL",
     "LEADBRIDGE_ENTRA_URL",
     "LEADBRIDGE_IMPORT_QUEUE_URL",
+    "LEADBRIDGE_METRICS",
 ];
 
 /// Every AWS action the function takes.

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::cached::Cached;
 use shared::clock::Millis;
 use shared::crm_setup;
@@ -29,6 +30,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::queue::{ImportMessage, ImportQueue};
 use shared::store::{Connection, ConnectionKind, StoreError, WorkKind};
+use shared::telemetry;
 use shared::wiring::{Remote, WiringError};
 
 /// Work announced in one go; the rest follows a minute later.
@@ -69,7 +71,18 @@ pub struct Outcome {
     pub ending: usize,
     /// Work announced.
     pub announced: usize,
+    /// The longest time since an import of a connection ended well, in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lag_seconds: i64,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(seconds: &i64) -> bool {
+    *seconds == 0
+}
+
+/// Connections whose last good import is longer ago are named in the log, in seconds: two rounds and more.
+const LATE_SECONDS: i64 = 26 * 3600;
 
 /// What the function answers.
 #[derive(Debug, Serialize)]
@@ -147,6 +160,8 @@ pub async fn run(app: &App, task: Task) -> Result<Outcome, StoreError> {
             for contract in contracts {
                 app.start_syncs(&contract, &mut outcome).await?;
             }
+            let lag = outcome.lag_seconds;
+            telemetry::count(app.now(), "ImportLagSeconds", lag, &[], Value::Null);
         }
         Task::Resume => {
             for (contract, work) in app.remote.store.due_work(app.now(), RESUME_LIMIT).await? {
@@ -169,7 +184,15 @@ impl App {
         for environment in Environment::ALL {
             let kind = ConnectionKind::Crm(environment);
             let connection = store.connection(contract, kind).await?;
-            if connection.as_ref().is_some_and(Connection::stands) {
+            if let Some(connection) = connection.filter(Connection::stands) {
+                let last = store.sync(contract, environment).await?;
+                let last = last.and_then(|sync| sync.last_success_at);
+                let lag = self.now().since(last.unwrap_or(connection.connected_at)) / 1000;
+                outcome.lag_seconds = outcome.lag_seconds.max(lag);
+                if lag > LATE_SECONDS {
+                    tracing::warn!(%contract, %environment, lag_seconds = lag,
+                        notice = "import_lag", "no import ended well for more than a day");
+                }
                 let (remote, queue) = (&self.remote, &self.queue);
                 crm_setup::request_sync(remote, queue, contract, environment, "schedule").await?;
                 outcome.requested += 1;

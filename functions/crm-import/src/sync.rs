@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all};
+use serde_json::json;
 use shared::cached::SchemaError;
 use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
@@ -25,6 +26,7 @@ use shared::linking::request_link_pass;
 use shared::problem::Problem;
 use shared::session::{Session, Usage};
 use shared::store::{ConnectionKind, StoreError, WorkKind};
+use shared::telemetry;
 use tokio::sync::Mutex;
 
 use crate::budget::Budget;
@@ -568,12 +570,28 @@ impl Run<'_> {
         let store = &self.app.remote.store;
         store.end_step(self.contract, &sync, ended.as_ref()).await?;
         if let Some(ended) = &ended {
-            tracing::info!(contract = %self.contract, environment = %self.environment, state = ?ended.state,
-                steps = ended.steps, calls = ended.calls, bytes = ended.bytes, "import ended");
+            self.tell(ended, &sync);
         }
         *kept = Kept { sync, counted };
         self.app.announce(self.contract, &kept.sync).await;
         Ok(())
+    }
+
+    /// Tells of a run that ended: a line of the log with what it used, and what of the organisation's
+    /// calls is used by all.
+    fn tell(&self, ended: &RunRecord, sync: &Sync) {
+        let now = self.app.now();
+        let calls = i64::try_from(ended.calls).unwrap_or(i64::MAX);
+        let told = json!({
+            "message": "import ended", "contract": self.contract, "environment": self.environment,
+            "state": ended.state, "steps": ended.steps, "bytes": ended.bytes,
+        });
+        telemetry::count(now, "ImportCalls", calls, &[], told);
+        if let Some(api) = sync.api.filter(|api| api.limit > 0) {
+            let percent = i64::try_from(api.used * 100 / api.limit).unwrap_or(100);
+            let told = json!({ "contract": self.contract, "environment": self.environment });
+            telemetry::count(now, "ImportBudgetUsedPercent", percent, &[], told);
+        }
     }
 
     /// Has the directory linked anew after a run that changed something of what entries are linked to.

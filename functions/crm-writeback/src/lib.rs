@@ -14,8 +14,10 @@ mod setback;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use serde_json::json;
 use shared::cache::TtlCache;
 use shared::cached::Cached;
 use shared::clock::{Clock, Millis};
@@ -23,7 +25,10 @@ use shared::domain::ids::ContractId;
 use shared::domain::submission::{State, Submission};
 use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::store::{StoreError, Taken};
+use shared::telemetry;
 use shared::wiring::{Remote, WiringError};
+
+use tokio::time::{Instant, timeout_at};
 
 use crate::setback::Setback;
 
@@ -38,6 +43,13 @@ const MAX_BACK_OFF_SECONDS: i64 = 900;
 /// How long after a wait should have ended the sweep steps in, in seconds.
 const SWEEP_GRACE_SECONDS: i64 = 60;
 
+/// How long a batch may be worked on. What is not done then waits, with what was too slow on its record:
+/// one CRM that does not answer takes nine other submissions and the function's time-out with it
+/// otherwise.
+const DEADLINE: Duration = Duration::from_secs(45);
+/// How long the directory's part of a batch may take beyond that.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// How long the discovered names are used as they were read, in seconds.
 const DISCOVERED_FRESH_SECONDS: i64 = 300;
 
@@ -47,6 +59,8 @@ pub struct App {
     pub remote: Remote,
     /// Where submissions that wait are sent again.
     pub queue: WritebackQueue,
+    /// How long a batch may be worked on.
+    pub deadline: Duration,
     pub(crate) cached: Cached,
     /// Names that are kept as discovered already.
     pub(crate) discovered: TtlCache<ContractId, Arc<HashSet<String>>>,
@@ -61,6 +75,7 @@ impl App {
             cached: Cached::new(remote.store.clone()),
             discovered: TtlCache::new(DISCOVERED_FRESH_SECONDS),
             clock: remote.clock.clone(),
+            deadline: DEADLINE,
             remote,
             queue,
         }
@@ -81,10 +96,11 @@ impl App {
 
 /// Works through a batch of messages, all at once; names those that the queue must deliver again.
 pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
+    let deadline = Instant::now() + app.deadline;
     let work = event.records.iter().map(|record| async {
         let body = record.body.as_deref().unwrap_or_default();
         let done = if let Ok(message) = serde_json::from_str::<WritebackMessage>(body) {
-            process(app, &message).await
+            process(app, &message, deadline).await
         } else {
             tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
             false
@@ -103,7 +119,7 @@ pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
 }
 
 /// Works on one submission. `false`: deliver the message again.
-async fn process(app: &App, message: &WritebackMessage) -> bool {
+async fn process(app: &App, message: &WritebackMessage, deadline: Instant) -> bool {
     let now = app.clock.now();
     let (contract, id) = (&message.contract, message.submission);
     let taken = app
@@ -115,7 +131,11 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
         Ok(Taken::Mine(submission)) => *submission,
         // The other delivery does the work; should it die, the sweep finds the lease ended.
         Ok(Taken::Settled(State::Created | State::Attached)) => {
-            return Box::pin(app.enter_settled(contract, id)).await.is_ok();
+            let entered = Box::pin(app.enter_settled(contract, id));
+            // Not in time: it stays due, and the sweep comes back to it.
+            return timeout_at(deadline + GRACE, entered)
+                .await
+                .is_ok_and(|entered| entered.is_ok());
         }
         Ok(Taken::Busy(_) | Taken::Settled(_)) => return true,
         Ok(Taken::Missing) => {
@@ -127,14 +147,24 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
             return false;
         }
     };
-    let setback = match app.work(&mut submission).await {
-        Ok(()) => {
-            tracing::info!(%contract, submission.id = %id, state = submission.state.as_str(),
-                duration_ms = app.clock.now().since(submission.received_at), "submission processed");
-            Box::pin(app.enter(&mut submission)).await;
+    let setback = match timeout_at(deadline, app.work(&mut submission)).await {
+        Ok(Ok(())) => {
+            written(app, &submission);
+            let entered = Box::pin(app.enter(&mut submission));
+            let _ = timeout_at(deadline + GRACE, entered).await;
             return true;
         }
-        Err(setback) => setback,
+        Ok(Err(setback)) => setback,
+        // Cut off like a worker that dies: what it did is in the table, or planned there. Its lease is
+        // ours still.
+        Err(_) => match app.remote.store.submission(contract, id).await {
+            Ok(Some(stored)) if stored.state == State::Processing => {
+                submission = stored;
+                Setback::too_slow()
+            }
+            Ok(_) => return true,
+            Err(error) => Setback::Store(error),
+        },
     };
     match app.settle(&mut submission, setback).await {
         Ok(()) => true,
@@ -143,6 +173,23 @@ async fn process(app: &App, message: &WritebackMessage) -> bool {
             false
         }
     }
+}
+
+/// Tells what became of a submission: a line of the log, and its metric.
+fn written(app: &App, submission: &Submission) {
+    let now = app.clock.now();
+    telemetry::count(
+        now,
+        "Written",
+        1,
+        &[("outcome", submission.state.as_str())],
+        json!({
+            "message": "submission processed",
+            "contract": submission.contract,
+            "submission.id": submission.id,
+            "duration_ms": now.since(submission.received_at),
+        }),
+    );
 }
 
 impl App {
@@ -168,6 +215,7 @@ impl App {
                 submission.fail(now, problem);
                 submission.state = State::NeedsAttention;
                 submission.due_at = now;
+                written(self, submission);
                 return self.remote.store.save_submission(submission).await;
             }
             Setback::Wait { until, problem } => (

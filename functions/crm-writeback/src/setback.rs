@@ -31,6 +31,19 @@ impl Setback {
         }
     }
 
+    /// A CRM, or the way to it, that took longer than a batch may.
+    pub(crate) fn too_slow() -> Self {
+        Self::Wait {
+            until: None,
+            problem: Some(Problem::new(
+                503,
+                "crm_too_slow",
+                "The CRM did not answer in the time that there is for one try.",
+                "Nothing to do: it is tried again by itself.",
+            )),
+        }
+    }
+
     /// An error of a connection; `remote` is its name for people.
     pub(crate) fn session(error: &SessionError, remote: &str) -> Self {
         let problem = session_problem(error, remote);

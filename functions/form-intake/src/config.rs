@@ -1,6 +1,9 @@
 //! What the function reads from its environment, and what its policy lets it do.
 
+use std::sync::Arc;
+
 use shared::config::{ConfigError, Source};
+use shared::edge::Edge;
 use shared::vault::VaultSpec;
 
 /// Every variable the function reads.
@@ -8,6 +11,9 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_TABLE",
     "LEADBRIDGE_VAULT",
     "LEADBRIDGE_WRITEBACK_QUEUE_URL",
+    "LEADBRIDGE_METRICS",
+    "LEADBRIDGE_SOURCE_ADDRESSES",
+    "LEADBRIDGE_ENTRANCE",
 ];
 
 /// Every AWS action the function takes.
@@ -20,7 +26,7 @@ pub const PERMISSIONS: &[&str] = &[
 ];
 
 /// The function's configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// `LEADBRIDGE_TABLE`: the table's name.
     pub table: String,
@@ -28,6 +34,8 @@ pub struct Config {
     pub vault: VaultSpec,
     /// `LEADBRIDGE_WRITEBACK_QUEUE_URL`: the queue that submissions are announced on.
     pub writeback_queue_url: String,
+    /// `LEADBRIDGE_SOURCE_ADDRESSES`, `LEADBRIDGE_ENTRANCE`: the layer around the routes.
+    pub edge: Arc<Edge>,
 }
 
 impl Config {
@@ -40,6 +48,7 @@ impl Config {
             table: source.required("LEADBRIDGE_TABLE")?,
             vault: source.parsed("LEADBRIDGE_VAULT")?,
             writeback_queue_url: source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?,
+            edge: Arc::new(Edge::from_source("form-intake", source)?),
         })
     }
 }

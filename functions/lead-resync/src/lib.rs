@@ -8,6 +8,7 @@
 pub mod config;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::clock::Millis;
 use shared::domain::ids::ContractId;
 use shared::domain::submission::{NewSubmission, Origin, SourceKind, Submission};
@@ -16,6 +17,7 @@ use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::session::SessionError;
 use shared::source::linkedin::LeadFormResponse;
 use shared::store::{Accepted, ConnectionKind, PullCursor, StoreError};
+use shared::telemetry;
 use shared::wiring::{Remote, WiringError};
 
 /// How far each pull reaches back beyond where the last one ended, in seconds: responses appear in
@@ -56,6 +58,9 @@ pub struct Outcome {
     pub new: usize,
     /// Contracts whose connection or owner could not be read this time.
     pub failed: usize,
+    /// How late the submission is that should have gone on first of all, in seconds.
+    #[serde(default)]
+    pub oldest_seconds: i64,
 }
 
 /// What the function works with.
@@ -110,6 +115,10 @@ pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
             }
         }
     }
+    if task == Task::Sweep {
+        let (now, late) = (app.remote.clock.now(), outcome.oldest_seconds);
+        telemetry::count(now, "OldestWaitingSeconds", late, &[], Value::Null);
+    }
     tracing::info!(?task, ?outcome, "re-sync ended");
     Ok(outcome)
 }
@@ -142,6 +151,12 @@ impl App {
             .store
             .due_submissions(contract, self.remote.clock.now(), SWEEP_LIMIT)
             .await?;
+        if let Some(first) = due.first()
+            && let Some(first) = self.remote.store.submission(contract, *first).await?
+        {
+            let late = self.remote.clock.now().since(first.due_at) / 1000;
+            outcome.oldest_seconds = outcome.oldest_seconds.max(late);
+        }
         let messages: Vec<WritebackMessage> = due
             .into_iter()
             .map(|submission| WritebackMessage {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use lead_resync::{App, config::Config, handle};
+use shared::config::Source;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::telemetry::init();
+    let variables = Source::environment();
+    shared::telemetry::init(&variables);
     // Anything wrong here fails the init phase.
-    let config = Config::from_source(&shared::config::Source::environment())?;
+    let config = Config::from_source(&variables)?;
     let app = Arc::new(App::build(&config, &shared::aws::sdk_config().await)?);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<_>| {
         let app = app.clone();

@@ -65,10 +65,7 @@ pub(crate) async fn callback(
             tracing::info!(%contract, provider, "signed in");
             page::guarded(response)
         }
-        Err(problem) => {
-            tracing::warn!(%contract, provider, code = problem.code, "not signed in");
-            failed(problem, &headers, back.as_deref())
-        }
+        Err(problem) => failed(problem, &headers, back.as_deref()),
     };
     // The attempt is over, however it ended.
     response

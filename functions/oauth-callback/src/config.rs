@@ -1,6 +1,9 @@
 //! What the function reads from its environment, and what its policy lets it do.
 
+use std::sync::Arc;
+
 use shared::config::{ConfigError, Source};
+use shared::edge::Edge;
 use shared::wiring::RemoteConfig;
 use url::Url;
 
@@ -15,6 +18,9 @@ pub const VARIABLES: &[&str] = &[
     "LEADBRIDGE_ENTRA_URL",
     "LEADBRIDGE_PUBLIC_URL",
     "LEADBRIDGE_IMPORT_QUEUE_URL",
+    "LEADBRIDGE_METRICS",
+    "LEADBRIDGE_SOURCE_ADDRESSES",
+    "LEADBRIDGE_ENTRANCE",
 ];
 
 /// Every AWS action the function takes.
@@ -32,7 +38,7 @@ pub const PERMISSIONS: &[&str] = &[
 ];
 
 /// The function's configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Table, vault, OAuth apps, providers.
     pub remote: RemoteConfig,
@@ -40,6 +46,8 @@ pub struct Config {
     pub public_url: Url,
     /// `LEADBRIDGE_IMPORT_QUEUE_URL`: where a first import is announced.
     pub import_queue_url: String,
+    /// `LEADBRIDGE_SOURCE_ADDRESSES`, `LEADBRIDGE_ENTRANCE`: the layer around the routes.
+    pub edge: Arc<Edge>,
 }
 
 impl Config {
@@ -52,6 +60,7 @@ impl Config {
             remote: RemoteConfig::from_source(source)?,
             public_url: source.parsed("LEADBRIDGE_PUBLIC_URL")?,
             import_queue_url: source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?,
+            edge: Arc::new(Edge::from_source("oauth-callback", source)?),
         })
     }
 }

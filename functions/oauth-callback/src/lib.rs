@@ -24,6 +24,7 @@ mod problems;
 mod sign_in;
 mod start;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -34,16 +35,23 @@ use shared::api_auth::{Caller, Gate};
 use shared::domain::ids::ContractId;
 use shared::domain::role::Permission;
 use shared::domain::schema::CrmKind;
+use shared::edge::{Edge, guarded};
 use shared::oauth;
 use shared::outbound::Provider;
 use shared::problem::Problem;
 use shared::queue::ImportQueue;
 use shared::store::ConnectionKind;
+use shared::throttle::Throttle;
 use shared::wiring::{Remote, WiringError};
 use url::Url;
 
 /// Largest body of a start request, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Sign-ins to one contract that one source may start in a minute. Anybody may start one, and each
+/// keeps an item for ten minutes.
+const SIGN_INS_OF_A_SOURCE: u32 = 30;
+/// Sign-ins to one contract that all sources together may start in a minute.
+const SIGN_INS_OF_A_CONTRACT: u32 = 300;
 
 /// What the function works with.
 pub struct App {
@@ -53,6 +61,10 @@ pub struct App {
     pub queue: ImportQueue,
     /// The address that providers send the browser back to.
     pub public_url: Url,
+    /// The layer around the routes.
+    pub edge: Arc<Edge>,
+    sources: Throttle<(ContractId, IpAddr)>,
+    contracts: Throttle<ContractId>,
 }
 
 impl App {
@@ -63,6 +75,9 @@ impl App {
             remote,
             queue,
             public_url,
+            edge: Arc::new(Edge::new("oauth-callback")),
+            sources: Throttle::new(SIGN_INS_OF_A_SOURCE),
+            contracts: Throttle::new(SIGN_INS_OF_A_CONTRACT),
         }
     }
 
@@ -76,7 +91,10 @@ impl App {
     ) -> Result<Self, WiringError> {
         let remote = Remote::build(&config.remote, aws)?;
         let queue = ImportQueue::new(shared::aws::sqs(aws), config.import_queue_url.clone());
-        Ok(Self::new(remote, queue, config.public_url.clone()))
+        Ok(Self {
+            edge: config.edge.clone(),
+            ..Self::new(remote, queue, config.public_url.clone())
+        })
     }
 
     /// Where a provider sends the browser back to: what its OAuth client has to list.
@@ -128,7 +146,8 @@ impl App {
 
 /// The function's routes.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let edge = app.edge.clone();
+    let routes = Router::new()
         .route("/oauth/{provider}/start", post(start::start))
         .route("/oauth/sign-in/{provider}", get(sign_in::start))
         .route("/oauth/callback", get(callback::callback))
@@ -142,7 +161,8 @@ pub fn router(app: Arc<App>) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(app)
+        .with_state(app);
+    guarded(routes, edge)
 }
 
 /// The provider that an address names. Entra is no provider of its own: it signs in for Dataverse.

@@ -2,13 +2,30 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::middleware::map_request;
+use lambda_http::request::RequestContext;
 use oauth_callback::{App, config::Config};
+use shared::config::Source;
+use shared::{edge, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::telemetry::init();
+    let variables = Source::environment();
+    telemetry::init(&variables);
     // Anything wrong here fails the init phase.
-    let config = Config::from_source(&shared::config::Source::environment())?;
+    let config = Config::from_source(&variables)?;
     let app = App::build(&config, &shared::aws::sdk_config().await)?;
-    lambda_http::run(oauth_callback::router(Arc::new(app))).await
+    let routes = oauth_callback::router(Arc::new(app)).layer(map_request(known));
+    lambda_http::run(routes).await
+}
+
+/// Hands on what API Gateway knows of a request beside its bytes.
+async fn known(mut request: Request) -> Request {
+    let context = request.extensions().get().cloned();
+    if let Some(RequestContext::ApiGatewayV2(context)) = context {
+        let source = context.http.source_ip.as_deref();
+        edge::received(&mut request, source, context.request_id.as_deref());
+    }
+    request
 }

@@ -40,9 +40,11 @@ pub(crate) fn problem(problem: Problem, headers: &HeaderMap, back: Option<&str>)
     if !browser {
         return problem.into_response();
     }
-    let mut response = page(&problem.title, &[&problem.detail, &problem.next_step], back);
+    let texts = [problem.detail.as_str(), problem.next_step.as_str()];
+    let mut response = page(&problem.title, &texts, back);
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    problem.mark(&mut response);
     response
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ use shared::domain::contract::{AuditEntry, Contract};
 use shared::domain::environment::Environment;
 use shared::domain::ids::{ContractId, SeatId};
 use shared::domain::seat::{Identity, Seat, SeatStatus};
+use shared::edge::SourceAddress;
 use shared::oauth::id_token::Claims;
 use shared::oauth::{Access, sign_in_address};
 use shared::outbound::Provider;
@@ -56,10 +58,12 @@ pub(crate) async fn start(
     State(app): State<Arc<App>>,
     Path(provider): Path<String>,
     headers: HeaderMap,
+    source: Option<Extension<SourceAddress>>,
     query: Result<Query<SignIn>, QueryRejection>,
 ) -> Response {
+    let source = source.map(|Extension(source)| source);
     let started = match query {
-        Ok(Query(query)) => app.start_sign_in(&provider, query).await,
+        Ok(Query(query)) => app.start_sign_in(&provider, query, source).await,
         Err(_) => Err(problems::bad_sign_in()),
     };
     match started {
@@ -82,6 +86,7 @@ impl App {
         &self,
         provider: &str,
         query: SignIn,
+        source: Option<SourceAddress>,
     ) -> Result<crate::attempt::Started, Problem> {
         let provider = [Provider::Salesforce, Provider::Entra]
             .into_iter()
@@ -91,6 +96,7 @@ impl App {
             .contract
             .parse()
             .map_err(|_| Problem::not_found("contract"))?;
+        self.may_start(&contract, source)?;
         self.crm(&contract).await?;
         let invitation = match &query.invitation {
             None => None,
@@ -116,6 +122,29 @@ impl App {
             sign_in_anew: query.switch_user,
         })
         .await
+    }
+
+    /// Counts a sign-in that anybody can start.
+    fn may_start(
+        &self,
+        contract: &ContractId,
+        source: Option<SourceAddress>,
+    ) -> Result<(), Problem> {
+        let now = self.remote.clock.now();
+        let of_source = source.map_or(Ok(()), |source| {
+            self.sources.take((contract.clone(), source.network()), now)
+        });
+        of_source
+            .and_then(|()| self.contracts.take(contract.clone(), now))
+            .map_err(|seconds| {
+                Problem::new(
+                    429,
+                    "too_many_sign_ins",
+                    "Too many sign-ins were started in this minute.",
+                    format!("Start again in {seconds} seconds."),
+                )
+                .with_retry_after(seconds)
+            })
     }
 
     /// Where people of a contract sign in to Salesforce: where the link says, or the organisation

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::crm_settings::CrmSettings;
 use super::environment::Environment;
-use super::form::Form;
+use super::form::{Form, secret_logged};
 use super::ids::{ContractId, FormId, SeatId, StrategyId};
 use super::mapping::{DEFAULT_PLACEHOLDER, FieldMapping};
 use super::schema::{CrmKind, LeadSchema};
@@ -96,6 +96,19 @@ pub struct LinkedInSettings {
     pub owners: Vec<String>,
 }
 
+impl LinkedInSettings {
+    /// What the audit log shows of them, after a change of `before` if it is one.
+    fn logged_over(&self, before: Option<&Self>) -> Value {
+        let was = before.map(|before| before.sealed_client_secret.as_deref());
+        serde_json::json!({
+            "owners": self.owners,
+            "client_secret": secret_logged(self.sealed_client_secret.as_deref(), was),
+            "previous_client_secret":
+                secret_logged(self.sealed_previous_client_secret.as_deref(), None),
+        })
+    }
+}
+
 /// Everything that decides what becomes of a contract's submissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContractConfig {
@@ -159,11 +172,9 @@ pub struct AuditEntry {
     pub target: String,
     /// As it was.
     #[serde(default)]
-    #[cfg_attr(feature = "http-api", schema(value_type = Object))]
     pub before: Value,
     /// As it is now.
     #[serde(default)]
-    #[cfg_attr(feature = "http-api", schema(value_type = Object))]
     pub after: Value,
 }
 
@@ -597,20 +608,22 @@ impl ContractConfig {
         })
     }
 
-    /// Creates or replaces a form. `shown` is the form as the audit log may show it.
+    /// Creates or replaces a form.
     ///
     /// # Errors
     /// A problem with its name, origins, redirects or limits.
-    pub fn put_form(&mut self, form: Form, shown: Value) -> Result<Effect, Problem> {
+    pub fn put_form(&mut self, form: Form, now: Millis) -> Result<Effect, Problem> {
         if !self.forms.contains_key(&form.id) {
             check_room("forms", self.forms.len())?;
         }
-        check_form(&form)?;
-        let before = self
-            .forms
-            .get(&form.id)
-            .map_or(Value::Null, |before| Value::from(before.name.clone()));
-        let audit = ("form.put", form.id.to_string(), before, shown);
+        check_form(&form, now)?;
+        let before = self.forms.get(&form.id);
+        let audit = (
+            "form.put",
+            form.id.to_string(),
+            before.map_or(Value::Null, Form::logged),
+            form.logged_over(before),
+        );
         self.forms.insert(form.id.clone(), form.clone());
         Ok(Effect {
             changes: vec![Change::PutForm(Box::new(form))],
@@ -627,12 +640,7 @@ impl ContractConfig {
             .forms
             .remove(id)
             .ok_or_else(|| Problem::not_found("form"))?;
-        let audit = (
-            "form.delete",
-            id.to_string(),
-            Value::from(before.name),
-            Value::Null,
-        );
+        let audit = ("form.delete", id.to_string(), before.logged(), Value::Null);
         Ok(Effect {
             changes: vec![Change::DeleteForm(id.clone())],
             audit,
@@ -711,7 +719,8 @@ impl ContractConfig {
         })
     }
 
-    /// Sets LinkedIn lead sync. The audit log shows the owners, never a secret.
+    /// Sets LinkedIn lead sync. The audit log shows the owners, and of the secrets whether they are set
+    /// and that one was changed.
     ///
     /// # Errors
     /// `invalid_owner`.
@@ -737,8 +746,8 @@ impl ContractConfig {
         let audit = (
             "linkedin.set",
             "linkedin".to_owned(),
-            json(&self.linkedin.owners),
-            json(&linkedin.owners),
+            self.linkedin.logged_over(None),
+            linkedin.logged_over(Some(&self.linkedin)),
         );
         self.linkedin = linkedin.clone();
         Ok(Effect {
@@ -796,7 +805,7 @@ fn check_field_name(field: &str, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_form(form: &Form) -> Result<(), Problem> {
+fn check_form(form: &Form, now: Millis) -> Result<(), Problem> {
     check_name("name", &form.name)?;
     for origin in &form.allowed_origins {
         let valid = origin == "*"
@@ -812,14 +821,23 @@ fn check_form(form: &Form) -> Result<(), Problem> {
         }
     }
     for redirect in &form.redirect_urls {
-        let valid = url::Url::parse(redirect).is_ok_and(|url| {
-            matches!(url.scheme(), "https" | "http") && url.has_host() && url.username().is_empty()
-        });
+        // The parser drops line breaks and tabs, and blanks around it; what is sent as a header is the
+        // text as it is.
+        let plain = !redirect
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace());
+        let valid = plain
+            && url::Url::parse(redirect).is_ok_and(|url| {
+                matches!(url.scheme(), "https" | "http")
+                    && url.has_host()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            });
         if !valid {
             return Err(Problem::new(
                 422,
                 "invalid_redirect_url",
-                "A redirect URL is a full http or https address.",
+                "A redirect URL is a full http or https address, without blanks or line breaks.",
                 "Send for example https://www.example.com/thanks.",
             )
             .with_field("redirect_urls"));
@@ -845,6 +863,30 @@ fn check_form(form: &Form) -> Result<(), Problem> {
             "Choose another honeypot field.",
         )
         .with_field("honeypot_field"));
+    }
+    if form
+        .body_signatures_until
+        .is_some_and(|until| until > now.plus_seconds(super::form::MAX_BODY_SIGNATURES_SECONDS))
+    {
+        return Err(Problem::new(
+            422,
+            "invalid_body_signatures",
+            "Signatures over the body alone are accepted for 90 days at most.",
+            "Name a time that is at most 90 days ahead, or none.",
+        )
+        .with_field("body_signatures_until"));
+    }
+    if !(1..=super::form::MAX_POSTS_PER_MINUTE).contains(&form.posts_per_minute) {
+        return Err(Problem::new(
+            422,
+            "invalid_limit",
+            format!(
+                "posts_per_minute is 1 to {}.",
+                super::form::MAX_POSTS_PER_MINUTE
+            ),
+            "Send a value within these limits.",
+        )
+        .with_field("posts_per_minute"));
     }
     let limits_ok = (256..=super::form::MAX_BODY_BYTES).contains(&form.max_body_bytes)
         && (1..=super::form::MAX_FIELDS).contains(&form.max_fields);

@@ -1,6 +1,7 @@
 //! Website and other lead forms: what their owner allows.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ids::FormId;
 use crate::clock::Millis;
@@ -20,10 +21,27 @@ pub enum FormKind {
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// The most fields a form may allow for one post.
 pub const MAX_FIELDS: usize = 500;
+/// Posts that a form takes in a minute unless it says otherwise: twenty a second.
+pub const DEFAULT_POSTS_PER_MINUTE: u32 = 1_200;
+/// The most posts that a form may take in a minute.
+pub const MAX_POSTS_PER_MINUTE: u32 = 60_000;
+/// How far ahead signatures over the body alone may be accepted, in seconds: 90 days.
+pub const MAX_BODY_SIGNATURES_SECONDS: i64 = 90 * 24 * 3600;
 /// The longest value of one field, in characters.
 pub const MAX_VALUE_CHARS: usize = 32_000;
 /// The longest field name, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
+
+/// What the audit log shows of a secret: never more than whether there is one, and that it was changed.
+/// `before` is the sealed secret before a change, if this is one.
+#[must_use]
+pub fn secret_logged(now: Option<&str>, before: Option<Option<&str>>) -> &'static str {
+    match (now, before) {
+        (None, _) => "not set",
+        (Some(now), Some(Some(before))) if now != before => "changed",
+        (Some(_), _) => "set",
+    }
+}
 
 /// A form and its rules. Secrets are sealed before they reach the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,13 +83,46 @@ pub struct Form {
     /// The sealed secret before the last change: still accepted.
     #[serde(default)]
     pub sealed_previous_secret: Option<String>,
+    /// Until when signatures over the body alone are accepted beside those over time, form and body.
+    #[serde(default)]
+    pub body_signatures_until: Option<Millis>,
+    /// Posts taken in a minute; a large one counts several times.
+    #[serde(default = "default_posts_per_minute")]
+    pub posts_per_minute: u32,
     /// When it was created.
     pub created_at: Millis,
     /// When it was last changed.
     pub updated_at: Millis,
 }
 
+const fn default_posts_per_minute() -> u32 {
+    DEFAULT_POSTS_PER_MINUTE
+}
+
 impl Form {
+    /// What the audit log shows of a form, as it was before a change or without one: all of it, and of
+    /// its secrets whether they are set.
+    #[must_use]
+    pub fn logged(&self) -> Value {
+        self.logged_over(None)
+    }
+
+    /// What the audit log shows of a form after a change of `before`: a secret that was changed, as that.
+    #[must_use]
+    pub fn logged_over(&self, before: Option<&Self>) -> Value {
+        let mut shown = serde_json::to_value(self).unwrap_or_default();
+        if let Some(shown) = shown.as_object_mut() {
+            shown.remove("sealed_secret");
+            shown.remove("sealed_previous_secret");
+            let was = before.map(|form| form.sealed_secret.as_deref());
+            let secret = secret_logged(self.sealed_secret.as_deref(), was);
+            shown.insert("secret".to_owned(), secret.into());
+            let previous = secret_logged(self.sealed_previous_secret.as_deref(), None);
+            shown.insert("previous_secret".to_owned(), previous.into());
+        }
+        shown
+    }
+
     /// Whether a page of `origin` may post this form from a browser.
     #[must_use]
     pub fn allows_origin(&self, origin: &str) -> bool {

@@ -26,6 +26,9 @@ pub struct Problem {
     pub field: Option<String>,
     /// What to do next.
     pub next_step: String,
+    /// Seconds until it is worth another try; the header `Retry-After` of an answer.
+    #[serde(skip)]
+    pub retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -49,7 +52,15 @@ impl Problem {
             detail: detail.into(),
             field: None,
             next_step: next_step.into(),
+            retry_after: None,
         }
+    }
+
+    /// Says in how many seconds it is worth another try.
+    #[must_use]
+    pub const fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// Names the field, header or parameter that is wrong.
@@ -101,6 +112,25 @@ impl std::fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// The code of the problem that an answer tells, in the answer's extensions: what is traced of it.
+#[cfg(feature = "http-api")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code(pub String);
+
+#[cfg(feature = "http-api")]
+impl Problem {
+    /// Notes on an answer that it tells this problem, in whatever form, and when to come back.
+    pub fn mark(&self, response: &mut axum::response::Response) {
+        response.extensions_mut().insert(Code(self.code.clone()));
+        if let Some(seconds) = self.retry_after {
+            let value = http::HeaderValue::from(seconds);
+            response
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, value);
+        }
+    }
+}
+
 #[cfg(feature = "http-api")]
 impl axum::response::IntoResponse for Problem {
     fn into_response(self) -> axum::response::Response {
@@ -108,6 +138,7 @@ impl axum::response::IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
+        self.mark(&mut response);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -117,7 +148,7 @@ impl axum::response::IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE && self.retry_after.is_none() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response

@@ -1,4 +1,5 @@
-//! HMAC-SHA256 and SHA-256, and comparisons in constant time.
+//! HMAC-SHA256 and SHA-256, comparisons in constant time, and signatures of our own over time, form and
+//! body (docs/signatures.md).
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -36,6 +37,71 @@ pub fn verify_hex(hex_signature: &str, keys: &[&str], parts: &[&[u8]]) -> bool {
     matched.into()
 }
 
+/// How far the time of a signature may be from ours, in seconds.
+pub const TOLERANCE_SECONDS: i64 = 300;
+/// Most signatures of one header.
+const MAX_SIGNATURES: usize = 3;
+
+/// A header `t=<seconds>,v1=<hex>[,v1=<hex>…]`: signatures of `<t>.<form key>.<body>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timed<'a> {
+    /// The time as it is written, which is what was signed.
+    text: &'a str,
+    seconds: i64,
+    signatures: Vec<&'a str>,
+}
+
+impl<'a> Timed<'a> {
+    /// Reads a header; `None` for anything of another form.
+    #[must_use]
+    pub fn parse(header: &'a str) -> Option<Self> {
+        let mut parts = header.split(',').map(str::trim);
+        let text = parts.next()?.strip_prefix("t=")?;
+        let plain = (1..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let seconds = text.parse().ok().filter(|_| plain)?;
+        let signatures: Option<Vec<&str>> = parts.map(|part| part.strip_prefix("v1=")).collect();
+        let signatures = signatures.filter(|found| (1..=MAX_SIGNATURES).contains(&found.len()))?;
+        Some(Self {
+            text,
+            seconds,
+            signatures,
+        })
+    }
+
+    /// Whether one of the signatures is of this form and body under any of `keys`. The time is part of
+    /// what is signed; whether it is near enough is [`Timed::is_near`].
+    #[must_use]
+    pub fn verify(&self, keys: &[&str], form_key: &str, body: &[u8]) -> bool {
+        let parts = [self.text.as_bytes(), b".", form_key.as_bytes(), b".", body];
+        let mut matched = false;
+        for signature in &self.signatures {
+            matched |= verify_hex(signature, keys, &parts);
+        }
+        matched
+    }
+
+    /// What tells a signed post from every other: its time and body, by their hash.
+    #[must_use]
+    pub fn digest(&self, body: &[u8]) -> String {
+        sha256_hex(&[self.text.as_bytes(), b".", body])
+    }
+
+    /// Whether the time is within [`TOLERANCE_SECONDS`] of now, before or after.
+    #[must_use]
+    pub const fn is_near(&self, now_seconds: i64) -> bool {
+        self.seconds.abs_diff(now_seconds) <= TOLERANCE_SECONDS.unsigned_abs()
+    }
+}
+
+/// The header that signs a post: what the examples of docs/signatures.md make.
+#[must_use]
+pub fn sign_post(secret: &str, form_key: &str, seconds: i64, body: &[u8]) -> String {
+    let time = seconds.to_string();
+    let parts = [time.as_bytes(), b".", form_key.as_bytes(), b".", body];
+    let signature = hex::encode(hmac_sha256(secret.as_bytes(), &parts));
+    format!("t={time},v1={signature}")
+}
+
 /// Whether two secrets are equal, without telling where they differ. The empty secret equals none.
 #[must_use]
 pub fn secrets_equal(left: &str, right: &str) -> bool {
@@ -60,7 +126,57 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{hmac_sha256, secrets_equal, verify_hex};
+    use super::{Timed, hmac_sha256, secrets_equal, sign_post, verify_hex};
+
+    #[test]
+    fn a_timed_signature_binds_time_form_and_body() {
+        let header = sign_post("key", "acme.form-1", 1_000, b"a=b");
+        let timed = Timed::parse(&header).unwrap();
+        assert!(timed.verify(&["other", "key"], "acme.form-1", b"a=b"));
+        assert!(!timed.verify(&["other"], "acme.form-1", b"a=b"));
+        assert!(!timed.verify(&["key"], "acme.form-2", b"a=b"));
+        assert!(!timed.verify(&["key"], "acme.form-1", b"a=c"));
+        assert!(!timed.verify(&["key"], "acme", b"form-1.a=b"));
+        for (now, near) in [(700, true), (699, false), (1_300, true), (1_301, false)] {
+            assert_eq!(timed.is_near(now), near, "{now}");
+        }
+        let moved = header.replace("t=1000", "t=1001");
+        assert!(
+            !Timed::parse(&moved)
+                .unwrap()
+                .verify(&["key"], "acme.form-1", b"a=b")
+        );
+        let (_, signature) = header.split_once(',').unwrap();
+        let several = format!("t=1000, v1=00, {signature}");
+        assert!(
+            Timed::parse(&several)
+                .unwrap()
+                .verify(&["key"], "acme.form-1", b"a=b")
+        );
+    }
+
+    #[test]
+    fn only_the_documented_header_is_read() {
+        let many = format!("t=1{}", ",v1=00".repeat(4));
+        for bad in [
+            "",
+            "t=",
+            "t=1",
+            "v1=00",
+            "t=1,v2=00",
+            "t=-1,v1=00",
+            "t=+1,v1=00",
+            "t=1.0,v1=00",
+            "t=1,v1=00,x",
+            "v1=00,t=1",
+            "sha256=00",
+            "t=1234567890123,v1=00",
+            "t=\u{661},v1=00",
+            &many,
+        ] {
+            assert_eq!(Timed::parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn a_signature_holds_for_its_key_and_text_only() {

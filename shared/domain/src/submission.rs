@@ -137,10 +137,16 @@ pub struct NewSubmission {
 }
 
 impl NewSubmission {
-    /// Its id.
+    /// Its id. Google's ids are within a form: whoever has the key of one form could otherwise take the
+    /// ids of another's responses before they arrive.
     #[must_use]
     pub fn id(&self) -> SubmissionId {
-        SubmissionId::derive(&self.contract, self.source.as_str(), &self.response_id)
+        let source = self.source.as_str();
+        if self.source == SourceKind::GoogleAds {
+            let within_form = format!("{}/{}", self.origin.form_id, self.response_id);
+            return SubmissionId::derive(&self.contract, source, &within_form);
+        }
+        SubmissionId::derive(&self.contract, source, &self.response_id)
     }
 
     /// A digest of what was sent, to tell a repeat from another response under the same id.

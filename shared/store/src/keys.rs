@@ -42,6 +42,7 @@
 //! | LinkedIn form | `C#{c}#LINKEDINFORM#{id}` | `FORM` | get |
 //! | pull cursor | `C#{c}#CURSOR` | `LINKEDIN#{owner}` | get |
 //! | audit entry | `C#{c}#AUDIT` | `{time}#{id}` | query, newest first |
+//! | posts of a minute | `C#{c}#POSTS` | `{minute}` | counted by form-intake; its time to live removes it |
 //! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | taken once; its time to live removes it |
 //!
 //! Two index partitions are without a contract, for schedules: `GSI1PK` = `CONTRACTS`, and `GSI2PK` =
@@ -573,6 +574,10 @@ pub(super) fn audit(contract: &ContractId, at: Millis, unique: uuid::Uuid) -> Ke
     )
 }
 
+pub(super) fn posts(contract: &ContractId, minute: i64) -> Key {
+    key(format!("C#{contract}#POSTS"), format!("{minute:010}"))
+}
+
 pub(super) fn oauth_attempt(contract: &ContractId, state_hash: &str) -> Key {
     key(format!("C#{contract}#OAUTH#{state_hash}"), "ATTEMPT")
 }
@@ -643,7 +648,7 @@ mod tests {
                     model(&c, EntryKind::Profile, 1), current_model(&c, EntryKind::Profile), rates(&c, Millis(1)),
                     seat_email(&c, &name), identity(&c, &user), session_key(&c),
                     attachment(&c, &name, id), discovered(&c, &name), lead_schema(&c), linkedin_form(&c, &name),
-                    cursor(&c, &name), audit(&c, Millis(1), uuid::Uuid::nil()), oauth_attempt(&c, "h"),
+                    cursor(&c, &name), audit(&c, Millis(1), uuid::Uuid::nil()), oauth_attempt(&c, "h"), posts(&c, 7),
                 ]
             };
             for (of_a, of_b) in keys(&a).into_iter().zip(keys(&b)) {

@@ -44,7 +44,9 @@ pub use directory::{
     LinkWrite, ShardPage, StoredModel,
 };
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
-pub use misc::{ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PullCursor};
+pub use misc::{
+    ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PostCounts, PullCursor,
+};
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
 pub use work::{Counted, Deleted, WorkKind};

@@ -190,6 +190,7 @@ fn parse_webhooks(form: &Form, made: &Made, rounds: usize, section: &mut Section
         body: LINKEDIN,
         secrets: &[secret],
         fresh_id: "fresh",
+        now: shared::clock::Millis(0),
     };
     ensure!(
         LinkedIn.read(notification).is_ok(),

@@ -729,3 +729,192 @@ fn defaults_send_tokens_to_nobody_but_the_providers() {
         assert!(!local, "{text}");
     }
 }
+
+/// An alarm that nobody knows what to do about is noise: each has its page, and each page an alarm.
+#[test]
+fn every_alarm_has_its_page_in_the_runbook() {
+    let template = template();
+    let text = fs::read_to_string(workspace().join("docs/runbook.md")).unwrap();
+    let mut pages = BTreeSet::new();
+    for page in text.split("\n### ").skip(1) {
+        let (heading, body) = page.split_once('\n').unwrap();
+        for part in ["**What it says.**", "**How to look.**", "**What to do.**"] {
+            assert_eq!(body.matches(part).count(), 1, "{heading}: {part}");
+        }
+        for name in heading.split(", ") {
+            let name = name.trim_matches('`').to_owned();
+            assert!(pages.insert(name.clone()), "{name} has two pages");
+        }
+    }
+    let alarms: BTreeSet<String> = of_type(&template, "AWS::CloudWatch::Alarm")
+        .map(|(id, alarm)| {
+            let actions = &alarm["Properties"]["AlarmActions"];
+            assert_eq!(
+                actions.as_array().map(Vec::len),
+                Some(1),
+                "{id} tells somebody"
+            );
+            id.clone()
+        })
+        .collect();
+    assert_eq!(pages, alarms);
+}
+
+/// The metrics that alarms and the dashboard read are ones that the functions count.
+#[test]
+fn alarms_and_dashboard_read_what_the_functions_count() {
+    let template = template();
+    let mut sources = String::new();
+    let mut folders = vec![workspace().join("functions"), workspace().join("shared")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                sources.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let counted = |metric: &str| sources.contains(&format!("\"{metric}\""));
+    let own = |namespace: &Value| namespace["Fn::Sub"] == "Leadbridge/${AWS::StackName}";
+    for (id, alarm) in of_type(&template, "AWS::CloudWatch::Alarm") {
+        let properties = &alarm["Properties"];
+        let metric = properties["MetricName"].as_str().unwrap();
+        if own(&properties["Namespace"]) && metric != "AuthorizationsEndingSoon" {
+            assert!(counted(metric), "{id}: {metric}");
+        }
+        for dimension in properties["Dimensions"].as_array().into_iter().flatten() {
+            if dimension["Name"] == "reason" {
+                let reason = dimension["Value"].as_str().unwrap();
+                assert!(counted(reason), "{id}: {reason}");
+            }
+        }
+    }
+    let body = resources(&template)["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        .as_str()
+        .unwrap();
+    let dashboard: Value = serde_json::from_str(body).unwrap();
+    let mut found = BTreeSet::new();
+    let mut all = Vec::new();
+    texts(&dashboard, &mut all);
+    for text in &all {
+        if let Some((_, rest)) = text.split_once("MetricName=\"") {
+            found.insert(rest.split('"').next().unwrap().to_owned());
+        }
+    }
+    for widget in dashboard["widgets"].as_array().unwrap() {
+        for metric in widget["properties"]["metrics"].as_array().unwrap() {
+            if metric[0] == "Leadbridge/${AWS::StackName}" {
+                found.insert(metric[1].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(found.len() >= 6, "{found:?}");
+    for metric in found {
+        assert!(counted(&metric), "{metric}");
+    }
+}
+
+/// The key opens what a function's own secrets were sealed for, and a boundary holds whatever SAM adds.
+#[test]
+fn each_function_opens_only_what_it_needs() {
+    let template = template();
+    for (name, purposes) in [
+        (
+            "console",
+            vec![
+                "connection/*",
+                "form/*",
+                "linkedin/client-secret",
+                "session/key",
+            ],
+        ),
+        ("crm-import", vec!["connection/*"]),
+        ("crm-writeback", vec!["connection/*"]),
+        ("form-intake", vec!["form/*", "linkedin/client-secret"]),
+        ("lead-resync", vec!["connection/*"]),
+        (
+            "oauth-callback",
+            vec!["connection/*", "oauth/attempt", "session/key"],
+        ),
+    ] {
+        let statement = statements(&template, name)
+            .into_iter()
+            .find(|statement| statement["Sid"] == "Key")
+            .unwrap();
+        let condition =
+            &statement["Condition"]["StringLikeIfExists"]["kms:EncryptionContext:purpose"];
+        let given = list(condition)
+            .into_iter()
+            .map(|text| text.as_str().unwrap());
+        assert_eq!(set(given), set(purposes), "{name}");
+    }
+    let boundary = &template["Globals"]["Function"]["PermissionsBoundary"]["Ref"];
+    let boundary = &resources(&template)[boundary.as_str().unwrap()]["Properties"];
+    let mut most = BTreeSet::new();
+    for statement in list(&boundary["PolicyDocument"]["Statement"]) {
+        for action in list(&statement["Action"]) {
+            let action = action.as_str().unwrap();
+            assert!(!action.contains('*'), "{action}");
+            most.insert(action);
+        }
+        let mut places = Vec::new();
+        texts(&statement["Resource"], &mut places);
+        for place in places {
+            let own = !place.contains('*') || place.contains("/aws/lambda/${AWS::StackName}-*");
+            assert!(own, "{place}");
+        }
+    }
+    for described in &FUNCTIONS {
+        for action in described.permissions {
+            assert!(most.contains(action), "{}: {action}", described.name);
+        }
+    }
+}
+
+/// What anybody can call has limits of its own, and the firewall is all or nothing.
+#[test]
+fn what_anybody_calls_is_throttled() {
+    let template = template();
+    let stage = &resources(&template)["ApiStage"];
+    let settings = stage["Properties"]["RouteSettings"].as_object().unwrap();
+    let routes: BTreeSet<&str> = of_type(&template, "AWS::ApiGatewayV2::Route")
+        .map(|(_, route)| route["Properties"]["RouteKey"].as_str().unwrap())
+        .collect();
+    for (route, limits) in settings {
+        assert!(routes.contains(route.as_str()), "{route}");
+        for name in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+            let parameter = limits[name]["Ref"].as_str().unwrap();
+            assert_eq!(
+                template["Parameters"][parameter]["Type"], "Number",
+                "{route}"
+            );
+        }
+    }
+    let expected = [
+        "POST /forms/{proxy+}",
+        "POST /webhooks/{proxy+}",
+        "ANY /oauth/{proxy+}",
+    ];
+    assert_eq!(set(settings.keys().map(String::as_str)), set(expected));
+    let depends = list(&stage["DependsOn"]).len();
+    assert_eq!(
+        depends,
+        settings.len(),
+        "each route is there before its limit"
+    );
+
+    let distribution = &resources(&template)["Distribution"];
+    assert_eq!(distribution["Condition"], "HasWebAcl");
+    let config = &distribution["Properties"]["DistributionConfig"];
+    assert_eq!(config["WebACLId"]["Ref"], "WebAclArn");
+    let header = &config["Origins"][0]["OriginCustomHeaders"][0];
+    assert_eq!(header["HeaderName"], shared::edge::ENTRANCE_HEADER);
+    for name in ["form-intake", "console", "oauth-callback"] {
+        let entrance =
+            &function(&template, name)["Environment"]["Variables"]["LEADBRIDGE_ENTRANCE"];
+        assert_eq!(entrance["Fn::If"][1], header["HeaderValue"], "{name}");
+    }
+    assert_eq!(template["Parameters"]["EntranceSecret"]["NoEcho"], true);
+}

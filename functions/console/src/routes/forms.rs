@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::crm::session_problem;
 use shared::domain::contract::LinkedInSettings;
-use shared::domain::form::{Form, FormKind};
+use shared::domain::form::{DEFAULT_POSTS_PER_MINUTE, Form, FormKind};
 use shared::domain::ids::{ContractId, FormId, FormKey};
 use shared::problem::Problem;
 use shared::session::SessionError;
+use shared::signature::secrets_equal;
 use shared::store::{Connection, ConnectionKind};
-use shared::vault::Purpose;
+use shared::vault::{Purpose, VaultError};
 use utoipa::ToSchema;
 
 use super::crm::Status;
@@ -66,9 +67,23 @@ struct FormInput {
     #[serde(default = "default_fields")]
     max_fields: usize,
     /// The secret that posts are signed with (website), or the `google_key` (Google Ads, where it
-    /// is required). Left out: as it is. Empty: none. The one before stays valid beside it.
+    /// is required). Left out, or the one that is set: as it is. Empty: none. The one before stays valid
+    /// beside a new one; the one before that does not.
     #[serde(default)]
     secret: Option<String>,
+    /// Until when signatures over the body alone are accepted beside those over time, form and body
+    /// (milliseconds; at most 90 days ahead). None: they are refused.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    body_signatures_until: Option<Millis>,
+    /// Posts taken in a minute, a large one counting once for each 4,096 bytes; more are answered with
+    /// 429. 1 to 60,000.
+    #[serde(default = "default_posts")]
+    posts_per_minute: u32,
+}
+
+const fn default_posts() -> u32 {
+    DEFAULT_POSTS_PER_MINUTE
 }
 
 const fn yes() -> bool {
@@ -103,6 +118,11 @@ struct FormView {
     max_fields: usize,
     /// A secret is set; it is never shown.
     has_secret: bool,
+    /// The secret before the last change is still accepted.
+    has_previous_secret: bool,
+    #[schema(value_type = Option<i64>)]
+    body_signatures_until: Option<Millis>,
+    posts_per_minute: u32,
     #[schema(value_type = i64)]
     created_at: Millis,
     #[schema(value_type = i64)]
@@ -140,17 +160,34 @@ fn view(app: &App, contract: &ContractId, form: Form) -> FormView {
         max_body_bytes: form.max_body_bytes,
         max_fields: form.max_fields,
         has_secret: form.sealed_secret.is_some(),
+        has_previous_secret: form.sealed_previous_secret.is_some(),
+        body_signatures_until: form.body_signatures_until,
+        posts_per_minute: form.posts_per_minute,
         created_at: form.created_at,
         updated_at: form.updated_at,
     }
 }
 
+/// Characters that take no room, and come along with a copied text.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+/// A secret is what two sides copy from each other: a blank at its end, or a character that no screen
+/// shows, is a mistake of copying.
 fn check_secret(field: &str, secret: &str) -> Result<(), Problem> {
-    if secret.chars().count() < MIN_SECRET_CHARS || secret.len() > 256 {
+    let length = secret.chars().count();
+    if length < MIN_SECRET_CHARS
+        || secret.len() > 256
+        || secret.trim() != secret
+        || secret.chars().any(|c| c.is_control() || is_invisible(c))
+    {
         return Err(Problem::new(
             422,
             "invalid_secret",
-            format!("A secret has {MIN_SECRET_CHARS} to 256 characters."),
+            format!(
+                "A secret has {MIN_SECRET_CHARS} to 256 characters, all visible, and no blanks around it."
+            ),
             "Send a long random text.",
         )
         .with_field(field));
@@ -158,44 +195,85 @@ fn check_secret(field: &str, secret: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn seal(
-    app: &App,
-    contract: &ContractId,
-    purpose: &str,
-    secret: &str,
-) -> Result<String, Problem> {
-    let purpose = Purpose {
-        contract,
-        name: purpose,
-    };
+async fn seal(app: &App, purpose: Purpose<'_>, secret: &str) -> Result<String, Problem> {
     app.remote
         .vault
         .seal(purpose, secret)
         .await
-        .map_err(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the key service did not answer"
-            );
-            Problem::unavailable()
-        })
+        .map_err(|error| no_key_service(&error))
 }
 
-/// The sealed secrets after a change: current and previous.
-async fn rotate(
-    app: &App,
-    contract: &ContractId,
-    purpose: &str,
-    field: &str,
-    given: Option<&str>,
-    before: (Option<String>, Option<String>),
-) -> Result<(Option<String>, Option<String>), Problem> {
-    match given {
-        None => Ok(before),
-        Some("") => Ok((None, None)),
-        Some(secret) => {
-            check_secret(field, secret)?;
-            Ok((Some(seal(app, contract, purpose, secret).await?), before.0))
+fn no_key_service(error: &VaultError) -> Problem {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "the key service did not answer"
+    );
+    Problem::unavailable()
+}
+
+/// A secret as somebody sends it.
+enum Given {
+    /// As it is.
+    Kept,
+    /// None from now on.
+    Removed,
+    /// A new one, sealed, in the place of this sealed one.
+    New {
+        sealed: String,
+        replaces: Option<String>,
+    },
+}
+
+impl Given {
+    /// Seals what is given. The secret that is set already is no new one: it would push out the one
+    /// before it.
+    async fn read(
+        app: &App,
+        purpose: Purpose<'_>,
+        field: &str,
+        given: Option<&str>,
+        current: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let secret = match given {
+            None => return Ok(Self::Kept),
+            Some("") => return Ok(Self::Removed),
+            Some(secret) => secret,
+        };
+        check_secret(field, secret)?;
+        if let Some(current) = current {
+            match app.remote.vault.open(purpose, current).await {
+                Ok(open) if secrets_equal(&open, secret) => return Ok(Self::Kept),
+                // One that does not open is set anew.
+                Ok(_) | Err(VaultError::DoesNotOpen) => {}
+                Err(error) => return Err(no_key_service(&error)),
+            }
+        }
+        Ok(Self::New {
+            sealed: seal(app, purpose, secret).await?,
+            replaces: current.map(str::to_owned),
+        })
+    }
+
+    /// The sealed secrets after the change, of those that are there now: current and previous.
+    ///
+    /// # Errors
+    /// `configuration_busy` when somebody else changed the secret meanwhile: of three, two count.
+    fn over(
+        &self,
+        now: (Option<String>, Option<String>),
+    ) -> Result<(Option<String>, Option<String>), Problem> {
+        match self {
+            Self::Kept => Ok(now),
+            Self::Removed => Ok((None, None)),
+            Self::New { sealed, replaces } if *replaces == now.0 => {
+                Ok((Some(sealed.clone()), now.0))
+            }
+            Self::New { .. } => Err(Problem::new(
+                409,
+                "configuration_busy",
+                "Somebody else changed the secret at this moment.",
+                "Read it again and repeat the change.",
+            )),
         }
     }
 }
@@ -221,55 +299,67 @@ async fn put(
         )
         .with_field("kind"));
     }
-    let sealed_before = before.as_ref().map_or((None, None), |form| {
-        (
-            form.sealed_secret.clone(),
-            form.sealed_previous_secret.clone(),
-        )
-    });
-    let purpose = format!("form/{id}");
-    let (sealed_secret, sealed_previous_secret) = rotate(
-        app,
+    let name = format!("form/{id}");
+    let purpose = Purpose {
         contract,
-        &purpose,
-        "secret",
-        input.secret.as_deref(),
-        sealed_before,
-    )
-    .await?;
-    if input.kind == FormKind::GoogleAds && sealed_secret.is_none() {
-        return Err(Problem::new(
-            422,
-            "secret_required",
-            "A Google Ads form needs the key that Google sends with each lead.",
-            "Send the google_key as secret.",
-        )
-        .with_field("secret"));
-    }
-    let form = Form {
-        id,
-        kind: input.kind,
-        name: input.name,
-        enabled: input.enabled,
-        campaign: input.campaign,
-        allowed_origins: input.allowed_origins,
-        redirect_urls: input.redirect_urls,
-        required_fields: input.required_fields,
-        multi_value_fields: input.multi_value_fields,
-        honeypot_field: input.honeypot_field,
-        max_body_bytes: input.max_body_bytes,
-        max_fields: input.max_fields,
-        sealed_secret,
-        sealed_previous_secret,
-        created_at: before.map_or(now, |form| form.created_at),
-        updated_at: now,
+        name: &name,
     };
-    let shown = serde_json::to_value(view(app, contract, form.clone())).unwrap_or_default();
-    app.change(contract, &caller.actor, |config| {
-        config.put_form(form.clone(), shown.clone())
-    })
-    .await?;
-    Ok(view(app, contract, form))
+    let current = before
+        .as_ref()
+        .and_then(|form| form.sealed_secret.as_deref());
+    let secret = Given::read(app, purpose, "secret", input.secret.as_deref(), current).await?;
+    let is_new = before.is_none();
+    let changed = app
+        .change(contract, &caller.actor, |config| {
+            let before = config.forms.get(&id);
+            if before.is_none() && !is_new {
+                return Err(Problem::not_found("form"));
+            }
+            let sealed = before.map_or((None, None), |form| {
+                (
+                    form.sealed_secret.clone(),
+                    form.sealed_previous_secret.clone(),
+                )
+            });
+            let created_at = before.map_or(now, |form| form.created_at);
+            let (sealed_secret, sealed_previous_secret) = secret.over(sealed)?;
+            if input.kind == FormKind::GoogleAds && sealed_secret.is_none() {
+                return Err(Problem::new(
+                    422,
+                    "secret_required",
+                    "A Google Ads form needs the key that Google sends with each lead.",
+                    "Send the google_key as secret.",
+                )
+                .with_field("secret"));
+            }
+            let input = input.clone();
+            config.put_form(
+                Form {
+                    id: id.clone(),
+                    kind: input.kind,
+                    name: input.name,
+                    enabled: input.enabled,
+                    campaign: input.campaign,
+                    allowed_origins: input.allowed_origins,
+                    redirect_urls: input.redirect_urls,
+                    required_fields: input.required_fields,
+                    multi_value_fields: input.multi_value_fields,
+                    honeypot_field: input.honeypot_field,
+                    max_body_bytes: input.max_body_bytes,
+                    max_fields: input.max_fields,
+                    sealed_secret,
+                    sealed_previous_secret,
+                    body_signatures_until: input.body_signatures_until,
+                    posts_per_minute: input.posts_per_minute,
+                    created_at,
+                    updated_at: now,
+                },
+                now,
+            )
+        })
+        .await?;
+    let form = changed.forms.get(&id).cloned();
+    Ok(view(app, contract, form.ok_or_else(Problem::internal)?))
 }
 
 fn form_id(id: &str) -> Result<FormId, Problem> {
@@ -440,26 +530,27 @@ async fn set_linkedin(
     Json(input): Json<LinkedInInput>,
 ) -> Result<Json<LinkedInView>, Problem> {
     let before = app.config(&caller.contract).await?.linkedin;
-    let (sealed_client_secret, sealed_previous_client_secret) = rotate(
-        &app,
-        &caller.contract,
-        "linkedin/client-secret",
-        "client_secret",
-        input.client_secret.as_deref(),
-        (
-            before.sealed_client_secret,
-            before.sealed_previous_client_secret,
-        ),
-    )
-    .await?;
-    let settings = LinkedInSettings {
-        sealed_client_secret,
-        sealed_previous_client_secret,
-        owners: input.owners,
+    let purpose = Purpose {
+        contract: &caller.contract,
+        name: "linkedin/client-secret",
     };
-    app.change(&caller.contract, &caller.actor, |config| {
-        config.set_linkedin(settings.clone())
-    })
-    .await?;
+    let given = input.client_secret.as_deref();
+    let current = before.sealed_client_secret.as_deref();
+    let secret = Given::read(&app, purpose, "client_secret", given, current).await?;
+    let changed = app
+        .change(&caller.contract, &caller.actor, |config| {
+            let now = &config.linkedin;
+            let (sealed_client_secret, sealed_previous_client_secret) = secret.over((
+                now.sealed_client_secret.clone(),
+                now.sealed_previous_client_secret.clone(),
+            ))?;
+            config.set_linkedin(LinkedInSettings {
+                sealed_client_secret,
+                sealed_previous_client_secret,
+                owners: input.owners.clone(),
+            })
+        })
+        .await?;
+    let settings = changed.linkedin;
     Ok(Json(linkedin_view(&app, &caller.contract, settings).await?))
 }

@@ -26,14 +26,14 @@ const SIGNED_PREFIX: &[u8] = b"hmacsha256=";
 /// The LinkedIn source.
 pub struct LinkedIn;
 
-/// The answer to the validation handshake: the HMAC of the challenge.
+/// Whether a challenge may be signed.
 ///
-/// The challenge is signed with the key that also signs deliveries, so only a UUID v4 is
-/// answered: anything else could be the text of a forged delivery.
+/// The key that signs it also signs deliveries, so only a UUID v4 is answered: anything else could be the
+/// text of a forged delivery.
 ///
 /// # Errors
-/// 400 for a challenge that is no UUID v4; 401 when the contract has no client secret.
-pub fn challenge_response(challenge: &str, client_secret: Option<&str>) -> Result<String, Problem> {
+/// 400 for a challenge that is no UUID v4.
+pub fn check_challenge(challenge: &str) -> Result<(), Problem> {
     let is_uuid_v4 = challenge.len() == 36
         && uuid::Uuid::try_parse(challenge).is_ok_and(|id| {
             id.get_version_num() == 4 && matches!(id.get_variant(), uuid::Variant::RFC4122)
@@ -47,6 +47,15 @@ pub fn challenge_response(challenge: &str, client_secret: Option<&str>) -> Resul
         )
         .with_field("challengeCode"));
     }
+    Ok(())
+}
+
+/// The answer to the validation handshake: the HMAC of the challenge.
+///
+/// # Errors
+/// As [`check_challenge`]; 401 when there is no client secret.
+pub fn challenge_response(challenge: &str, client_secret: Option<&str>) -> Result<String, Problem> {
+    check_challenge(challenge)?;
     let secret = client_secret
         .filter(|secret| !secret.is_empty())
         .ok_or_else(|| {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use encoding_rs::{Encoding, UTF_8};
 use http::HeaderMap;
 
+use crate::clock::Millis;
 use crate::field::Field;
 use crate::form::{Form, MAX_NAME_CHARS, MAX_VALUE_CHARS};
 use crate::ids::ContractId;
@@ -33,6 +34,8 @@ pub struct Inbound<'a> {
     pub secrets: &'a [&'a str],
     /// A fresh id, for a response to which the sender gave none.
     pub fresh_id: &'a str,
+    /// When it arrived.
+    pub now: Millis,
 }
 
 /// What a request turned out to be.
@@ -224,8 +227,10 @@ const OURS: &str = "leadbridge:";
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::clock::Millis;
     use crate::form::FormKind;
+
+    /// When the requests of tests arrive.
+    pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
 
     #[test]
     fn json_is_read_as_senders_write_it() {
@@ -265,6 +270,8 @@ pub(crate) mod tests {
             max_fields: 50,
             sealed_secret: None,
             sealed_previous_secret: None,
+            body_signatures_until: None,
+            posts_per_minute: 1_200,
             created_at: Millis(0),
             updated_at: Millis(0),
         }
@@ -289,6 +296,7 @@ pub(crate) mod tests {
             body,
             secrets,
             fresh_id: "fresh",
+            now: NOW,
         })
     }
 }

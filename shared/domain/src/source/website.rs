@@ -15,13 +15,16 @@ use crate::field::Field;
 use crate::form::Form;
 use crate::normalize::invisible::is_blank;
 use crate::problem::Problem;
-use crate::signature;
+use crate::signature::{self, Timed};
 use crate::submission::{NewSubmission, Origin, SourceKind};
 
 /// Makes a repeat of a post recognisable: the same key within a form is the same submission.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// `sha256=<hex HMAC-SHA256(form secret, body)>`, where the form asks for a signature.
+/// `t=<seconds>,v1=<hex HMAC-SHA256(form secret, t.form key.body)>`, where the form asks for a signature;
+/// `sha256=<hex HMAC-SHA256(form secret, body)>` for as long as the form accepts it.
 pub const SIGNATURE: &str = "x-leadbridge-signature";
+/// The problem of a signature that is right, and was made too long ago.
+pub const SIGNATURE_EXPIRED: &str = "signature_expired";
 /// The form field that stands in for the `Idempotency-Key` header, which plain HTML cannot send.
 pub const IDEMPOTENCY_FIELD: &str = "_idempotency_key";
 /// The form field that names where a plain HTML post is sent on to.
@@ -118,16 +121,14 @@ impl LeadSource for Website {
     fn read(&self, inbound: Inbound<'_>) -> Result<Delivery, Problem> {
         let form = inbound.form.ok_or_else(|| Problem::not_found("form"))?;
         let encoding = Encoding::of(inbound.headers)?;
+        let mut signed = None;
         if form.sealed_secret.is_some() {
             let given = inbound
                 .headers
                 .get(SIGNATURE)
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default();
-            let given = given.strip_prefix("sha256=").unwrap_or_default();
-            if !signature::verify_hex(given, inbound.secrets, &[inbound.body]) {
-                return Err(unauthentic(SIGNATURE));
-            }
+            signed = Some(check_signature(given, &inbound, form)?);
         }
         let mut fields = parse(inbound.body, encoding, form)?;
         if let Some(honeypot) = &form.honeypot_field {
@@ -174,13 +175,19 @@ impl LeadSource for Website {
                 "Fill it in and send it again.",
             ));
         }
-        let header_key = match inbound.headers.get(IDEMPOTENCY_KEY) {
-            Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
-            None => key_field,
+        let header_key = inbound
+            .headers
+            .get(IDEMPOTENCY_KEY)
+            .map(|value| value.to_str().unwrap_or_default().to_owned());
+        // Nobody can change what is signed; the header can be changed by whoever recorded the post.
+        let key = match signed {
+            None => header_key.or(key_field),
+            Some(Signed::Body) => key_field.or(header_key),
+            Some(Signed::All { digest }) => Some(key_field.unwrap_or(digest)),
         };
-        if header_key
+        if key
             .as_ref()
-            .is_some_and(|key| key.is_empty() || key.len() > 255)
+            .is_some_and(|key| key.is_empty() || key.len() > 255 || has_invisible(key))
         {
             return Err(Problem::new(
                 400,
@@ -190,7 +197,7 @@ impl LeadSource for Website {
             )
             .with_field(IDEMPOTENCY_KEY));
         }
-        let response_id = header_key.unwrap_or_else(|| inbound.fresh_id.to_owned());
+        let response_id = key.unwrap_or_else(|| inbound.fresh_id.to_owned());
         Ok(Delivery::Submission(Box::new(NewSubmission {
             contract: inbound.contract.clone(),
             source: SourceKind::Website,
@@ -208,6 +215,55 @@ impl LeadSource for Website {
             withdrawn: false,
         })))
     }
+}
+
+/// What a signature binds.
+enum Signed {
+    /// The body alone.
+    Body,
+    /// Time, form and body. Without a key of its own the post is known by what was signed.
+    All { digest: String },
+}
+
+/// Checks the signature of a post.
+///
+/// # Errors
+/// 401 for one that is missing or wrong, and for one that is right but not of now.
+fn check_signature(given: &str, inbound: &Inbound<'_>, form: &Form) -> Result<Signed, Problem> {
+    if let Some(timed) = Timed::parse(given) {
+        let form_key = format!("{}.{}", inbound.contract, form.id);
+        if !timed.verify(inbound.secrets, &form_key, inbound.body) {
+            return Err(unauthentic(SIGNATURE));
+        }
+        if !timed.is_near(inbound.now.epoch_seconds()) {
+            return Err(Problem::new(
+                401,
+                SIGNATURE_EXPIRED,
+                format!(
+                    "The signature is not of the present time: it may be {} seconds off.",
+                    signature::TOLERANCE_SECONDS
+                ),
+                "Sign each try anew with the present time, and check the sender's clock.",
+            )
+            .with_field(SIGNATURE));
+        }
+        return Ok(Signed::All {
+            digest: timed.digest(inbound.body),
+        });
+    }
+    let body_alone = given.strip_prefix("sha256=").unwrap_or_default();
+    let accepted = form
+        .body_signatures_until
+        .is_some_and(|until| until > inbound.now);
+    if accepted && signature::verify_hex(body_alone, inbound.secrets, &[inbound.body]) {
+        return Ok(Signed::Body);
+    }
+    Err(unauthentic(SIGNATURE))
+}
+
+/// Whether a key has characters that no one sees.
+fn has_invisible(key: &str) -> bool {
+    key.trim() != key || key.chars().any(char::is_control)
 }
 
 /// The answers and what is known beside them.
@@ -473,7 +529,7 @@ fn scalar(name: &str, raw: &RawValue) -> Result<String, Problem> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{form, read};
+    use super::super::tests::{NOW, form, read};
     use super::*;
     use crate::form::FormKind;
 
@@ -716,6 +772,7 @@ mod tests {
     fn a_form_with_a_secret_wants_a_signature() {
         let mut signed = form(FormKind::Website);
         signed.sealed_secret = Some("sealed".into());
+        signed.body_signatures_until = Some(NOW.plus_seconds(1));
         let body = b"email=a";
         let good = format!(
             "sha256={}",
@@ -738,6 +795,73 @@ mod tests {
             good.trim_start_matches("sha256="),
         ] {
             assert_eq!(try_with(bad).unwrap_err().status, 401);
+        }
+        signed.body_signatures_until = Some(NOW);
+        let late = read(
+            &Website,
+            Some(&signed),
+            &[("content-type", FORM), (SIGNATURE, &good)],
+            body,
+            &["new", "old"],
+        );
+        assert_eq!(late.unwrap_err().status, 401, "no longer accepted");
+    }
+
+    #[test]
+    fn a_signed_post_is_one_submission_whatever_its_headers() {
+        let mut signed = form(FormKind::Website);
+        signed.sealed_secret = Some("sealed".into());
+        let key = "acme.demo-form-1";
+        let now = NOW.epoch_seconds();
+        let post = |body: &[u8], header: &str, key: Option<&str>| {
+            let mut headers = vec![("content-type", FORM), (SIGNATURE, header)];
+            headers.extend(key.map(|key| ("idempotency-key", key)));
+            match read(&Website, Some(&signed), &headers, body, &["new", "old"])? {
+                Delivery::Submission(submission) => Ok(submission.response_id),
+                Delivery::Ignored => panic!("a form's post"),
+            }
+        };
+        for secret in ["new", "old"] {
+            let body = b"email=a&_idempotency_key=own";
+            let header = signature::sign_post(secret, key, now, body);
+            for other in [None, Some("k1"), Some("k2")] {
+                assert_eq!(post(body, &header, other).unwrap(), "demo-form-1/own");
+            }
+            let body = b"email=a";
+            let header = signature::sign_post(secret, key, now, body);
+            let first = post(body, &header, None).unwrap();
+            assert_eq!(post(body, &header, Some("k1")).unwrap(), first);
+            assert_ne!(first, "demo-form-1/fresh");
+            let later = signature::sign_post(secret, key, now + 1, body);
+            assert_ne!(post(body, &later, None).unwrap(), first);
+        }
+        let body = b"email=a";
+        for (secret, form_key, at, code) in [
+            ("other", key, now, "invalid_signature"),
+            ("new", "acme.demo-form-2", now, "invalid_signature"),
+            ("new", key, now - 301, SIGNATURE_EXPIRED),
+            ("new", key, now + 301, SIGNATURE_EXPIRED),
+        ] {
+            let header = signature::sign_post(secret, form_key, at, body);
+            let problem = post(body, &header, None).unwrap_err();
+            assert_eq!((problem.status, problem.code.as_str()), (401, code));
+        }
+        let body_alone = hex::encode(signature::hmac_sha256(b"new", &[body]));
+        let header = format!("sha256={body_alone}");
+        assert_eq!(post(body, &header, None).unwrap_err().status, 401);
+    }
+
+    #[test]
+    fn an_idempotency_key_is_visible() {
+        for bad in ["a\tb", "\ta", "a ", " a", ""] {
+            let post = read(
+                &Website,
+                Some(&form(FormKind::Website)),
+                &[("content-type", FORM), ("idempotency-key", bad)],
+                b"email=a",
+                &[],
+            );
+            assert_eq!(post.unwrap_err().code, "invalid_idempotency_key", "{bad:?}");
         }
     }
 

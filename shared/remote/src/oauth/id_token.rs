@@ -52,7 +52,7 @@ pub struct Claims {
     pub tenant: Option<String>,
     /// The name that the user signs in with.
     pub username: Option<String>,
-    /// The user's e-mail address, unless the provider says that it is not verified.
+    /// The user's e-mail address, where the provider says that it is verified.
     pub email: Option<String>,
 }
 
@@ -104,6 +104,8 @@ pub struct Expected<'a> {
 
 struct KeySet {
     keys: JwkSet,
+    /// Whom a key issues for, where the provider says so.
+    issuers: HashMap<String, String>,
     read_at: Millis,
 }
 
@@ -136,7 +138,7 @@ impl IdTokens {
         }
         let kid = header.kid.ok_or(IdTokenError::Refused("no key id"))?;
         let server = key_server(token, expected);
-        let key = self
+        let (key, key_issuer) = self
             .key(outbound, expected.provider, &server, &kid, now)
             .await?;
         let mut validation = Validation::new(Algorithm::RS256);
@@ -147,6 +149,9 @@ impl IdTokens {
         let raw = jsonwebtoken::decode::<Raw>(token, &key, &validation)
             .map_err(|_| IdTokenError::Refused("signature or claims"))?
             .claims;
+        if key_issuer.is_some_and(|issuer| !issues(&issuer, &raw)) {
+            return Err(IdTokenError::Refused("issuer of the key"));
+        }
         check(raw, expected, now)
     }
 
@@ -157,7 +162,7 @@ impl IdTokens {
         server: &Url,
         kid: &str,
         now: Millis,
-    ) -> Result<DecodingKey, IdTokenError> {
+    ) -> Result<(DecodingKey, Option<String>), IdTokenError> {
         let url = endpoint(provider, server, Endpoint::Keys).ok_or(IdTokenError::Keys(None))?;
         let mut sets = self.sets.lock().await;
         let age = sets
@@ -175,18 +180,56 @@ impl IdTokens {
                 .send(call, None)
                 .await
                 .map_err(|error| IdTokenError::Keys(Some(error)))?;
-            let keys = answer
-                .json::<JwkSet>()
-                .filter(|_| answer.status.is_success())
-                .ok_or(IdTokenError::Keys(None))?;
-            sets.insert(url.clone(), KeySet { keys, read_at: now });
+            let success = answer.status.is_success();
+            let keys = answer.json::<JwkSet>().filter(|_| success);
+            let issuers = answer.json::<Issuers>();
+            let (Some(keys), Some(issuers)) = (keys, issuers) else {
+                return Err(IdTokenError::Keys(None));
+            };
+            let set = KeySet {
+                keys,
+                issuers: issuers.by_key(),
+                read_at: now,
+            };
+            sets.insert(url.clone(), set);
         }
-        let key = sets
-            .get(&url)
+        let set = sets.get(&url);
+        let key = set
             .and_then(|set| set.keys.find(kid))
             .ok_or(IdTokenError::Refused("unknown key"))?;
-        DecodingKey::from_jwk(key).map_err(|_| IdTokenError::Refused("unusable key"))
+        let key = DecodingKey::from_jwk(key).map_err(|_| IdTokenError::Refused("unusable key"))?;
+        Ok((key, set.and_then(|set| set.issuers.get(kid)).cloned()))
     }
+}
+
+/// The issuers in a set of keys. Entra's keys each name one: all tenants, as `{tenantid}` in the
+/// address, or one alone; a key of one tenant proves nothing of another.
+#[derive(Deserialize)]
+struct Issuers {
+    keys: Vec<KeyIssuer>,
+}
+
+#[derive(Deserialize)]
+struct KeyIssuer {
+    #[serde(default)]
+    kid: Option<String>,
+    #[serde(default)]
+    issuer: Option<String>,
+}
+
+impl Issuers {
+    fn by_key(self) -> HashMap<String, String> {
+        let named = self.keys.into_iter();
+        named
+            .filter_map(|key| Some((key.kid?, key.issuer?)))
+            .collect()
+    }
+}
+
+/// Whether a key that names this issuer may sign a token.
+fn issues(key_issuer: &str, raw: &Raw) -> bool {
+    let tenant = raw.tid.as_deref().unwrap_or_default();
+    key_issuer.replace("{tenantid}", tenant) == raw.iss
 }
 
 /// Whose keys a token is checked with: those of the server that was asked; of Salesforce's generic
@@ -243,16 +286,17 @@ fn check(raw: Raw, expected: Expected<'_>, now: Millis) -> Result<Claims, IdToke
     if raw.exp <= now - LEEWAY_SECONDS || early(raw.iat) || early(raw.nbf) {
         return Err(IdTokenError::Refused("expiry"));
     }
-    let unverified = raw
+    // Without a word on it, nobody has verified it.
+    let verified = raw
         .email_verified
         .as_ref()
-        .is_some_and(|verified| !matches!(verified.as_bool(), Some(true)) && verified != "true");
+        .is_some_and(|verified| matches!(verified.as_bool(), Some(true)) || verified == "true");
     Ok(Claims {
         subject: raw.sub,
         object_id: raw.oid,
         tenant: raw.tid,
         username: raw.preferred_username,
-        email: raw.email.filter(|_| !unverified),
+        email: raw.email.filter(|_| verified),
     })
 }
 
@@ -402,6 +446,48 @@ mod tests {
         let entra = format!("{AUTH}/");
         let evil = "https://evil.example/t/v2.0";
         assert_eq!(server(Provider::Entra, &entra, evil), entra);
+    }
+
+    #[test]
+    fn a_key_signs_for_its_own_issuer() {
+        let of = |issuer: &str| issues(issuer, &raw(|_| {}));
+        assert!(of(&format!("{AUTH}/{{tenantid}}/v2.0")));
+        assert!(of(&format!("{AUTH}/t1/v2.0")));
+        assert!(!of(&format!("{AUTH}/t2/v2.0")));
+        assert!(!of("https://login.microsoftonline.us/{tenantid}/v2.0"));
+        let keys: Issuers = serde_json::from_str(
+            r#"{"keys":[{"kid":"a","issuer":"x"},{"kid":"b"},{"issuer":"y"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            keys.by_key(),
+            HashMap::from([("a".to_owned(), "x".to_owned())])
+        );
+    }
+
+    #[test]
+    fn an_address_counts_only_where_it_is_verified() {
+        let login: Url = AUTH.parse().unwrap();
+        let expected = Expected {
+            provider: Provider::Entra,
+            auth_url: &login,
+            client_id: "us",
+            nonce: "n",
+        };
+        for (verified, counts) in [
+            (serde_json::Value::Null, false),
+            (false.into(), false),
+            ("false".into(), false),
+            (1.into(), false),
+            (true.into(), true),
+            ("true".into(), true),
+        ] {
+            let raw = raw(|claims| claims["email_verified"] = verified.clone());
+            let claims = check(raw, expected, Millis(600_000)).unwrap();
+            assert_eq!(claims.email.is_some(), counts, "{verified}");
+        }
+        let silent = check(raw(|_| {}), expected, Millis(600_000)).unwrap();
+        assert_eq!(silent.email, None);
     }
 
     #[test]
