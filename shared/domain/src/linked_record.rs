@@ -236,6 +236,7 @@ pub fn record(
         state,
         postcode,
         country,
+        ..Record::default()
     };
     // Forms that ask for a name in one have it written into the last name.
     if fields.has_company() && record.first_name.is_empty() && record.last_name.contains(' ') {

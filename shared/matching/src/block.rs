@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::clean::Clean;
+use crate::person::PersonName;
 use crate::{Kind, similar, text};
 
 /// Pairs that a key may make; a key that would make more is cut. Who shares a common name or a
@@ -79,7 +80,12 @@ fn prefix(text: &str, len: usize) -> Option<&str> {
 }
 
 fn person_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
-    let name = &record.person;
+    for name in record.person.ways() {
+        named_keys(record, name, keys);
+    }
+}
+
+fn named_keys(record: &Clean, name: &PersonName, keys: &mut Vec<(u64, u8)>) {
     let mut add = |kind: u8, parts: &[Option<u64>]| {
         let mut all = [0; 4];
         for (part, slot) in parts.iter().zip(&mut all) {
@@ -227,8 +233,12 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
     if !name.is_empty() {
         add(24, &[Some(name.hash)]);
         add(24, &[prefix(&name.core, 6).and_then(word)]);
-        if !name.initials.is_empty() {
+        // An acronym meets the name that it is of.
+        if name.initials.len() >= 2 {
             add(24, &[word(&name.initials)]);
+        }
+        if name.words.len() == 1 && name.core.len() < 6 {
+            add(24, &[word(&name.core)]);
         }
     }
     for (at, one) in name.words.iter().enumerate() {
@@ -278,11 +288,57 @@ pub struct CutBlock {
 /// Pairs that share a key, each once, ordered; and the largest blocks that were cut.
 pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
     let all = |_: u32| true;
+    let (of_left, of_right) = (left, right);
     let (left, right) = rayon::join(
         || keyed(left, push_keys, &all),
         || keyed(right, push_keys, &all),
     );
-    joined(left, right)
+    let finer = |side: Side, at: u32| {
+        let records = match side {
+            Side::Left => of_left,
+            Side::Right => of_right,
+        };
+        records.get(at as usize).map_or([0; FINER], finer_keys)
+    };
+    joined(left, right, &finer)
+}
+
+/// A table of records.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// What a block that is too large is parted by.
+const FINER: usize = 6;
+
+/// What else two records of a large block may share; 0 for what is not known.
+fn finer_keys(record: &Clean) -> [u64; FINER] {
+    let word = |text: &str| {
+        if text.is_empty() {
+            0
+        } else {
+            text::hash(3, text)
+        }
+    };
+    let place = &record.place;
+    let other = match record.kind {
+        Kind::Person => record.company.words.first().map_or(0, |word| word.hash),
+        Kind::Company => record.phones.first().map_or(0, |phone| phone.hash()),
+    };
+    [
+        record.city_hash().unwrap_or(0),
+        word(&place.postcode),
+        word(&place.street),
+        record.domain_hash,
+        other,
+        if record.title.is_empty() {
+            place.number
+        } else {
+            record.title_hash
+        },
+    ]
 }
 
 /// Pairs of the records that are `free` which share two coarse things: what is left over when the
@@ -297,7 +353,7 @@ pub(crate) fn pairs_left_over(
         || keyed(left, push_coarse_keys, free_left),
         || keyed(right, push_coarse_keys, free_right),
     );
-    joined(left, right).0
+    joined(left, right, &|_, _| [0; FINER]).0
 }
 
 /// A key in 12 bytes: its upper half, its lower half with what it is made of, and the record.
@@ -307,9 +363,11 @@ type Entry = (u32, u32, u32);
 const PARTS: usize = 16;
 const KIND_BITS: u32 = 6;
 
+/// Joins keys to pairs. A block that is too large is parted by `finer` keys of its records.
 fn joined(
     left: Vec<[Vec<Entry>; PARTS]>,
     right: Vec<[Vec<Entry>; PARTS]>,
+    finer: &(dyn Fn(Side, u32) -> [u64; FINER] + Sync),
 ) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
     let gather = |chunks: &[[Vec<Entry>; PARTS]], part: usize| {
         let of_part = || chunks.iter().filter_map(|chunk| chunk.get(part));
@@ -322,7 +380,7 @@ fn joined(
     };
     let parts: Vec<(Vec<u64>, Vec<CutBlock>)> = (0..PARTS)
         .into_par_iter()
-        .map(|part| join(&gather(&left, part), &gather(&right, part)))
+        .map(|part| join(&gather(&left, part), &gather(&right, part), finer))
         .collect();
     drop((left, right));
     let mut cut: Vec<CutBlock> = Vec::new();
@@ -389,7 +447,55 @@ fn keyed(
         .collect()
 }
 
-fn join(lefts: &[Entry], rights: &[Entry]) -> (Vec<u64>, Vec<CutBlock>) {
+/// Keys whose blocks are parted where they are too large: what names a person or company by itself.
+const PARTED: [u8; 6] = [0, 2, 4, 5, 24, 26];
+/// Blocks with more records on a side are not parted.
+const MOST_PARTED: usize = 20_000;
+
+/// Pairs of a large block that also share one finer thing.
+fn part(
+    lefts: &[Entry],
+    rights: &[Entry],
+    finer: &(dyn Fn(Side, u32) -> [u64; FINER] + Sync),
+    pairs: &mut Vec<u64>,
+) {
+    let keyed = |entries: &[Entry], side: Side| {
+        let mut keyed: Vec<(u8, u64, u32)> = Vec::with_capacity(entries.len() * FINER);
+        for (_, _, id) in entries {
+            for (at, key) in (0..).zip(finer(side, *id)) {
+                if key != 0 {
+                    keyed.push((at, key, *id));
+                }
+            }
+        }
+        keyed.sort_unstable();
+        keyed
+    };
+    let (lefts, rights) = (keyed(lefts, Side::Left), keyed(rights, Side::Right));
+    let mut rest = rights.as_slice();
+    for of_left in lefts.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let Some(key) = of_left.first().map(|one| (one.0, one.1)) else {
+            continue;
+        };
+        let from = rest.partition_point(|one| (one.0, one.1) < key);
+        rest = rest.get(from..).unwrap_or_default();
+        let of_right = rest.partition_point(|one| (one.0, one.1) == key);
+        if (of_left.len() * of_right) as u64 > MOST_PAIRS {
+            continue;
+        }
+        for (_, _, left) in of_left {
+            for (_, _, right) in rest.iter().take(of_right) {
+                pairs.push(u64::from(*left) << 32 | u64::from(*right));
+            }
+        }
+    }
+}
+
+fn join(
+    lefts: &[Entry],
+    rights: &[Entry],
+    finer: &(dyn Fn(Side, u32) -> [u64; FINER] + Sync),
+) -> (Vec<u64>, Vec<CutBlock>) {
     let mut pairs = Vec::with_capacity(lefts.len() / 4);
     let mut cut = Vec::new();
     let (mut lefts, mut rights) = (lefts, rights);
@@ -409,6 +515,11 @@ fn join(lefts: &[Entry], rights: &[Entry]) -> (Vec<u64>, Vec<CutBlock>) {
         let (of_left, of_right) = (own_left.len() as u64, own_right.len() as u64);
         if of_left * of_right > MOST_PAIRS {
             let kind = key.1 & ((1 << KIND_BITS) - 1);
+            if own_left.len().max(own_right.len()) <= MOST_PARTED
+                && PARTED.iter().any(|parted| u32::from(*parted) == kind)
+            {
+                part(own_left, own_right, finer, &mut pairs);
+            }
             cut.push(CutBlock {
                 key: KEY_NAMES.get(kind as usize).copied().unwrap_or_default(),
                 left: of_left,

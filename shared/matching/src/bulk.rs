@@ -41,12 +41,17 @@ pub struct Outcome {
     pub ranked: Vec<Link>,
     /// One-to-one, at the model's own threshold.
     pub links: Vec<Link>,
+    /// Pairs that were not linked because another of one of their records is as good.
+    pub ambiguous: Vec<Link>,
     /// How many pairs were compared.
     pub candidates: u64,
     /// Keys that too many share.
     pub cut: Vec<CutBlock>,
     /// What it was decided by.
     pub model: Model,
+    /// Score from which on a pair without rivals was linked: what is known of all records may have it
+    /// lower than the model's threshold, which is for records that come alone.
+    pub bar: Bits,
     /// How long each stage took.
     pub stages: Vec<(&'static str, Duration)>,
 }
@@ -147,17 +152,13 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     };
     let mut compared = compare(&pairs, &model);
     stage("compare", &mut since);
+    let mut bar = model.threshold;
     if !options.fixed {
-        model = learn::learn(&model, &compared, &[], (left.len(), right.len()));
+        let learned = learn::learn(&model, &compared, &[], (left.len(), right.len()));
+        (model, bar) = (learned.model, learned.bar);
     }
     stage("learn", &mut since);
-    let tie = |link: &Link| {
-        let content =
-            |of: &[Clean], at: u32| of.get(at as usize).map_or(0, |record| record.content);
-        let (l, r) = (content(left, link.left), content(right, link.right));
-        (l.wrapping_add(r), l ^ r)
-    };
-    let mut decided = decide(&compared, &model, &|_| 0, &tie);
+    let mut decided = decide(&compared, &model, bar, &|_| 0);
     stage("assign", &mut since);
     let mut free_left = vec![true; left.len()];
     let mut free_right = vec![true; right.len()];
@@ -183,27 +184,23 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         // Few are missing still, and of many pairs: each is that much less likely a match.
         let missing = 1.0 + decided.links.len() as f64 * MISSING;
         let odds = ((more.len() as f64 / missing).log2() * 1000.0) as Bits;
-        let handicap = (odds - model.threshold).max(0);
+        let handicap = (odds - bar).max(0);
         compared.extend(compare(&more, &model));
         compared.par_sort_unstable_by_key(|pair| (pair.0, pair.1));
         let late: FxHashSet<(u32, u32)> = more.into_iter().collect();
-        decided = decide(
-            &compared,
-            &model,
-            &|pair| {
-                if late.contains(&(pair.0, pair.1)) {
-                    handicap
-                } else {
-                    0
-                }
-            },
-            &tie,
-        );
+        decided = decide(&compared, &model, bar, &|pair| {
+            if late.contains(&(pair.0, pair.1)) {
+                handicap
+            } else {
+                0
+            }
+        });
     }
     let Decided {
         scores,
         ranked,
         links,
+        ambiguous,
     } = decided;
     stage("left over", &mut since);
     Outcome {
@@ -219,8 +216,10 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         candidates: compared.len() as u64,
         ranked,
         links,
+        ambiguous,
         cut,
         model,
+        bar,
         stages,
     }
 }
@@ -229,13 +228,14 @@ struct Decided {
     scores: Vec<Bits>,
     ranked: Vec<Link>,
     links: Vec<Link>,
+    ambiguous: Vec<Link>,
 }
 
-fn decide<T: Ord>(
+fn decide(
     compared: &[learn::Compared],
     model: &Model,
+    bar: Bits,
     handicap: &dyn Fn(&learn::Compared) -> Bits,
-    tie: &impl Fn(&Link) -> T,
 ) -> Decided {
     let scores = learn::scores(model, compared);
     let handicapped: Vec<Bits> = compared
@@ -245,22 +245,19 @@ fn decide<T: Ord>(
         .collect();
     let ranked: Vec<Link> = compared
         .iter()
-        .zip(learn::rank(
-            compared,
-            &handicapped,
-            model.threshold,
-            learn::TALKS,
-        ))
+        .zip(learn::rank(compared, &handicapped, bar, learn::TALKS))
         .map(|(pair, score)| Link {
             left: pair.0,
             right: pair.1,
             score,
         })
         .collect();
+    let (links, ambiguous) = assign::links(ranked.clone(), 0);
     Decided {
-        links: assign::one_to_one(ranked.clone(), 0, tie),
         scores,
         ranked,
+        links,
+        ambiguous,
     }
 }
 

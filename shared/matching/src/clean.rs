@@ -4,16 +4,19 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::address::Place;
-use crate::company::CompanyName;
+use crate::company::{self, CompanyName};
 use crate::contact::{self, Email};
+use crate::dates::{self, Date};
 use crate::person::PersonName;
 use crate::phone::{self, Phone};
 use crate::rarity::{Counts, Slot};
 use crate::tables::titles;
-use crate::{Kind, Record, country, text};
+use crate::{Kind, Other, Record, Same, country, text};
 
 /// Most e-mail addresses and phone numbers of a record that are compared.
 const MOST: usize = 4;
+/// Most other columns of a record that are compared.
+const MOST_OTHERS: usize = 16;
 
 /// A record in normal form.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,10 @@ pub struct Clean {
     pub(crate) title: SmallVec<[u64; 4]>,
     pub(crate) title_hash: u64,
     pub(crate) place: Place,
+    /// A person's date of birth, or when a company was founded.
+    pub(crate) born: Option<Date>,
+    /// What else is known: what it is, and its value.
+    pub(crate) others: Box<[(u64, u64)]>,
     /// Stands for all of it: decides between records that are equally good.
     pub(crate) content: u64,
 }
@@ -64,13 +71,19 @@ impl Clean {
                 value(&record.first_name),
                 value(&record.last_name),
                 value(&record.name),
+                country,
             ),
             Kind::Company => PersonName::default(),
         };
-        let company = CompanyName::new(value(match kind {
+        let company = value(match kind {
             Kind::Person => &record.company,
             Kind::Company => &record.name,
-        }));
+        });
+        let company = if company::says_nothing(company) {
+            CompanyName::default()
+        } else {
+            CompanyName::new(company)
+        };
         let domain = contact::website(&record.website)
             .or_else(|| {
                 let work = emails.iter().find(|email| !email.free);
@@ -104,6 +117,8 @@ impl Clean {
             title_hash: text::join(b't', &title),
             title,
             place,
+            born: dates::read(&record.birth_date, region),
+            others: other_values(&record.others, region),
             content: 0,
         };
         clean.content = clean.hash_content();
@@ -148,6 +163,12 @@ impl Clean {
         for code in [self.place.state, self.place.country].into_iter().flatten() {
             hash = text::join(b'*', &[hash, text::hash(b'*', code)]);
         }
+        if let Some(born) = self.born {
+            hash = text::join(b'*', &[hash, born.hash()]);
+        }
+        for (name, value) in &self.others {
+            hash = text::join(b'*', &[hash, *name, *value]);
+        }
         hash
     }
 
@@ -181,6 +202,8 @@ impl Clean {
             && self.company.is_empty()
             && self.domain.is_empty()
             && self.place.is_empty()
+            && self.born.is_none()
+            && self.others.is_empty()
     }
 
     /// Counts the record's values.
@@ -190,6 +213,14 @@ impl Clean {
         }
         if !self.person.first.is_empty() {
             counts.add(Slot::First, self.person.first_hash);
+        }
+        if let Some(country) = self.place.country {
+            if !self.person.last.is_empty() {
+                counts.add_within(Slot::Last, self.person.last_hash, country);
+            }
+            if !self.person.first.is_empty() {
+                counts.add_within(Slot::First, self.person.first_hash, country);
+            }
         }
         for email in &self.emails {
             counts.add(Slot::Email, email.hash);
@@ -215,6 +246,13 @@ impl Clean {
         if let Some(city) = self.city_hash() {
             counts.add(Slot::City, city);
         }
+        if let Some(country) = self.country_hash() {
+            counts.add(Slot::City, country);
+        }
+    }
+
+    pub(crate) fn country_hash(&self) -> Option<u64> {
+        self.place.country.map(|country| text::hash(b'z', country))
     }
 
     pub(crate) fn street_hash(&self) -> Option<u64> {
@@ -229,6 +267,66 @@ impl Clean {
     pub(crate) fn city_hash(&self) -> Option<u64> {
         (!self.place.city.is_empty()).then(|| text::hash(b'y', &self.place.city))
     }
+}
+
+/// Columns that are compared as they stand, each once; what cannot be read is left out.
+fn other_values(others: &[Other], region: Option<&str>) -> Box<[(u64, u64)]> {
+    let mut values: Vec<(u64, u64)> = others
+        .iter()
+        .filter_map(|other| {
+            let text = value(other.value.trim());
+            let value = match other.same {
+                Same::Text => {
+                    let folded = text::fold(text);
+                    (!folded.is_empty()).then(|| text::hash(b'o', &folded))?
+                }
+                Same::Number => text::hash(b'#', &number(text)?),
+                Same::Date => dates::read(text, region)?.hash(),
+            };
+            Some((text::hash(b'k', &text::fold(&other.name)), value))
+        })
+        .collect();
+    values.sort_unstable();
+    values.dedup_by_key(|value| value.0);
+    values.truncate(MOST_OTHERS);
+    values.into()
+}
+
+/// A number without what groups its digits, and without zeros that say nothing.
+fn number(text: &str) -> Option<String> {
+    let signs = |c: char| text.matches(c).count();
+    let last = text.rfind(['.', ',']);
+    let fraction = last.filter(|at| {
+        let behind = text.get(at + 1..).unwrap_or_default();
+        let digits = behind.bytes().filter(u8::is_ascii_digit).count();
+        let (points, commas) = (signs('.'), signs(','));
+        // "1.234,5" and "1,234.5"; one sign before three digits groups them.
+        if points > 0 && commas > 0 {
+            true
+        } else {
+            points + commas == 1 && digits != 3
+        }
+    });
+    let (whole, part) = match fraction {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let digits = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
+    let (whole, part) = (digits(whole), digits(part));
+    if whole.is_empty() && part.is_empty() {
+        return None;
+    }
+    let sign = if text.trim_start().starts_with('-') {
+        "-"
+    } else {
+        ""
+    };
+    let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+    Some(format!("{sign}{whole}.{part}"))
 }
 
 fn value(text: &str) -> &str {
@@ -289,4 +387,47 @@ fn title_words(title: &str) -> SmallVec<[u64; 4]> {
     words.sort_unstable();
     words.dedup();
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+    use crate::{Clean, Kind, Model, Other, Record, Same};
+
+    #[test]
+    fn numbers_are_the_same_however_they_are_written() {
+        for text in ["1234.5", "1,234.5", "1.234,50", "1 234,5 EUR", "01234.50"] {
+            assert_eq!(number(text).as_deref(), Some("1234.5"), "{text}");
+        }
+        assert_eq!(number("1,234"), number("1234"));
+        assert_eq!(number("12.50"), number("12,5"));
+        assert_ne!(number("-3"), number("3"));
+        assert_eq!(number("none"), None);
+    }
+
+    #[test]
+    fn birth_dates_and_named_columns_are_compared() {
+        let person = |born: &str, number: &str| {
+            let record = Record {
+                first_name: "Anna".to_owned(),
+                last_name: "Meier".to_owned(),
+                birth_date: born.to_owned(),
+                others: vec![Other {
+                    name: "Customer number".to_owned(),
+                    same: Same::Text,
+                    value: number.to_owned(),
+                }],
+                ..Record::default()
+            };
+            Clean::new(Kind::Person, &record, None)
+        };
+        let model = Model::shipped(Kind::Person);
+        let score =
+            |a: (&str, &str), b: (&str, &str)| model.score(&person(a.0, a.1), &person(b.0, b.1));
+        let name_alone = score(("", ""), ("", ""));
+        assert!(score(("1980-03-14", ""), ("14.03.1980", "")) > name_alone + 8_000);
+        assert!(score(("1980-03-14", ""), ("02.11.1962", "")) < name_alone - 3_000);
+        assert!(score(("", "K-77"), ("", "k 77")) > name_alone + 3_000);
+        assert!(score(("", "K-77"), ("", "K-78")) < name_alone - 1_000);
+    }
 }

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use crate::rarity::{Rarity, Slot};
 use crate::similar;
 use crate::tables::companies;
+pub use crate::tables::companies::says_nothing;
 use crate::text;
 
 /// Most words of a name that are compared.
@@ -52,6 +53,9 @@ fn parts(name: &str) -> (Vec<String>, String) {
     if words.len() > 1 && words.first() == Some(&"the") {
         words.remove(0);
     }
+    drop_share_class(&mut words);
+    let short = shortened(&bare);
+    let is_short = |word: &str| short.iter().any(|short| short == word);
     let mut form = String::new();
     // "Acme Holding GmbH & Co. KG" has several.
     loop {
@@ -59,10 +63,17 @@ fn parts(name: &str) -> (Vec<String>, String) {
         if len == 0 || len >= words.len() {
             break;
         }
+        // "Life Sci." is no société civile immobilière.
+        if len == 1 && words.last().is_some_and(|word| is_short(word)) {
+            break;
+        }
         let from = words.len() - len;
         form.insert_str(0, &words.split_off(from).concat());
     }
-    let prefix = companies::legal_prefix(&words);
+    let prefix = match words.first() {
+        Some(first) if is_short(first) => 0,
+        _ => companies::legal_prefix(&words),
+    };
     if prefix > 0 && prefix < words.len() {
         let rest = words.split_off(prefix);
         form.push_str(&words.concat());
@@ -82,12 +93,73 @@ fn parts(name: &str) -> (Vec<String>, String) {
         }
         letters = if letter { letters + 1 } else { 0 };
     }
-    if joined.iter().any(|word| !companies::is_noise(word)) {
-        joined.retain(|word| !companies::is_noise(word));
+    let says_nothing = |word: &str| companies::is_noise(word) && !is_short(word);
+    if joined.iter().any(|word| !says_nothing(word)) {
+        joined.retain(|word| !says_nothing(word));
     } else if joined.is_empty() {
         joined = words.into_iter().map(str::to_owned).collect();
     }
     (joined, form)
+}
+
+/// Words of a name that end in a point and may be short for a longer one, where without the point they
+/// would be a legal form or a word that says nothing: `Sci.`, `En.`
+fn shortened(name: &str) -> SmallVec<[CompactString; 1]> {
+    let mut short = SmallVec::new();
+    if !name.contains('.') {
+        return short;
+    }
+    for word in name.split_whitespace() {
+        let Some(word) = word.trim_end_matches([',', ';', ')']).strip_suffix('.') else {
+            continue;
+        };
+        let letters = word.chars().all(char::is_alphabetic);
+        if !letters || !(2..=6).contains(&word.len()) {
+            continue;
+        }
+        let word = text::fold(word);
+        if companies::is_short_for_a_word(&word) {
+            short.push(word.into());
+        }
+    }
+    short
+}
+
+/// Drops what tells shares of one company apart: `Class A`, and `Inc. B`.
+fn drop_share_class(words: &mut Vec<&str>) {
+    let letter = |word: &&str| word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphabetic());
+    if words.len() < 3 || !words.last().is_some_and(letter) {
+        return;
+    }
+    let (at, before) = (words.len() - 1, words.len() - 2);
+    if matches!(
+        words.get(before),
+        Some(&("class" | "cl" | "series" | "ser" | "shs"))
+    ) {
+        words.truncate(before);
+    } else {
+        let rest = words.get(..at).unwrap_or_default();
+        let plain = matches!(
+            rest.last(),
+            Some(
+                &("inc"
+                    | "corp"
+                    | "co"
+                    | "ltd"
+                    | "plc"
+                    | "corporation"
+                    | "incorporated"
+                    | "limited"
+                    | "company"
+                    | "ag"
+                    | "sa"
+                    | "ab")
+            )
+        );
+        if plain && matches!(words.get(at), Some(&("a" | "b" | "c" | "d"))) {
+            words.truncate(at);
+        }
+    }
 }
 
 fn without_brackets(name: &str) -> String {
@@ -177,10 +249,71 @@ pub(crate) enum SameName {
     Yes,
 }
 
+/// How rare a word is, in eighths of a bit. Letters, digits and numbers say little however rare they are:
+/// a series has all of them.
+pub(crate) fn rare(word: &Word, rarity: &Rarity) -> u32 {
+    let rare = u32::from(rarity.of(Slot::Word, word.hash));
+    match word.text.len() {
+        1 => rare.min(24),
+        2 => rare.min(56),
+        3..=6 if word.text.bytes().any(|b| b.is_ascii_digit()) => rare.min(48),
+        _ => rare,
+    }
+}
+
+/// Numbers in a name, as digits; Roman ones too.
+fn numbers(name: &CompanyName) -> SmallVec<[u64; 2]> {
+    let mut numbers: SmallVec<[u64; 2]> = SmallVec::new();
+    for word in &name.words {
+        let roman = match &*word.text {
+            "ii" => 2,
+            "iii" => 3,
+            "iv" => 4,
+            "vi" => 6,
+            "vii" => 7,
+            "viii" => 8,
+            "ix" => 9,
+            _ => 0,
+        };
+        let digits: String = word.text.chars().filter(char::is_ascii_digit).collect();
+        match digits.parse() {
+            Ok(number) => numbers.push(number),
+            Err(_) if roman > 0 => numbers.push(roman),
+            Err(_) => {}
+        }
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+/// Whether the numbers in two names are the same; `None` where one has none, or only some of them.
+pub(crate) fn same_numbers(a: &CompanyName, b: &CompanyName) -> Option<bool> {
+    let (a, b) = (numbers(a), numbers(b));
+    if a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let all = |of: &[u64], others: &[u64]| of.iter().all(|number| others.contains(number));
+    match (all(&a, &b), all(&b, &a)) {
+        (true, true) => Some(true),
+        (false, false) => Some(false),
+        _ => None,
+    }
+}
+
 /// Compares names word by word; a word counts by how rare it is.
 pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> SameName {
+    same_name_and_words(a, b, rarity).0
+}
+
+/// [`same_name`], and how rare the words are that both have, in eighths of a bit.
+pub(crate) fn same_name_and_words(
+    a: &CompanyName,
+    b: &CompanyName,
+    rarity: &Rarity,
+) -> (SameName, u8) {
     if a.hash == b.hash {
-        return SameName::Yes;
+        return (SameName::Yes, 0);
     }
     // One order whichever comes first.
     let (a, b) = if (a.words.len(), &a.core) <= (b.words.len(), &b.core) {
@@ -188,17 +321,9 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
     } else {
         (b, a)
     };
-    let weight = |word: &Word| {
-        let rare = f64::from(rarity.of(Slot::Word, word.hash)) / 8.0;
-        // A single letter or digit says little however rare it is.
-        if word.text.len() == 1 {
-            rare.min(3.0)
-        } else {
-            rare
-        }
-    };
+    let weight = |word: &Word| f64::from(rare(word, rarity)) / 8.0;
     let mut used = [false; MAX_WORDS];
-    let (mut shared, mut of_a, mut exact_rare) = (0.0, 0.0, 0.0_f64);
+    let (mut shared, mut of_a, mut exact_rare, mut in_both) = (0.0, 0.0, 0.0_f64, 0.0);
     let of_b: f64 = b.words.iter().map(weight).sum();
     for word in &a.words {
         let own = weight(word);
@@ -220,6 +345,7 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
             shared += like * (own + other) / 2.0;
             if like >= 0.9 {
                 exact_rare = exact_rare.max(own.min(other));
+                in_both += own.min(other);
             }
         }
     }
@@ -230,7 +356,9 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
     } else {
         0.0
     };
-    if whole >= 0.93 || joined >= 0.96 || (a.core.len() >= 5 && similar::one_edit(&a.core, &b.core))
+    let same = if whole >= 0.93
+        || joined >= 0.96
+        || (a.core.len() >= 5 && similar::one_edit(&a.core, &b.core))
     {
         SameName::Near
     } else if whole >= 0.78 || joined >= 0.93 {
@@ -245,7 +373,8 @@ pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> Sa
         SameName::Some
     } else {
         SameName::Different
-    }
+    };
+    (same, (in_both * 8.0).round().clamp(0.0, 200.0) as u8)
 }
 
 fn is_initials(short: &CompanyName, long: &CompanyName) -> bool {
@@ -273,7 +402,7 @@ fn same_word(a: &str, b: &str) -> f64 {
     if is_contraction(short, long) {
         return 0.8;
     }
-    if short.len() == 1 && long.starts_with(short) {
+    if short.len() <= 2 && long.starts_with(short) {
         return 0.5;
     }
     0.0
@@ -304,7 +433,7 @@ fn is_contraction(short: &str, long: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CompanyName, SameName, core, same_name};
+    use super::{CompanyName, SameName, core, same_name, same_numbers};
     use crate::rarity::Rarity;
 
     #[test]
@@ -354,5 +483,33 @@ mod tests {
         );
         assert!(same("Therapeut. Holdings", "Therapeutics Hldgs") >= SameName::Most);
         assert_eq!(same("Globex", "Initech"), SameName::Different);
+    }
+
+    #[test]
+    fn abbreviations_are_no_legal_forms_and_shares_no_companies() {
+        for (a, b) in [
+            ("Acme Life Sci.", "Acme Life Sciences"),
+            ("SCI Les Lilas", "Les Lilas"),
+            ("Alphabet Inc. Class A", "Alphabet Inc."),
+            ("Ford Motor Co. B", "Ford Motor Company"),
+            ("Berkshire Hathaway Inc. (B)", "Berkshire Hathaway"),
+        ] {
+            assert_eq!(core(a), core(b), "{a} {b}");
+        }
+        assert!(
+            core("Summit En. Corp.").contains("en"),
+            "{}",
+            core("Summit En. Corp.")
+        );
+    }
+
+    #[test]
+    fn numbers_tell_companies_apart() {
+        let same = |a: &str, b: &str| same_numbers(&CompanyName::new(a), &CompanyName::new(b));
+        assert_eq!(same("Public School 7", "Public School No. 7"), Some(true));
+        assert_eq!(same("Public School 7", "Public School 12"), Some(false));
+        assert_eq!(same("Fund II", "Fund III"), Some(false));
+        assert_eq!(same("Daily Bull 3X", "Daily Bull 2X"), Some(false));
+        assert_eq!(same("Studio 54", "Studio"), None);
     }
 }

@@ -8,15 +8,16 @@ use crate::contact::Email;
 use crate::person::{self, PersonName, SameFirst, SameLast};
 use crate::phone::{self, SameNumber};
 use crate::rarity::{Rarity, Slot};
-use crate::similar;
+use crate::tables::{companies, nicknames};
+use crate::{dates, similar};
 
 /// Fields of a comparison.
-pub(crate) const FIELDS: usize = 6;
+pub(crate) const FIELDS: usize = 8;
 /// Rare values that a pair may agree on.
 pub(crate) const SHARED: usize = 8;
 
 /// What comparing two records gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Pattern {
     /// The level of each field; 0 is *not known*.
     pub(crate) levels: [u8; FIELDS],
@@ -27,25 +28,43 @@ pub(crate) struct Pattern {
 /// The fields of a kind, by the names that explanations use.
 pub(crate) const fn fields(kind: Kind) -> [&'static str; FIELDS] {
     match kind {
-        Kind::Person => ["name", "email", "phone", "employer", "title", "place"],
-        Kind::Company => ["name", "web", "phone", "email", "legal_form", "place"],
+        Kind::Person => [
+            "name",
+            "email",
+            "phone",
+            "employer",
+            "title",
+            "place",
+            "middle_name",
+            "facts",
+        ],
+        Kind::Company => [
+            "name",
+            "web",
+            "phone",
+            "email",
+            "legal_form",
+            "place",
+            "numbers",
+            "facts",
+        ],
     }
 }
 
 /// Levels of each field.
 pub(crate) const fn level_counts(kind: Kind) -> [usize; FIELDS] {
     match kind {
-        Kind::Person => [44, 8, 6, 27, 5, 50],
-        Kind::Company => [9, 4, 6, 4, 3, 50],
+        Kind::Person => [44, 10, 6, 27, 5, 55, 3, 20],
+        Kind::Company => [9, 4, 6, 4, 3, 55, 3, 20],
     }
 }
 
 /// In which order rare values are kept in a [`Pattern`], and which field they belong to.
 pub(crate) const fn shared_fields(kind: Kind) -> [usize; SHARED] {
     match kind {
-        // last name, first name, e-mail, phone, company, title, street, city
+        // last name, first name, e-mail, phone, company, title, street, city or country
         Kind::Person => [0, 0, 1, 2, 3, 4, 5, 5],
-        // name, -, e-mail, phone, web, -, street, city
+        // name, parts of the name, e-mail, phone, web, -, street, city or country
         Kind::Company => [0, 0, 3, 2, 1, 0, 5, 5],
     }
 }
@@ -67,29 +86,32 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
             .min(rarity.of(Slot::Street, y))
             .max(1);
     }
-    // The city says how telling it is where nothing finer agrees.
+    // The city, or the country, says how telling it is where nothing finer agrees.
     if matches!(place % AREAS, 5..=7)
         && let Some(city) = a.city_hash()
     {
         *s7 = rarity.of(Slot::City, city).max(1);
+    } else if place % AREAS == SAME_COUNTRY
+        && let Some(country) = a.country_hash()
+    {
+        *s7 = rarity.of(Slot::City, country).max(1);
     }
+    let facts = facts(a, b);
     pattern.levels = match a.kind {
         Kind::Person => {
-            let name = names(&a.person, &b.person);
-            if name < SWAPPED {
-                if name / FIRSTS == SameLast::Yes as u8 {
-                    *s0 = rarity.of(Slot::Last, a.person.last_hash).max(1);
-                }
-                if name % FIRSTS == SameFirst::Yes as u8 {
-                    *s1 = rarity.of(Slot::First, a.person.first_hash).max(1);
-                }
-            } else if name == SWAPPED {
-                *s0 = rarity
-                    .of(Slot::Last, a.person.last_hash)
-                    .min(rarity.of(Slot::Last, b.person.last_hash))
-                    .max(1);
+            let names = names(&a.person, &b.person);
+            let country = common_country(a, b);
+            if let Some(last) = names.last {
+                *s0 = rarity.within(Slot::Last, last, country).max(1);
             }
-            let (email, address) = emails(a, b);
+            if let Some(first) = names.first {
+                *s1 = rarity.within(Slot::First, first, country).max(1);
+            }
+            if names.by_consonants {
+                *s0 = (*s0).min(RARE_CONSONANTS);
+                *s1 = (*s1).min(RARE_CONSONANTS);
+            }
+            let (email, address) = emails(a, b, names.level);
             if address != 0 {
                 *s2 = rarity.of(Slot::Email, address).max(1);
             }
@@ -103,45 +125,126 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
             if title == 4 {
                 *s5 = rarity.of(Slot::Title, a.title_hash).max(1);
             }
-            [name, email, phone, employer, title, place]
+            let middle = middle_names(&a.person, &b.person, names.level);
+            [
+                names.level,
+                email,
+                phone,
+                employer,
+                title,
+                place,
+                middle,
+                facts,
+            ]
         }
         Kind::Company => {
-            let name = if a.company.is_empty() || b.company.is_empty() {
-                0
+            let (name, shared) = if a.company.is_empty() || b.company.is_empty() {
+                (0, 0)
             } else {
-                1 + company::same_name(&a.company, &b.company, rarity) as u8
+                let (same, shared) = company::same_name_and_words(&a.company, &b.company, rarity);
+                (1 + same as u8, shared)
             };
             if name > SameName::Near as u8 {
                 let rare = |words: &[company::Word]| {
-                    let bits: u32 = words
-                        .iter()
-                        .map(|word| u32::from(rarity.of(Slot::Word, word.hash)))
-                        .sum();
+                    let bits: u32 = words.iter().map(|word| company::rare(word, rarity)).sum();
                     bits.min(200)
                 };
                 let rare = rare(&a.company.words).min(rare(&b.company.words));
                 *s0 = u8::try_from(rare).unwrap_or(200).max(1);
+            } else if name > 1 {
+                *s1 = shared.max(1);
             }
             let web = webs(a, b);
             if web == 3 {
                 *s4 = rarity.of(Slot::Web, a.domain_hash).max(1);
             }
             let email = company_emails(a, b);
-            let form = if a.company.form.is_empty() || b.company.form.is_empty() {
-                0
-            } else {
-                1 + u8::from(a.company.form == b.company.form)
+            let form = companies::same_form(&a.company.form, &b.company.form)
+                .map_or(0, |same| 1 + u8::from(same));
+            let numbers = match company::same_numbers(&a.company, &b.company) {
+                None => 0,
+                Some(same) => 1 + u8::from(same),
             };
-            [name, web, phone, email, form, place]
+            [name, web, phone, email, form, place, numbers, facts]
         }
     };
     pattern
 }
 
+/// Names that agree by their consonants alone are not taken to be rarer than this, in eighths of a bit.
+const RARE_CONSONANTS: u8 = 52;
+
+/// The country of both, as far as they do not tell of two.
+fn common_country(a: &Clean, b: &Clean) -> Option<&'static str> {
+    match (a.place.country, b.place.country) {
+        (Some(x), Some(y)) => (x == y).then_some(x),
+        (x, y) => x.or(y),
+    }
+}
+
 pub(crate) const FIRSTS: u8 = 7;
 pub(crate) const SWAPPED: u8 = 42;
 
-fn names(a: &PersonName, b: &PersonName) -> u8 {
+/// How two names compare, and what they share.
+struct Names {
+    level: u8,
+    /// The last name and the first name that are the same, as each has it.
+    last: Option<(u64, u64)>,
+    first: Option<(u64, u64)>,
+    by_consonants: bool,
+}
+
+/// Compares names in the way to read them in which they are most alike.
+fn names(a: &PersonName, b: &PersonName) -> Names {
+    let (level, x, y) = if a.others.is_empty() && b.others.is_empty() && !in_one(a, b) {
+        (names_as_read(a, b), a, b)
+    } else {
+        let mut best: Option<(u8, u8, u64, &PersonName, &PersonName)> = None;
+        for x in a.ways() {
+            for y in b.ways() {
+                let level = names_as_read(x, y);
+                let alike = alike(level);
+                // Of equal ones the least, whichever record comes first.
+                let least = x.last_hash.wrapping_add(y.last_hash) ^ (x.first_hash ^ y.first_hash);
+                let order = (alike, level, least);
+                if best.is_none_or(|best| order > (best.0, best.1, best.2)) {
+                    best = Some((alike, level, least, x, y));
+                }
+            }
+        }
+        best.map_or((0, a, b), |(_, level, _, x, y)| (level, x, y))
+    };
+    let (mut last, mut first) = (None, None);
+    // Of names that are swapped the commoner one counts: as a last name the first name is rare.
+    if level == SWAPPED || level < SWAPPED && level / FIRSTS == SameLast::Yes as u8 {
+        last = Some((x.last_hash, y.last_hash));
+    }
+    if level < SWAPPED && level % FIRSTS == SameFirst::Yes as u8 {
+        first = Some((x.first_hash, y.first_hash));
+    }
+    Names {
+        level,
+        last,
+        first,
+        by_consonants: x.vowelless != y.vowelless,
+    }
+}
+
+/// How much a level of names says that they are of one person: for choosing among ways to read them.
+fn alike(level: u8) -> u8 {
+    match level {
+        SWAPPED => 9,
+        level if level > SWAPPED => 7,
+        level => level / FIRSTS + level % FIRSTS,
+    }
+}
+
+/// Whether one of two names may stand in one column.
+fn in_one(a: &PersonName, b: &PersonName) -> bool {
+    (a.first.is_empty() && a.last_words.len() > 1) || (b.first.is_empty() && b.last_words.len() > 1)
+}
+
+fn names_as_read(a: &PersonName, b: &PersonName) -> u8 {
     let first = person::same_first(a, b);
     let last = person::same_last(a, b);
     let straight = last as u8 * FIRSTS + first as u8;
@@ -156,11 +259,65 @@ fn names(a: &PersonName, b: &PersonName) -> u8 {
             return SWAPPED;
         }
         let crossed = |x: &str, y: &str| x == y || person::spelled(x, y, 4, 0.94).is_some();
-        if crossed(&a.first, &b.last) && crossed(&a.last, &b.first) {
+        let (one, other) = (crossed(&a.first, &b.last), crossed(&a.last, &b.first));
+        // One of them may be a short form, or all of several first names.
+        let as_given = |last: &PersonName, first: &PersonName| {
+            *last.last == *first.given
+                || !first.groups.is_empty()
+                    && nicknames::groups(&last.last)
+                        .iter()
+                        .any(|group| first.groups.contains(group))
+        };
+        if one && (other || as_given(a, b)) || other && as_given(b, a) {
             return SWAPPED + 1;
         }
     }
     straight
+}
+
+fn middle_names(a: &PersonName, b: &PersonName, level: u8) -> u8 {
+    let alike = level < SWAPPED && level % FIRSTS >= SameFirst::Near as u8;
+    let (Some(x), Some(y)) = (a.middle.chars().next(), b.middle.chars().next()) else {
+        return 0;
+    };
+    // Names that are written out count with the first name.
+    let written = a.first.len() > a.given.len() && a.first_hash == b.first_hash;
+    if !alike || written {
+        0
+    } else if x == y || a.middle.contains(y) || b.middle.contains(x) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Levels of what else there is.
+const OTHERS: u8 = 5;
+
+/// Dates of birth (or founding), and columns that are compared as they stand.
+fn facts(a: &Clean, b: &Clean) -> u8 {
+    let born = match (a.born, b.born) {
+        (Some(x), Some(y)) => dates::same(x, y),
+        _ => 0,
+    };
+    let (mut agree, mut differ) = (0_u8, 0_u8);
+    for (name, x) in &a.others {
+        for (_, y) in b.others.iter().filter(|other| other.0 == *name) {
+            if x == y {
+                agree = agree.saturating_add(1);
+            } else {
+                differ = differ.saturating_add(1);
+            }
+        }
+    }
+    let others = match (agree, differ) {
+        (0, 0) => 0,
+        (0, _) => 1,
+        (1.., 1..) => 2,
+        (1, 0) => 3,
+        (2.., 0) => 4,
+    };
+    born * OTHERS + others
 }
 
 /// Whether an address could be of a person of that name.
@@ -188,8 +345,30 @@ fn fits(email: &Email, name: &PersonName) -> bool {
         || pair(&name.given, last)
 }
 
-fn emails(a: &Clean, b: &Clean) -> (u8, u64) {
+/// Whether an address is made of first and last name of a person.
+fn made_of(email: &Email, name: &PersonName) -> bool {
+    let plain: &str = email.plain.trim_end_matches(|c: char| c.is_ascii_digit());
+    if email.role || name.first.is_empty() || name.last.len() < 2 {
+        return false;
+    }
+    let pair = |x: &str, y: &str| {
+        plain.len() == x.len() + y.len() && plain.starts_with(x) && plain.ends_with(y)
+    };
+    let initial = name.given.get(..1).unwrap_or_default();
+    let last = &*name.last;
+    [&*name.first, &*name.given, initial]
+        .iter()
+        .any(|first| pair(first, last) || pair(last, first))
+}
+
+/// From the weakest to the strongest: levels of e-mail addresses in the order of what they say.
+const STRENGTH: [u8; 10] = [0, 1, 2, 4, 5, 6, 7, 9, 3, 8];
+
+fn emails(a: &Clean, b: &Clean, names: u8) -> (u8, u64) {
     let (mut best, mut shared) = (0, 0);
+    let surnames_differ = names < SWAPPED && names / FIRSTS < SameLast::Part as u8;
+    let same_first = names < SWAPPED && names % FIRSTS >= SameFirst::Initial as u8;
+    let fits_any = |email: &Email, name: &PersonName| name.ways().any(|name| fits(email, name));
     for x in &a.emails {
         for y in &b.emails {
             let (level, hash) = if x.hash == y.hash {
@@ -204,18 +383,40 @@ fn emails(a: &Clean, b: &Clean) -> (u8, u64) {
                 (5, 0)
             } else if [&a.person, &b.person]
                 .iter()
-                .any(|name| fits(x, name) && fits(y, name))
+                .any(|name| fits_any(x, name) && fits_any(y, name))
             {
                 (3, 0)
             } else if x.domain == y.domain && !x.free {
-                (2, 0)
+                // Who changed the surname has another address because of it: that is no second sign.
+                let own = || made_of(x, &a.person) && made_of(y, &b.person);
+                (
+                    if surnames_differ && same_first && own() {
+                        8
+                    } else {
+                        2
+                    },
+                    0,
+                )
             } else {
                 (1, 0)
             };
+            let order = |level: u8| STRENGTH.get(usize::from(level)).copied().unwrap_or(0);
             // Of equal ones the least, whichever record comes first.
-            if level > best || level == best && hash < shared {
+            if order(level) > order(best) || level == best && hash < shared {
                 (best, shared) = (level, hash);
             }
+        }
+    }
+    // An address that is made of the name on the other side, and not of that on its own.
+    if surnames_differ && matches!(best, 0..=2 | 8) {
+        let of_other = |emails: &[Email], own: &PersonName, other: &PersonName| {
+            emails.iter().any(|email| {
+                other.ways().any(|name| made_of(email, name))
+                    && !own.ways().any(|name| made_of(email, name))
+            })
+        };
+        if of_other(&a.emails, &a.person, &b.person) || of_other(&b.emails, &b.person, &a.person) {
+            return (9, 0);
         }
     }
     (best, shared)
@@ -313,7 +514,9 @@ fn webs(a: &Clean, b: &Clean) -> u8 {
 }
 
 /// Levels of an area: postal code, city, state, country.
-pub(crate) const AREAS: u8 = 10;
+pub(crate) const AREAS: u8 = 11;
+/// Nothing finer than the country is known, and it is the same.
+const SAME_COUNTRY: u8 = 10;
 
 fn place(a: &Place, b: &Place) -> u8 {
     street(a, b) * AREAS + area(a, b)
@@ -396,6 +599,8 @@ fn area(a: &Place, b: &Place) -> u8 {
                 3
             } else if known {
                 2
+            } else if a.country.is_some() && a.country == b.country {
+                SAME_COUNTRY
             } else {
                 0
             }
@@ -428,7 +633,7 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
         "last names are spelled alike",
         "same last name",
     ];
-    const EMAIL: [&str; 8] = [
+    const EMAIL: [&str; 10] = [
         "",
         "different",
         "different, of one domain",
@@ -437,6 +642,8 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
         "same name at another domain",
         "spelled alike",
         "same",
+        "different, of one domain, each of its own surname",
+        "made of the name on the other side",
     ];
     const PHONE: [&str; 6] = [
         "",
@@ -466,7 +673,7 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
         "streets are alike",
         "same street and number",
     ];
-    const AREA: [&str; 10] = [
+    const AREA: [&str; 11] = [
         "",
         "other country",
         "other place",
@@ -477,10 +684,20 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
         "same city",
         "same postal code",
         "same city and postal code",
+        "same country",
     ];
     const WEB: [&str; 4] = ["", "different domains", "domains are alike", "same domain"];
     const COMPANY_EMAIL: [&str; 4] = ["", "different", "same domain", "same"];
     const FORM: [&str; 3] = ["", "different", "same"];
+    const MIDDLE: [&str; 3] = ["", "middle initials differ", "same middle initial"];
+    const BORN: [&str; 4] = ["", "another date", "nearly the same date", "same date"];
+    const OTHER: [&str; 5] = [
+        "",
+        "other columns differ",
+        "some other columns agree",
+        "another column agrees",
+        "other columns agree",
+    ];
     let both = |a: &[&str], b: &[&str]| {
         let outer = a.get(level / b.len()).copied().unwrap_or_default();
         let inner = b.get(level % b.len()).copied().unwrap_or_default();
@@ -506,6 +723,9 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
         (Kind::Company, 1) => one(&WEB),
         (Kind::Company, 3) => one(&COMPANY_EMAIL),
         (Kind::Company, 4) => one(&FORM),
+        (Kind::Person, 6) => one(&MIDDLE),
+        (Kind::Company, 6) => one(&FORM),
+        (Kind::Person | Kind::Company, 7) => both(&BORN, &OTHER),
         _ => both(&STREET, &AREA),
     }
 }

@@ -25,8 +25,30 @@ const PRIOR: f64 = 200.0;
 const ANCHOR_MATCHES: f64 = 1.0;
 const ANCHOR_OTHERS: f64 = 1.0;
 const ANCHOR_SHARES: f64 = 2.0;
-/// So many records are taken to be matched by half before any is looked at.
-const PRIOR_RECORDS: f64 = 25.0;
+/// Half of so many records are taken to be matched before any is looked at.
+const PRIOR_RECORDS: f64 = 2.0;
+/// Rounds in which the share of matches settles, at most, once levels are learned.
+const SETTLING: usize = 12;
+/// A pair with odds of so many bits is surely a match. The others, which namesakes and colleagues may be
+/// taken for, are believed in as far as there are sure ones: of a set without any match they are all
+/// wrong.
+const SURE: Bits = 5_000;
+const UNSURE_FOR_SURE: f64 = 0.35;
+/// Where fewer records have a match than this share, what levels weigh among matches is learned that
+/// much less: more and more of what looks like a match is none.
+const FEW_MATCHES: f64 = 0.4;
+/// Scores say a little too much for what is alike by chance, and that shows where there is much of it:
+/// the bar rises by so many bits each time that the share of records with a match halves from this one.
+const CAUTION: f64 = 2.0;
+const COMMON_SHARE: f64 = 0.6;
+const MOST_CAUTION: f64 = 5.0;
+/// With fewer matches than this the bar is never lower than it was.
+const FEW_SURE: u64 = 50;
+
+/// Labelled proof that a threshold may be lower than the known one: so many decided pairs between the
+/// two, and so many of them confirmed.
+const PROOF_PAIRS: usize = 20;
+const PROOF_SHARE: f64 = 0.95;
 
 /// Fewer pairs teach nothing.
 const LEAST_PAIRS: usize = 30;
@@ -48,6 +70,9 @@ pub struct Evidence {
     decided: Vec<(Pattern, bool)>,
     lefts: FxHashSet<u32>,
     rights: FxHashSet<u32>,
+    alone: (usize, usize),
+    made_left: FxHashSet<u32>,
+    made_right: FxHashSet<u32>,
 }
 
 impl Evidence {
@@ -60,6 +85,9 @@ impl Evidence {
             decided: Vec::new(),
             lefts: FxHashSet::default(),
             rights: FxHashSet::default(),
+            alone: (0, 0),
+            made_left: FxHashSet::default(),
+            made_right: FxHashSet::default(),
         }
     }
 
@@ -75,6 +103,21 @@ impl Evidence {
             .push((left, right, compare::compare(a, b, &model.rarity)));
         self.lefts.insert(left);
         self.rights.insert(right);
+    }
+
+    /// So many more records of each set that no pair is of. They have no match, and so tell how few
+    /// records have one: without them a set of which few have candidates looks fully matched.
+    pub const fn alone(&mut self, lefts: usize, rights: usize) {
+        self.alone.0 += lefts;
+        self.alone.1 += rights;
+    }
+
+    /// A pair that is one because the one was made from the other: an entry from its record, or a record
+    /// from its entry. It says nothing of how records match that were entered apart, nor of how many do;
+    /// no pair of either counts.
+    pub fn made(&mut self, left: u32, right: u32) {
+        self.made_left.insert(left);
+        self.made_right.insert(right);
     }
 
     /// A pair that a person decided.
@@ -95,20 +138,76 @@ impl Evidence {
         self.len() == 0
     }
 
-    /// A model that fits the evidence, beginning with `known`. With less than thirty pairs it is that.
+    /// A model that fits the evidence, beginning with `known`.
+    ///
+    /// It is `known` with less than thirty pairs, and where what was learned tells confirmed pairs from
+    /// refused ones no better. Its threshold is lower than that of `known` only where people confirmed
+    /// the pairs in between.
     #[must_use]
     pub fn learn(&self, known: &Model) -> Model {
-        let mut model = learn(
-            known,
-            &self.pairs,
-            &self.decided,
-            (self.lefts.len(), self.rights.len()),
+        let pairs: Cow<'_, [Compared]> = if self.made_left.is_empty() {
+            Cow::Borrowed(&self.pairs)
+        } else {
+            let apart = |pair: &&Compared| {
+                !self.made_left.contains(&pair.0) && !self.made_right.contains(&pair.1)
+            };
+            Cow::Owned(self.pairs.iter().filter(apart).copied().collect())
+        };
+        let rest = |records: &FxHashSet<u32>, made: &FxHashSet<u32>, alone: usize| {
+            records.difference(made).count() + alone
+        };
+        let records = (
+            rest(&self.lefts, &self.made_left, self.alone.0),
+            rest(&self.rights, &self.made_right, self.alone.1),
         );
-        if model.version != known.version && !self.counts.is_empty() {
+        let mut model = learn(known, &pairs, &self.decided, records).model;
+        if model.version == known.version || !self.is_better(known, &pairs, records) {
+            return known.clone();
+        }
+        if !self.counts.is_empty() {
             model.rarity = self.counts.rarity();
         }
         model
     }
+
+    /// Whether what is learned from one half of the decided pairs foretells the other half at least as
+    /// well as what is known, both ways.
+    fn is_better(&self, known: &Model, pairs: &[Compared], records: (usize, usize)) -> bool {
+        if self.decided.len() < LEAST_DECIDED {
+            return true;
+        }
+        // By what they are, not by when they were decided; alike ones fall on both sides.
+        let mut decided = self.decided.clone();
+        decided.sort_unstable();
+        let half = |which: usize| -> Vec<(Pattern, bool)> {
+            let of_half = decided.iter().enumerate().filter(|(at, _)| at % 2 == which);
+            of_half.map(|(_, pair)| *pair).collect()
+        };
+        let halves = [half(0), half(1)];
+        let [one, other] = &halves;
+        let (mut before, mut after) = (0.0, 0.0);
+        for (taught, asked) in [(one, other), (other, one)] {
+            let learned = learn(known, pairs, taught, records).model;
+            before += surprise(known, asked);
+            after += surprise(&learned, asked);
+        }
+        after <= before
+    }
+}
+
+/// With fewer decided pairs there is no telling which model is better.
+const LEAST_DECIDED: usize = 10;
+
+/// How far a model's scores are from what people decided: the logarithmic loss, in bits.
+fn surprise(model: &Model, decided: &[(Pattern, bool)]) -> f64 {
+    decided
+        .iter()
+        .map(|(pattern, is_match)| {
+            let odds = f64::from(model.score_of(pattern) - model.threshold) / 1000.0;
+            let against = if *is_match { -odds } else { odds };
+            (1.0 + against.clamp(-40.0, 40.0).exp2()).log2()
+        })
+        .sum()
 }
 
 impl Default for Evidence {
@@ -217,7 +316,7 @@ pub(crate) fn rank(
     threshold: Bits,
     talks: usize,
 ) -> Vec<Bits> {
-    const FREE: u64 = 1 << 20;
+    const FREE: u128 = 1 << 20;
     let most = |of: fn(&Compared) -> u32| {
         pairs
             .iter()
@@ -227,7 +326,7 @@ pub(crate) fn rank(
     };
     let (lefts, rights) = (most(|pair| pair.0), most(|pair| pair.1));
     // Sums are of whole numbers: it does not matter which core adds first.
-    let ratios: Vec<u64> = scores
+    let ratios: Vec<u128> = scores
         .par_iter()
         .with_min_len(AT_ONCE)
         .map(|score| ratio(*score, threshold))
@@ -235,7 +334,7 @@ pub(crate) fn rank(
     // How free the right record is for the left one, and the other way round.
     let mut for_left = vec![1.0_f64; pairs.len()];
     let mut for_right = vec![1.0_f64; pairs.len()];
-    let worth = |ratio: u64, free: f64| (ratio as f64 * free) as u64;
+    let worth = |ratio: u128, free: f64| (ratio as f64 * free) as u128;
     let sums = |records: usize, of: fn(&Compared) -> u32, free: &[f64]| {
         let mut sums = vec![FREE; records];
         for ((pair, ratio), free) in pairs.iter().zip(&ratios).zip(free) {
@@ -257,7 +356,7 @@ pub(crate) fn rank(
             .zip(pairs.par_iter().zip(&ratios))
             .with_min_len(AT_ONCE)
             .for_each(|((left, right), (pair, ratio))| {
-                let sum = |of: &[u64], at: u32| of.get(at as usize).copied().unwrap_or(FREE);
+                let sum = |of: &[u128], at: u32| of.get(at as usize).copied().unwrap_or(FREE);
                 let left_is_free =
                     FREE as f64 / (sum(&of_left, pair.0) - worth(*ratio, *left)) as f64;
                 let right_is_free =
@@ -276,10 +375,11 @@ pub(crate) fn rank(
         .collect()
 }
 
-/// The likelihood ratio of a score above a threshold, in 2^-20ths, at most 2^40.
-fn ratio(score: Bits, threshold: Bits) -> u64 {
+/// The likelihood ratio of a score above a threshold, in 2^-20ths, at most 2^80: two that are both far
+/// above it are still rivals.
+fn ratio(score: Bits, threshold: Bits) -> u128 {
     let bits = f64::from(score.saturating_sub(threshold)) / 1000.0;
-    (bits.clamp(-20.0, 20.0).exp2() * f64::from(1 << 20)) as u64
+    (bits.clamp(-20.0, 60.0).exp2() * f64::from(1 << 20)) as u128
 }
 
 pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
@@ -291,21 +391,42 @@ pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
         .collect()
 }
 
+/// What was learned.
+pub(crate) struct Learned {
+    pub(crate) model: Model,
+    /// Score from which on a pair of two whole sets is a match, where each record has at most one and
+    /// all its rivals are known. A record that comes alone has to reach the model's threshold.
+    pub(crate) bar: Bits,
+}
+
 /// A model that fits the pairs, beginning with one that is known.
 pub(crate) fn learn(
     known: &Model,
     pairs: &[Compared],
     decided: &[(Pattern, bool)],
     records: (usize, usize),
-) -> Model {
+) -> Learned {
     if pairs.len() + decided.len() < LEAST_PAIRS {
-        return known.clone();
+        return Learned {
+            model: known.clone(),
+            bar: known.threshold,
+        };
     }
     let mut model = known.clone();
     let fewest = records.0.min(records.1).max(1) as f64;
     let candidates = (pairs.len() as f64 / fewest).max(1.0);
+    let threshold = |share: f64| -> Bits {
+        let odds = (1.0 - share) / share * candidates;
+        (odds.log2() * 1000.0).round() as Bits
+    };
+    // Of so many candidates of a record at most one is a match.
+    let share_of = |matched: f64| {
+        let share = (matched + PRIOR_RECORDS * 0.5) / (fewest + PRIOR_RECORDS);
+        share.clamp(1e-6, 0.98)
+    };
     // As if every second record had a match, until that is known.
-    model.threshold = (candidates.log2() * 1000.0).round() as Bits;
+    model.threshold = threshold(0.5);
+    let mut share = 0.5;
     // What is hopeless is looked at twice, and then counted as it was.
     let mut settled = Sums::new(model.kind, model.classes.len());
     let mut open: Cow<'_, [Compared]> = Cow::Borrowed(pairs);
@@ -313,7 +434,7 @@ pub(crate) fn learn(
         let scores = scores(&model, &open);
         let ranks = rank(&open, &scores, model.threshold, TALKS_LEARNING);
         let odds = |at: usize| ranks.get(at).copied().unwrap_or_default();
-        let matched = |at: usize| 1.0 / (1.0 + (-f64::from(odds(at)) / 1000.0).exp2());
+        let matched = |at: usize| probability(odds(at));
         if round == SETTLE {
             let hopeless = |at: usize| odds(at) < HOPELESS;
             settled = sum(&model, &open, &|at| hopeless(at).then_some(0.0));
@@ -326,22 +447,81 @@ pub(crate) fn learn(
         for (pattern, is_match) in decided {
             sums.spread(&compiled, pattern, f64::from(u8::from(*is_match)), DECIDED);
         }
-        fit(&mut model, known, &sums);
-        let matched: f64 = model
-            .classes
-            .iter()
-            .zip(&sums.classes)
-            .filter(|(class, _)| class.is_match)
-            .map(|(_, sums)| sums.pairs as f64 / ONE)
-            .sum();
-        // Of so many candidates of a record at most one is a match.
-        let share = ((matched + PRIOR_RECORDS * 0.5) / (fewest + PRIOR_RECORDS)).clamp(0.02, 0.98);
-        model.threshold = (((1.0 - share) / share * candidates).log2() * 1000.0).round() as Bits;
+        share = share_of(believed(&ranks));
+        fit(&mut model, known, &sums, (share / FEW_MATCHES).min(1.0));
+        model.threshold = threshold(share);
+    }
+    // The fewer there are, the longer it takes to settle.
+    let scores = scores(&model, &open);
+    for _ in 0..SETTLING {
+        let ranks = rank(&open, &scores, model.threshold, TALKS_LEARNING);
+        let matched = believed(&ranks);
+        share = share_of(matched);
         model.matches = matched.round() as u64;
+        let next = threshold(share);
+        if (next - model.threshold).abs() < 50 {
+            break;
+        }
+        model.threshold = next;
+    }
+    let chance = model.threshold;
+    let mut bar = chance + caution(share);
+    if model.matches < FEW_SURE {
+        bar = bar.max(known.threshold);
+    }
+    model.threshold = bar.max(known.threshold);
+    if let Some(proven) = proven(&model, decided) {
+        // As low as chance has it, where people confirmed what is in between.
+        model.threshold = model.threshold.min(proven.max(bar));
     }
     model.pairs = pairs.len() as u64;
     model.version = known.version + 1;
-    model
+    Learned { model, bar }
+}
+
+/// By how much a match has to be likelier than chance where few records have one.
+fn caution(share: f64) -> Bits {
+    let bits = CAUTION * (COMMON_SHARE / share).log2();
+    (bits.clamp(0.0, MOST_CAUTION) * 1000.0).round() as Bits
+}
+
+fn probability(odds: Bits) -> f64 {
+    1.0 / (1.0 + (-f64::from(odds) / 1000.0).exp2())
+}
+
+/// How many matches there are, by what pairs are worth beside their rivals.
+fn believed(ranks: &[Bits]) -> f64 {
+    // Whole numbers: the order of pairs does not matter.
+    let (mut sure, mut unsure) = (0_u64, 0_u64);
+    for rank in ranks {
+        let matched = (probability(*rank) * ONE) as u64;
+        if *rank >= SURE {
+            sure += matched;
+        } else {
+            unsure += matched;
+        }
+    }
+    let (sure, unsure) = (sure as f64 / ONE, unsure as f64 / ONE);
+    sure + unsure.min(sure * UNSURE_FOR_SURE)
+}
+
+/// The lowest score from which on people confirmed what is below the threshold.
+fn proven(model: &Model, decided: &[(Pattern, bool)]) -> Option<Bits> {
+    let mut below: Vec<(Bits, bool)> = decided
+        .iter()
+        .map(|(pattern, is_match)| (model.score_of(pattern), *is_match))
+        .filter(|(score, _)| *score < model.threshold)
+        .collect();
+    below.sort_unstable_by_key(|(score, is_match)| (std::cmp::Reverse(*score), *is_match));
+    let (mut proven, mut confirmed) = (None, 0_usize);
+    for (at, (score, is_match)) in below.iter().enumerate() {
+        confirmed += usize::from(*is_match);
+        let pairs = at + 1;
+        if pairs >= PROOF_PAIRS && confirmed as f64 >= PROOF_SHARE * pairs as f64 {
+            proven = Some(*score);
+        }
+    }
+    proven
 }
 
 /// Pairs that are summed in one go.
@@ -369,7 +549,8 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64
         .fold(Sums::new(model.kind, model.classes.len()), Sums::merge)
 }
 
-fn fit(model: &mut Model, known: &Model, sums: &Sums) {
+/// Fits the frequencies of levels. `trust`, up to 1, is how far what is taken for matches is believed.
+fn fit(model: &mut Model, known: &Model, sums: &Sums, trust: f64) {
     let of = |is_match: bool| -> f64 {
         let classes = known.classes.iter().zip(&sums.classes);
         classes
@@ -386,7 +567,8 @@ fn fit(model: &mut Model, known: &Model, sums: &Sums) {
     {
         let pairs = sums.pairs as f64 / ONE;
         let count = if class.is_match { matches } else { others };
-        let weight = PRIOR + ANCHOR_SHARES * count;
+        let doubt = if class.is_match { 1.0 / trust } else { 1.0 };
+        let weight = PRIOR + ANCHOR_SHARES * doubt * count;
         class.share = log((pairs + weight * frequency(prior.share)) / (count + weight));
         for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels)
         {
@@ -394,7 +576,7 @@ fn fit(model: &mut Model, known: &Model, sums: &Sums) {
             let known: f64 = sums.iter().skip(1).sum::<u64>() as f64 / ONE;
             let weight = PRIOR
                 + if class.is_match {
-                    ANCHOR_MATCHES
+                    ANCHOR_MATCHES * doubt
                 } else {
                     ANCHOR_OTHERS
                 } * known;
@@ -514,5 +696,73 @@ mod tests {
         let (a, b) = moved(3);
         let name = |model: &Model| model.explain(&a, &b).fields[0].weight;
         assert!(name(&straight) < name(&known));
+    }
+
+    #[test]
+    fn what_was_made_from_each_other_says_nothing_of_how_many_match() {
+        let known = Model::shipped(Kind::Person);
+        let mut evidence = Evidence::new();
+        let mut matched = Evidence::new();
+        for number in 0..540 {
+            let (a, _) = moved(number);
+            evidence.count(&a);
+            evidence.observe(&known, (number, &a), (number, &a));
+            evidence.made(number, number);
+            matched.observe(&known, (number, &a), (number, &a));
+        }
+        assert_eq!(
+            evidence.learn(&known),
+            known,
+            "nothing is left to learn from"
+        );
+        let learned = matched.learn(&known);
+        assert!(
+            learned.threshold >= known.threshold,
+            "{}",
+            learned.threshold
+        );
+    }
+
+    #[test]
+    fn records_without_candidates_raise_the_threshold() {
+        let known = Model::shipped(Kind::Person);
+        let learned = |alone: usize| {
+            let mut evidence = Evidence::new();
+            for number in 0..120 {
+                let (a, b) = moved(number);
+                let other = if number % 2 == 0 { &a } else { &b };
+                evidence.observe(&known, (number, &a), (number, other));
+            }
+            evidence.alone(alone, alone);
+            evidence.learn(&known).threshold
+        };
+        assert!(learned(0) >= known.threshold);
+        assert!(
+            learned(100_000) > learned(0) + 3_000,
+            "{} {}",
+            learned(100_000),
+            learned(0)
+        );
+    }
+
+    #[test]
+    fn only_confirmed_pairs_lower_the_threshold() {
+        let known = Model {
+            threshold: 60_000,
+            ..Model::shipped(Kind::Person)
+        };
+        let learned = |confirmed: bool| {
+            let mut evidence = Evidence::new();
+            for number in 0..120 {
+                let (a, _) = moved(number);
+                evidence.observe(&known, (number, &a), (number, &a));
+                if confirmed {
+                    evidence.decide(&known, &a, &a, true);
+                }
+            }
+            evidence.learn(&known).threshold
+        };
+        assert_eq!(learned(false), known.threshold);
+        assert!(learned(true) < known.threshold);
     }
 }

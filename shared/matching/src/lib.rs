@@ -25,6 +25,7 @@ pub mod company;
 mod compare;
 pub mod contact;
 pub mod country;
+mod dates;
 pub mod learn;
 mod model;
 pub mod person;
@@ -96,4 +97,34 @@ pub struct Record {
     /// Country, by name or code.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub country: String,
+    /// A person's date of birth, or the day a company was founded.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub birth_date: String,
+    /// What else two records may agree on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Other>,
+}
+
+/// A value that has no field of its own in a [`Record`]: a customer number, say. It is compared with the
+/// other record's value of that name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// What it is, such as the column's header.
+    pub name: String,
+    /// When two values are the same.
+    pub same: Same,
+    /// The value as it was entered.
+    pub value: String,
+}
+
+/// When two values of a column that is compared as it stands are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Same {
+    /// The same text, but for case, accents and punctuation.
+    Text,
+    /// The same number, however its digits are grouped.
+    Number,
+    /// The same day, however it is written.
+    Date,
 }

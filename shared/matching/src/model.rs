@@ -16,6 +16,7 @@ use crate::{Bits, Kind};
 /// what goes together in one (a colleague's company, domain and street) would count twice as separate
 /// evidence. The score weighs the likeliest class of a match against the likeliest other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Document")]
 pub struct Model {
     /// Counts what was learned; 0 is what was shipped.
     pub version: u32,
@@ -37,6 +38,57 @@ pub struct Model {
     /// value that may be rare.
     pub(crate) rates: [Bits; SHARED],
     pub(crate) rarity: Rarity,
+}
+
+/// A model as it is kept. One of a version with other fields or levels is the shipped one again, with
+/// its own number: what it learned cannot be read any more.
+#[derive(Deserialize)]
+pub(crate) struct Document {
+    version: u32,
+    kind: Kind,
+    threshold: Bits,
+    margin: Bits,
+    pairs: u64,
+    matches: u64,
+    fields: Vec<FieldModel>,
+    classes: Vec<Class>,
+    rates: [Bits; SHARED],
+    rarity: Rarity,
+}
+
+impl Document {
+    /// The model as it was written.
+    pub(crate) fn as_written(self) -> Model {
+        Model {
+            version: self.version,
+            kind: self.kind,
+            threshold: self.threshold,
+            margin: self.margin,
+            pairs: self.pairs,
+            matches: self.matches,
+            fields: self.fields,
+            classes: self.classes,
+            rates: self.rates,
+            rarity: self.rarity,
+        }
+    }
+}
+
+impl From<Document> for Model {
+    fn from(document: Document) -> Self {
+        let fits = document.classes.iter().all(|class| {
+            let counts = class.levels.iter().map(Vec::len);
+            counts.eq(compare::level_counts(document.kind))
+        });
+        if fits {
+            document.as_written()
+        } else {
+            Self {
+                version: document.version,
+                ..Self::shipped(document.kind)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -406,5 +458,100 @@ impl Model {
     #[must_use]
     pub fn shipped(kind: Kind) -> Self {
         crate::shipped::model(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Model;
+    use crate::{Clean, Kind, Record};
+
+    fn person(first: &str, last: &str, more: Record) -> Clean {
+        let record = Record {
+            first_name: first.to_owned(),
+            last_name: last.to_owned(),
+            ..more
+        };
+        Clean::new(Kind::Person, &record, None)
+    }
+
+    fn of_company(company: &str, country: &str, email: &str) -> Record {
+        Record {
+            company: company.to_owned(),
+            country: country.to_owned(),
+            emails: vec![email.to_owned()],
+            ..Record::default()
+        }
+    }
+
+    fn score(a: &Clean, b: &Clean) -> i32 {
+        Model::shipped(Kind::Person).score(a, b)
+    }
+
+    #[test]
+    fn namesakes_are_not_linked() {
+        let threshold = Model::shipped(Kind::Person).threshold;
+        let at = |country: &str, company: &str, email: &str| {
+            person("Ann", "Meier", of_company(company, country, email))
+        };
+        // On another continent, at another firm.
+        let (a, b) = (
+            at("DE", "Acme GmbH", "ann.meier@acme.de"),
+            at("Brazil", "Globex", "ann.meier@globex.com.br"),
+        );
+        assert!(score(&a, &b) < threshold, "{}", score(&a, &b));
+        // Who works for nobody has no employer in common with anybody.
+        let (a, b) = (
+            at("DE", "Self-employed", "ann.meier@gmail.com"),
+            at("DE", "self employed", "annm@web.de"),
+        );
+        let (c, d) = (
+            at("DE", "", "ann.meier@gmail.com"),
+            at("DE", "", "annm@web.de"),
+        );
+        assert_eq!(score(&a, &b), score(&c, &d));
+    }
+
+    #[test]
+    fn middle_initials_and_changed_surnames_count_for_what_they_say() {
+        let nothing = Record::default;
+        let initial = |a: &str, b: &str| {
+            score(
+                &person(a, "Novak", nothing()),
+                &person(b, "Novak", nothing()),
+            )
+        };
+        assert!(initial("Jan P.", "Jan K.") < initial("Jan", "Jan") - 3_000);
+        assert!(initial("Jan P.", "Jan P.") > initial("Jan", "Jan") + 2_000);
+        // The address follows the surname: it is no second sign against.
+        let at = |last: &str, local: &str| {
+            let email = format!("{local}@acme.com");
+            person("Petra", last, of_company("Acme", "", &email))
+        };
+        let (a, b) = (at("Sommer", "petra.sommer"), at("Winter", "petra.winter"));
+        let other = at("Winter", "pw77");
+        assert!(score(&a, &b) > score(&a, &other) + 2_000);
+        // An address that is made of the other one's name.
+        let with_mail = person("P", "Winter", of_company("", "", "petra.sommer@gmail.com"));
+        let plain = person("Petra", "Sommer", nothing());
+        let without = person("P", "Winter", nothing());
+        assert!(score(&with_mail, &plain) > score(&without, &plain) + 4_000);
+    }
+
+    #[test]
+    fn a_model_of_another_version_is_the_shipped_one_again() {
+        let mut document = serde_json::to_value(Model::shipped(Kind::Person)).unwrap();
+        document["version"] = 7.into();
+        document["threshold"] = 9_000.into();
+        let read: Model = serde_json::from_value(document.clone()).unwrap();
+        assert_eq!((read.version, read.threshold), (7, 9_000));
+        document["classes"][0]["levels"]
+            .as_array_mut()
+            .unwrap()
+            .pop();
+        let read: Model = serde_json::from_value(document).unwrap();
+        let shipped = Model::shipped(Kind::Person);
+        assert_eq!((read.version, read.threshold), (7, shipped.threshold));
+        assert_eq!(read.classes, shipped.classes);
     }
 }

@@ -4,7 +4,7 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::similar;
-use crate::tables::{nicknames, titles};
+use crate::tables::{nicknames, scripts, titles};
 use crate::text;
 
 /// A person's name.
@@ -24,6 +24,11 @@ pub(crate) struct PersonName {
     pub(crate) last_words: SmallVec<[CompactString; 2]>,
     pub(crate) first_hash: u64,
     pub(crate) last_hash: u64,
+    /// Written in a script that leaves out vowels.
+    pub(crate) vowelless: bool,
+    /// The other ways to read it: characters have several readings, and a name in one piece may be
+    /// parted in several ways.
+    pub(crate) others: Box<[PersonName]>,
 }
 
 /// The last name of a person without particles and suffixes, folded: for finding, not for showing.
@@ -93,17 +98,120 @@ fn last_words(folded: &str) -> Vec<&str> {
     words
 }
 
-impl PersonName {
-    pub(crate) fn new(first: &str, last: &str, full: &str) -> Self {
-        let parts;
-        let (first, last) =
-            if first.trim().is_empty() && !full.trim().is_empty() && last.trim().is_empty() {
-                parts = split(full);
-                (parts.0.as_str(), parts.1.as_str())
+/// Given and last name, folded, and whether vowels were left out.
+type Way = (String, String, bool);
+
+/// Forms of address that are no given name anywhere.
+fn is_address(word: &str) -> bool {
+    matches!(
+        word,
+        "mr" | "mrs"
+            | "ms"
+            | "miss"
+            | "dr"
+            | "prof"
+            | "herr"
+            | "frau"
+            | "mme"
+            | "mlle"
+            | "monsieur"
+            | "madame"
+            | "sr"
+            | "sra"
+            | "senor"
+            | "senora"
+            | "sir"
+            | "madam"
+            | "sig"
+            | "signora"
+    )
+}
+
+/// First and last name as columns have them: what belongs in two and stands in one is parted. The
+/// second value is the other way to read it.
+fn parted(first: &str, last: &str, full: &str) -> (Parts, Option<Parts>) {
+    let (first, last, full) = (first.trim(), last.trim(), full.trim());
+    let first = if last.contains(' ') && is_address(&text::fold(first)) {
+        ""
+    } else {
+        first
+    };
+    let whole = |text: &str| (String::new(), text.to_owned());
+    match (first.is_empty(), last.is_empty()) {
+        (true, true) => (split(full), None),
+        (true, false) => {
+            if !full.is_empty() {
+                let parts = split(full);
+                if text::fold(&parts.1) == text::fold(last) {
+                    return (parts, None);
+                }
+            }
+            let parts = split(last);
+            if parts.0.is_empty() {
+                return (whole(last), None);
+            }
+            let given = text::fold(&parts.0);
+            let given = given.split(' ').next().unwrap_or_default();
+            if last.contains(',') || !nicknames::groups(given).is_empty() {
+                (parts, Some(whole(last)))
             } else {
-                (first, last)
-            };
-        let (first, last) = (text::fold(first), text::fold(last));
+                // Two last names, as the Spanish have them, or both names in one.
+                (whole(last), Some(parts))
+            }
+        }
+        (false, true) if first.contains(char::is_whitespace) => {
+            (split(first), Some((first.to_owned(), String::new())))
+        }
+        _ => ((first.to_owned(), last.to_owned()), None),
+    }
+}
+
+type Parts = (String, String);
+
+impl PersonName {
+    /// A name in normal form. `country` (ISO 3166 alpha-2) tells how characters are read.
+    pub(crate) fn new(first: &str, last: &str, full: &str, country: Option<&str>) -> Self {
+        let plain = first.is_ascii() && last.is_ascii() && full.is_ascii();
+        if plain && !first.trim().is_empty() && !last.trim().is_empty() {
+            let address = last.trim().contains(' ') && is_address(&text::fold(first));
+            if !address {
+                return Self::of(&text::fold(first), &text::fold(last), false);
+            }
+        }
+        if !plain && let Some(ways) = in_other_scripts(first, last, full, country) {
+            return Self::of_ways(ways);
+        }
+        let (parts, other) = parted(first, last, full);
+        let fold = |(first, last): Parts| (text::fold(&first), text::fold(&last), false);
+        Self::of_ways(std::iter::once(parts).chain(other).map(fold))
+    }
+
+    fn of_ways(ways: impl IntoIterator<Item = Way>) -> Self {
+        let mut names: Vec<Self> = Vec::new();
+        for (first, last, vowelless) in ways {
+            let name = Self::of(&first, &last, vowelless);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let mut names = names.into_iter();
+        let name = names.next().unwrap_or_default();
+        Self {
+            others: names.collect(),
+            ..name
+        }
+    }
+
+    fn of(first: &str, last: &str, vowelless: bool) -> Self {
+        // "John", "John Smith"; "John Smith", "Smith".
+        let behind = last
+            .strip_prefix(first)
+            .and_then(|rest| rest.strip_prefix(' '));
+        let last = behind.filter(|_| !first.is_empty()).unwrap_or(last);
+        let before = first
+            .strip_suffix(last)
+            .and_then(|rest| rest.strip_suffix(' '));
+        let first = before.filter(|_| !last.is_empty()).unwrap_or(first);
         let mut given: Vec<&str> = first.split(' ').filter(|word| !word.is_empty()).collect();
         while given.len() > 1 && given.first().is_some_and(|word| titles::is_honorific(word)) {
             given.remove(0);
@@ -121,7 +229,7 @@ impl PersonName {
             .map(|(_, word)| *word)
             .collect();
         let given = given.first().copied().unwrap_or_default();
-        let words = last_words(&last);
+        let words = last_words(last);
         let joined = words.concat();
         Self {
             groups: nicknames::groups(given).iter().copied().collect(),
@@ -136,11 +244,158 @@ impl PersonName {
             } else {
                 SmallVec::new()
             },
+            vowelless,
+            others: Box::default(),
         }
+    }
+
+    /// The name and its other readings.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty() && self.last.is_empty()
+    }
+}
+
+/// Most ways to read a name.
+const MOST_WAYS: usize = 6;
+
+/// How a name in Chinese characters, Korean syllables, Arabic or Hebrew letters is read, the likeliest
+/// way first; none for a name that has none of these.
+fn in_other_scripts(
+    first: &str,
+    last: &str,
+    full: &str,
+    country: Option<&str>,
+) -> Option<Vec<Way>> {
+    let (first, last, full) = (text::cut(first), text::cut(last), text::cut(full));
+    let any = |is: fn(char) -> bool| [first, last, full].iter().any(|text| text.chars().any(is));
+    if any(scripts::is_abjad) {
+        let ((first, last), _) = parted(first, last, full);
+        return Some(vec![(without_vowels(&first), without_vowels(&last), true)]);
+    }
+    let (han, hangul, kana) = (
+        any(scripts::is_han),
+        any(scripts::is_hangul),
+        any(scripts::is_kana),
+    );
+    if !han && !hangul && !kana {
+        return None;
+    }
+    let (first, last) = if first.is_empty() || last.is_empty() {
+        family_first(&[last, first, full].concat())
+    } else {
+        (first.to_owned(), last.to_owned())
+    };
+    if hangul {
+        let surname =
+            scripts::korean_surname(&last).map_or_else(|| text::fold(&last), str::to_owned);
+        return Some(vec![(text::fold(&first), surname, false)]);
+    }
+    let chinese = (text::fold(&first), text::fold(&last), false);
+    if !han {
+        let (first, last, _) = chinese;
+        return Some(vec![(short_vowels(&first), short_vowels(&last), false)]);
+    }
+    let mut surnames: Vec<String> = scripts::japanese_surname(&last)
+        .iter()
+        .map(|&read| read.to_owned())
+        .collect();
+    let known = !surnames.is_empty();
+    let mut names = scripts::japanese_name(&first);
+    if surnames.is_empty() {
+        surnames.push(short_vowels(&chinese.1));
+    }
+    if names.is_empty() {
+        names.push(short_vowels(&chinese.0));
+    }
+    let mut japanese: Vec<Way> = Vec::new();
+    for surname in &surnames {
+        for name in &names {
+            japanese.push((name.clone(), surname.clone(), false));
+        }
+    }
+    japanese.truncate(MOST_WAYS);
+    let is_japanese = kana || country == Some("JP");
+    let is_chinese = matches!(country, Some("CN" | "TW" | "HK" | "MO" | "SG"));
+    let long = last.chars().nth(1).is_some();
+    Some(if is_japanese {
+        japanese
+    } else if is_chinese || !known {
+        vec![chinese]
+    } else if long {
+        japanese.push(chinese);
+        japanese
+    } else {
+        japanese.insert(0, chinese);
+        japanese
+    })
+}
+
+/// Given and family name of a name in characters, where the family comes first.
+fn family_first(whole: &str) -> Parts {
+    let whole = whole.trim();
+    if let Some((family, given)) = whole.split_once(|c: char| c.is_whitespace() || c == '・') {
+        return (given.trim().to_owned(), family.to_owned());
+    }
+    if let Some((family, given)) = scripts::japanese_parts(whole) {
+        return (given.to_owned(), family.to_owned());
+    }
+    let letters = whole.chars().count();
+    if whole.chars().any(scripts::is_kana) || letters < 2 {
+        return (String::new(), whole.to_owned());
+    }
+    // Four characters: most often a surname of two.
+    let of_family = if letters >= 4 { 2 } else { 1 };
+    let at = whole
+        .char_indices()
+        .nth(of_family)
+        .map_or(whole.len(), |(at, _)| at);
+    let (family, given) = whole.split_at(at);
+    (given.to_owned(), family.to_owned())
+}
+
+/// Long vowels written short, as most Japanese write their names in Latin letters.
+fn short_vowels(folded: &str) -> String {
+    folded
+        .replace("ou", "o")
+        .replace("oo", "o")
+        .replace("uu", "u")
+}
+
+/// Arabic or Hebrew in Latin letters, word by word, without articles.
+fn without_vowels(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(|c: char| c.is_whitespace() || c == '-') {
+        let mut latin = String::new();
+        for (at, letter) in word.chars().enumerate() {
+            match scripts::abjad(letter, at == 0) {
+                Some(read) => latin.push_str(read),
+                None => latin.push_str(&text::fold(letter.encode_utf8(&mut [0; 4]))),
+            }
+        }
+        let bare = latin.strip_prefix("al").filter(|rest| rest.len() >= 3);
+        // The article of a word with an article of its own: "Allah".
+        let latin = match bare {
+            Some(rest) if word.starts_with("ال") && !rest.starts_with('l') => rest.to_owned(),
+            _ => latin,
+        };
+        if !latin.is_empty() {
+            words.push(latin);
+        }
+    }
+    words.join(" ")
+}
+
+/// Whether names of which one has no vowels are one: by their consonants.
+fn same_consonants(a: &str, b: &str) -> Option<bool> {
+    let (a, b) = (similar::skeleton(a), similar::skeleton(b));
+    if a == b && a.len() >= 2 {
+        Some(true)
+    } else {
+        (a.len().min(b.len()) >= 3 && similar::one_edit(&a, &b)).then_some(false)
     }
 }
 
@@ -185,6 +440,15 @@ pub(crate) fn same_first(a: &PersonName, b: &PersonName) -> SameFirst {
             SameFirst::Yes
         };
     }
+    if a.vowelless != b.vowelless && a.given.len() > 1 && b.given.len() > 1 {
+        return match same_consonants(&a.first, &b.first)
+            .or_else(|| same_consonants(&a.given, &b.given))
+        {
+            Some(true) => SameFirst::Yes,
+            Some(false) => SameFirst::Loose,
+            None => SameFirst::Different,
+        };
+    }
     if a.given.len() == 1 || b.given.len() == 1 {
         return if a.given.as_bytes().first() == b.given.as_bytes().first() {
             SameFirst::Initial
@@ -224,6 +488,14 @@ pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
     if a.last_hash == b.last_hash {
         return SameLast::Yes;
     }
+    if a.vowelless != b.vowelless {
+        return match same_consonants(&a.last, &b.last) {
+            Some(true) => SameLast::Yes,
+            Some(false) => SameLast::Loose,
+            None if same_consonants_in_part(a, b) => SameLast::Part,
+            None => SameLast::Different,
+        };
+    }
     let shorter = a.last.len().min(b.last.len());
     if shorter >= 4 && similar::one_edit(&a.last, &b.last) {
         return SameLast::Near;
@@ -244,6 +516,14 @@ pub(crate) fn same_last(a: &PersonName, b: &PersonName) -> SameLast {
     } else {
         SameLast::Different
     }
+}
+
+fn same_consonants_in_part(a: &PersonName, b: &PersonName) -> bool {
+    let within = |double: &PersonName, single: &str| {
+        let mut words = double.last_words.iter();
+        words.any(|word| word.len() >= 3 && same_consonants(word, single) == Some(true))
+    };
+    within(a, &b.last) || within(b, &a.last)
 }
 
 /// Whether one name is a typing error away from another.
@@ -268,7 +548,7 @@ mod tests {
     use super::{PersonName, SameFirst, SameLast, last_core, same_first, same_last, split};
 
     fn first(a: &str, b: &str) -> SameFirst {
-        let name = |first| PersonName::new(first, "Smith", "");
+        let name = |first| PersonName::new(first, "Smith", "", None);
         assert_eq!(
             same_first(&name(a), &name(b)),
             same_first(&name(b), &name(a))
@@ -277,7 +557,7 @@ mod tests {
     }
 
     fn last(a: &str, b: &str) -> SameLast {
-        let name = |last| PersonName::new("Ada", last, "");
+        let name = |last| PersonName::new("Ada", last, "", None);
         assert_eq!(same_last(&name(a), &name(b)), same_last(&name(b), &name(a)));
         same_last(&name(a), &name(b))
     }
@@ -331,5 +611,100 @@ mod tests {
         for (full, first, last) in cases {
             assert_eq!(split(full), (first.to_owned(), last.to_owned()), "{full}");
         }
+    }
+
+    fn name(first: &str, last: &str, country: Option<&str>) -> PersonName {
+        PersonName::new(first, last, "", country)
+    }
+
+    #[test]
+    fn names_in_one_column_are_parted() {
+        let plain = name("John", "Smith", None);
+        for (first, last) in [
+            ("", "John Smith"),
+            ("John Smith", ""),
+            ("", "Smith, John"),
+            ("John", "John Smith"),
+            ("John Smith", "Smith"),
+            ("Mr.", "John Smith"),
+        ] {
+            let other = name(first, last, None);
+            assert_eq!(
+                (&other.first, &other.last),
+                (&plain.first, &plain.last),
+                "{first:?} {last:?}"
+            );
+        }
+        // Two last names, and perhaps both names.
+        let double = name("", "Garrido Lopez", None);
+        assert_eq!((&*double.first, &*double.last), ("", "garridolopez"));
+        assert_eq!(double.others.len(), 1);
+        assert_eq!(&*name("Don", "Smith Jones", None).first, "don");
+    }
+
+    #[test]
+    fn japanese_korean_and_chinese_names_are_read_as_their_owners_write_them() {
+        for (first, last, country, latin_first, latin_last) in [
+            ("太郎", "田中", None, "taro", "tanaka"),
+            ("", "田中太郎", None, "taro", "tanaka"),
+            ("", "田中 太郎", Some("JP"), "taro", "tanaka"),
+            ("健太郎", "林", Some("JP"), "kentaro", "hayashi"),
+            ("タロウ", "タナカ", None, "taro", "tanaka"),
+            ("小明", "王", None, "xiaoming", "wang"),
+            ("", "王小明", Some("CN"), "xiaoming", "wang"),
+            ("민수", "김", None, "minsu", "kim"),
+            ("", "이민호", None, "minho", "lee"),
+        ] {
+            let name = name(first, last, country);
+            assert_eq!(
+                (&*name.first, &*name.last),
+                (latin_first, latin_last),
+                "{first} {last}"
+            );
+        }
+        let several = name("裕子", "中島", Some("JP"));
+        let ways: Vec<_> = several
+            .ways()
+            .map(|way| (&*way.first, &*way.last))
+            .collect();
+        assert!(ways.contains(&("hiroko", "nakashima")), "{ways:?}");
+        // Hayashi in Japan and Lin in China.
+        assert!(
+            name("明", "林", None)
+                .ways()
+                .any(|way| &*way.last == "hayashi")
+        );
+        assert!(name("明", "林", None).ways().any(|way| &*way.last == "lin"));
+    }
+
+    #[test]
+    fn arabic_names_agree_by_their_consonants() {
+        for (written, latin) in [
+            ("محمد", "Mohammed"),
+            ("أحمد", "Ahmed"),
+            ("خالد", "Khalid"),
+            ("حسين", "Hussein"),
+            ("يوسف", "Youssef"),
+            ("إبراهيم", "Ibrahim"),
+            ("فاطمة", "Fatima"),
+            ("عمر", "Omar"),
+        ] {
+            let (a, b) = (name(written, "x", None), name(latin, "x", None));
+            assert_eq!(same_first(&a, &b), SameFirst::Yes, "{written} {latin}");
+            assert_eq!(same_first(&b, &a), SameFirst::Yes, "{latin} {written}");
+        }
+        let (a, b) = (
+            name("مريم", "الأنصاري", None),
+            name("Maryam", "Al-Ansari", None),
+        );
+        assert_eq!(
+            (same_first(&a, &b), same_last(&a, &b)),
+            (SameFirst::Yes, SameLast::Yes)
+        );
+        let (a, b) = (name("محمد", "الأنصاري", None), name("Karim", "Haddad", None));
+        assert_eq!(
+            (same_first(&a, &b), same_last(&a, &b)),
+            (SameFirst::Different, SameLast::Different)
+        );
     }
 }

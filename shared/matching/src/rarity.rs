@@ -3,6 +3,8 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// Values of which a frequency is kept, for each kind of value.
 const MOST: usize = 1000;
 /// How often a value must be seen to be kept: what is seen less is rare.
@@ -55,7 +57,32 @@ struct SlotRarity {
     common: FxHashMap<u64, u8>,
 }
 
+/// Names of a country count for themselves where so many of it are known.
+const LEAST_IN_COUNTRY: u64 = 200;
+
+/// What stands for a value within a country.
+pub(crate) fn in_country(hash: u64, country: &str) -> u64 {
+    text::join(b'@', &[hash, text::hash(b'@', country)])
+}
+
 impl Rarity {
+    /// How rare a value is among those of its country, where that is known; else among all.
+    pub(crate) fn within(&self, slot: Slot, hashes: (u64, u64), country: Option<&str>) -> u8 {
+        let one = |hash: u64| {
+            let within = country.and_then(|country| {
+                let slot = self.slots.get(slot as usize)?;
+                slot.common.get(&in_country(hash, country)).copied()
+            });
+            // What is rare everywhere may still be common at home; not the other way round.
+            within.map_or_else(|| self.of(slot, hash), |bits| bits.min(self.of(slot, hash)))
+        };
+        if hashes.0 == hashes.1 {
+            one(hashes.0)
+        } else {
+            one(hashes.0).min(one(hashes.1))
+        }
+    }
+
     pub(crate) fn of(&self, slot: Slot, hash: u64) -> u8 {
         self.slots.get(slot as usize).map_or(0, |slot| {
             slot.common.get(&hash).copied().unwrap_or(slot.rare)
@@ -68,7 +95,11 @@ impl Rarity {
             .iter()
             .map(|name| SlotRarity {
                 of: (*name).to_owned(),
-                rare: 13 * 8,
+                // Most first names, titles and places are commoner than most other values.
+                rare: match *name {
+                    "first_name" | "title" | "city" => 10 * 8,
+                    _ => 13 * 8,
+                },
                 common: FxHashMap::default(),
             })
             .collect();
@@ -86,6 +117,9 @@ impl Rarity {
 pub(crate) struct Counts {
     slots: [FxHashMap<u64, u32>; SLOTS],
     totals: [u64; SLOTS],
+    /// Last and first names within their countries.
+    within: [FxHashMap<(u64, &'static str), u32>; 2],
+    of_country: [FxHashMap<&'static str, u64>; 2],
 }
 
 impl Counts {
@@ -94,6 +128,16 @@ impl Counts {
         if let (Some(slot), Some(total)) = (self.slots.get_mut(at), self.totals.get_mut(at)) {
             *slot.entry(hash).or_default() += 1;
             *total += 1;
+        }
+    }
+
+    /// A name of somebody in a country.
+    pub(crate) fn add_within(&mut self, slot: Slot, hash: u64, country: &'static str) {
+        let at = slot as usize;
+        if let (Some(within), Some(totals)) = (self.within.get_mut(at), self.of_country.get_mut(at))
+        {
+            *within.entry((hash, country)).or_default() += 1;
+            *totals.entry(country).or_default() += 1;
         }
     }
 
@@ -110,6 +154,16 @@ impl Counts {
         for (mine, theirs) in self.totals.iter_mut().zip(other.totals) {
             *mine += theirs;
         }
+        for (mine, theirs) in self.within.iter_mut().zip(other.within) {
+            for (value, count) in theirs {
+                *mine.entry(value).or_default() += count;
+            }
+        }
+        for (mine, theirs) in self.of_country.iter_mut().zip(other.of_country) {
+            for (country, count) in theirs {
+                *mine.entry(country).or_default() += count;
+            }
+        }
     }
 
     /// What was counted, on top of what was known: `known` counts as `weight` values.
@@ -119,7 +173,8 @@ impl Counts {
             .iter()
             .zip(self.totals)
             .zip(SLOT_NAMES)
-            .map(|((counts, total), name)| {
+            .enumerate()
+            .map(|(slot, ((counts, total), name))| {
                 let total = total.max(50) as f64;
                 let bits =
                     |count: f64| (8.0 * (total / count).log2()).round().clamp(0.0, 200.0) as u8;
@@ -130,17 +185,47 @@ impl Counts {
                     .collect();
                 common.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
                 common.truncate(MOST);
+                let mut common: FxHashMap<u64, u8> = common
+                    .into_iter()
+                    .map(|(count, hash)| (hash, bits(f64::from(count))))
+                    .collect();
+                common.extend(self.in_countries(slot));
                 SlotRarity {
                     of: name.to_owned(),
                     rare: bits(1.5),
-                    common: common
-                        .into_iter()
-                        .map(|(count, hash)| (hash, bits(f64::from(count))))
-                        .collect(),
+                    common,
                 }
             })
             .collect();
         Rarity { slots }
+    }
+
+    /// The commonest names of each country.
+    fn in_countries(&self, slot: usize) -> Vec<(u64, u8)> {
+        let (Some(within), Some(totals)) = (self.within.get(slot), self.of_country.get(slot))
+        else {
+            return Vec::new();
+        };
+        let mut common: Vec<(u8, u64)> = within
+            .iter()
+            .filter(|(_, count)| **count >= LEAST)
+            .filter_map(|((hash, country), count)| {
+                let total = totals
+                    .get(country)
+                    .filter(|total| **total >= LEAST_IN_COUNTRY)?;
+                let bits = 8.0 * (*total as f64 / f64::from(*count)).log2();
+                Some((
+                    bits.round().clamp(1.0, 200.0) as u8,
+                    in_country(*hash, country),
+                ))
+            })
+            .collect();
+        common.sort_unstable();
+        common.truncate(MOST);
+        common
+            .into_iter()
+            .map(|(bits, hash)| (hash, bits))
+            .collect()
     }
 }
 

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use matching::bulk::{self, Options};
-use matching::{Clean, Kind, Model, Record};
+use matching::{Clean, Kind, Model, Other, Record, Same};
 
 fn person(first: &str, last: &str, email: &str) -> Record {
     Record {
@@ -61,7 +61,16 @@ fn hostile() -> Vec<Record> {
             city: text.clone(),
             state: text.clone(),
             postcode: text.clone(),
-            country: text,
+            country: text.clone(),
+            birth_date: text.clone(),
+            others: vec![
+                Other {
+                    name: text.clone(),
+                    same: Same::Number,
+                    value: text,
+                };
+                40
+            ],
         });
     }
     all
@@ -165,4 +174,52 @@ fn letters(number: u32) -> String {
     let digit = |at: u32| char::from(b'a' + u8::try_from(number / 26_u32.pow(at) % 26).unwrap());
     let text: String = (0..3).map(digit).collect();
     format!("{text}{text}")
+}
+
+#[test]
+fn of_two_records_that_are_as_good_neither_is_linked() {
+    let one = person("Ada", "Lovelace", "ada@acme.com");
+    let two = vec![one.clone(), one.clone()];
+    let outcome = bulk::link(Kind::Person, &[one], &two, None, &Options::default());
+    assert!(outcome.links.is_empty(), "{:?}", outcome.links);
+    // Far above any threshold they are still rivals.
+    let rich = Record {
+        phones: vec!["+1 512 453 4211".to_owned()],
+        company: "Analytical Engines".to_owned(),
+        street: "12 Main Street".to_owned(),
+        city: "Springfield".to_owned(),
+        postcode: "62701".to_owned(),
+        birth_date: "1980-03-14".to_owned(),
+        ..person("Ada", "Lovelace", "ada@acme.com")
+    };
+    let two = vec![rich.clone(), rich.clone()];
+    let outcome = bulk::link(Kind::Person, &[rich], &two, None, &Options::default());
+    assert!(outcome.links.is_empty(), "{:?}", outcome.links);
+}
+
+#[test]
+fn strangers_are_not_linked_where_nobody_has_a_match() {
+    let people = |from: u32| -> Vec<Record> {
+        (from..from + 3_000)
+            .map(|at| {
+                let first = FIRST[at as usize % FIRST.len()];
+                let last = format!("Love{}", letters(at / 40 % 300));
+                let email = format!("{first}.{}@mail{at}.com", letters(at));
+                Record {
+                    city: "Springfield".to_owned(),
+                    ..person(first, &last, &email)
+                }
+            })
+            .collect()
+    };
+    let outcome = bulk::link(
+        Kind::Person,
+        &people(0),
+        &people(6_000),
+        None,
+        &Options::default(),
+    );
+    assert!(outcome.links.len() <= 30, "{}", outcome.links.len());
+    let shipped = Model::shipped(Kind::Person).threshold;
+    assert!(outcome.model.threshold >= shipped);
 }

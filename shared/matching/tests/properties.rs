@@ -1,7 +1,7 @@
 //! What holds for any records: MA-1, MA-2, MA-3.
 
 use matching::bulk::{self, Options};
-use matching::{Clean, Kind, Model, Record};
+use matching::{Clean, Kind, Model, Other, Record, Same};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -25,6 +25,9 @@ const FIRST: &[&str] = &[
     "Ольга",
     "Ma ria",
     "李",
+    "裕子",
+    "محمد",
+    "Maria K.",
     "José",
 ];
 const LAST: &[&str] = &[
@@ -34,10 +37,14 @@ const LAST: &[&str] = &[
     "Berg",
     "O'Brien",
     "Garcia Lopez",
+    "Maria Smith",
     "Lopez",
     "Müller",
     "Maria",
     "Ng",
+    "中島",
+    "田中太郎",
+    "الأنصاري",
 ];
 const EMAIL: &[&str] = &[
     "maria@acme.com",
@@ -62,6 +69,10 @@ const COMPANY: &[&str] = &[
     "Globex",
     "IBM",
     "International Business Machines",
+    "Acme Life Sci.",
+    "Fund II Class A",
+    "Fund III",
+    "Self-employed",
 ];
 const STREET: &[&str] = &[
     "12 Main Street",
@@ -96,6 +107,16 @@ fn record() -> impl Strategy<Value = Record> {
             word(CODE),
             word(COUNTRY),
         ),
+        (
+            word(&["1980-03-14", "14.03.1980", "1980-03-15"]),
+            prop::collection::vec(
+                (
+                    word(&["7", "7.0", "1,234", "1980-03-14"]),
+                    select(&[Same::Text, Same::Number, Same::Date][..]),
+                ),
+                0..2,
+            ),
+        ),
     )
         .prop_map(
             |(
@@ -104,6 +125,7 @@ fn record() -> impl Strategy<Value = Record> {
                 phones,
                 (title, website),
                 (street, city, state, postcode, country),
+                (birth_date, other),
             )| Record {
                 first_name,
                 last_name,
@@ -118,6 +140,15 @@ fn record() -> impl Strategy<Value = Record> {
                 state,
                 postcode,
                 country,
+                birth_date,
+                others: other
+                    .into_iter()
+                    .map(|(value, same)| Other {
+                        name: "number".to_owned(),
+                        same,
+                        value,
+                    })
+                    .collect(),
             },
         )
 }

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use std::sync::LazyLock;
 
 use super::{Spellings, lines, spellings, words};
+use crate::text;
 
 /// Comma-separated forms by country. A form that ends in `.` also comes with its letters apart:
 /// `s.r.l.` is folded to `srl` or to `s r l`.
@@ -366,7 +367,101 @@ use do not dont donotuse
 const NOISE_PHRASES: &str = "
 do not use, dont use, not in use, no longer in use, do not contact, do not call, do not mail, on hold, credit hold, out of business, went out of business
 doing business as, trading as, also known as, formerly known as, previously known as, now known as, d b a, f k a, a k a, t a, c o, n k a, duplicate of, merged with, merged into, see also
+common stock, ordinary shares, depositary shares, american depositary shares, american depositary receipts, registered shares
 head office, main office, corporate office, home office, parent account, test account, old account, new account, in liquidation, i l, i liq, in insolvenz
+";
+
+/// Legal forms that are written in several ways, joined: the first stands for all of its line. Words for
+/// *limited* that only say in which country (`pty ltd`, `pvt ltd`, `co ltd`) are left out as often as not.
+const SAME_FORMS: &str = "
+ltd: limited, coltd, colimited, companyltd, companylimited, ptyltd, ptylimited, pty, proprietarylimited, proprietary, pvtltd, pvt, privateltd, privatelimited, pvtlimited, pltd, pl
+ltd: pteltd, pte, ptelimited, ltdco, privatelimitedcompany, limitedcompany, ltee, limitee, nigltd, nigerialtd, nigerialimited
+llc: limitedliabilitycompany, limitedliabilityco, ltdliabilityco, companyllc, collc
+inc: incorporated, incorporation, coinc, companyinc
+corp: corporation, corpinc
+co: company, cie, compagnie, cia, compania
+plc: publiclimitedcompany, publiclimitedco
+llp: limitedliabilitypartnership
+lp: limitedpartnership, ltdpartnership
+gmbh: mbh, gesmbh, gesellschaftmitbeschrankterhaftung, ggmbh, gemeinnutzigegmbh
+gmbhcokg: gmbhucokg, gmbhundcokg, cokg, undcokg
+ag: aktiengesellschaft
+kg: kommanditgesellschaft
+ohg: offenehandelsgesellschaft
+ev: eingetragenerverein
+ek: ekfm, eingetragenerkaufmann
+ug: ughaftungsbeschrankt, unternehmergesellschaft, unternehmergesellschafthaftungsbeschrankt, haftungsbeschrankt
+sa: societeanonyme, sociedadanonima, sociedadeanonima, societaanonima
+sarl: societearesponsabilitelimitee, sarlu
+sas: sasu, societeparactionssimplifiee
+sci: societecivile
+snc: societeennomcollectif, societainnomecollettivo
+bv: beslotenvennootschap, beslotenvennootschapmetbeperkteaansprakelijkheid, bvba, sprl
+nv: naamlozevennootschap
+vof: vennootschaponderfirma
+spa: societaperazioni
+srl: srls, srlunipersonale, societaaresponsabilitalimitata, sociedadderesponsabilidadlimitada, societatecuraspunderelimitata
+sl: slu, sociedadlimitada, sociedadlimitadaunipersonal
+sadecv: sabdecv, sociedadanonimadecapitalvariable
+ltda: limitada, lda, sociedadelimitada, unipessoallda, sociedadeunipessoallda
+ab: abpubl, publ, aktiebolag, aktiebolaget
+oy: osakeyhtio, oyab, oyltd, oyabltd
+oyj: julkinenosakeyhtio, abp, oyjabp
+as: asa, aksjeselskap, allmennaksjeselskap, aktieselskab, anonimsirketi, akciovaspolecnost, akciovaspolocnost
+aps: anpartsselskab
+spzoo: spzoospk, spolkazoo, spolkazograniczonaodpowiedzialnoscia
+spolkaakcyjna: sawpolsce
+sro: spolsro, spolecnostsrucenimomezenym, spolocnostsrucenimobmedzenym
+kft: korlatoltfelelossegutarsasag
+doo: jdoo, druzbazomejenoodgovornostjo, drustvosogranicenomodgovornoscu, drustvosaogranicenomodgovornoscu
+kk: kabushikikaisha, kabushikigaisha, zhushihuishe
+yk: yugenkaisha, yugengaisha, youxianhuishe
+sdnbhd: sendirianberhad, sdn
+bhd: berhad
+ltdsti: limitedsirketi, ltdsirketi, sanveticltdsti, ticltdsti, sanayiveticaretltdsti
+youxiangongsi: youxianzerengongsi
+gufenyouxiangongsi:
+jusikhoesa: chusikhoesa, jusighoesa
+ooo: odo
+pao: oao, pjsc, ojsc
+ao: zao, cjsc, jsc
+";
+
+/// Forms of countries that write them in English as *Ltd*, *LLC* or *Inc* abroad.
+const TRANSLATED: &str = "
+kk yk ooo pao ao jusikhoesa youxiangongsi gufenyouxiangongsi tnhh congtytnhh congtycophan spzoo sro doo kft ltdsti as pt
+";
+
+/// What people put where a form asks for their company and they have none, by language. Compared folded
+/// and without spaces.
+const STOP_GAPS: &str = "
+# English
+self employed, self-employed, selfemployed, self employment, self, myself, me, self employed person, self employed consultant, self-employed / freelance
+freelance, freelancer, freelancing, freelance consultant, independent, independent consultant, independent contractor, independent professional, contractor, sole trader, sole proprietor, sole proprietorship
+own business, own company, my own business, my own company, my company, my business, business owner, entrepreneur, private, private person, private individual, private citizen, individual, personal, person, home, at home, household, housewife, homemaker, stay at home
+student, students, pupil, university student, college student, graduate, retired, retiree, pensioner, unemployed, not employed, not working, no job, jobless, job seeker, jobseeker, looking for work, looking for a job, seeking new opportunities, open to work, between jobs, in transition, career break
+none, no, nope, nothing, nil, null, nan, na, n/a, n.a., n a, n.v.t., not applicable, not available, not provided, not specified, no company, no company name, no organization, no organisation, no employer, without company, unknown, unknown company, undefined, undisclosed, confidential, stealth, stealth mode, stealth startup, stealth mode startup
+tbd, tba, tbc, to be determined, test, tests, testing, test company, test test, demo, dummy, sample, example, example company, asdf, asdfasdf, qwerty, xxx, xx, x, xyz, aaa, company, company name, your company, your company name, name of company, organization, organisation, employer, business, firm, anonymous, various, other, others, misc, same, same as above, see above, empty, blank, default, object object, [object Object], #n/a, #ref!, false, true, 0, 00, 000, 1, 123, 1234, 12345, ., -, --, ---, ?, ??, ???, *, /
+# German
+selbständig, selbstständig, selbständiger, selbstständiger, selbständige, selbstständige, freiberuflich, freiberufler, freiberuflerin, freier mitarbeiter, freischaffend, einzelunternehmer, privat, privatperson, privatkunde, private person, privater, rentner, rentnerin, pensionär, pensionärin, im ruhestand, ruhestand, student, studentin, studierende, studierender, schüler, schülerin, azubi, hausfrau, hausmann, arbeitslos, arbeitssuchend, arbeitsuchend, keine, keiner, keins, kein, keine firma, ohne, ohne firma, keine angabe, k.a., k. a., ka, nicht zutreffend, nicht angegeben, entfällt, unbekannt, nichts, nein, firma, firmenname, unternehmen, arbeitgeber, sonstige, test firma, testfirma
+# French
+indépendant, indépendante, indépendants, travailleur indépendant, travailleuse indépendante, auto entrepreneur, auto-entrepreneur, autoentrepreneur, micro entrepreneur, micro-entreprise, profession libérale, à mon compte, à son compte, particulier, particuliers, privé, personnel, étudiant, étudiante, élève, lycéen, retraité, retraitée, retraite, chômage, sans emploi, demandeur d'emploi, demandeuse d'emploi, en recherche d'emploi, aucun, aucune, aucune entreprise, sans, néant, rien, non, non renseigné, non communiqué, non applicable, sans objet, s.o., inconnu, inconnue, sans entreprise, pas d'entreprise, mère au foyer, femme au foyer, entreprise, société, nom de l'entreprise, autre
+# Spanish
+autónomo, autónoma, autonomos, trabajador autónomo, por cuenta propia, cuenta propia, trabajador independiente, independiente, particular, particulares, privado, personal, estudiante, alumno, alumna, jubilado, jubilada, pensionista, desempleado, desempleada, en paro, parado, sin empleo, sin trabajo, ama de casa, ninguno, ninguna, ninguna empresa, nada, no aplica, no tengo, no tiene, sin empresa, sin compañía, desconocido, desconocida, no disponible, no procede, empresa, mi empresa, nombre de la empresa, otro, otra, prueba
+# Italian
+libero professionista, libera professionista, libera professione, lavoratore autonomo, autonomo, autonoma, in proprio, privato, privata, privati, persona fisica, studente, studentessa, pensionato, pensionata, disoccupato, disoccupata, in cerca di lavoro, casalinga, nessuno, nessuna, nessuna azienda, niente, nulla, non applicabile, non disponibile, non specificato, sconosciuto, sconosciuta, azienda, società, nome azienda, altro, prova
+# Portuguese
+autônomo, autônoma, autónomo, profissional liberal, trabalhador independente, conta própria, por conta própria, pessoa física, pessoa singular, estudante, aposentado, aposentada, reformado, reformada, desempregado, desempregada, dona de casa, nenhum, nenhuma, nenhuma empresa, não aplicável, não se aplica, não tem, não tenho, sem empresa, desconhecido, desconhecida, particular, outro, outra, teste
+# Dutch
+zelfstandig, zelfstandige, zelfstandig ondernemer, zzp, zzper, zzp'er, eigen bedrijf, eigen zaak, eenmanszaak, particulier, privé, prive, leerling, gepensioneerd, gepensioneerde, met pensioen, werkloos, werkzoekend, werkzoekende, huisvrouw, geen, geen bedrijf, niet van toepassing, nvt, onbekend, niets, nee, bedrijf, bedrijfsnaam, anders
+# Swedish, Danish, Norwegian, Finnish
+egenföretagare, egen företagare, egen, eget företag, enskild, privatperson, pensionär, arbetslös, arbetssökande, ingen, inget, inget företag, inga, okänd, okänt, ej tillämpligt, saknas, selvstændig, selvstændig erhvervsdrivende, selvstendig, selvstendig næringsdrivende, pensionist, pensjonist, ledig, arbejdsløs, arbeidsledig, studerende, ingen firma, ukendt, ukjent, ikke relevant, annet, yrittäjä, yksityinen, yksityishenkilö, opiskelija, eläkeläinen, työtön, ei ole, ei mitään, ei yritystä
+# Polish, Czech, Slovak, Hungarian, Romanian
+samozatrudniony, samozatrudniona, samozatrudnienie, własna działalność, działalność gospodarcza, jednoosobowa działalność gospodarcza, osoba prywatna, osoba fizyczna, prywatny, prywatna, prywatnie, emeryt, emerytka, bezrobotny, bezrobotna, brak, brak firmy, nie dotyczy, nie mam, żadna, nieznana, osvč, osoba samostatně výdělečně činná, živnostník, fyzická osoba, soukromá osoba, soukromník, důchodce, důchodkyně, nezaměstnaný, nezaměstnaná, žádná, žádný, není, bez firmy, szčo, súkromná osoba, dôchodca, nezamestnaný, žiadna, egyéni vállalkozó, magánszemély, nyugdíjas, diák, tanuló, munkanélküli, nincs, liber profesionist, persoană fizică, pensionar, șomer, niciuna, nu am
+# Turkish, Greek, Russian, Ukrainian
+serbest, serbest meslek, serbest çalışan, kendi işim, kendi işi, bireysel, şahıs, öğrenci, emekli, işsiz, çalışmıyor, yok, hiçbiri, bilinmiyor, ελεύθερος επαγγελματίας, αυτοαπασχολούμενος, ιδιώτης, φοιτητής, φοιτήτρια, συνταξιούχος, άνεργος, άνεργη, καμία, κανένα, όχι, самозанятый, самозанятая, фрилансер, фриланс, частное лицо, физическое лицо, физлицо, частный предприниматель, студент, студентка, пенсионер, пенсионерка, безработный, безработная, домохозяйка, нет, нету, не указано, не работаю, неизвестно, отсутствует, самозайнятий, фізична особа, пенсіонер, безробітний, немає, ні
+# Japanese, Chinese, Korean, Arabic, Hebrew, Hindi
+フリーランス, フリー, 自営業, 自営, 個人事業主, 個人, 無職, 学生, 主婦, 定年退職, なし, 無し, 無, 特になし, 該当なし, 不明, 未定, 自由职业, 自由職業, 自由职业者, 个体户, 个体, 个人, 個人戶, 学生党, 退休, 无业, 待业, 无, 没有, 無業, 暂无, 未知, 프리랜서, 자영업, 개인, 개인사업자, 학생, 무직, 주부, 은퇴, 없음, 없습니다, 해당없음, عمل حر, عمل خاص, أعمال حرة, مستقل, فرد, طالب, طالبة, متقاعد, عاطل, لا يوجد, لا شيء, غير معروف, עצמאי, עצמאית, פרטי, סטודנט, פנסיונר, מובטל, אין, ללא, स्वरोजगार, छात्र, कोई नहीं
 ";
 
 struct Forms {
@@ -396,8 +491,25 @@ static LEGAL: LazyLock<Forms> = LazyLock::new(|| {
     }
 });
 static LONG: LazyLock<Spellings> = LazyLock::new(|| spellings(ABBREVIATIONS));
+static FORMS_ALIKE: LazyLock<Spellings> = LazyLock::new(|| spellings(SAME_FORMS));
+static FORMS_TRANSLATED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(TRANSLATED));
+static NOTHING: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    lines(STOP_GAPS)
+        .flat_map(|line| line.split(','))
+        // Without umlauts, and with letters in their place.
+        .flat_map(|text| [text.to_owned(), umlauts_spelled(text)])
+        .map(|text| text::squash(&text::fold(&text)))
+        .filter(|text| !text.is_empty())
+        .collect()
+});
 static NOISE_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(NOISE));
 static PHRASES: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| sequences(NOISE_PHRASES));
+
+fn umlauts_spelled(text: &str) -> String {
+    text.replace('ä', "ae")
+        .replace('ö', "oe")
+        .replace('ü', "ue")
+}
 
 /// The comma-separated sequences of a table, longest first and then by their words, each once.
 fn sequences(text: &'static str) -> Vec<Vec<&'static str>> {
@@ -478,6 +590,87 @@ pub fn legal_prefix(tokens: &[impl AsRef<str>]) -> usize {
 #[must_use]
 pub fn abbreviation(token: &str) -> Option<&'static str> {
     LONG.get(token).copied()
+}
+
+/// Whether a folded word with a point behind it is short for another word rather than a legal form or a
+/// word that says nothing: forms with a point in them come in letters.
+#[must_use]
+pub fn is_short_for_a_word(word: &str) -> bool {
+    let usual = matches!(
+        word,
+        "inc"
+            | "corp"
+            | "co"
+            | "ltd"
+            | "llc"
+            | "plc"
+            | "cie"
+            | "cia"
+            | "ltda"
+            | "lda"
+            | "mbh"
+            | "bhd"
+            | "sdn"
+            | "pty"
+            | "pvt"
+            | "pte"
+            | "sti"
+            | "tic"
+            | "san"
+            | "gmbh"
+            | "ag"
+            | "sa"
+            | "ab"
+            | "bv"
+            | "nv"
+            | "kg"
+            | "oy"
+    );
+    !usual
+        && (LONG.contains_key(word)
+            || matches!(word, "en" | "el" | "la" | "de" | "do" | "an" | "di"))
+}
+
+/// Whether two legal forms, joined, are one; `None` where one is not known or may be the other in
+/// another language.
+#[must_use]
+pub fn same_form(a: &str, b: &str) -> Option<bool> {
+    if a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let usual = |form| FORMS_ALIKE.get(form).copied();
+    let (a, b) = (usual(a).unwrap_or(a), usual(b).unwrap_or(b));
+    let english = |form: &str| matches!(form, "ltd" | "llc" | "inc" | "corp" | "co");
+    let translated = |one: &str, other: &str| english(one) && FORMS_TRANSLATED.contains(other);
+    if a == b {
+        Some(true)
+    } else if translated(a, b) || translated(b, a) {
+        None
+    } else {
+        Some(false)
+    }
+}
+
+/// Whether a text is what people write who have no company, or do not tell: `Self-employed`, `none`,
+/// `privat`, `N/A`, in the languages that the tables know. `text` is as it was entered.
+#[must_use]
+pub fn says_nothing(text: &str) -> bool {
+    const LONGEST: usize = 80;
+    let text = text.trim();
+    if text.is_empty() || text.len() > LONGEST {
+        return false;
+    }
+    let nothing = |text: &str| {
+        let folded = text::squash(&text::fold(text));
+        // Signs alone.
+        folded.is_empty() || NOTHING.contains(&folded)
+    };
+    // "Self-employed (freelance)", "privat / keine Firma".
+    let parts = || text.split(['/', '(', ')', '[', ']', ',', ';', '|']);
+    nothing(text)
+        || text.contains(['/', '(', '[', ',', ';', '|'])
+            && parts().any(|part| !part.trim().is_empty())
+            && parts().all(|part| part.trim().is_empty() || nothing(part))
 }
 
 /// Whether a folded token of a company name says nothing about which company it is.
@@ -581,6 +774,77 @@ mod tests {
             assert_eq!(abbreviation(long), Some(long));
         }
         assert_eq!(abbreviation("acme"), None);
+    }
+
+    #[test]
+    fn forms_are_one_however_they_are_written() {
+        for (a, b) in [
+            ("ltd", "limited"),
+            ("ptyltd", "ltd"),
+            ("inc", "incorporated"),
+            ("corp", "corporation"),
+            ("gmbh", "gesellschaftmitbeschrankterhaftung"),
+        ] {
+            assert_eq!(same_form(a, b), Some(true), "{a} {b}");
+            assert_eq!(same_form(b, a), Some(true), "{b} {a}");
+        }
+        assert_eq!(same_form("gmbh", "ag"), Some(false));
+        assert_eq!(same_form("ooo", "llc"), None, "Russians translate theirs");
+        assert_eq!(same_form("", "ltd"), None);
+    }
+
+    #[test]
+    fn stop_gaps_say_nothing_in_every_language() {
+        for text in [
+            "Self-employed",
+            "SELF EMPLOYED",
+            "none",
+            "None.",
+            "Student",
+            "privat",
+            "N/A",
+            "n.a.",
+            "null",
+            "0",
+            "[object Object]",
+            "-",
+            "???",
+            "freelance",
+            "selbständig",
+            "Selbstständig",
+            "selbstaendig",
+            "indépendant",
+            "Independant",
+            "autónomo",
+            "libero professionista",
+            "ZZP'er",
+            "egenföretagare",
+            "brak",
+            "нет",
+            "フリーランス",
+            "无",
+            "없음",
+            "لا يوجد",
+            "Self-employed (Freelance)",
+            "privat / keine Firma",
+        ] {
+            assert!(says_nothing(text), "{text}");
+        }
+        for text in [
+            "",
+            "Acme",
+            "Student Loans Company",
+            "Private Bank AG",
+            "No Limits GmbH",
+            "Home Depot",
+            "Self Storage Ltd",
+            "3M",
+            "X Corp",
+            "Test Valley Council",
+            "Independent News & Media",
+        ] {
+            assert!(!says_nothing(text), "{text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod companies;
 pub mod free_mail;
 pub mod nicknames;
+pub mod scripts;
 pub mod states;
 pub mod titles;
 

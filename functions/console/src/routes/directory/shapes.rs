@@ -132,6 +132,7 @@ impl EntryInput {
             state: self.state,
             postcode: self.postcode,
             country: self.country,
+            ..matching::Record::default()
         };
         (self.external_id, record)
     }
