@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    api, browser, clients, events, fuzz,
+    api, browser, clients, events, fuzz, phones,
     process::{cargo, path_with_tools, read, root, scratch, tool, watch},
     setup, stack,
 };
@@ -153,6 +153,7 @@ pub(crate) fn run(options: &Options) -> bool {
         );
         parts.push(("sign-in", Box::new(browser::run)));
         parts.push(("template", Box::new(template)));
+        parts.push(("phones", Box::new(phones::run)));
         parts.push(("fuzz", Box::new(move || fuzz::run(&fuzz))));
         parts.push((
             "events",

@@ -192,7 +192,7 @@ mod tests {
             if matches!(status, "429" | "503") {
                 let seconds = HeaderBuilder::new()
                     .description(Some("Seconds until it is worth another try"))
-                    .schema(ObjectBuilder::new().schema_type(Type::Integer))
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
                     .build();
                 response = response.header("Retry-After", seconds);
             }

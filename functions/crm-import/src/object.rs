@@ -10,8 +10,8 @@ use shared::crm::CrmError;
 use shared::crm::failure;
 use shared::crm::import::{ImportError, Page, Reading, Turn};
 use shared::crm_setup::SetupError;
-use shared::domain::inventory::ObjectSpec;
-use shared::domain::mirror::{Change, Value, is_choice};
+use shared::domain::inventory::{ObjectAccess, ObjectSpec};
+use shared::domain::mirror::{Change, Value};
 use shared::domain::sync::{Cursor, Notice, ObjectState, ObjectSync, PassKind};
 use shared::problem::Problem;
 use shared::session::SessionError;
@@ -262,13 +262,7 @@ impl Run<'_> {
         } else {
             AT_ONCE
         };
-        let mut choices = Choices::of(
-            self.crm,
-            spec,
-            &mut object.choices,
-            &mut object.notices,
-            kind,
-        );
+        let mut choices = Choices::of(spec, &mut object.choices, &mut object.notices, kind);
         let stable = page.stable();
         let before = (
             pass.present,
@@ -471,7 +465,6 @@ struct Choices<'a> {
 
 impl<'a> Choices<'a> {
     fn of(
-        crm: shared::domain::schema::CrmKind,
         spec: &'static ObjectSpec,
         known: &'a mut BTreeMap<String, BTreeSet<String>>,
         notices: &'a mut Vec<Notice>,
@@ -479,8 +472,9 @@ impl<'a> Choices<'a> {
     ) -> Self {
         Self {
             fields: spec
-                .fields(true)
-                .filter(|field| is_choice(crm, field))
+                .imported(true)
+                .filter(|field| field.kind.is_choice())
+                .map(|field| field.name)
                 .collect(),
             known,
             notices,
@@ -506,7 +500,7 @@ impl<'a> Choices<'a> {
         }
     }
 
-    fn meet(&mut self, field: &'static str, option: &str) {
+    fn meet(&mut self, field: &str, option: &str) {
         let met = self.known.get(field);
         if met.is_some_and(|met| met.contains(option) || met.len() >= MAX_CHOICES) {
             return;
@@ -515,18 +509,38 @@ impl<'a> Choices<'a> {
         // A field that is read for the first time has no old options.
         let first = known.is_empty();
         known.insert(option.to_owned());
-        let reported = self
-            .notices
-            .iter()
-            .filter(|notice| notice.code == "new_choice")
-            .count();
-        if self.report && !first && reported < MAX_NEW_CHOICES {
-            self.notices.push(Notice {
-                code: "new_choice".to_owned(),
-                field: Some(field.to_owned()),
-                detail: format!("{field} has an option that was not there before: “{option}”. It is imported as it is."),
-                next_step: "Check whether settings and field mappings that name options of this field should take it up.".to_owned(),
-            });
+        if self.report && !first {
+            report_new_choice(self.notices, field, option);
         }
+    }
+}
+
+/// Takes up the options that the CRM lists for an object's choices. One that it did not list the last
+/// time is reported, whether or not a record has it yet (IM-5).
+pub(crate) fn learn_options(object: &mut ObjectSync, access: &ObjectAccess) {
+    for (field, options) in &access.options {
+        let known = object.choices.entry(field.clone()).or_default();
+        for option in options {
+            if known.len() < MAX_CHOICES && known.insert(option.clone()) && object.choices_described
+            {
+                report_new_choice(&mut object.notices, field, option);
+            }
+        }
+    }
+    object.choices_described |= !access.options.is_empty();
+}
+
+fn report_new_choice(notices: &mut Vec<Notice>, field: &str, option: &str) {
+    let reported = notices
+        .iter()
+        .filter(|notice| notice.code == "new_choice")
+        .count();
+    if reported < MAX_NEW_CHOICES {
+        notices.push(Notice {
+            code: "new_choice".to_owned(),
+            field: Some(field.to_owned()),
+            detail: format!("{field} has an option that was not there before: “{option}”. It is imported as it is."),
+            next_step: "Check whether settings and field mappings that name options of this field should take it up.".to_owned(),
+        });
     }
 }

@@ -30,6 +30,7 @@ use shared::telemetry;
 use tokio::sync::Mutex;
 
 use crate::budget::Budget;
+use crate::object::learn_options;
 use crate::{App, plan};
 
 /// How long a worker has a run alone, in seconds: longer than the function's time-out, so that one that
@@ -491,6 +492,7 @@ impl Run<'_> {
                 next_step: access.next_step.clone().unwrap_or_default(),
             })
             .collect();
+        learn_options(object, access);
     }
 
     /// The step's end: the run's, where no object is open any more.

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::api_auth::Caller;
 use shared::domain::environment::Environment;
+use shared::domain::hosts;
 use shared::domain::role::Permission;
 use shared::oauth::sign_in_address;
 use shared::outbound::{AllowList, Endpoints, Provider};
@@ -259,14 +260,7 @@ pub(crate) fn salesforce_login(allow: &AllowList, text: &str) -> Option<Url> {
 }
 
 fn is_salesforce_login(allow: &AllowList, url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    allow.lists(url)
-        || matches!(
-            host,
-            "login.salesforce.com" | "test.salesforce.com" | "welcome.salesforce.com"
-        )
-        || host.ends_with(".my.salesforce.com")
-        || host.ends_with(".my.salesforce.mil")
+    allow.lists(url) || url.host_str().is_some_and(hosts::is_salesforce_login)
 }
 
 /// An address of the provider, cut to its origin.

@@ -4,9 +4,9 @@ pub mod failure;
 pub mod import;
 pub mod linkedin;
 
+mod currency;
 mod dataverse;
-mod inventory;
-mod multipart;
+mod query;
 mod salesforce;
 
 use std::collections::BTreeMap;
@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use domain::clock::Millis;
 use domain::inventory::{AccessReport, CrmOptions};
 use domain::problem::Problem;
 use domain::schema::{CrmKind, LeadField, LeadSchema};
+use domain::vocabulary::{Role, vocabulary};
 use remote::oauth::OAuthError;
 use remote::outbound::Provider;
 use remote::session::{Session, SessionError};
@@ -372,32 +373,51 @@ fn contact_identity(lead: Uuid) -> Uuid {
 
 /// The contact's values: the lead's, under the contact's names, where the contact has the field.
 fn contact_values(
+    crm: CrmKind,
     lead: &BTreeMap<String, Value>,
-    renames: &[(&str, &str)],
-    same: &[&str],
     contact_fields: &[String],
-) -> serde_json::Map<String, Value> {
-    let pairs = renames
-        .iter()
-        .copied()
-        .chain(same.iter().map(|name| (*name, *name)));
-    pairs
-        .filter(|(_, contact)| contact_fields.iter().any(|field| field == contact))
-        .filter_map(|(from, to)| Some((to.to_owned(), lead.get(from)?.clone())))
+) -> Map<String, Value> {
+    let fields = vocabulary(crm).lead.vocabulary.iter();
+    fields
+        .filter(|field| contact_fields.iter().any(|name| name == field.contact))
+        .filter_map(|field| Some((field.contact.to_owned(), lead.get(field.name)?.clone())))
         .collect()
 }
 
-/// The last seven digits of a phone number, each preceded by a wildcard: finds the number however
-/// it is punctuated. The country code and trunk prefix stay out.
-fn phone_pattern(normal: &str) -> String {
+/// The account's values by the CRM's names.
+fn account_values(crm: CrmKind, account: &NewAccount<'_>) -> Map<String, Value> {
+    let given = [
+        (Role::Name, account.name),
+        (Role::Website, account.website),
+        (Role::Phone, account.phone),
+    ];
+    given
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(role, value)| (vocabulary(crm).account.named(role).to_owned(), value.into()))
+        .collect()
+}
+
+/// Values as they are sent: what is no name of a field is none of them. Both CRMs read names with other
+/// letters as something else: an annotation, a record that is related.
+fn written(values: &BTreeMap<String, Value>) -> Map<String, Value> {
+    values
+        .iter()
+        .filter(|(name, _)| query::name(name).is_some())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The last seven digits of a phone number: the country code and trunk prefix stay out.
+fn phone_tail(normal: &str) -> String {
     let digits: Vec<char> = normal.chars().filter(char::is_ascii_digit).collect();
     let tail = digits.iter().skip(digits.len().saturating_sub(7));
-    let mut pattern = String::from("%");
-    for digit in tail {
-        pattern.push(*digit);
-        pattern.push('%');
-    }
-    pattern
+    tail.collect()
+}
+
+/// The host of a website in normal form.
+fn host(normal: &str) -> &str {
+    normal.split('/').next().unwrap_or_default()
 }
 
 /// The criteria that the CRM is asked about. An e-mail address alone is selective, and so is a
@@ -480,7 +500,7 @@ fn recorded(name: &str) -> Option<String> {
 mod tests {
     use http::StatusCode;
 
-    use super::{CrmError, Failure, NO_API_ACCESS, failure, no_api_access, phone_pattern};
+    use super::{CrmError, Failure, NO_API_ACCESS, failure, no_api_access};
     use domain::clock::Millis;
     use domain::schema::CrmKind;
     use remote::session::SessionError;
@@ -513,11 +533,5 @@ mod tests {
             assert_eq!(problem.code, NO_API_ACCESS);
             assert!(problem.detail.ends_with("(0x80072560b)."), "{problem}");
         }
-    }
-
-    #[test]
-    fn a_phone_pattern_finds_any_punctuation() {
-        assert_eq!(phone_pattern("+14155552671"), "%5%5%5%2%6%7%1%");
-        assert_eq!(phone_pattern("+1"), "%1%");
     }
 }

@@ -1,28 +1,29 @@
 //! The mappings that a new contract starts with, in both CRMs' names.
 
 use super::schema::CrmKind;
+use super::vocabulary::{Role, vocabulary};
 
-/// Field names that forms use, with the Salesforce and the Dynamics 365 lead field. The upper-case
-/// ones are LinkedIn's predefined fields and Google's column ids.
-pub const DEFAULT_MAPPINGS: &[(&str, &str, &str)] = &[
-    ("email", "Email", "emailaddress1"),
-    ("first_name", "FirstName", "firstname"),
-    ("last_name", "LastName", "lastname"),
-    ("company", "Company", "companyname"),
-    ("phone", "Phone", "telephone1"),
-    ("title", "Title", "jobtitle"),
-    ("country", "Country", "address1_country"),
-    ("city", "City", "address1_city"),
-    ("website", "Website", "websiteurl"),
-    ("message", "Description", "description"),
-    ("EMAIL", "Email", "emailaddress1"),
-    ("WORK_EMAIL", "Email", "emailaddress1"),
-    ("FIRST_NAME", "FirstName", "firstname"),
-    ("LAST_NAME", "LastName", "lastname"),
-    ("FULL_NAME", "LastName", "lastname"),
-    ("PHONE_NUMBER", "Phone", "telephone1"),
-    ("COMPANY_NAME", "Company", "companyname"),
-    ("JOB_TITLE", "Title", "jobtitle"),
+/// Field names that forms use, with what they hold. The upper-case ones are LinkedIn's predefined fields
+/// and Google's column ids.
+pub const DEFAULT_MAPPINGS: &[(&str, Role)] = &[
+    ("email", Role::Email),
+    ("first_name", Role::FirstName),
+    ("last_name", Role::LastName),
+    ("company", Role::Company),
+    ("phone", Role::Phone),
+    ("title", Role::JobTitle),
+    ("country", Role::Country),
+    ("city", Role::City),
+    ("website", Role::Website),
+    ("message", Role::Description),
+    ("EMAIL", Role::Email),
+    ("WORK_EMAIL", Role::Email),
+    ("FIRST_NAME", Role::FirstName),
+    ("LAST_NAME", Role::LastName),
+    ("FULL_NAME", Role::LastName),
+    ("PHONE_NUMBER", Role::Phone),
+    ("COMPANY_NAME", Role::Company),
+    ("JOB_TITLE", Role::JobTitle),
 ];
 
 /// The CRM's name of a lead field by the usual form field name; empty for other names.
@@ -30,22 +31,18 @@ pub const DEFAULT_MAPPINGS: &[(&str, &str, &str)] = &[
 pub fn lead_field(name: &str, crm: CrmKind) -> &'static str {
     DEFAULT_MAPPINGS
         .iter()
-        .find(|(known, ..)| *known == name)
-        .map_or("", |(_, salesforce, dynamics)| match crm {
-            CrmKind::Salesforce => salesforce,
-            CrmKind::Dynamics365 => dynamics,
-        })
+        .find(|(known, _)| *known == name)
+        .map_or("", |(_, role)| vocabulary(crm).lead.named(*role))
 }
 
-/// What the other CRM calls a lead field, where there is a usual counterpart.
+/// What the other CRM calls a lead field, where there is a usual counterpart: one that forms are mapped
+/// to by default.
 #[must_use]
 pub fn counterpart(lead_field: &str, to: CrmKind) -> Option<&'static str> {
-    DEFAULT_MAPPINGS
-        .iter()
-        .find_map(|(_, salesforce, dynamics)| match to {
-            CrmKind::Salesforce => (*dynamics == lead_field).then_some(*salesforce),
-            CrmKind::Dynamics365 => (*salesforce == lead_field).then_some(*dynamics),
-        })
+    let role = vocabulary(to.other()).lead.field(lead_field)?.role;
+    let usual = DEFAULT_MAPPINGS.iter().any(|(_, known)| *known == role);
+    let name = vocabulary(to).lead.named(role);
+    (usual && !name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! Read in this order:
 //! - [`contract`]: the configuration of a contract, and every rule of it.
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
+//! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
 //! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
+//! - [`hosts`]: the exact forms of the host names that calls go to.
 //! - [`directory`]: the people and companies that a contract knows outside its CRM.
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
 //! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
@@ -24,6 +26,7 @@ pub mod environment;
 pub mod field;
 pub mod form;
 pub mod guide;
+pub mod hosts;
 pub mod ids;
 pub mod inventory;
 pub mod linked_record;
@@ -45,3 +48,4 @@ pub mod submission;
 pub mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod vocabulary;

@@ -1,13 +1,14 @@
 //! The CRM's records as the matching engine sees them (MA-1): contacts and leads are people, accounts are
 //! companies.
 //!
-//! Field names are those of [`objects`](super::inventory::objects).
+//! Which fields hold what the engine compares, the [`vocabulary`](super::vocabulary) says.
 
 use matching::Record;
 use serde_json::{Map, Value};
 
 use super::directory::{EntryKind, RecordRef};
 use super::schema::CrmKind;
+use super::vocabulary::{ObjectSpec, Role, Subject, vocabulary};
 
 /// What the mirror has of a record.
 pub type Values = Map<String, Value>;
@@ -21,167 +22,30 @@ pub struct Account {
     pub website: String,
 }
 
-/// Where an object keeps what the engine compares.
-struct Fields {
-    first: &'static str,
-    last: &'static str,
-    name: &'static str,
-    title: &'static str,
-    company: &'static str,
-    website: &'static str,
-    emails: &'static [&'static str],
-    phones: &'static [&'static str],
-    /// Street, city, state, postal code, country; the first address that has anything.
-    addresses: &'static [[&'static str; 5]],
-    owner: &'static str,
-    account: &'static str,
-}
-
-const NONE: Fields = Fields {
-    first: "",
-    last: "",
-    name: "",
-    title: "",
-    company: "",
-    website: "",
-    emails: &[],
-    phones: &[],
-    addresses: &[],
-    owner: "",
-    account: "",
-};
-
-const SALESFORCE_CONTACT: Fields = Fields {
-    first: "FirstName",
-    last: "LastName",
-    title: "Title",
-    emails: &["Email"],
-    phones: &["Phone"],
-    addresses: &[
-        [
-            "MailingStreet",
-            "MailingCity",
-            "MailingState",
-            "MailingPostalCode",
-            "MailingCountry",
-        ],
-        [
-            "OtherStreet",
-            "OtherCity",
-            "OtherState",
-            "OtherPostalCode",
-            "OtherCountry",
-        ],
-    ],
-    owner: "OwnerId",
-    account: "AccountId",
-    ..NONE
-};
-
-const SALESFORCE_LEAD: Fields = Fields {
-    first: "FirstName",
-    last: "LastName",
-    title: "Title",
-    company: "Company",
-    website: "Website",
-    emails: &["Email"],
-    phones: &["Phone", "MobilePhone"],
-    addresses: &[["Street", "City", "State", "PostalCode", "Country"]],
-    owner: "OwnerId",
-    ..NONE
-};
-
-const SALESFORCE_ACCOUNT: Fields = Fields {
-    name: "Name",
-    website: "Website",
-    phones: &["Phone"],
-    owner: "OwnerId",
-    ..NONE
-};
-
-const DYNAMICS_ADDRESSES: &[[&str; 5]] = &[
-    [
-        "address1_line1",
-        "address1_city",
-        "address1_stateorprovince",
-        "address1_postalcode",
-        "address1_country",
-    ],
-    [
-        "address2_line1",
-        "address2_city",
-        "address2_stateorprovince",
-        "address2_postalcode",
-        "address2_country",
-    ],
-];
-
-const DYNAMICS_CONTACT: Fields = Fields {
-    first: "firstname",
-    last: "lastname",
-    title: "jobtitle",
-    emails: &["emailaddress1"],
-    phones: &["telephone1"],
-    addresses: DYNAMICS_ADDRESSES,
-    owner: "_owninguser_value",
-    account: "_parentcustomerid_value",
-    ..NONE
-};
-
-const DYNAMICS_LEAD: Fields = Fields {
-    company: "companyname",
-    website: "websiteurl",
-    phones: &["telephone1", "mobilephone"],
-    account: "",
-    ..DYNAMICS_CONTACT
-};
-
-const DYNAMICS_ACCOUNT: Fields = Fields {
-    name: "name",
-    website: "websiteurl",
-    phones: &["telephone1"],
-    owner: "_owninguser_value",
-    ..NONE
-};
-
-impl Fields {
-    /// Whether it is a lead's.
-    const fn has_company(&self) -> bool {
-        !self.company.is_empty()
+/// An object whose records are matched; `None` for others.
+fn matched(crm: CrmKind, object: &str) -> Option<&'static ObjectSpec> {
+    let spec = vocabulary(crm).object(object)?;
+    match spec.subject {
+        Subject::Contact | Subject::Lead | Subject::Account => Some(spec),
+        Subject::User | Subject::Other => None,
     }
-}
-
-fn fields(crm: CrmKind, object: &str) -> Option<&'static Fields> {
-    Some(match (crm, object) {
-        (CrmKind::Salesforce, "Contact") => &SALESFORCE_CONTACT,
-        (CrmKind::Salesforce, "Lead") => &SALESFORCE_LEAD,
-        (CrmKind::Salesforce, "Account") => &SALESFORCE_ACCOUNT,
-        (CrmKind::Dynamics365, "contact") => &DYNAMICS_CONTACT,
-        (CrmKind::Dynamics365, "lead") => &DYNAMICS_LEAD,
-        (CrmKind::Dynamics365, "account") => &DYNAMICS_ACCOUNT,
-        _ => return None,
-    })
 }
 
 /// The objects whose records an entry can be linked to (MA-1). Of records that match equally well one
 /// of the first object is taken.
 #[must_use]
-pub const fn linked_objects(crm: CrmKind, kind: EntryKind) -> &'static [&'static str] {
-    match (crm, kind) {
-        (CrmKind::Salesforce, EntryKind::Profile) => &["Contact", "Lead"],
-        (CrmKind::Salesforce, EntryKind::Company) => &["Account"],
-        (CrmKind::Dynamics365, EntryKind::Profile) => &["contact", "lead"],
-        (CrmKind::Dynamics365, EntryKind::Company) => &["account"],
+pub fn linked_objects(crm: CrmKind, kind: EntryKind) -> &'static [&'static str] {
+    let known = vocabulary(crm);
+    match kind {
+        EntryKind::Profile => &known.people,
+        EntryKind::Company => &known.companies,
     }
 }
 
 /// The CRM's name for accounts.
 #[must_use]
-pub const fn account_object(crm: CrmKind) -> &'static str {
-    match crm {
-        CrmKind::Salesforce => "Account",
-        CrmKind::Dynamics365 => "account",
-    }
+pub fn account_object(crm: CrmKind) -> &'static str {
+    vocabulary(crm).account.name
 }
 
 /// The kind of entry that a record of an object can be linked to.
@@ -209,28 +73,35 @@ pub fn record(
     account: Option<&Account>,
     placeholder: &str,
 ) -> Option<Record> {
-    let fields = fields(crm, object)?;
+    let spec = matched(crm, object)?;
     let one = |field: &str| text(values, field, placeholder).to_owned();
-    let several = |fields: &[&str]| -> Vec<String> {
-        let texts = fields.iter().map(|field| one(field));
+    let of_role = |role: Role| one(spec.read_as(role));
+    let several = |roles: &[Role]| -> Vec<String> {
+        let texts = roles.iter().map(|role| of_role(*role));
         texts.filter(|text| !text.is_empty()).collect()
     };
-    let address = fields.addresses.iter().find(|address| {
+    let address = spec.addresses().find(|address| {
         address
             .iter()
             .any(|field| !text(values, field, placeholder).is_empty())
     });
     let [street, city, state, postcode, country] =
         address.map_or_else(Default::default, |address| address.map(one));
+    let is_company = spec.subject == Subject::Account;
     let mut record = Record {
-        first_name: one(fields.first),
-        last_name: one(fields.last),
-        name: one(fields.name),
-        title: one(fields.title),
-        company: one(fields.company),
-        website: one(fields.website),
-        emails: several(fields.emails),
-        phones: several(fields.phones),
+        first_name: of_role(Role::FirstName),
+        last_name: of_role(Role::LastName),
+        // A person's is made of first and last name, which are compared.
+        name: if is_company {
+            of_role(Role::Name)
+        } else {
+            String::new()
+        },
+        title: of_role(Role::JobTitle),
+        company: of_role(Role::Company),
+        website: of_role(Role::Website),
+        emails: several(&[Role::Email]),
+        phones: several(&[Role::Phone, Role::Mobile]),
         street,
         city,
         state,
@@ -239,10 +110,13 @@ pub fn record(
         ..Record::default()
     };
     // Forms that ask for a name in one have it written into the last name.
-    if fields.has_company() && record.first_name.is_empty() && record.last_name.contains(' ') {
+    if spec.subject == Subject::Lead
+        && record.first_name.is_empty()
+        && record.last_name.contains(' ')
+    {
         record.name = std::mem::take(&mut record.last_name);
     }
-    if let Some(account) = account.filter(|_| !fields.account.is_empty()) {
+    if let Some(account) = account.filter(|_| spec.subject == Subject::Contact) {
         record.company.clone_from(&account.name);
         record.website.clone_from(&account.website);
     }
@@ -252,10 +126,10 @@ pub fn record(
 /// The account as its contacts see it.
 #[must_use]
 pub fn account(crm: CrmKind, values: &Values) -> Option<Account> {
-    let fields = fields(crm, account_object(crm))?;
+    let spec = vocabulary(crm).account;
     Some(Account {
-        name: text(values, fields.name, "").to_owned(),
-        website: text(values, fields.website, "").to_owned(),
+        name: text(values, spec.read_as(Role::Name), "").to_owned(),
+        website: text(values, spec.read_as(Role::Website), "").to_owned(),
     })
 }
 
@@ -263,24 +137,24 @@ pub fn account(crm: CrmKind, values: &Values) -> Option<Account> {
 /// account has the id.
 #[must_use]
 pub fn account_of<'v>(crm: CrmKind, object: &str, values: &'v Values) -> Option<&'v str> {
-    let field = fields(crm, object)?.account;
-    values.get(field)?.as_str()
+    let field = matched(crm, object)?.of_role(Role::Account)?;
+    values.get(field.name)?.as_str()
 }
 
 /// The CRM's id of a record's owner.
 #[must_use]
 pub fn owner_of<'v>(crm: CrmKind, object: &str, values: &'v Values) -> Option<&'v str> {
-    let field = fields(crm, object)?.owner;
-    values.get(field)?.as_str()
+    let field = matched(crm, object)?.of_role(Role::Owner)?;
+    values.get(field.name)?.as_str()
 }
 
 /// Whether a lead was converted: it stays in the CRM, out of sight, and what it was about is a contact
 /// now.
 #[must_use]
 pub fn is_converted(crm: CrmKind, object: &str, values: &Values) -> bool {
-    crm == CrmKind::Salesforce
-        && object == "Lead"
-        && values.get("IsConverted") == Some(&Value::Bool(true))
+    matched(crm, object)
+        .and_then(|spec| spec.of_role(Role::Converted))
+        .is_some_and(|field| values.get(field.name) == Some(&Value::Bool(true)))
 }
 
 /// The contact that a lead was converted to. Dataverse's qualified leads do not tell.
@@ -289,8 +163,10 @@ pub fn converted_to(crm: CrmKind, object: &str, values: &Values) -> Option<Recor
     if !is_converted(crm, object, values) {
         return None;
     }
-    let id = values.get("ConvertedContactId")?.as_str()?;
-    Some(RecordRef::new("Contact", id))
+    let known = vocabulary(crm);
+    let field = known.object(object)?.of_role(Role::ConvertedContact)?;
+    let id = values.get(field.name)?.as_str()?;
+    Some(RecordRef::new(known.contact.name, id))
 }
 
 #[cfg(test)]
@@ -298,7 +174,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::inventory::objects;
+    use crate::vocabulary::objects;
 
     fn values(json: Value) -> Values {
         match json {
@@ -318,27 +194,55 @@ mod tests {
                     .iter()
                     .find(|spec| spec.name == *object)
                     .unwrap();
-                let fields = fields(crm, object).unwrap();
-                let single = [
-                    fields.first,
-                    fields.last,
-                    fields.name,
-                    fields.title,
-                    fields.company,
-                    fields.website,
-                    fields.owner,
-                    fields.account,
+                let values: Values = spec
+                    .vocabulary
+                    .iter()
+                    .map(|field| (field.name.to_owned(), Value::from(field.name)))
+                    .collect();
+                let record = record(crm, object, &values, None, "").unwrap();
+                let compared = [
+                    record.first_name,
+                    record.last_name,
+                    record.name,
+                    record.title,
+                    record.company,
+                    record.website,
+                    record.street,
+                    record.city,
+                    record.state,
+                    record.postcode,
+                    record.country,
                 ];
-                let several = fields.emails.iter().chain(fields.phones).copied();
-                let addresses = fields.addresses.iter().flatten().copied();
-                for field in single.into_iter().chain(several).chain(addresses) {
+                let compared = compared.into_iter().chain(record.emails);
+                let owner = owner_of(crm, object, &values).map(str::to_owned);
+                let account = account_of(crm, object, &values).map(str::to_owned);
+                let all = compared.chain(record.phones).chain(owner).chain(account);
+                for field in all.filter(|field| !field.is_empty()) {
                     assert!(
-                        field.is_empty() || spec.fields.contains(&field),
+                        spec.fields(false).any(|name| name == field),
                         "{object}.{field}"
                     );
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_account_is_at_its_first_address() {
+        let account =
+            values(json!({"name": "Acme", "address1_city": "Bonn", "address1_country": "DE"}));
+        let record = record(CrmKind::Dynamics365, "account", &account, None, "").unwrap();
+        assert_eq!(
+            (record.city.as_str(), record.country.as_str()),
+            ("Bonn", "DE")
+        );
+        let account =
+            values(json!({"Name": "Acme", "BillingStreet": "Main 1", "ShippingCity": "Rome"}));
+        let record = super::record(CrmKind::Salesforce, "Account", &account, None, "").unwrap();
+        assert_eq!(
+            (record.street.as_str(), record.city.as_str()),
+            ("Main 1", "")
+        );
     }
 
     #[test]

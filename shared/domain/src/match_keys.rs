@@ -12,6 +12,7 @@ use matching::tables::free_mail;
 use super::mirror::Values;
 use super::normalize;
 use super::schema::CrmKind;
+use super::vocabulary::{ObjectSpec, Role, Subject, vocabulary};
 
 /// Counts the rules below, and the engine's of what tells companies apart. It is part of what tells a mirrored record as changed: after a change of
 /// the rules the next pass over all records writes them with their new keys.
@@ -157,8 +158,8 @@ fn company_core(name: &str) -> String {
 pub struct KeyFields {
     /// The e-mail address.
     pub email: Option<&'static str>,
-    /// Phone numbers.
-    pub phones: &'static [&'static str],
+    /// Phone numbers: the usual one, the mobile one.
+    pub phones: [Option<&'static str>; 2],
     /// The country of the first address: its numbers may lack the country code.
     pub country: Option<&'static str>,
     /// First name.
@@ -171,84 +172,43 @@ pub struct KeyFields {
     pub website: Option<&'static str>,
 }
 
-const NO_FIELDS: KeyFields = KeyFields {
-    email: None,
-    phones: &[],
-    country: None,
-    first: None,
-    last: None,
-    company: None,
-    website: None,
-};
+impl KeyFields {
+    fn of(spec: &ObjectSpec) -> Option<Self> {
+        let field = |role: Role| Some(spec.read_as(role)).filter(|name| !name.is_empty());
+        match spec.subject {
+            Subject::Contact | Subject::Lead => Some(Self {
+                email: field(Role::Email),
+                phones: [field(Role::Phone), field(Role::Mobile)],
+                country: field(Role::Country),
+                first: field(Role::FirstName),
+                last: field(Role::LastName),
+                company: field(Role::Company),
+                website: None,
+            }),
+            Subject::Account => Some(Self {
+                company: field(Role::Name),
+                website: field(Role::Website),
+                ..Self::default()
+            }),
+            Subject::User => Some(Self {
+                email: field(Role::Email),
+                ..Self::default()
+            }),
+            Subject::Other => None,
+        }
+    }
+}
 
 /// The CRM's name for its leads.
 #[must_use]
-pub const fn lead_object(crm: CrmKind) -> &'static str {
-    match crm {
-        CrmKind::Salesforce => "Lead",
-        CrmKind::Dynamics365 => "lead",
-    }
+pub fn lead_object(crm: CrmKind) -> &'static str {
+    vocabulary(crm).lead.name
 }
 
 /// The fields of an object that keys are made of; none for an object that is not matched.
 #[must_use]
 pub fn key_fields(crm: CrmKind, object: &str) -> Option<KeyFields> {
-    let fields = match (crm, object) {
-        (CrmKind::Salesforce, "Lead") => KeyFields {
-            email: Some("Email"),
-            phones: &["Phone", "MobilePhone"],
-            country: Some("Country"),
-            first: Some("FirstName"),
-            last: Some("LastName"),
-            company: Some("Company"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Salesforce, "Contact") => KeyFields {
-            email: Some("Email"),
-            phones: &["Phone"],
-            country: Some("MailingCountry"),
-            first: Some("FirstName"),
-            last: Some("LastName"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Salesforce, "Account") => KeyFields {
-            company: Some("Name"),
-            website: Some("Website"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Salesforce, "User") => KeyFields {
-            email: Some("Email"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Dynamics365, "lead") => KeyFields {
-            email: Some("emailaddress1"),
-            phones: &["telephone1", "mobilephone"],
-            country: Some("address1_country"),
-            first: Some("firstname"),
-            last: Some("lastname"),
-            company: Some("companyname"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Dynamics365, "contact") => KeyFields {
-            email: Some("emailaddress1"),
-            phones: &["telephone1"],
-            country: Some("address1_country"),
-            first: Some("firstname"),
-            last: Some("lastname"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Dynamics365, "account") => KeyFields {
-            company: Some("name"),
-            website: Some("websiteurl"),
-            ..NO_FIELDS
-        },
-        (CrmKind::Dynamics365, "systemuser") => KeyFields {
-            email: Some("internalemailaddress"),
-            ..NO_FIELDS
-        },
-        _ => return None,
-    };
-    Some(fields)
+    KeyFields::of(vocabulary(crm).object(object)?)
 }
 
 /// The keys of a record, the most telling first, each once, at most [`MAX_KEYS`]. Numbers without a
@@ -276,7 +236,7 @@ pub fn keys(
     };
     add(text(fields.email).and_then(MatchKey::email));
     for phone in fields.phones {
-        add(text(Some(phone)).and_then(|number| MatchKey::phone(number, region)));
+        add(text(phone).and_then(|number| MatchKey::phone(number, region)));
     }
     add(last
         .zip(company)
@@ -352,7 +312,7 @@ pub fn best_key<'v>(
     text(fields.email)
         .and_then(MatchKey::email)
         .or_else(|| {
-            let mut numbers = fields.phones.iter().filter_map(|phone| value(phone));
+            let mut numbers = fields.phones.into_iter().filter_map(&text);
             numbers.find_map(|number| MatchKey::phone(number, region))
         })
         .or_else(|| MatchKey::person(last?, company?))
@@ -426,10 +386,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{MAX_KEY_BYTES, MAX_KEYS, MatchKey, best_key, entry_keys, keys, region_of};
-    use crate::inventory::objects;
     use crate::mirror::{Value, Values};
     use crate::normalize::{Comparison, normalize};
     use crate::schema::CrmKind;
+    use crate::vocabulary::objects;
 
     fn values(of: &[(&'static str, &str)]) -> Values {
         let of = of
@@ -602,9 +562,13 @@ mod tests {
                 for field in named
                     .into_iter()
                     .flatten()
-                    .chain(fields.phones.iter().copied())
+                    .chain(fields.phones.into_iter().flatten())
                 {
-                    assert!(spec.fields.contains(&field), "{}.{field}", spec.name);
+                    assert!(
+                        spec.fields(false).any(|name| name == field),
+                        "{}.{field}",
+                        spec.name
+                    );
                 }
             }
         }
@@ -615,7 +579,7 @@ mod tests {
         fn keys_are_short_few_and_distinct(texts in proptest::collection::vec("\\PC{0,300}", 8), region in proptest::option::of("[A-Z]{2}")) {
             for crm in [CrmKind::Salesforce, CrmKind::Dynamics365] {
                 for spec in objects(crm) {
-                    let values = Values(spec.fields.iter().copied().zip(texts.iter().cycle().map(|text| Value::Text(text.clone()))).collect());
+                    let values = Values(spec.fields(false).zip(texts.iter().cycle().map(|text| Value::Text(text.clone()))).collect());
                     let found = keys(crm, spec.name, &values, region.as_deref());
                     prop_assert!(found.len() <= MAX_KEYS);
                     for (index, key) in found.iter().enumerate() {

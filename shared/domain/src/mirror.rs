@@ -6,11 +6,10 @@
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::inventory::ObjectSpec;
-use super::schema::CrmKind;
+use super::vocabulary::Kind;
 use crate::clock::Millis;
 
-/// What a field of the inventory holds.
+/// The form in which a field's value is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
     /// Text, ids and choices.
@@ -25,47 +24,15 @@ pub enum ValueKind {
     Date,
 }
 
-/// What a field of [`objects`](super::inventory::objects) holds, by the CRMs' references.
-#[must_use]
-pub fn value_kind(crm: CrmKind, field: &str) -> ValueKind {
-    match (crm, field) {
-        (CrmKind::Salesforce, "CreatedDate" | "LastModifiedDate" | "SystemModstamp")
-        | (CrmKind::Dynamics365, "createdon" | "modifiedon") => ValueKind::Instant,
-        (CrmKind::Salesforce, "CloseDate") | (CrmKind::Dynamics365, "actualclosedate") => {
-            ValueKind::Date
+impl From<Kind> for ValueKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Id | Kind::Lookup | Kind::Text | Kind::Choice => Self::Text,
+            Kind::NumberedChoice | Kind::Number | Kind::Money => Self::Number,
+            Kind::Boolean => Self::Bool,
+            Kind::Instant => Self::Instant,
+            Kind::Date => Self::Date,
         }
-        (
-            CrmKind::Salesforce,
-            "IsDeleted" | "IsConverted" | "IsClosed" | "IsWon" | "IsPrimary" | "IsActive"
-            | "IsCorporate",
-        )
-        | (CrmKind::Dynamics365, "isdisabled") => ValueKind::Bool,
-        (
-            CrmKind::Salesforce,
-            "AnnualRevenue" | "NumberOfEmployees" | "Amount" | "SortOrder" | "ConversionRate"
-            | "DecimalPlaces",
-        )
-        | (
-            CrmKind::Dynamics365,
-            "customertypecode" | "industrycode" | "leadsourcecode" | "statecode" | "revenue"
-            | "numberofemployees" | "estimatedvalue",
-        ) => ValueKind::Number,
-        _ => ValueKind::Text,
-    }
-}
-
-/// Whether a field is a choice whose options the CRM's administrator can change (IM-5).
-#[must_use]
-pub fn is_choice(crm: CrmKind, field: &str) -> bool {
-    match crm {
-        CrmKind::Salesforce => matches!(
-            field,
-            "Type" | "Industry" | "LeadSource" | "Status" | "StageName" | "Role"
-        ),
-        CrmKind::Dynamics365 => matches!(
-            field,
-            "customertypecode" | "industrycode" | "leadsourcecode" | "statecode"
-        ),
     }
 }
 
@@ -128,31 +95,8 @@ pub struct Record {
     /// Dataverse keeps the loser of a merge, inactive: its survivor.
     pub merged_into: Option<String>,
     /// The values of the inventory's fields, in its order, without those that only tell of the
-    /// record's fate ([`CONTROL_FIELDS`]).
+    /// record's fate ([`Field::control`](super::vocabulary::Field::control)).
     pub values: Values,
-}
-
-/// Fields that are read but are no part of a record's values: they say when it was changed and
-/// what became of it.
-pub const CONTROL_FIELDS: &[&str] = &[
-    "SystemModstamp",
-    "IsDeleted",
-    "MasterRecordId",
-    MASTER_LOOKUP,
-];
-
-/// Dataverse's look-up from the loser of a merge to its survivor, on [`ObjectSpec::merges`].
-pub const MASTER_LOOKUP: &str = "_masterid_value";
-
-impl ObjectSpec {
-    /// Whether records of the object can be merged into one another.
-    #[must_use]
-    pub fn merges(&self) -> bool {
-        matches!(
-            self.name,
-            "Account" | "Contact" | "Lead" | "account" | "contact" | "lead"
-        )
-    }
 }
 
 /// Values by field name.

@@ -36,6 +36,15 @@ impl CrmKind {
         }
     }
 
+    /// The other CRM.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Salesforce => Self::Dynamics365,
+            Self::Dynamics365 => Self::Salesforce,
+        }
+    }
+
     /// The address of a record's own page, for people who are signed in to the organisation at
     /// `organization`: Salesforce's Lightning record page, a model-driven app's form ("Open apps, forms,
     /// views, dialogs, and reports with a URL").

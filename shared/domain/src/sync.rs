@@ -353,9 +353,12 @@ pub struct ObjectSync {
     /// Why it waits or failed.
     #[serde(default)]
     pub problem: Option<Problem>,
-    /// The options of its choices that were met so far, by field (IM-5).
+    /// The options of its choices that the CRM lists, or that were met, so far, by field (IM-5).
     #[serde(default)]
     pub choices: BTreeMap<String, BTreeSet<String>>,
+    /// The CRM's own lists of options are among them.
+    #[serde(default)]
+    pub choices_described: bool,
     /// Counts its changes.
     pub version: u64,
 }
@@ -393,6 +396,7 @@ impl ObjectSync {
             notices: Vec::new(),
             problem: None,
             choices: BTreeMap::new(),
+            choices_described: false,
             version: 0,
         }
     }

@@ -13,6 +13,8 @@ use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::{Host, Origin, Url};
 
+use domain::hosts;
+
 pub use domain::provider::Provider;
 
 /// Time for a whole call, in seconds: well inside a function's time-out.
@@ -27,42 +29,6 @@ const CONNECT_TIMEOUT_SECONDS: u64 = 5;
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// Largest refusal that is read, in bytes.
 const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
-
-/// Whether a host name is on the provider's domains.
-fn owns(provider: Provider, host: &str) -> bool {
-    let under = |domains: &[&str]| {
-        domains.iter().any(|domain| {
-            host == *domain
-                || host
-                    .strip_suffix(domain)
-                    .is_some_and(|rest| rest.ends_with('.'))
-        })
-    };
-    match provider {
-        Provider::Salesforce => under(&[
-            "salesforce.com",
-            "salesforce.mil",
-            "force.com",
-            "cloudforce.com",
-        ]),
-        // org.crm.dynamics.com, org.crm4.dynamics.com, org.api.crm4.dynamics.com, and the
-        // sovereign clouds' own domains.
-        Provider::Dataverse => {
-            under(&[
-                "dynamics.com",
-                "microsoftdynamics.us",
-                "appsplatform.us",
-                "dynamics.cn",
-            ]) && host.split('.').any(|label| label.starts_with("crm"))
-        }
-        Provider::Entra => under(&[
-            "login.microsoftonline.com",
-            "login.microsoftonline.us",
-            "login.partner.microsoftonline.cn",
-        ]),
-        Provider::LinkedIn => under(&["linkedin.com"]),
-    }
-}
 
 /// The providers' fixed addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +66,7 @@ impl AllowList {
         let listed = self.lists(url);
         let owned = url.scheme() == "https"
             && url.port().is_none()
-            && matches!(url.host(), Some(Host::Domain(host)) if owns(provider, &host.to_ascii_lowercase()));
+            && matches!(url.host(), Some(Host::Domain(host)) if hosts::is_of(provider, &host.to_ascii_lowercase()));
         let plain = url.username().is_empty() && url.password().is_none();
         if plain && (listed || owned) {
             Ok(())

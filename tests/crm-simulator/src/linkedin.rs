@@ -515,7 +515,11 @@ impl LinkedIn {
                 &format!("Requested version {version} is not active"),
             );
         }
-        if call.header("x-restli-protocol-version") != Some("2.0.0") {
+        // Lists, records and keys of several parts are written otherwise in the protocol's first version.
+        let needs_decoding = [&call.path, &call.query]
+            .iter()
+            .any(|text| text.contains('('));
+        if needs_decoding && call.header("x-restli-protocol-version") != Some("2.0.0") {
             return fail(
                 400,
                 "ILLEGAL_ARGUMENT",

@@ -165,6 +165,8 @@ async fn serve<S>(
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        // As the real ones write them over HTTP/1.1; clients that compare exactly exist.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

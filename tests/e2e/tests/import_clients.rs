@@ -23,7 +23,6 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use shared::domain::environment::Environment;
 use shared::domain::inventory::{ObjectSpec, objects};
-use shared::domain::mirror::CONTROL_FIELDS;
 use shared::domain::schema::CrmKind;
 use shared::store::Mirror;
 use tokio::process::Command;
@@ -62,6 +61,13 @@ async fn client(program: &str) -> Option<Command> {
     None
 }
 
+/// Whether a field tells of a record's fate only.
+fn is_control(name: &str) -> bool {
+    let kinds = [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter();
+    let mut fields = kinds.flat_map(objects).filter_map(|spec| spec.field(name));
+    fields.any(|field| field.control)
+}
+
 /// What a client wrote: rows by id, without what is empty; and the ids of deleted ones.
 fn read(path: &Path, id: &str) -> (Rows, Vec<String>) {
     let (mut rows, mut gone) = (Rows::new(), Vec::new());
@@ -75,9 +81,7 @@ fn read(path: &Path, id: &str) -> (Rows, Vec<String>) {
             continue;
         }
         let key = row[id].as_str().unwrap().to_owned();
-        row.retain(|name, value| {
-            !value.is_null() && value != "" && !CONTROL_FIELDS.contains(&name.as_str())
-        });
+        row.retain(|name, value| !value.is_null() && value != "" && !is_control(name));
         rows.insert(key, row);
     }
     (rows, gone)

@@ -24,9 +24,9 @@ use shared::clock::Clock as _;
 use shared::domain::environment::Environment;
 use shared::domain::inventory::objects;
 use shared::domain::match_keys::MatchKey;
-use shared::domain::mirror::{CONTROL_FIELDS, MASTER_LOOKUP, ValueKind, value_kind};
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Sync, SyncState};
+use shared::domain::vocabulary::{Field, Kind};
 use shared::queue::ImportMessage;
 use shared::store::{Mirror, WorkKind};
 use shared::testing::{Cut, FixedClock, Tripwire};
@@ -680,14 +680,16 @@ impl World<'_> {
         row: &Value,
     ) -> Map<String, Value> {
         let mut values = Map::new();
-        for field in
-            fields.filter(|field| !CONTROL_FIELDS.contains(field) && *field != MASTER_LOOKUP)
-        {
+        let known = |name: &str| -> &'static Field {
+            let mut specs = objects(self.crm).iter();
+            specs.find_map(|spec| spec.field(name)).unwrap()
+        };
+        for field in fields.filter(|field| !known(field).control) {
             let value = match &row[field] {
                 Value::Null => continue,
                 Value::String(text) if text.is_empty() => continue,
-                Value::String(text) => match value_kind(self.crm, field) {
-                    ValueKind::Instant => {
+                Value::String(text) => match known(field).kind {
+                    Kind::Instant => {
                         let text = text.replace("+0000", "Z");
                         let at: i64 = jiff_millis(&text);
                         json!(shared::clock::Millis(at).to_string())

@@ -4,9 +4,7 @@
 //! is needed to go on is in a [`Cursor`]: a worker that died is followed by another that goes on
 //! from the last one that was kept.
 
-mod dataverse;
-mod page;
-mod salesforce;
+pub(crate) mod page;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -134,7 +132,7 @@ pub trait Source: Send + Sync {
 #[must_use]
 pub fn open(session: Arc<Session>) -> Box<dyn Source> {
     match session.provider {
-        Provider::Salesforce => Box::new(salesforce::SalesforceSource::new(session)),
-        _ => Box::new(dataverse::DataverseSource::new(session)),
+        Provider::Salesforce => Box::new(crate::salesforce::SalesforceSource::new(session)),
+        _ => Box::new(crate::dataverse::DataverseSource::new(session)),
     }
 }

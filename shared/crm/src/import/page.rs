@@ -13,7 +13,7 @@ use domain::rows::csv::BATCH;
 use domain::rows::{Layout, Malformed, json};
 
 /// An answer that is not as documented.
-pub(super) fn malformed(error: Malformed) -> ImportError {
+pub(crate) fn malformed(error: Malformed) -> ImportError {
     tracing::warn!(
         reason = error.0,
         "the CRM answered something that is no page of rows"
@@ -22,12 +22,12 @@ pub(super) fn malformed(error: Malformed) -> ImportError {
 }
 
 /// As [`malformed`], where nothing can be said of it.
-pub(super) fn not_as_documented() -> ImportError {
+pub(crate) fn not_as_documented() -> ImportError {
     CrmError::Unavailable(StatusCode::OK).into()
 }
 
 /// Says which fields had cells that could not be read, and how many. Never their values.
-pub(super) fn report_unreadable(object: &str, layout: &Layout) {
+pub(crate) fn report_unreadable(object: &str, layout: &Layout) {
     for (field, cells) in layout.unreadable() {
         tracing::warn!(
             object,
@@ -38,13 +38,13 @@ pub(super) fn report_unreadable(object: &str, layout: &Layout) {
     }
 }
 
-pub(super) struct JsonPage {
-    pub(super) object: &'static str,
-    pub(super) layout: Layout,
-    pub(super) body: Bytes,
-    pub(super) rows: std::vec::IntoIter<Range<usize>>,
-    pub(super) of: Option<u64>,
-    pub(super) after: Turn,
+pub(crate) struct JsonPage {
+    pub(crate) object: &'static str,
+    pub(crate) layout: Layout,
+    pub(crate) body: Bytes,
+    pub(crate) rows: std::vec::IntoIter<Range<usize>>,
+    pub(crate) of: Option<u64>,
+    pub(crate) after: Turn,
 }
 
 #[async_trait]

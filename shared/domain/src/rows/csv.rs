@@ -238,9 +238,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{CsvRows, Layout, Malformed};
-    use crate::inventory::objects;
     use crate::mirror::Change;
     use crate::schema::CrmKind;
+    use crate::vocabulary::objects;
 
     const FIELDS: &[&str] = &["Id", "Name", "ParentRoleId", "SystemModstamp"];
 

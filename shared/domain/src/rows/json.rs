@@ -339,9 +339,9 @@ mod tests {
 
     use super::{Layout, query_page, row, table_page};
     use crate::clock::Millis;
-    use crate::inventory::objects;
-    use crate::mirror::{Change, MASTER_LOOKUP, Value};
+    use crate::mirror::{Change, Value};
     use crate::schema::CrmKind;
+    use crate::vocabulary::objects;
 
     fn accounts() -> Layout {
         let spec = &objects(CrmKind::Dynamics365)[0];
@@ -355,7 +355,7 @@ mod tests {
                 "industrycode",
                 "modifiedon",
             ],
-            Some(MASTER_LOOKUP),
+            spec.survivor_if_there(),
         )
     }
 

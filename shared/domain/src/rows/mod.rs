@@ -8,11 +8,9 @@ pub mod csv;
 pub mod instant;
 pub mod json;
 
-use crate::inventory::ObjectSpec;
-use crate::mirror::{
-    CONTROL_FIELDS, Change, MASTER_LOOKUP, Record, Value, ValueKind, Values, value_kind,
-};
+use crate::mirror::{Change, Record, Value, ValueKind, Values};
 use crate::schema::CrmKind;
+use crate::vocabulary::{Field, ObjectSpec, Role};
 
 /// An answer that is not as documented, or not all of it. The text names no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,35 +76,35 @@ impl Layout {
         crm: CrmKind,
         object: &ObjectSpec,
         fields: &[&'static str],
-        extra: Option<&'static str>,
+        extra: Option<&'static Field>,
     ) -> Self {
-        let key = key(object);
-        let modified = modified_field(crm);
-        let mut names: Vec<&'static str> = Vec::with_capacity(fields.len() + 3);
-        if !fields.contains(&key) {
-            names.push(key);
-        }
-        names.extend(fields);
-        for name in [Some(modified), extra].into_iter().flatten() {
-            if !names.contains(&name) {
-                names.push(name);
+        let mut read: Vec<&'static Field> = Vec::with_capacity(fields.len() + 3);
+        let mut add = |field: Option<&'static Field>| {
+            if let Some(field) = field.filter(|field| !read.contains(field)) {
+                read.push(field);
             }
+        };
+        let of_role = |role| object.of_role(role);
+        if !fields.contains(&object.key()) {
+            add(of_role(Role::Identity));
         }
-        let columns: Vec<Column> = names
+        for name in fields {
+            add(object.field(name));
+        }
+        add(of_role(Role::Modified));
+        add(extra);
+        let columns: Vec<Column> = read
             .into_iter()
-            .map(|name| Column {
-                name,
-                kind: value_kind(crm, name),
-                reference: match crm {
-                    CrmKind::Salesforce => name.ends_with("Id"),
-                    CrmKind::Dynamics365 => name == key || name.ends_with("_value"),
-                },
-                kept: !CONTROL_FIELDS.contains(&name),
-                tells: match name {
-                    name if name == key => Tells::Id,
-                    name if name == modified => Tells::Modified,
-                    "IsDeleted" => Tells::Deleted,
-                    "MasterRecordId" | MASTER_LOOKUP => Tells::Survivor,
+            .map(|field| Column {
+                name: field.name,
+                kind: field.kind.into(),
+                reference: field.kind.is_reference(),
+                kept: !field.control,
+                tells: match field.role {
+                    Role::Identity => Tells::Id,
+                    Role::Modified => Tells::Modified,
+                    Role::Deleted => Tells::Deleted,
+                    Role::Survivor => Tells::Survivor,
                     _ => Tells::Nothing,
                 },
             })
@@ -178,21 +176,6 @@ impl Row {
                 values: Values(values),
             })
         })
-    }
-}
-
-/// The field with an object's own ids: the first of the inventory's.
-#[must_use]
-pub fn key(object: &ObjectSpec) -> &'static str {
-    object.fields.first().copied().unwrap_or("Id")
-}
-
-/// The field that says when a record was last changed.
-#[must_use]
-pub const fn modified_field(crm: CrmKind) -> &'static str {
-    match crm {
-        CrmKind::Salesforce => "SystemModstamp",
-        CrmKind::Dynamics365 => "modifiedon",
     }
 }
 
@@ -270,9 +253,9 @@ mod tests {
     use super::{Layout, record_id};
     use super::{csv::CsvRows, eighteen, json, number};
     use crate::clock::Millis;
-    use crate::inventory::{ObjectSpec, objects};
-    use crate::mirror::{Change, Value, ValueKind, value_kind};
+    use crate::mirror::{Change, Value, ValueKind};
     use crate::schema::CrmKind;
+    use crate::vocabulary::{ObjectSpec, objects};
 
     #[test]
     fn ids_are_completed_as_salesforce_does() {
@@ -331,14 +314,10 @@ mod tests {
     /// A record of an object: a value for each of its fields, or none.
     fn record(spec: &'static ObjectSpec) -> BoxedStrategy<Vec<Option<Value>>> {
         let fields: Vec<_> = spec
-            .fields
-            .iter()
+            .imported(false)
             .map(|field| {
-                let given = value(
-                    value_kind(CrmKind::Salesforce, field),
-                    field.ends_with("Id"),
-                );
-                if matches!(*field, "Id" | "SystemModstamp") {
+                let given = value(field.kind.into(), field.kind.is_reference());
+                if matches!(field.name, "Id" | "SystemModstamp") {
                     given.prop_filter("always there", Option::is_some).boxed()
                 } else {
                     given
@@ -355,7 +334,7 @@ mod tests {
             "attributes".to_owned(),
             serde_json::json!({"type": spec.name, "url": "/services/data/v62.0/sobjects/X/1"}),
         );
-        for (field, value) in spec.fields.iter().zip(values) {
+        for (field, value) in spec.fields(false).zip(values) {
             let json = match value {
                 None => serde_json::Value::Null,
                 Some(Value::Text(text)) => text.clone().into(),
@@ -364,7 +343,7 @@ mod tests {
                 Some(Value::Instant(at)) => at.to_string().replace('Z', "+0000").into(),
                 Some(Value::Date(day)) => day.to_string().into(),
             };
-            row.insert((*field).to_owned(), json);
+            row.insert(field.to_owned(), json);
         }
         serde_json::to_vec(&row).unwrap()
     }
@@ -398,14 +377,15 @@ mod tests {
             chunk in 1_usize..40,
         ) {
             let spec = &objects(CrmKind::Salesforce)[index];
-            let layout = || Layout::new(CrmKind::Salesforce, spec, spec.fields, None);
+            let names: Vec<&str> = spec.fields(false).collect();
+            let layout = || Layout::new(CrmKind::Salesforce, spec, &names, None);
             let mut by_json = layout();
             let from_json: Vec<Change> = rows
                 .iter()
                 .map(|row| json::row(&mut by_json, &as_json(spec, row)).unwrap())
                 .collect();
 
-            let header: Vec<String> = spec.fields.iter().map(|field| format!("\"{field}\"")).collect();
+            let header: Vec<String> = spec.fields(false).map(|field| format!("\"{field}\"")).collect();
             let mut body = header.join(",") + "\n";
             body.extend(rows.iter().map(|row| as_csv(row)));
             let mut from_csv = Vec::new();
@@ -420,7 +400,7 @@ mod tests {
                 if let Change::Present(record) = change {
                     let kept = row.iter().flatten().count();
                     prop_assert!(record.values.0.len() < kept);
-                    for (field, value) in spec.fields.iter().zip(row) {
+                    for (field, value) in spec.fields(false).zip(row) {
                         if record.values.get(field).is_some() {
                             prop_assert_eq!(record.values.get(field), value.as_ref());
                         }

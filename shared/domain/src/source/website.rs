@@ -813,7 +813,7 @@ mod tests {
         signed.sealed_secret = Some("sealed".into());
         let key = "acme.demo-form-1";
         let now = NOW.epoch_seconds();
-        let post = |body: &[u8], header: &str, key: Option<&str>| {
+        let post = |body: &[u8], header: &str, key: Option<&str>| -> Result<String, Problem> {
             let mut headers = vec![("content-type", FORM), (SIGNATURE, header)];
             headers.extend(key.map(|key| ("idempotency-key", key)));
             match read(&Website, Some(&signed), &headers, body, &["new", "old"])? {

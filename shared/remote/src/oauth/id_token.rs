@@ -17,6 +17,7 @@ use url::Url;
 use super::{Endpoint, endpoint, sign_in_provider};
 use crate::outbound::{Call, Outbound, OutboundError, Provider};
 use domain::clock::Millis;
+use domain::hosts::is_my_domain;
 use domain::signature::secrets_equal;
 
 /// How far the provider's clock may be from ours, in seconds.
@@ -324,14 +325,13 @@ pub fn is_issuer(provider: Provider, auth_url: &Url, issuer: &str, tenant: Optio
         Provider::Salesforce => {
             let generic =
                 |host: &str| matches!(host, "login.salesforce.com" | "test.salesforce.com");
-            let my_domain = |host: &str| host.ends_with(".my.salesforce.com");
             same_server
                 || (url.scheme() == "https"
                     && url.port().is_none()
                     && auth_url.host_str().is_some_and(generic)
                     && url
                         .host_str()
-                        .is_some_and(|host| my_domain(host) || generic(host)))
+                        .is_some_and(|host| is_my_domain(host) || generic(host)))
         }
         Provider::LinkedIn => same_server,
     }

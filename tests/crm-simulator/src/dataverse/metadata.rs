@@ -208,18 +208,16 @@ fn shown(mut row: Row, select: Option<&str>, expand: &[(String, Option<String>)]
     row
 }
 
-fn expansions(text: &str) -> Vec<(String, Option<String>)> {
+fn expansions(text: &str) -> Result<Vec<(String, Option<String>)>, Error> {
     odata::split(text, ',')
         .iter()
         .map(|item| match item.split_once('(') {
             Some((nav, options)) => {
                 let options = options.strip_suffix(')').unwrap_or(options);
-                let select = odata::split(options, ';')
-                    .iter()
-                    .find_map(|option| option.strip_prefix("$select=").map(str::to_owned));
-                (nav.to_owned(), select)
+                let select = odata::inner_select(options).map_err(Error::unserved)?;
+                Ok((nav.to_owned(), select))
             }
-            None => (item.clone(), None),
+            None => Ok((item.clone(), None)),
         })
         .collect()
 }
@@ -237,6 +235,15 @@ fn filtered(rows: Vec<Row>, request: &Request) -> Result<Vec<Row>, Error> {
         return Ok(rows);
     };
     let filter = odata::parse(text).map_err(Error::syntax)?;
+    let known = |name: &str| {
+        let first = name.split('/').next().unwrap_or(name);
+        rows.is_empty() || rows.iter().any(|row| row.contains_key(first))
+    };
+    if let Some((name, ..)) = filter.tests().into_iter().find(|(name, ..)| !known(name)) {
+        return Err(Error::syntax(format!(
+            "Could not find a property named '{name}'."
+        )));
+    }
     let kept = rows.into_iter().filter(|row| {
         filter.holds(&|name| {
             let mut value = row
@@ -280,15 +287,25 @@ impl Dataverse {
         let steps: Vec<&str> = request.path.split('/').collect();
         let (head, tail) = steps.split_first().ok_or_else(|| Error::no_resource(""))?;
         let select = request.param("$select");
-        let expand = expansions(request.param("$expand").unwrap_or_default());
+        let expand = expansions(request.param("$expand").unwrap_or_default())?;
         let context =
             |tail: String| format!("{}/$metadata#EntityDefinitions{tail}", caller.service);
         if *head == "EntityDefinitions" {
             let rows = self.tables().map(|ty| table_value(ty)).collect();
             let rows: Vec<Row> = filtered(rows, request)?
                 .into_iter()
-                .map(|row| shown(row, select, &[]))
-                .collect();
+                .map(|row| {
+                    let ty = row
+                        .get("LogicalName")
+                        .and_then(Value::as_str)
+                        .and_then(|name| self.table(name));
+                    let row = shown(row, select, &[]);
+                    match ty {
+                        Some(ty) => self.expanded(&ty, row, &expand),
+                        None => Ok(row),
+                    }
+                })
+                .collect::<Result<_, _>>()?;
             return Ok(with_type(Reply::json(
                 200,
                 &json!({ "@odata.context": context(String::new()), "value": rows }),
@@ -305,24 +322,8 @@ impl Dataverse {
             .ok_or_else(|| Error::new(404, "0x80060888", format!("Could not find an entity with name {name} and id 00000000-0000-0000-0000-000000000000.")))?;
         match tail {
             [] => {
-                let mut row = shown(table_value(&ty), select, &[]);
-                for (nav, inner) in &expand {
-                    let columns: Vec<Row> = match nav.as_str() {
-                        "Attributes" => Self::columns_of(&ty, None)?,
-                        "ManyToOneRelationships" => self.relationships(&ty),
-                        "OneToManyRelationships" | "ManyToManyRelationships" | "Keys" => Vec::new(),
-                        other => {
-                            return Err(Error::syntax(format!(
-                                "Could not find a property named '{other}' on type 'Microsoft.Dynamics.CRM.EntityMetadata'."
-                            )));
-                        }
-                    };
-                    let columns: Vec<Row> = columns
-                        .into_iter()
-                        .map(|column| shown(column, inner.as_deref(), &[]))
-                        .collect();
-                    row.insert(nav.clone(), json!(columns));
-                }
+                let row = shown(table_value(&ty), select, &[]);
+                let mut row = self.expanded(&ty, row, &expand)?;
                 row.insert("@odata.context".into(), json!(context("/$entity".into())));
                 Ok(with_type(Reply::json(200, &Value::Object(row))))
             }
@@ -398,6 +399,33 @@ impl Dataverse {
             }
             [other, ..] => Err(Error::no_resource(other)),
         }
+    }
+
+    /// A table with what is expanded of it.
+    fn expanded(
+        &self,
+        ty: &TableType,
+        mut row: Row,
+        expand: &[(String, Option<String>)],
+    ) -> Result<Row, Error> {
+        for (nav, inner) in expand {
+            let columns: Vec<Row> = match nav.as_str() {
+                "Attributes" => Self::columns_of(ty, None)?,
+                "ManyToOneRelationships" => self.relationships(ty),
+                "OneToManyRelationships" | "ManyToManyRelationships" | "Keys" => Vec::new(),
+                other => {
+                    return Err(Error::syntax(format!(
+                        "Could not find a property named '{other}' on type 'Microsoft.Dynamics.CRM.EntityMetadata'."
+                    )));
+                }
+            };
+            let columns: Vec<Row> = columns
+                .into_iter()
+                .map(|column| shown(column, inner.as_deref(), &[]))
+                .collect();
+            row.insert(nav.clone(), json!(columns));
+        }
+        Ok(row)
     }
 
     /// The look-ups of a table, with the names of their navigation properties.

@@ -46,6 +46,11 @@ impl Error {
         Self::new(400, "0x80060888", message)
     }
 
+    /// Something that the real one may know and the simulator does not do: refused, never ignored.
+    pub(crate) fn unserved(message: impl Into<String>) -> Self {
+        Self::new(501, "NOT_SERVED_BY_SIMULATOR", message)
+    }
+
     pub(crate) fn no_resource(name: &str) -> Self {
         Self::new(
             404,

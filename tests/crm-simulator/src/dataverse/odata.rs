@@ -269,14 +269,14 @@ pub(crate) fn parse(text: &str) -> Result<Filter, String> {
 }
 
 impl Filter {
-    /// Every property the filter names.
-    pub(crate) fn names(&self) -> Vec<&str> {
+    /// Every comparison of the filter.
+    pub(crate) fn tests(&self) -> Vec<(&str, Op, &Literal)> {
         match self {
             Self::And(left, right) | Self::Or(left, right) => {
-                [left.names(), right.names()].concat()
+                [left.tests(), right.tests()].concat()
             }
-            Self::Not(inner) => inner.names(),
-            Self::Test(name, ..) => vec![name],
+            Self::Not(inner) => inner.tests(),
+            Self::Test(name, op, literal) => vec![(name, *op, literal)],
         }
     }
 
@@ -353,10 +353,59 @@ fn ordered(ordering: Ordering, op: Op) -> bool {
     }
 }
 
-/// `%` is any run of letters, also inside.
+/// The database's pattern: `%` is any run of letters, `_` one letter, `[ab]` one of these, `[^ab]` none
+/// of these; a wildcard in brackets is plain. Wildcards inside the functions' texts reach it.
 fn like(text: &str, pattern: &str) -> bool {
-    let escaped = pattern.replace('\\', "\\\\").replace('_', "\\_");
-    crate::salesforce::soql::like(text, &escaped)
+    enum Part {
+        Any,
+        One,
+        Of(Vec<char>, bool),
+    }
+    let mut parts = Vec::new();
+    let mut rest = pattern;
+    while let Some(letter) = rest.chars().next() {
+        rest = rest.get(letter.len_utf8()..).unwrap_or_default();
+        parts.push(match letter {
+            '%' => Part::Any,
+            '_' => Part::One,
+            '[' => match rest.split_once(']') {
+                Some((set, tail)) if !set.is_empty() => {
+                    rest = tail;
+                    let (set, inside) = match set.strip_prefix('^') {
+                        Some(set) if !set.is_empty() => (set, false),
+                        _ => (set, true),
+                    };
+                    Part::Of(set.chars().collect(), inside)
+                }
+                // A bracket that is not closed matches nothing.
+                _ => return false,
+            },
+            letter => Part::Of(vec![letter], true),
+        });
+    }
+    let text: Vec<char> = text.chars().collect();
+    // reach[i]: the pattern so far matches the first i letters.
+    let mut reach = vec![false; text.len() + 1];
+    if let Some(first) = reach.first_mut() {
+        *first = true;
+    }
+    for part in &parts {
+        let mut any = false;
+        let next = (0..reach.len()).map(|at| {
+            any |= reach.get(at).copied().unwrap_or(false);
+            let before = at
+                .checked_sub(1)
+                .and_then(|at| Some((reach.get(at)?, text.get(at)?)));
+            match part {
+                Part::Any => any,
+                Part::One => before.is_some_and(|(reached, _)| *reached),
+                Part::Of(set, inside) => before
+                    .is_some_and(|(reached, letter)| *reached && set.contains(letter) == *inside),
+            }
+        });
+        reach = next.collect();
+    }
+    reach.last().copied().unwrap_or(false)
 }
 
 /// Orders two values; absent ones first.
@@ -372,6 +421,23 @@ pub(crate) fn order(left: &Value, right: &Value) -> Ordering {
             .partial_cmp(&b.as_f64())
             .unwrap_or(Ordering::Equal),
     }
+}
+
+/// The `$select` among the options of an expansion, which are separated by semicolons; the error
+/// names another option.
+pub(crate) fn inner_select(options: &str) -> Result<Option<String>, String> {
+    let mut select = None;
+    for option in split(options, ';') {
+        match option.strip_prefix("$select=") {
+            Some(list) => select = Some(list.to_owned()),
+            None => {
+                return Err(format!(
+                    "The simulator does not serve '{option}' in an expansion."
+                ));
+            }
+        }
+    }
+    Ok(select)
 }
 
 /// Splits at commas or semicolons outside of parentheses.
@@ -440,6 +506,15 @@ mod tests {
     }
 
     #[test]
+    fn wildcards_reach_the_database() {
+        let like = |text: &str, pattern: &str| super::like(text, pattern);
+        assert!(like("a_b", "a_b") && like("axb", "a_b") && !like("axb", "a[_]b"));
+        assert!(like("100%", "100[%]") && !like("1000", "100[%]"));
+        assert!(like("a[b", "a[[]b") && like("b", "[ab]") && !like("b", "[^ab]"));
+        assert!(!like("a[", "a["));
+    }
+
+    #[test]
     fn refuses_what_is_not_a_filter() {
         for filter in [
             "firstname",
@@ -449,6 +524,13 @@ mod tests {
             "firstname eq 'a",
             "foo(firstname,'a')",
             "(firstname eq 'a'",
+            "firstname eq 'a' x",
+            "firstname eq 'a' and",
+            "firstname eq 'a''",
+            "firstname eq 'a')",
+            "firstname eq 'a' 'b'",
+            "firstname eq 'a';",
+            "firstname eq 'a'--",
         ] {
             assert!(parse(filter).is_err(), "{filter}");
         }

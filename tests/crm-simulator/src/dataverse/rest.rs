@@ -10,7 +10,7 @@ use super::odata::{self, Filter, Literal, is_guid};
 use super::pages::Page;
 use super::privileges::reaches;
 use super::rows::{Known, Shape};
-use super::schema::TableType;
+use super::schema::{Column, Kind, TableType};
 use super::{Caller, Dataverse, Error, with_type};
 use crate::http::{Call, Reply, Row, decode, encode, pairs};
 use crate::record::Record;
@@ -134,6 +134,7 @@ impl Dataverse {
     fn route(&mut self, caller: &Caller, request: &Request) -> Result<Reply, Error> {
         let path = request.path.as_str();
         let (head, tail) = path.split_once('/').unwrap_or((path, ""));
+        check_served(request, head, tail)?;
         match (request.method.as_str(), head) {
             ("GET", "") => return Ok(self.service(caller)),
             ("GET", "$metadata") => return Ok(self.csdl()),
@@ -184,6 +185,9 @@ impl Dataverse {
                         .with("odata-version", "4.0"))
                 }
                 ("POST", "") => self.create(caller, request, &ty),
+                ("POST", "Microsoft.Dynamics.CRM.CreateMultiple") => {
+                    self.create_multiple(caller, request, &ty)
+                }
                 ("GET" | "POST", other) => Err(Error::no_resource(other)),
                 _ => Err(Error::new(
                     405,
@@ -288,9 +292,8 @@ impl Dataverse {
                 .and_then(|name| self.table(name))
                 .ok_or_else(|| missing(ty, nav))?;
             self.may(caller, &target, "read")?;
-            let inner = odata::split(options.strip_suffix(')').unwrap_or(options), ';')
-                .iter()
-                .find_map(|option| option.strip_prefix("$select=").map(str::to_owned));
+            let inner = odata::inner_select(options.strip_suffix(')').unwrap_or(options))
+                .map_err(Error::unserved)?;
             let select = inner.map(|text| names(&target, &text)).transpose()?;
             expand.push((nav.to_owned(), select));
         }
@@ -307,14 +310,21 @@ impl Dataverse {
     pub(super) fn filter(
         &self,
         request: &Request,
-        ty: &TableType,
+        ty: &Arc<TableType>,
     ) -> Result<Option<Filter>, Error> {
         let Some(text) = request.param("$filter") else {
             return Ok(None);
         };
         let filter = odata::parse(text).map_err(Error::syntax)?;
-        for name in filter.names() {
-            self.check_path(ty, name)?;
+        for (name, op, literal) in filter.tests() {
+            let (owner, column) = self.column_at(ty, name)?;
+            if !suits(&column, op, literal) {
+                return Err(Error::syntax(format!(
+                    "A binary operator with incompatible types was detected: '{name}' of '{}' is {}.",
+                    owner.name,
+                    column.kind.name()
+                )));
+            }
         }
         Ok(Some(filter))
     }
@@ -398,7 +408,16 @@ impl Dataverse {
         Ok(hits.into_iter().map(|(id, _)| id.to_owned()).collect())
     }
 
-    fn check_path(&self, ty: &TableType, name: &str) -> Result<(), Error> {
+    fn check_path(&self, ty: &Arc<TableType>, name: &str) -> Result<(), Error> {
+        self.column_at(ty, name).map(|_| ())
+    }
+
+    /// The column that a path leads to, `parentaccountid/name`, with its table.
+    fn column_at(
+        &self,
+        ty: &Arc<TableType>,
+        name: &str,
+    ) -> Result<(Arc<TableType>, Column), Error> {
         let missing = |ty: &TableType, name: &str| {
             Error::syntax(format!(
                 "Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{}'.",
@@ -412,10 +431,12 @@ impl Dataverse {
                     .first()
                     .and_then(|t| self.table(t))
                     .ok_or_else(|| missing(ty, nav))?;
-                self.check_path(&target, inner)
+                self.column_at(&target, inner)
             }
-            None if ty.wire(name).is_some() => Ok(()),
-            None => Err(missing(ty, name)),
+            None => match ty.wire(name) {
+                Some(column) => Ok((Arc::clone(ty), column.clone())),
+                None => Err(missing(ty, name)),
+            },
         }
     }
 
@@ -567,6 +588,56 @@ impl Dataverse {
         self.check_duplicates(request, ty, &body)?;
         let id = self.write(caller, ty, None, &body, &request.known)?;
         self.written(caller, request, ty, &id, true)
+    }
+
+    /// `CreateMultiple`: all of its rows, or none.
+    fn create_multiple(
+        &mut self,
+        caller: &Caller,
+        request: &Request,
+        ty: &Arc<TableType>,
+    ) -> Result<Reply, Error> {
+        let body = request.json()?;
+        let targets = body.get("Targets").and_then(Value::as_array);
+        let targets = targets.ok_or_else(|| Error::syntax("The parameter Targets is missing."))?;
+        let wanted = format!("Microsoft.Dynamics.CRM.{}", ty.name);
+        let mark = self.store.begin();
+        let mut ids = Vec::new();
+        let created = targets.iter().try_for_each(|target| {
+            let named = target.get("@odata.type").and_then(Value::as_str);
+            if named.map(|name| name.trim_start_matches('#')) != Some(wanted.as_str()) {
+                return Err(Error::syntax(format!(
+                    "Each target needs '@odata.type': '{wanted}'."
+                )));
+            }
+            let row = target.as_object().cloned().unwrap_or_default();
+            let given = row.get(&ty.primary_id).and_then(Value::as_str);
+            let given = given.map(str::to_lowercase);
+            if let Some(id) = given
+                .as_ref()
+                .filter(|id| self.store.get(&ty.name, id).is_some())
+            {
+                return Err(Error::new(
+                    412,
+                    "0x80040237",
+                    format!("Cannot insert duplicate key {id}."),
+                ));
+            }
+            ids.push(self.write(caller, ty, given.as_deref(), &row, &request.known)?);
+            Ok(())
+        });
+        if let Err(error) = created {
+            self.store.rollback(mark);
+            return Err(error);
+        }
+        self.store.commit();
+        Ok(with_type(Reply::json(
+            200,
+            &json!({
+                "@odata.context": format!("{}/$metadata#Microsoft.Dynamics.CRM.CreateMultipleResponse", caller.service),
+                "Ids": ids,
+            }),
+        )))
     }
 
     fn patch(
@@ -791,6 +862,59 @@ pub(crate) fn etag(row: &Record) -> String {
         "W/\"{}\"",
         row.get("versionnumber").cloned().unwrap_or_default()
     )
+}
+
+/// Refuses a query option that is not served here: a client that sends one would take silence for
+/// its effect. The real one knows more of them (`$apply`, `fetchXml`, `savedQuery`, `sql`).
+fn check_served(request: &Request, head: &str, tail: &str) -> Result<(), Error> {
+    let metadata = head.starts_with("EntityDefinitions");
+    let served: &[&str] = match (request.method.as_str(), head.contains('('), tail) {
+        ("GET", _, _) if metadata => &["$select", "$filter", "$expand"],
+        // Its own refusal is the real one's.
+        ("GET", false, "") => &[
+            "$select",
+            "$filter",
+            "$orderby",
+            "$top",
+            "$expand",
+            "$count",
+            "$skiptoken",
+            "$deltatoken",
+            "$skip",
+        ],
+        ("GET", false, "$count") => &["$filter"],
+        ("GET", true, "") | ("POST" | "PATCH", _, "") => &["$select", "$expand"],
+        _ => &[],
+    };
+    let known = |name: &str| served.contains(&name) || (name.starts_with('@') && !metadata);
+    match request.params.iter().find(|(name, _)| !known(name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::unserved(format!(
+            "The simulator does not serve the query option '{name}' here."
+        ))),
+    }
+}
+
+/// Whether a column can be compared with a literal.
+fn suits(column: &Column, op: odata::Op, literal: &Literal) -> bool {
+    let of_text = matches!(
+        op,
+        odata::Op::Contains | odata::Op::StartsWith | odata::Op::EndsWith
+    );
+    let kind = column.kind;
+    let is_text = matches!(kind, Kind::String | Kind::Memo);
+    let is_id = kind.is_lookup() || kind == Kind::Uniqueidentifier;
+    if of_text {
+        return is_text && matches!(literal, Literal::Text(_));
+    }
+    match literal {
+        Literal::Null => true,
+        Literal::Text(text) => is_text || (is_id && is_guid(text)),
+        Literal::Guid(_) => is_id,
+        Literal::Bool(_) => kind == Kind::Boolean,
+        Literal::Time(_) | Literal::Date(_) => kind == Kind::DateTime,
+        Literal::Number(_) => !(is_text || is_id || matches!(kind, Kind::Boolean | Kind::DateTime)),
+    }
 }
 
 /// Refuses options that are never served, or not while changes are tracked.

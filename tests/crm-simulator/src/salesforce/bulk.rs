@@ -337,7 +337,9 @@ impl Org {
             let wanted = request.param(name).filter(|wanted| !wanted.is_empty());
             wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(own))
         };
-        let listed = is("jobType", "V2Query") && is("concurrencyMode", "Parallel");
+        let listed = is("jobType", "V2Query")
+            && is("concurrencyMode", "Parallel")
+            && is("isPkChunkingEnabled", "false");
         let jobs: Vec<&Job> = self.jobs.values().filter(|_| listed).collect();
         let page: Vec<Value> = jobs
             .iter()

@@ -150,7 +150,12 @@ fn subrequest(
             .as_str()
             .unwrap_or_default()
             .to_ascii_uppercase();
-        let request = inner_request(&url, &method, body).ok_or_else(Error::not_found)?;
+        let mut request = inner_request(&url, &method, body).ok_or_else(Error::not_found)?;
+        // Whether references are looked for before or after the address is decoded is not
+        // documented: here in both, so that nobody relies on one of them.
+        for (_, value) in &mut request.params {
+            *value = replace(value, results)?;
+        }
         Ok((request, caller))
     };
     match run() {

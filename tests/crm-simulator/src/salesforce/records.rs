@@ -243,7 +243,8 @@ impl Org {
                 )
             });
         }
-        let changes = read_changes(ty, id.is_none(), body)?;
+        let body = self.with_related(ty, body)?;
+        let changes = read_changes(ty, id.is_none(), &body)?;
         let mut row = match id {
             Some(id) => self.live(&ty.name, id)?.to_row(),
             None => fresh(ty, &caller.user),
@@ -297,6 +298,55 @@ impl Org {
         stamp(&mut row, &key, &caller.user, caller.now_ms, id.is_none());
         self.store.put(&ty.name, &key, row);
         Ok(key)
+    }
+
+    /// The body with the ids of records that it names by an external id of theirs:
+    /// `"Account": {"Key__c": "x"}` for `AccountId`.
+    fn with_related(&self, ty: &ObjectType, body: &Row) -> Result<Row, Error> {
+        let mut out = Row::new();
+        for (name, value) in body {
+            let related = value
+                .as_object()
+                .filter(|_| name != "attributes" && ty.field(name).is_none())
+                .zip(ty.relation(name));
+            let Some((keys, lookup)) = related else {
+                out.insert(name.clone(), value.clone());
+                continue;
+            };
+            let mut keys = keys.iter().filter(|(key, _)| *key != "attributes");
+            let (Some((key, value)), None) = (keys.next(), keys.next()) else {
+                let message = format!("{name}: one external id field is needed");
+                return Err(Error::on("INVALID_FIELD", message, &[name]));
+            };
+            let target = lookup.reference_to.iter().find_map(|object| {
+                let target = self.object(object)?;
+                let field = target.field(key)?;
+                (field.external_id || field.id_lookup()).then(|| (target.clone(), field.clone()))
+            });
+            let Some((target, field)) = target else {
+                let message = format!("No such column '{key}' on sobject of type {name}");
+                return Err(Error::on("INVALID_FIELD", message, &[name]));
+            };
+            let text = value.as_str().unwrap_or_default();
+            match self.holders(&target.name, &field.name, text).as_slice() {
+                [id] => out.insert(lookup.name.clone(), json!(id)),
+                [] => {
+                    let message = format!(
+                        "Foreign key external ID: {text} not found for field {} in entity {}",
+                        field.name, target.name
+                    );
+                    return Err(Error::on("INVALID_FIELD", message, &[]));
+                }
+                _ => {
+                    let message = format!(
+                        "{}: more than one record found for external id field",
+                        field.name
+                    );
+                    return Err(Error::on("DUPLICATE_EXTERNAL_ID", message, &[]));
+                }
+            };
+        }
+        Ok(out)
     }
 
     /// A row that exists and is not deleted.

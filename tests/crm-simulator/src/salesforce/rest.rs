@@ -93,6 +93,7 @@ fn route(org: &mut Org, caller: &Caller, request: &Request) -> Result<Reply, Err
     let names: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let method = request.method.as_str();
     let version = request.version.as_str();
+    check_params(request, &names)?;
     match (method, names.as_slice()) {
         ("GET" | "HEAD", []) => Ok(describe::resources(org, caller, version)),
         ("GET", ["limits"]) => Ok(describe::limits(org)),
@@ -127,6 +128,39 @@ fn route(org: &mut Org, caller: &Caller, request: &Request) -> Result<Reply, Err
             ],
         ) => Err(not_allowed(method)),
         _ => Err(Error::not_found()),
+    }
+}
+
+/// Refuses a parameter that the resource does not serve here: a client that sends one would take
+/// silence for its effect.
+fn check_params(request: &Request, names: &[&str]) -> Result<(), Error> {
+    let served: &[&str] = match names {
+        ["limits", "recordCount"] => &["sObjects"],
+        ["query" | "queryAll"] => &["q"],
+        ["jobs", "query"] => &[
+            "queryLocator",
+            "isPkChunkingEnabled",
+            "jobType",
+            "concurrencyMode",
+        ],
+        ["jobs", "query", _, "results"] => &["locator", "maxRecords"],
+        ["composite", "sobjects", ..] => &["ids", "fields", "allOrNone"],
+        ["sobjects", _, "deleted" | "updated"] => &["start", "end"],
+        ["sobjects", _, "describe"] => &[],
+        ["sobjects", _, _] | ["sobjects", _, _, _] => &["fields"],
+        _ => &[],
+    };
+    match request
+        .params
+        .iter()
+        .find(|(name, _)| !served.contains(&name.as_str()))
+    {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::new(
+            501,
+            "NOT_SERVED_BY_SIMULATOR",
+            format!("The simulator does not serve the parameter '{name}' here."),
+        )),
     }
 }
 

@@ -224,6 +224,8 @@ fn string(text: &str) -> Option<(String, usize)> {
                 }
                 _ => return None,
             },
+            // A line break has to be escaped.
+            '\n' | '\r' => return None,
             letter => out.push(letter),
         }
     }
@@ -870,6 +872,11 @@ mod tests {
         );
         assert!(parse("SELECT Id FROM Lead WHERE Name = 'open", 0).is_err());
         assert!(parse(r"SELECT Id FROM Lead WHERE Name = 'a\q'", 0).is_err());
+        assert!(parse("SELECT Id FROM Lead WHERE Name = 'a\nb'", 0).is_err());
+        for trailing in ["'", " x", ")", " OR", " Name = 'b'", " LIMIT", " -- no"] {
+            let text = format!("SELECT Id FROM Lead WHERE Name = 'a'{trailing}");
+            assert!(parse(&text, 0).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -379,6 +379,175 @@ async fn a_composite_is_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn a_composite_resolves_references_in_every_text() {
+    let sim = fresh().await;
+    let part = |object: &str, name: &str, body: Value| {
+        json!({
+            "method": "POST", "url": format!("/services/data/v67.0/sobjects/{object}"), "referenceId": name, "body": body,
+        })
+    };
+    let send = |text: &str| {
+        let lead = json!({ "LastName": "L", "Company": "A", "Description": text });
+        let body = json!({ "allOrNone": true, "compositeRequest": [
+            part("Contact", "c", json!({ "LastName": "C" })), part("Lead", "l", lead),
+        ] });
+        sim.sf_json("POST", "/composite", body)
+    };
+    let (_, done) = send("see @{c.id}").await;
+    let id = done["compositeResponse"][0]["body"]["id"].as_str().unwrap();
+    let (_, leads) = sim.soql("SELECT Id, Description FROM Lead").await;
+    assert_eq!(leads["records"][0]["Description"], format!("see {id}"));
+    for text in ["@{bob}", "a @{c.nothing} b", "@{", "@{b"] {
+        let (_, refused) = send(text).await;
+        let answer = &refused["compositeResponse"][1];
+        assert_eq!(answer["httpStatusCode"], 400, "{text}");
+        assert_eq!(
+            answer["body"][0]["errorCode"], "PROCESSING_HALTED",
+            "{text}"
+        );
+    }
+    let query = "/services/data/v67.0/query?q=SELECT+Id+FROM+Contact+WHERE+LastName='%40%7Bbob%7D'";
+    let body =
+        json!({ "compositeRequest": [{ "method": "GET", "url": query, "referenceId": "q" }] });
+    let (_, refused) = sim.sf_json("POST", "/composite", body).await;
+    assert_eq!(refused["compositeResponse"][0]["httpStatusCode"], 400);
+    let batched = json!({ "batchRequests": [{ "method": "GET", "url": query.trim_start_matches("/services/data/") }] });
+    let (_, found) = sim.sf_json("POST", "/composite/batch", batched).await;
+    assert_eq!(found["results"][0]["statusCode"], 200, "{found}");
+}
+
+#[tokio::test]
+async fn a_record_of_the_same_collection_is_named_by_its_external_id() {
+    let sim = fresh().await;
+    let related =
+        |key: &str| json!({ "attributes": { "type": "Contact" }, "Leadbridge_Id__c": key });
+    let send = |key: &str, last: &str| {
+        let records = json!([
+            { "attributes": { "type": "Contact" }, "LastName": "C", "Leadbridge_Id__c": key },
+            { "attributes": { "type": "Lead" }, "LastName": last, "Company": "@{c.id}",
+              "Leadbridge_Contact__r": related("one") },
+        ]);
+        sim.sf_json(
+            "POST",
+            "/composite/sobjects",
+            json!({ "allOrNone": true, "records": records }),
+        )
+    };
+    let (_, unknown) = send("two", "L").await;
+    assert_eq!(
+        unknown[1]["errors"][0]["statusCode"], "INVALID_FIELD",
+        "{unknown}"
+    );
+    assert_eq!(
+        sim.soql("SELECT COUNT() FROM Contact").await.1["totalSize"],
+        0
+    );
+    let (_, done) = send("one", "L").await;
+    assert_eq!(done[1]["success"], true, "{done}");
+    let (_, leads) = sim
+        .soql("SELECT Company, Leadbridge_Contact__c FROM Lead")
+        .await;
+    assert_eq!(leads["records"][0]["Leadbridge_Contact__c"], done[0]["id"]);
+    assert_eq!(
+        leads["records"][0]["Company"], "@{c.id}",
+        "no references in collections"
+    );
+}
+
+#[tokio::test]
+async fn options_that_are_not_served_are_refused() {
+    let sim = fresh().await;
+    for path in [
+        "/query?q=SELECT+Id+FROM+Lead&columns=true",
+        "/query?explain=SELECT+Id+FROM+Lead",
+        "/sobjects/Lead/describe?fields=Id",
+        "/limits?x=1",
+    ] {
+        let (status, error) = sim.sf_json("GET", path, Value::Null).await;
+        assert_eq!(
+            (status, &error[0]["errorCode"]),
+            (501, &json!("NOT_SERVED_BY_SIMULATOR")),
+            "{path}"
+        );
+    }
+    for path in [
+        "leads?sql=SELECT 1",
+        "leads?fetchXml=<fetch/>",
+        "leads?$apply=aggregate($count as n)",
+        "leads?savedQuery=00000000-0000-0000-0000-000000000001",
+        "leads?$expand=parentcontactid($select=fullname;$top=1)",
+        "leads/$count?$top=3",
+        "WhoAmI?x=1",
+        "EntityDefinitions?$top=1",
+        "EntityDefinitions(LogicalName='lead')?$expand=Attributes($select=LogicalName;$filter=IsSecured eq true)",
+    ] {
+        let (status, error) = sim.dv_json("GET", path, json!({})).await;
+        assert_eq!(
+            (status, &error["error"]["code"]),
+            (501, &json!("NOT_SERVED_BY_SIMULATOR")),
+            "{path}"
+        );
+    }
+    for filter in [
+        "lastname eq 1",
+        "statecode eq 'x'",
+        "leadid eq 'x'",
+        "createdon ge 'x'",
+        "contains(statecode,'0')",
+    ] {
+        let (status, error) = sim
+            .dv_json("GET", &format!("leads?$filter={filter}"), json!({}))
+            .await;
+        assert_eq!(
+            (status, &error["error"]["code"]),
+            (400, &json!("0x80060888")),
+            "{filter}"
+        );
+    }
+    let path = "EntityDefinitions?$select=LogicalName&$expand=Attributes($select=LogicalName)";
+    let (status, tables) = sim.dv_json("GET", path, json!({})).await;
+    assert_eq!(status, 200);
+    for table in tables["value"].as_array().unwrap() {
+        assert!(
+            !table["Attributes"].as_array().unwrap().is_empty(),
+            "{table}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn several_rows_are_created_or_none() {
+    let sim = fresh().await;
+    let target =
+        |last: &str| json!({ "@odata.type": "Microsoft.Dynamics.CRM.lead", "lastname": last });
+    let path = "leads/Microsoft.Dynamics.CRM.CreateMultiple";
+    let count = || async {
+        sim.dv("GET", "leads/$count")
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    };
+    let bad = json!({ "Targets": [target("a"), { "@odata.type": "Microsoft.Dynamics.CRM.lead", "nope": 1 }] });
+    assert_eq!(sim.dv_json("POST", path, bad).await.0, 400);
+    assert_eq!(count().await, "0");
+    let (status, done) = sim
+        .dv_json(
+            "POST",
+            path,
+            json!({ "Targets": [target("a"), target("b")] }),
+        )
+        .await;
+    assert_eq!(
+        (status, done["Ids"].as_array().map(Vec::len)),
+        (200, Some(2))
+    );
+    assert_eq!(count().await, "2");
+}
+
+#[tokio::test]
 async fn collections_answer_row_by_row() {
     let sim = fresh().await;
     let row = |body: Value| {

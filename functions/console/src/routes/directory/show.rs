@@ -12,6 +12,7 @@ use shared::domain::ids::ContractId;
 use shared::domain::inventory;
 use shared::domain::normalize::fold;
 use shared::domain::schema::CrmKind;
+use shared::domain::vocabulary::{Role, vocabulary};
 use shared::linking::{CandidateView, CrmRecord, Linking};
 use shared::problem::Problem;
 use shared::store::{ConnectionKind, DIRECTORY_SHARDS, Mirror};
@@ -198,10 +199,8 @@ impl<'a> View<'a> {
 
     /// These users of the CRM with their names, as far as they were imported.
     async fn owners(&self, ids: BTreeSet<&str>) -> Result<BTreeMap<String, String>, Problem> {
-        let (object, name) = match self.crm() {
-            CrmKind::Salesforce => ("User", "Name"),
-            CrmKind::Dynamics365 => ("systemuser", "fullname"),
-        };
+        let user = vocabulary(self.crm()).user;
+        let (object, name) = (user.name, user.named(Role::Name));
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }

@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::salesforce::{BatchResult, Salesforce};
-use super::super::{CrmError, NO_API_ACCESS, Record};
-use super::currency;
+use super::client::{BatchResult, Salesforce};
+use super::soql::{Condition, Select};
+use crate::currency::currency;
+use crate::query::Literal;
+use crate::{CrmError, NO_API_ACCESS, Record};
 use domain::clock::Millis;
 use domain::inventory::{
     AccessReport, Appearance, Choice, CrmOptions, Currency, Right, SALESFORCE_CURRENCY_FIELD,
@@ -21,10 +23,24 @@ use domain::inventory::{
 use domain::schema::CrmKind;
 
 /// The organisation-wide defaults of the objects that have one.
-const DEFAULTS: &str = "SELECT DefaultAccountAccess, DefaultContactAccess, DefaultOpportunityAccess, DefaultLeadAccess FROM Organization";
-const STAGES: &str = "SELECT ApiName, MasterLabel, IsClosed, IsWon FROM OpportunityStage WHERE IsActive = true ORDER BY SortOrder";
-/// `CurrencyType` is there only in organisations with several currencies.
-const CURRENCIES: &str = "SELECT IsoCode FROM CurrencyType WHERE IsActive = true ORDER BY IsoCode";
+fn defaults() -> String {
+    let columns = [
+        "DefaultAccountAccess",
+        "DefaultContactAccess",
+        "DefaultOpportunityAccess",
+        "DefaultLeadAccess",
+    ];
+    Select::new("Organization", columns).path("query")
+}
+
+/// The active ones of the records of an object, by a field's order.
+fn active<const N: usize>(object: &str, columns: [&str; N], order: &str) -> String {
+    Select::new(object, columns)
+        .filter(Condition::is("IsActive", &Literal::Boolean(true)))
+        .order([order])
+        .path("query")
+}
+
 /// No object that can be queried has the currency of an organisation with one currency; the
 /// context user's view of the organisation does, as `features.defaultCurrencyIsoCode`, "applicable
 /// only when multiCurrency is false".
@@ -62,11 +78,6 @@ struct PicklistValue {
     active: bool,
 }
 
-fn query(soql: &str) -> String {
-    let encoded = percent_encoding::utf8_percent_encode(soql, percent_encoding::NON_ALPHANUMERIC);
-    format!("query?q={encoded}")
-}
-
 fn describe(object: &str) -> String {
     format!("sobjects/{object}/describe")
 }
@@ -97,13 +108,13 @@ async fn read(crm: &Salesforce, paths: &[String]) -> Result<Vec<Option<Value>>, 
     Ok(bodies)
 }
 
-/// See [`super::super::Crm::access`].
-pub(crate) async fn access(crm: &Salesforce, now: Millis) -> Result<AccessReport, CrmError> {
+/// See [`crate::Crm::access`].
+pub(super) async fn access(crm: &Salesforce, now: Millis) -> Result<AccessReport, CrmError> {
     let mut paths: Vec<String> = objects(CrmKind::Salesforce)
         .iter()
         .map(|spec| describe(spec.name))
         .collect();
-    paths.push(query(DEFAULTS));
+    paths.push(defaults());
     Ok(report(&read(crm, &paths).await?, now))
 }
 
@@ -151,7 +162,13 @@ fn shown(body: Option<&Value>, all_records: Option<bool>) -> Shown {
         (description.createable, Right::Create),
         (description.updateable, Right::Update),
     ];
+    let options = description.fields.iter().filter_map(|field| {
+        let values = field.picklist_values.iter();
+        let values: BTreeSet<String> = values.map(|option| option.value.clone()).collect();
+        (!values.is_empty()).then(|| (field.name.clone(), values))
+    });
     Shown {
+        options: options.collect(),
         appearance: Appearance::Described,
         fields: description
             .fields
@@ -181,13 +198,18 @@ fn everybody_reads(defaults: &Value, object: &str) -> Option<bool> {
     matches!(access, "Read" | "Edit" | "ReadEditTransfer" | "All").then_some(true)
 }
 
-/// See [`super::super::Crm::options`].
-pub(crate) async fn options(crm: &Salesforce, now: Millis) -> Result<CrmOptions, CrmError> {
+/// See [`crate::Crm::options`].
+pub(super) async fn options(crm: &Salesforce, now: Millis) -> Result<CrmOptions, CrmError> {
     let paths = [
         describe("Opportunity"),
         describe("Lead"),
-        query(STAGES),
-        query(CURRENCIES),
+        active(
+            "OpportunityStage",
+            ["ApiName", "MasterLabel", "IsClosed", "IsWon"],
+            "SortOrder",
+        ),
+        // `CurrencyType` is there only in organisations with several currencies.
+        active("CurrencyType", ["IsoCode"], "IsoCode"),
         ORGANIZATION.to_owned(),
     ];
     Ok(offered(&read(crm, &paths).await?, now))
@@ -350,8 +372,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::super::recorded;
     use super::*;
+    use crate::recorded;
 
     /// A description of everything that is needed of an object.
     fn described(object: &str, several_currencies: bool) -> Value {

@@ -17,6 +17,18 @@ pub(super) struct Part {
     pub(super) body: Option<serde_json::Value>,
 }
 
+impl Part {
+    /// A read.
+    pub(super) fn get(query: &super::odata::Query) -> Self {
+        Self {
+            method: "GET",
+            path: query.to_string(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+}
+
 /// One answer of a batch.
 #[derive(Debug)]
 pub(super) struct PartAnswer {

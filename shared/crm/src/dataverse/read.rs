@@ -16,16 +16,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::page::{JsonPage, malformed};
-use super::{ImportError, Reading, Source, Turn};
-use crate::dataverse::{API, encode, error_code, read_call};
+use super::client::read_call;
+use super::errors::error_code;
+use super::odata::{API, Filter, Query};
+use crate::import::page::{JsonPage, malformed};
+use crate::import::{ImportError, Reading, Source, Turn};
 use crate::{CrmError, no_api_access, shown};
 use domain::inventory::ObjectSpec;
-use domain::mirror::MASTER_LOOKUP;
 use domain::problem::Problem;
 use domain::rows::{self, Layout};
 use domain::schema::CrmKind;
 use domain::sync::{Cursor, Resume};
+use domain::vocabulary::Role;
 use remote::outbound::Answer;
 use remote::session::{Session, SessionError};
 
@@ -33,7 +35,7 @@ use remote::session::{Session, SessionError};
 const PAGE_ROWS: u32 = 5_000;
 
 /// The rows of a Dataverse organisation.
-pub(super) struct DataverseSource {
+pub(crate) struct DataverseSource {
     session: Arc<Session>,
 }
 
@@ -205,7 +207,7 @@ fn refused(
 }
 
 impl DataverseSource {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+    pub(crate) fn new(session: Arc<Session>) -> Self {
         Self { session }
     }
 
@@ -232,18 +234,14 @@ impl DataverseSource {
 
     /// The first page's address.
     fn first(&self, reading: &Reading<'_>, layout: &Layout) -> Result<Url, ImportError> {
-        let columns: Vec<&str> = layout.names().collect();
-        let mut path = format!(
-            "{API}/{}?$select={}",
-            entity_set(reading.object.name),
-            columns.join(",")
-        );
+        let mut query = Query::of(&entity_set(reading.object.name)).select(layout.names());
         if let Some(Resume::Since(at)) = reading.since {
-            let filter = encode(&format!("modifiedon ge {at}"));
-            let order = encode(&format!("modifiedon asc,{} asc", rows::key(reading.object)));
-            path += &format!("&$filter={filter}&$orderby={order}");
+            let changed = reading.object.named(Role::Modified);
+            query = query
+                .filter(Filter::since(changed, *at))
+                .order([changed, reading.object.key()]);
         }
-        Ok(self.session.url(&path)?)
+        Ok(self.session.url(&query.to_string())?)
     }
 }
 
@@ -255,9 +253,10 @@ impl Source for DataverseSource {
         objects: &[&'static ObjectSpec],
     ) -> Result<BTreeMap<&'static str, u64>, ImportError> {
         let names: Vec<&str> = objects.iter().map(|spec| spec.name).collect();
-        let list = encode(&serde_json::json!(names).to_string());
-        let path = format!("{API}/RetrieveTotalRecordCount(EntityNames=@names)?@names={list}");
-        let answer = self.get(self.session.url(&path)?, None).await?;
+        let query = Query::function("RetrieveTotalRecordCount", "EntityNames", &names);
+        let answer = self
+            .get(self.session.url(&query.to_string())?, None)
+            .await?;
         if !answer.status.is_success() {
             let body = answer.json().unwrap_or_default();
             return match meaning(Ask::Plain, false, answer.status, &body) {
@@ -296,12 +295,12 @@ impl Source for DataverseSource {
         } else {
             serde_json::from_str(&reading.cursor.0).map_err(|_| ImportError::PagesGone)?
         };
-        let survivors = reading.object.merges() && !state.no_survivor;
+        let survivor = reading.object.survivor_if_there();
         let layout = Layout::new(
             CrmKind::Dynamics365,
             reading.object,
             reading.fields,
-            survivors.then_some(MASTER_LOOKUP),
+            survivor.filter(|_| !state.no_survivor),
         );
         let tracked = reading.since.is_none() && !state.untracked;
         let (ask, url) = match (&state.link, reading.since) {

@@ -8,19 +8,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::dataverse::{API, Dataverse, classify, encode, error_code, label};
-use super::super::multipart::{self, Part, PartAnswer};
-use super::super::{CrmError, Record, no_api_access};
-use super::currency;
+use super::client::Dataverse;
+use super::errors::{classify, error_code};
+use super::multipart::{self, Part, PartAnswer};
+use super::odata::{Filter, Query};
+use super::schema::label;
+use crate::currency::currency;
+use crate::query::Literal;
+use crate::{CrmError, Record, no_api_access};
 use domain::clock::Millis;
 use domain::inventory::{
     AccessReport, Appearance, Choice, CrmOptions, Currency, Right, Shown, Stage, ValueField,
     ValueKind, assess, dataverse_privilege, objects,
 };
 use domain::schema::CrmKind;
+use domain::vocabulary::{Role, vocabulary};
 
 /// The opportunity's numeric column types, and what they hold.
 const VALUE_TYPES: &[(&str, ValueKind)] = &[
@@ -45,6 +50,8 @@ struct Table {
     /// Metadata ids of secured columns, by column.
     secured: BTreeMap<String, String>,
     columns: BTreeSet<String>,
+    /// The options of imported choices, by column.
+    options: BTreeMap<String, BTreeSet<String>>,
     /// The table's own names of its privileges.
     privileges: BTreeMap<Right, String>,
 }
@@ -54,15 +61,6 @@ struct Table {
 enum Depth {
     Part,
     Organisation,
-}
-
-fn get(path: &str) -> Part {
-    Part {
-        method: "GET",
-        path: format!("{API}/{path}"),
-        headers: Vec::new(),
-        body: None,
-    }
 }
 
 async fn read(crm: &Dataverse, parts: &[Part]) -> Result<Vec<PartAnswer>, CrmError> {
@@ -101,20 +99,52 @@ fn given(answer: &PartAnswer) -> Result<Option<Value>, CrmError> {
     }
 }
 
-/// See [`super::super::Crm::access`].
-pub(crate) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport, CrmError> {
+/// See [`crate::Crm::access`].
+pub(super) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport, CrmError> {
     let specs = objects(CrmKind::Dynamics365);
-    let mut parts = vec![get("WhoAmI")];
+    let mut parts = vec![Part::get(&Query::of("WhoAmI"))];
     parts.extend(specs.iter().map(|spec| {
-        get(&format!(
-            "EntityDefinitions(LogicalName='{}')?$select=LogicalName,Privileges&$expand=Attributes($select=LogicalName,IsSecured,IsValidForRead)",
-            spec.name
-        ))
+        let query = Query::table(spec.name)
+            .select(["LogicalName", "Privileges"])
+            .expand(
+                "Attributes",
+                &["LogicalName", "IsSecured", "IsValidForRead"],
+            );
+        Part::get(&query)
+    }));
+    let choices: Vec<(usize, &'static str)> = specs
+        .iter()
+        .enumerate()
+        .flat_map(|(index, spec)| {
+            let fields = spec.imported(true).filter(|field| field.kind.is_choice());
+            fields.map(move |field| (index, field.name))
+        })
+        .collect();
+    parts.extend(choices.iter().filter_map(|(index, column)| {
+        // States have their options in another type; both are of this one.
+        let query = Query::column(specs.get(*index)?.name, column, "Enum")
+            .select(["LogicalName"])
+            .expand("OptionSet", &[])
+            .expand("GlobalOptionSet", &[]);
+        Some(Part::get(&query))
     }));
     let answers = read(crm, &parts).await?;
     let mut answers = answers.iter();
     let user = user_id(answers.next())?;
-    let tables: Vec<Table> = answers.map(table).collect::<Result<_, _>>()?;
+    let mut tables: Vec<Table> = answers
+        .by_ref()
+        .take(specs.len())
+        .map(table)
+        .collect::<Result<_, _>>()?;
+    for ((index, column), answer) in choices.iter().zip(answers) {
+        // They only serve to tell new options from old ones.
+        let listed = answer.status.is_success().then(|| answer.json());
+        let values = listed.as_ref().map(self::choices).unwrap_or_default();
+        let values: BTreeSet<String> = values.into_iter().map(|choice| choice.value).collect();
+        if let Some(table) = tables.get_mut(*index).filter(|_| !values.is_empty()) {
+            table.options.insert((*column).to_owned(), values);
+        }
+    }
 
     let names: Vec<String> = specs
         .iter()
@@ -127,13 +157,18 @@ pub(crate) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport,
         .collect();
     // Not `RetrieveUserPrivileges`: it gives the privileges of the user's teams at user level,
     // whatever level the team's role has.
-    let list = encode(&json!(names).to_string());
-    let mut parts = vec![get(&format!(
-        "systemusers({user})/Microsoft.Dynamics.CRM.RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@names)?@names={list}"
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let held = ("PrivilegeNames", names.as_slice());
+    let mut parts = vec![Part::get(&Query::of_user(
+        user,
+        "RetrieveUserSetOfPrivilegesByNames",
+        Some(held),
     ))];
     if tables.iter().any(|table| !table.secured.is_empty()) {
-        parts.push(get(&format!(
-            "systemusers({user})/Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()"
+        parts.push(Part::get(&Query::of_user(
+            user,
+            "RetrievePrincipalAttributePrivileges",
+            None,
         )));
     }
     let answers = read(crm, &parts).await?;
@@ -165,6 +200,7 @@ fn table(answer: &PartAnswer) -> Result<Table, CrmError> {
         appearance,
         secured: BTreeMap::new(),
         columns: BTreeSet::new(),
+        options: BTreeMap::new(),
         privileges: BTreeMap::new(),
     };
     match answer.status {
@@ -182,6 +218,7 @@ fn defined(body: &Value) -> Option<Table> {
         appearance: Appearance::Described,
         secured: BTreeMap::new(),
         columns: BTreeSet::new(),
+        options: BTreeMap::new(),
         privileges: BTreeMap::new(),
     };
     for column in body.get("Attributes")?.as_array()? {
@@ -272,6 +309,7 @@ fn report(
                 .flat_map(|column| [column.clone(), format!("_{column}_value")])
                 .collect();
             let shown = Shown {
+                options: table.options.clone(),
                 appearance: table.appearance,
                 fields,
                 rights: spec
@@ -291,30 +329,34 @@ fn report(
     }
 }
 
-/// See [`super::super::Crm::options`].
+/// See [`crate::Crm::options`].
 ///
 /// The stages are the opportunity's sales stages (`salesstage`). What is imported of an opportunity
 /// is `stepname`, a text without a list of values of its own: the standard sales process keeps the
 /// stage's name there, with its number before it. `salesstage` is the list behind those names, in
 /// the organisation's own order and language, and it is metadata, so that no process and no record
 /// has to be readable. [`CrmOptions::stage_of`] finds the stage of an imported text.
-pub(crate) async fn options(crm: &Dataverse, now: Millis) -> Result<CrmOptions, CrmError> {
+pub(super) async fn options(crm: &Dataverse, now: Millis) -> Result<CrmOptions, CrmError> {
     let picklist = |table: &str, column: &str| {
-        get(&format!(
-            "EntityDefinitions(LogicalName='{table}')/Attributes(LogicalName='{column}')/Microsoft.Dynamics.CRM.PicklistAttributeMetadata?$select=LogicalName&$expand=OptionSet,GlobalOptionSet"
-        ))
+        let query = Query::column(table, column, "Picklist")
+            .select(["LogicalName"])
+            .expand("OptionSet", &[])
+            .expand("GlobalOptionSet", &[]);
+        Part::get(&query)
     };
+    let currencies = Query::of("transactioncurrencies")
+        .select(["isocurrencycode", "currencyname"])
+        .filter(Filter::is("statecode", &Literal::Number(0.0)))
+        .order(["isocurrencycode"]);
+    let lead = vocabulary(CrmKind::Dynamics365).lead;
     let mut parts = vec![
         picklist("opportunity", "salesstage"),
-        picklist("lead", "leadsourcecode"),
-        get(
-            "transactioncurrencies?$select=isocurrencycode,currencyname&$filter=statecode%20eq%200&$orderby=isocurrencycode%20asc",
-        ),
+        picklist(lead.name, lead.named(Role::Source)),
+        Part::get(&currencies),
     ];
     parts.extend(VALUE_TYPES.iter().map(|(kind, _)| {
-        get(&format!(
-            "EntityDefinitions(LogicalName='opportunity')/Attributes/Microsoft.Dynamics.CRM.{kind}AttributeMetadata?$select=LogicalName,DisplayName,IsValidForRead"
-        ))
+        let columns = ["LogicalName", "DisplayName", "IsValidForRead"];
+        Part::get(&Query::columns("opportunity", kind).select(columns))
     }));
     let answers = read(crm, &parts).await?;
     let bodies: Vec<Option<Value>> = answers.iter().map(given).collect::<Result<_, _>>()?;
@@ -421,9 +463,10 @@ fn value_field(column: &Value, kind: ValueKind) -> Option<ValueField> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
-    use super::super::super::recorded;
     use super::*;
+    use crate::recorded;
 
     fn answer(status: u16, body: &Value) -> PartAnswer {
         PartAnswer {

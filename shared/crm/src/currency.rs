@@ -1,10 +1,4 @@
-//! What a CRM lets its connected user do, and what it offers for the settings (CN-4, CN-9, CN-10).
-//!
-//! Each adapter asks in as few calls as its API allows, and hands what came to pure functions. The
-//! CRM's refusal of one object is a finding; its refusal of the whole call is an error.
-
-pub(super) mod dataverse;
-pub(super) mod salesforce;
+//! Currencies, as both CRMs name them.
 
 use domain::inventory::Currency;
 
@@ -14,7 +8,7 @@ fn is_currency_code(text: &str) -> bool {
 }
 
 /// A currency by its code; without a name of its own the code stands for it.
-fn currency(code: &str, name: Option<&str>) -> Option<Currency> {
+pub(crate) fn currency(code: &str, name: Option<&str>) -> Option<Currency> {
     is_currency_code(code).then(|| Currency {
         code: code.to_owned(),
         name: name

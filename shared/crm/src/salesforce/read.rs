@@ -18,9 +18,12 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::page::{JsonPage, malformed, not_as_documented, report_unreadable};
-use super::{ImportError, Page, Reading, Source, Turn};
-use crate::salesforce::{API, ApiError, Salesforce};
+use super::client::{API, Salesforce};
+use super::errors::ApiError;
+use super::soql::{Condition, Select};
+use crate::import::page::{JsonPage, malformed, not_as_documented, report_unreadable};
+use crate::import::{ImportError, Page, Reading, Source, Turn};
+use crate::query::encode;
 use crate::{CrmError, shown};
 use domain::clock::Millis;
 use domain::inventory::ObjectSpec;
@@ -30,6 +33,7 @@ use domain::rows::csv::{BATCH, CsvRows};
 use domain::rows::{self, Layout, Malformed};
 use domain::schema::CrmKind;
 use domain::sync::{Cursor, Resume};
+use domain::vocabulary::Role;
 use remote::outbound::{Answer, Call, Provider, Reply, Streamed};
 use remote::session::{Session, SessionError};
 
@@ -39,6 +43,8 @@ const BULK_FROM: u64 = 2_000;
 const REST_UP_TO: u64 = 10_000;
 /// Rows of a page of a job's results.
 const BULK_PAGE_ROWS: u64 = 100_000;
+/// The instant of a record's last change.
+const CHANGED: &str = "SystemModstamp";
 /// Objects that the Bulk API does not serve, all of them small.
 const NOT_BULK: &[&str] = &["OpportunityStage", "CurrencyType"];
 /// How often a window of time is halved before it is given up.
@@ -51,7 +57,7 @@ const BEFORE_ALL: Millis = Millis(915_148_800_000);
 const JOBS_USED_UP_SECONDS: i64 = 900;
 
 /// The records of a Salesforce organisation.
-pub(super) struct SalesforceSource {
+pub(crate) struct SalesforceSource {
     crm: Salesforce,
     session: Arc<Session>,
     /// The page whose rows were not as many as Salesforce told, the last time.
@@ -127,18 +133,10 @@ impl Window {
         next.is_some()
     }
 
-    fn condition(&self) -> String {
-        let from = self.from.map(|from| format!("SystemModstamp >= {from}"));
-        let end = self
-            .ends
-            .last()
-            .map(|end| format!("SystemModstamp < {end}"));
-        let parts: Vec<String> = [from, end].into_iter().flatten().collect();
-        if parts.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", parts.join(" AND "))
-        }
+    fn condition(&self) -> Condition {
+        let from = self.from.map(|from| Condition::since(CHANGED, from));
+        let end = self.ends.last().map(|end| Condition::before(CHANGED, *end));
+        Condition::All([from, end].into_iter().flatten().collect())
     }
 }
 
@@ -234,14 +232,13 @@ fn layout(reading: &Reading<'_>) -> Layout {
     Layout::new(CrmKind::Salesforce, reading.object, reading.fields, None)
 }
 
-fn select(reading: &Reading<'_>, layout: &Layout) -> String {
-    let columns: Vec<&str> = layout.names().collect();
-    format!("SELECT {} FROM {}", columns.join(","), reading.object.name)
+/// All records of the window.
+fn select<'r>(reading: &Reading<'r>, layout: &Layout, window: &Window) -> Select<'r> {
+    Select::new(reading.object.name, layout.names()).filter(window.condition())
 }
 
-fn query(resource: &str, soql: &str) -> String {
-    let encoded = percent_encoding::utf8_percent_encode(soql, percent_encoding::NON_ALPHANUMERIC);
-    format!("{API}/{resource}?q={encoded}")
+fn query(resource: &str, query: &Select<'_>) -> String {
+    format!("{API}/{}", query.path(resource))
 }
 
 /// Whether an error is about columns or an object that are no longer there.
@@ -262,7 +259,7 @@ fn names_no_column(message: &str) -> bool {
 }
 
 impl SalesforceSource {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+    pub(crate) fn new(session: Arc<Session>) -> Self {
         Self {
             crm: Salesforce::new(session.clone()),
             session,
@@ -354,10 +351,9 @@ impl SalesforceSource {
         if many && !state.rest_only {
             return self.create(reading, state).await;
         }
-        let mut soql = select(reading, &layout(reading));
+        let mut soql = select(reading, &layout(reading), &state.window);
         if reading.since.is_some() {
-            soql += &state.window.condition();
-            soql += " ORDER BY SystemModstamp, Id";
+            soql = soql.order([CHANGED, reading.object.key()]);
         }
         self.rest(reading, state, &query("queryAll", &soql), true)
             .await
@@ -365,7 +361,7 @@ impl SalesforceSource {
 
     /// Makes a job for the window.
     async fn create(&self, reading: &Reading<'_>, state: State) -> Result<Turn, ImportError> {
-        let soql = select(reading, &layout(reading)) + &state.window.condition();
+        let soql = select(reading, &layout(reading), &state.window).to_string();
         let body = json!({
             "operation": "queryAll",
             "query": soql,
@@ -456,10 +452,9 @@ impl SalesforceSource {
 
     /// Looks up the oldest record, so that the first window can be halved.
     async fn oldest(&self, reading: &Reading<'_>, mut state: State) -> Result<Turn, ImportError> {
-        let soql = format!(
-            "SELECT SystemModstamp FROM {} ORDER BY SystemModstamp LIMIT 1",
-            reading.object.name
-        );
+        let soql = Select::new(reading.object.name, [CHANGED])
+            .order([CHANGED])
+            .limit(1);
         let answer = self.get(&query("queryAll", &soql)).await?;
         let oldest = if answer.status.is_success() {
             let found: Oldest = answer.json().ok_or_else(not_as_documented)?;
@@ -505,13 +500,7 @@ impl SalesforceSource {
         (read, of): (u64, u64),
     ) -> Result<Turn, ImportError> {
         let locator = locator
-            .map(|locator| {
-                let encoded = percent_encoding::utf8_percent_encode(
-                    locator,
-                    percent_encoding::NON_ALPHANUMERIC,
-                );
-                format!("&locator={encoded}")
-            })
+            .map(|locator| format!("&locator={}", encode(locator)))
             .unwrap_or_default();
         let rest = format!("/results?maxRecords={BULK_PAGE_ROWS}{locator}");
         let mut call = self.call(Method::GET, &job_path(id, &rest)?)?;
@@ -604,7 +593,7 @@ impl Source for SalesforceSource {
     }
 
     async fn count(&self, object: &'static ObjectSpec) -> Result<Option<u64>, ImportError> {
-        let soql = format!("SELECT COUNT() FROM {}", object.name);
+        let soql = Select::count(object.name);
         let answer = self.get(&query("query", &soql)).await?;
         if answer.status.is_success() {
             let counted: Counted = answer.json().ok_or_else(not_as_documented)?;
@@ -620,7 +609,7 @@ impl Source for SalesforceSource {
     }
 
     fn tells_deletions(&self, object: &'static ObjectSpec, _since: &Resume) -> bool {
-        object.fields.contains(&"IsDeleted")
+        object.of_role(Role::Deleted).is_some()
     }
 
     async fn turn(&self, reading: &Reading<'_>) -> Result<Turn, ImportError> {
@@ -737,7 +726,7 @@ impl Page for CsvPage {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{At, MOST_SPLITS, Millis, State, Window, wait};
+    use super::{At, MOST_SPLITS, Millis, Select, State, Window, wait};
 
     #[test]
     fn a_job_is_looked_at_less_and_less_often() {
@@ -748,17 +737,21 @@ mod tests {
 
     #[test]
     fn a_window_is_a_condition() {
+        let condition = |window: &Window| {
+            let query = Select::count("Lead").filter(window.condition());
+            query.to_string().replace("SELECT COUNT() FROM Lead", "")
+        };
         let mut window = Window::default();
-        assert_eq!(window.condition(), "");
+        assert_eq!(condition(&window), "");
         window.oldest = Some(Millis(0));
         assert!(window.halve(Millis(8_000)));
         assert_eq!(
-            window.condition(),
+            condition(&window),
             " WHERE SystemModstamp < 1970-01-01T00:00:04.000Z"
         );
         assert!(window.advance());
         assert_eq!(
-            window.condition(),
+            condition(&window),
             " WHERE SystemModstamp >= 1970-01-01T00:00:04.000Z"
         );
         assert!(!window.advance());

@@ -1,0 +1,99 @@
+//! Calls to Salesforce's REST API: single ones, and batches of reads.
+//!
+//! No call goes to `composite`, whose subrequests may refer to each other: it reads `@{…}` in any text
+//! as a reference, and knows no way to write it otherwise.
+
+use std::sync::Arc;
+
+use http::{HeaderName, Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::errors::ApiError;
+use crate::{CrmError, Record};
+use remote::outbound::{Answer, Call, Provider};
+use remote::session::Session;
+
+/// REST API version; each is served for at least three years.
+pub(super) const API: &str = "/services/data/v62.0";
+
+/// A Salesforce organisation.
+pub(crate) struct Salesforce {
+    pub(super) session: Arc<Session>,
+}
+
+#[derive(Deserialize)]
+struct BatchAnswer {
+    results: Vec<BatchResult>,
+}
+
+/// The answer of one read of a composite batch.
+#[derive(Deserialize)]
+pub(super) struct BatchResult {
+    #[serde(rename = "statusCode")]
+    status: u16,
+    #[serde(default)]
+    pub(super) result: Value,
+}
+
+impl BatchResult {
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+}
+
+impl Salesforce {
+    pub(crate) fn new(session: Arc<Session>) -> Self {
+        Self { session }
+    }
+
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, CrmError> {
+        let url = self.session.url(path)?;
+        let mut call = Call::new(Provider::Salesforce, method, url)
+            .header(http::header::ACCEPT, "application/json")
+            // Rules that only warn about duplicates must not keep a lead out: the strategy has
+            // decided. Rules that block still block.
+            .header(
+                HeaderName::from_static("sforce-duplicate-rule-header"),
+                "allowSave=true",
+            );
+        if let Some(body) = body {
+            call = call.json(body);
+        }
+        Ok(self.session.send(call).await?)
+    }
+
+    /// The error of a call as a whole.
+    pub(super) async fn failure(&self, answer: &Answer) -> CrmError {
+        let errors = ApiError::all(answer);
+        self.classify(answer.status, &errors, Record::Lead).await
+    }
+
+    /// Independent reads in one call, each of which counts against the organisation's limit. Paths
+    /// are relative to the API's version; the answers come in their order.
+    pub(super) async fn batch(&self, paths: &[String]) -> Result<Vec<BatchResult>, CrmError> {
+        let version = API.rsplit('/').next().unwrap_or_default();
+        let requests: Vec<Value> = paths
+            .iter()
+            .map(|path| json!({"method": "GET", "url": format!("{version}/{path}")}))
+            .collect();
+        let body = json!({"batchRequests": requests});
+        let answer = self
+            .call(Method::POST, &format!("{API}/composite/batch"), Some(&body))
+            .await?;
+        if !answer.status.is_success() {
+            return Err(self.failure(&answer).await);
+        }
+        let batch: BatchAnswer = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
+        if batch.results.len() == paths.len() {
+            Ok(batch.results)
+        } else {
+            Err(CrmError::Unavailable(answer.status))
+        }
+    }
+}

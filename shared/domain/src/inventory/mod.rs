@@ -1,0 +1,13 @@
+//! What a connected CRM lets its user read, and what it offers as choices for the settings
+//! (CN-4, CN-9, CN-10).
+//!
+//! [`objects`] is the one list of what is imported (IM-1): the permission check compares it with
+//! what the CRM shows, and the import reads it.
+
+mod access;
+mod options;
+
+pub use access::{AccessReport, Appearance, ObjectAccess, Shown, assess, dataverse_privilege};
+pub use options::{Choice, CrmOptions, Currency, Stage, ValueField, ValueKind};
+
+pub use super::vocabulary::{ObjectSpec, Right, SALESFORCE_CURRENCY_FIELD, objects};

@@ -1,0 +1,585 @@
+//! The CRMs' vocabulary: one table for each vendor says of every object and field what it is called,
+//! what it holds and what it is for.
+//!
+//! Whatever names a field of a CRM asks these tables: the list of what is imported (IM-1), the
+//! permission check (CN-4), the form of imported values, match keys and matching (MA-1), the default
+//! mappings, and the values of leads, contacts and accounts that are created. A new field is one line.
+
+mod dynamics;
+mod salesforce;
+
+use super::schema::CrmKind;
+
+pub use salesforce::CURRENCY_FIELD as SALESFORCE_CURRENCY_FIELD;
+
+/// What a field holds, and how the CRM's API writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The record's own id.
+    Id,
+    /// The id of another record.
+    Lookup,
+    /// Text.
+    Text,
+    /// A choice, written as text (Salesforce).
+    Choice,
+    /// A choice, written as its number (Dataverse).
+    NumberedChoice,
+    /// A number.
+    Number,
+    /// An amount of money.
+    Money,
+    /// A day of the calendar, in no time zone.
+    Date,
+    /// An instant.
+    Instant,
+    /// Yes or no.
+    Boolean,
+}
+
+impl Kind {
+    /// Whether it is a choice whose options the CRM's administrator can change (IM-5).
+    #[must_use]
+    pub const fn is_choice(self) -> bool {
+        matches!(self, Self::Choice | Self::NumberedChoice)
+    }
+
+    /// Whether it is a record's id.
+    #[must_use]
+    pub const fn is_reference(self) -> bool {
+        matches!(self, Self::Id | Self::Lookup)
+    }
+}
+
+/// What a field is for. Two fields of one role in the two CRMs are each other's counterparts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing that is asked for by its role.
+    Plain,
+    /// The record's id.
+    Identity,
+    /// The user who owns the record.
+    Owner,
+    /// When the record was created.
+    Created,
+    /// When the record was last changed, by the CRM's own clock of changes.
+    Modified,
+    /// The record is deleted.
+    Deleted,
+    /// The record that this one was merged into.
+    Survivor,
+    /// First name.
+    FirstName,
+    /// Last name.
+    LastName,
+    /// Full name of a person or user, name of anything else.
+    Name,
+    /// Job title.
+    JobTitle,
+    /// E-mail address.
+    Email,
+    /// Phone number.
+    Phone,
+    /// Mobile phone number.
+    Mobile,
+    /// Fax number.
+    Fax,
+    /// Name of the company that a lead works for.
+    Company,
+    /// The account that a contact works for.
+    Account,
+    /// Website of a company.
+    Website,
+    /// Street of the first address.
+    Street,
+    /// City of the first address.
+    City,
+    /// State or province of the first address.
+    State,
+    /// Postal code of the first address.
+    PostalCode,
+    /// Country of the first address.
+    Country,
+    /// Street of the second address.
+    OtherStreet,
+    /// City of the second address.
+    OtherCity,
+    /// State or province of the second address.
+    OtherState,
+    /// Postal code of the second address.
+    OtherPostalCode,
+    /// Country of the second address.
+    OtherCountry,
+    /// What a lead is about.
+    Topic,
+    /// Free text about the record.
+    Description,
+    /// Lead source.
+    Source,
+    /// Industry.
+    Industry,
+    /// Number of employees.
+    Employees,
+    /// Yearly revenue.
+    Revenue,
+    /// Currency of the amounts.
+    Currency,
+    /// Stage of an opportunity.
+    Stage,
+    /// Value of an opportunity.
+    Amount,
+    /// A lead was converted.
+    Converted,
+    /// The contact that a lead was converted to.
+    ConvertedContact,
+}
+
+/// The parts of an address, in the order of [`Object::addresses`].
+const ADDRESSES: [[Role; 5]; 2] = [
+    [
+        Role::Street,
+        Role::City,
+        Role::State,
+        Role::PostalCode,
+        Role::Country,
+    ],
+    [
+        Role::OtherStreet,
+        Role::OtherCity,
+        Role::OtherState,
+        Role::OtherPostalCode,
+        Role::OtherCountry,
+    ],
+];
+
+/// Whether the import reads a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// Yes.
+    Always,
+    /// Yes, though the whitepaper's appendix does not list it.
+    Besides,
+    /// Where the organisation has several currencies: others do not have the field.
+    SeveralCurrencies,
+    /// Where the table turns out to have it.
+    IfThere,
+    /// No: it is only written.
+    Never,
+}
+
+/// One field of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// The CRM's name for it, as its API sends it (a Dataverse look-up: `_owninguser_value`).
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// What it is for.
+    pub role: Role,
+    /// A lead's: the contact's field that takes its value; empty where none does.
+    pub contact: &'static str,
+    /// It tells of the record's fate only (when it was changed, what became of it), and is no part of
+    /// its values.
+    pub control: bool,
+    read: Read,
+}
+
+impl Field {
+    const fn new(name: &'static str, kind: Kind) -> Self {
+        Self {
+            name,
+            kind,
+            role: Role::Plain,
+            contact: "",
+            control: false,
+            read: Read::Always,
+        }
+    }
+
+    const fn control(self) -> Self {
+        Self {
+            control: true,
+            ..self
+        }
+    }
+
+    const fn role(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+
+    const fn contact(self, contact: &'static str) -> Self {
+        Self { contact, ..self }
+    }
+
+    const fn read(self, read: Read) -> Self {
+        Self { read, ..self }
+    }
+}
+
+const fn id(name: &'static str) -> Field {
+    Field::new(name, Kind::Id).role(Role::Identity)
+}
+
+const fn lookup(name: &'static str) -> Field {
+    Field::new(name, Kind::Lookup)
+}
+
+const fn text(name: &'static str, role: Role) -> Field {
+    Field::new(name, Kind::Text).role(role)
+}
+
+const fn number(name: &'static str) -> Field {
+    Field::new(name, Kind::Number)
+}
+
+const fn money(name: &'static str) -> Field {
+    Field::new(name, Kind::Money)
+}
+
+const fn date(name: &'static str) -> Field {
+    Field::new(name, Kind::Date)
+}
+
+const fn instant(name: &'static str) -> Field {
+    Field::new(name, Kind::Instant)
+}
+
+const fn flag(name: &'static str) -> Field {
+    Field::new(name, Kind::Boolean)
+}
+
+/// What the records of an object are to matching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// People who can be linked to profiles, as contacts.
+    Contact,
+    /// People who can be linked to profiles, as leads.
+    Lead,
+    /// Companies.
+    Account,
+    /// Users of the CRM.
+    User,
+    /// Nothing that is matched.
+    Other,
+}
+
+/// What a user may do with the records of an object.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// See them.
+    Read,
+    /// Make new ones.
+    Create,
+    /// Change them.
+    Update,
+}
+
+const READ: &[Right] = &[Right::Read];
+const READ_AND_WRITE: &[Right] = &[Right::Read, Right::Create, Right::Update];
+
+/// One object (Dataverse: table) of a CRM, with what is needed of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectSpec {
+    /// The CRM's name for it: Salesforce's API name, Dataverse's logical name.
+    pub name: &'static str,
+    /// What people call it.
+    pub label: &'static str,
+    /// Nothing can be imported without it.
+    pub required: bool,
+    /// It is there only where the organisation has several currencies.
+    pub several_currencies_only: bool,
+    /// What its records are to matching.
+    pub subject: Subject,
+    /// What the connected user has to be allowed. Leads and contacts are also written.
+    pub rights: &'static [Right],
+    /// All of its fields that are known, also those that are only written.
+    pub vocabulary: &'static [Field],
+}
+
+impl ObjectSpec {
+    const fn new(
+        subject: Subject,
+        name: &'static str,
+        label: &'static str,
+        vocabulary: &'static [Field],
+    ) -> Self {
+        Self {
+            name,
+            label,
+            required: !matches!(subject, Subject::Other),
+            several_currencies_only: false,
+            subject,
+            rights: match subject {
+                Subject::Contact | Subject::Lead => READ_AND_WRITE,
+                Subject::Account | Subject::User | Subject::Other => READ,
+            },
+            vocabulary,
+        }
+    }
+
+    /// The fields that are imported, the identity first, in an organisation with one or with several
+    /// currencies.
+    pub fn fields(&self, several_currencies: bool) -> impl Iterator<Item = &'static str> + use<> {
+        self.imported(several_currencies).map(|field| field.name)
+    }
+
+    /// See [`Self::fields`].
+    pub fn imported(
+        &self,
+        several_currencies: bool,
+    ) -> impl Iterator<Item = &'static Field> + use<> {
+        let read = |field: &&Field| matches!(field.read, Read::Always | Read::Besides);
+        let more =
+            move |field: &&Field| several_currencies && field.read == Read::SeveralCurrencies;
+        let fields = self.vocabulary.iter();
+        fields.clone().filter(read).chain(fields.filter(more))
+    }
+
+    /// The fields that are imported because the whitepaper's appendix lists them, or (Salesforce) as
+    /// their counterparts.
+    pub fn listed(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        self.imported(false)
+            .filter(|field| field.read == Read::Always)
+    }
+
+    /// The field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.vocabulary.iter().find(|field| field.name == name)
+    }
+
+    /// The field of a role.
+    #[must_use]
+    pub fn of_role(&self, role: Role) -> Option<&'static Field> {
+        self.vocabulary.iter().find(|field| field.role == role)
+    }
+
+    /// The name of the field of a role; empty where it has none.
+    #[must_use]
+    pub const fn named(&self, role: Role) -> &'static str {
+        let mut rest = self.vocabulary;
+        while let [field, more @ ..] = rest {
+            if field.role as u8 == role as u8 {
+                return field.name;
+            }
+            rest = more;
+        }
+        ""
+    }
+
+    /// As [`Self::named`], of a field that is imported.
+    pub(crate) const fn read_as(&self, role: Role) -> &'static str {
+        let mut rest = self.vocabulary;
+        while let [field, more @ ..] = rest {
+            if field.role as u8 == role as u8 && !matches!(field.read, Read::Never) {
+                return field.name;
+            }
+            rest = more;
+        }
+        ""
+    }
+
+    /// Its addresses that are imported: street, city, state, postal code, country; the first is the one
+    /// to go by.
+    pub fn addresses(&self) -> impl Iterator<Item = [&'static str; 5]> + use<> {
+        let spec = *self;
+        ADDRESSES
+            .into_iter()
+            .map(move |roles| roles.map(|role| spec.read_as(role)))
+            .filter(|names| names.iter().any(|name| !name.is_empty()))
+    }
+
+    /// The field with the records' ids.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        self.named(Role::Identity)
+    }
+
+    /// The look-up from the loser of a merge to its survivor that is asked for where the table has it
+    /// (Dataverse).
+    #[must_use]
+    pub fn survivor_if_there(&self) -> Option<&'static Field> {
+        self.of_role(Role::Survivor)
+            .filter(|field| field.read == Read::IfThere)
+    }
+}
+
+/// A CRM's objects, in the order of the permission check and the import.
+#[derive(Debug, Clone, Copy)]
+pub struct Vocabulary {
+    /// All of them.
+    pub objects: &'static [ObjectSpec],
+    /// Companies.
+    pub account: &'static ObjectSpec,
+    /// People who are customers.
+    pub contact: &'static ObjectSpec,
+    /// People who may become customers.
+    pub lead: &'static ObjectSpec,
+    /// The CRM's users.
+    pub user: &'static ObjectSpec,
+    /// The names of the objects whose records can be linked to profiles, the preferred one first.
+    pub people: [&'static str; 2],
+    /// The names of the objects whose records can be linked to companies.
+    pub companies: [&'static str; 1],
+}
+
+impl Vocabulary {
+    const fn of(objects: &'static [ObjectSpec]) -> Self {
+        let account = only(objects, Subject::Account);
+        let contact = only(objects, Subject::Contact);
+        let lead = only(objects, Subject::Lead);
+        Self {
+            objects,
+            account,
+            contact,
+            lead,
+            user: only(objects, Subject::User),
+            people: [contact.name, lead.name],
+            companies: [account.name],
+        }
+    }
+
+    /// The object of that name.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Option<&'static ObjectSpec> {
+        self.objects.iter().find(|spec| spec.name == name)
+    }
+}
+
+/// The object of a subject; a table without one does not compile.
+#[expect(
+    clippy::panic,
+    reason = "it happens while the tables are compiled, or never"
+)]
+const fn only(objects: &'static [ObjectSpec], subject: Subject) -> &'static ObjectSpec {
+    let mut rest = objects;
+    while let [object, more @ ..] = rest {
+        if object.subject as u8 == subject as u8 {
+            return object;
+        }
+        rest = more;
+    }
+    panic!("each vendor has accounts, contacts, leads and users")
+}
+
+static SALESFORCE: Vocabulary = Vocabulary::of(salesforce::OBJECTS);
+static DYNAMICS: Vocabulary = Vocabulary::of(dynamics::OBJECTS);
+
+/// A CRM's vocabulary.
+#[must_use]
+pub fn vocabulary(crm: CrmKind) -> &'static Vocabulary {
+    match crm {
+        CrmKind::Salesforce => &SALESFORCE,
+        CrmKind::Dynamics365 => &DYNAMICS,
+    }
+}
+
+/// The objects that are imported from a CRM (IM-1).
+#[must_use]
+pub fn objects(crm: CrmKind) -> &'static [ObjectSpec] {
+    vocabulary(crm).objects
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
+
+    #[test]
+    fn every_object_has_one_identity_which_is_imported_first() {
+        for spec in BOTH.into_iter().flat_map(objects) {
+            let ids = spec
+                .vocabulary
+                .iter()
+                .filter(|field| field.role == Role::Identity);
+            assert_eq!(ids.count(), 1, "{}", spec.name);
+            assert_eq!(spec.fields(true).next(), Some(spec.key()), "{}", spec.name);
+            let id = spec.field(spec.key()).unwrap();
+            assert_eq!(id.kind, Kind::Id);
+            let changed = spec.of_role(Role::Modified).unwrap();
+            assert_eq!(changed.kind, Kind::Instant, "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn each_role_and_each_name_is_there_once() {
+        for spec in BOTH.into_iter().flat_map(objects) {
+            let mut names = BTreeSet::new();
+            let mut roles = BTreeSet::new();
+            for field in spec.vocabulary {
+                assert!(names.insert(field.name), "{}.{}", spec.name, field.name);
+                let alone = field.role == Role::Plain || roles.insert(format!("{:?}", field.role));
+                assert!(alone, "{}.{:?}", spec.name, field.role);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_role_holds_suits_it() {
+        for spec in BOTH.into_iter().flat_map(objects) {
+            for field in spec.vocabulary {
+                let suits = match field.role {
+                    Role::Identity => field.kind == Kind::Id,
+                    Role::Owner | Role::Account | Role::Survivor | Role::ConvertedContact => {
+                        field.kind == Kind::Lookup
+                    }
+                    Role::Created | Role::Modified => field.kind == Kind::Instant,
+                    Role::Deleted | Role::Converted => field.kind == Kind::Boolean,
+                    Role::Amount | Role::Revenue => field.kind == Kind::Money,
+                    Role::Employees => field.kind == Kind::Number,
+                    Role::Source | Role::Industry => field.kind.is_choice(),
+                    Role::Plain | Role::Stage | Role::Currency => true,
+                    _ => field.kind == Kind::Text,
+                };
+                assert!(suits, "{}.{} {:?}", spec.name, field.name, field.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn a_contacts_fields_are_named_by_leads_only() {
+        for crm in BOTH {
+            let known = vocabulary(crm);
+            for spec in known.objects {
+                let named = spec.vocabulary.iter().filter(|f| !f.contact.is_empty());
+                let mut counterparts = BTreeSet::new();
+                for field in named {
+                    assert_eq!(spec.subject, Subject::Lead, "{}", field.name);
+                    assert!(counterparts.insert(field.contact), "{}", field.contact);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_crms_have_the_fields_that_people_are_known_by() {
+        for crm in BOTH {
+            let known = vocabulary(crm);
+            for role in [
+                Role::FirstName,
+                Role::LastName,
+                Role::Email,
+                Role::Phone,
+                Role::JobTitle,
+                Role::Owner,
+            ] {
+                assert!(!known.lead.read_as(role).is_empty(), "{crm:?} {role:?}");
+                assert!(!known.contact.read_as(role).is_empty(), "{crm:?} {role:?}");
+            }
+            for role in [Role::Name, Role::Website, Role::Phone, Role::Owner] {
+                assert!(!known.account.read_as(role).is_empty(), "{crm:?} {role:?}");
+            }
+            for (spec, addresses) in [(known.account, 1), (known.contact, 2)] {
+                assert_eq!(spec.addresses().count(), addresses, "{}", spec.name);
+                assert!(spec.addresses().flatten().all(|name| !name.is_empty()));
+            }
+        }
+    }
+}
