@@ -67,7 +67,8 @@ pub(crate) fn run() -> Result<Counts> {
 /// Our import beside third parties' servers and clients. What it needs has to be there: on its own
 /// it skips without.
 fn suite(name: &str, switch: &str) -> Result<Counts> {
-    let mut command = cargo(["test", "--package", "e2e", "--test", name]);
+    let module = format!("{name}::");
+    let mut command = cargo(["test", "--package", "e2e", "--test", "flows", "--", &module]);
     let (passed, output) = watch(command.env(switch, "required"))?;
     let mut counts = Counts::from_output(passed, &output);
     if counts.passed + counts.failed == 0 {

@@ -1,0 +1,15 @@
+//! The end-to-end tests in headless Chromium: our pages, and the sign-in at a certified server.
+//!
+//! Where Chromium or the server's packages are missing the tests say so and check nothing, unless
+//! `LEADBRIDGE_SIGN_IN_TESTS` is `required`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops, and says what it skips"
+)]
+
+mod certified_server;
+mod pages;

@@ -1,0 +1,14 @@
+//! Connecting a CRM, from the first step of the guide to a provable end (CN-1, CN-2, CN-4 to CN-11):
+//! over the embedded stack, with a clock that moves when told, counted on both sides.
+
+mod world;
+
+mod crash;
+mod disconnect;
+mod failures;
+mod guide;
+mod linkedin;
+mod own;
+mod permissions;
+mod refresh;
+mod settings;

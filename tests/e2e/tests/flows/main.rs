@@ -1,0 +1,37 @@
+//! The end-to-end tests that need nothing but Rust: one module for each flow, in one program, so
+//! that a change links once.
+//!
+//! `submissions` and `connect_flow` also run against a deployed stack (`cargo xtask stack-test`).
+//! What needs a browser is in the other program, `browser`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops"
+)]
+
+mod connect_flow;
+mod costs;
+mod crm_connection;
+mod crm_queries;
+mod directory_api;
+mod directory_store;
+mod edge;
+mod exactly_once;
+mod import;
+mod import_clients;
+mod import_model;
+mod import_odata;
+mod import_sources;
+mod inventory;
+mod linking;
+mod manual_decisions;
+mod mirror;
+mod oauth;
+mod oauth_attacks;
+mod sign_in;
+mod submissions;
+mod sync_api;
+mod template;

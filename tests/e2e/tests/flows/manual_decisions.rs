@@ -1,0 +1,378 @@
+//! MA-4: what a person decided is never undone by what is imported or computed.
+//!
+//! Random histories of records that are made, changed, deleted and merged in the CRM, of people who are
+//! added to the directory, of imports, passes and linking one by one, and of people who confirm, choose,
+//! refuse and ask for automatic matching again. A reference model keeps what was decided, and follows
+//! merges; after every step the directory is held to it. A history that fails is run again by its number.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use e2e::Harness;
+use e2e::directory_world::DirectoryWorld;
+use serde_json::json;
+use shared::domain::directory::{Decision, EntryId, EntryKind, How, MatchState, RecordRef};
+use shared::domain::schema::CrmKind;
+use shared::linking::Act;
+use shared::random::SystemRandom;
+
+const PROFILE: EntryKind = EntryKind::Profile;
+/// Histories for each CRM.
+const HISTORIES: std::ops::Range<u64> = 0..2;
+/// Steps of a history.
+const STEPS: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_decided_holds_with_salesforce() {
+    for number in HISTORIES {
+        Box::pin(history(CrmKind::Salesforce, number)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_decided_holds_with_dynamics() {
+    for number in HISTORIES {
+        Box::pin(history(CrmKind::Dynamics365, number)).await;
+    }
+}
+
+/// Numbers that look random and are the same every time (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
+    }
+
+    fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+        let sides = of.len().max(1);
+        of.get(self.roll(sides)).cloned()
+    }
+}
+
+/// What people decided of an entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Decided {
+    is: Option<Is>,
+    refused: BTreeSet<RecordRef>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Is {
+    Matched(RecordRef),
+    Unmatched,
+}
+
+/// The reference: what was decided, and what became of the records.
+#[derive(Default)]
+struct Reference {
+    entries: BTreeMap<EntryId, Decided>,
+    /// Records of the CRM that are there.
+    records: Vec<RecordRef>,
+    /// Those that the mirror has.
+    imported: BTreeSet<RecordRef>,
+    merged: BTreeMap<RecordRef, RecordRef>,
+    log: Vec<String>,
+}
+
+impl Reference {
+    /// Where merges led.
+    fn survivor(&self, record: &RecordRef) -> RecordRef {
+        let mut record = record.clone();
+        while let Some(next) = self.merged.get(&record) {
+            record = next.clone();
+        }
+        record
+    }
+
+    /// After an import and a pass.
+    fn follow(&mut self) {
+        self.imported = self.records.iter().cloned().collect();
+        for id in self.entries.keys().copied().collect::<Vec<_>>() {
+            let mut decided = self.entries[&id].clone();
+            if let Some(Is::Matched(record)) = &decided.is {
+                let survivor = self.survivor(record);
+                decided.is = Some(Is::Matched(survivor));
+            }
+            decided.refused = decided
+                .refused
+                .iter()
+                .map(|record| self.survivor(record))
+                .collect();
+            if let Some(Is::Matched(record)) = &decided.is {
+                decided.refused.remove(&record.clone());
+            }
+            self.entries.insert(id, decided);
+        }
+    }
+}
+
+const FIRSTS: &[&str] = &["Ada", "Grace", "Emmy"];
+const LASTS: &[&str] = &["Byron", "Hopper", "Noether"];
+
+struct Run<'a> {
+    world: DirectoryWorld<'a>,
+    dice: Dice,
+    reference: Reference,
+}
+
+async fn history(crm: CrmKind, number: u64) {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(crm).await;
+    let mut run = Run {
+        world: DirectoryWorld::of(&tenant).await,
+        dice: Dice(number.wrapping_mul(104_729) + 7),
+        reference: Reference::default(),
+    };
+    run.reference.log.push(format!("{crm:?} {number}"));
+    for _ in 0..6 {
+        run.new_record().await;
+        run.new_entry().await;
+    }
+    run.import().await;
+    for _ in 0..STEPS {
+        match run.dice.roll(14) {
+            0 => run.new_record().await,
+            1 => run.new_entry().await,
+            2 => run.change_record().await,
+            3 => run.delete_record().await,
+            4 => run.merge_records().await,
+            5 | 6 => run.import().await,
+            7 => run.link_one().await,
+            8 => run.confirm().await,
+            9 | 10 => run.choose().await,
+            11 | 12 => run.unmatch().await,
+            _ => run.automatic().await,
+        }
+        run.hold().await;
+    }
+    run.import().await;
+    run.hold().await;
+    harness.stop().await;
+}
+
+impl Run<'_> {
+    fn person(&mut self) -> (&'static str, &'static str, String) {
+        let (first, last) = (
+            self.dice.one(FIRSTS).unwrap(),
+            self.dice.one(LASTS).unwrap(),
+        );
+        let number = self.dice.roll(2);
+        let email = format!("{first}.{last}{number}").to_lowercase();
+        (first, last, self.world.tenant.email(&email))
+    }
+
+    fn entry(&mut self) -> Option<EntryId> {
+        let ids: Vec<EntryId> = self.reference.entries.keys().copied().collect();
+        self.dice.one(&ids)
+    }
+
+    async fn new_record(&mut self) {
+        let (first, last, email) = self.person();
+        let record = if self.dice.roll(2) == 0 {
+            self.world.lead(first, last, &email, "Works").await
+        } else {
+            self.world.contact(first, last, &email, None).await
+        };
+        self.reference
+            .log
+            .push(format!("new {record} {first} {last} {email}"));
+        self.reference.records.push(record);
+    }
+
+    async fn new_entry(&mut self) {
+        let (first, last, email) = self.person();
+        // Often somebody who is there already: what was decided of them stays.
+        let id = self.world.profile(first, last, &email, "Works").await;
+        self.reference
+            .log
+            .push(format!("add {} {first} {last} {email}", id.0));
+        self.reference.entries.entry(id).or_default();
+    }
+
+    async fn change_record(&mut self) {
+        let Some(record) = self.dice.one(&self.reference.records) else {
+            return;
+        };
+        let (first, _, email) = self.person();
+        let (name, mail) = (
+            self.world.name("FirstName", "firstname"),
+            self.world.name("Email", "emailaddress1"),
+        );
+        self.reference
+            .log
+            .push(format!("change {record} {first} {email}"));
+        self.world
+            .change(&record, json!({name: first, mail: email}))
+            .await;
+    }
+
+    async fn delete_record(&mut self) {
+        let Some(record) = self.dice.one(&self.reference.records) else {
+            return;
+        };
+        self.reference.log.push(format!("delete {record}"));
+        self.world.delete(&record).await;
+        self.reference.records.retain(|other| *other != record);
+    }
+
+    async fn merge_records(&mut self) {
+        let (Some(loser), Some(winner)) = (
+            self.dice.one(&self.reference.records),
+            self.dice.one(&self.reference.records),
+        ) else {
+            return;
+        };
+        if loser == winner || loser.object != winner.object {
+            return;
+        }
+        self.reference
+            .log
+            .push(format!("merge {loser} into {winner}"));
+        self.world.merge(&loser, &winner).await;
+        self.reference.records.retain(|other| *other != loser);
+        self.reference.merged.insert(loser, winner);
+    }
+
+    async fn import(&mut self) {
+        self.reference.log.push("import".to_owned());
+        self.world.import().await;
+        self.reference.follow();
+    }
+
+    async fn link_one(&mut self) {
+        let Some(id) = self.entry() else { return };
+        self.reference.log.push(format!("link {}", id.0));
+        self.world.linking().link_entry(PROFILE, id).await.unwrap();
+    }
+
+    /// Takes a decision; whether it was taken.
+    async fn decide(&mut self, id: EntryId, act: Act) -> bool {
+        let done = self
+            .world
+            .linking()
+            .decide(PROFILE, id, act.clone(), "ann", &SystemRandom)
+            .await;
+        let problem = done.err().map(|error| error.problem().code);
+        self.reference
+            .log
+            .push(format!("{} {act:?}: {problem:?}", id.0));
+        match (problem.as_deref(), &act) {
+            (None, _) => true,
+            (Some("record_taken"), Act::Match(record)) => {
+                let other = self.reference.entries.iter().any(|(other, decided)| {
+                    *other != id && decided.is == Some(Is::Matched(record.clone()))
+                });
+                assert!(other, "nobody chose {record}: {:#?}", self.reference.log);
+                false
+            }
+            (Some("record_not_found"), Act::Match(record)) => {
+                let there = self.reference.imported.contains(record);
+                assert!(!there, "{record}: {:#?}", self.reference.log);
+                false
+            }
+            (Some(code), _) => panic!("{code}: {:#?}", self.reference.log),
+        }
+    }
+
+    async fn matched(&mut self, id: EntryId, record: RecordRef) {
+        if self.decide(id, Act::Match(record.clone())).await {
+            let decided = self.reference.entries.get_mut(&id).unwrap();
+            decided.refused.remove(&record);
+            decided.is = Some(Is::Matched(record));
+        }
+    }
+
+    async fn confirm(&mut self) {
+        let Some(id) = self.entry() else { return };
+        if let Some(record) = self.world.link_of(PROFILE, id).await {
+            self.matched(id, record).await;
+        }
+    }
+
+    async fn choose(&mut self) {
+        let imported: Vec<RecordRef> = self.reference.imported.iter().cloned().collect();
+        let (Some(id), Some(record)) = (self.entry(), self.dice.one(&imported)) else {
+            return;
+        };
+        self.matched(id, record).await;
+    }
+
+    async fn unmatch(&mut self) {
+        let Some(id) = self.entry() else { return };
+        let link = self.world.link_of(PROFILE, id).await;
+        if self.decide(id, Act::Unmatch).await {
+            let decided = self.reference.entries.get_mut(&id).unwrap();
+            if let Some(Is::Matched(record)) = decided.is.take() {
+                decided.refused.insert(record);
+            }
+            decided.refused.extend(link);
+            decided.is = Some(Is::Unmatched);
+        }
+    }
+
+    async fn automatic(&mut self) {
+        let Some(id) = self.entry() else { return };
+        if self.decide(id, Act::Automatic).await {
+            self.reference.entries.get_mut(&id).unwrap().is = None;
+        }
+    }
+
+    /// Holds the directory to what was decided. Whose links are one to one, `directory` sees to.
+    async fn hold(&mut self) {
+        let found = self.world.directory(PROFILE).await;
+        let log = &self.reference.log;
+        assert_eq!(found.len(), self.reference.entries.len(), "{log:#?}");
+        for (id, decided) in &self.reference.entries {
+            let (entry, matched) = &found[id];
+            let link = matched.link.as_ref();
+            let refused: BTreeSet<RecordRef> = entry.refused.iter().cloned().collect();
+            assert_eq!(refused, decided.refused, "{}: {log:#?}", id.0);
+            match (&decided.is, &entry.decision) {
+                (
+                    Some(Is::Matched(record)),
+                    Decision::Matched {
+                        record: stored, by, ..
+                    },
+                ) => {
+                    assert_eq!((record, by.as_str()), (stored, "ann"), "{}: {log:#?}", id.0);
+                    let rival = self.reference.entries.iter().any(|(other, decided)| {
+                        other != id && decided.is == Some(Is::Matched(record.clone()))
+                    });
+                    // Two records that people chose were merged: one of the two entries has the survivor.
+                    if let Some(link) = link {
+                        assert_eq!(&link.record, record, "{}: {log:#?}", id.0);
+                        assert_eq!(link.how, How::Person);
+                    } else {
+                        assert!(rival, "{} lost {record}: {log:#?}", id.0);
+                    }
+                }
+                (Some(Is::Unmatched), Decision::Unmatched { .. }) => {
+                    assert_eq!(link, None, "{}: {log:#?}", id.0);
+                    assert_eq!(MatchState::of(entry, Some(matched)), MatchState::Refused);
+                }
+                (None, Decision::None) => {
+                    let Some(link) = link else { continue };
+                    assert!(!refused.contains(&link.record), "{}: {log:#?}", id.0);
+                    assert_eq!(link.how, How::Score, "{}: {log:#?}", id.0);
+                }
+                (decided, stored) => panic!("{}: {stored:?}, not {decided:?}: {log:#?}", id.0),
+            }
+        }
+        // Whoever has what another was given by a person, it is a person too.
+        for (id, decided) in &self.reference.entries {
+            let Some(Is::Matched(record)) = &decided.is else {
+                continue;
+            };
+            let holders = found
+                .iter()
+                .filter(|(_, (_, matched))| matched.record() == Some(record));
+            for (holder, (entry, _)) in holders {
+                assert!(holder == id || entry.is_manual(), "{record}: {log:#?}");
+            }
+        }
+    }
+}
