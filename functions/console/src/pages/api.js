@@ -6,7 +6,12 @@ import { announce, el, Refusal } from "./dom.js";
 export const root = new URL("..", location.href);
 const PAGES = `${root.pathname}app/`;
 
-// The session; null while nobody is known to be signed in.
+/** @typedef {import("../../types/openapi").components["schemas"]} Api the API's types, by name */
+
+/**
+ * The session; null while nobody is known to be signed in.
+ * @type {Api["SessionView"] | null}
+ */
 export let session = null;
 
 const unreachable = { status: 0, detail: "Leadbridge could not be reached.", next_step: "Check your connection, then try again." };
@@ -75,7 +80,8 @@ export function page(name, parameters = {}) {
 	return url.pathname + url.search;
 }
 
-export const link = (name, text, attributes, parameters) => el("a", { href: page(name, parameters), "data-nav": true, ...attributes }, text);
+export const link = (name, text, attributes, parameters) =>
+	el("a", { href: page(name, parameters), "data-nav": true, ...attributes }, text);
 
 // The sign-in, which leads back to where somebody is.
 export function signInPage(why, contract = new URLSearchParams(location.search).get("contract") ?? session?.contract) {
@@ -109,7 +115,14 @@ export async function renew() {
 
 // Renews the session while there is input; `warn` is told when its end is near, or no longer.
 export function keepSession(warn) {
-	for (const event of ["pointerdown", "keydown", "input"]) addEventListener(event, () => { used = true; }, { passive: true, capture: true });
+	for (const event of ["pointerdown", "keydown", "input"])
+		addEventListener(
+			event,
+			() => {
+				used = true;
+			},
+			{ passive: true, capture: true },
+		);
 	let warned = null;
 	const look = async () => {
 		const left = () => session.valid_until - Date.now() - ahead;
@@ -127,5 +140,7 @@ export function keepSession(warn) {
 		if (near) announce("Your session ends soon.");
 	};
 	setInterval(look, 15_000);
-	document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+	document.addEventListener("visibilitychange", () => {
+		if (!document.hidden) look();
+	});
 }

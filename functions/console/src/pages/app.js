@@ -10,7 +10,10 @@ import { ratesPage } from "./rates.js";
 import { auditPage, seatsPage, tokensPage } from "./seats.js";
 import { uploadPage } from "./upload.js";
 
-// name in the address, title, for administrators only, what it shows, the page that leads there
+/**
+ * name in the address, title, for administrators only, what it shows, the page that leads there
+ * @type {[string, string, boolean, (view: any) => Promise<any[]>, string?][]}
+ */
 const PAGES = [
 	["home", "Home", false, homePage],
 	["crm-production", "Production CRM", true, crmPage("production")],
@@ -38,15 +41,24 @@ function header(current) {
 	const above = PAGES.find(([name]) => name === current)?.[4];
 	const here = (name) => (name === current ? "page" : name === above && "true");
 	const links = PAGES.filter(([, , administrators, , parent]) => may(administrators) && !parent).map(([name, title]) =>
-		li(link(name, title, { "aria-current": here(name) })));
+		li(link(name, title, { "aria-current": here(name) })),
+	);
 	const place = el("div");
-	document.getElementById("top").replaceChildren(el("div", { class: "bar" },
-		link("home", "Leadbridge", { class: "brand" }),
-		el("div", { class: "who" },
-			el("span", null, `${session.name} · ${session.contract}`),
-			button("Sign out", (event) => run(event.target, place, signOut), "plain"),
-			place),
-		el("nav", { "aria-label": "Pages" }, el("ul", null, links))));
+	document.getElementById("top").replaceChildren(
+		el(
+			"div",
+			{ class: "bar" },
+			link("home", "Leadbridge", { class: "brand" }),
+			el(
+				"div",
+				{ class: "who" },
+				el("span", null, `${session.name} · ${session.contract}`),
+				button("Sign out", (event) => run(event.target, place, signOut), "plain"),
+				place,
+			),
+			el("nav", { "aria-label": "Pages" }, el("ul", null, links)),
+		),
+	);
 }
 
 // Shows the page of the address. `moved`: somebody went there, so the focus does too.
@@ -108,9 +120,31 @@ async function show(moved) {
 function warn(until, last) {
 	const place = document.getElementById("session-warning");
 	if (!until) return place.replaceChildren();
-	place.replaceChildren(el("div", { class: "bar" }, last
-		? note("warn", p("Your session ends at ", time(until), ". Save what you work on, then ", el("a", { href: signInPage() }, "sign in again"), "."))
-		: note("warn", p("You will be signed out at ", time(until), ". "), action("Stay signed in", async () => { await renew(); place.replaceChildren(); }))));
+	place.replaceChildren(
+		el(
+			"div",
+			{ class: "bar" },
+			last
+				? note(
+						"warn",
+						p(
+							"Your session ends at ",
+							time(until),
+							". Save what you work on, then ",
+							el("a", { href: signInPage() }, "sign in again"),
+							".",
+						),
+					)
+				: note(
+						"warn",
+						p("You will be signed out at ", time(until), ". "),
+						action("Stay signed in", async () => {
+							await renew();
+							place.replaceChildren();
+						}),
+					),
+		),
+	);
 }
 
 const WHY = { ended: "Your session has ended. Sign in again to go on where you were.", out: "You are signed out." };
@@ -147,16 +181,25 @@ function showSignIn() {
 		el("h1", { tabindex: "-1" }, "Sign in"),
 		...[
 			why && note(query.get("why") === "out" ? "good" : "warn", why),
-			session && note("", p(`You are signed in to ${session.contract} as ${session.name}. `, el("a", { href: page("home") }, "Go there"))),
-			card("Your account", form(
-				[
-					field("Contract", contract, "As in the link of your invitation."),
-					el("details", { class: "field" }, el("summary", null, "More choices"),
-						field("Salesforce address", login, "Your My Domain, if you do not sign in at login.salesforce.com."), box),
-				],
-				[by("salesforce", "Sign in with Salesforce"), by("entra", "Sign in with Microsoft")],
-				async (fields, submitter) => go(submitter?.value ?? "salesforce"),
-			)),
+			session &&
+				note("", p(`You are signed in to ${session.contract} as ${session.name}. `, el("a", { href: page("home") }, "Go there"))),
+			card(
+				"Your account",
+				form(
+					[
+						field("Contract", contract, "As in the link of your invitation."),
+						el(
+							"details",
+							{ class: "field" },
+							el("summary", null, "More choices"),
+							field("Salesforce address", login, "Your My Domain, if you do not sign in at login.salesforce.com."),
+							box,
+						),
+					],
+					[by("salesforce", "Sign in with Salesforce"), by("entra", "Sign in with Microsoft")],
+					async (fields, submitter) => go(submitter?.value ?? "salesforce"),
+				),
+			),
 			p("The first time, open the link of your invitation."),
 		].filter(Boolean),
 	);
@@ -171,13 +214,14 @@ async function start() {
 	// Another contract than the one somebody is signed in to.
 	if (asked && asked !== session.contract) return location.replace(signInPage(null, asked));
 	if (!asked) {
-		const url = new URL(location);
+		const url = new URL(location.href);
 		url.searchParams.set("contract", session.contract);
 		history.replaceState(null, "", url);
 	}
 	addEventListener("popstate", () => show(true));
 	document.addEventListener("click", (event) => {
-		const link = event.target.closest("a[data-nav]");
+		/** @type {HTMLAnchorElement | null} */
+		const link = event.target instanceof Element ? event.target.closest("a[data-nav]") : null;
 		if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
 		event.preventDefault();
 		history.pushState(null, "", link.href);

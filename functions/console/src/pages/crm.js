@@ -2,7 +2,37 @@
 // permissions, the end (CN-1 to CN-10).
 
 import { api, get, goAuthorize, link } from "./api.js";
-import { action, announce, asProblem, button, cancel, card, check, dialog, el, facts, field, form, group, hint, input, li, moveTo, note, p, poll, problemNote, refuse, row, select, showProblem, strong, submit, tag, time } from "./dom.js";
+import {
+	action,
+	announce,
+	asProblem,
+	button,
+	cancel,
+	card,
+	check,
+	dialog,
+	el,
+	facts,
+	field,
+	form,
+	group,
+	hint,
+	input,
+	li,
+	moveTo,
+	note,
+	p,
+	poll,
+	problemNote,
+	refuse,
+	row,
+	select,
+	showProblem,
+	strong,
+	submit,
+	tag,
+	time,
+} from "./dom.js";
 import { importCard, isOpen, syncState, timed } from "./imports.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
@@ -14,21 +44,27 @@ const REVOCATIONS = {
 	not_reached: "Our tokens are deleted. The provider did not answer: remove the app there.",
 };
 
-export const statusTag = (status) =>
-	tag({ connected: "good", sign_in_needed: "bad", disconnecting: "warn" }[status], STATES[status]);
+export const statusTag = (status) => tag({ connected: "good", sign_in_needed: "bad", disconnecting: "warn" }[status], STATES[status]);
 
 // What an end did, or how far it is.
 export function endNote(end) {
 	const { purge } = end;
-	const counts = purge && (purge.left == null
-		? `Cleaning up: ${purge.deleted} of ${purge.found} imported items are deleted.`
-		: `Cleaned up: ${purge.deleted} of ${purge.found} imported items are deleted, ${purge.left} are left.`);
+	const counts =
+		purge &&
+		(purge.left == null
+			? `Cleaning up: ${purge.deleted} of ${purge.found} imported items are deleted.`
+			: `Cleaned up: ${purge.deleted} of ${purge.found} imported items are deleted, ${purge.left} are left.`);
 	const parts = [counts, REVOCATIONS[end.revocation]];
 	if (end.finished_at) {
 		if (!end.clean_up) parts.unshift("What was imported before stays.");
 		return note("good", strong("Disconnected ", time(end.finished_at)), ...parts.filter(Boolean));
 	}
-	return note("warn", strong("Disconnecting …"), purge?.found > 0 && el("progress", { max: purge.found, value: purge.deleted, "aria-label": "Imported items deleted" }), ...parts.filter(Boolean));
+	return note(
+		"warn",
+		strong("Disconnecting …"),
+		purge?.found > 0 && el("progress", { max: purge.found, value: purge.deleted, "aria-label": "Imported items deleted" }),
+		...parts.filter(Boolean),
+	);
 }
 
 export function crmPage(environment) {
@@ -67,7 +103,10 @@ export function crmPage(environment) {
 			const [next, sync] = await Promise.all([get(path), imports.read()]);
 			await draw(next, sync, force);
 		};
-		const go = (step) => { view.replace({ step }); return load(true); };
+		const go = (step) => {
+			view.replace({ step });
+			return load(true);
+		};
 		const context = { environment, path, load, go, now: () => found };
 
 		const content = async (connection) => {
@@ -84,18 +123,25 @@ export function crmPage(environment) {
 	};
 }
 
+/** @param {import("./api.js").Api["ConnectionView"]} connection */
 function summary(connection) {
-	const { status, problem, disconnect, guide: { step } } = connection;
-	if (status === "disconnecting") return [card("Connection", endNote(disconnect), hint("It goes on by itself: you can leave this page."))];
+	const {
+		status,
+		problem,
+		disconnect,
+		guide: { step },
+	} = connection;
+	if (status === "disconnecting")
+		return [card("Connection", endNote(disconnect), hint("It goes on by itself: you can leave this page."))];
 	if (status === "not_connected") {
-		return [
-			disconnect?.finished_at && endNote(disconnect),
-			problem && problemNote(problem),
-		].filter(Boolean);
+		return [disconnect?.finished_at && endNote(disconnect), problem && problemNote(problem)].filter(Boolean);
 	}
 	return [
-		card("Connection",
-			problem ? problemNote(problem) : note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(connection.message))),
+		card(
+			"Connection",
+			problem
+				? problemNote(problem)
+				: note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(connection.message))),
 			status === "sign_in_needed" && logInAgain(connection),
 			connection.paused_until && note("warn", p("The CRM asked for a pause until ", time(connection.paused_until), ".")),
 			facts([
@@ -107,7 +153,9 @@ function summary(connection) {
 				["Sync", syncState(connection.sync.state)],
 				["Next sync", connection.sync.next_at ? time(connection.sync.next_at) : isOpen(connection.sync) && "After this one"],
 			]),
-			connection.missing_permissions.length > 0 && step !== "connect" && note("warn", `The connected user lacks some permissions: ${connection.missing_permissions.join(", ")}. See Permissions.`),
+			connection.missing_permissions.length > 0 &&
+				step !== "connect" &&
+				note("warn", `The connected user lacks some permissions: ${connection.missing_permissions.join(", ")}. See Permissions.`),
 		),
 	];
 }
@@ -118,24 +166,42 @@ const furthest = ({ status, guide }) => (status === "not_connected" ? 1 : Math.m
 async function guide(context, step) {
 	const connection = context.now();
 	const last = furthest(connection);
-	const titles = [`Connect your ${context.environment} CRM`, "Configure CRM sync settings", "Configure ROI Reporting", "Advanced features"];
+	const titles = [
+		`Connect your ${context.environment} CRM`,
+		"Configure CRM sync settings",
+		"Configure ROI Reporting",
+		"Advanced features",
+	];
 	const marks = titles.map((title, index) => {
 		const number = index + 1;
 		const name = `Step ${number}: ${title}`;
 		const done = number < last;
 		const shown = done && number !== step ? "✓" : String(number);
-		const mark = number <= last && number !== step
-			? el("button", { type: "button", class: done && "done", "aria-label": `${name}${done ? ", done" : ""}`, onclick: () => context.go(number) }, shown)
-			: el("span", { "aria-current": number === step && "step", "aria-label": name, role: "img" }, shown);
+		const mark =
+			number <= last && number !== step
+				? el(
+						"button",
+						{
+							type: "button",
+							class: done && "done",
+							"aria-label": `${name}${done ? ", done" : ""}`,
+							onclick: () => context.go(number),
+						},
+						shown,
+					)
+				: el("span", { "aria-current": number === step && "step", "aria-label": name, role: "img" }, shown);
 		return li(mark);
 	});
 	const body = await [connectStep, settingsStep, roiStep, advancedStep][step - 1](context);
 	return [
-		el("section", { class: "card", "aria-labelledby": "step" },
+		el(
+			"section",
+			{ class: "card", "aria-labelledby": "step" },
 			hint(`Step ${step} of 4`),
 			el("h2", { id: "step" }, titles[step - 1]),
 			el("ol", { class: "steps" }, marks),
-			body),
+			body,
+		),
 		connection.status !== "not_connected" && endCard(context),
 	].filter(Boolean);
 }
@@ -156,14 +222,21 @@ function chooseCrm(context) {
 	const { environment, path } = context;
 	const { choice } = context.now().guide;
 	const crm = (value) => check("crm", CRMS[value], choice?.crm === value, null, { type: "radio", value, required: true, onchange: show });
-	const salesforce = field("Salesforce address (optional)", input("login_url", { type: "url", placeholder: "https://acme.my.salesforce.com" }),
-		`Your My Domain. Left empty, you sign in at ${environment === "sandbox" ? "test" : "login"}.salesforce.com.`);
-	const dynamics = field("Address of your Dynamics 365 organisation", input("organization_url", { type: "url", required: true, placeholder: "https://acme.crm4.dynamics.com" }),
-		"As your browser shows it when you use Dynamics 365.");
+	const salesforce = field(
+		"Salesforce address (optional)",
+		input("login_url", { type: "url", placeholder: "https://acme.my.salesforce.com" }),
+		`Your My Domain. Left empty, you sign in at ${environment === "sandbox" ? "test" : "login"}.salesforce.com.`,
+	);
+	const dynamics = field(
+		"Address of your Dynamics 365 organisation",
+		input("organization_url", { type: "url", required: true, placeholder: "https://acme.crm4.dynamics.com" }),
+		"As your browser shows it when you use Dynamics 365.",
+	);
 	const choose = form(
 		[
 			group(`First, select which ${environment} CRM you wish to connect to`, crm("salesforce"), crm("dynamics365")),
-			salesforce, dynamics,
+			salesforce,
+			dynamics,
 			check("switch_user", "Sign in as another user", false, "Asks who signs in, even if you are signed in there."),
 		],
 		[submit("Log in")],
@@ -185,41 +258,60 @@ function chooseCrm(context) {
 	show();
 	return [
 		p("Imports your accounts, contacts, leads and opportunities, and lets leads be written to your CRM. You need:"),
-		el("ul", null,
+		el(
+			"ul",
+			null,
 			li("A CRM user who may read all of these: best an integration user, whose access does not end with a person’s."),
 			li("Salesforce: an edition with API access, and this app allowed by your Salesforce administrator."),
-			li("Dynamics 365: the online edition, and your Microsoft administrator’s consent.")),
+			li("Dynamics 365: the online edition, and your Microsoft administrator’s consent."),
+		),
 		choice?.crm === "other" && note("", `You told us that you use ${choice.name}. It cannot be connected yet.`),
 		choose,
-		p("Or, do you ", button("use a different CRM?", () => otherCrm(context), "plain")),
+		p(
+			"Or, do you ",
+			button("use a different CRM?", () => otherCrm(context), "plain"),
+		),
 	];
 }
 
 function otherCrm(context) {
 	const { choice } = context.now().guide;
-	dialog("Which CRM do you use?", (close) => form(
-		[
-			p("Only Salesforce and Dynamics 365 can be connected. Tell us which other CRM you use."),
-			field("Name of your CRM", input("name", { maxlength: 100, required: true, value: choice?.name ?? "" })),
-		],
-		[submit("Save"), cancel(close)],
-		async (fields) => {
-			await api("PUT", `${context.path}/crm`, { crm: "other", name: fields.name.value });
-			close();
-			await context.load(true);
-		},
-	));
+	dialog("Which CRM do you use?", (close) =>
+		form(
+			[
+				p("Only Salesforce and Dynamics 365 can be connected. Tell us which other CRM you use."),
+				field("Name of your CRM", input("name", { maxlength: 100, required: true, value: choice?.name ?? "" })),
+			],
+			[submit("Save"), cancel(close)],
+			async (fields) => {
+				await api("PUT", `${context.path}/crm`, { crm: "other", name: fields.name.value });
+				close();
+				await context.load(true);
+			},
+		),
+	);
 }
 
-const logInAgain = (connection) => action("Log in again", () => goAuthorize(connection.provider, {
-	environment: connection.environment, switch_user: true,
-	[connection.provider === "salesforce" ? "login_url" : "organization_url"]: connection.instance_url,
-}));
+/** @param {import("./api.js").Api["ConnectionView"]} connection */
+const logInAgain = (connection) =>
+	action("Log in again", () =>
+		goAuthorize(connection.provider, {
+			environment: connection.environment,
+			switch_user: true,
+			[connection.provider === "salesforce" ? "login_url" : "organization_url"]: connection.instance_url,
+		}),
+	);
 
-const reconnect = (connection) => el("details", null, el("summary", null, "Sign in to the CRM again"),
-	hint("Into the same organisation. What is set up stays."),
-	logInAgain(connection));
+const reconnect = (connection) =>
+	el(
+		"details",
+		null,
+		el("summary", null, "Sign in to the CRM again"),
+		hint("Into the same organisation. What is set up stays."),
+		logInAgain(connection),
+	);
 
+/** @param {import("./api.js").Api["ObjectAccess"]} object */
 function objectItem(object) {
 	const lacks = [];
 	if (!object.readable) lacks.push("it cannot be read");
@@ -229,10 +321,12 @@ function objectItem(object) {
 	if (object.missing_fields.length) lacks.push(`fields that cannot be read: ${object.missing_fields.join(", ")}`);
 	const needed = object.required && (!object.readable || object.all_records === false);
 	return li(
-		strong(object.label), " ",
+		strong(object.label),
+		" ",
 		tag(needed ? "bad" : "warn", needed ? "Required" : "Optional"),
 		p(`Missing: ${lacks.join("; ")}.`),
-		hint(`Next step: ${object.next_step}`));
+		hint(`Next step: ${object.next_step}`),
+	);
 }
 
 function permissions(context) {
@@ -244,12 +338,18 @@ function permissions(context) {
 				? note("warn", `${missing.length} of ${report.objects.length} objects lack permissions.`)
 				: note("good", `All ${report.objects.length} objects have the permissions that they need.`),
 			hint("Checked ", time(report.checked_at)),
-			el("ul", { class: "plain" }, missing.map(objectItem)));
+			el("ul", { class: "plain" }, missing.map(objectItem)),
+		);
 		return missing;
 	};
 	get(`${context.path}/permissions`).then(draw, (error) =>
-		place.replaceChildren(error.problem?.code === "not_checked" ? p("The permissions were not checked yet.") : problemNote(asProblem(error))));
-	return el("div", null,
+		place.replaceChildren(
+			error.problem?.code === "not_checked" ? p("The permissions were not checked yet.") : problemNote(asProblem(error)),
+		),
+	);
+	return el(
+		"div",
+		null,
 		p("You need read access to these objects in your CRM. Update the permissions there, then check again."),
 		place,
 		action("Check Permission Status", async () => {
@@ -257,17 +357,26 @@ function permissions(context) {
 			if (!missing.length) announce("Nothing is missing.");
 			await context.load();
 			if (missing.length) announce(`Permissions are missing for ${missing.map((object) => object.label).join(", ")}.`);
-		}));
+		}),
+	);
 }
 
 async function options(context, again) {
 	const read = (refresh) => get(`${context.path}/options${refresh ? "?refresh=true" : ""}`);
 	const found = await read(false);
-	const refresh = action("Read them again", async () => { await read(true); await again(); }, "plain");
+	const refresh = action(
+		"Read them again",
+		async () => {
+			await read(true);
+			await again();
+		},
+		"plain",
+	);
 	return [found, el("div", { class: "hint" }, "The choices are your CRM’s own, read ", time(found.fetched_at), ". ", refresh)];
 }
 
 // What a step's form ends with: on in the guide, or only saved.
+/** @returns {[any[], (text: string) => Promise<string | void>]} */
 function ends(context, step, next) {
 	const guided = context.now().guide.step !== "finished";
 	const done = (text) => (guided ? context.go(step + 1) : text);
@@ -287,22 +396,50 @@ async function settingsStep(context) {
 	const stages = offered.stages.filter((stage) => !stage.closed || stage.value === saved.pipeline_stage);
 	return form(
 		[
-			group("Auto-save",
+			group(
+				"Auto-save",
 				hint("Saved by themselves for the owners of open opportunities."),
-				["leads", "contacts", "accounts"].map((kind) => check(`save_${kind}`, `Auto-save ${kind}`, saved.auto_save[kind]))),
-			field("At which stage does your sales team consider an opportunity to enter your pipeline?",
+				["leads", "contacts", "accounts"].map((kind) => check(`save_${kind}`, `Auto-save ${kind}`, saved.auto_save[kind])),
+			),
+			field(
+				"At which stage does your sales team consider an opportunity to enter your pipeline?",
 				select("pipeline_stage", [["", "Not sure"], ...stages.map((stage) => [stage.value, stage.label])], saved.pipeline_stage),
-				offered.stages_note ?? "With “Not sure”, all open opportunities count."),
-			group("Data",
-				check("validate_crm_data", "Validate CRM data", saved.validate_crm_data, "Flags contacts that are no longer at their account’s company."),
-				WRITES.map(box)),
-			field("Lead source of what is created", select("lead_source", [["", "Leave it empty"], ...offered.lead_sources.map((choice) => [choice.value, choice.label])], saved.lead_source), offered.lead_sources_note),
+				offered.stages_note ?? "With “Not sure”, all open opportunities count.",
+			),
+			group(
+				"Data",
+				check(
+					"validate_crm_data",
+					"Validate CRM data",
+					saved.validate_crm_data,
+					"Flags contacts that are no longer at their account’s company.",
+				),
+				WRITES.map(box),
+			),
+			field(
+				"Lead source of what is created",
+				select(
+					"lead_source",
+					[["", "Leave it empty"], ...offered.lead_sources.map((choice) => [choice.value, choice.label])],
+					saved.lead_source,
+				),
+				offered.lead_sources_note,
+			),
 			group("Activities", LOGS.map(box)),
-			field("Share of your organisation’s API calls that imports may use, in percent",
+			field(
+				"Share of your organisation’s API calls that imports may use, in percent",
 				input("api_share_percent", { type: "number", min: 1, max: 100, required: true, value: saved.api_share_percent }),
-				"Of what the CRM allows in 24 hours. An import that has used its share waits. Dynamics 365 tells no number: there it has no effect."),
-			group("Seat holders",
-				check("auto_sync_seat_holders", "Auto sync all seat holders with the CRM", saved.auto_sync_seat_holders, "Otherwise each is switched on by itself.")),
+				"Of what the CRM allows in 24 hours. An import that has used its share waits. Dynamics 365 tells no number: there it has no effect.",
+			),
+			group(
+				"Seat holders",
+				check(
+					"auto_sync_seat_holders",
+					"Auto sync all seat holders with the CRM",
+					saved.auto_sync_seat_holders,
+					"Otherwise each is switched on by itself.",
+				),
+			),
 			source,
 		],
 		buttons,
@@ -331,22 +468,38 @@ async function roiStep(context) {
 	const currency = currencies.length
 		? select("currency", [["", "Please select an option"], ...currencies], saved.currency)
 		: input("currency", { value: saved.currency ?? "", maxlength: 3, placeholder: "EUR" });
-	const choices = el("div", null,
-		field("Where do you store the value of a won opportunity?",
-			select("won_value_field", [["", "Not sure"], ...offered.value_fields.map(({ name, label }) => [name, label])], saved.won_value_field),
-			offered.value_fields_note ?? "With “Not sure”, the CRM’s usual field counts."),
-		field("Show total amount of influenced and sourced revenue in", currency, offered.currencies_note));
-	const show = (event) => { choices.hidden = !event.target.checked; };
+	const choices = el(
+		"div",
+		null,
+		field(
+			"Where do you store the value of a won opportunity?",
+			select(
+				"won_value_field",
+				[["", "Not sure"], ...offered.value_fields.map(({ name, label }) => [name, label])],
+				saved.won_value_field,
+			),
+			offered.value_fields_note ?? "With “Not sure”, the CRM’s usual field counts.",
+		),
+		field("Show total amount of influenced and sourced revenue in", currency, offered.currencies_note),
+	);
+	const show = (event) => {
+		choices.hidden = !event.target.checked;
+	};
 	choices.hidden = !saved.enabled;
 	return form(
 		[
 			p("ROI reporting shows what was won with these leads: opportunities influenced and sourced, and their value."),
 			check("enabled", "Turn on ROI Reporting?", saved.enabled, null, { onchange: show }),
-			choices, source,
+			choices,
+			source,
 		],
 		buttons,
 		async (fields) => {
-			await api("PUT", address, { enabled: fields.enabled.checked, won_value_field: fields.won_value_field.value || null, currency: fields.currency.value.trim() || null });
+			await api("PUT", address, {
+				enabled: fields.enabled.checked,
+				won_value_field: fields.won_value_field.value || null,
+				currency: fields.currency.value.trim() || null,
+			});
 			return done("ROI reporting is saved.");
 		},
 	);
@@ -361,15 +514,24 @@ async function advancedStep(context) {
 	const { items } = await get(`${context.path}/advanced-features`);
 	const guided = context.now().guide.step !== "finished";
 	return [
-		el("ul", { class: "plain" }, items.map((item) => li(
-			strong(FEATURES[item.name]?.[0] ?? item.name), " ",
-			tag(item.enabled && "good", item.enabled == null ? "Not known yet" : item.enabled ? "On" : "Off"),
-			p(item.description),
-			item.next_step && hint(`Next step: ${FEATURES[item.name]?.[1] ?? item.next_step}`)))),
-		guided && form([], [submit("Finish"), back(context, 3)], async () => {
-			await api("POST", `${context.path}/guide/finish`);
-			await context.go(null);
-		}),
+		el(
+			"ul",
+			{ class: "plain" },
+			items.map((item) =>
+				li(
+					strong(FEATURES[item.name]?.[0] ?? item.name),
+					" ",
+					tag(item.enabled && "good", item.enabled == null ? "Not known yet" : item.enabled ? "On" : "Off"),
+					p(item.description),
+					item.next_step && hint(`Next step: ${FEATURES[item.name]?.[1] ?? item.next_step}`),
+				),
+			),
+		),
+		guided &&
+			form([], [submit("Finish"), back(context, 3)], async () => {
+				await api("POST", `${context.path}/guide/finish`);
+				await context.go(null);
+			}),
 	];
 }
 
@@ -400,32 +562,52 @@ async function settings(context) {
 }
 
 function endCard(context) {
-	const ask = () => dialog("Disconnect CRM Sync", (close) => form(
-		[
-			p("Nothing is imported or written any more, and seat holders’ own sign-ins to this CRM end."),
-			group("Clean up all previously imported CRM data?",
-				check("clean_up", "Yes, clean up all previously imported CRM data", false, null, { type: "radio", value: "yes" }),
-				check("clean_up", "No, keep it for a later connection", true, null, { type: "radio", value: "no" })),
-			note("", "Your CRM itself is not changed."),
-		],
-		[submit("Disconnect", "danger"), cancel(close)],
-		async (fields) => {
-			await api("POST", `${context.path}/disconnect`, { clean_up: fields.clean_up.value === "yes" });
-			close();
-			await context.go(null);
-		},
-	));
-	return card("Disconnect", p("Ends the connection, with the choice to delete what was imported."),
-		button("Disconnect CRM Sync", ask, "danger"));
+	const ask = () =>
+		dialog("Disconnect CRM Sync", (close) =>
+			form(
+				[
+					p("Nothing is imported or written any more, and seat holders’ own sign-ins to this CRM end."),
+					group(
+						"Clean up all previously imported CRM data?",
+						check("clean_up", "Yes, clean up all previously imported CRM data", false, null, { type: "radio", value: "yes" }),
+						check("clean_up", "No, keep it for a later connection", true, null, { type: "radio", value: "no" }),
+					),
+					note("", "Your CRM itself is not changed."),
+				],
+				[submit("Disconnect", "danger"), cancel(close)],
+				async (fields) => {
+					await api("POST", `${context.path}/disconnect`, { clean_up: fields.clean_up.value === "yes" });
+					close();
+					await context.go(null);
+				},
+			),
+		);
+	return card(
+		"Disconnect",
+		p("Ends the connection, with the choice to delete what was imported."),
+		button("Disconnect CRM Sync", ask, "danger"),
+	);
 }
 
+/** @param {import("./api.js").Api["ConnectionView"]} connection */
 export function crmCard(connection) {
-	const { environment, status, guide: { step, step_number: number } } = connection;
+	const {
+		environment,
+		status,
+		guide: { step, step_number: number },
+	} = connection;
 	const name = environment === "production" ? "Production CRM" : "Sandbox CRM";
 	const open = status !== "not_connected" && step !== "finished";
-	return card(name,
+	return card(
+		name,
 		p(statusTag(status)),
 		(status !== "not_connected" || connection.problem) && p(connection.message),
 		connection.instance_url && hint(connection.instance_url),
-		p(link(`crm-${environment}`, open ? `Go on with step ${number} for ${environment}` : `${status === "not_connected" ? "Connect" : "Open"} ${environment}`)));
+		p(
+			link(
+				`crm-${environment}`,
+				open ? `Go on with step ${number} for ${environment}` : `${status === "not_connected" ? "Connect" : "Open"} ${environment}`,
+			),
+		),
+	);
 }

@@ -3,47 +3,116 @@
 import { api, get, link, session } from "./api.js";
 import { announce, button, cancel, card, dialog, el, field, form, hint, input, p, row, run, select, submit, table, tag } from "./dom.js";
 
-// What the API and the pages call them, and the fields of a row.
+/**
+ * A kind of entry: its path in the API and its pages, what pages call it, the columns of a row.
+ * @typedef {object} Kind
+ * @property {"/profiles" | "/companies"} path
+ * @property {string} list
+ * @property {string} entry
+ * @property {string} upload
+ * @property {string} one
+ * @property {string} many
+ * @property {[string, (record: import("./api.js").Api["RecordFields"]) => string | undefined][]} columns
+ * @property {[string, string][]} filters
+ * @property {string} made
+ * @property {string} crm
+ */
+
+/** @type {Kind} */
 export const PEOPLE = {
-	path: "/profiles", list: "people", entry: "person", upload: "upload-people", one: "person", many: "people",
-	columns: [["Title", ({ title }) => title], ["Company", ({ company }) => company]],
-	filters: [["company", "Company"], ["title", "Title"]],
-	made: "lead", crm: "contact or lead",
+	path: "/profiles",
+	list: "people",
+	entry: "person",
+	upload: "upload-people",
+	one: "person",
+	many: "people",
+	columns: [
+		["Title", ({ title }) => title],
+		["Company", ({ company }) => company],
+	],
+	filters: [
+		["company", "Company"],
+		["title", "Title"],
+	],
+	made: "lead",
+	crm: "contact or lead",
 };
+/** @type {Kind} */
 export const COMPANIES = {
-	path: "/companies", list: "companies", entry: "company", upload: "upload-companies", one: "company", many: "companies",
+	path: "/companies",
+	list: "companies",
+	entry: "company",
+	upload: "upload-companies",
+	one: "company",
+	many: "companies",
 	columns: [["Website", ({ website }) => website]],
 	filters: [],
-	made: "account", crm: "account",
+	made: "account",
+	crm: "account",
 };
 
 const FIELDS = {
-	first_name: "First name", last_name: "Last name", name: "Name", title: "Title", company: "Company", emails: "E-mail addresses", phones: "Phone numbers",
-	website: "Website", street: "Street", city: "City", state: "State", postcode: "Postal code", country: "Country",
-	external_id: "External id", email: "E-mail address", phone: "Phone number", street_number: "House number", street_2: "Street, second line",
+	first_name: "First name",
+	last_name: "Last name",
+	name: "Name",
+	title: "Title",
+	company: "Company",
+	emails: "E-mail addresses",
+	phones: "Phone numbers",
+	website: "Website",
+	street: "Street",
+	city: "City",
+	state: "State",
+	postcode: "Postal code",
+	country: "Country",
+	external_id: "External id",
+	email: "E-mail address",
+	phone: "Phone number",
+	street_number: "House number",
+	street_2: "Street, second line",
 };
 export const fieldName = (name) => FIELDS[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 const PERSONAL = ["first_name", "last_name", "title", "company"];
 
 // The fields that a record has, each with its text.
-export const fieldsOf = (record) => Object.keys(FIELDS)
-	.filter((name) => record[name]?.length)
-	.map((name) => [name, [record[name]].flat().join(", ")]);
+export const fieldsOf = (record) =>
+	Object.keys(FIELDS)
+		.filter((name) => record[name]?.length)
+		.map((name) => [name, [record[name]].flat().join(", ")]);
 
 export const nameOf = ({ first_name, last_name, name }) => [first_name, last_name].filter(Boolean).join(" ") || name;
 const placeOf = ({ city, state, country }) => [city, state, country].filter(Boolean).join(", ");
 
 const STATES = {
-	matched: ["good", "Matched"], confirmed: ["good", "Confirmed"], created: ["good", "Created in the CRM"],
-	unmatched: ["", "Not matched"], refused: ["warn", "Unmatched by a person"], gone: ["bad", "Record deleted in the CRM"],
+	matched: ["good", "Matched"],
+	confirmed: ["good", "Confirmed"],
+	created: ["good", "Created in the CRM"],
+	unmatched: ["", "Not matched"],
+	refused: ["warn", "Unmatched by a person"],
+	gone: ["bad", "Record deleted in the CRM"],
 };
 export const stateName = (state) => STATES[state]?.[1] ?? state;
 export const stateTag = (state) => tag(STATES[state]?.[0], stateName(state));
 
 // The record in the CRM, with the way there (SV-1).
-export const badge = ({ label, url, id }, about) => (/^https?:/.test(url ?? "")
-	? el("a", { class: "tag", href: url, rel: "noreferrer", target: "_blank", "aria-label": `${about ? `${about}: ` : ""}${label} in the CRM, in a new tab` }, `${label} ↗`)
-	: el("span", { class: "tag", title: id }, label));
+/**
+ * @param {{ label: string, url?: string, id: string }} record
+ * @param {string} [about]
+ */
+export const badge = ({ label, url, id }, about) =>
+	/^https?:/.test(url ?? "")
+		? el(
+				"a",
+				{
+					class: "tag",
+					href: url,
+					rel: "noreferrer",
+					target: "_blank",
+					"aria-label": `${about ? `${about}: ` : ""}${label} in the CRM, in a new tab`,
+				},
+				`${label} ↗`,
+			)
+		: el("span", { class: "tag", title: id }, label);
 
 // Said on the page that somebody is led to.
 let word = null;
@@ -59,28 +128,41 @@ const OUTCOMES = {
 };
 
 function add(kind, view) {
-	const plain = Object.keys(FIELDS).slice(0, 13).filter((name) => kind === PEOPLE || !PERSONAL.includes(name));
+	const plain = Object.keys(FIELDS)
+		.slice(0, 13)
+		.filter((name) => kind === PEOPLE || !PERSONAL.includes(name));
 	const several = ["emails", "phones"];
-	const wish = (name) => field(fieldName(name), input(name),
-		several.includes(name) ? "Several with commas between them." : name === "name" && kind === PEOPLE && "The full name, if it is not known in parts.");
-	dialog(`Add a ${kind.one}`, (close) => form(
-		[
-			plain.map(wish),
-			field(fieldName("external_id"), input("external_id"), "In the system that it comes from, if there is one."),
-		],
-		[submit("Add"), cancel(close)],
-		async (fields) => {
-			const given = {};
-			for (const name of [...plain, "external_id"]) {
-				const text = fields.namedItem(name).value.trim();
-				if (text) given[name] = several.includes(name) ? text.split(/[,;]/).map((part) => part.trim()).filter(Boolean) : text;
-			}
-			const { outcome, entry } = await api("POST", kind.path, given);
-			close();
-			word = OUTCOMES[outcome];
-			await view.go(kind.entry, { id: entry.id });
-		},
-	));
+	const wish = (name) =>
+		field(
+			fieldName(name),
+			input(name),
+			several.includes(name)
+				? "Several with commas between them."
+				: name === "name" && kind === PEOPLE && "The full name, if it is not known in parts.",
+		);
+	dialog(`Add a ${kind.one}`, (close) =>
+		form(
+			[plain.map(wish), field(fieldName("external_id"), input("external_id"), "In the system that it comes from, if there is one.")],
+			[submit("Add"), cancel(close)],
+			async (fields) => {
+				const given = {};
+				for (const name of [...plain, "external_id"]) {
+					const text = fields.namedItem(name).value.trim();
+					if (text)
+						given[name] = several.includes(name)
+							? text
+									.split(/[,;]/)
+									.map((part) => part.trim())
+									.filter(Boolean)
+							: text;
+				}
+				const { outcome, entry } = await api("POST", kind.path, given);
+				close();
+				word = OUTCOMES[outcome];
+				await view.go(kind.entry, { id: entry.id });
+			},
+		),
+	);
 }
 
 const TEXTS = ["q", "company", "title", "place"];
@@ -88,15 +170,24 @@ const CHOICES = ["in_crm", "state", "owner"];
 // Parts of the directory that are read for one answer: a part may have nothing of what is looked for.
 const MOST_PARTS = 8;
 
+/**
+ * @param {Kind} kind
+ * @param {import("./api.js").Api["EntrySummary"][]} items
+ * @param {string} caption
+ */
 function entryRows(kind, items, caption) {
 	const heads = ["Name", ...kind.columns.map(([head]) => head), "Place", "State", "CRM"];
-	return table(caption, heads, items.map((entry) => [
-		link(kind.entry, entry.name || "(no name)", null, { id: entry.id }),
-		...kind.columns.map(([, of]) => of(entry.record) || "–"),
-		placeOf(entry.record) || "–",
-		stateTag(entry.state),
-		entry.badge ? [badge(entry.badge, entry.name), entry.owner && hint(`Owner: ${entry.owner.name ?? entry.owner.id}`)] : "–",
-	]));
+	return table(
+		caption,
+		heads,
+		items.map((entry) => [
+			link(kind.entry, entry.name || "(no name)", null, { id: entry.id }),
+			...kind.columns.map(([, of]) => of(entry.record) || "–"),
+			placeOf(entry.record) || "–",
+			stateTag(entry.state),
+			entry.badge ? [badge(entry.badge, entry.name), entry.owner && hint(`Owner: ${entry.owner.name ?? entry.owner.id}`)] : "–",
+		]),
+	);
 }
 
 export const directoryPage = (kind) => async (view) => {
@@ -114,7 +205,10 @@ export const directoryPage = (kind) => async (view) => {
 	};
 	if (asked("owner")) offerOwner(asked("owner"));
 	owners.value = asked("owner");
-	get("/me/crm-connections/production").then(({ user }) => user && offerOwner(user.id, `Me (${user.username ?? user.id})`), () => {});
+	get("/me/crm-connections/production").then(
+		({ user }) => user && offerOwner(user.id, `Me (${user.username ?? user.id})`),
+		() => {},
+	);
 
 	let round = 0;
 	const read = async (cursor) => {
@@ -139,34 +233,63 @@ export const directoryPage = (kind) => async (view) => {
 		const count = results.querySelectorAll("tbody > tr").length;
 		announce(`${count} ${count === 1 ? kind.one : kind.many}${next ? " so far" : ""}`);
 		const place = el("div");
-		foot.replaceChildren(...(next ? [button(items.length ? "Show more" : "Go on searching", (event) => run(event.target, place, () => read(next))), place] : []));
+		foot.replaceChildren(
+			...(next
+				? [button(items.length ? "Show more" : "Go on searching", (event) => run(event.target, place, () => read(next))), place]
+				: []),
+		);
 		if (cursor) (first ?? foot.querySelector("button"))?.focus();
 	};
 
 	const text = (name, label, explained) => field(label, input(name, { type: "search", maxlength: 200, value: asked(name) }), explained);
 	const search = form(
-		[el("div", { class: "grid" },
-			text("q", "Name or e-mail address"),
-			kind.filters.map(([name, label]) => text(name, label)),
-			text("place", "City, state or country"),
-			field("In the CRM", select("in_crm", [["", "Either"], ["true", "In the CRM"], ["false", "Not in the CRM"]], asked("in_crm"))),
-			field("State", select("state", [["", "Any"], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state"))),
-			field("Owner of the record", owners))],
-		[submit("Search"), button("Clear", (event) => {
-			for (const name of [...TEXTS, ...CHOICES]) if (search.elements.namedItem(name)) search.elements.namedItem(name).value = "";
-			event.target.form.requestSubmit();
-		})],
+		[
+			el(
+				"div",
+				{ class: "grid" },
+				text("q", "Name or e-mail address"),
+				kind.filters.map(([name, label]) => text(name, label)),
+				text("place", "City, state or country"),
+				field(
+					"In the CRM",
+					select(
+						"in_crm",
+						[
+							["", "Either"],
+							["true", "In the CRM"],
+							["false", "Not in the CRM"],
+						],
+						asked("in_crm"),
+					),
+				),
+				field(
+					"State",
+					select("state", [["", "Any"], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
+				),
+				field("Owner of the record", owners),
+			),
+		],
+		[
+			submit("Search"),
+			button("Clear", (event) => {
+				for (const name of [...TEXTS, ...CHOICES]) if (search.elements.namedItem(name)) search.elements.namedItem(name).value = "";
+				event.target.form.requestSubmit();
+			}),
+		],
 		async (fields) => {
 			view.replace(Object.fromEntries([...TEXTS, ...CHOICES].map((name) => [name, fields.namedItem(name)?.value.trim()])));
 			await read();
-		});
+		},
+	);
 	search.setAttribute("role", "search");
 
 	await read();
 	return [
-		administrator && row(
-			button(`Add a ${kind.one}`, () => add(kind, view), null),
-			link(kind.upload, "Upload a file")),
+		administrator &&
+			row(
+				button(`Add a ${kind.one}`, () => add(kind, view), null),
+				link(kind.upload, "Upload a file"),
+			),
 		card("Search", search),
 		card("Found", results, foot),
 	];

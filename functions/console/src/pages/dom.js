@@ -63,7 +63,11 @@ export const number = (value) => NUMBER.format(value);
 // A list of terms; those without a value are left out.
 export function facts(pairs) {
 	const rows = pairs.filter(([, value]) => value);
-	return el("dl", null, rows.map(([term, value]) => [el("dt", null, term), el("dd", null, value)]));
+	return el(
+		"dl",
+		null,
+		rows.map(([term, value]) => [el("dt", null, term), el("dd", null, value)]),
+	);
 }
 
 export function card(title, ...children) {
@@ -73,15 +77,40 @@ export function card(title, ...children) {
 
 // A table that reads as a list on narrow screens.
 export function table(caption, heads, rows) {
-	return el("table", null, el("caption", { class: "unseen" }, caption),
-		el("thead", null, el("tr", null, heads.map((head) => el("th", { scope: "col" }, head)))),
-		el("tbody", null, rows.map((cells) => el("tr", null, cells.map((cell, index) => el("td", { "data-label": heads[index] }, cell))))));
+	return el(
+		"table",
+		null,
+		el("caption", { class: "unseen" }, caption),
+		el(
+			"thead",
+			null,
+			el(
+				"tr",
+				null,
+				heads.map((head) => el("th", { scope: "col" }, head)),
+			),
+		),
+		el(
+			"tbody",
+			null,
+			rows.map((cells) =>
+				el(
+					"tr",
+					null,
+					cells.map((cell, index) => el("td", { "data-label": heads[index] }, cell)),
+				),
+			),
+		),
+	);
 }
 
 // A message: `good`, `warn`, `bad` or none of these.
 export function note(kind, ...children) {
-	return el("div", { class: `note ${kind}` }, children.map((child) =>
-		typeof child === "string" ? p(child) : child));
+	return el(
+		"div",
+		{ class: `note ${kind}` },
+		children.map((child) => (typeof child === "string" ? p(child) : child)),
+	);
 }
 
 export function problemNote(problem, kind = "bad") {
@@ -96,7 +125,9 @@ export class Refusal extends Error {
 	}
 }
 
-export const refuse = (detail, next_step, field) => { throw new Refusal({ detail, next_step, field }); };
+export const refuse = (detail, next_step, field) => {
+	throw new Refusal({ detail, next_step, field });
+};
 
 export function asProblem(error) {
 	if (error instanceof Refusal) return error.problem;
@@ -158,8 +189,11 @@ export function check(name, label, checked, hint, attributes) {
 export function select(name, options, value) {
 	const known = options.some(([offered]) => offered === (value ?? ""));
 	const all = known ? options : [...options, [value, `${value} (no longer in your CRM)`]];
-	return el("select", { name }, all.map(([offered, label]) =>
-		el("option", { value: offered, selected: offered === (value ?? "") }, label)));
+	return el(
+		"select",
+		{ name },
+		all.map(([offered, label]) => el("option", { value: offered, selected: offered === (value ?? "") }, label)),
+	);
 }
 
 // A form. `work` gets its elements; a problem marks its field or shows above the buttons, as does a
@@ -215,15 +249,13 @@ export function dialog(title, fill) {
 
 // Asks first; `work` runs when it is confirmed, and what it gives after the dialog.
 export function confirmed(title, text, button, work) {
-	dialog(title, (close) => form(
-		p(text),
-		[submit(button, "danger"), cancel(close)],
-		async () => {
+	dialog(title, (close) =>
+		form(p(text), [submit(button, "danger"), cancel(close)], async () => {
 			const then = await work();
 			close();
 			then?.();
-		},
-	));
+		}),
+	);
 }
 
 // A secret that is shown once, with a button that copies it.

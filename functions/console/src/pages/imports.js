@@ -1,12 +1,44 @@
 // The import of an environment: what it does object by object, what it uses, its history (CN-7, IM-3, IM-4).
 
 import { api, get } from "./api.js";
-import { action, announce, asProblem, button, card, confirmed, el, facts, hint, li, note, number, p, problemNote, strong, table, tag, time } from "./dom.js";
+import {
+	action,
+	announce,
+	asProblem,
+	button,
+	card,
+	confirmed,
+	el,
+	facts,
+	hint,
+	li,
+	note,
+	number,
+	p,
+	problemNote,
+	strong,
+	table,
+	tag,
+	time,
+} from "./dom.js";
 
-const STATES = { queued: ["warn", "Waiting"], running: ["", "In progress"], succeeded: ["good", "Up to date"], failed: ["bad", "Failed"], cancelled: ["warn", "Stopped"] };
-const OBJECT_STATES = { waiting: ["", "Waiting"], reading: ["", "Reading"], done: ["good", "Done"], failed: ["bad", "Failed"], not_readable: ["warn", "Not readable"] };
+const STATES = {
+	queued: ["warn", "Waiting"],
+	running: ["", "In progress"],
+	succeeded: ["good", "Up to date"],
+	failed: ["bad", "Failed"],
+	cancelled: ["warn", "Stopped"],
+};
+const OBJECT_STATES = {
+	waiting: ["", "Waiting"],
+	reading: ["", "Reading"],
+	done: ["good", "Done"],
+	failed: ["bad", "Failed"],
+	not_readable: ["warn", "Not readable"],
+};
 const PASSES = { first: "all records, for the first time", compare: "all records, compared with what is here", changes: "what changed" };
 
+/** @param {{ state?: string }} sync */
 export const isOpen = ({ state }) => state === "queued" || state === "running";
 export const syncState = (state) => STATES[state]?.[1];
 
@@ -24,7 +56,11 @@ function lasts(seconds) {
 
 const counted = (name, count) => count > 0 && `${number(count)} ${name}`;
 
-// An object; `running`: its run is open.
+/**
+ * An object; `running`: its run is open.
+ * @param {import("./api.js").Api["ObjectProgress"]} object
+ * @param {boolean} running
+ */
 function objectItem(object, running) {
 	const { label, state, percent, read, of, problem } = object;
 	const left = state === "waiting" || state === "reading";
@@ -40,25 +76,39 @@ function objectItem(object, running) {
 	];
 	const held = `${number(object.records)} records here${object.crm_records == null ? "" : `, ${number(object.crm_records)} in the CRM`}`;
 	return li(
-		strong(label), " ", tag(...(left && !running ? ["warn", "Not finished"] : OBJECT_STATES[state])),
-		(open || state === "done") && el("progress", { max: 100, value: percent ?? (open && read > 0 ? null : 0), "aria-label": `${label}: how much is read` }),
+		strong(label),
+		" ",
+		tag(...(left && !running ? ["warn", "Not finished"] : OBJECT_STATES[state])),
+		(open || state === "done") &&
+			el("progress", { max: 100, value: percent ?? (open && read > 0 ? null : 0), "aria-label": `${label}: how much is read` }),
 		hint([held, ...done].filter(Boolean).join(" · ")),
 		object.due_at && hint("Goes on ", time(object.due_at)),
 		object.last_success_at && hint("Up to date as of ", time(object.last_success_at)),
 		problem && problemNote(problem, state === "failed" ? "bad" : "warn"),
-		object.notices.map(({ field, detail, next_step }) => note("warn", strong(field && `${field}: `, detail), p(`Next step: ${next_step}`))));
+		object.notices.map(({ field, detail, next_step }) =>
+			note("warn", strong(field && `${field}: `, detail), p(`Next step: ${next_step}`)),
+		),
+	);
 }
 
 const sum = (objects, name) => objects.reduce((total, object) => total + object[name], 0);
 
+/** @param {import("./api.js").Api["RunView"][]} runs */
 function runRows(runs) {
 	const heads = ["Ended", "State", "Asked for by", "Took", "Read", "Written", "Removed", "API calls", "Problem"];
-	return table("Imports that ended, newest first", heads, runs.map((run) => [
-		time(run.finished_at), tag(...STATES[run.state]), run.requested_by_name ?? (run.requested_by === "schedule" ? "Schedule" : run.requested_by),
-		run.started_at ? lasts(Math.round((run.finished_at - run.started_at) / 1000)) : "–",
-		...["read", "written", "removed"].map((name) => number(sum(run.objects, name))),
-		number(run.calls), run.problem?.detail ?? "–",
-	]));
+	return table(
+		"Imports that ended, newest first",
+		heads,
+		runs.map((run) => [
+			time(run.finished_at),
+			tag(...STATES[run.state]),
+			run.requested_by_name ?? (run.requested_by === "schedule" ? "Schedule" : run.requested_by),
+			run.started_at ? lasts(Math.round((run.finished_at - run.started_at) / 1000)) : "–",
+			...["read", "written", "removed"].map((name) => number(sum(run.objects, name))),
+			number(run.calls),
+			run.problem?.detail ?? "–",
+		]),
+	);
 }
 
 // A place for the history, which is read when it is opened, and again when a run has ended.
@@ -96,42 +146,69 @@ export function importCard(environment, changed) {
 	const usage = el("div");
 	const [past, again] = history(environment);
 	const node = card("Import", hint("What changed in the CRM is imported every 12 hours."), p(state), message, buttons, list, usage, past);
+	/** @type {{ open?: boolean, run?: number }} */
 	let before = {};
 
-	const start = () => action("Sync now", async () => {
-		await api("POST", `/sync/${environment}`);
-		announce("The sync is asked for.");
-		await changed();
-	});
-	const stop = () => button("Stop", () => confirmed("Stop the import", "What it has imported so far stays. The next import goes on from there.", "Stop the import", async () => {
-		await api("POST", `/sync/${environment}/cancel`);
-		return changed;
-	}));
+	const start = () =>
+		action("Sync now", async () => {
+			await api("POST", `/sync/${environment}`);
+			announce("The sync is asked for.");
+			await changed();
+		});
+	const stop = () =>
+		button("Stop", () =>
+			confirmed(
+				"Stop the import",
+				"What it has imported so far stays. The next import goes on from there.",
+				"Stop the import",
+				async () => {
+					await api("POST", `/sync/${environment}/cancel`);
+					return changed;
+				},
+			),
+		);
 
+	/**
+	 * @param {import("./api.js").Api["SyncStatus"]} sync
+	 * @param {import("./api.js").Api["Problem"]} [known] the problem that the connection has
+	 */
 	const draw = (sync, known) => {
 		const [kind, text] = STATES[sync.state] ?? ["", "None yet"];
 		// What did not change is not said again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
 		// What the connection says already is not said twice.
 		const { problem } = sync;
-		message.replaceChildren(...[problem
-			? problem.detail !== known?.detail && problemNote(problem, sync.state === "failed" ? "bad" : "warn")
-			: p(timed(sync.message))].filter(Boolean));
+		message.replaceChildren(
+			...[
+				problem
+					? problem.detail !== known?.detail && problemNote(problem, sync.state === "failed" ? "bad" : "warn")
+					: p(timed(sync.message)),
+			].filter(Boolean),
+		);
 		const open = isOpen(sync);
 		if (open !== before.open) buttons.replaceChildren(...[open ? stop() : start()].flat());
 		list.replaceChildren(...sync.objects.map((object) => objectItem(object, open)));
 		const { api: share } = sync;
 		const asked = sync.requested_by_name ?? (sync.requested_by === "schedule" ? "the schedule" : sync.requested_by);
-		usage.replaceChildren(facts([
-			["Asked for by", asked],
-			["Started", sync.started_at && time(sync.started_at)],
-			["Ended", sync.finished_at && time(sync.finished_at)],
-			["Next", sync.next_at && time(sync.next_at)],
-			["This run", sync.calls > 0 && `${number(sync.calls)} API calls, ${bytes(sync.bytes)}`],
-			["API calls in 24 hours", share.limit != null && `Imports: ${number(share.imports_used)}, ${number(share.share_used_percent ?? 0)} % of their share. All applications: ${number(share.used)} of ${number(share.limit)}.`],
-			["Share of imports", `${share.share_percent} % of your organisation’s API calls${share.limit == null ? ", where the CRM tells their number" : ""}`],
-		]));
-		if (before.run !== undefined && (before.run !== sync.run || before.open && !open)) again();
+		usage.replaceChildren(
+			facts([
+				["Asked for by", asked],
+				["Started", sync.started_at && time(sync.started_at)],
+				["Ended", sync.finished_at && time(sync.finished_at)],
+				["Next", sync.next_at && time(sync.next_at)],
+				["This run", sync.calls > 0 && `${number(sync.calls)} API calls, ${bytes(sync.bytes)}`],
+				[
+					"API calls in 24 hours",
+					share.limit != null &&
+						`Imports: ${number(share.imports_used)}, ${number(share.share_used_percent ?? 0)} % of their share. All applications: ${number(share.used)} of ${number(share.limit)}.`,
+				],
+				[
+					"Share of imports",
+					`${share.share_percent} % of your organisation’s API calls${share.limit == null ? ", where the CRM tells their number" : ""}`,
+				],
+			]),
+		);
+		if (before.run !== undefined && (before.run !== sync.run || (before.open && !open))) again();
 		before = { open, run: sync.run };
 	};
 	const read = async () => (await get(`/sync?environment=${environment}`)).items[0];

@@ -31,16 +31,25 @@ function chart(title, points) {
 	const [[, first], [, last]] = [points[0], points.at(-1)];
 	const said = `${title}: ${share(first)} at first, ${share(last)} now, in ${number(points.length)} ${points.length === 1 ? "pass" : "passes"}`;
 	const level = (permille) => svg("line", { x1: 0, x2: WIDTH, y1: y(permille), y2: y(permille), class: "level" });
-	return el("figure", null,
+	return el(
+		"figure",
+		null,
 		el("figcaption", null, `${title}: `, el("strong", null, share(last))),
-		svg("svg", { viewBox: `-4 -4 ${WIDTH + 8} ${HEIGHT + 8}`, role: "img", "aria-label": said, class: "chart" },
-			level(0), level(500), level(1000),
+		svg(
+			"svg",
+			{ viewBox: `-4 -4 ${WIDTH + 8} ${HEIGHT + 8}`, role: "img", "aria-label": said, class: "chart" },
+			level(0),
+			level(500),
+			level(1000),
 			svg("polyline", { points: points.map(([at, permille]) => `${x(at).toFixed(1)},${y(permille).toFixed(1)}`).join(" ") }),
-			svg("circle", { cx: x(to), cy: y(last), r: 3.5 })),
-		hint(time(from), to > from && [" to ", time(to)]));
+			svg("circle", { cx: x(to), cy: y(last), r: 3.5 }),
+		),
+		hint(time(from), to > from && [" to ", time(to)]),
+	);
 }
 
 // Each object and kind that the history has, with its shares.
+/** @param {import("./api.js").Api["RatesView"][]} history */
 function series(history) {
 	const found = new Map();
 	const put = (title, at, permille) => {
@@ -55,15 +64,37 @@ function series(history) {
 	return [...found];
 }
 
+/** @param {import("./api.js").Api["RatesView"]} rates */
 const shownNow = ({ at, objects, entries }) => [
 	hint("As of ", time(at)),
 	el("h3", null, "Of the directory"),
-	table("How many entries of the directory are matched", ["Kind", "Entries", "Matched", "Share", "Of them by people", "Not matched", "Unmatched by people"], peopleFirst(entries).map((kind) => [
-		KINDS[kind.kind], number(kind.entries), number(kind.matched), share(kind.matched_permille), number(kind.manual), number(kind.unmatched), number(kind.refused)])),
+	table(
+		"How many entries of the directory are matched",
+		["Kind", "Entries", "Matched", "Share", "Of them by people", "Not matched", "Unmatched by people"],
+		peopleFirst(entries).map((kind) => [
+			KINDS[kind.kind],
+			number(kind.entries),
+			number(kind.matched),
+			share(kind.matched_permille),
+			number(kind.manual),
+			number(kind.unmatched),
+			number(kind.refused),
+		]),
+	),
 	el("h3", null, "Of the CRM"),
 	objects.length
-		? table("How many records of the CRM are matched", ["Object", "Records", "Matched", "Share", "Of them by people", "Not matched"], objects.map((object) => [
-			named(object.object), number(object.records), number(object.matched), share(object.matched_permille), number(object.manual), number(object.unmatched)]))
+		? table(
+				"How many records of the CRM are matched",
+				["Object", "Records", "Matched", "Share", "Of them by people", "Not matched"],
+				objects.map((object) => [
+					named(object.object),
+					number(object.records),
+					number(object.matched),
+					share(object.matched_permille),
+					number(object.manual),
+					number(object.unmatched),
+				]),
+			)
 		: p("Nothing was imported yet."),
 ];
 
@@ -82,32 +113,67 @@ export async function ratesPage(view) {
 		// What did not change is not said again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
 		const open = isOpen(last);
-		pass.replaceChildren(...[
-			last?.problem ? problemNote(last.problem, last.state === "failed" ? "bad" : "warn") : p(last?.message ?? "The directory is matched after each import."),
-			open && last.state === "running" && el("progress", { "aria-label": `How far it is: ${last.stage}`, max: last.of > 0 ? last.of : 1, value: last.of > 0 ? last.done : null }),
-			open && last.of > 0 && hint(`${last.stage}: ${number(last.done)} of ${number(last.of)}`),
-			last?.again && note("", "Another pass follows: something was added meanwhile."),
-			last && facts([
-				["Asked for by", last.requested_by_name ?? ({ import: "An import", schedule: "The schedule" })[last.requested_by] ?? last.requested_by],
-				["Asked for", time(last.requested_at)],
-				["Started", last.started_at && time(last.started_at)],
-				["Ended", last.finished_at && time(last.finished_at)],
-				["Last one that reached its end", last.last_success_at && time(last.last_success_at)],
-				["Matches changed", number(last.written)],
-			]),
-		].filter(Boolean));
+		pass.replaceChildren(
+			...[
+				last?.problem
+					? problemNote(last.problem, last.state === "failed" ? "bad" : "warn")
+					: p(last?.message ?? "The directory is matched after each import."),
+				open &&
+					last.state === "running" &&
+					el("progress", {
+						"aria-label": `How far it is: ${last.stage}`,
+						max: last.of > 0 ? last.of : 1,
+						value: last.of > 0 ? last.done : null,
+					}),
+				open && last.of > 0 && hint(`${last.stage}: ${number(last.done)} of ${number(last.of)}`),
+				last?.again && note("", "Another pass follows: something was added meanwhile."),
+				last &&
+					facts([
+						[
+							"Asked for by",
+							last.requested_by_name ??
+								{ import: "An import", schedule: "The schedule" }[last.requested_by] ??
+								last.requested_by,
+						],
+						["Asked for", time(last.requested_at)],
+						["Started", last.started_at && time(last.started_at)],
+						["Ended", last.finished_at && time(last.finished_at)],
+						["Last one that reached its end", last.last_success_at && time(last.last_success_at)],
+						["Matches changed", number(last.written)],
+					]),
+			].filter(Boolean),
+		);
 		now.replaceChildren(...(rates ? shownNow(rates) : [p("No pass has ended yet. One follows the first import.")]));
 		const lines = series(history);
-		past.replaceChildren(...(lines.length ? [el("div", { class: "grid" }, lines.map(([title, points]) => chart(title, points)))] : [p("There is nothing to compare yet.")]));
+		past.replaceChildren(
+			...(lines.length
+				? [
+						el(
+							"div",
+							{ class: "grid" },
+							lines.map(([title, points]) => chart(title, points)),
+						),
+					]
+				: [p("There is nothing to compare yet.")]),
+		);
 	};
 	await load();
 	poll(view.signal, () => isOpen(found.pass), load);
 	return [
-		card("Matching", p(state), pass, action("Match now", async () => {
-			await api("POST", "/matching/run");
-			announce("A pass is asked for.");
-			await load();
-		}, null)),
+		card(
+			"Matching",
+			p(state),
+			pass,
+			action(
+				"Match now",
+				async () => {
+					await api("POST", "/matching/run");
+					announce("A pass is asked for.");
+					await load();
+				},
+				null,
+			),
+		),
 		card("Now", now),
 		card("From pass to pass", hint("The share that is matched; the lines are at 0, 50 and 100 %."), past),
 	];

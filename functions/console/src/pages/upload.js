@@ -1,7 +1,30 @@
 // People or companies of a file in CSV: how it would be read, then what became of each row (MA-1).
 
 import { api, link } from "./api.js";
-import { announce, button, card, check, el, field, form, hint, input, moveTo, note, number, p, problemNote, refuse, row, run, select, submit, strong, table, tag } from "./dom.js";
+import {
+	announce,
+	button,
+	card,
+	check,
+	el,
+	field,
+	form,
+	hint,
+	input,
+	moveTo,
+	note,
+	number,
+	p,
+	problemNote,
+	refuse,
+	row,
+	run,
+	select,
+	submit,
+	strong,
+	table,
+	tag,
+} from "./dom.js";
 import { fieldName, fieldsOf } from "./directory.js";
 
 const MOST_BYTES = 5_000_000;
@@ -14,19 +37,35 @@ const problemText = ({ detail, next_step }) => [detail, " ", el("span", { class:
 function preview(rows) {
 	const all = rows.map((found) => Object.fromEntries(fieldsOf({ ...found.record, external_id: found.external_id })));
 	const names = [...new Set(all.flatMap(Object.keys))];
-	return table("The first rows, as they would be read", ["Row", ...names.map(fieldName), "Problem"], rows.map((found, index) => [
-		String(found.row), ...names.map((name) => all[index][name] ?? "–"), found.problem ? problemText(found.problem) : "–",
-	]));
+	return table(
+		"The first rows, as they would be read",
+		["Row", ...names.map(fieldName), "Problem"],
+		rows.map((found, index) => [
+			String(found.row),
+			...names.map((name) => all[index][name] ?? "–"),
+			found.problem ? problemText(found.problem) : "–",
+		]),
+	);
 }
 
+/**
+ * @param {import("./directory.js").Kind} kind
+ * @param {import("./api.js").Api["UploadReport"]} report
+ */
 function report(kind, { results, linking, ...counts }) {
 	const list = el("div");
 	const foot = el("div");
-	const rows = (items) => table("Row by row", ["Row", "Result", "Entry", "Problem"], items.map((result) => [
-		String(result.row), tag(...OUTCOMES[result.outcome]),
-		result.id ? link(kind.entry, "Open", { "aria-label": `Open row ${result.row}` }, { id: result.id }) : "–",
-		result.problem ? problemText(result.problem) : "–",
-	]));
+	const rows = (items) =>
+		table(
+			"Row by row",
+			["Row", "Result", "Entry", "Problem"],
+			items.map((result) => [
+				String(result.row),
+				tag(...OUTCOMES[result.outcome]),
+				result.id ? link(kind.entry, "Open", { "aria-label": `Open row ${result.row}` }, { id: result.id }) : "–",
+				result.problem ? problemText(result.problem) : "–",
+			]),
+		);
 	const show = (only) => {
 		const wanted = only ? results.filter(({ outcome }) => outcome === "refused") : results;
 		let shown = 0;
@@ -46,19 +85,30 @@ function report(kind, { results, linking, ...counts }) {
 	};
 	const refused = counts.refused > 0;
 	show(refused);
-	return card("What became of it",
-		note(refused ? "warn" : "good", strong(`${number(counts.rows)} rows: ${Object.entries(OUTCOMES).map(([name, [, label]]) => `${number(counts[name])} ${label.toLowerCase()}`).join(", ")}.`),
-			p(linking.message, " ", linking.asked && link("match-rates", "Follow it"))),
+	return card(
+		"What became of it",
+		note(
+			refused ? "warn" : "good",
+			strong(
+				`${number(counts.rows)} rows: ${Object.entries(OUTCOMES)
+					.map(([name, [, label]]) => `${number(counts[name])} ${label.toLowerCase()}`)
+					.join(", ")}.`,
+			),
+			p(linking.message, " ", linking.asked && link("match-rates", "Follow it")),
+		),
 		refused && p("Correct the rows that were refused and upload the file again: the others stay as they are."),
 		refused && check("only", "Only rows that were refused", true, null, { onchange: (event) => show(event.target.checked) }),
-		list, foot,
-		p(link(kind.list, `All ${kind.many}`)));
+		list,
+		foot,
+		p(link(kind.list, `All ${kind.many}`)),
+	);
 }
 
 export const uploadPage = (kind) => async () => {
 	const work = el("div");
 	const done = el("div");
-	const send = (path, map, bytes) => api("POST", `${kind.path}/csv${path}${map == null ? "" : `?map=${encodeURIComponent(map)}`}`, bytes, "text/csv");
+	const send = (path, map, bytes) =>
+		api("POST", `${kind.path}/csv${path}${map == null ? "" : `?map=${encodeURIComponent(map)}`}`, bytes, "text/csv");
 
 	// Shows how the columns would be read; each change reads them anew.
 	const look = async (bytes) => {
@@ -90,8 +140,10 @@ export const uploadPage = (kind) => async () => {
 		const upload = form(
 			[
 				hint("What each column of the file is read as."),
-				lists, trouble,
-				el("h3", null, "The first rows, as they would be read"), sample,
+				lists,
+				trouble,
+				el("h3", null, "The first rows, as they would be read"),
+				sample,
 			],
 			[submit(`Upload ${number(rows)} ${rows === 1 ? "row" : "rows"}`)],
 			async () => {
@@ -100,28 +152,47 @@ export const uploadPage = (kind) => async () => {
 				done.replaceChildren(report(kind, told));
 				work.replaceChildren();
 				moveTo(done.querySelector("h2"));
-			});
-		work.replaceChildren(card("Columns",
-			map === "" || !columns.some((column) => column.field) ? problemNote({ detail: "None of the columns is known by its name.", next_step: "Choose what each of them holds." }, "warn") : null,
-			upload));
+			},
+		);
+		work.replaceChildren(
+			card(
+				"Columns",
+				map === "" || !columns.some((column) => column.field)
+					? problemNote(
+							{ detail: "None of the columns is known by its name.", next_step: "Choose what each of them holds." },
+							"warn",
+						)
+					: null,
+				upload,
+			),
+		);
 		moveTo(work.querySelector("h2"));
 	};
 
 	const choose = form(
-		[field("File", input("file", { type: "file", accept: ".csv,text/csv", required: true }),
-			"CSV in UTF-8, up to 5 MB and 5,000 rows, with the columns’ names in the first row. Comma, semicolon or tab between cells.")],
+		[
+			field(
+				"File",
+				input("file", { type: "file", accept: ".csv,text/csv", required: true }),
+				"CSV in UTF-8, up to 5 MB and 5,000 rows, with the columns’ names in the first row. Comma, semicolon or tab between cells.",
+			),
+		],
 		[submit("Read the file")],
 		async (fields) => {
 			const [file] = fields.file.files;
 			work.replaceChildren();
 			done.replaceChildren();
 			if (!file) refuse("No file is chosen.", "Choose one.", "file");
-			if (file.size > MOST_BYTES) refuse("The file is larger than 5 MB.", "Split it, and upload the parts one after the other.", "file");
+			if (file.size > MOST_BYTES)
+				refuse("The file is larger than 5 MB.", "Split it, and upload the parts one after the other.", "file");
 			// Read now: what is shown is what is uploaded, whatever becomes of the file.
 			await look(await file.arrayBuffer());
-		});
+		},
+	);
 	return [
 		p("Rows that are in the directory already are updated. Nothing is stored before you have seen how the file is read."),
-		card("File", choose), work, done,
+		card("File", choose),
+		work,
+		done,
 	];
 };
