@@ -10,11 +10,13 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "a test that cannot go on stops, saying why"
 )]
 
 pub mod browser;
 pub mod directory_world;
+pub mod histories;
 pub mod oauth_world;
 pub mod roles;
 pub mod worker;

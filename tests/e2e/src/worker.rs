@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use local::{Apps, Stack};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Source;
 use shared::domain::environment::Environment;
@@ -16,6 +16,9 @@ use shared::queue::{ImportMessage, ImportQueue, WritebackQueue};
 use shared::store::{Store, WorkKind};
 use shared::testing::{FixedClock, OnAws, Tripwire};
 use shared::wiring::{Remote, RemoteConfig};
+use tower::ServiceExt as _;
+
+use crate::Tenant;
 
 /// The functions as one process of their own: cold caches, a wire, a clock.
 #[must_use]
@@ -55,6 +58,33 @@ pub fn process(stack: &Stack, wire: &Arc<Tripwire>, clock: &Arc<FixedClock>) -> 
 #[must_use]
 pub fn clock() -> Arc<FixedClock> {
     FixedClock::at(SystemClock.now())
+}
+
+/// Posts a form to the intake of a process; gives the answer's status and body.
+pub async fn post(
+    apps: &Apps,
+    tenant: &Tenant<'_>,
+    body: &Value,
+    idempotency_key: &str,
+) -> (u16, Value) {
+    let request = http::Request::post(format!("/forms/{}", tenant.made.form_key))
+        .header("content-type", "application/json")
+        .header("idempotency-key", idempotency_key)
+        .body(axum::body::Body::from(body.to_string()))
+        .expect("a request");
+    let answer = form_intake::router(apps.intake.clone()).oneshot(request);
+    let answer = answer.await.expect("the router answers");
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20);
+    let body = body.await.expect("a body");
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// The submission's id in an answer to a form.
+#[must_use]
+pub fn id_of(answer: &Value) -> String {
+    let id = answer["submission_id"].as_str();
+    id.expect("a submission id").to_owned()
 }
 
 /// A batch of messages about submissions, as SQS delivers them.

@@ -1,57 +1,27 @@
-//! MA-4: what a person decided is never undone by what is imported or computed.
+//! Decisions (MA-4): what a person decided is never undone by what is imported or computed.
 //!
-//! Random histories of records that are made, changed, deleted and merged in the CRM, of people who are
-//! added to the directory, of imports, passes and linking one by one, and of people who confirm, choose,
-//! refuse and ask for automatic matching again. A reference model keeps what was decided, and follows
-//! merges; after every step the directory is held to it. A history that fails is run again by its number.
+//! Records are made, changed, deleted and merged in the CRM; people are added to the directory; imports,
+//! link passes and links of single entries follow; users confirm, choose, refuse and ask for automatic
+//! matching again; and processes die on the way. A reference model keeps what was decided, and follows
+//! merges; after every step the directory is held to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use e2e::Harness;
-use e2e::directory_world::DirectoryWorld;
+use reqwest::Method;
 use serde_json::json;
 use shared::domain::directory::{Decision, EntryId, EntryKind, How, MatchState, RecordRef};
-use shared::domain::schema::CrmKind;
-use shared::linking::Act;
+use shared::linking::{Act, Linking};
 use shared::random::SystemRandom;
+use shared::testing::{Cut, Tripwire};
+
+use super::{Dice, History, Tally};
+use crate::Harness;
+use crate::directory_world::DirectoryWorld;
+use crate::worker::process;
 
 const PROFILE: EntryKind = EntryKind::Profile;
-/// Histories for each CRM.
-const HISTORIES: std::ops::Range<u64> = 0..2;
 /// Steps of a history.
 const STEPS: usize = 50;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_person_decided_holds_with_salesforce() {
-    for number in HISTORIES {
-        Box::pin(history(CrmKind::Salesforce, number)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_person_decided_holds_with_dynamics() {
-    for number in HISTORIES {
-        Box::pin(history(CrmKind::Dynamics365, number)).await;
-    }
-}
-
-/// Numbers that look random and are the same every time (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
-    }
-
-    fn one<T: Clone>(&mut self, of: &[T]) -> Option<T> {
-        let sides = of.len().max(1);
-        of.get(self.roll(sides)).cloned()
-    }
-}
 
 /// What people decided of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,6 +45,8 @@ struct Reference {
     /// Those that the mirror has.
     imported: BTreeSet<RecordRef>,
     merged: BTreeMap<RecordRef, RecordRef>,
+    /// A process died after it took a decision, perhaps before it linked who gains by that. The next pass does.
+    died: bool,
     log: Vec<String>,
 }
 
@@ -90,6 +62,7 @@ impl Reference {
 
     /// After an import and a pass.
     fn follow(&mut self) {
+        self.died = false;
         self.imported = self.records.iter().cloned().collect();
         for id in self.entries.keys().copied().collect::<Vec<_>>() {
             let mut decided = self.entries[&id].clone();
@@ -116,25 +89,29 @@ const LASTS: &[&str] = &["Byron", "Hopper", "Noether"];
 struct Run<'a> {
     world: DirectoryWorld<'a>,
     dice: Dice,
+    tally: &'a Tally,
     reference: Reference,
 }
 
-async fn history(crm: CrmKind, number: u64) {
+/// Runs a history.
+pub(super) async fn run(history: History, tally: &Tally) {
     let harness = Harness::embedded(false).await;
-    let tenant = harness.tenant(crm).await;
+    let tenant = harness.tenant(history.crm()).await;
     let mut run = Run {
         world: DirectoryWorld::of(&tenant).await,
-        dice: Dice(number.wrapping_mul(104_729) + 7),
+        dice: history.dice(),
+        tally,
         reference: Reference::default(),
     };
-    run.reference.log.push(format!("{crm:?} {number}"));
+    run.reference.log.push(history.to_string());
     for _ in 0..6 {
         run.new_record().await;
         run.new_entry().await;
     }
     run.import().await;
     for _ in 0..STEPS {
-        match run.dice.roll(14) {
+        tally.step();
+        match run.dice.roll(15) {
             0 => run.new_record().await,
             1 => run.new_entry().await,
             2 => run.change_record().await,
@@ -145,12 +122,14 @@ async fn history(crm: CrmKind, number: u64) {
             8 => run.confirm().await,
             9 | 10 => run.choose().await,
             11 | 12 => run.unmatch().await,
+            13 => run.pass_that_dies().await,
             _ => run.automatic().await,
         }
         run.hold().await;
     }
     run.import().await;
     run.hold().await;
+    tally.faults(&harness.control(Method::GET, "/ledger/summary", None).await);
     harness.stop().await;
 }
 
@@ -243,14 +222,61 @@ impl Run<'_> {
         self.reference.follow();
     }
 
+    /// Imports, and has workers of the link pass die at some call before one lives.
+    async fn pass_that_dies(&mut self) {
+        self.reference
+            .log
+            .push("import, and a pass whose workers die".to_owned());
+        self.world.import_only().await;
+        self.world.ask_for_pass().await;
+        for _ in 0..2 {
+            let wire = self.wire();
+            let stack = self.world.tenant.harness.embedded_stack();
+            let apps = process(stack, &wire, &self.world.clock);
+            crm_import::work(&apps.import, &self.world.message()).await;
+            self.tally.cut(&wire);
+            // Longer than the dead one's lease.
+            self.world.advance(200).await;
+        }
+        self.world.finish_pass(&self.world.apps, 100).await;
+        self.reference.follow();
+    }
+
+    /// A wire that cuts at one of the first calls.
+    fn wire(&mut self) -> std::sync::Arc<Tripwire> {
+        let at = self.dice.roll(40);
+        Tripwire::cutting(match self.dice.roll(2) {
+            0 => Cut::Before(at),
+            _ => Cut::After(at),
+        })
+    }
+
     async fn link_one(&mut self) {
         let Some(id) = self.entry() else { return };
         self.reference.log.push(format!("link {}", id.0));
         self.world.linking().link_entry(PROFILE, id).await.unwrap();
     }
 
-    /// Takes a decision; whether it was taken.
+    /// Takes a decision; whether it was taken. Now and then the process dies on the way, and the user
+    /// asks again.
     async fn decide(&mut self, id: EntryId, act: Act) -> bool {
+        if self.dice.roll(5) == 0 {
+            let wire = self.wire();
+            let stack = self.world.tenant.harness.embedded_stack();
+            let apps = process(stack, &wire, &self.world.clock);
+            let (store, now) = (&apps.import.remote.store, self.world.linking().now);
+            let done = Linking::new(store, &self.world.contract, now)
+                .decide(PROFILE, id, act.clone(), "ann", &SystemRandom)
+                .await;
+            self.tally.cut(&wire);
+            self.reference.died |= wire.has_cut();
+            let died = wire.has_cut();
+            self.reference.log.push(format!(
+                "{} {act:?}, died: {died}, done: {}",
+                id.0,
+                done.is_ok()
+            ));
+        }
         let done = self
             .world
             .linking()
@@ -347,6 +373,8 @@ impl Run<'_> {
                         assert_eq!(&link.record, record, "{}: {log:#?}", id.0);
                         assert_eq!(link.how, How::Person);
                     } else {
+                        let rival = rival || self.reference.died;
+                        self.tally.lost(usize::from(!rival));
                         assert!(rival, "{} lost {record}: {log:#?}", id.0);
                     }
                 }

@@ -1,0 +1,35 @@
+//! Random histories with fixed seeds (LG-10, IM-2, IM-4, IM-5, MA-4); `cargo xtask soak` runs others.
+
+use e2e::histories::{History, Model, Tally};
+
+async fn run(model: Model, seeds: impl IntoIterator<Item = u64>) {
+    let tally = Tally::default();
+    for seed in seeds {
+        History { model, seed }.run(&tally).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_stream_of_submissions_makes_the_leads_that_the_model_says() {
+    run(Model::Submissions, 0..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_any_history_the_mirror_is_as_salesforce_is() {
+    run(Model::Imports, [0, 2, 4, 6, 8]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_any_history_the_mirror_is_as_dynamics_is() {
+    run(Model::Imports, [1, 3, 5, 7, 9]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_decided_holds_with_salesforce() {
+    run(Model::Decisions, [0, 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_decided_holds_with_dynamics() {
+    run(Model::Decisions, [1, 3]).await;
+}
