@@ -16,6 +16,7 @@ mod fuzz;
 mod phones;
 mod process;
 mod setup;
+mod soak;
 mod stack;
 mod test;
 
@@ -62,6 +63,12 @@ enum Task {
     Phones,
     /// Fuzz the parsers of what comes from outside
     Fuzz(fuzz::Options),
+    /// Run random histories (`--minutes`, `--histories`, `--from`, `--model`, `--jobs`)
+    Soak {
+        /// Arguments of the soak program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure; arguments go to the bench program
     Bench {
         /// Arguments of the bench program
@@ -96,6 +103,7 @@ fn dispatch(task: Task) -> Result<bool> {
         Task::Clients => clients::run().map(|counts| counts.failed == 0),
         Task::Phones => phones::run().map(|counts| counts.failed == 0),
         Task::Fuzz(options) => fuzz::run(&options).map(|counts| counts.failed == 0),
+        Task::Soak { arguments } => soak::run(&arguments).map(|counts| counts.failed == 0),
         Task::Bench { arguments } => {
             let mut command = process::cargo(["run", "--release", "-p", "bench", "--"]);
             process::succeed(command.args(arguments)).map(|()| true)

@@ -1,6 +1,10 @@
 //! `cargo xtask setup`: tools in folders of their own, at pinned versions.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -64,7 +68,13 @@ pub(crate) fn run() -> Result<()> {
     venv("venv", &root().join("xtask/requirements.txt"))?;
     venv("sam", &root().join("xtask/requirements-sam.txt"))?;
     node_modules(&clients::folder())?;
-    node_modules(&browser::folder())
+    node_modules(&browser::folder())?;
+    node_modules(&pages())
+}
+
+/// Where the pages' JavaScript has its checks.
+pub(crate) fn pages() -> PathBuf {
+    root().join("functions/console")
 }
 
 fn system_packages() -> Result<()> {

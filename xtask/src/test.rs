@@ -1,6 +1,8 @@
 //! `cargo xtask test`: every check, one after the other, with a table at the end.
 
 use std::{
+    fs,
+    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -8,15 +10,15 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    api, browser, clients, events, fuzz, phones,
-    process::{cargo, path_with_tools, read, root, scratch, tool, watch},
-    setup, stack,
+    api, aws, browser, clients, events, fuzz, phones,
+    process::{cargo, path_with_tools, read, root, scratch, target, tool, watch},
+    setup, soak, stack,
 };
 
 /// Which parts to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only what needs nothing but the Rust toolchain: format, lints, tests
+    /// Only what needs nothing but the Rust toolchain: format, lints, documentation, tests
     #[arg(long)]
     fast: bool,
     /// Only these parts, by the names the table shows
@@ -141,7 +143,9 @@ pub(crate) fn run(options: &Options) -> bool {
                 ]))
             }),
         ),
+        ("docs", Box::new(documentation)),
         ("tests", Box::new(tests)),
+        ("soak", Box::new(soak::some_new)),
     ];
     if !options.fast {
         parts.insert(
@@ -152,8 +156,11 @@ pub(crate) fn run(options: &Options) -> bool {
             ),
         );
         parts.push(("sign-in", Box::new(browser::run)));
+        parts.push(("pages", Box::new(pages)));
         parts.push(("template", Box::new(template)));
         parts.push(("phones", Box::new(phones::run)));
+        parts.push(("deny", Box::new(deny)));
+        parts.push(("sizes", Box::new(sizes)));
         parts.push(("fuzz", Box::new(move || fuzz::run(&fuzz))));
         parts.push((
             "events",
@@ -246,6 +253,84 @@ fn tests() -> Result<Counts> {
     let mut counts = Counts::from_output(passed, &output);
     let (passed, output) = watch(&mut cargo(["test", "--workspace", "--doc", "--quiet"]))?;
     counts.join(Counts::from_output(passed, &output));
+    Ok(counts)
+}
+
+/// rustdoc's lints: once as users of the crates see them, where no link leads to what is private, and
+/// once with what is private, where no link is broken.
+fn documentation() -> Result<Counts> {
+    let mut counts = Counts::default();
+    for private in [false, true] {
+        let mut command = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
+        if private {
+            command.arg("--document-private-items");
+        }
+        counts.join(checked({
+            command.env("RUSTDOCFLAGS", "-Dwarnings");
+            command
+        })?);
+    }
+    Ok(counts)
+}
+
+/// The pages' JavaScript against the API's description, and its format (functions/console/package.json).
+fn pages() -> Result<Counts> {
+    let mut command = Command::new("npm");
+    command.current_dir(setup::pages());
+    command.args(["run", "--silent", "check"]);
+    checked(command)
+}
+
+/// Licences, sources and banned crates, from what is on this machine; advisories too where their
+/// database was fetched (`cargo deny fetch`).
+fn deny() -> Result<Counts> {
+    let mut command = tool("cargo-deny")?;
+    command.args([
+        "--offline",
+        "check",
+        "--disable-fetch",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    if advisories().is_some_and(|folder| folder.is_dir()) {
+        command.arg("advisories");
+    } else {
+        println!("advisories: not checked, as `cargo deny fetch` has not been run here");
+    }
+    checked(command)
+}
+
+/// The folder of the advisories' database.
+fn advisories() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let default = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    Some(home.or_else(default)?.join("advisory-dbs"))
+}
+
+/// Bytes that a function's program may have, without debug information.
+const MAX_BINARY: u64 = 15_000_000;
+
+/// The sizes of the functions' release programs, where there are any: building them takes minutes, and
+/// `cargo xtask bench` and `cargo xtask deploy` do.
+fn sizes() -> Result<Counts> {
+    let mut counts = Counts::default();
+    for name in aws::functions()? {
+        let program = target().join("release").join(&name);
+        let Ok(found) = fs::metadata(&program) else {
+            continue;
+        };
+        let small = found.len() <= MAX_BINARY;
+        println!(
+            "{name}: {} bytes of {MAX_BINARY}{}",
+            found.len(),
+            if small { "" } else { ": TOO LARGE" }
+        );
+        counts.add(small);
+    }
+    if counts.passed + counts.failed == 0 {
+        println!("there are no release builds");
+    }
     Ok(counts)
 }
 

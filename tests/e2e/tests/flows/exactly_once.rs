@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use e2e::Harness;
 use e2e::worker::{
     all_settled, clock, count, id_of, import, messages, post, process, recover, stored,
 };
-use e2e::Harness;
 use reqwest::Method;
 use serde_json::json;
 use shared::domain::schema::CrmKind;
