@@ -363,7 +363,9 @@ impl Worker<'_> {
             self.keep_drafts(&board, of).await?;
             return Ok(false);
         }
-        if let Some(evidence) = evidence {
+        if let Some(mut evidence) = evidence {
+            let (entries, records) = board.alone();
+            evidence.alone(entries, records);
             self.learn(kind, &model, &board, &known, evidence).await?;
         }
         Ok(true)
@@ -371,7 +373,7 @@ impl Worker<'_> {
 
     /// What is learned from; none where there is too little, or where not all of it streams by one worker.
     fn evidence(&self, board: &Board) -> Option<Evidence> {
-        let learns = board.len() >= LEARN_ENTRIES
+        let learns = board.telling() >= LEARN_ENTRIES
             && self.pass.requested_by != BY_MODEL
             && self.place.done == 0
             && self.place.object == 0;

@@ -61,6 +61,14 @@ pub struct Board {
     records: Vec<RecordRef>,
     /// Their owners, by number.
     owners: Owners,
+    /// Records that were created for entries, or that an entry's submission was just written to: that the
+    /// two are alike says nothing of others.
+    made: HashSet<RecordRef>,
+    /// Whether there is something to learn from a pair of the entry.
+    paired: Vec<bool>,
+    /// Records that streamed by and were not made of an entry; and those of them that have such a pair.
+    apart: usize,
+    apart_paired: usize,
     /// Ranks of the objects: of equal candidates one of the first object is taken.
     objects: &'static [&'static str],
     /// How many records streamed by.
@@ -190,6 +198,10 @@ impl Board {
             tops: Vec::new(),
             records: Vec::new(),
             owners: Owners::default(),
+            made: HashSet::new(),
+            paired: Vec::new(),
+            apart: 0,
+            apart_paired: 0,
             objects,
             met: 0,
         }
@@ -205,6 +217,9 @@ impl Board {
             }
         }
         let link = matched.and_then(|matched| matched.link.clone());
+        let created = link.clone().filter(|link| link.how == How::Created);
+        self.made
+            .extend(created.iter().map(|link| link.record.clone()));
         self.rows.push(Row {
             id: entry.id,
             version: entry.version,
@@ -215,12 +230,13 @@ impl Board {
             },
             refused: entry.refused.clone(),
             linked: link.as_ref().map(|link| link.record.clone()),
-            created: link.filter(|link| link.how == How::Created),
+            created,
         });
         let region = self.region.as_deref();
         self.cleans
             .push(Clean::new(self.kind, &entry.record, region));
         self.tops.push(Vec::new());
+        self.paired.push(false);
     }
 
     /// How many entries it has.
@@ -233,6 +249,22 @@ impl Board {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Entries that tell how often an entry is a record: those whose record was not made of them.
+    #[must_use]
+    pub fn telling(&self) -> usize {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.created.is_none()).count()
+    }
+
+    /// Entries, and records that streamed by, that no pair to learn from is of, without those that were
+    /// made of each other.
+    #[must_use]
+    pub fn alone(&self) -> (usize, usize) {
+        let rows = self.rows.iter().zip(&self.paired);
+        let entries = rows.filter(|(row, paired)| row.created.is_none() && !**paired);
+        (entries.count(), self.apart - self.apart_paired)
     }
 
     /// The entries in normal form.
@@ -262,8 +294,9 @@ impl Board {
         })
     }
 
-    /// Compares a record with the entries that it could be. `seen` is told of every pair, with the numbers
-    /// of the two.
+    /// Compares a record with the entries that it could be. `seen` is told of every pair that there is
+    /// something to learn from, with the numbers of the two: what was made of each other is as like as can
+    /// be, and says nothing of how often an entry is a record.
     pub fn meet(
         &mut self,
         record: &Streamed<'_>,
@@ -279,22 +312,37 @@ impl Board {
         rows.sort_unstable();
         rows.dedup();
         let rules = Rules::of(&self.model);
+        let reference = RecordRef::new(record.object, record.id);
+        let is_made = self.made.contains(&reference);
+        let mut is_paired = false;
         let mut number = None;
         for row in rows {
-            let Some(clean) = self.cleans.get(row as usize) else {
+            let (Some(clean), Some(entry)) =
+                (self.cleans.get(row as usize), self.rows.get(row as usize))
+            else {
                 continue;
             };
-            seen((row, clean), (met, record.clean));
+            if !is_made && entry.created.is_none() {
+                seen((row, clean), (met, record.clean));
+                is_paired = true;
+                if let Some(paired) = self.paired.get_mut(row as usize) {
+                    *paired = true;
+                }
+            }
             let score = self.model.score(clean, record.clean);
             if !rules.lists(score) {
                 continue;
             }
             let number = *number.get_or_insert_with(|| {
-                self.records.push(RecordRef::new(record.object, record.id));
+                self.records.push(reference.clone());
                 self.owners.push(record.owner);
                 u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
             });
             self.insert(row as usize, score, number);
+        }
+        if !is_made {
+            self.apart += 1;
+            self.apart_paired += usize::from(is_paired);
         }
     }
 
@@ -744,5 +792,82 @@ impl<'b> Settling<'b> {
             }
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use matching::{Clean, Kind, Model, Record};
+
+    use super::{Board, Streamed};
+    use crate::clock::Millis;
+    use crate::domain::directory::{
+        Entry, EntryKind, How, Link, Match, NewEntry, Origin, RecordRef,
+    };
+    use crate::domain::match_keys::entry_keys;
+
+    fn person(first: &str, email: &str) -> Record {
+        Record {
+            first_name: first.to_owned(),
+            last_name: "Byron".to_owned(),
+            emails: vec![email.to_owned()],
+            ..Record::default()
+        }
+    }
+
+    fn entry(record: &Record) -> Entry {
+        let contract = "acme".parse().unwrap();
+        let (kind, record) = (EntryKind::Profile, record.clone());
+        let new = NewEntry::new(&contract, kind, None, record, Origin::Api, None);
+        Entry::added(&new.unwrap(), Millis(0))
+    }
+
+    /// Has a record stream by; gives how many pairs there are to learn from.
+    fn meet(board: &mut Board, id: &str, record: &Record) -> usize {
+        let keys = entry_keys(Kind::Person, record, None).into_iter();
+        let keys: BTreeSet<String> = keys.map(|key| key.to_string()).collect();
+        let clean = Clean::new(Kind::Person, record, None);
+        let streamed = Streamed {
+            object: "Lead",
+            id,
+            clean: &clean,
+            owner: None,
+            keys: &keys,
+        };
+        let mut seen = 0;
+        board.meet(&streamed, |_, _| seen += 1);
+        seen
+    }
+
+    #[test]
+    fn what_was_made_of_an_entry_is_its_candidate_and_no_evidence() {
+        let (ada, grace) = (person("Ada", "ada@acme.com"), person("Grace", "g@acme.com"));
+        let mut board = Board::new(Model::shipped(Kind::Person), None, &["Contact", "Lead"]);
+        let created = Match {
+            link: Some(Link {
+                record: RecordRef::new("Lead", "1"),
+                how: How::Created,
+                score: 0,
+                threshold: 0,
+                since: Millis(0),
+                owner: None,
+                record_gone: false,
+            }),
+            ..Match::nothing(Millis(0))
+        };
+        board.add(&entry(&ada), Some(&created));
+        board.add(&entry(&grace), None);
+        assert_eq!((board.len(), board.telling()), (2, 1));
+        // The lead of Ada's form; the contact that was made with it; somebody who is nobody's.
+        assert_eq!(meet(&mut board, "1", &ada), 0);
+        assert_eq!(meet(&mut board, "2", &ada), 0);
+        assert_eq!(meet(&mut board, "3", &person("Emmy", "e@uni.de")), 0);
+        assert_eq!(board.alone(), (1, 2));
+        assert_eq!(meet(&mut board, "4", &grace), 1);
+        assert_eq!(board.alone(), (0, 2));
+        let found: Vec<usize> = board.tops.iter().map(Vec::len).collect();
+        assert_eq!(found, [2, 1]);
     }
 }

@@ -4,7 +4,7 @@
 //! An entry takes the best-scoring record that it can have. It can have a record that nobody has, or
 //! whose entry scores less with it. Where a second record is as good within the margin, there is no
 //! telling which it is, and it is linked to neither; unless the two are one by the same reckoning: then
-//! the CRM has it twice, and the better one will do.
+//! the CRM has it twice, and the better one will do. Of two that are equally good none is better.
 
 use matching::{Bits, Model};
 
@@ -114,7 +114,9 @@ pub fn choose<K: Copy + PartialEq>(
         return otherwise;
     }
     let rivals = others.take_while(|(_, rival)| score.saturating_sub(*rival) < rules.margin);
-    let clear = rivals.into_iter().all(|(rival, _)| same(best, rival));
+    let clear = rivals
+        .into_iter()
+        .all(|(rival, of_rival)| of_rival < score && same(best, rival));
     if clear {
         Choice::Record(best, score)
     } else {
@@ -175,6 +177,9 @@ mod tests {
             chosen(&[(9, 20), (8, 16), (1, 16)], None, nobody),
             Choice::Nothing
         );
+        // Which of two equal ones, nobody can tell.
+        assert_eq!(chosen(&[(9, 20), (8, 20)], None, nobody), Choice::Nothing);
+        assert_eq!(chosen(&[(9, 20), (1, 20)], None, nobody), Choice::Nothing);
     }
 
     #[test]

@@ -442,6 +442,33 @@ async fn a_submission_becomes_a_profile_that_is_linked_to_its_lead() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_records_that_are_as_good_neither_is_taken() {
+    for crm in BOTH {
+        let harness = Harness::embedded(false).await;
+        let tenant = harness.tenant(crm).await;
+        let world = DirectoryWorld::of(&tenant).await;
+        let email = tenant.email("ada");
+        let both = [
+            world.lead("Ada", "Byron", &email, "Engines").await,
+            world.lead("Ada", "Byron", &email, "Engines").await,
+        ];
+        let profile = world.profile("Ada", "Byron", &email, "Engines").await;
+        world.import().await;
+        assert_eq!(world.link_of(PROFILE, profile).await, None, "{crm:?}");
+        let linked = world.linking().link_entry(PROFILE, profile).await;
+        let matched = linked.unwrap().unwrap().matched;
+        assert_eq!(matched.record(), None, "{crm:?}");
+        // Both are there for people to choose from; when one is gone, the other is it.
+        assert_eq!(matched.candidates.len(), 2);
+        world.delete(&both[0]).await;
+        world.import().await;
+        let link = world.link_of(PROFILE, profile).await;
+        assert_eq!(link.as_ref(), Some(&both[1]), "{crm:?}");
+        harness.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawn_submission_takes_its_profile_with_it() {
     let harness = Harness::embedded(false).await;
     let tenant = harness.tenant(CrmKind::Salesforce).await;
