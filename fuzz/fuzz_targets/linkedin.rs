@@ -14,7 +14,7 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
         body,
         secrets: &["a secret of the contract"],
         fresh_id: "fresh",
-        now: shared::clock::Millis(0),
+        now: domain::clock::Millis(0),
     };
     let none = HeaderMap::new();
     assert_eq!(

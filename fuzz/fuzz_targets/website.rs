@@ -26,7 +26,7 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
         sealed_secret: None,
         sealed_previous_secret: None,
         body_signatures_until: None,
-        posts_per_minute: shared::domain::form::DEFAULT_POSTS_PER_MINUTE,
+        posts_per_minute: domain::form::DEFAULT_POSTS_PER_MINUTE,
         created_at: Millis(0),
         updated_at: Millis(0),
     };

@@ -186,13 +186,16 @@ impl Clients {
 
     /// form-intake over these clients.
     pub(crate) fn intake(&self, stack: &Stack) -> Router {
-        form_intake::router(Arc::new(form_intake::App::new(
+        let mut app = form_intake::App::new(
             self.store(),
             self.queue(),
             stack.apps().intake.vault.clone(),
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
-        )))
+        );
+        // One form gets more here than any form takes.
+        app.limits = form_intake::limits::Limits::none();
+        form_intake::router(Arc::new(app))
     }
 
     /// What crm-writeback calls providers with; `also` is a further address that it may call.

@@ -370,7 +370,9 @@ struct Definition {
     columns: &'static str,
 }
 
-const PERSON: &str = "firstname;String;50
+const PERSON: &str = "salutation;String;100
+firstname;String;50
+middlename;String;50
 lastname;String;50
 fullname;String;160;ro
 jobtitle;String;100
@@ -383,6 +385,7 @@ fax;String;50;format=Phone
 websiteurl;String;200;format=Url
 address1_line1;String;250
 address1_line2;String;250
+address1_line3;String;250
 address1_city;String;80
 address1_stateorprovince;String;50
 address1_postalcode;String;20
@@ -435,7 +438,6 @@ statecode;State;0;def=0;opts=0:Open|1:Qualified|2:Disqualified
 statuscode;Status;0;def=1;opts=1:New@0|2:Contacted@0|3:Qualified@1|4:Lost@2|5:Cannot Contact@2|6:No Longer Interested@2|7:Canceled@2";
 
 const CONTACT: &str = "department;String;100
-salutation;String;100
 birthdate;DateTime;0;format=DateOnly
 leadsourcecode;Picklist;0;def=1;opts=1:Default Value
 parentcustomerid;Customer;0;to=account|contact

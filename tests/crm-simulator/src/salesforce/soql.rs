@@ -200,7 +200,21 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>, Error> {
     Ok(out)
 }
 
-/// Reads a string literal: its value and its length in the text.
+/// A string literal's value, where it is no pattern.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        out.push(if letter == '\\' {
+            letters.next().unwrap_or(letter)
+        } else {
+            letter
+        });
+    }
+    out
+}
+
+/// Reads a string literal: its value, as a pattern, and its length in the text.
 fn string(text: &str) -> Option<(String, usize)> {
     let mut out = String::new();
     let mut letters = text.char_indices().skip(1);
@@ -213,9 +227,9 @@ fn string(text: &str) -> Option<(String, usize)> {
                 't' | 'T' => out.push('\t'),
                 'b' | 'B' => out.push('\u{8}'),
                 'f' | 'F' => out.push('\u{c}'),
-                c @ ('"' | '\'' | '\\') => out.push(c),
-                // In LIKE: a literal wildcard; kept escaped for the matcher.
-                c @ ('_' | '%') => out.extend(['\\', c]),
+                c @ ('"' | '\'') => out.push(c),
+                // In LIKE a literal wildcard or backslash: kept escaped for the matcher.
+                c @ ('_' | '%' | '\\') => out.extend(['\\', c]),
                 'u' => {
                     let code: String = (0..4)
                         .filter_map(|_| letters.next().map(|(_, c)| c))
@@ -470,7 +484,11 @@ impl Parser<'_> {
         } else {
             vec![self.literal()?]
         };
-        Ok(Condition::Compare(path, op, values))
+        let values = values.into_iter().map(|value| match value {
+            Literal::Text(text) if op != Op::Like => Literal::Text(plain(&text)),
+            value => value,
+        });
+        Ok(Condition::Compare(path, op, values.collect()))
     }
 
     fn operator(&mut self) -> Result<Op, Error> {
@@ -644,10 +662,7 @@ fn compare(field: &Field, value: &Value, op: Op, literal: &Literal) -> bool {
             if matches!(field.kind, Kind::Id | Kind::Reference) {
                 ids::long(text).map(|id| own.cmp(id.as_str()))
             } else {
-                Some(
-                    own.to_lowercase()
-                        .cmp(&text.to_lowercase().replace("\\%", "%").replace("\\_", "_")),
-                )
+                Some(own.to_lowercase().cmp(&text.to_lowercase()))
             }
         }
         Literal::Number(number) => value.as_f64().and_then(|own| own.partial_cmp(number)),
@@ -886,6 +901,7 @@ mod tests {
         assert!(!like("abbc", "a_c"));
         assert!(like("100%", r"100\%"));
         assert!(!like("1000", r"100\%"));
+        assert!(like(r"a\b", r"%a\\%") && !like("a%", r"%a\\%"));
         assert!(like("", "%"));
     }
 }
