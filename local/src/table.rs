@@ -37,7 +37,9 @@ pub(crate) async fn create(client: &aws_sdk_dynamodb::Client, table: &str) -> Re
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
         .set_key_schema(Some(keys(TABLE_KEYS.0, TABLE_KEYS.1)?));
-    let indexed = INDEXES.iter().flat_map(|(_, pk, sk)| [*pk, *sk]);
+    let indexed = INDEXES
+        .iter()
+        .flat_map(|index| [index.partition, index.sort]);
     for name in [TABLE_KEYS.0, TABLE_KEYS.1].into_iter().chain(indexed) {
         request = request.attribute_definitions(
             AttributeDefinition::builder()
@@ -46,14 +48,16 @@ pub(crate) async fn create(client: &aws_sdk_dynamodb::Client, table: &str) -> Re
                 .build()?,
         );
     }
-    for (name, pk, sk) in INDEXES {
+    for index in INDEXES {
+        let includes = index.includes.iter().map(|name| (*name).to_owned());
         request = request.global_secondary_indexes(
             GlobalSecondaryIndex::builder()
-                .index_name(*name)
-                .set_key_schema(Some(keys(pk, sk)?))
+                .index_name(index.name)
+                .set_key_schema(Some(keys(index.partition, index.sort)?))
                 .projection(
                     Projection::builder()
-                        .projection_type(ProjectionType::All)
+                        .projection_type(ProjectionType::Include)
+                        .set_non_key_attributes(Some(includes.collect()))
                         .build(),
                 )
                 .build()?,

@@ -142,9 +142,13 @@ impl Cached {
         now: Millis,
     ) -> Result<Arc<LeadSchema>, SchemaError> {
         let schema = Arc::new(crm.lead_schema(now).await?);
-        self.store
-            .put_lead_schema(contract, crm.organization(), &schema)
-            .await?;
+        let organization = crm.organization();
+        let kept = self.store.put_lead_schema(contract, organization, &schema);
+        match kept.await {
+            // More than the table takes; it is read again when it is next needed.
+            Err(error) if !error.passes() => error.log(),
+            kept => kept?,
+        }
         self.schemas.put(contract.clone(), schema.clone(), now);
         Ok(schema)
     }

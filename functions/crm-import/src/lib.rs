@@ -35,6 +35,8 @@ use shared::wiring::{Remote, WiringError};
 
 /// Work announced in one go; the rest follows a minute later.
 const RESUME_LIMIT: i32 = 100;
+/// Contracts in a row for which the table does not answer before a task is given up.
+const GIVE_UP_AFTER: u32 = 3;
 /// How long before an authorisation ends somebody is warned, in days.
 pub const WARN_DAYS: i64 = 14;
 
@@ -67,6 +69,9 @@ pub enum Task {
 pub struct Outcome {
     /// Imports asked for.
     pub requested: usize,
+    /// Contracts that were stepped over.
+    #[serde(default)]
+    pub failed: usize,
     /// Authorisations that end soon.
     pub ending: usize,
     /// Work announced.
@@ -100,6 +105,8 @@ pub struct App {
     pub remote: Remote,
     /// Where work is announced.
     pub queue: ImportQueue,
+    /// After this a worker of an import begins nothing new and hands over.
+    pub import_time: Duration,
     /// After this a worker of a link pass begins nothing new and hands over.
     pub link_time: Duration,
     cached: Cached,
@@ -113,6 +120,7 @@ impl App {
             cached: Cached::new(remote.store.clone()),
             remote,
             queue,
+            import_time: sync::WORK_TIME,
             link_time: link::WORK_TIME,
         }
     }
@@ -157,8 +165,25 @@ pub async fn run(app: &App, task: Task) -> Result<Outcome, StoreError> {
                 Some(contract) => vec![contract],
                 None => app.remote.store.contracts().await?,
             };
+            let mut unanswered = 0;
             for contract in contracts {
-                app.start_syncs(&contract, &mut outcome).await?;
+                let Err(error) = app.start_syncs(&contract, &mut outcome).await else {
+                    unanswered = 0;
+                    continue;
+                };
+                // One contract's trouble does not stop the others, nor does that of its partition.
+                outcome.failed += 1;
+                // An alarm of the template counts these lines.
+                tracing::error!(%contract, error = &error as &dyn std::error::Error,
+                    notice = "contract_skipped", "no import was asked for");
+                if matches!(error, StoreError::Unavailable(_)) {
+                    unanswered += 1;
+                    if unanswered == GIVE_UP_AFTER {
+                        return Err(error);
+                    }
+                } else {
+                    unanswered = 0;
+                }
             }
             let lag = outcome.lag_seconds;
             telemetry::count(app.now(), "ImportLagSeconds", lag, &[], Value::Null);
@@ -180,24 +205,50 @@ impl App {
         contract: &ContractId,
         outcome: &mut Outcome,
     ) -> Result<(), StoreError> {
-        let store = &self.remote.store;
+        let mut asked = Ok(());
         for environment in Environment::ALL {
-            let kind = ConnectionKind::Crm(environment);
-            let connection = store.connection(contract, kind).await?;
-            if let Some(connection) = connection.filter(Connection::stands) {
-                let last = store.sync(contract, environment).await?;
-                let last = last.and_then(|sync| sync.last_success_at);
-                let lag = self.now().since(last.unwrap_or(connection.connected_at)) / 1000;
-                outcome.lag_seconds = outcome.lag_seconds.max(lag);
-                if lag > LATE_SECONDS {
-                    tracing::warn!(%contract, %environment, lag_seconds = lag,
-                        notice = "import_lag", "no import ended well for more than a day");
-                }
-                let (remote, queue) = (&self.remote, &self.queue);
-                crm_setup::request_sync(remote, queue, contract, environment, "schedule").await?;
-                outcome.requested += 1;
+            let started = self.start_sync(contract, environment, outcome).await;
+            // Of the two environments each is for itself.
+            if started.is_err() {
+                asked = started;
             }
         }
+        self.warn_of_end(contract, outcome).await?;
+        asked
+    }
+
+    /// Asks for an import of an environment, if it is connected.
+    async fn start_sync(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let (remote, queue) = (&self.remote, &self.queue);
+        let kind = ConnectionKind::Crm(environment);
+        let connection = remote.store.connection(contract, kind).await?;
+        let Some(connection) = connection.filter(Connection::stands) else {
+            return Ok(());
+        };
+        let last = remote.store.sync(contract, environment).await?;
+        let last = last.and_then(|sync| sync.last_success_at);
+        let lag = self.now().since(last.unwrap_or(connection.connected_at)) / 1000;
+        outcome.lag_seconds = outcome.lag_seconds.max(lag);
+        if lag > LATE_SECONDS {
+            tracing::warn!(%contract, %environment, lag_seconds = lag,
+                notice = "import_lag", "no import ended well for more than a day");
+        }
+        crm_setup::request_sync(remote, queue, contract, environment, "schedule").await?;
+        outcome.requested += 1;
+        Ok(())
+    }
+
+    async fn warn_of_end(
+        &self,
+        contract: &ContractId,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let store = &self.remote.store;
         let linkedin = store.connection(contract, ConnectionKind::LinkedIn).await?;
         let warn_from = self.now().plus_seconds(WARN_DAYS * 24 * 3600);
         if let Some(connection) = linkedin.filter(Connection::stands)
@@ -244,6 +295,12 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         // On a conflict another worker has it, or something was changed: what is left to do is in the
         // table, and is announced again when it is due.
         Ok(()) | Err(StoreError::Conflict) => true,
+        // Delivered again it would fail again. The schedule announces it once a minute, until it is mended.
+        Err(error) if !error.passes() => {
+            tracing::error!(%contract, ?work, "work that cannot go on");
+            error.log();
+            true
+        }
         Err(error) => {
             tracing::error!(%contract, ?work, error = &error as &dyn std::error::Error,
                 "the table did not answer: the message comes again");

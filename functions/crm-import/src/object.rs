@@ -1,6 +1,7 @@
 //! One object of a run: read turn by turn, applied to the mirror, swept, counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -32,6 +33,8 @@ const RESTART_AFTER_ATTEMPTS: u32 = 4;
 const AT_ONCE: usize = 2;
 /// Options that are remembered of a choice.
 const MAX_CHOICES: usize = 200;
+/// Longest option that is remembered, in bytes: an object's state is one item of the table.
+const MAX_CHOICE_BYTES: usize = 200;
 /// New options that are reported in a run.
 const MAX_NEW_CHOICES: usize = 20;
 
@@ -78,8 +81,12 @@ impl Run<'_> {
         if self.unclean {
             plan::uncertain(object, self.app.now());
         }
-        while object.is_open() && self.in_time() {
-            let now = self.app.now();
+        // A step makes at least one turn, and begins none that has no room: what is cut in its middle is read
+        // once more.
+        let mut longest = Duration::ZERO;
+        let mut turns = 0;
+        while object.is_open() && (turns == 0 || self.in_time()) && self.has_room_for(longest) {
+            let (now, began) = (self.app.now(), Instant::now());
             if object.due_at.is_some_and(|due| due > now) {
                 break;
             }
@@ -97,6 +104,8 @@ impl Run<'_> {
                 Err(Fault::Setback(setback)) => return Err(setback),
                 Err(Fault::Import(error)) => self.import_error(object, error).await?,
             }
+            longest = longest.max(began.elapsed());
+            turns += 1;
         }
         Ok(())
     }
@@ -244,7 +253,7 @@ impl Run<'_> {
     }
 
     /// Applies the rows of a page; whether it came to the page's end. Of a stable page what was applied is
-    /// in `object` also when it stops in the middle: by an error, or for the step's time.
+    /// in `object` also when it stops in the middle: by an error, or since the function's time ends.
     async fn page(
         &self,
         spec: &'static ObjectSpec,
@@ -276,7 +285,7 @@ impl Run<'_> {
         let (sender, mut batches) = mpsc::channel::<Vec<Change>>(1);
         let read = async move {
             // A page that cannot be taken up in its middle is read to its end.
-            while !stable || self.in_time() {
+            while !stable || self.has_room_for(Duration::ZERO) {
                 let Some(rows) = page.rows().await? else {
                     return Ok(true);
                 };
@@ -501,6 +510,9 @@ impl<'a> Choices<'a> {
     }
 
     fn meet(&mut self, field: &str, option: &str) {
+        if option.len() > MAX_CHOICE_BYTES {
+            return;
+        }
         let met = self.known.get(field);
         if met.is_some_and(|met| met.contains(option) || met.len() >= MAX_CHOICES) {
             return;

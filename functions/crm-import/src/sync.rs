@@ -37,7 +37,10 @@ use crate::{App, plan};
 /// died is dead for certain when the next takes it.
 const LEASE_SECONDS: i64 = 180;
 /// After this a worker begins nothing new and hands over.
-const WORK_TIME: Duration = Duration::from_mins(1);
+pub(crate) const WORK_TIME: Duration = Duration::from_mins(1);
+/// After this a worker stops in the middle of a page that can be taken up there. It costs reading what lies
+/// before once more, so a page is begun only where it has room.
+const PAGE_TIME: Duration = Duration::from_secs(95);
 /// After this it stops where it stands, inside the function's time-out.
 const STEP_TIME: Duration = Duration::from_secs(110);
 /// After so many tries in a row that failed for the CRM's own trouble, a person is asked to look.
@@ -314,7 +317,16 @@ impl App {
 impl Run<'_> {
     /// Whether there is time to begin something.
     pub(crate) fn in_time(&self) -> bool {
-        self.began.elapsed() < WORK_TIME && !self.halted.load(Ordering::Relaxed)
+        self.began.elapsed() < self.app.import_time && self.goes_on()
+    }
+
+    /// Whether there is time for something that takes about so long, or to go on with it.
+    pub(crate) fn has_room_for(&self, takes: Duration) -> bool {
+        self.began.elapsed() + takes < PAGE_TIME && self.goes_on()
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.halted.load(Ordering::Relaxed)
     }
 
     /// The run's step.

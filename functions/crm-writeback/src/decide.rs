@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use shared::clock::Millis;
 use shared::crm::{self, Crm};
 use shared::domain::contract::ContractConfig;
 use shared::domain::mapping::{MappedLead, MappingContext, comparable, map_submission};
@@ -89,7 +88,7 @@ impl App {
             },
         );
         submission.mapping.clone_from(&lead.report);
-        self.discover(submission, &lead, now).await?;
+        self.discover(submission, &lead, now).await;
         if lead.values.len() == lead.filled_in.len() {
             return Err(Setback::Person(Problem::new(
                 422,
@@ -162,40 +161,6 @@ impl App {
                 shared::linkedin::FormError::LinkedIn(error) => Setback::linkedin(error, attempts),
             })?;
         shared::linkedin::join(submission, response, &form);
-        Ok(())
-    }
-
-    /// Keeps the names that no mapping has, for people to map (LG-7).
-    async fn discover(
-        &self,
-        submission: &Submission,
-        lead: &MappedLead,
-        now: Millis,
-    ) -> Result<(), Setback> {
-        if lead.unmapped.is_empty() {
-            return Ok(());
-        }
-        let contract = &submission.contract;
-        let known = match self.discovered.get(contract, now) {
-            Some((known, _)) => known,
-            None => Arc::new(self.known_names(contract).await?.into_iter().collect()),
-        };
-        let new: Vec<&String> = lead
-            .unmapped
-            .iter()
-            .filter(|name| !known.contains(*name))
-            .collect();
-        let names = new.iter().map(|name| name.as_str());
-        self.remote
-            .store
-            .discover_names(contract, known.len(), names, now)
-            .await?;
-        let all = known
-            .iter()
-            .cloned()
-            .chain(new.into_iter().cloned())
-            .collect();
-        self.discovered.put(contract.clone(), Arc::new(all), now);
         Ok(())
     }
 }

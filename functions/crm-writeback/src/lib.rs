@@ -9,20 +9,19 @@
 pub mod config;
 mod decide;
 mod directory;
+mod discovered;
 mod lead;
 mod setback;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use serde_json::json;
-use shared::cache::TtlCache;
 use shared::cached::Cached;
 use shared::clock::{Clock, Millis};
-use shared::domain::ids::ContractId;
 use shared::domain::submission::{State, Submission};
+use shared::problem::Problem;
 use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::store::{StoreError, Taken};
 use shared::telemetry;
@@ -30,6 +29,7 @@ use shared::wiring::{Remote, WiringError};
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::discovered::Discoveries;
 use crate::setback::Setback;
 
 /// How long a worker may hold a submission, in seconds: longer than the function's time-out, so
@@ -50,9 +50,6 @@ const DEADLINE: Duration = Duration::from_secs(45);
 /// How long the directory's part of a batch may take beyond that.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the discovered names are used as they were read, in seconds.
-const DISCOVERED_FRESH_SECONDS: i64 = 300;
-
 /// What the function works with.
 pub struct App {
     /// Table, vault, sessions.
@@ -62,8 +59,7 @@ pub struct App {
     /// How long a batch may be worked on.
     pub deadline: Duration,
     pub(crate) cached: Cached,
-    /// Names that are kept as discovered already.
-    pub(crate) discovered: TtlCache<ContractId, Arc<HashSet<String>>>,
+    pub(crate) discoveries: Discoveries,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -73,7 +69,7 @@ impl App {
     pub fn new(remote: Remote, queue: WritebackQueue) -> Self {
         Self {
             cached: Cached::new(remote.store.clone()),
-            discovered: TtlCache::new(DISCOVERED_FRESH_SECONDS),
+            discoveries: Discoveries::default(),
             clock: remote.clock.clone(),
             deadline: DEADLINE,
             remote,
@@ -142,6 +138,12 @@ async fn process(app: &App, message: &WritebackMessage, deadline: Instant) -> bo
             tracing::error!(%contract, submission.id = %id, "a message for a submission that is not there");
             return true;
         }
+        // Delivered again it would fail again. The sweep announces it until somebody has mended it.
+        Err(error) if !error.passes() => {
+            tracing::error!(%contract, submission.id = %id, "a submission that cannot be read");
+            error.log();
+            return true;
+        }
         Err(error) => {
             tracing::error!(%contract, submission.id = %id, error = &error as &dyn std::error::Error, "the table did not answer");
             return false;
@@ -205,6 +207,14 @@ impl App {
             Setback::Store(error @ (StoreError::Conflict | StoreError::Corrupt { .. })) => {
                 return Err(error);
             }
+            // Sent again it would fail the same way: a person has to know.
+            Setback::Store(error @ StoreError::Malformed(_)) => {
+                error.log();
+                submission.fail(now, Problem::internal());
+                submission.state = State::NeedsAttention;
+                submission.due_at = now;
+                return self.remote.store.save_submission(submission).await;
+            }
             Setback::Store(error @ StoreError::Unavailable(_)) => {
                 tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
                     error = &error as &dyn std::error::Error, "the table did not answer");
@@ -245,14 +255,6 @@ impl App {
                 error = &error as &dyn std::error::Error, "waits, but is not announced: the sweep will");
         }
         Ok(())
-    }
-
-    pub(crate) async fn known_names(
-        &self,
-        contract: &ContractId,
-    ) -> Result<Vec<String>, StoreError> {
-        let known = self.remote.store.discovered_names(contract).await?;
-        Ok(known.into_iter().map(|(name, _)| name).collect())
     }
 }
 

@@ -694,14 +694,17 @@ fn traced(mut response: Response, is_bot: bool) -> Response {
     response
 }
 
-/// The table did not store it: the sender must send again.
+/// The table did not store it: the sender must send again, or less where it is more than the table takes.
 fn failed(error: &StoreError) -> Problem {
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        "the table did not answer as it should"
-    );
+    error.log();
     match error {
         StoreError::Corrupt { .. } => Problem::internal(),
-        _ => Problem::unavailable(),
+        StoreError::Malformed(_) => Problem::new(
+            413,
+            "submission_too_large",
+            "The submission is larger than what can be stored.",
+            "Send fewer or shorter fields.",
+        ),
+        StoreError::Unavailable(_) | StoreError::Conflict => Problem::unavailable(),
     }
 }

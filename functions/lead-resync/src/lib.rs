@@ -27,6 +27,8 @@ const OVERLAP_SECONDS: i64 = 3600;
 const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
 /// Submissions swept of one contract in one go; the rest follows a minute later.
 const SWEEP_LIMIT: i32 = 500;
+/// Contracts in a row for which the table does not answer before a task is given up.
+const GIVE_UP_AFTER: u32 = 3;
 /// Most pages of one owner in one go; the cursor keeps the place.
 const MAX_PAGES: u32 = 200;
 
@@ -88,31 +90,45 @@ impl App {
     }
 }
 
-/// Runs one task. One contract's trouble does not stop the others.
+/// Runs one task. One contract's trouble does not stop the others: it is stepped over and reported. So is
+/// the table's, which may be with one contract's partition alone; only when it answers for none of several
+/// contracts in a row is the task given up.
 ///
 /// # Errors
 /// When the table does not answer; the schedule then runs the task again.
 pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
     let mut outcome = Outcome::default();
-    let contracts = match &task {
+    let mut contracts = match &task {
         Task::LinkedInPull {
             contract: Some(contract),
         } => vec![contract.clone()],
         _ => app.remote.store.contracts().await?,
     };
+    // Another one is first each time, so that the last get their turn where time is too short for all.
+    begin_elsewhere(&mut contracts, app.remote.clock.now());
+    let mut unanswered = 0;
     for contract in contracts {
         outcome.contracts += 1;
         let result = match task {
             Task::Sweep => app.sweep(&contract, &mut outcome).await,
             Task::LinkedInPull { .. } => app.pull(&contract, &mut outcome).await,
         };
-        match result {
-            Ok(()) => {}
-            Err(PullError::Store(error)) => return Err(error),
-            Err(error) => {
-                outcome.failed += 1;
-                tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not re-synced this time");
+        let Err(error) = result else {
+            unanswered = 0;
+            continue;
+        };
+        outcome.failed += 1;
+        // An alarm of the template counts these lines.
+        tracing::error!(%contract, error = &error as &dyn std::error::Error, notice = "contract_skipped",
+            "not re-synced this time");
+        match error {
+            PullError::Store(error @ StoreError::Unavailable(_)) => {
+                unanswered += 1;
+                if unanswered == GIVE_UP_AFTER {
+                    return Err(error);
+                }
             }
+            _ => unanswered = 0,
         }
     }
     if task == Task::Sweep {
@@ -121,6 +137,14 @@ pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
     }
     tracing::info!(?task, ?outcome, "re-sync ended");
     Ok(outcome)
+}
+
+/// Turns a list so that it begins with another item every minute.
+fn begin_elsewhere<T>(items: &mut [T], now: Millis) {
+    let minute = usize::try_from(now.0.max(0) / 60_000).unwrap_or(0);
+    if let Some(first) = minute.checked_rem(items.len()) {
+        items.rotate_left(first);
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -192,10 +216,23 @@ impl App {
             Err(error) => return Err(LinkedInError::Session(error).into()),
         };
         let api = LinkedInApi::new(session);
+        let mut failed = None;
         for owner in &settings.owners {
-            self.pull_owner(contract, &api, owner, outcome).await?;
+            match self.pull_owner(contract, &api, owner, outcome).await {
+                Ok(()) => {}
+                // Of the connection or the table: the other owners would fare no better.
+                Err(
+                    error @ (PullError::LinkedIn(LinkedInError::Session(_))
+                    | PullError::Store(StoreError::Unavailable(_))),
+                ) => return Err(error),
+                Err(error) => {
+                    tracing::error!(%contract, owner, error = &error as &dyn std::error::Error,
+                        "an owner's responses were not read this time");
+                    failed = failed.or(Some(error));
+                }
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn pull_owner(
@@ -257,6 +294,7 @@ impl App {
                     .owner
                     .iter()
                     .chain(&response.associated_entity)
+                    .filter(|(name, _)| (1..=100).contains(&name.len()))
                     .filter_map(|(name, urn)| Some((name.clone(), urn.as_str()?.to_owned())))
                     .collect(),
                 ..Origin::default()
@@ -267,11 +305,36 @@ impl App {
             withdrawn: false,
         };
         let mut submission = Submission::receive(new, self.remote.clock.now());
-        let form = shared::linkedin::form_of(&self.remote.store, api, contract, response).await?;
-        shared::linkedin::join(&mut submission, response, &form);
-        match self.remote.store.accept_submission(&submission).await? {
-            Accepted::Repeat(_) => Ok(false),
-            Accepted::New => {
+        let store = &self.remote.store;
+        match shared::linkedin::form_of(store, api, contract, response).await {
+            Ok(form) => shared::linkedin::join(&mut submission, response, &form),
+            // Stored without its answers, it is fetched by a worker, who tells people what is wrong. The
+            // responses behind it do not wait for that.
+            Err(FormError::LinkedIn(
+                error @ (LinkedInError::NotFound | LinkedInError::Refused(_)),
+            )) => {
+                tracing::warn!(%contract, submission.id = %submission.id,
+                    error = &error as &dyn std::error::Error, "the form of a response cannot be had");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let accepted = match store.accept_submission(&submission).await {
+            Err(error @ StoreError::Malformed(_)) if submission.answers.is_some() => {
+                error.log();
+                submission.answers = None;
+                store.accept_submission(&submission).await
+            }
+            accepted => accepted,
+        };
+        match accepted {
+            Ok(Accepted::Repeat(_)) => Ok(false),
+            // It is stored, whatever is wrong with it.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                error.log();
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+            Ok(Accepted::New) => {
                 let message = WritebackMessage {
                     contract: contract.clone(),
                     submission: submission.id,
@@ -283,5 +346,25 @@ impl App {
                 Ok(true)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::clock::Millis;
+
+    use super::begin_elsewhere;
+
+    #[test]
+    fn every_contract_is_first_at_some_time() {
+        let mut firsts = Vec::new();
+        for minute in 0..3 {
+            let mut contracts = ["a", "b", "c"];
+            begin_elsewhere(&mut contracts, Millis(minute * 60_000));
+            firsts.push(contracts[0]);
+        }
+        firsts.sort_unstable();
+        assert_eq!(firsts, ["a", "b", "c"]);
+        begin_elsewhere::<u8>(&mut [], Millis(0));
     }
 }

@@ -187,11 +187,19 @@ pub async fn form_of(
         return Ok(form.clone());
     }
     let urn = &response.versioned_lead_gen_form_urn;
-    if let Some(form) = store.linkedin_form(contract, urn).await? {
-        return Ok(form);
+    match store.linkedin_form(contract, urn).await {
+        Ok(Some(form)) => return Ok(form),
+        Ok(None) => {}
+        // One that cannot be read back is fetched again.
+        Err(error) if !error.passes() => error.log(),
+        Err(error) => return Err(error.into()),
     }
     let form = api.form(&form_id(urn)).await?;
-    store.put_linkedin_form(contract, urn, &form).await?;
+    match store.put_linkedin_form(contract, urn, &form).await {
+        // Kept only so as not to be fetched again.
+        Err(error) if !error.passes() => error.log(),
+        kept => kept?,
+    }
     Ok(form)
 }
 

@@ -23,6 +23,11 @@ use crate::problem::Problem;
 /// Most strategies, mappings or forms of one contract: they are read together.
 pub const MAX_ITEMS: usize = 500;
 
+/// Longest id that a source has for a form, in characters.
+const MAX_FORM_ID: usize = 200;
+/// Longest address of a page, in characters.
+const MAX_ADDRESS: usize = 2000;
+
 /// Settings of a contract that are not lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
@@ -650,7 +655,7 @@ impl ContractConfig {
     /// Sets the scoring rule.
     ///
     /// # Errors
-    /// `unknown_lead_field` or `lead_field_not_numeric` for its lead field.
+    /// `unknown_lead_field` or `lead_field_not_numeric` for its lead field; `invalid_form_points`.
     pub fn set_scoring(
         &mut self,
         rule: ScoringRule,
@@ -676,6 +681,7 @@ impl ContractConfig {
                 .with_field("lead_field"));
             }
         }
+        check_form_points(&rule)?;
         let audit = (
             "scoring.set",
             "scoring-rule".to_owned(),
@@ -805,11 +811,37 @@ fn check_field_name(field: &str, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Points of single forms are kept under the forms' ids at their sources.
+fn check_form_points(rule: &ScoringRule) -> Result<(), Problem> {
+    let is_id = |id: &String| {
+        (1..=MAX_FORM_ID).contains(&id.chars().count())
+            && !super::field::has_control_characters(id)
+            && id.trim() == id
+    };
+    if rule.form_points.len() <= MAX_ITEMS && rule.form_points.keys().all(is_id) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        422,
+        "invalid_form_points",
+        format!(
+            "Points are given for at most {MAX_ITEMS} forms, each by its id of 1 to {MAX_FORM_ID} characters."
+        ),
+        "Send the ids as the submissions show them.",
+    )
+    .with_field("form_points"))
+}
+
 fn check_form(form: &Form, now: Millis) -> Result<(), Problem> {
     check_name("name", &form.name)?;
+    if let Some(campaign) = &form.campaign {
+        check_name("campaign", campaign)?;
+    }
     for origin in &form.allowed_origins {
         let valid = origin == "*"
-            || normalize_origin(origin).is_some_and(|normal| normal == origin.to_ascii_lowercase());
+            || origin.chars().count() <= MAX_ADDRESS
+                && normalize_origin(origin)
+                    .is_some_and(|normal| normal == origin.to_ascii_lowercase());
         if !valid {
             return Err(Problem::new(
                 422,
@@ -826,7 +858,9 @@ fn check_form(form: &Form, now: Millis) -> Result<(), Problem> {
         let plain = !redirect
             .chars()
             .any(|c| c.is_control() || c.is_whitespace());
+        let short = redirect.chars().count() <= MAX_ADDRESS;
         let valid = plain
+            && short
             && url::Url::parse(redirect).is_ok_and(|url| {
                 matches!(url.scheme(), "https" | "http")
                     && url.has_host()
@@ -894,6 +928,7 @@ fn check_form(form: &Form, now: Millis) -> Result<(), Problem> {
         || form.allowed_origins.len() > 50
         || form.redirect_urls.len() > 50
         || form.required_fields.len() > 100
+        || form.multi_value_fields.len() > 100
     {
         return Err(Problem::new(
             422,

@@ -12,10 +12,12 @@
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
 //! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
 //! - [`problem`]: the one shape of every error that a person or a client sees.
+//! - [`connection_kind`]: connections of a contract, by what they are to.
 //! - [`clock`], [`cache`], [`signature`]: time as a port, values kept for a short time, hashes and signatures.
 
 pub mod cache;
 pub mod clock;
+pub mod connection_kind;
 pub mod contract;
 pub mod crm_choice;
 pub mod crm_settings;

@@ -6,20 +6,19 @@
 //! *created* and who waits to attach. A claim outlives the lead it was made for: when that lead no
 //! longer matches (edited, closed, deleted), the next generation gets an identity of its own.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::submissions::{Finish, built};
-use super::{Store, StoreError, keys, number, write};
+use super::transaction::{Action, Assumption};
+use super::{Store, StoreError, keys, write};
 use domain::clock::Millis;
 use domain::ids::{ContractId, SubmissionId, identity};
-use domain::submission::{ClaimRef, Plan, Submission};
+use domain::submission::ClaimRef;
 
 const ENTITY: &str = "claim";
 /// Claims are kept this long after their last use. A claim that is gone costs one more look into
 /// the CRM, nothing else.
-const KEEP_SECONDS: i64 = 90 * 24 * 3600;
+pub(super) const KEEP_SECONDS: i64 = 90 * 24 * 3600;
 
 /// A stored claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,15 +64,6 @@ fn claim_identity(contract: &ContractId, claim: &ClaimRef) -> Uuid {
     )
 }
 
-/// What became of an attempt to claim a match key.
-#[derive(Debug)]
-pub enum Claimed {
-    /// It is the caller's, and the submission's plan is stored with it.
-    Mine(Box<Claim>),
-    /// Another submission of the same person is being written; look again after this.
-    Busy(Millis),
-}
-
 /// A claim to write, with the version it replaces.
 #[derive(Debug, Clone)]
 pub struct ClaimWrite {
@@ -109,28 +99,6 @@ impl ClaimWrite {
         };
         Self { claim, expected }
     }
-
-    pub(super) fn into_item(
-        self,
-        table: &str,
-        contract: &ContractId,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let key = keys::claim(contract, &self.claim.key);
-        let put =
-            Put::builder()
-                .table_name(table)
-                .set_item(Some(write(ENTITY, &self.claim, &key)?));
-        let put = match self.expected {
-            None => put.condition_expression("attribute_not_exists(PK)"),
-            // The version alone says that nobody else has written it, its owner included.
-            Some(version) => put
-                .condition_expression("version = :expected")
-                .expression_attribute_values(":expected", number(version)),
-        };
-        Ok(TransactWriteItem::builder()
-            .put(built(put.build())?)
-            .build())
-    }
 }
 
 impl Store {
@@ -143,95 +111,15 @@ impl Store {
         self.get(ENTITY, keys::claim(contract, key), true).await
     }
 
-    /// Claims `key` for `submission` and stores its plan in the same transaction. `min_generation`
-    /// is above 0 after an older generation's lead was found not to match any more.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when the submission or the claim was written meanwhile.
-    pub async fn claim_match_key(
+    /// A write of a claim over the version that it replaces.
+    pub(super) fn claim_action(
         &self,
-        submission: &mut Submission,
-        key: &str,
-        min_generation: u32,
-        now: Millis,
-        lease_until: Millis,
-        plan: impl Fn(&Claim) -> Plan,
-    ) -> Result<Claimed, StoreError> {
-        loop {
-            let claimed = self
-                .try_claim(submission, key, min_generation, now, lease_until, &plan)
-                .await;
-            if !matches!(claimed, Err(StoreError::Conflict)) {
-                return claimed;
-            }
-            // Of two at once one comes second: it looks at the claim again, unless it was its
-            // own submission that was changed. Each round means that another has got its claim.
-            let stored = self.submission(&submission.contract, submission.id).await?;
-            if stored.is_none_or(|stored| stored.version != submission.version) {
-                return Err(StoreError::Conflict);
-            }
-        }
-    }
-
-    async fn try_claim(
-        &self,
-        submission: &mut Submission,
-        key: &str,
-        min_generation: u32,
-        now: Millis,
-        lease_until: Millis,
-        plan: &impl Fn(&Claim) -> Plan,
-    ) -> Result<Claimed, StoreError> {
-        let stored = self.claim(&submission.contract, key).await?;
-        let expires_at = now.plus_seconds(KEEP_SECONDS).epoch_seconds();
-        let (claim, expected) = match stored {
-            None => (
-                Claim {
-                    key: key.to_owned(),
-                    generation: min_generation,
-                    owner: submission.id,
-                    lease_until,
-                    lead_id: None,
-                    version: 1,
-                    expires_at,
-                },
-                None,
-            ),
-            Some(held)
-                if held.owner != submission.id
-                    && held.lead_id.is_none()
-                    && held.lease_until > now =>
-            {
-                return Ok(Claimed::Busy(held.lease_until));
-            }
-            Some(free) => {
-                let expected = Some(free.version);
-                let generation = free.generation.max(min_generation);
-                let claim = Claim {
-                    generation,
-                    owner: submission.id,
-                    lease_until,
-                    lead_id: None,
-                    version: free.version + 1,
-                    expires_at,
-                    ..free
-                };
-                (claim, expected)
-            }
-        };
-        let before = submission.plan.replace(plan(&claim));
-        let write = ClaimWrite {
-            claim: claim.clone(),
-            expected,
-        };
-        let finish = Finish {
-            attachment: None,
-            claim: Some(write),
-        };
-        if let Err(error) = self.finish_submission(submission, finish).await {
-            submission.plan = before;
-            return Err(error);
-        }
-        Ok(Claimed::Mine(Box::new(claim)))
+        contract: &ContractId,
+        ClaimWrite { claim, expected }: &ClaimWrite,
+    ) -> Result<Action, StoreError> {
+        // The version alone says that nobody else has written it, its owner included.
+        let assumption = expected.map_or_else(Assumption::absent, Assumption::version);
+        let item = write(ENTITY, claim, &keys::claim(contract, &claim.key))?;
+        self.put_action(item, Some(assumption))
     }
 }

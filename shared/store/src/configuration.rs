@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
-
-use super::submissions::built;
-use super::{Item, Page, Store, StoreError, all_pages, keys, number, read, text, write};
+use super::transaction::{Action, Assumption};
+use super::{
+    Item, Page, Store, StoreError, all_pages, keys, number, page_of, read, read_each, write,
+};
 use domain::clock::Millis;
 use domain::contract::{AuditEntry, Change, Contract, ContractConfig, Effect, LinkedInSettings};
 use domain::crm_settings::CrmSettings;
@@ -64,8 +64,12 @@ impl Store {
                 key if key.starts_with(keys::MAPPING_PREFIX) => {
                     mappings.push(read::<FieldMapping>("mapping", item)?);
                 }
+                // What becomes of submissions hangs on all the others, so one that cannot be read stops
+                // them; of forms each is for itself.
                 key if key.starts_with(keys::FORM_PREFIX) => {
-                    forms.push(read::<Form>("form", item)?);
+                    forms.extend(read_each("form", vec![item], |item| {
+                        read::<Form>("form", item)
+                    }));
                 }
                 _ => {}
             }
@@ -96,51 +100,23 @@ impl Store {
     /// [`StoreError::Conflict`] when there is one of that id.
     pub async fn create_contract(&self, config: &ContractConfig) -> Result<(), StoreError> {
         let id = &config.contract.id;
-        let mut item = write("contract", &config.contract, &keys::contract(id))?;
-        item.insert("GSI1PK".to_owned(), text(keys::CONTRACTS));
-        item.insert("GSI1SK".to_owned(), text(id.as_str()));
-        let mut puts = vec![
-            Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(item))
-                .condition_expression("attribute_not_exists(PK)"),
-        ];
-        let mut add = |item: Item| {
-            puts.push(Put::builder().table_name(&self.table).set_item(Some(item)));
-        };
-        for strategy in config.strategies.values() {
-            add(write(
-                "strategy",
-                strategy,
-                &keys::strategy(id, strategy.id),
-            )?);
+        let contract = contract_item(&config.contract)?;
+        let mut actions = vec![self.put_action(contract, Some(Assumption::absent()))?];
+        let strategies = config.strategies.values().cloned();
+        let mappings = config.mappings.values().cloned();
+        let forms = config.forms.values().cloned();
+        let changes = strategies
+            .map(Change::PutStrategy)
+            .chain(mappings.map(Change::PutMapping))
+            .chain(forms.map(|form| Change::PutForm(Box::new(form))))
+            .chain([
+                Change::PutScoring(config.scoring.clone()),
+                Change::PutLinkedIn(config.linkedin.clone()),
+            ]);
+        for change in changes {
+            actions.extend(self.change_action(id, change)?);
         }
-        for mapping in config.mappings.values() {
-            add(write(
-                "mapping",
-                mapping,
-                &keys::mapping(id, &mapping.name),
-            )?);
-        }
-        for form in config.forms.values() {
-            add(write("form", form, &keys::form(id, &form.id))?);
-        }
-        add(write("scoring", &config.scoring, &keys::scoring(id))?);
-        add(write(
-            "linkedin",
-            &config.linkedin,
-            &keys::linkedin_settings(id),
-        )?);
-        let mut transaction = self.client.transact_write_items();
-        for put in puts {
-            transaction = transaction.transact_items(
-                TransactWriteItem::builder()
-                    .put(built(put.build())?)
-                    .build(),
-            );
-        }
-        transaction.send().await?;
-        Ok(())
+        self.transact(actions).await
     }
 
     /// Changes a contract's configuration: reads it, lets `decide` change it, and writes the
@@ -192,14 +168,9 @@ impl Store {
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
         let id = &contract.id;
-        let mut transaction = self
-            .client
-            .transact_write_items()
-            .transact_items(self.contract_put(contract, expected)?);
+        let mut actions = vec![self.contract_put(contract, expected)?];
         for change in effect.changes {
-            if let Some(item) = self.change_item(id, change)? {
-                transaction = transaction.transact_items(item);
-            }
+            actions.extend(self.change_action(id, change)?);
         }
         let (action, target, before, after) = effect.audit;
         let entry = AuditEntry {
@@ -210,11 +181,8 @@ impl Store {
             before,
             after,
         };
-        transaction
-            .transact_items(self.audit_item(id, &entry, unique)?)
-            .send()
-            .await?;
-        Ok(())
+        actions.push(self.audit_item(id, &entry, unique)?);
+        self.transact(actions).await
     }
 
     /// A write of the contract's own item over the version of its configuration that stands there.
@@ -222,18 +190,9 @@ impl Store {
         &self,
         contract: &Contract,
         expected: u64,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = write("contract", contract, &keys::contract(&contract.id))?;
-        item.insert("GSI1PK".to_owned(), text(keys::CONTRACTS));
-        item.insert("GSI1SK".to_owned(), text(contract.id.as_str()));
-        let guard = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("config_version = :expected")
-            .expression_attribute_values(":expected", number(expected));
-        Ok(TransactWriteItem::builder()
-            .put(built(guard.build())?)
-            .build())
+    ) -> Result<Action, StoreError> {
+        let assumption = Assumption::attribute("config_version", Some(number(expected)));
+        self.put_action(contract_item(contract)?, Some(assumption))
     }
 
     /// An audit entry, for the transaction of what it tells about.
@@ -242,38 +201,29 @@ impl Store {
         id: &ContractId,
         entry: &AuditEntry,
         unique: uuid::Uuid,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let item = write("audit", entry, &keys::audit(id, entry.at, unique))?;
         self.put_action(item, None)
     }
 
-    fn change_item(
-        &self,
-        id: &ContractId,
-        change: Change,
-    ) -> Result<Option<TransactWriteItem>, StoreError> {
+    fn change_action(&self, id: &ContractId, change: Change) -> Result<Option<Action>, StoreError> {
+        let delete = |key: keys::Key| self.delete_action(key.attributes(), None).map(Some);
         let item = match change {
             Change::Contract => return Ok(None),
-            Change::DeleteStrategy(strategy) => {
-                return self.delete_item(&keys::strategy(id, strategy)).map(Some);
-            }
-            Change::DeleteMapping(name) => {
-                return self.delete_item(&keys::mapping(id, &name)).map(Some);
+            Change::DeleteStrategy(strategy) => return delete(keys::strategy(id, strategy)),
+            Change::DeleteMapping(name) => return delete(keys::mapping(id, &name)),
+            Change::DeleteForm(form) => return delete(keys::form(id, &form)),
+            Change::DeleteCrmSettings(environment) => {
+                return delete(keys::crm_settings(id, environment));
             }
             Change::AssumeNotConnected(environment) => {
                 return self.assume_not_connected(id, environment).map(Some);
-            }
-            Change::DeleteCrmSettings(environment) => {
-                return self
-                    .delete_item(&keys::crm_settings(id, environment))
-                    .map(Some);
             }
             Change::PutCrmSettings(settings) => write(
                 "CRM settings",
                 &settings,
                 &keys::crm_settings(id, settings.environment),
             )?,
-            Change::DeleteForm(form) => return self.delete_item(&keys::form(id, &form)).map(Some),
             Change::PutStrategy(strategy) => {
                 write("strategy", &strategy, &keys::strategy(id, strategy.id))?
             }
@@ -286,21 +236,7 @@ impl Store {
                 write("linkedin", &settings, &keys::linkedin_settings(id))?
             }
         };
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        Ok(Some(
-            TransactWriteItem::builder()
-                .put(built(put.build())?)
-                .build(),
-        ))
-    }
-
-    fn delete_item(&self, key: &keys::Key) -> Result<TransactWriteItem, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()));
-        Ok(TransactWriteItem::builder()
-            .delete(built(delete.build())?)
-            .build())
+        self.put_action(item, None).map(Some)
     }
 
     /// The contract alone, without what belongs to it.
@@ -332,17 +268,13 @@ impl Store {
 
     /// Every contract, for the schedules.
     pub async fn contracts(&self) -> Result<Vec<ContractId>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("GSI1")
-            .key_condition_expression("GSI1PK = :pk")
-            .expression_attribute_values(":pk", text(keys::CONTRACTS));
-        let items = all_pages(&query).await?.into_iter();
-        items
-            .map(|item| read::<Contract>("contract", item).map(|contract| contract.id))
-            .collect()
+        let query = self.query_index(&keys::LISTS, keys::CONTRACTS);
+        let items = all_pages(&query).await?;
+        Ok(read_each("contract", items, |item| {
+            let id = keys::sort_key_of(&item, &keys::LISTS);
+            id.and_then(|id| id.parse().ok())
+                .ok_or_else(|| StoreError::corrupt("contract"))
+        }))
     }
 
     /// A contract's audit log, newest first. `cursor` is a page's `next`.
@@ -354,34 +286,39 @@ impl Store {
     ) -> Result<Page<AuditEntry>, StoreError> {
         let pk = keys::audit_partition(contract);
         let start = cursor.map(|sort_key| {
-            Item::from([
-                ("PK".to_owned(), text(&pk)),
-                ("SK".to_owned(), AttributeValue::S(sort_key.to_owned())),
-            ])
+            let (pk, sk) = (pk.clone(), sort_key.to_owned());
+            keys::Key { pk, sk }.attributes()
         });
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("PK = :pk")
-            .expression_attribute_values(":pk", text(&pk))
+        let query = self
+            .query_partition(&pk)
+            .consistent_read(false)
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(100))
-            .set_exclusive_start_key(start)
-            .send()
-            .await?;
-        let next = answer
-            .last_evaluated_key
-            .as_ref()
-            .and_then(|key| key.get("SK"))
-            .and_then(|value| value.as_s().ok())
-            .cloned();
-        let items = answer
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| read("audit entry", item))
-            .collect::<Result<_, _>>()?;
-        Ok(Page { items, next })
+            .limit(i32::try_from(limit).unwrap_or(100));
+        let page = page_of(&query, start).await?;
+        Ok(Page {
+            items: read_each("audit entry", page.items, |item| read("audit entry", item)),
+            next: page
+                .next
+                .as_ref()
+                .and_then(|key| key.get("SK")?.as_s().ok().cloned()),
+        })
     }
+
+    /// Stores an audit entry alone, for what changes nothing else in the table.
+    pub async fn put_audit(
+        &self,
+        contract: &ContractId,
+        audit: &AuditEntry,
+        unique: uuid::Uuid,
+    ) -> Result<(), StoreError> {
+        let item = write("audit", audit, &keys::audit(contract, audit.at, unique))?;
+        self.put(item).await
+    }
+}
+
+/// The contract's own item, which is listed among all contracts.
+fn contract_item(contract: &Contract) -> Result<Item, StoreError> {
+    let mut item = write("contract", contract, &keys::contract(&contract.id))?;
+    keys::LISTS.enter(&mut item, keys::CONTRACTS, contract.id.as_str());
+    Ok(item)
 }

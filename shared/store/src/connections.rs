@@ -1,100 +1,22 @@
 //! Connections to a CRM and to LinkedIn: where, as whom, sealed tokens, and the throttle that all
 //! workers of a connection share.
 
-use std::fmt;
-use std::str::FromStr;
-
-use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::submissions::built;
-use super::transaction::Assumption;
+use super::transaction::{Action, Assumption, Change};
 use super::work::WorkKind;
-use super::{Item, Store, StoreError, keys, number, read, text, write};
+use super::{Item, Store, StoreError, keys, number, read, read_each, text, write};
 use domain::clock::Millis;
+use domain::connection_kind::ConnectionKind;
 use domain::contract::AuditEntry;
 use domain::environment::Environment;
-use domain::ids::{ContractId, InvalidId, SeatId};
+use domain::ids::ContractId;
 use domain::provider::Provider;
 
 const ENTITY: &str = "connection";
-
-/// Which of a contract's connections. Its text form is part of keys, of the vault's purpose and of
-/// queue messages: `crm`, `crm-sandbox`, `linkedin`, `user.{seat}`, `user-sandbox.{seat}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum ConnectionKind {
-    /// Its CRM, signed in to by an administrator or integration user.
-    Crm(Environment),
-    /// LinkedIn lead sync.
-    LinkedIn,
-    /// Its CRM, signed in to by a seat holder (CN-11).
-    User(SeatId, Environment),
-}
-
-impl ConnectionKind {
-    /// The CRM that people work in: where leads are written.
-    pub const PRODUCTION: Self = Self::Crm(Environment::Production);
-
-    /// The vault's purpose of its tokens.
-    #[must_use]
-    pub fn purpose(self) -> String {
-        format!("connection/{self}")
-    }
-
-    /// The environment of a connection to the CRM.
-    #[must_use]
-    pub const fn environment(self) -> Option<Environment> {
-        match self {
-            Self::Crm(environment) | Self::User(_, environment) => Some(environment),
-            Self::LinkedIn => None,
-        }
-    }
-}
-
-impl fmt::Display for ConnectionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Crm(Environment::Production) => f.write_str("crm"),
-            Self::Crm(Environment::Sandbox) => f.write_str("crm-sandbox"),
-            Self::LinkedIn => f.write_str("linkedin"),
-            Self::User(seat, Environment::Production) => write!(f, "user.{seat}"),
-            Self::User(seat, Environment::Sandbox) => write!(f, "user-sandbox.{seat}"),
-        }
-    }
-}
-
-impl FromStr for ConnectionKind {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let user = |seat: &str, environment| Ok(Self::User(seat.parse()?, environment));
-        match text.split_once('.') {
-            None if text == "crm" => Ok(Self::PRODUCTION),
-            None if text == "crm-sandbox" => Ok(Self::Crm(Environment::Sandbox)),
-            None if text == "linkedin" => Ok(Self::LinkedIn),
-            Some(("user", seat)) => user(seat, Environment::Production),
-            Some(("user-sandbox", seat)) => user(seat, Environment::Sandbox),
-            _ => Err(InvalidId("connection")),
-        }
-    }
-}
-
-impl TryFrom<String> for ConnectionKind {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<ConnectionKind> for String {
-    fn from(kind: ConnectionKind) -> Self {
-        kind.to_string()
-    }
-}
 
 /// Whether a connection can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,7 +237,7 @@ impl Store {
     ) -> Result<Vec<Connection>, StoreError> {
         let (pk, prefix) = keys::user_connections(contract, environment);
         let items = self.query_all(pk, &prefix).await?;
-        items.into_iter().map(|item| read(ENTITY, item)).collect()
+        Ok(read_each(ENTITY, items, |item| read(ENTITY, item)))
     }
 
     /// A connection as an item. One that is being ended is open work.
@@ -345,7 +267,7 @@ impl Store {
         &self,
         connection: &Connection,
         replaces: Option<u64>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let assumption = replaces.map_or_else(Assumption::absent, Assumption::version);
         self.put_action(Self::connection_item(connection)?, Some(assumption))
     }
@@ -361,7 +283,7 @@ impl Store {
         replaces: Option<u64>,
         audit: &AuditEntry,
         unique: uuid::Uuid,
-        with: Vec<TransactWriteItem>,
+        with: Vec<Action>,
     ) -> Result<(), StoreError> {
         let mut items = vec![
             self.connection_put(connection, replaces)?,
@@ -494,55 +416,19 @@ impl Store {
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
         let key = keys::connection(&connection.contract, connection.kind);
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .update_expression("SET #state = :state REMOVE refresh_until ADD version :one")
-            .condition_expression("version = :version")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", text(ConnectionState::SignInNeeded.as_str()))
-            .expression_attribute_values(":version", number(connection.version))
-            .expression_attribute_values(":one", number(1));
-        let update = TransactWriteItem::builder()
-            .update(built(update.build())?)
-            .build();
-        self.client
-            .transact_write_items()
-            .transact_items(update)
-            .transact_items(self.audit_item(&connection.contract, audit, unique)?)
-            .send()
-            .await?;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ConnectionKind;
-    use domain::environment::Environment;
-    use domain::ids::SeatId;
-
-    #[test]
-    fn a_connection_reads_back_from_its_text() {
-        let seat = SeatId(uuid::Uuid::from_u128(7));
-        for (kind, text) in [
-            (ConnectionKind::PRODUCTION, "crm"),
-            (ConnectionKind::Crm(Environment::Sandbox), "crm-sandbox"),
-            (ConnectionKind::LinkedIn, "linkedin"),
-            (
-                ConnectionKind::User(seat, Environment::Production),
-                "user.00000000-0000-0000-0000-000000000007",
-            ),
-            (
-                ConnectionKind::User(seat, Environment::Sandbox),
-                "user-sandbox.00000000-0000-0000-0000-000000000007",
-            ),
-        ] {
-            assert_eq!(kind.to_string(), text);
-            assert_eq!(text.parse::<ConnectionKind>().unwrap(), kind);
-        }
-        for bad in ["", "CRM", "user", "user.", "user.x", "linkedin.x"] {
-            assert!(bad.parse::<ConnectionKind>().is_err(), "{bad}");
-        }
+        let change = Change {
+            expression: "SET #state = :state REMOVE refresh_until ADD version :one",
+            names: &[("#state", "state")],
+            values: vec![
+                (":state", text(ConnectionState::SignInNeeded.as_str())),
+                (":one", number(1)),
+            ],
+        };
+        let as_read = Assumption::version(connection.version);
+        self.transact(vec![
+            self.update_action(&key, change, as_read)?,
+            self.audit_item(&connection.contract, audit, unique)?,
+        ])
+        .await
     }
 }

@@ -1,18 +1,17 @@
 //! What is kept of a CRM environment: its connection with all that comes with it, the guide, the
 //! import, and what was read of it.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
-
-use super::connections::{Connection, ConnectionKind, ConnectionState};
-use super::transaction::Assumption;
+use super::connections::{Connection, ConnectionState};
+use super::transaction::{Action, Assumption};
 use super::{Store, StoreError, keys, number, text, write};
 use domain::clock::Millis;
+use domain::connection_kind::ConnectionKind;
 use domain::contract::AuditEntry;
 use domain::environment::Environment;
 use domain::guide::Guide;
 use domain::ids::ContractId;
 use domain::inventory::{AccessReport, CrmOptions};
-use domain::schema::CrmKind;
+use domain::schema::{CrmKind, LeadSchema};
 use domain::sync::Sync;
 
 /// What has to hold, or comes, with a new connection.
@@ -82,7 +81,7 @@ impl Store {
         &self,
         contract: &ContractId,
         environment: Environment,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let key = keys::connection(contract, ConnectionKind::Crm(environment));
         let assumption = Assumption::new(
             "attribute_not_exists(PK) OR #state = :disconnected",
@@ -170,11 +169,7 @@ impl Store {
     }
 
     /// A write of a guide over the version before it.
-    fn guide_put(
-        &self,
-        contract: &ContractId,
-        guide: &Guide,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn guide_put(&self, contract: &ContractId, guide: &Guide) -> Result<Action, StoreError> {
         let key = keys::guide(contract, guide.environment);
         self.versioned_put(write("guide", guide, &key)?, guide.version)
     }
@@ -266,6 +261,30 @@ impl Store {
         .await
     }
 
+    /// The CRM's lead fields as last read.
+    pub async fn lead_schema(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Option<LeadSchema>, StoreError> {
+        self.get("lead schema", keys::lead_schema(contract), false)
+            .await
+    }
+
+    /// Keeps the CRM's lead fields, while the connection that they were read with stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not.
+    pub async fn put_lead_schema(
+        &self,
+        contract: &ContractId,
+        organization: &str,
+        schema: &LeadSchema,
+    ) -> Result<(), StoreError> {
+        let item = write("lead schema", schema, &keys::lead_schema(contract))?;
+        self.put_imported(contract, Environment::Production, organization, item)
+            .await
+    }
+
     /// Puts something that was read of an organisation, if the environment's connection to it
     /// stands: a clean-up that has begun must not be followed by a late write, nor another
     /// organisation's data be mixed with it.
@@ -290,7 +309,7 @@ impl Store {
         contract: &ContractId,
         environment: Environment,
         organization: &str,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let key = keys::connection(contract, ConnectionKind::Crm(environment));
         let assumption = Assumption::new(
             "organization = :organization AND #state IN (:connected, :sign_in_needed)",

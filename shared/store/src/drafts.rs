@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::Blob;
 
-use super::mirror::{delete_request, put_request};
+use super::batch::Write;
 use super::{Store, StoreError, keys, text};
 use domain::environment::Environment;
 use domain::ids::ContractId;
@@ -29,7 +29,7 @@ impl Store {
             let mut item = keys::link_draft(&partition, index).attributes();
             item.insert("entity_type".to_owned(), text("link draft"));
             item.insert("piece".to_owned(), AttributeValue::B(Blob::new(piece)));
-            writes.push(put_request(item)?);
+            writes.push(Write::put(item)?);
         }
         let query = self
             .query_partition(partition)
@@ -37,7 +37,7 @@ impl Store {
         for key in super::all_pages(&query).await? {
             let number = key.get("SK").and_then(|key| key.as_s().ok()?.parse().ok());
             if number.is_none_or(|number: usize| number >= count) {
-                writes.push(delete_request(key)?);
+                writes.push(Write::delete(key)?);
             }
         }
         self.write_all(writes, WRITES_AT_ONCE).await

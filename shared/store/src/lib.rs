@@ -5,122 +5,65 @@
 
 pub mod schema;
 
+mod attachments;
+mod batch;
 mod claims;
 mod configuration;
 mod connections;
 mod crm;
 mod directory;
+mod discovered;
 mod drafts;
+mod error;
 mod keys;
+mod linkedin;
 mod mirror;
-mod misc;
+mod oauth_attempts;
+mod plans;
+mod posts;
 mod seats;
 mod submissions;
 mod sync;
+mod tokens;
 mod transaction;
 mod work;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use domain::clock::Millis;
-use domain::problem::Problem;
 
-pub use claims::{Claim, ClaimWrite, Claimed};
+pub use attachments::Attachment;
+pub use claims::{Claim, ClaimWrite};
 pub use configuration::ChangeError;
 pub use connections::{
-    Connection, ConnectionKind, ConnectionState, Disconnect, Purge, RefreshLease, RemoteUser,
-    Revocation,
+    Connection, ConnectionState, Disconnect, Purge, RefreshLease, RemoteUser, Revocation,
 };
 pub use crm::Alongside;
 pub use directory::{
     Act, ActError, Acted, Added, Chosen, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, Holder,
     LinkWrite, ShardPage, StoredModel,
 };
+pub use discovered::{Discovered, MAX_DISCOVERED};
+pub use domain::connection_kind::ConnectionKind;
+pub use error::StoreError;
+pub use linkedin::PullCursor;
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
-pub use misc::{
-    ApiTokenRecord, Attachment, AttemptPurpose, Consumed, OAuthAttempt, PostCounts, PullCursor,
-};
+pub use oauth_attempts::{AttemptPurpose, Consumed, OAuthAttempt};
+pub use plans::Claimed;
+pub use posts::PostCounts;
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
+pub use tokens::ApiTokenRecord;
 pub use work::{Counted, Deleted, WorkKind};
 
 /// An item as DynamoDB holds it.
 type Item = HashMap<String, AttributeValue>;
-
-/// Why the table did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It did not answer, or not in time: the write may have taken effect.
-    #[error("the table did not answer")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Something else was written meanwhile: read again and decide anew.
-    #[error("the item was changed meanwhile")]
-    Conflict,
-    /// A stored item cannot be read back. Names the kind of item, not its content.
-    #[error("a stored {entity} cannot be read")]
-    Corrupt {
-        /// The kind of item.
-        entity: &'static str,
-        /// Why.
-        #[source]
-        source: Box<serde_dynamo::Error>,
-    },
-}
-
-impl StoreError {
-    /// What the caller of an API is told. Logs the error: it is handled here.
-    #[must_use]
-    pub fn problem(&self) -> Problem {
-        tracing::error!(
-            error = self as &dyn std::error::Error,
-            "the table did not answer as it should"
-        );
-        match self {
-            Self::Corrupt { .. } => Problem::internal(),
-            Self::Conflict => Problem::new(
-                409,
-                "changed_meanwhile",
-                "Somebody else changed this at the same moment.",
-                "Read it again and repeat the change.",
-            ),
-            Self::Unavailable(_) => Problem::unavailable(),
-        }
-    }
-}
-
-impl<E, R> From<SdkError<E, R>> for StoreError
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    fn from(error: SdkError<E, R>) -> Self {
-        let conflict = error
-            .as_service_error()
-            .and_then(ProvideErrorMetadata::code)
-            .is_some_and(|code| {
-                // A cancelled transaction is a condition that failed or another transaction on the
-                // same items: in both cases the caller reads again.
-                matches!(
-                    code,
-                    "ConditionalCheckFailedException"
-                        | "TransactionCanceledException"
-                        | "TransactionConflictException"
-                )
-            });
-        if conflict {
-            Self::Conflict
-        } else {
-            Self::Unavailable(Box::new(error))
-        }
-    }
-}
 
 /// The table.
 #[derive(Clone)]
@@ -183,6 +126,30 @@ impl Store {
             .expression_attribute_values(":to", text(to))
     }
 
+    /// A query of a partition of an index. It gives keys, and what the index includes.
+    fn query_index(&self, index: &schema::Index, pk: impl Into<String>) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table)
+            .index_name(index.name)
+            .key_condition_expression("#partition = :pk")
+            .expression_attribute_names("#partition", index.partition)
+            .expression_attribute_values(":pk", text(pk))
+    }
+
+    /// A query of the items of an index's partition whose sort key is before `before`.
+    fn query_index_before(
+        &self,
+        index: &schema::Index,
+        pk: impl Into<String>,
+        before: impl Into<String>,
+    ) -> QueryFluentBuilder {
+        self.query_index(index, pk)
+            .key_condition_expression("#partition = :pk AND #sort < :before")
+            .expression_attribute_names("#sort", index.sort)
+            .expression_attribute_values(":before", text(before))
+    }
+
     /// Reads every item of a partition whose sort key starts with `prefix`.
     async fn query_all(&self, pk: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
         let query = if prefix.is_empty() {
@@ -235,10 +202,7 @@ fn write<T: Serialize>(
     value: &T,
     key: &keys::Key,
 ) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| StoreError::Corrupt {
-        entity,
-        source: Box::new(error),
-    })?;
+    let mut item: Item = serde_dynamo::to_item(value).map_err(StoreError::malformed)?;
     item.retain(|_, value| !matches!(value, AttributeValue::Null(_)));
     item.extend(key.attributes());
     item.insert(
@@ -251,7 +215,9 @@ fn write<T: Serialize>(
 fn read<T: DeserializeOwned>(entity: &'static str, mut item: Item) -> Result<T, StoreError> {
     // The table's own attributes are no part of the entity; some entities refuse unknown fields.
     let (pk, sk) = schema::TABLE_KEYS;
-    let indexed = schema::INDEXES.iter().flat_map(|(_, pk, sk)| [*pk, *sk]);
+    let indexed = schema::INDEXES
+        .iter()
+        .flat_map(|index| [index.partition, index.sort]);
     for name in [pk, sk, "entity_type", "search"].into_iter().chain(indexed) {
         item.remove(name);
     }
@@ -259,6 +225,56 @@ fn read<T: DeserializeOwned>(entity: &'static str, mut item: Item) -> Result<T, 
         entity,
         source: Box::new(error),
     })
+}
+
+/// Reads items of which each is for itself. One that cannot be read is left out, and reported with its key:
+/// it stands in no other's way.
+fn read_each<T>(
+    entity: &'static str,
+    items: Vec<Item>,
+    mut read: impl FnMut(Item) -> Result<T, StoreError>,
+) -> Vec<T> {
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        let key = keys::shown(&item);
+        match read(item) {
+            Ok(value) => found.push(value),
+            Err(error) => {
+                // An alarm of the template counts these lines.
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    notice = "item_unreadable",
+                    entity,
+                    key,
+                    "an item cannot be read and is left out"
+                );
+            }
+        }
+    }
+    found
+}
+
+/// About how many bytes an item takes in the table.
+fn size_of_item(item: &Item) -> usize {
+    item.iter()
+        .map(|(name, value)| name.len() + size_of(value))
+        .sum()
+}
+
+/// About how many bytes a value takes in the table.
+fn size_of(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::M(item) => 3 + size_of_item(item),
+        AttributeValue::L(values) => {
+            3 + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
+        }
+        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => {
+            texts.iter().map(String::len).sum()
+        }
+        _ => 1,
+    }
 }
 
 /// Has an item go by itself after `until`.

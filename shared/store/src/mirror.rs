@@ -5,20 +5,15 @@
 //! keys, on the condition that it is as it was read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, Select, TransactWriteItem,
-    WriteRequest,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::Blob;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
-use super::submissions::built;
-use super::transaction::{Assumption, Unit};
-use super::{Item, Page, Store, StoreError, keys, number, page_of, text};
+use super::batch::{Projection, READ_BATCH, READS_AT_ONCE, WRITES_AT_ONCE, Write, back_off, count};
+use super::transaction::{Action, Assumption, Unit};
+use super::{Item, Page, Store, StoreError, keys, number, page_of, read_each, text};
 use domain::clock::Millis;
 use domain::environment::Environment;
 use domain::ids::ContractId;
@@ -29,18 +24,8 @@ use domain::schema::CrmKind;
 pub use keys::MIRROR_SHARDS;
 
 const ENTITY: &str = "mirrored record";
-/// Writes of a `BatchWriteItem`, by DynamoDB's limit.
-const WRITE_BATCH: usize = 25;
-/// Keys of a `BatchGetItem`, by DynamoDB's limit.
-const READ_BATCH: usize = 100;
-/// Writes in flight.
-const WRITES_AT_ONCE: usize = 16;
-/// Reads in flight: each answers up to 100 records' hashes.
-const READS_AT_ONCE: usize = 8;
 /// How often a record is read again that was changed between our read and our write.
 const ROUNDS: u32 = 3;
-/// How often what the table did not take is sent again.
-const RESENDS: u32 = 8;
 /// Bytes of ids in one item, under DynamoDB's limit of 400 KB.
 const SEEN_BYTES: usize = 300_000;
 
@@ -107,23 +92,8 @@ pub struct MirrorRecord {
 
 type Hash = [u8; 16];
 
-/// The attributes that a read asks for; some of their names are reserved words.
-#[derive(Clone, Copy)]
-struct Projection(&'static [&'static str]);
-
 /// What a write depends on.
 const STORED: Projection = Projection(&["SK", "hash", "keys", "merged_into"]);
-
-impl Projection {
-    fn expression(self) -> (String, HashMap<String, String>) {
-        let places = self.0.iter().map(|name| format!("#{name}"));
-        let names = self
-            .0
-            .iter()
-            .map(|name| (format!("#{name}"), (*name).to_owned()));
-        (places.collect::<Vec<_>>().join(", "), names.collect())
-    }
-}
 
 /// A record as it is to be written.
 struct Prepared {
@@ -161,11 +131,7 @@ type Step<'i, 'c> = Unit<(&'i Intent<'c>, Written)>;
 
 impl Mirror<'_> {
     fn record_key(&self, id: &str) -> keys::Key {
-        let shard = keys::mirror_shard(id);
-        keys::Key {
-            pk: keys::mirror_partition(self.contract, self.environment, self.object, shard),
-            sk: id.to_owned(),
-        }
+        keys::mirrored(self.contract, self.environment, self.object, id)
     }
 
     fn match_key(&self, key: &MatchKey, id: &str) -> Item {
@@ -176,8 +142,7 @@ impl Mirror<'_> {
     }
 
     fn prepare(&self, record: &Record) -> Result<Prepared, StoreError> {
-        let data = serde_json::to_string(&record.values)
-            .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        let data = serde_json::to_string(&record.values).map_err(StoreError::malformed)?;
         let region = self.default_region;
         let keys = match_keys::keys(self.crm, self.object, &record.values, region);
         let mut hash = Sha256::new_with_prefix([match_keys::VERSION]);
@@ -242,9 +207,9 @@ impl Mirror<'_> {
             match change {
                 Change::Present(record) => {
                     let prepared = self.prepare(record)?;
-                    writes.push(put_request(self.record_item(record, &prepared))?);
+                    writes.push(Write::put(self.record_item(record, &prepared))?);
                     for key in &prepared.keys {
-                        writes.push(put_request(self.match_key(key, &record.id))?);
+                        writes.push(Write::put(self.match_key(key, &record.id))?);
                     }
                     written.inserted += 1;
                 }
@@ -252,7 +217,7 @@ impl Mirror<'_> {
                     id,
                     merged_into: Some(survivor),
                     ..
-                } => writes.push(put_request(self.pointer_item(id, survivor))?),
+                } => writes.push(Write::put(self.pointer_item(id, survivor))?),
                 Change::Gone { .. } => {}
             }
         }
@@ -419,7 +384,7 @@ impl Mirror<'_> {
         store: &Store,
         id: &str,
         gone: impl Iterator<Item = &'k String>,
-        actions: &mut Vec<TransactWriteItem>,
+        actions: &mut Vec<Action>,
     ) -> Result<(), StoreError> {
         for key in gone {
             let key = self.match_key(&MatchKey::stored(key), id);
@@ -454,7 +419,7 @@ impl Mirror<'_> {
         for shard in 0..MIRROR_SHARDS {
             let Some(ids) = shards.get_mut(&shard) else {
                 // It may have seen some of this shard when the part was tried before.
-                writes.push(delete_request(key(shard, 0).attributes())?);
+                writes.push(Write::delete(key(shard, 0).attributes())?);
                 continue;
             };
             let pieces = pack(ids);
@@ -464,7 +429,7 @@ impl Mirror<'_> {
                 item.insert("ids".to_owned(), bytes(piece));
                 // Pieces behind these are of a try before.
                 item.insert("pieces".to_owned(), number(pieces.len()));
-                writes.push(put_request(item)?);
+                writes.push(Write::put(item)?);
             }
         }
         store.write_all(writes, WRITES_AT_ONCE).await
@@ -540,7 +505,8 @@ impl Mirror<'_> {
                     continue;
                 }
                 if let Some(Ok(ids)) = item.get("ids").map(AttributeValue::as_b) {
-                    unpack(ids.as_ref(), &mut seen).ok_or_else(|| corrupt("list of seen ids"))?;
+                    unpack(ids.as_ref(), &mut seen)
+                        .ok_or_else(|| StoreError::corrupt("list of seen ids"))?;
                 }
             }
             start = page.next;
@@ -662,8 +628,8 @@ impl Mirror<'_> {
     ) -> Result<Vec<MirrorRecord>, StoreError> {
         let ids: HashSet<&str> = ids.iter().copied().collect();
         let keys = ids.into_iter().map(|id| self.record_key(id).attributes());
-        let items = store.read_many(keys.collect()).await?.into_iter();
-        items.map(MirrorRecord::of).collect()
+        let items = store.read_many(keys.collect()).await?;
+        Ok(read_each(ENTITY, items, MirrorRecord::of))
     }
 
     /// A page of the object's records and of what is left of merged ones, in no order that means
@@ -689,13 +655,13 @@ impl Mirror<'_> {
             });
             let query = store.query_partition(self.partition(shard)).limit(limit);
             let page = page_of(&query, start).await?;
-            let found = page.items.into_iter();
-            let items: Vec<MirrorRecord> = found.map(MirrorRecord::of).collect::<Result<_, _>>()?;
+            let items = read_each(ENTITY, page.items, MirrorRecord::of);
+            let goes_on = page.next.is_some();
             let next = match page.next.as_ref().and_then(|key| key.get("SK")) {
                 Some(AttributeValue::S(id)) => Some(format!("{shard}#{id}")),
                 _ => (shard + 1 < MIRROR_SHARDS).then(|| format!("{}#", shard + 1)),
             };
-            if !items.is_empty() || next.is_none() {
+            if !items.is_empty() || goes_on || next.is_none() {
                 return Ok(Page { items, next });
             }
         }
@@ -722,9 +688,8 @@ impl Mirror<'_> {
         });
         let query = store.query_partition(self.partition(shard)).limit(limit);
         let page = page_of(&query, start).await?;
-        let found = page.items.into_iter();
         Ok(Page {
-            items: found.map(MirrorRecord::of).collect::<Result<_, _>>()?,
+            items: read_each(ENTITY, page.items, MirrorRecord::of),
             next: page.next.as_ref().and_then(|key| match key.get("SK") {
                 Some(AttributeValue::S(id)) => Some(id.clone()),
                 _ => None,
@@ -760,107 +725,6 @@ impl Store {
             .collect())
     }
 
-    /// Writes everything, in as few calls as can be, several at once. No two may be of one key.
-    pub(super) async fn write_all(
-        &self,
-        writes: Vec<WriteRequest>,
-        at_once: usize,
-    ) -> Result<(), StoreError> {
-        let mut batches = Vec::with_capacity(writes.len().div_ceil(WRITE_BATCH));
-        let mut writes = writes.into_iter().peekable();
-        while writes.peek().is_some() {
-            batches.push(writes.by_ref().take(WRITE_BATCH).collect::<Vec<_>>());
-        }
-        stream::iter(batches)
-            .map(|batch| self.write_batch(batch))
-            .buffer_unordered(at_once)
-            .try_collect::<Vec<()>>()
-            .await?;
-        Ok(())
-    }
-
-    /// Writes a batch, and again what the table did not take of it.
-    async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), StoreError> {
-        for resend in 0..RESENDS {
-            if resend > 0 {
-                tokio::time::sleep(back_off(resend)).await;
-            }
-            let answer = self
-                .client
-                .batch_write_item()
-                .request_items(&self.table, batch)
-                .send()
-                .await?;
-            let left = answer
-                .unprocessed_items
-                .and_then(|mut items| items.remove(&self.table));
-            batch = left.unwrap_or_default();
-            if batch.is_empty() {
-                return Ok(());
-            }
-        }
-        Err(not_taken())
-    }
-
-    /// Reads the items of those keys that are there, in no order. No key may come twice.
-    pub(super) async fn read_many(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        let batches: Vec<Vec<Item>> = keys.chunks(READ_BATCH).map(<[Item]>::to_vec).collect();
-        let read = stream::iter(batches)
-            .map(|keys| self.read_batch(keys, None))
-            .buffer_unordered(READS_AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(read.into_iter().flatten().collect())
-    }
-
-    async fn read_batch(
-        &self,
-        mut batch: Vec<Item>,
-        only: Option<Projection>,
-    ) -> Result<Vec<Item>, StoreError> {
-        let mut found = Vec::with_capacity(batch.len());
-        let mut resend = 0;
-        loop {
-            let asked = batch.len();
-            let mut keys = KeysAndAttributes::builder()
-                .set_keys(Some(batch))
-                .consistent_read(true);
-            if let Some(only) = only {
-                let (expression, names) = only.expression();
-                keys = keys
-                    .projection_expression(expression)
-                    .set_expression_attribute_names(Some(names));
-            }
-            let answer = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, built(keys.build())?)
-                .send()
-                .await?;
-            if let Some(items) = answer
-                .responses
-                .and_then(|mut tables| tables.remove(&self.table))
-            {
-                found.extend(items);
-            }
-            let left = answer
-                .unprocessed_keys
-                .and_then(|mut tables| tables.remove(&self.table));
-            batch = left.map(|left| left.keys).unwrap_or_default();
-            if batch.is_empty() {
-                return Ok(found);
-            }
-            // An answer that is full gives the rest at once; one that gave nothing is too much load.
-            if batch.len() == asked {
-                resend += 1;
-                if resend == RESENDS {
-                    return Err(not_taken());
-                }
-                tokio::time::sleep(back_off(resend)).await;
-            }
-        }
-    }
-
     async fn swept(&self, key: &keys::Key) -> Result<Option<Swept>, StoreError> {
         let answer = self
             .client
@@ -874,46 +738,6 @@ impl Store {
             removed: number_of(&item, "removed").unwrap_or(0),
             kept: number_of(&item, "kept").unwrap_or(0),
         }))
-    }
-
-    /// Deletes the items of a partition from a sort key on and before another.
-    async fn delete_range(&self, pk: &str, from: &str, before: &str) -> Result<(), StoreError> {
-        loop {
-            // From the start each time: what was found is deleted.
-            let query = self
-                .query_range(pk, from, before)
-                .projection_expression("PK, SK");
-            let page = page_of(&query, None).await?;
-            let mut deletes = Vec::new();
-            for key in page.items {
-                let is_end = key
-                    .get("SK")
-                    .and_then(|sk| sk.as_s().ok())
-                    .is_some_and(|sk| sk == before);
-                if !is_end {
-                    deletes.push(delete_request(key)?);
-                }
-            }
-            self.write_all(deletes, WRITES_AT_ONCE).await?;
-            if page.next.is_none() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Counts what a query finds.
-pub(super) async fn count(query: QueryFluentBuilder) -> Result<u64, StoreError> {
-    let query = query.select(Select::Count);
-    let mut count = 0;
-    let mut start = None;
-    loop {
-        let page = page_of(&query, start).await?;
-        count += page.count;
-        start = page.next;
-        if start.is_none() {
-            return Ok(count);
-        }
     }
 }
 
@@ -940,8 +764,10 @@ impl MirrorRecord {
         let modified = number_of(&item, "modified").map(Millis);
         let stored_keys = item.remove("keys");
         Ok(Self {
-            id: string(&mut item, "SK").ok_or_else(|| corrupt(ENTITY))?,
-            values: values.transpose().map_err(|_| corrupt(ENTITY))?,
+            id: string(&mut item, "SK").ok_or_else(|| StoreError::corrupt(ENTITY))?,
+            values: values
+                .transpose()
+                .map_err(|_| StoreError::corrupt(ENTITY))?,
             modified,
             merged_into: string(&mut item, "merged_into"),
             keys: match stored_keys {
@@ -964,11 +790,6 @@ fn latest(changes: &[Change]) -> impl Iterator<Item = &Change> {
     })
 }
 
-/// 25, 50, 100, … milliseconds.
-fn back_off(round: u32) -> Duration {
-    Duration::from_millis(25 << round.saturating_sub(1).min(6))
-}
-
 fn bytes(of: &[u8]) -> AttributeValue {
     AttributeValue::B(Blob::new(of))
 }
@@ -982,32 +803,6 @@ fn string(item: &mut Item, name: &str) -> Option<String> {
 
 fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
-}
-
-pub(super) fn put_request(item: Item) -> Result<WriteRequest, StoreError> {
-    let put = PutRequest::builder().set_item(Some(item));
-    Ok(WriteRequest::builder()
-        .put_request(built(put.build())?)
-        .build())
-}
-
-pub(super) fn delete_request(key: Item) -> Result<WriteRequest, StoreError> {
-    let delete = DeleteRequest::builder().set_key(Some(key));
-    Ok(WriteRequest::builder()
-        .delete_request(built(delete.build())?)
-        .build())
-}
-
-fn not_taken() -> StoreError {
-    StoreError::Unavailable("the table takes no more at the moment".into())
-}
-
-fn corrupt(entity: &'static str) -> StoreError {
-    let source = <serde_dynamo::Error as serde::de::Error>::custom("not as it was written");
-    StoreError::Corrupt {
-        entity,
-        source: Box::new(source),
-    }
 }
 
 /// An id in as few bytes as give it back.

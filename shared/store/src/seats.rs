@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
-use super::submissions::built;
-use super::{Item, Page, Store, StoreError, expire, keys, number, read, text, write};
+use super::transaction::{Assumption, Change};
+use super::{
+    Item, Page, Store, StoreError, expire, keys, number, page_of, read, read_each, text, write,
+};
 use domain::clock::Millis;
 use domain::contract::{AuditEntry, Contract};
 use domain::ids::{ContractId, SeatId};
@@ -107,35 +108,21 @@ impl Store {
             None => (None, None),
         };
         // The start is rebuilt inside the contract: a cursor leads nowhere else.
-        let start = email.zip(id).map(|(email, id)| {
-            let mut start = keys::seat(contract, id).attributes();
-            start.insert("GSI1PK".to_owned(), text(keys::seats_index(contract)));
-            start.insert("GSI1SK".to_owned(), text(email));
-            start
-        });
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("GSI1")
-            .key_condition_expression("GSI1PK = :pk")
-            .expression_attribute_values(":pk", text(keys::seats_index(contract)))
-            .limit(limit)
-            .set_exclusive_start_key(start)
-            .send()
-            .await?;
-        let more = answer.last_evaluated_key.is_some_and(|key| !key.is_empty());
-        let items = answer
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| read::<Seat>("seat", item))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| format!("{}#{}", last.email, last.id));
-        Ok(Page { items, next })
+        let partition = keys::seats_index(contract);
+        let start = email
+            .zip(id)
+            .map(|(email, id)| keys::LISTS.start(&keys::seat(contract, id), &partition, email));
+        let query = self.query_index(&keys::LISTS, &partition).limit(limit);
+        let page = page_of(&query, start).await?;
+        let listed = self.read_in_order(keys::of_items(&page.items)).await?;
+        Ok(Page {
+            items: read_each("seat", listed, |item| read::<Seat>("seat", item)),
+            next: page.next.as_ref().and_then(|next| {
+                let email = keys::sort_key_of(next, &keys::LISTS)?;
+                let id = keys::seat_of(next.get("PK")?.as_s().ok()?)?;
+                Some(format!("{email}#{id}"))
+            }),
+        })
     }
 
     /// The seat that an identity is tied to.
@@ -179,21 +166,14 @@ impl Store {
         match (before, after) {
             (_, Some(after)) => {
                 let mut item = write("seat", after, &keys::seat(contract, after.id))?;
-                item.insert("GSI1PK".to_owned(), text(keys::seats_index(contract)));
-                item.insert("GSI1SK".to_owned(), text(&after.email));
+                let partition = keys::seats_index(contract);
+                keys::LISTS.enter(&mut item, partition, &after.email);
                 items.push(self.versioned_put(item, after.version)?);
             }
             (Some(before), None) => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(keys::seat(contract, before.id).attributes()))
-                    .condition_expression("version = :version")
-                    .expression_attribute_values(":version", number(before.version));
-                items.push(
-                    TransactWriteItem::builder()
-                        .delete(built(delete.build())?)
-                        .build(),
-                );
+                let key = keys::seat(contract, before.id).attributes();
+                let as_read = Assumption::version(before.version);
+                items.push(self.delete_action(key, Some(as_read))?);
             }
             (None, None) => return Ok(()),
         }
@@ -211,35 +191,15 @@ impl Store {
                 continue;
             }
             if let Some(old) = old {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(old.attributes()));
-                items.push(
-                    TransactWriteItem::builder()
-                        .delete(built(delete.build())?)
-                        .build(),
-                );
+                items.push(self.delete_action(old.attributes(), None)?);
             }
             if let Some((new, owner)) = new.zip(owner) {
                 let mut item = Item::from(new.attributes());
                 item.insert("seat".to_owned(), text(owner.to_string()));
-                let put = Put::builder()
-                    .table_name(&self.table)
-                    .set_item(Some(item))
-                    .condition_expression("attribute_not_exists(PK)");
-                items.push(
-                    TransactWriteItem::builder()
-                        .put(built(put.build())?)
-                        .build(),
-                );
+                items.push(self.put_action(item, Some(Assumption::absent()))?);
             }
         }
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await?;
-        Ok(())
+        self.transact(items).await
     }
 
     /// Whether a seat has that e-mail address.
@@ -274,30 +234,18 @@ impl Store {
             &keys::session(contract, seat.id, &session.id),
         )?;
         expire(&mut item, session.valid_until);
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        let note = aws_sdk_dynamodb::types::Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::seat(contract, seat.id).attributes()))
-            .update_expression("SET last_sign_in_at = :at")
-            .condition_expression("version = :version")
-            .expression_attribute_values(":at", number(session.created_at.0))
-            .expression_attribute_values(":version", number(seat.version));
-        self.client
-            .transact_write_items()
-            .transact_items(
-                TransactWriteItem::builder()
-                    .put(built(put.build())?)
-                    .build(),
-            )
-            .transact_items(
-                TransactWriteItem::builder()
-                    .update(built(note.build())?)
-                    .build(),
-            )
-            .transact_items(self.audit_item(contract, audit, unique)?)
-            .send()
-            .await?;
-        Ok(())
+        let change = Change {
+            expression: "SET last_sign_in_at = :at",
+            names: &[],
+            values: vec![(":at", number(session.created_at.0))],
+        };
+        let as_read = Assumption::version(seat.version);
+        self.transact(vec![
+            self.put_action(item, None)?,
+            self.update_action(&keys::seat(contract, seat.id), change, as_read)?,
+            self.audit_item(contract, audit, unique)?,
+        ])
+        .await
     }
 
     /// Ends sessions of a seat.
@@ -337,22 +285,7 @@ impl Store {
         session_keys: &SessionKeys,
     ) -> Result<(), StoreError> {
         let item = write("session keys", session_keys, &keys::session_key(contract))?;
-        self.client
-            .transact_write_items()
-            .transact_items(self.versioned_put(item, session_keys.version)?)
-            .send()
-            .await?;
-        Ok(())
-    }
-
-    /// An audit entry alone, for what changes nothing else in the table.
-    pub async fn put_audit(
-        &self,
-        contract: &ContractId,
-        audit: &AuditEntry,
-        unique: uuid::Uuid,
-    ) -> Result<(), StoreError> {
-        let item = write("audit", audit, &keys::audit(contract, audit.at, unique))?;
-        self.put(item).await
+        self.transact(vec![self.versioned_put(item, session_keys.version)?])
+            .await
     }
 }

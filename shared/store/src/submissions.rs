@@ -1,14 +1,17 @@
 //! Submissions: accepted once, taken by one worker at a time, finished once.
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
+use super::attachments::Attachment;
 use super::claims::ClaimWrite;
-use super::misc::Attachment;
-use super::{Item, Store, StoreError, keys, number, read, text, write};
+use super::schema::Index;
+use super::transaction::Assumption;
+use super::{
+    Item, Store, StoreError, keys, number, page_of, read, read_each, size_of_item, text, write,
+};
 use domain::clock::Millis;
 use domain::ids::{ContractId, SubmissionId};
+use domain::mapping::{FieldOutcome, FieldReport};
 use domain::submission::{SWEEP_AFTER_SECONDS, SourceKind, State, Submission};
 
 const ENTITY: &str = "submission";
@@ -72,35 +75,65 @@ pub struct Finish {
     pub claim: Option<ClaimWrite>,
 }
 
+/// Bytes of an item that are kept free below DynamoDB's 400 KB, for what index and size rules add.
+const MAX_ITEM_BYTES: usize = 390_000;
+/// Items that a page of the list looks at in the index in one call.
+const LIST_SCAN: i32 = 1000;
+/// Calls of the index for one page of the list: a search without a hit ends there, and says where to go on.
+const LIST_SCANS: usize = 10;
+
+/// A submission as an item. What was noted about it gives way where all of it does not fit into one item,
+/// what is least needed first; the answers never do.
 fn item(submission: &Submission) -> Result<Item, StoreError> {
+    let item = item_of(submission)?;
+    if size_of_item(&item) <= MAX_ITEM_BYTES {
+        return Ok(item);
+    }
+    let mut less = submission.clone();
+    let steps: [fn(&mut Submission); 3] = [
+        // An unmapped name is one that stands in the answers.
+        |less| {
+            let mapped = |field: &FieldReport| field.outcome != FieldOutcome::Unmapped;
+            less.mapping.retain(mapped);
+        },
+        |less| {
+            let old = less.failures.len().saturating_sub(1);
+            less.failures.drain(..old);
+        },
+        |less| less.mapping.clear(),
+    ];
+    for step in steps {
+        step(&mut less);
+        let item = item_of(&less)?;
+        if size_of_item(&item) <= MAX_ITEM_BYTES {
+            tracing::warn!(contract = %less.contract, submission.id = %less.id,
+                "what was noted of a submission does not fit beside its answers, and is shortened");
+            return Ok(item);
+        }
+    }
+    Err(StoreError::malformed(
+        "a submission is larger than an item of the table",
+    ))
+}
+
+fn item_of(submission: &Submission) -> Result<Item, StoreError> {
     let contract = &submission.contract;
     let mut item = write(
         ENTITY,
         submission,
         &keys::submission(contract, submission.id),
     )?;
-    item.insert("GSI1PK".to_owned(), text(keys::submissions_index(contract)));
-    item.insert(
-        "GSI1SK".to_owned(),
-        text(keys::submission_order(
-            submission.received_at,
-            Some(submission.id),
-        )),
-    );
+    let id = Some(submission.id);
+    let order = keys::submission_order(submission.received_at, id);
+    keys::LISTS.enter(&mut item, keys::submissions_index(contract), order);
     let work = match submission.state {
         _ if submission.is_due() => Some(keys::open_index(contract)),
         State::NeedsAttention => Some(keys::failed_index(contract)),
         _ => None,
     };
     if let Some(partition) = work {
-        item.insert("GSI2PK".to_owned(), text(partition));
-        item.insert(
-            "GSI2SK".to_owned(),
-            text(keys::submission_order(
-                submission.due_at,
-                Some(submission.id),
-            )),
-        );
+        let order = keys::submission_order(submission.due_at, id);
+        keys::OPEN_WORK.enter(&mut item, partition, order);
     }
     item.insert("search".to_owned(), text(search_text(submission)));
     Ok(item)
@@ -178,12 +211,13 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(keys::submission(contract, id).attributes()))
             .update_expression(
-                "SET #state = :processing, due_at = :lease, GSI2SK = :order ADD version :one, attempts :one",
+                "SET #state = :processing, due_at = :lease, #sort = :order ADD version :one, attempts :one",
             )
             .condition_expression(
                 "attribute_exists(PK) AND (#state IN (:received, :waiting) OR (#state = :processing AND due_at <= :now))",
             )
             .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
             .expression_attribute_values(":processing", text(State::Processing.as_str()))
             .expression_attribute_values(":received", text(State::Received.as_str()))
             .expression_attribute_values(":waiting", text(State::Waiting.as_str()))
@@ -256,43 +290,20 @@ impl Store {
         with: Finish,
     ) -> Result<(), StoreError> {
         let item = item(submission)?;
-        let condition = "version = :expected";
+        let contract = &submission.contract;
+        let as_read = Assumption::version(expected);
         if with.attachment.is_none() && with.claim.is_none() {
-            self.client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item))
-                .condition_expression(condition)
-                .expression_attribute_values(":expected", number(expected))
-                .send()
-                .await?;
-            return Ok(());
+            return self.put_assuming(item, Some(as_read)).await;
         }
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .expression_attribute_values(":expected", number(expected));
-        let mut transaction = self.client.transact_write_items().transact_items(
-            TransactWriteItem::builder()
-                .put(built(put.build())?)
-                .build(),
-        );
+        let mut actions = vec![self.put_action(item, Some(as_read))?];
         if let Some(attachment) = with.attachment {
-            let item = attachment.item(&submission.contract, submission.id)?;
-            let put = Put::builder().table_name(&self.table).set_item(Some(item));
-            transaction = transaction.transact_items(
-                TransactWriteItem::builder()
-                    .put(built(put.build())?)
-                    .build(),
-            );
+            let item = attachment.item(contract, submission.id)?;
+            actions.push(self.put_action(item, None)?);
         }
         if let Some(claim) = with.claim {
-            transaction =
-                transaction.transact_items(claim.into_item(&self.table, &submission.contract)?);
+            actions.push(self.claim_action(contract, &claim)?);
         }
-        transaction.send().await?;
-        Ok(())
+        self.transact(actions).await
     }
 
     /// Notes that a submission was withdrawn at its source and sets it back to work, so that a
@@ -310,10 +321,12 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(keys::submission(contract, id).attributes()))
             .update_expression(
-                "SET #state = :received, withdrawn_at = :now, due_at = :due, GSI2PK = :open, GSI2SK = :order ADD version :one",
+                "SET #state = :received, withdrawn_at = :now, due_at = :due, #partition = :open, #sort = :order ADD version :one",
             )
             .condition_expression("attribute_exists(PK) AND attribute_not_exists(withdrawn_at)")
             .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#partition", keys::OPEN_WORK.partition)
+            .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
             .expression_attribute_values(":received", text(State::Received.as_str()))
             .expression_attribute_values(":now", number(now.0))
             .expression_attribute_values(":due", number(due.0))
@@ -366,84 +379,85 @@ impl Store {
             names.push(("#search", "search"));
             values.push((":text", text(wanted.to_lowercase())));
         }
-        let from = keys::submission_order(filter.from.unwrap_or_default(), None);
-        let to = keys::submission_order(filter.to.unwrap_or(Millis(9_999_999_999_999)), None);
-        let mut found: Vec<Submission> = Vec::new();
-        // A cursor from another period than the one asked for.
-        if cursor.is_some_and(|cursor| cursor < from.as_str()) {
+        let partition = keys::submissions_index(contract);
+        let (from, to) = keys::submission_period(filter.from, filter.to);
+        // Nothing was received in a period that ends before it begins, or before where a page begins.
+        let begins = |cursor: &str| cursor >= from.as_str();
+        if from > to || cursor.is_some_and(|cursor| !begins(cursor)) {
             return Ok(Page {
-                items: found,
+                items: Vec::new(),
                 next: None,
             });
         }
+        let mut query = self
+            .query_index(&keys::LISTS, &partition)
+            .key_condition_expression("#partition = :pk AND #sort BETWEEN :from AND :to")
+            .expression_attribute_names("#sort", keys::LISTS.sort)
+            .expression_attribute_values(":from", text(&from))
+            .expression_attribute_values(":to", text(&to))
+            .scan_index_forward(false)
+            .limit(if conditions.is_empty() {
+                i32::try_from(limit + 1).unwrap_or(LIST_SCAN)
+            } else {
+                LIST_SCAN
+            });
+        if !conditions.is_empty() {
+            query = query.filter_expression(conditions.join(" AND "));
+        }
+        for (name, attribute) in names {
+            query = query.expression_attribute_names(name, attribute);
+        }
+        for (name, value) in values {
+            query = query.expression_attribute_values(name, value);
+        }
         let mut start = cursor
             .filter(|cursor| *cursor < to.as_str())
-            .map(|order| submissions_start(contract, order));
-        loop {
-            let mut query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("GSI1")
-                .key_condition_expression("GSI1PK = :pk AND GSI1SK BETWEEN :from AND :to")
-                .expression_attribute_values(":pk", text(keys::submissions_index(contract)))
-                .expression_attribute_values(":from", text(&from))
-                .expression_attribute_values(":to", text(&to))
-                .scan_index_forward(false)
-                .limit(100)
-                .set_exclusive_start_key(start);
-            if !conditions.is_empty() {
-                query = query.filter_expression(conditions.join(" AND "));
-            }
-            for (name, attribute) in &names {
-                query = query.expression_attribute_names(*name, *attribute);
-            }
-            for (name, value) in &values {
-                query = query.expression_attribute_values(*name, value.clone());
-            }
-            let answer = query.send().await?;
-            for item in answer.items.unwrap_or_default() {
-                found.push(read(ENTITY, item)?);
-            }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            .map(|order| start_at(contract, order, &keys::LISTS, &partition));
+        let mut found: Vec<Item> = Vec::new();
+        for _ in 0..LIST_SCANS {
+            let page = page_of(&query, start).await?;
+            found.extend(page.items);
+            start = page.next;
             if start.is_none() || found.len() > limit {
                 break;
             }
         }
-        let more = found.len() > limit || start.is_some();
-        found.truncate(limit);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|last| keys::submission_order(last.received_at, Some(last.id)));
-        Ok(Page { items: found, next })
+        let last = if found.len() > limit {
+            found.truncate(limit);
+            found.last()
+        } else {
+            start.as_ref()
+        };
+        let next = last.and_then(|last| keys::sort_key_of(last, &keys::LISTS));
+        let mut items = self.read_listed(&found).await?;
+        // The index is a moment behind the items.
+        items.retain(|submission| filter.state.is_none_or(|state| submission.state == state));
+        Ok(Page { items, next })
+    }
+
+    /// The submissions whose keys an index gave, in its order.
+    async fn read_listed(&self, found: &[Item]) -> Result<Vec<Submission>, StoreError> {
+        let listed = self.read_in_order(keys::of_items(found)).await?;
+        Ok(read_each(ENTITY, listed, |item| read(ENTITY, item)))
     }
 
     /// Open submissions that were due before `now`: nobody has them, whatever became of their
-    /// message.
+    /// message. What they hold is not read, so that one that cannot be read stands in no other's way.
     pub async fn due_submissions(
         &self,
         contract: &ContractId,
         now: Millis,
         limit: i32,
     ) -> Result<Vec<SubmissionId>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("GSI2")
-            .key_condition_expression("GSI2PK = :pk AND GSI2SK < :now")
-            .expression_attribute_values(":pk", text(keys::open_index(contract)))
-            .expression_attribute_values(":now", text(keys::submission_order(now, None)))
-            .limit(limit)
-            .send()
-            .await?;
-        answer
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| read::<Submission>(ENTITY, item).map(|submission| submission.id))
-            .collect()
+        let before = keys::submission_order(now, None);
+        let partition = keys::open_index(contract);
+        let query = self.query_index_before(&keys::OPEN_WORK, partition, before);
+        let found = page_of(&query.limit(limit), None).await?.items;
+        Ok(read_each(ENTITY, found, |item| {
+            let id = item.get("PK").and_then(|key| key.as_s().ok());
+            id.and_then(|key| keys::submission_of(key))
+                .ok_or_else(|| StoreError::corrupt(ENTITY))
+        }))
     }
 
     /// Submissions that need a person, longest waiting first.
@@ -453,58 +467,26 @@ impl Store {
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<Page<Submission>, StoreError> {
-        let start = cursor.map(|order| {
-            let mut start = submissions_start(contract, order);
-            start.remove("GSI1PK");
-            start.remove("GSI1SK");
-            start.insert("GSI2PK".to_owned(), text(keys::failed_index(contract)));
-            start.insert("GSI2SK".to_owned(), text(order));
-            start
-        });
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("GSI2")
-            .key_condition_expression("GSI2PK = :pk")
-            .expression_attribute_values(":pk", text(keys::failed_index(contract)))
-            .limit(i32::try_from(limit).unwrap_or(100))
-            .set_exclusive_start_key(start)
-            .send()
-            .await?;
-        let more = answer
-            .last_evaluated_key
-            .as_ref()
-            .is_some_and(|key| !key.is_empty());
-        let items: Vec<Submission> = answer
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| read(ENTITY, item))
-            .collect::<Result<_, _>>()?;
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| keys::submission_order(last.due_at, Some(last.id)));
-        Ok(Page { items, next })
+        let partition = keys::failed_index(contract);
+        let start = cursor.map(|order| start_at(contract, order, &keys::OPEN_WORK, &partition));
+        let query = self
+            .query_index(&keys::OPEN_WORK, &partition)
+            .limit(i32::try_from(limit).unwrap_or(100));
+        let page = page_of(&query, start).await?;
+        let next = page.next.as_ref();
+        Ok(Page {
+            next: next.and_then(|last| keys::sort_key_of(last, &keys::OPEN_WORK)),
+            items: self.read_listed(&page.items).await?,
+        })
     }
 }
 
-/// The start key of a page of GSI1, rebuilt from the contract and the cursor: a cursor from
+/// The start key of a page of an index, rebuilt from the contract and the cursor: a cursor from
 /// outside can only ever point into its caller's own contract.
-fn submissions_start(contract: &ContractId, order: &str) -> Item {
+fn start_at(contract: &ContractId, order: &str, index: &Index, partition: &str) -> Item {
     let id = order
         .split_once('#')
         .and_then(|(_, id)| id.parse().ok())
         .unwrap_or(SubmissionId(uuid::Uuid::nil()));
-    let mut start = keys::submission(contract, id).attributes();
-    start.insert("GSI1PK".to_owned(), text(keys::submissions_index(contract)));
-    start.insert("GSI1SK".to_owned(), text(order));
-    start
-}
-
-pub(super) fn built<T>(
-    result: Result<T, aws_sdk_dynamodb::error::BuildError>,
-) -> Result<T, StoreError> {
-    result.map_err(|error| StoreError::Unavailable(Box::new(error)))
+    index.start(&keys::submission(contract, id), partition, order)
 }

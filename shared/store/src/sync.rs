@@ -1,9 +1,8 @@
 //! Imports in the table: the run, its objects, and the history of runs.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
-
+use super::transaction::Action;
 use super::work::WorkKind;
-use super::{Store, StoreError, expire, keys, page_of, read, write};
+use super::{Store, StoreError, expire, keys, page_of, read, read_each, write};
 use domain::clock::Millis;
 use domain::contract::AuditEntry;
 use domain::environment::Environment;
@@ -29,7 +28,7 @@ impl Store {
         &self,
         contract: &ContractId,
         sync: &Sync,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let mut item = write("sync", sync, &keys::sync(contract, sync.environment))?;
         if sync.is_open() {
             WorkKind::Sync(sync.environment).index(&mut item, contract, sync.due_at);
@@ -99,11 +98,7 @@ impl Store {
         self.transact(items).await
     }
 
-    fn run_put(
-        &self,
-        contract: &ContractId,
-        ended: &RunRecord,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn run_put(&self, contract: &ContractId, ended: &RunRecord) -> Result<Action, StoreError> {
         let key = keys::run(contract, ended.environment, ended.finished_at, ended.run);
         let mut item = write("import run", ended, &key)?;
         let keep = KEEP_RUNS_DAYS * 24 * 3600;
@@ -142,7 +137,9 @@ impl Store {
         let (partition, from, to) = keys::runs(contract, environment, before);
         let newest_first = self.query_range(partition, from, to);
         let query = newest_first.scan_index_forward(false).limit(limit);
-        let items = page_of(&query, None).await?.items.into_iter();
-        items.map(|item| read("import run", item)).collect()
+        let items = page_of(&query, None).await?.items;
+        Ok(read_each("import run", items, |item| {
+            read("import run", item)
+        }))
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+};
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::submissions::built;
+use super::batch::built;
 use super::{Item, Store, StoreError, keys, number, text};
 
 /// Actions of a transaction, by DynamoDB's limit.
@@ -73,6 +75,11 @@ impl Assumption {
         }
     }
 
+    /// There is such an item.
+    pub(super) fn present() -> Self {
+        Self::new("attribute_exists(PK)", &[], Vec::new())
+    }
+
     /// There is no such item, or the attribute has one of those values.
     pub(super) fn absent_or(name: &'static str, values: &[String]) -> Self {
         const PLACES: [&str; 3] = [":a", ":b", ":c"];
@@ -103,13 +110,29 @@ macro_rules! assuming {
     }};
 }
 
+/// An action of a transaction. Only this file makes one, so what a transaction assumes is said by an
+/// [`Assumption`] everywhere.
+#[derive(Debug, Clone)]
+pub(super) struct Action(TransactWriteItem);
+
+/// A change of single attributes of an item.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    /// The update's expression; its places differ from those of the assumption.
+    pub(super) expression: &'a str,
+    /// An attribute for each `#name` in it.
+    pub(super) names: &'a [(&'static str, &'static str)],
+    /// A value for each `:name` in it.
+    pub(super) values: Vec<(&'static str, AttributeValue)>,
+}
+
 /// Writes that belong together: all of them are done, or none.
 #[derive(Debug)]
 pub(super) struct Unit<T> {
     /// What they are of.
     pub(super) of: T,
     /// The writes.
-    pub(super) actions: Vec<TransactWriteItem>,
+    pub(super) actions: Vec<Action>,
     /// About how many bytes they write.
     pub(super) bytes: usize,
 }
@@ -120,10 +143,10 @@ impl Store {
         &self,
         item: Item,
         assumption: Option<Assumption>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         let put = built(assuming!(put, assumption).build())?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        Ok(Action(TransactWriteItem::builder().put(put).build()))
     }
 
     /// A delete of what has that key, if anything has.
@@ -131,10 +154,10 @@ impl Store {
         &self,
         key: Item,
         assumption: Option<Assumption>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
         let delete = built(assuming!(delete, assumption).build())?;
-        Ok(TransactWriteItem::builder().delete(delete).build())
+        Ok(Action(TransactWriteItem::builder().delete(delete).build()))
     }
 
     /// An assumption of an item that is not written.
@@ -142,21 +165,45 @@ impl Store {
         &self,
         key: &keys::Key,
         assumption: Assumption,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()));
         let check = built(assuming!(check, Some(assumption)).build())?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+        Ok(Action(
+            TransactWriteItem::builder().condition_check(check).build(),
+        ))
+    }
+
+    /// A change of some attributes of an item.
+    pub(super) fn update_action(
+        &self,
+        key: &keys::Key,
+        change: Change<'_>,
+        assumption: Assumption,
+    ) -> Result<Action, StoreError> {
+        let mut update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .update_expression(change.expression);
+        for (place, name) in change.names {
+            update = update.expression_attribute_names(*place, *name);
+        }
+        for (place, value) in change.values {
+            update = update.expression_attribute_values(place, value);
+        }
+        let update = built(assuming!(update, Some(assumption)).build())?;
+        Ok(Action(TransactWriteItem::builder().update(update).build()))
     }
 
     /// A write over the version before `version`, which the item has; 1 is the first.
-    pub(super) fn versioned_put(
-        &self,
-        item: Item,
-        version: u64,
-    ) -> Result<TransactWriteItem, StoreError> {
+    pub(super) fn versioned_put(&self, item: Item, version: u64) -> Result<Action, StoreError> {
         self.put_action(item, Some(Assumption::before(version)))
+    }
+
+    /// Puts an item over whatever is there.
+    pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
+        self.put_assuming(item, None).await
     }
 
     /// Puts an item over the version before `version`, which it has; 1 is the first.
@@ -164,8 +211,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when something else is there.
     pub(super) async fn put_version(&self, item: Item, version: u64) -> Result<(), StoreError> {
+        self.put_assuming(item, Some(Assumption::before(version)))
+            .await
+    }
+
+    /// Puts an item over what is there, if that is as assumed.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it is not.
+    pub(super) async fn put_assuming(
+        &self,
+        item: Item,
+        assumption: Option<Assumption>,
+    ) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.table);
-        let put = assuming!(put.set_item(Some(item)), Some(Assumption::before(version)));
+        let put = assuming!(put.set_item(Some(item)), assumption);
         put.send().await?;
         Ok(())
     }
@@ -174,17 +234,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when something is not as it was assumed.
-    pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<(), StoreError> {
+    pub(super) async fn transact(&self, actions: Vec<Action>) -> Result<(), StoreError> {
+        let items = actions.into_iter().map(|action| action.0).collect();
         self.client
             .transact_write_items()
-            .set_transact_items(Some(actions))
+            .set_transact_items(Some(items))
             .send()
             .await?;
         Ok(())
     }
 
     /// Runs units, as many in a transaction as fit; no two of one item in the same. Gives what the units
-    /// were of that were done, and of those where something was not as they assumed.
+    /// were of that were done, and of those that were not: something was not as they assumed, or the table
+    /// took no more.
     pub(super) async fn run_units<T: Send>(
         &self,
         units: Vec<Unit<T>>,
@@ -213,18 +275,18 @@ impl Store {
             Ok(()) => {
                 return Ok((group.into_iter().map(|unit| unit.of).collect(), Vec::new()));
             }
-            Err(StoreError::Conflict) if group.len() == 1 => {
+            Err(error) if !error.did_nothing() => return Err(error),
+            Err(_) if group.len() == 1 => {
                 return Ok((Vec::new(), group.into_iter().map(|unit| unit.of).collect()));
             }
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
+            Err(_) => {}
         }
         // One of them failed them all: each for itself.
         let (mut done, mut lost) = (Vec::new(), Vec::new());
         for unit in group {
             match self.transact(unit.actions).await {
                 Ok(()) => done.push(unit.of),
-                Err(StoreError::Conflict) => lost.push(unit.of),
+                Err(error) if error.did_nothing() => lost.push(unit.of),
                 Err(error) => return Err(error),
             }
         }
@@ -261,7 +323,7 @@ fn grouped<T>(units: Vec<Unit<T>>) -> Vec<Vec<Unit<T>>> {
 }
 
 /// The key of the item that an action is of.
-fn key_of(action: &TransactWriteItem) -> Option<(&String, &String)> {
+fn key_of(Action(action): &Action) -> Option<(&String, &String)> {
     let put = action.put().map(Put::item);
     let delete = action.delete().map(Delete::key);
     let check = action.condition_check().map(ConditionCheck::key);
@@ -283,9 +345,11 @@ mod tests {
             let put = Put::builder()
                 .table_name("t")
                 .set_item(Some(key.attributes()));
-            TransactWriteItem::builder()
-                .put(put.build().unwrap())
-                .build()
+            Action(
+                TransactWriteItem::builder()
+                    .put(put.build().unwrap())
+                    .build(),
+            )
         };
         Unit {
             of: number,

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::connections::ConnectionKind;
-use super::mirror::{count, delete_request};
-use super::{Item, Store, StoreError, keys, page_of, text};
+use super::batch::{Write, count};
+use super::{Item, Store, StoreError, keys, page_of, read_each, text};
 use domain::clock::Millis;
+use domain::connection_kind::ConnectionKind;
 use domain::environment::Environment;
 use domain::ids::ContractId;
 
@@ -63,11 +63,8 @@ impl WorkKind {
             Self::Disconnect(kind) => format!("disconnect.{kind}"),
             Self::Link => LINK.to_owned(),
         };
-        item.insert("GSI2PK".to_owned(), text(keys::WORK));
-        item.insert(
-            "GSI2SK".to_owned(),
-            text(keys::work_order(due, Some(contract))),
-        );
+        let order = keys::work_order(due, Some(contract));
+        keys::OPEN_WORK.enter(item, keys::WORK, order);
         item.insert("work".to_owned(), text(name));
         item.insert("work_contract".to_owned(), text(contract.as_str()));
     }
@@ -92,27 +89,19 @@ impl Store {
         now: Millis,
         limit: i32,
     ) -> Result<Vec<(ContractId, WorkKind)>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("GSI2")
-            .key_condition_expression("GSI2PK = :pk AND GSI2SK < :now")
-            .expression_attribute_values(":pk", text(keys::WORK))
-            .expression_attribute_values(":now", text(keys::work_order(now, None)))
-            .limit(limit)
-            .send()
-            .await?;
-        let found = answer.items.unwrap_or_default().into_iter();
-        Ok(found
-            .filter_map(|item| {
-                let name = |field: &str| item.get(field)?.as_s().ok();
+        let before = keys::work_order(now, None);
+        let query = self.query_index_before(&keys::OPEN_WORK, keys::WORK, before);
+        let found = page_of(&query.limit(limit), None).await?.items;
+        Ok(read_each("piece of work", found, |item| {
+            let name = |field: &str| item.get(field)?.as_s().ok();
+            let work = || {
                 Some((
                     name("work_contract")?.parse().ok()?,
                     WorkKind::parse(name("work")?)?,
                 ))
-            })
-            .collect())
+            };
+            work().ok_or_else(|| StoreError::corrupt("piece of work"))
+        }))
     }
 
     /// Counts the items that a clean-up of an environment deletes, from a partition on: 0 at first,
@@ -192,7 +181,7 @@ impl Store {
                 return Ok(Deleted { items, all: true });
             }
             let count = page.items.len() as u64;
-            let deletes: Result<_, _> = page.items.into_iter().map(delete_request).collect();
+            let deletes: Result<_, _> = page.items.into_iter().map(Write::delete).collect();
             self.write_all(deletes?, DELETES_OF_PARTITION).await?;
             items += count;
             if since.elapsed() >= within {
@@ -205,7 +194,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::WorkKind;
-    use crate::ConnectionKind;
+    use domain::connection_kind::ConnectionKind;
     use domain::environment::Environment;
 
     #[test]

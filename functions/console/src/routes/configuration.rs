@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::clock::Millis;
 use shared::domain::contract::{AuditEntry, ContractConfig, Settings, StrategyInput};
 use shared::domain::ids::StrategyId;
@@ -15,6 +16,7 @@ use shared::domain::strategy::MatchingStrategy;
 use shared::problem::Problem;
 use utoipa::{IntoParams, ToSchema};
 
+use super::submissions::check_cursor;
 use crate::App;
 use crate::auth::{Caller, ChangeConfiguration, ReadConfiguration};
 use crate::described::{Routes, routes};
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(activate_strategy))
         .routes(routes!(list_mappings, create_mapping))
         .routes(routes!(discovered))
+        .routes(routes!(forget_discovered))
         .routes(routes!(get_mapping, edit_mapping, delete_mapping))
         .routes(routes!(lead_fields))
         .routes(routes!(get_scoring, set_scoring))
@@ -193,8 +196,15 @@ struct MappingList {
 struct DiscoveredName {
     /// The name exactly as on the form.
     name: String,
+    /// The forms that were seen with it (their ids at the source).
+    forms: Vec<String>,
+    /// On about how many submissions it was seen.
+    count: u64,
     #[schema(value_type = i64)]
     first_seen: Millis,
+    /// To some minutes.
+    #[schema(value_type = i64)]
+    last_seen: Millis,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -244,8 +254,14 @@ async fn discovered_names(
     let mapped: BTreeSet<&String> = config.mappings.keys().collect();
     Ok(found
         .into_iter()
-        .filter(|(name, _)| !mapped.contains(name))
-        .map(|(name, first_seen)| DiscoveredName { name, first_seen })
+        .filter(|(found, _)| !mapped.contains(&found.name))
+        .map(|(found, forms)| DiscoveredName {
+            name: found.name,
+            forms,
+            count: found.count,
+            first_seen: found.first_seen,
+            last_seen: found.last_seen,
+        })
         .collect())
 }
 
@@ -267,7 +283,8 @@ async fn list_mappings(
     }))
 }
 
-/// Names seen on submissions that no mapping has.
+/// Names seen on submissions that no mapping has, those seen most first. Of each form the names that were
+/// seen most are kept, and the newest; they go half a year after they were last seen.
 #[utoipa::path(get, path = "/field-mappings/discovered", responses((status = 200, body = DiscoveredList)))]
 async fn discovered(
     State(app): State<Arc<App>>,
@@ -277,6 +294,31 @@ async fn discovered(
     Ok(Json(DiscoveredList {
         items: discovered_names(&app, &config).await?,
     }))
+}
+
+/// Forgets a discovered name; one that is seen again is discovered again. The name is percent-encoded twice
+/// in the path.
+#[utoipa::path(delete, path = "/field-mappings/discovered/{name}", params(("name" = String, Path)), responses((status = 204), (status = 404, body = Problem)))]
+async fn forget_discovered(
+    State(app): State<Arc<App>>,
+    caller: Caller<ChangeConfiguration>,
+    Name(name): Name,
+) -> Result<http::StatusCode, Problem> {
+    let (before, after) = (Value::Null, Value::Null);
+    let audit = app.audit(
+        &caller.actor,
+        "discovered.forget",
+        name.clone(),
+        before,
+        after,
+    );
+    let (store, unique) = (&app.remote.store, app.remote.random.uuid());
+    let forgotten = store.forget_discovered(&caller.contract, &name, &audit, unique);
+    if forgotten.await.map_err(|error| error.problem())? {
+        Ok(http::StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("discovered name"))
+    }
 }
 
 /// Maps a form field's name to a lead field.
@@ -485,6 +527,7 @@ async fn audit_log(
     caller: Caller<ReadConfiguration>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<AuditLog>, Problem> {
+    check_cursor(query.cursor.as_deref())?;
     let page = app
         .remote
         .store

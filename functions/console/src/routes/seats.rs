@@ -11,12 +11,13 @@ use shared::domain::contract::Contract;
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::role::Role;
-use shared::domain::seat::{Identity, Seat, SeatInput, SeatStatus};
+use shared::domain::seat::{Identity, Seat, SeatInput, SeatStatus, normal_email};
 use shared::invitation::{InvitationLinks, NewInvitation};
 use shared::problem::Problem;
 use shared::store::{ConnectionKind, SeatChange, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
+use super::submissions::invalid_cursor;
 use crate::App;
 use crate::auth::{Caller, ManageSeats};
 use crate::described::{Routes, routes};
@@ -257,6 +258,18 @@ async fn list(
     caller: Caller<ManageSeats>,
     Query(query): Query<SeatQuery>,
 ) -> Result<Json<SeatList>, Problem> {
+    let is_ours = |cursor: &str| {
+        cursor.rsplit_once('#').is_some_and(|(email, id)| {
+            normal_email(email).as_deref() == Some(email) && id.parse::<SeatId>().is_ok()
+        })
+    };
+    if query
+        .cursor
+        .as_deref()
+        .is_some_and(|cursor| !is_ours(cursor))
+    {
+        return Err(invalid_cursor());
+    }
     let page = app
         .remote
         .store

@@ -207,6 +207,15 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<SubmissionList>, Problem> {
     let limit = page_size(query.limit)?;
+    if query.from.zip(query.to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::new(
+            400,
+            "invalid_period",
+            "The period ends before it begins.",
+            "Send a from that is not after to.",
+        )
+        .with_field("from"));
+    }
     let filter = SubmissionFilter {
         state: query.state,
         source: query.source,
@@ -226,7 +235,8 @@ async fn list(
     Ok(Json(page.into()))
 }
 
-fn check_cursor(cursor: Option<&str>) -> Result<(), Problem> {
+/// Checks a cursor of a list by time: `{time}#{id}`.
+pub(super) fn check_cursor(cursor: Option<&str>) -> Result<(), Problem> {
     let valid = cursor.is_none_or(|cursor| {
         cursor.split_once('#').is_some_and(|(time, id)| {
             time.len() == 13
@@ -234,16 +244,17 @@ fn check_cursor(cursor: Option<&str>) -> Result<(), Problem> {
                 && id.parse::<SubmissionId>().is_ok()
         })
     });
-    if valid {
-        return Ok(());
-    }
-    Err(Problem::new(
+    if valid { Ok(()) } else { Err(invalid_cursor()) }
+}
+
+pub(super) fn invalid_cursor() -> Problem {
+    Problem::new(
         400,
         "invalid_cursor",
         "The cursor is not one of ours.",
         "Use a page's next as it is.",
     )
-    .with_field("cursor"))
+    .with_field("cursor")
 }
 
 async fn find(

@@ -137,7 +137,8 @@ impl LeadSource for LinkedIn {
         };
         let details = &mut origin.details;
         for (name, value) in sent.owner.iter().chain(&sent.associated_entity) {
-            if let Some(urn) = value.as_str().filter(|urn| urn.len() <= 200) {
+            let urn = value.as_str().filter(|urn| urn.len() <= 200);
+            if let Some(urn) = urn.filter(|_| (1..=100).contains(&name.len())) {
                 details.insert(name.clone(), urn.to_owned());
             }
         }

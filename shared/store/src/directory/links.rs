@@ -6,15 +6,14 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
-
-use super::super::transaction::{Assumption, Unit};
-use super::super::{Store, StoreError, keys, text, write};
+use super::super::transaction::{Action, Assumption, Unit};
+use super::super::{Item, Store, StoreError, keys, read_each, text, write};
 use super::{MATCH, entry_item};
 use domain::directory::{Entry, EntryId, EntryKind, EntryRef, MAX_CANDIDATES, Match, RecordRef};
 use domain::environment::Environment;
 use domain::ids::ContractId;
 
+const LINKED: &str = "linked record";
 /// The attribute of a linked record that names its entry.
 const OWNER: &str = "entry";
 /// About how many bytes a match with its candidates takes.
@@ -102,7 +101,7 @@ impl Store {
             }
         }
         let items = self.read_many(keys).await?;
-        let found = items.iter().filter_map(|item| {
+        let read = |item: &Item| {
             let record = by_key.get(item.get("SK")?.as_s().ok()?)?;
             let (kind, id) = item.get(OWNER)?.as_s().ok()?.split_once(':')?;
             let entry = EntryRef {
@@ -110,8 +109,11 @@ impl Store {
                 id: id.parse().ok()?,
             };
             Some(((*record).clone(), entry))
+        };
+        let found = read_each(LINKED, items, |item| {
+            read(&item).ok_or_else(|| StoreError::corrupt(LINKED))
         });
-        Ok(found.collect())
+        Ok(found.into_iter().collect())
     }
 
     /// Changes a match while the environment's connection to that organisation stands.
@@ -159,7 +161,7 @@ impl Store {
         contract: &ContractId,
         environment: Environment,
         change: &LinkWrite,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    ) -> Result<Vec<Action>, StoreError> {
         let entry = change.entry.reference();
         let mut actions = vec![
             self.entry_action(contract, &change.entry)?,
@@ -177,7 +179,7 @@ impl Store {
             let holder = change.from.as_ref().map(|holder| holder.entry.to_string());
             let allowed: Vec<String> = [entry.to_string()].into_iter().chain(holder).collect();
             let mut item = keys::linked(contract, environment, record).attributes();
-            item.insert("entity_type".to_owned(), text("linked record"));
+            item.insert("entity_type".to_owned(), text(LINKED));
             item.insert(OWNER.to_owned(), text(entry.to_string()));
             let assumption = Assumption::absent_or(OWNER, &allowed);
             actions.push(self.put_action(item, Some(assumption))?);
@@ -206,11 +208,7 @@ impl Store {
         Ok(actions)
     }
 
-    fn entry_action(
-        &self,
-        contract: &ContractId,
-        entry: &EntryAs,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn entry_action(&self, contract: &ContractId, entry: &EntryAs) -> Result<Action, StoreError> {
         match entry {
             EntryAs::Is { kind, id, version } => {
                 let key = keys::entry(contract, *kind, *id);
@@ -229,7 +227,7 @@ impl Store {
         entry: EntryRef,
         before: Option<&Match>,
         after: &Match,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let mut after = after.clone();
         after.candidates.truncate(MAX_CANDIDATES);
         after.version = before.map_or(1, |before| before.version + 1);
@@ -244,7 +242,7 @@ impl Store {
         environment: Environment,
         record: &RecordRef,
         entry: EntryRef,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Action, StoreError> {
         let key = keys::linked(contract, environment, record);
         let own = Assumption::absent_or(OWNER, &[entry.to_string()]);
         self.delete_action(key.attributes(), Some(own))

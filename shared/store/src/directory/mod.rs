@@ -12,11 +12,10 @@ mod search;
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::{StreamExt as _, stream};
 
-use super::transaction::Assumption;
-use super::{Item, Store, StoreError, keys, read, write};
+use super::transaction::{Action, Assumption};
+use super::{Item, Store, StoreError, keys, read, read_each, write};
 use domain::clock::Millis;
 use domain::directory::{Entry, EntryId, EntryKind, EntryRef, Match, NewEntry, Withdrawal};
 use domain::environment::Environment;
@@ -246,10 +245,12 @@ impl Store {
         let items = self
             .read_ids(ids, |id| keys::entry(contract, kind, id))
             .await?;
-        items
-            .into_iter()
-            .map(|(id, item)| Ok((id, read(ENTITY, item)?)))
-            .collect()
+        Ok(read_each(ENTITY, items, |item| {
+            let id = id_of(&item).ok_or_else(|| StoreError::corrupt(ENTITY))?;
+            Ok((id, read(ENTITY, item)?))
+        })
+        .into_iter()
+        .collect())
     }
 
     /// The matches of those entries that have one, by the entry's id.
@@ -262,25 +263,24 @@ impl Store {
     ) -> Result<HashMap<EntryId, Match>, StoreError> {
         let key = |id| keys::entry_match(contract, environment, kind, id);
         let items = self.read_ids(ids, key).await?;
-        items
-            .into_iter()
-            .map(|(id, item)| Ok((id, read(MATCH, item)?)))
-            .collect()
+        Ok(read_each(MATCH, items, |item| {
+            let id = id_of(&item).ok_or_else(|| StoreError::corrupt(MATCH))?;
+            Ok((id, read(MATCH, item)?))
+        })
+        .into_iter()
+        .collect())
     }
 
     async fn read_ids(
         &self,
         ids: &[EntryId],
         key: impl Fn(EntryId) -> keys::Key,
-    ) -> Result<Vec<(EntryId, Item)>, StoreError> {
+    ) -> Result<Vec<Item>, StoreError> {
         let mut once = ids.to_vec();
         once.sort_unstable();
         once.dedup();
         let keys = once.into_iter().map(|id| key(id).attributes());
-        let items = self.read_many(keys.collect()).await?.into_iter();
-        Ok(items
-            .filter_map(|item| Some((id_of(&item)?, item)))
-            .collect())
+        self.read_many(keys.collect()).await
     }
 
     /// Has a submission that was withdrawn at its source no longer count as an entry's origin. An entry
@@ -326,7 +326,7 @@ impl Store {
         environment: Environment,
         entry: &Entry,
         matched: Option<&Match>,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    ) -> Result<Vec<Action>, StoreError> {
         let as_read = Assumption::version(entry.version);
         let key = keys::entry(contract, entry.kind, entry.id);
         let mut actions = vec![self.delete_action(key.attributes(), Some(as_read))?];

@@ -3,7 +3,7 @@
 use matching::Model;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Store, StoreError, expire, keys, page_of, read, write};
+use super::super::{Store, StoreError, expire, keys, page_of, read, read_each, write};
 use domain::clock::Millis;
 use domain::directory::{EntryKind, Rates};
 use domain::ids::ContractId;
@@ -76,8 +76,8 @@ impl Store {
             .expression_attribute_names("#version", "version")
             .expression_attribute_names("#at", "at")
             .scan_index_forward(false);
-        let items = super::super::all_pages(&query).await?.into_iter();
-        items.map(|item| read(MODEL, item)).collect()
+        let items = super::super::all_pages(&query).await?;
+        Ok(read_each(MODEL, items, |item| read(MODEL, item)))
     }
 
     /// Keeps a model as the one that is used. The twentieth before it goes.
@@ -94,8 +94,7 @@ impl Store {
         let document = Document {
             version: model.version,
             at: now,
-            json: serde_json::to_string(model)
-                .map_err(|error| StoreError::Unavailable(Box::new(error)))?,
+            json: serde_json::to_string(model).map_err(StoreError::malformed)?,
         };
         let current = write(MODEL, &document, &keys::current_model(contract, kind))?;
         let kept = write(
@@ -133,8 +132,8 @@ impl Store {
         let (partition, from, to) = keys::rates_before(contract, before);
         let newest_first = self.query_range(partition, from, to);
         let query = newest_first.scan_index_forward(false).limit(limit);
-        let items = page_of(&query, None).await?.items.into_iter();
-        items.map(|item| read(RATES, item)).collect()
+        let items = page_of(&query, None).await?.items;
+        Ok(read_each(RATES, items, |item| read(RATES, item)))
     }
 }
 

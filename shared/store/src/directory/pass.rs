@@ -1,7 +1,6 @@
 //! The link pass in the table: open work that one worker has at a time.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
-
+use super::super::transaction::Action;
 use super::super::work::WorkKind;
 use super::super::{Store, StoreError, keys, write};
 use super::models::rates_item;
@@ -18,11 +17,7 @@ impl Store {
     }
 
     /// A write of a link pass over the version before it. One that has work to do is in the index.
-    fn link_pass_put(
-        &self,
-        contract: &ContractId,
-        pass: &LinkPass,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn link_pass_put(&self, contract: &ContractId, pass: &LinkPass) -> Result<Action, StoreError> {
         let mut item = write(PASS, pass, &keys::link_pass(contract))?;
         if pass.is_open() {
             WorkKind::Link.index(&mut item, contract, pass.due_at);

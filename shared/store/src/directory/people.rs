@@ -1,10 +1,10 @@
 //! What people decide of an entry (MA-4): each is one transaction over entry, match, links and audit log,
 //! decided anew where something was changed meanwhile.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::super::transaction::Action;
 use super::super::{Store, StoreError};
 use super::links::{EntryAs, Holder, LinkWrite};
 use super::{EntryWithMatch, ROUNDS, entry_item};
@@ -329,7 +329,7 @@ impl Store {
     }
 
     /// Does what was decided. `false`: something was changed meanwhile.
-    async fn decided(&self, actions: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+    async fn decided(&self, actions: Vec<Action>) -> Result<bool, StoreError> {
         match self.transact(actions).await {
             Ok(()) => Ok(true),
             Err(StoreError::Conflict) => Ok(false),

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{try_join, try_join_all};
 
-use super::super::{Item, Page, QueryPage, Store, StoreError, keys, page_of, read, text};
+use super::super::{
+    Page, QueryPage, Store, StoreError, keys, page_of, read, read_each, size_of_item, text,
+};
 use super::{DIRECTORY_SHARDS, ENTITY, EntryWithMatch, MATCH, id_of};
-use domain::directory::{DirectoryCursor, EntryId, EntryKind, Filter, Match};
+use domain::directory::{DirectoryCursor, Entry, EntryId, EntryKind, Filter, Match};
 use domain::environment::Environment;
 use domain::ids::ContractId;
 
@@ -138,17 +139,17 @@ impl Store {
         let read_to_end = |id: &EntryId| next.is_none_or(|end| *id <= end);
         let bytes = [&entries, &computed].into_iter().map(size_of_page).sum();
         let mut matched: HashMap<EntryId, Match> = HashMap::with_capacity(computed.items.len());
-        for item in computed.items {
-            if let Some(id) = id_of(&item) {
-                matched.insert(id, read(MATCH, item)?);
-            }
-        }
-        let mut rows = Vec::with_capacity(entries.items.len());
-        for item in entries.items {
-            if let Some(id) = id_of(&item).filter(read_to_end) {
-                rows.push((read(ENTITY, item)?, matched.remove(&id)));
-            }
-        }
+        matched.extend(read_each(MATCH, computed.items, |item| {
+            let id = id_of(&item).ok_or_else(|| StoreError::corrupt(MATCH))?;
+            Ok((id, read(MATCH, item)?))
+        }));
+        let found = entries.items.into_iter();
+        let found = found.filter(|item| id_of(item).is_none_or(|id| read_to_end(&id)));
+        let rows = read_each(ENTITY, found.collect(), |item| {
+            let entry: Entry = read(ENTITY, item)?;
+            let matched = matched.remove(&entry.id);
+            Ok((entry, matched))
+        });
         let page = ShardPage { rows, next };
         Ok(Scanned { page, bytes })
     }
@@ -161,26 +162,4 @@ fn end_of(page: &QueryPage) -> Option<EntryId> {
 
 fn size_of_page(page: &QueryPage) -> usize {
     page.items.iter().map(size_of_item).sum()
-}
-
-fn size_of_item(item: &Item) -> usize {
-    item.iter()
-        .map(|(name, value)| name.len() + size_of(value))
-        .sum()
-}
-
-/// About how many bytes a value takes in the table.
-fn size_of(value: &AttributeValue) -> usize {
-    match value {
-        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
-        AttributeValue::B(bytes) => bytes.as_ref().len(),
-        AttributeValue::M(item) => 3 + size_of_item(item),
-        AttributeValue::L(values) => {
-            3 + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
-        }
-        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => {
-            texts.iter().map(String::len).sum()
-        }
-        _ => 1,
-    }
 }

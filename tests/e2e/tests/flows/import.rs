@@ -614,3 +614,41 @@ async fn another_organisation_takes_the_place_of_the_first_and_nothing_of_that_s
     );
     harness.stop().await;
 }
+
+/// A worker whose time is up after every turn hands over between two pages: none is downloaded twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_is_downloaded_again_for_the_end_of_a_step() {
+    let harness = Harness::embedded(false).await;
+    let (one, other) = (
+        harness.tenant(CrmKind::Salesforce).await,
+        harness.tenant(CrmKind::Salesforce).await,
+    );
+    let (patient, mut hasty) = (World::of(&one), World::of(&other));
+    let mut import = crm_import::App::new(
+        hasty.apps.import.remote.clone(),
+        hasty.apps.import.queue.clone(),
+    );
+    import.import_time = std::time::Duration::ZERO;
+    hasty.apps.import = Arc::new(import);
+    // More than what is read without a job; both contracts import the same organisation.
+    patient.generate("Contact", 2600).await;
+    let mut runs = Vec::new();
+    for world in [&patient, &hasty] {
+        world.import().await;
+        let store = &world.apps.import.remote.store;
+        let sync = store.sync(&world.tenant.made.id, PRODUCTION).await;
+        runs.push(sync.unwrap().unwrap());
+    }
+    let [patient, hasty] = &runs[..] else {
+        panic!("two runs");
+    };
+    assert!(hasty.steps > patient.steps, "{} steps", hasty.steps);
+    // Each step looks at the job once more; that is little beside its pages.
+    assert!(
+        hasty.bytes < patient.bytes + patient.bytes / 10,
+        "{} bytes rather than {}",
+        hasty.bytes,
+        patient.bytes
+    );
+    harness.stop().await;
+}

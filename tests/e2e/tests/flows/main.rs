@@ -33,4 +33,5 @@ mod oauth_attacks;
 mod sign_in;
 mod submissions;
 mod sync_api;
+mod table;
 mod template;

@@ -227,24 +227,34 @@ fn table_is_the_one_the_store_is_written_for() {
         (partition.to_owned(), sort.to_owned())
     );
 
-    let deployed: BTreeSet<(String, String, String)> = list(&table["GlobalSecondaryIndexes"])
+    // An index holds keys and what it is read for, never whole items.
+    type Index = (String, String, String, Vec<String>);
+    let deployed: BTreeSet<Index> = list(&table["GlobalSecondaryIndexes"])
         .into_iter()
         .map(|index| {
             let (partition, sort) = keys(&index["KeySchema"]);
+            let projection = &index["Projection"];
+            assert_eq!(projection["ProjectionType"], "INCLUDE");
+            let includes = list(&projection["NonKeyAttributes"]).into_iter();
             (
                 index["IndexName"].as_str().unwrap().to_owned(),
                 partition,
                 sort,
+                includes
+                    .map(|name| name.as_str().unwrap().to_owned())
+                    .collect(),
             )
         })
         .collect();
-    let written: BTreeSet<(String, String, String)> = schema::INDEXES
+    let written: BTreeSet<Index> = schema::INDEXES
         .iter()
-        .map(|(name, partition, sort)| {
+        .map(|index| {
+            let includes = index.includes.iter().map(|name| (*name).to_owned());
             (
-                (*name).to_owned(),
-                (*partition).to_owned(),
-                (*sort).to_owned(),
+                index.name.to_owned(),
+                index.partition.to_owned(),
+                index.sort.to_owned(),
+                includes.collect(),
             )
         })
         .collect();
@@ -261,7 +271,7 @@ fn table_is_the_one_the_store_is_written_for() {
     keys_of_all.extend(
         schema::INDEXES
             .iter()
-            .flat_map(|(_, partition, sort)| [*partition, *sort]),
+            .flat_map(|index| [index.partition, index.sort]),
     );
     assert_eq!(attributes, keys_of_all);
 
@@ -478,6 +488,34 @@ fn queues_wait_six_time_outs_and_report_single_failures() {
     }
 }
 
+/// What is stepped over is counted in the log of every function, and an alarm hears of it.
+#[test]
+fn what_is_stepped_over_sets_off_an_alarm() {
+    let template = template();
+    for described in &FUNCTIONS {
+        let name = described.name;
+        let logs = &function(&template, name)["LoggingConfig"]["LogGroup"]["Ref"];
+        let counted = of_type(&template, "AWS::Logs::MetricFilter").any(|(_, filter)| {
+            let filter = &filter["Properties"];
+            let pattern = filter["FilterPattern"].as_str().unwrap();
+            filter["LogGroupName"]["Ref"] == *logs
+                && filter["MetricTransformations"][0]["MetricName"] == "SteppedOver"
+                && STEPPED_OVER
+                    .iter()
+                    .all(|notice| pattern.contains(&format!("$.fields.notice = \"{notice}\"")))
+        });
+        assert!(counted, "{name}");
+    }
+    let alarm = &resources(&template)["SteppedOverAlarm"]["Properties"];
+    assert_eq!(
+        (&alarm["MetricName"], &alarm["Threshold"]),
+        (&json!("SteppedOver"), &json!(0))
+    );
+}
+
+/// What the log lines about it say in the field `notice`.
+const STEPPED_OVER: [&str; 3] = ["item_unreadable", "contract_skipped", "malformed_request"];
+
 /// The lines that a function logs are what the template's filter counts, and an alarm hears of it.
 #[tokio::test]
 async fn an_authorisation_that_ends_soon_sets_off_an_alarm() {
@@ -494,9 +532,7 @@ async fn an_authorisation_that_ends_soon_sets_off_an_alarm() {
         logged_by_start_syncs(&harness, contract).await
     };
     let template = template();
-    let filters: Vec<_> = of_type(&template, "AWS::Logs::MetricFilter").collect();
-    assert_eq!(filters.len(), 1);
-    let filter = &filters[0].1["Properties"];
+    let filter = &resources(&template)["AuthorizationsEndingFilter"]["Properties"];
     let log = filter["LogGroupName"]["Ref"].as_str().unwrap();
     let import = function(&template, "crm-import");
     assert_eq!(import["LoggingConfig"]["LogGroup"]["Ref"], log);

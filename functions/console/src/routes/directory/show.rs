@@ -19,7 +19,7 @@ use shared::store::{ConnectionKind, DIRECTORY_SHARDS, Mirror};
 use url::Url;
 use utoipa::IntoParams;
 
-use super::super::submissions::page_size;
+use super::super::submissions::{invalid_cursor, page_size};
 use super::shapes::{
     Badge, CandidateItem, CandidateList, ContactInformation, DecisionView, EntryDetail,
     EntryHolder, EntryList, EntrySummary, ExplanationView, LinkView, RecordOwner,
@@ -83,15 +83,7 @@ pub(super) async fn list(
         cursor.filter(|cursor: &DirectoryCursor| cursor.shard < DIRECTORY_SHARDS)
     });
     let cursor = match cursor {
-        Some(None) => {
-            return Err(Problem::new(
-                400,
-                "invalid_cursor",
-                "The cursor is not one of ours.",
-                "Use a page's next as it is.",
-            )
-            .with_field("cursor"));
-        }
+        Some(None) => return Err(invalid_cursor()),
         cursor => cursor.flatten(),
     };
     let filter = Filter {

@@ -1,0 +1,76 @@
+//! What is kept of LinkedIn: forms as they were read, and how far the pull has come.
+
+use serde::{Deserialize, Serialize};
+
+use super::transaction::Assumption;
+use super::{Store, StoreError, keys, number, write};
+use domain::clock::Millis;
+use domain::ids::ContractId;
+use domain::source::linkedin::LeadForm;
+
+/// How far the scheduled pull has read an owner's responses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullCursor {
+    /// Everything submitted before this has been read.
+    pub read_until: Millis,
+    /// When the last pull ended.
+    pub pulled_at: Millis,
+}
+
+impl Store {
+    /// A LinkedIn form as last read.
+    pub async fn linkedin_form(
+        &self,
+        contract: &ContractId,
+        id: &str,
+    ) -> Result<Option<LeadForm>, StoreError> {
+        self.get("LinkedIn form", keys::linkedin_form(contract, id), false)
+            .await
+    }
+
+    /// Keeps a LinkedIn form.
+    pub async fn put_linkedin_form(
+        &self,
+        contract: &ContractId,
+        id: &str,
+        form: &LeadForm,
+    ) -> Result<(), StoreError> {
+        self.put(write(
+            "LinkedIn form",
+            form,
+            &keys::linkedin_form(contract, id),
+        )?)
+        .await
+    }
+
+    /// How far an owner's responses have been read.
+    pub async fn pull_cursor(
+        &self,
+        contract: &ContractId,
+        owner: &str,
+    ) -> Result<Option<PullCursor>, StoreError> {
+        self.get("pull cursor", keys::cursor(contract, owner), true)
+            .await
+    }
+
+    /// Keeps how far an owner's responses have been read. Never moves back: of two pulls at once
+    /// the further one stands.
+    pub async fn put_pull_cursor(
+        &self,
+        contract: &ContractId,
+        owner: &str,
+        cursor: &PullCursor,
+    ) -> Result<(), StoreError> {
+        let key = keys::cursor(contract, owner);
+        let not_behind = Assumption::new(
+            "attribute_not_exists(PK) OR read_until <= :until",
+            &[],
+            vec![(":until", number(cursor.read_until.0))],
+        );
+        let item = write("pull cursor", cursor, &key)?;
+        match self.put_assuming(item, Some(not_behind)).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
