@@ -315,6 +315,7 @@ impl Maker<'_> {
                 shared::session::seal_tokens(self.vault, purpose, to.tokens).await?,
             ),
             state: ConnectionState::Connected,
+            sign_in_reason: None,
             valid_until: to.valid_until,
             not_before: None,
             refresh_until: None,

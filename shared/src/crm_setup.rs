@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::crm::{self, failure};
+use crate::crm;
 use crate::domain::contract::AuditEntry;
 use crate::domain::environment::Environment;
 use crate::domain::guide::{LastProblem, Step};
@@ -17,6 +17,7 @@ use crate::problem::Problem;
 use crate::queue::{ImportMessage, ImportQueue, MAX_DELAY_SECONDS};
 use crate::session::{Session, SessionError};
 use crate::store::{Connection, ConnectionKind, ConnectionState, Disconnect, StoreError, WorkKind};
+use crate::texts::{self, Audience};
 use crate::wiring::Remote;
 
 /// Why the CRM was not asked, or did not tell.
@@ -40,7 +41,7 @@ impl SetupError {
         match self {
             Self::Store(error) => error.problem(),
             Self::Crm(problem) => *problem,
-            Self::Paused(until) => crm::session_problem(&SessionError::Paused(until), "The CRM"),
+            Self::Paused(until) => texts::paused("The CRM", until, Audience::Setup),
         }
     }
 
@@ -54,7 +55,7 @@ impl SetupError {
                     error = error as &dyn std::error::Error,
                     "the CRM did not tell"
                 );
-                Self::Crm(Box::new(failure::problem(error, label)))
+                Self::Crm(Box::new(texts::crm(error, label, Audience::Setup)))
             }
         }
     }
@@ -104,7 +105,7 @@ pub async fn check_access(
     let now = remote.clock.now();
     let problem = match &result {
         Ok(report) if report.is_sufficient() => None,
-        Ok(report) => Some(failure::unreadable_objects(&report.unreadable_required())),
+        Ok(report) => Some(texts::unreadable_objects(&report.unreadable_required())),
         // Whatever is connected now, it is not what was asked.
         Err(SetupError::Crm(problem)) if problem.code == "not_connected" => return result,
         Err(SetupError::Crm(problem)) => Some(*problem.clone()),
@@ -169,9 +170,9 @@ pub async fn refresh_options(
 /// A conflict means that the connection was ended meanwhile.
 fn keep(stored: Result<(), StoreError>) -> Result<(), SetupError> {
     match stored {
-        Err(StoreError::Conflict) => Err(SetupError::Crm(Box::new(failure::connection(
-            &SessionError::NotConnected,
+        Err(StoreError::Conflict) => Err(SetupError::Crm(Box::new(texts::not_connected(
             "The CRM",
+            Audience::Setup,
         )))),
         other => Ok(other?),
     }

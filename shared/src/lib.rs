@@ -10,6 +10,7 @@
 //! On top of them:
 //! - [`queue`]: the queues.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
+//! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
 //! - [`linking`]: which record of the CRM an entry of the directory is.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of people who signed in. [`api_auth`]: who calls, by API token or session.
@@ -36,9 +37,11 @@ pub mod invitation;
 pub mod linking;
 pub mod queue;
 pub mod telemetry;
+pub mod texts;
 pub mod throttle;
 pub mod web_session;
 pub mod wiring;
+pub mod writing;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -26,6 +26,7 @@ use shared::edge::{Edge, guarded};
 use shared::problem::Problem;
 use shared::queue::{ImportQueue, WritebackQueue};
 use shared::store::{ChangeError, ConnectionKind};
+use shared::texts::{self, Audience};
 use shared::wiring::{Remote, WiringError};
 use url::Url;
 
@@ -162,7 +163,7 @@ impl App {
             .sessions
             .open(contract, ConnectionKind::PRODUCTION)
             .await
-            .map_err(|error| crm::session_problem(&error, remote))?;
+            .map_err(|error| texts::session(&error, remote, Audience::Client))?;
         let crm = crm::open(session);
         let now = self.remote.clock.now();
         self.cached
@@ -170,19 +171,7 @@ impl App {
             .await
             .map_err(|error| match error {
                 SchemaError::Store(error) => error.problem(),
-                SchemaError::Crm(crm::CrmError::Session(error)) => {
-                    crm::session_problem(&error, remote)
-                }
-                SchemaError::Crm(
-                    crm::CrmError::Refused { problem, .. }
-                    | crm::CrmError::Rejected { problem, .. },
-                ) => problem,
-                SchemaError::Crm(_) => Problem::new(
-                    503,
-                    "crm_unavailable",
-                    format!("{remote} did not answer in a form that can be read."),
-                    "Try again in a minute.",
-                ),
+                SchemaError::Crm(error) => texts::crm(&error, remote, Audience::Client),
             })
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::clock::Millis;
-use shared::crm::failure;
 use shared::crm_setup;
 use shared::domain::contract::AuditEntry;
 use shared::domain::environment::Environment;
@@ -18,6 +17,7 @@ use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, Purge, Revocation, StoreError,
     WorkKind,
 };
+use shared::texts::{self, Audience};
 
 use crate::App;
 
@@ -323,5 +323,5 @@ fn close(sync: &mut Sync, connection: &Connection, now: Millis) {
 }
 
 fn not_connected(connection: &Connection) -> Problem {
-    failure::connection(&SessionError::NotConnected, connection.provider.label())
+    texts::not_connected(connection.provider.label(), Audience::Setup)
 }

@@ -20,7 +20,6 @@ use matching::learn::Evidence;
 use matching::{Bits, Clean, Model};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
-use shared::crm::failure;
 use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{
@@ -34,11 +33,11 @@ use shared::domain::sync::SyncState;
 use shared::linking::Linking;
 use shared::linking::board::{Board, Draft, Known, Outcome, Streamed, There};
 use shared::problem::Problem;
-use shared::session::SessionError;
 use shared::store::{
     Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
     MIRROR_SHARDS, MirrorRecord, Page, StoreError, WorkKind,
 };
+use shared::texts::{self, Audience};
 
 use crate::App;
 
@@ -146,7 +145,7 @@ impl App {
         let config = self.cached.config(contract, now).await?;
         let (Some(connection), Some(config)) = (connection.filter(Connection::stands), config)
         else {
-            let problem = failure::connection(&SessionError::NotConnected, "The CRM");
+            let problem = texts::not_connected("The CRM", Audience::Setup);
             return store
                 .put_link_pass(contract, &stored.closed(now, problem))
                 .await;
@@ -294,7 +293,7 @@ impl Worker<'_> {
         if connection.is_some_and(|connection| connection.stands()) {
             return Err(StoreError::Conflict);
         }
-        let problem = failure::connection(&SessionError::NotConnected, "The CRM");
+        let problem = texts::not_connected("The CRM", Audience::Setup);
         let mut closed = self.pass.closed(self.app.now(), problem);
         // This worker writes nothing more.
         closed.lease_until = None;

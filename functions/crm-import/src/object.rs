@@ -8,7 +8,6 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use shared::clock::Millis;
 use shared::crm::CrmError;
-use shared::crm::failure;
 use shared::crm::import::{ImportError, Page, Reading, Turn};
 use shared::crm_setup::SetupError;
 use shared::domain::inventory::{ObjectAccess, ObjectSpec};
@@ -17,6 +16,7 @@ use shared::domain::sync::{Cursor, Notice, ObjectState, ObjectSync, PassKind};
 use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{MIRROR_SHARDS, Mirror, Store, StoreError, Written};
+use shared::texts::{self, Audience};
 
 use tokio::sync::mpsc;
 
@@ -129,7 +129,7 @@ impl Run<'_> {
                 }
                 tracing::warn!(contract = %self.contract, environment = %self.environment, object = object.object,
                     error = &error as &dyn std::error::Error, attempts = object.attempts, "a turn failed");
-                self.again(object, failure::problem(&error, self.label));
+                self.again(object, texts::crm(&error, self.label, Audience::Setup));
             }
             ImportError::ChangesExpired => {
                 tracing::info!(contract = %self.contract, object = object.object, "changes are no longer told: all is compared");
@@ -138,17 +138,16 @@ impl Run<'_> {
             }
             ImportError::PagesGone => {
                 plan::restart(object, now);
-                self.again(object, failure::api_error(self.label));
+                self.again(object, texts::api_error(self.label));
             }
             ImportError::SchemaChanged => {
-                self.again(object, failure::api_error(self.label));
+                self.again(object, texts::api_error(self.label));
                 return self.keep_for_new_plan(object).await;
             }
-            ImportError::Refused(problem) => {
-                object.state = ObjectState::Failed;
-                object.finished_at = Some(now);
-                object.problem = Some(*problem);
+            ImportError::Refused { object: name, code } => {
+                fail(object, texts::import_refused(self.label, &name, &code), now);
             }
+            ImportError::JobsFail { object: name } => fail(object, texts::jobs_fail(&name), now),
         }
         self.keep(object).await
     }
@@ -555,4 +554,11 @@ fn report_new_choice(notices: &mut Vec<Notice>, field: &str, option: &str) {
             next_step: "Check whether settings and field mappings that name options of this field should take it up.".to_owned(),
         });
     }
+}
+
+/// Has an object fail for this run.
+fn fail(object: &mut ObjectSync, problem: Problem, now: Millis) {
+    object.state = ObjectState::Failed;
+    object.finished_at = Some(now);
+    object.problem = Some(problem);
 }

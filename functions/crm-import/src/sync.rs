@@ -14,7 +14,7 @@ use serde_json::json;
 use shared::cached::SchemaError;
 use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
-use shared::crm::{self, CrmError, failure};
+use shared::crm::{self, CrmError};
 use shared::crm_setup::{self, SetupError};
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
@@ -27,6 +27,7 @@ use shared::problem::Problem;
 use shared::session::{Session, Usage};
 use shared::store::{ConnectionKind, StoreError, WorkKind};
 use shared::telemetry;
+use shared::texts;
 use tokio::sync::Mutex;
 
 use crate::budget::Budget;
@@ -544,7 +545,7 @@ impl Run<'_> {
         let problem = if unreadable.is_empty() {
             failed
         } else {
-            Some(failure::unreadable_objects(&unreadable))
+            Some(texts::unreadable_objects(&unreadable))
         };
         self.close(objects, |sync| {
             sync.lease_until = None;
@@ -682,6 +683,7 @@ impl Run<'_> {
             crm::Failure::NotConnected
             | crm::Failure::SignInNeeded
             | crm::Failure::AppRefused
+            | crm::Failure::Ours
             | crm::Failure::InsufficientAccess => Some(SetupError::of(error, self.label).into()),
             crm::Failure::CouldNotConnect | crm::Failure::ApiError | crm::Failure::Throttled(_) => {
                 None
@@ -706,6 +708,10 @@ pub(crate) fn back_off(attempts: u32) -> i64 {
 fn passes(problem: &Problem) -> bool {
     matches!(
         problem.code.as_str(),
-        "could_not_connect" | "crm_api_error" | "oauth_app_refused"
+        "could_not_connect"
+            | "crm_api_error"
+            | "internal_error"
+            | "oauth_app_refused"
+            | "sign_in_refused"
     )
 }

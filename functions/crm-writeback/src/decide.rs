@@ -37,7 +37,7 @@ impl App {
         let now = self.clock.now();
         let contract = submission.contract.clone();
         let Some(config) = self.cached.config(&contract, now).await? else {
-            return Err(Setback::Person(Problem::not_found("contract")));
+            return Err(Setback::person(Problem::not_found("contract")));
         };
         if submission.withdrawn_at.is_some() {
             return self.withdraw(submission, &config).await;
@@ -60,7 +60,7 @@ impl App {
             .sessions
             .open(&contract, ConnectionKind::PRODUCTION)
             .await
-            .map_err(|error| Setback::session(&error, remote))?;
+            .map_err(|error| Setback::session(error, remote))?;
         let crm = crm::open(session);
         let schema = self
             .cached
@@ -68,7 +68,7 @@ impl App {
             .await
             .map_err(|error| Setback::schema(error, remote))?;
         let strategy = config.active_strategy().ok_or_else(|| {
-            Setback::Person(Problem::new(
+            Setback::person(Problem::new(
                 409,
                 "no_active_strategy",
                 "The contract has no active matching strategy.",
@@ -90,7 +90,7 @@ impl App {
         submission.mapping.clone_from(&lead.report);
         self.discover(submission, &lead, now).await;
         if lead.values.len() == lead.filled_in.len() {
-            return Err(Setback::Person(Problem::new(
+            return Err(Setback::person(Problem::new(
                 422,
                 "nothing_mapped",
                 "No field of this submission is mapped to a lead field with a value that fits.",
@@ -130,18 +130,17 @@ impl App {
         submission: &mut Submission,
         config: &ContractConfig,
     ) -> Result<(), Setback> {
-        let attempts = submission.attempts;
         let session = self
             .remote
             .sessions
             .open(&submission.contract, ConnectionKind::LinkedIn)
             .await
-            .map_err(|error| Setback::session(&error, "LinkedIn"))?;
+            .map_err(|error| Setback::session(error, "LinkedIn"))?;
         let api = LinkedInApi::new(session);
         let response = api
             .response(&submission.response_id)
             .await
-            .map_err(|error| Setback::linkedin(error, attempts))?;
+            .map_err(Setback::linkedin)?;
         own(&response.owners(), config)?;
         self.join_form(submission, &api, &response).await?;
         Ok(self.remote.store.save_submission(submission).await?)
@@ -153,13 +152,10 @@ impl App {
         api: &LinkedInApi,
         response: &LeadFormResponse,
     ) -> Result<(), Setback> {
-        let (contract, attempts) = (submission.contract.clone(), submission.attempts);
-        let form = shared::linkedin::form_of(&self.remote.store, api, &contract, response)
+        let (store, contract) = (&self.remote.store, &submission.contract);
+        let form = shared::linkedin::form_of(store, api, contract, response)
             .await
-            .map_err(|error| match error {
-                shared::linkedin::FormError::Store(error) => Setback::Store(error),
-                shared::linkedin::FormError::LinkedIn(error) => Setback::linkedin(error, attempts),
-            })?;
+            .map_err(Setback::form)?;
         shared::linkedin::join(submission, response, &form);
         Ok(())
     }
@@ -169,7 +165,7 @@ impl App {
 fn own(named: &BTreeMap<String, String>, config: &ContractConfig) -> Result<(), Setback> {
     match foreign_owner(named, &config.linkedin.owners) {
         None => Ok(()),
-        Some(owner) => Err(Setback::Person(
+        Some(owner) => Err(Setback::person(
             Problem::new(
                 409,
                 "linkedin_owner_unknown",

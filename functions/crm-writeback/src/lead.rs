@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use shared::crm::{
-    self, ContactPlan, Created, Criterion, CrmError, LeadRecord, LeadSearch, NewLead, Record,
+    self, Criterion, CrmError, LeadRecord, LeadSearch, Record, Tie, Write, WrittenRecord,
 };
 use shared::domain::contract::{ContractConfig, match_key};
 use shared::domain::environment::Environment;
@@ -18,16 +18,16 @@ use shared::domain::submission::{ClaimRef, CrmWrite, LeadRef, Plan, State, Submi
 use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{Attachment, Claim, ClaimWrite, Claimed, ConnectionKind, Finish};
+use shared::texts;
+use shared::writing::{self, Made, Omission};
 use uuid::Uuid;
 
 use crate::decide::Case;
-use crate::setback::Setback;
+use crate::setback::{Fate, Setback};
 use crate::{App, LEASE_SECONDS};
 
 /// How long to wait for the submission of the same person that is being written, in seconds.
 const BUSY_SECONDS: i64 = 2;
-/// Rounds in which values that the CRM refuses are left out.
-const MAX_ROUNDS: usize = 6;
 /// Leads of one match key that no longer match it, skipped in one go.
 const MAX_GENERATIONS: usize = 10;
 /// An organisation without our fields cannot tell whether a create took effect but by looking for
@@ -37,6 +37,14 @@ const SETTLE_SECONDS: i64 = 60;
 const MAX_MIRRORED: i32 = 20;
 /// How far clocks may differ, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 120;
+
+/// A lead that was created.
+struct Created {
+    /// The CRM's id of the lead.
+    lead_id: String,
+    /// The CRM's id of the contact.
+    contact_id: Option<String>,
+}
 
 impl App {
     pub(crate) async fn bring_to_lead(
@@ -285,7 +293,9 @@ impl App {
                 .await?;
             let claim = match claimed {
                 Claimed::Mine(claim) => *claim,
-                Claimed::Busy(_) => return Err(Setback::soon(now.plus_seconds(BUSY_SECONDS))),
+                Claimed::Busy(_) => {
+                    return Err(Setback::soon(Some(now.plus_seconds(BUSY_SECONDS))));
+                }
             };
             if !case.schema.has_identity {
                 // Nothing but the claim keeps a second lead out here, so the CRM is asked again
@@ -305,7 +315,7 @@ impl App {
                         .await;
                 }
                 Ok(None) => {}
-                Err(Setback::Person(problem)) => {
+                Err(setback) if setback.fate == Fate::Person => {
                     // Nothing was created, for certain: the next submission of this person need
                     // not wait for somebody to look at this one.
                     submission.plan = None;
@@ -318,7 +328,7 @@ impl App {
                         .store
                         .finish_submission(submission, finish)
                         .await?;
-                    return Err(Setback::Person(problem));
+                    return Err(setback);
                 }
                 Err(setback) => return Err(setback),
             }
@@ -329,10 +339,7 @@ impl App {
             // That lead was edited, converted or closed since: it is no match any more.
             min_generation = claim.generation + 1;
         }
-        Err(Setback::Wait {
-            until: None,
-            problem: None,
-        })
+        Err(Setback::soon(None))
     }
 
     async fn by_identity(&self, case: &Case<'_>, identity: Uuid) -> Result<LeadRecord, Setback> {
@@ -342,26 +349,18 @@ impl App {
             .await
             .map_err(|error| Setback::crm(error, case.remote))?
             // Gone again between the two calls: decided anew.
-            .ok_or(Setback::Wait {
-                until: None,
-                problem: None,
-            })
+            .ok_or_else(|| Setback::soon(None))
     }
 
     /// Creates the lead, and its contact where the strategy says so. Values that the CRM refuses
-    /// are left out and reported; a contact that it refuses leaves the lead an orphan. `None`: a
-    /// lead of this identity is there already.
+    /// are left out and told, of the lead and of the contact alike; a contact that it refuses as a whole
+    /// leaves the lead an orphan. `None`: a lead of this identity is there already.
     async fn create_in_crm(
         &self,
         submission: &mut Submission,
         case: &mut Case<'_>,
         identity: Uuid,
     ) -> Result<Option<Created>, Setback> {
-        let mut contact = if case.strategy.enable_contact_creation {
-            ContactPlan::Create
-        } else {
-            ContactPlan::None
-        };
         if let Some(field) = &case.config.scoring.lead_field
             && case
                 .schema
@@ -374,79 +373,68 @@ impl App {
                 .entry(field.clone())
                 .or_insert_with(|| Value::from(score));
         }
-        for _ in 0..MAX_ROUNDS {
-            let lead = NewLead {
-                identity,
-                values: &case.lead.values,
-                contact: contact.clone(),
-            };
-            let error = match case.crm.create_lead(&case.schema, &lead).await {
-                Ok(created) => return Ok(Some(created)),
-                Err(error) => error,
-            };
-            match error {
-                CrmError::Exists => {
+        let (crm, schema) = (case.crm, case.schema.clone());
+        let with_contact = case.strategy.enable_contact_creation;
+        let mut writes = writing::new_lead(crm, &schema, identity, &case.lead.values, with_contact);
+        // The CRM may know more of its fields by now than our copy of its metadata; required ones
+        // cannot be left out.
+        let is_required = |record: Record, name: &str| {
+            record == Record::Lead && schema.field(name).is_some_and(|field| field.required)
+        };
+        loop {
+            let mut omitted = Vec::new();
+            let made = writing::create(crm, &mut writes, is_required, &mut omitted).await;
+            self.tell(submission, case, &omitted);
+            let error = match made {
+                Ok(Made::Created(written)) => return created(&writes, &written).map(Some),
+                Ok(Made::Exists(_)) => {
                     let read = case.fields_to_read();
-                    let there = case
-                        .crm
-                        .lead_by_identity(&case.schema, identity, &read)
+                    let there = crm
+                        .lead_by_identity(&schema, identity, &read)
                         .await
                         .map_err(|error| Setback::crm(error, case.remote))?;
                     if there.is_some() {
                         return Ok(None);
                     }
-                    if contact != ContactPlan::Create {
-                        return Err(Setback::Wait {
-                            until: None,
-                            problem: None,
-                        });
+                    let with_contact = writes.len();
+                    writes.retain(|write| write.record != Record::Contact);
+                    if writes.len() == with_contact {
+                        return Err(Setback::soon(None));
                     }
                     // The lead was deleted in the CRM and its contact was not: the contact stays.
-                    contact = case.crm.contact_of(identity);
-                }
-                CrmError::Rejected {
-                    record: Record::Contact,
-                    problem,
-                    ..
-                }
-                | CrmError::Refused {
-                    record: Record::Contact,
-                    problem,
-                } => {
-                    submission.fail(self.clock.now(), contact_not_created(&problem));
-                    contact = ContactPlan::None;
-                }
-                CrmError::Rejected {
-                    record: Record::Lead,
-                    fields,
-                    problem,
-                } if fields.iter().any(|field| case.leave_out(field, &problem)) => {
-                    // The CRM may know more of its fields by now than our copy of its metadata.
-                    for field in &fields {
-                        case.leave_out(field, &problem);
+                    for lead in &mut writes {
+                        lead.tie = crm.tie_to_made(identity);
                     }
-                    submission.mapping.clone_from(&case.lead.report);
+                    continue;
                 }
+                Err(error) => error,
+            };
+            let in_doubt = matches!(
+                error,
                 CrmError::Session(SessionError::Unknown(_)) | CrmError::Unavailable(_)
-                    if !case.schema.has_identity =>
-                {
-                    return Err(match Setback::crm(error, case.remote) {
-                        Setback::Wait { problem, .. } => Setback::Wait {
-                            until: Some(self.clock.now().plus_seconds(SETTLE_SECONDS)),
-                            problem,
-                        },
-                        other => other,
-                    });
+            );
+            let setback = Setback::crm(error, case.remote);
+            if in_doubt && !schema.has_identity {
+                let settled = self.clock.now().plus_seconds(SETTLE_SECONDS);
+                return Err(setback.not_before(settled));
+            }
+            return Err(setback);
+        }
+    }
+
+    /// Has the submission say what the CRM refused, and what was written without.
+    fn tell(&self, submission: &mut Submission, case: &mut Case<'_>, omitted: &[Omission]) {
+        for omission in omitted {
+            let problem = texts::omission(omission, case.remote);
+            match &omission.field {
+                Some(field) if omission.record == Record::Lead => {
+                    case.lead.values.remove(field);
+                    report_left_out(&mut case.lead.report, field, &problem);
                 }
-                error => return Err(Setback::crm(error, case.remote)),
+                _ => submission.fail(self.clock.now(), problem),
             }
         }
-        Err(Setback::Person(Problem::new(
-            422,
-            "crm_rejected_value",
-            format!("{} refuses the lead whatever is left out.", case.remote),
-            "Look at the field reports and the CRM's own rules; then send the submission again.",
-        )))
+        submission.mapping.clone_from(&case.lead.report);
     }
 
     async fn finish_created(
@@ -549,7 +537,6 @@ impl App {
         let mut written: Vec<String> = Vec::new();
         let mut score;
         let mut current = case.current_score(&lead);
-        let mut rounds = 0;
         loop {
             let attached = self.remote.store.attachments(&contract, &lead.id).await?;
             score = case
@@ -568,11 +555,22 @@ impl App {
             if values.is_empty() {
                 break;
             }
-            rounds += 1;
-            match case.crm.update_lead(&lead, &values).await {
-                Ok(()) => {
-                    written.extend(values.keys().cloned());
-                    values.clear();
+            let update = Write::update(
+                Record::Lead,
+                lead.id.clone(),
+                lead.etag.clone(),
+                std::mem::take(&mut values),
+            );
+            let mut omitted = Vec::new();
+            let done = writing::update(case.crm, update, &mut omitted).await;
+            for omission in &omitted {
+                let problem = texts::omission(omission, case.remote);
+                let field = omission.field.as_deref().unwrap_or_default();
+                report_left_out(&mut submission.mapping, field, &problem);
+            }
+            match done {
+                Ok(done) => {
+                    written.extend(done.values.into_keys());
                     current = f64::from(score);
                     // Counted again: another submission may have joined meanwhile. Dataverse
                     // would have refused the write; Salesforce cannot tell.
@@ -580,19 +578,9 @@ impl App {
                         break;
                     }
                 }
-                Err(CrmError::Rejected {
-                    fields, problem, ..
-                }) if rounds < MAX_ROUNDS
-                    && fields.iter().any(|field| values.contains_key(field)) =>
-                {
-                    for field in fields {
-                        values.remove(&field);
-                        report_left_out(&mut submission.mapping, &field, &problem);
-                    }
-                }
                 // Edited or deleted since it was read: decided anew from what is there now.
                 Err(CrmError::Changed | CrmError::Missing) => {
-                    return Err(Setback::soon(now.plus_seconds(1)));
+                    return Err(Setback::soon(Some(now.plus_seconds(1))));
                 }
                 Err(error) => return Err(Setback::crm(error, case.remote)),
             }
@@ -671,7 +659,7 @@ impl App {
                 .sessions
                 .open(&contract, ConnectionKind::PRODUCTION)
                 .await
-                .map_err(|error| Setback::session(&error, remote))?;
+                .map_err(|error| Setback::session(error, remote))?;
             let crm = crm::open(session);
             if let Some(identity) = planned {
                 let schema = self
@@ -705,7 +693,7 @@ impl App {
                         .any(|(id, attachment)| *id == submission.id && attachment.created_lead);
                 let alone = attached.iter().all(|(id, _)| *id == submission.id);
                 if config.contract.settings.delete_withdrawn_leads && own && alone {
-                    crm.delete_lead(&lead.id)
+                    crm.delete(Record::Lead, &lead.id)
                         .await
                         .map_err(|error| Setback::crm(error, remote))?;
                     submission.writes.push(CrmWrite {
@@ -760,19 +748,22 @@ impl Case<'_> {
             .and_then(Value::as_f64)
             .unwrap_or(0.0)
     }
+}
 
-    /// Takes a value out that the CRM refuses; `false` when it is none of ours.
-    fn leave_out(&mut self, field: &str, problem: &Problem) -> bool {
-        // Required ones cannot be left out.
-        if self.schema.field(field).is_some_and(|field| field.required) {
-            return false;
-        }
-        let known = self.lead.values.remove(field).is_some();
-        if known {
-            report_left_out(&mut self.lead.report, field, problem);
-        }
-        known
-    }
+/// The new lead and its contact among the records that were written.
+fn created(writes: &[Write], written: &[WrittenRecord]) -> Result<Created, Setback> {
+    let id = |record| {
+        let found = written.iter().find(|written| written.record == record);
+        found.map(|written| written.id.clone())
+    };
+    let tied = writes.iter().find_map(|write| match &write.tie {
+        Tie::ToContact(id) => Some(id.clone()),
+        Tie::None | Tie::ToContactOfRequest => None,
+    });
+    Ok(Created {
+        lead_id: id(Record::Lead).ok_or_else(|| Setback::soon(None))?,
+        contact_id: id(Record::Contact).or(tied),
+    })
 }
 
 fn report_left_out(
@@ -787,13 +778,4 @@ fn report_left_out(
         entry.outcome = FieldOutcome::LeftOut;
         entry.reason = Some(problem.detail.clone());
     }
-}
-
-fn contact_not_created(problem: &Problem) -> Problem {
-    Problem::new(
-        problem.status,
-        "contact_not_created",
-        format!("The lead was created without a contact: {}", problem.detail),
-        "Create the contact in the CRM by hand, or correct what it refuses for the next ones.",
-    )
 }

@@ -13,6 +13,7 @@ mod discovered;
 mod lead;
 mod setback;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,19 +26,17 @@ use shared::problem::Problem;
 use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::store::{StoreError, Taken};
 use shared::telemetry;
+use shared::texts::{self, Audience};
 use shared::wiring::{Remote, WiringError};
 
 use tokio::time::{Instant, timeout_at};
 
 use crate::discovered::Discoveries;
-use crate::setback::Setback;
+use crate::setback::{FEW_TRIES, Fate, MAX_TRIES, Setback};
 
 /// How long a worker may hold a submission, in seconds: longer than the function's time-out, so
 /// that a lease ends only after its worker has.
 const LEASE_SECONDS: i64 = 90;
-/// After so many tries in a row a person is asked to look. With the longest back-off that is
-/// about two days.
-const MAX_ATTEMPTS: u32 = 200;
 /// Longest back-off between two tries, in seconds.
 const MAX_BACK_OFF_SECONDS: i64 = 900;
 /// How long after a wait should have ended the sweep steps in, in seconds.
@@ -165,11 +164,11 @@ async fn process(app: &App, message: &WritebackMessage, deadline: Instant) -> bo
                 Setback::too_slow()
             }
             Ok(_) => return true,
-            Err(error) => Setback::Store(error),
+            Err(error) => error.into(),
         },
     };
     match app.settle(&mut submission, setback).await {
-        Ok(()) => true,
+        Ok(done) => done,
         Err(error) => {
             tracing::warn!(%contract, submission.id = %id, error = &error as &dyn std::error::Error, "not settled: delivered again");
             false
@@ -195,65 +194,105 @@ fn written(app: &App, submission: &Submission) {
 }
 
 impl App {
-    /// Writes down why a submission is not finished and when, or by whom, it goes on.
+    /// Writes down why a submission is not finished and when, or by whom, it goes on. `false`: the
+    /// message is to be delivered again.
     async fn settle(
         &self,
         submission: &mut Submission,
         setback: Setback,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let (until, problem) = match setback {
-            // Somebody else wrote the submission: the message comes again and sees what.
-            Setback::Store(error @ (StoreError::Conflict | StoreError::Corrupt { .. })) => {
-                return Err(error);
+        let Setback {
+            fate,
+            problem,
+            told,
+            cause,
+        } = setback;
+        let tries = submission.attempts;
+        let (contract, id) = (submission.contract.clone(), submission.id);
+        let cause = cause.as_deref().map(|cause| cause as &dyn Error);
+        let (until, left) = match fate {
+            Fate::Person => (now, false),
+            Fate::Redeliver if tries < MAX_TRIES => {
+                tracing::info!(%contract, submission.id = %id, error = cause, "changed meanwhile: delivered again");
+                return Ok(false);
             }
-            // Sent again it would fail the same way: a person has to know.
-            Setback::Store(error @ StoreError::Malformed(_)) => {
-                error.log();
-                submission.fail(now, Problem::internal());
-                submission.state = State::NeedsAttention;
-                submission.due_at = now;
-                return self.remote.store.save_submission(submission).await;
-            }
-            Setback::Store(error @ StoreError::Unavailable(_)) => {
-                tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
-                    error = &error as &dyn std::error::Error, "the table did not answer");
-                (back_off(now, submission.attempts), None)
-            }
-            Setback::Person(problem) => {
-                tracing::warn!(contract = %submission.contract, submission.id = %submission.id, code = problem.code, "needs a person");
-                submission.fail(now, problem);
-                submission.state = State::NeedsAttention;
-                submission.due_at = now;
-                written(self, submission);
-                return self.remote.store.save_submission(submission).await;
-            }
-            Setback::Wait { until, problem } => (
-                until.unwrap_or_else(|| back_off(now, submission.attempts)),
-                problem,
+            Fate::Redeliver => (now, false),
+            Fate::Wait(until) => (
+                until.unwrap_or_else(|| back_off(now, tries)),
+                tries < MAX_TRIES,
             ),
+            Fate::WaitBriefly => {
+                let before = submission.failures.iter().rev();
+                let same = before.take_while(|failure| failure.problem.code == problem.code);
+                let few = (FEW_TRIES - 1) as usize;
+                (
+                    back_off(now, tries),
+                    tries < FEW_TRIES || same.count() < few,
+                )
+            }
         };
-        if let Some(problem) = problem {
-            tracing::info!(contract = %submission.contract, submission.id = %submission.id, code = problem.code, %until, "waits");
-            submission.fail(now, problem);
+        if problem.code == texts::OURS {
+            tracing::error!(%contract, submission.id = %id, error = cause, tries, "a fault of ours keeps a submission from the CRM");
+        } else if left {
+            tracing::info!(%contract, submission.id = %id, code = problem.code, error = cause, %until, "waits");
+        } else {
+            tracing::warn!(%contract, submission.id = %id, code = problem.code, error = cause, "needs a person");
         }
-        if submission.attempts >= MAX_ATTEMPTS {
+        if !left {
+            let problem = match fate {
+                Fate::Person => problem,
+                _ => texts::given_up(problem, tries),
+            };
+            submission.fail(now, problem);
             submission.state = State::NeedsAttention;
             submission.due_at = now;
-            return self.remote.store.save_submission(submission).await;
+            written(self, submission);
+            self.keep(submission).await?;
+            return Ok(true);
+        }
+        if told {
+            submission.fail(now, problem);
         }
         submission.state = State::Waiting;
         submission.due_at = until.plus_seconds(SWEEP_GRACE_SECONDS);
-        self.remote.store.save_submission(submission).await?;
+        self.keep(submission).await?;
+        if submission.state != State::Waiting {
+            return Ok(true);
+        }
         let message = WritebackMessage {
-            contract: submission.contract.clone(),
-            submission: submission.id,
+            contract,
+            submission: id,
         };
         let delay = (until.since(now).max(0) + 999) / 1000;
         if let Err(error) = self.queue.send(&message, delay).await {
             tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
-                error = &error as &dyn std::error::Error, "waits, but is not announced: the sweep will");
+                error = &error as &dyn Error, "waits, but is not announced: the sweep will");
         }
+        Ok(true)
+    }
+
+    /// Saves a submission that is not finished. One that cannot be written as it has become is marked
+    /// as it is stored, so that a person sees it.
+    async fn keep(&self, submission: &mut Submission) -> Result<(), StoreError> {
+        let error = match self.remote.store.save_submission(submission).await {
+            Err(error) if !matches!(error, StoreError::Unavailable(_) | StoreError::Conflict) => {
+                error
+            }
+            saved => return saved,
+        };
+        let (contract, id) = (&submission.contract, submission.id);
+        tracing::error!(%contract, submission.id = %id, error = &error as &dyn Error,
+            "a submission cannot be written as it has become");
+        let Some(mut stored) = self.remote.store.submission(contract, id).await? else {
+            return Err(error);
+        };
+        let now = self.clock.now();
+        stored.fail(now, texts::ours(Audience::Trail));
+        stored.state = State::NeedsAttention;
+        stored.due_at = now;
+        self.remote.store.save_submission(&mut stored).await?;
+        *submission = stored;
         Ok(())
     }
 }

@@ -311,7 +311,10 @@ impl App {
             // Stored without its answers, it is fetched by a worker, who tells people what is wrong. The
             // responses behind it do not wait for that.
             Err(FormError::LinkedIn(
-                error @ (LinkedInError::NotFound | LinkedInError::Refused(_)),
+                error @ (LinkedInError::NotFound
+                | LinkedInError::RoleMissing
+                | LinkedInError::VersionSunset
+                | LinkedInError::RequestRefused),
             )) => {
                 tracing::warn!(%contract, submission.id = %submission.id,
                     error = &error as &dyn std::error::Error, "the form of a response cannot be had");

@@ -167,7 +167,7 @@ impl App {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 // A client that was refused may have got a new secret since it was read.
-                if matches!(error, oauth::OAuthError::Refused(_)) {
+                if matches!(error, oauth::OAuthError::Client { .. }) {
                     self.remote.apps.forget().await;
                 }
                 Err(problems::exchange(&error, attempt.provider))

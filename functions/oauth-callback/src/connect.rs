@@ -4,7 +4,6 @@
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use serde_json::json;
-use shared::crm::failure::SYNC_IN_PROGRESS;
 use shared::crm_setup;
 use shared::domain::contract::AuditEntry;
 use shared::domain::environment::Environment;
@@ -18,6 +17,7 @@ use shared::outbound::Provider;
 use shared::problem::Problem;
 use shared::session::seal_tokens;
 use shared::store::{Alongside, Connection, ConnectionKind, ConnectionState, StoreError, WorkKind};
+use shared::texts::SYNC_IN_PROGRESS;
 use shared::vault::Purpose;
 
 use crate::callback::{ProviderAnswer, Taken};
@@ -94,7 +94,7 @@ impl App {
         crm_setup::announce(&self.queue, contract, WorkKind::Sync(environment)).await;
         match checked {
             Ok(report) if report.is_sufficient() => None,
-            Ok(report) => Some(shared::crm::failure::unreadable_objects(
+            Ok(report) => Some(shared::texts::unreadable_objects(
                 &report.unreadable_required(),
             )),
             Err(error) => Some(error.problem()),
@@ -264,6 +264,7 @@ impl App {
             user: organization.user,
             sealed_tokens: Some(sealed_tokens),
             state: ConnectionState::Connected,
+            sign_in_reason: None,
             valid_until: match kind {
                 ConnectionKind::Crm(_) => None,
                 ConnectionKind::LinkedIn => answer.authorization_end(now),

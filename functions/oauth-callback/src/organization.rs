@@ -8,6 +8,7 @@ use shared::oauth::id_token::Claims;
 use shared::outbound::{Call, Provider};
 use shared::problem::Problem;
 use shared::store::{OAuthAttempt, RemoteUser};
+use shared::texts::{self, Audience};
 use url::Url;
 use uuid::Uuid;
 
@@ -111,8 +112,9 @@ impl App {
                     || answer.status.as_u16().to_string(),
                     |refusal| refusal.error.code,
                 );
-                let what = shared::crm::api_access_missing(CrmKind::Dynamics365, &code);
-                return Err(shared::crm::failure::insufficient_access(Some(&what)));
+                let label = CrmKind::Dynamics365.label();
+                let what = texts::api_access_missing(label, &code, Audience::Setup);
+                return Err(texts::insufficient_access(Some(&what)));
             }
             _ => return Err(problems::unreadable(provider)),
         }

@@ -1,13 +1,13 @@
 //! Why a connection was not made, each with its next step (CN-6).
 
-use shared::crm::failure::app_blocked;
 use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
 use shared::oauth::OAuthError;
 use shared::oauth::id_token::IdTokenError;
 use shared::outbound::{OutboundError, Provider};
 use shared::problem::Problem;
-use shared::store::{Connection, StoreError};
+use shared::store::{Connection, SignInReason, StoreError};
+use shared::texts::{self, Audience};
 use shared::vault::VaultError;
 
 const START_AGAIN: &str = "Start the connection again in the settings.";
@@ -284,11 +284,11 @@ pub(crate) fn provider_refused(provider: Provider, error: &str, cancelled: bool)
         "access_denied"
             if matches!(provider, Provider::Dataverse | Provider::Entra) && !cancelled =>
         {
-            app_blocked(name)
+            app_blocked(provider)
         }
         // Salesforce: "app must be installed into org". A client that it does not know is told on its
         // own page, not here.
-        "invalid_client" if provider == Provider::Salesforce => app_blocked(name),
+        "invalid_client" if provider == Provider::Salesforce => app_blocked(provider),
         "access_denied" | "user_cancelled_authorize" | "user_cancelled_login" => Problem::new(
             403,
             "access_denied",
@@ -300,18 +300,31 @@ pub(crate) fn provider_refused(provider: Provider, error: &str, cancelled: bool)
         | "OAUTH_AUTHORIZATION_BLOCKED"
         | "admin_consent_required"
         | "consent_required"
-        | "unauthorized_client" => app_blocked(name),
-        "temporarily_unavailable" | "server_error" => unreachable(provider),
-        other => Problem::new(
-            502,
-            "sign_in_failed",
-            format!(
-                "{name} ended the sign-in with the error {}.",
-                identifier(other)
-            ),
-            START_AGAIN,
-        ),
+        | "unauthorized_client" => app_blocked(provider),
+        "temporarily_unavailable" | "server_error" | "unknown_error" | "rate_limit_exceeded" => {
+            unreachable(provider)
+        }
+        other => failed(provider, other),
     }
+}
+
+/// The organisation does not let the app in.
+fn app_blocked(provider: Provider) -> Problem {
+    texts::app_blocked(provider.label(), Audience::SignIn)
+}
+
+/// The sign-in ended with an error that says nothing more.
+fn failed(provider: Provider, code: &str) -> Problem {
+    Problem::new(
+        502,
+        "sign_in_failed",
+        format!(
+            "{} ended the sign-in with the error {}.",
+            provider.label(),
+            identifier(code)
+        ),
+        START_AGAIN,
+    )
 }
 
 /// Neither a code nor an error came back.
@@ -334,30 +347,34 @@ pub(crate) fn client(error: &OAuthError, provider: Provider) -> Problem {
     );
     match error {
         OAuthError::Apps(_) => not_in_time(),
-        _ => Problem::new(
-            502,
-            "oauth_app_refused",
-            format!(
-                "Leadbridge's own OAuth client is not set up for {}, or not accepted there.",
-                provider.label()
-            ),
-            "The operator has to correct the client's id and secret in the OAuth apps secret; then start the connection again.",
-        ),
+        error => texts::oauth(error, provider.label(), Audience::SignIn),
     }
 }
 
 /// The code was not exchanged for tokens.
 pub(crate) fn exchange(error: &OAuthError, provider: Provider) -> Problem {
     match error {
+        OAuthError::SignInNeeded {
+            reason: SignInReason::Ended,
+            ..
+        } => code_refused(provider),
+        OAuthError::SignInNeeded {
+            reason: SignInReason::NotApproved,
+            ..
+        } => app_blocked(provider),
         // Salesforce says `invalid_request` of a verifier, LinkedIn of a code, that does not fit.
-        OAuthError::InvalidGrant => code_refused(provider),
-        OAuthError::Refused(code) if code == "invalid_request" => code_refused(provider),
-        OAuthError::NotAllowed(_) => app_blocked(provider.label()),
-        OAuthError::Apps(_) | OAuthError::NoApp(_) | OAuthError::Refused(_) => {
-            client(error, provider)
-        }
+        OAuthError::Unclear(code) if code.starts_with("invalid_request") => code_refused(provider),
+        OAuthError::Unclear(code) => failed(provider, code),
+        OAuthError::Apps(_)
+        | OAuthError::AppsUnusable(_)
+        | OAuthError::NoApp(_)
+        | OAuthError::Client { .. } => client(error, provider),
         OAuthError::Unavailable(Some(error)) => outbound(error, provider),
-        OAuthError::Unavailable(None) => unreachable(provider),
+        OAuthError::SignInNeeded { .. }
+        | OAuthError::AppNotAllowed(_)
+        | OAuthError::Throttled(_)
+        | OAuthError::Passing(_)
+        | OAuthError::Unavailable(None) => texts::oauth(error, provider.label(), Audience::SignIn),
     }
 }
 
@@ -395,7 +412,7 @@ pub(crate) fn foreign_address(provider: Provider) -> Problem {
 }
 
 fn unreachable(provider: Provider) -> Problem {
-    shared::crm::failure::could_not_connect(provider.label())
+    texts::could_not_connect(provider.label())
 }
 
 /// The provider gave no refresh token: the connection would end within hours.
@@ -413,7 +430,7 @@ pub(crate) fn no_refresh_token(provider: Provider) -> Problem {
 
 /// The provider's API answered with an error, or in a form that cannot be read.
 pub(crate) fn unreadable(provider: Provider) -> Problem {
-    shared::crm::failure::api_error(provider.label())
+    texts::api_error(provider.label())
 }
 
 /// The table failed. The same request cannot be sent again: its attempt may have been taken.
@@ -434,7 +451,9 @@ pub(crate) fn vault(error: &VaultError) -> Problem {
     );
     match error {
         VaultError::Unavailable(_) => not_in_time(),
-        VaultError::DoesNotOpen | VaultError::KeyFile(_) => Problem::internal(),
+        VaultError::DoesNotOpen | VaultError::Refused(_) | VaultError::KeyFile(_) => {
+            Problem::internal()
+        }
     }
 }
 

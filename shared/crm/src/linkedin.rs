@@ -11,7 +11,6 @@ use serde::Deserialize;
 
 use domain::clock::Millis;
 use domain::ids::ContractId;
-use domain::problem::Problem;
 use domain::source::linkedin::{LeadForm, LeadFormResponse, form_id};
 use domain::submission::Submission;
 use remote::outbound::{Answer, Call};
@@ -23,7 +22,7 @@ pub const VERSION: &str = "202606";
 /// Responses asked for in one page.
 pub const PAGE_SIZE: u32 = 100;
 
-/// Why LinkedIn gave no answer that can be used.
+/// The reason for which LinkedIn gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkedInError {
     /// The connection cannot be used, or did not answer.
@@ -32,9 +31,15 @@ pub enum LinkedInError {
     /// There is no such response or form, or the member has no role that may see it.
     #[error("not found")]
     NotFound,
-    /// A person has to act: a missing role or scope, a version that was sunset.
-    #[error("refused")]
-    Refused(Problem),
+    /// The connected member has no role that may read it.
+    #[error("a role is missing")]
+    RoleMissing,
+    /// The version of the API is no longer served.
+    #[error("the version is no longer served")]
+    VersionSunset,
+    /// The request is not accepted.
+    #[error("the request is refused")]
+    RequestRefused,
     /// Passing trouble: 5xx, an answer that cannot be read.
     #[error("LinkedIn answered {0}")]
     Unavailable(StatusCode),
@@ -90,26 +95,9 @@ impl LinkedInApi {
         match answer.status {
             status if status.is_success() => Ok(answer),
             StatusCode::NOT_FOUND => Err(LinkedInError::NotFound),
-            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
-                Err(LinkedInError::Refused(Problem::new(
-                    403,
-                    "linkedin_role_missing",
-                    "LinkedIn does not let the connected member read these leads.",
-                    "Give the member a role on the ad account and on the page, or authorise LinkedIn with another member; then send the submission again.",
-                )))
-            }
-            StatusCode::UPGRADE_REQUIRED => Err(LinkedInError::Refused(Problem::new(
-                502,
-                "linkedin_version_sunset",
-                format!("LinkedIn no longer serves version {VERSION} of its API."),
-                "Update Leadbridge, then send the submission again.",
-            ))),
-            StatusCode::BAD_REQUEST => Err(LinkedInError::Refused(Problem::new(
-                502,
-                "linkedin_request_refused",
-                "LinkedIn does not accept the request.",
-                "Check the owner in the LinkedIn settings; if it is right, report this to the operator.",
-            ))),
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Err(LinkedInError::RoleMissing),
+            StatusCode::UPGRADE_REQUIRED => Err(LinkedInError::VersionSunset),
+            StatusCode::BAD_REQUEST => Err(LinkedInError::RequestRefused),
             status => Err(LinkedInError::Unavailable(status)),
         }
     }

@@ -722,9 +722,8 @@ pub(crate) fn level_text(kind: Kind, field: usize, level: usize) -> String {
         (Kind::Company, 0) => one(&NAME),
         (Kind::Company, 1) => one(&WEB),
         (Kind::Company, 3) => one(&COMPANY_EMAIL),
-        (Kind::Company, 4) => one(&FORM),
+        (Kind::Company, 4 | 6) => one(&FORM),
         (Kind::Person, 6) => one(&MIDDLE),
-        (Kind::Company, 6) => one(&FORM),
         (Kind::Person | Kind::Company, 7) => both(&BORN, &OTHER),
         _ => both(&STREET, &AREA),
     }

@@ -55,7 +55,7 @@ const MONTHS: [&[&str]; 12] = [
 fn month(word: &str) -> Option<u32> {
     // June and July have the same beginning in French.
     let begins = |names: &&[&str]| names.iter().any(|name| word.starts_with(name));
-    let at = MONTHS.iter().position(|names| begins(&names))?;
+    let at = MONTHS.iter().position(begins)?;
     u32::try_from(at + 1).ok()
 }
 

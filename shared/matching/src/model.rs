@@ -58,7 +58,7 @@ pub(crate) struct Document {
 
 impl Document {
     /// The model as it was written.
-    pub(crate) fn as_written(self) -> Model {
+    pub(crate) fn into_written(self) -> Model {
         Model {
             version: self.version,
             kind: self.kind,
@@ -81,7 +81,7 @@ impl From<Document> for Model {
             counts.eq(compare::level_counts(document.kind))
         });
         if fits {
-            document.as_written()
+            document.into_written()
         } else {
             Self {
                 version: document.version,

@@ -21,7 +21,7 @@ static SHIPPED: LazyLock<[Model; 2]> = LazyLock::new(|| {
 #[expect(clippy::expect_used, reason = "a file of the source that a test reads")]
 fn read(document: &str) -> Model {
     let document: Document = serde_json::from_str(document).expect("a shipped model");
-    let mut model = document.as_written();
+    let mut model = document.into_written();
     model.fields = compare::fields(model.kind)
         .into_iter()
         .zip(compare::level_counts(model.kind))

@@ -4,11 +4,13 @@
 //! `v2-oauth2-auth-code-flow`; LinkedIn's programmatic refresh tokens.
 
 pub mod id_token;
+mod refusal;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
@@ -16,10 +18,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::outbound::{Answer, Call, Endpoints, Outbound, OutboundError, Provider};
+use crate::outbound::{Call, Endpoints, Outbound, OutboundError, Provider};
 use domain::clock::Millis;
 use domain::signature::sha256;
-use store::Revocation;
+use store::{Revocation, SignInReason};
+
+pub use self::refusal::ClientFault;
+use self::refusal::{Exchange, Refusal};
 
 /// An OAuth client of ours at one provider.
 #[derive(Clone, Deserialize)]
@@ -35,6 +40,17 @@ impl fmt::Debug for App {
         write!(f, "App({}, …)", self.client_id)
     }
 }
+
+/// Errors of `GetSecretValue` that stay until the operator acts; all others pass.
+const SECRET_FAULTS: [&str; 7] = [
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "ResourceNotFoundException",
+    "UnrecognizedClientException",
+    "ValidationException",
+];
 
 /// Where the OAuth clients' credentials are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +100,7 @@ impl OAuthApps {
     ///
     /// # Errors
     /// [`OAuthError::NoApp`] when the secret names no such client, [`OAuthError::Apps`] when it
-    /// cannot be read.
+    /// was not to be had this time, [`OAuthError::AppsUnusable`] when it cannot be used.
     pub async fn app(&self, provider: Provider) -> Result<App, OAuthError> {
         let name = match provider {
             Provider::Entra => Provider::Dataverse.as_str(),
@@ -105,20 +121,25 @@ impl OAuthApps {
 
     async fn load(&self) -> Result<BTreeMap<String, App>, OAuthError> {
         let text = match &self.spec {
-            AppsSpec::File(path) => {
-                std::fs::read_to_string(path).map_err(|error| OAuthError::Apps(Box::new(error)))?
-            }
+            AppsSpec::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| OAuthError::AppsUnusable(Box::new(error)))?,
             AppsSpec::SecretsManager(name) => aws_sdk_secretsmanager::Client::new(&self.aws)
                 .get_secret_value()
                 .secret_id(name)
                 .send()
                 .await
-                .map_err(|error| OAuthError::Apps(Box::new(error)))?
+                .map_err(|error| match error.code() {
+                    Some(code) if SECRET_FAULTS.contains(&code) => {
+                        OAuthError::AppsUnusable(Box::new(error))
+                    }
+                    _ => OAuthError::Apps(Box::new(error)),
+                })?
                 .secret_string
                 .unwrap_or_default(),
         };
-        serde_json::from_str(&text)
-            .map_err(|_| OAuthError::Apps("the OAuth apps are no JSON object of clients".into()))
+        serde_json::from_str(&text).map_err(|_| {
+            OAuthError::AppsUnusable("the OAuth apps are no JSON object of clients".into())
+        })
     }
 }
 
@@ -141,24 +162,48 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// Why a token endpoint gave no tokens.
+/// The reason for which a token endpoint gave no tokens. `code` is the server's own, made fit to be
+/// shown.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
-    /// The clients' credentials cannot be read.
+    /// The clients' credentials could not be read this time.
     #[error("the OAuth apps cannot be read")]
     Apps(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The secret with the clients' credentials is missing, or is not what it has to be: the operator
+    /// has to mend it.
+    #[error("the OAuth apps cannot be used")]
+    AppsUnusable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no client for this provider.
     #[error("no OAuth app is configured for {}", .0.as_str())]
     NoApp(Provider),
-    /// The provider refuses the code or the refresh token for good.
-    #[error("the sign-in server refuses the grant")]
-    InvalidGrant,
-    /// The provider refuses our client.
-    #[error("the sign-in server refuses the client ({0})")]
-    Refused(String),
+    /// The code or the refresh token is no longer good: somebody has to sign in.
+    #[error("the sign-in server asks for a sign-in: {} ({code})", .reason.as_str())]
+    SignInNeeded {
+        /// The reason.
+        reason: SignInReason,
+        /// The server's code.
+        code: String,
+    },
     /// The organisation does not let the app in: its administrator has to install or approve it.
     #[error("the organisation does not allow the app ({0})")]
-    NotAllowed(&'static str),
+    AppNotAllowed(String),
+    /// The provider refuses our client: the operator has to mend it.
+    #[error("the sign-in server refuses the client ({code})")]
+    Client {
+        /// The part of it.
+        fault: ClientFault,
+        /// The server's code.
+        code: String,
+    },
+    /// Too many requests: a pause of so many seconds.
+    #[error("the sign-in server asks for a pause of {0} seconds")]
+    Throttled(i64),
+    /// A refusal that passes by itself.
+    #[error("the sign-in server refuses for the moment ({0})")]
+    Passing(String),
+    /// A refusal that may pass or stay.
+    #[error("the sign-in server refuses ({0})")]
+    Unclear(String),
     /// It did not answer, or not in a form that can be read.
     #[error("the sign-in server did not answer")]
     Unavailable(#[source] Option<OutboundError>),
@@ -353,7 +398,10 @@ pub async fn exchange(
         ("client_id", app.client_id.as_str()),
         ("client_secret", app.client_secret.as_str()),
     ];
-    let refreshing = matches!(grant, Grant::Refresh(_));
+    let exchanged = match grant {
+        Grant::Code { .. } => Exchange::Code,
+        Grant::Refresh(_) => Exchange::Refresh,
+    };
     match grant {
         Grant::Code {
             code,
@@ -382,42 +430,7 @@ pub async fn exchange(
     if answer.status.is_success() {
         return answer.json().ok_or(OAuthError::Unavailable(None));
     }
-    let (error, description) = refusal(&answer);
-    match error.as_str() {
-        // Salesforce's words for an app that is not approved for the user, or not installed.
-        "invalid_app_access" => Err(OAuthError::NotAllowed("invalid_app_access")),
-        "invalid_client" if description.contains("must be installed") => {
-            Err(OAuthError::NotAllowed("invalid_client"))
-        }
-        // LinkedIn's word for a refresh token that has ended.
-        "invalid_request" if refreshing && provider == Provider::LinkedIn => {
-            Err(OAuthError::InvalidGrant)
-        }
-        "invalid_grant" | "interaction_required" | "consent_required" => {
-            Err(OAuthError::InvalidGrant)
-        }
-        "" | "temporarily_unavailable" | "server_error" => Err(OAuthError::Unavailable(None)),
-        _ if answer.status.is_server_error() => Err(OAuthError::Unavailable(None)),
-        // Error codes are identifiers; anything longer is not repeated.
-        code => Err(OAuthError::Refused(
-            code.chars()
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .take(60)
-                .collect(),
-        )),
-    }
-}
-
-/// The error code of a refusal and its text (RFC 6749, 5.2); empty when there are none.
-fn refusal(answer: &Answer) -> (String, String) {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Refusal {
-        error: String,
-        error_description: String,
-    }
-    let refusal: Refusal = answer.json().unwrap_or_default();
-    (refusal.error, refusal.error_description)
+    Err(refusal::error(&answer, provider, exchanged))
 }
 
 /// Has a provider revoke a token (RFC 7009). A refresh token takes its access tokens with it.
@@ -447,15 +460,12 @@ pub async fn revoke(
     if answer.status.is_success() {
         return Ok(Revocation::Revoked);
     }
-    match (answer.status, refusal(&answer).0.as_str()) {
+    match (answer.status, Refusal::of(&answer).error()) {
         (_, "invalid_token" | "unsupported_token_type" | "invalid_grant") => {
             Ok(Revocation::AlreadyEnded)
         }
         (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => Ok(Revocation::NotOffered),
-        (_, "invalid_client" | "unauthorized_client") => {
-            Err(OAuthError::Refused("invalid_client".to_owned()))
-        }
-        _ => Err(OAuthError::Unavailable(None)),
+        _ => Err(refusal::error(&answer, provider, Exchange::Refresh)),
     }
 }
 

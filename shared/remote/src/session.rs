@@ -21,7 +21,8 @@ use domain::contract::AuditEntry;
 use domain::ids::ContractId;
 use domain::sync::ApiUsage;
 use store::{
-    Connection, ConnectionKind, ConnectionState, RefreshLease, Revocation, Store, StoreError,
+    Connection, ConnectionKind, ConnectionState, RefreshLease, Revocation, SignInReason, Store,
+    StoreError,
 };
 
 /// How long a connection is used as it was read, in seconds: a pause set by another worker is
@@ -39,12 +40,19 @@ pub enum SessionError {
     #[error("not connected")]
     NotConnected,
     /// Somebody has to sign in again.
-    #[error("sign-in needed")]
-    SignInNeeded,
+    #[error("sign-in needed: {}", .0.as_str())]
+    SignInNeeded(SignInReason),
     /// Our client is not accepted: the operator has to correct its credentials, or the CRM's
     /// administrator has to allow the app.
     #[error("the OAuth app is not accepted")]
     AppRefused(#[source] OAuthError),
+    /// The sign-in server did not renew the tokens, for a reason that may pass or stay.
+    #[error("the tokens were not renewed")]
+    NotRenewed(#[source] OAuthError),
+    /// A part of ours does not work until the operator mends it: the key, the secret of the apps, a
+    /// stored connection that cannot be read.
+    #[error("a part of ours does not work")]
+    Ours(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The remote asked for a pause until then.
     #[error("paused")]
     Paused(Millis),
@@ -61,7 +69,10 @@ pub enum SessionError {
 
 impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
-        Self::NotSent(Box::new(error))
+        match error {
+            StoreError::Unavailable(_) | StoreError::Conflict => Self::NotSent(Box::new(error)),
+            other => Self::Ours(Box::new(other)),
+        }
     }
 }
 
@@ -69,8 +80,27 @@ impl From<VaultError> for SessionError {
     fn from(error: VaultError) -> Self {
         match error {
             // Tokens that do not open here are as good as none.
-            VaultError::DoesNotOpen => Self::SignInNeeded,
-            other => Self::NotSent(Box::new(other)),
+            VaultError::DoesNotOpen => Self::SignInNeeded(SignInReason::Ended),
+            VaultError::Unavailable(_) => Self::NotSent(Box::new(error)),
+            VaultError::Refused(_) | VaultError::KeyFile(_) => Self::Ours(Box::new(error)),
+        }
+    }
+}
+
+impl From<OAuthError> for SessionError {
+    fn from(error: OAuthError) -> Self {
+        match error {
+            OAuthError::SignInNeeded { reason, .. } => Self::SignInNeeded(reason),
+            OAuthError::AppNotAllowed(_) | OAuthError::Client { .. } | OAuthError::NoApp(_) => {
+                Self::AppRefused(error)
+            }
+            OAuthError::AppsUnusable(_) => Self::Ours(Box::new(error)),
+            OAuthError::Unclear(_) => Self::NotRenewed(error),
+            // A pause is kept where the connection is known.
+            OAuthError::Throttled(_)
+            | OAuthError::Passing(_)
+            | OAuthError::Apps(_)
+            | OAuthError::Unavailable(_) => Self::NotSent(Box::new(error)),
         }
     }
 }
@@ -228,7 +258,7 @@ impl Sessions {
             return Err(SessionError::NotConnected);
         }
         if connection.needs_sign_in(self.clock.now()) {
-            return Err(SessionError::SignInNeeded);
+            return Err(SessionError::SignInNeeded(connection.reason()));
         }
         let tokens = self.tokens(&connection).await?;
         Ok(Live { connection, tokens })
@@ -240,12 +270,10 @@ impl Sessions {
             contract: &connection.contract,
             name: &connection.kind.purpose(),
         };
-        let sealed = connection
-            .sealed_tokens
-            .as_deref()
-            .ok_or(SessionError::SignInNeeded)?;
+        let none = || SessionError::SignInNeeded(SignInReason::Ended);
+        let sealed = connection.sealed_tokens.as_deref().ok_or_else(none)?;
         let sealed = self.vault.open(purpose, sealed).await?;
-        serde_json::from_str(&sealed).map_err(|_| SessionError::SignInNeeded)
+        serde_json::from_str(&sealed).map_err(|_| none())
     }
 
     /// Has the provider revoke the tokens of a connection that is being ended.
@@ -256,28 +284,23 @@ impl Sessions {
         let tokens = match self.tokens(connection).await {
             Ok(tokens) => tokens,
             // Nothing that can be opened is nothing that can be revoked.
-            Err(SessionError::SignInNeeded) => return Ok(Revocation::AlreadyEnded),
+            Err(SessionError::SignInNeeded(_)) => return Ok(Revocation::AlreadyEnded),
             Err(error) => return Err(error),
         };
-        let app = self
-            .apps
-            .app(connection.provider)
-            .await
-            .map_err(SessionError::AppRefused)?;
+        let app = self.apps.app(connection.provider).await?;
         // Revoking a refresh token ends the access tokens that came of it.
         let token = tokens
             .refresh_token
             .as_deref()
             .unwrap_or(&tokens.access_token);
-        oauth::revoke(
+        let revoked = oauth::revoke(
             &self.outbound,
             connection.provider,
             &connection.auth_url,
             &app,
             token,
-        )
-        .await
-        .map_err(|error| SessionError::NotSent(Box::new(error)))
+        );
+        Ok(revoked.await?)
     }
 }
 
@@ -358,7 +381,7 @@ impl Session {
             (token, _) = self.refresh(version).await?;
             reply = self.attempt(&call, &token, pace).await?;
             if reply.status() == StatusCode::UNAUTHORIZED {
-                return Err(SessionError::SignInNeeded);
+                return Err(SessionError::SignInNeeded(SignInReason::Ended));
             }
         }
         if let Reply::Refused(answer) = &reply {
@@ -442,7 +465,16 @@ impl Session {
                             // released ends by itself.
                             let store = &self.parts.store;
                             let _ = store.release_refresh(&live.connection, until).await;
-                            return Err(error);
+                            let seconds = match error {
+                                Renewal::Throttled(seconds) => seconds,
+                                Renewal::Failed(error) => return Err(error),
+                            };
+                            // The sign-in server too is asked by all workers of the connection.
+                            let until = self.parts.clock.now().plus_seconds(seconds);
+                            live.connection.not_before = Some(until);
+                            let (contract, kind) = (&self.contract, self.kind);
+                            store.pause_connection(contract, kind, until).await?;
+                            return Err(SessionError::Paused(until));
                         }
                     }
                     return Ok((live.tokens.clone(), live.connection.version));
@@ -455,39 +487,17 @@ impl Session {
         ))
     }
 
-    async fn renew(&self, live: &Live) -> Result<Live, SessionError> {
+    async fn renew(&self, live: &Live) -> Result<Live, Renewal> {
         let connection = &live.connection;
         let name = self.kind.purpose();
         let purpose = Purpose {
             contract: &self.contract,
             name: &name,
         };
-        let gone = || async {
-            let mut after = connection.clone();
-            after.state = ConnectionState::SignInNeeded;
-            let audit = AuditEntry {
-                at: self.parts.clock.now(),
-                actor: "system".to_owned(),
-                action: "connection.sign_in_needed".to_owned(),
-                target: self.kind.to_string(),
-                before: connection.logged(),
-                after: after.logged(),
-            };
-            self.parts
-                .store
-                .store_sign_in_needed(connection, &audit, self.parts.random.uuid())
-                .await?;
-            Err(SessionError::SignInNeeded)
-        };
         let Some(refresh_token) = &live.tokens.refresh_token else {
-            return gone().await;
+            return Err(self.over(connection, SignInReason::Ended).await);
         };
-        let app = self
-            .parts
-            .apps
-            .app(connection.provider)
-            .await
-            .map_err(SessionError::AppRefused)?;
+        let app = self.parts.apps.app(connection.provider).await?;
         let resource = (connection.provider == Provider::Dataverse).then_some(&connection.base_url);
         let answer = oauth::exchange(
             &self.parts.outbound,
@@ -501,17 +511,22 @@ impl Session {
         .await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(OAuthError::InvalidGrant) => return gone().await,
-            // Our client is good; what is missing is the administrator's leave.
-            Err(error @ OAuthError::NotAllowed(_)) => return Err(SessionError::AppRefused(error)),
-            Err(error @ (OAuthError::Refused(_) | OAuthError::NoApp(_) | OAuthError::Apps(_))) => {
-                self.parts.apps.forget().await;
-                return Err(SessionError::AppRefused(error));
+            Err(OAuthError::SignInNeeded { reason, code }) => {
+                tracing::warn!(contract = %self.contract, provider = connection.provider.as_str(),
+                    reason = reason.as_str(), code, "the sign-in server ended a connection");
+                return Err(self.over(connection, reason).await);
             }
-            Err(error) => return Err(SessionError::NotSent(Box::new(error))),
+            Err(error) => {
+                // A client that was refused may have got a new secret since it was read.
+                if matches!(error, OAuthError::Client { .. }) {
+                    self.parts.apps.forget().await;
+                }
+                return Err(error.into());
+            }
         };
         let tokens = answer.tokens(Some(refresh_token), self.parts.clock.now());
-        let sealed = seal_tokens(&self.parts.vault, purpose, &tokens).await?;
+        let sealed = seal_tokens(&self.parts.vault, purpose, &tokens).await;
+        let sealed = sealed.map_err(SessionError::from)?;
         // LinkedIn says anew when its authorisation ends; a seat holder's ninety days go on.
         let valid_until = match self.kind {
             ConnectionKind::LinkedIn => answer.authorization_end(self.parts.clock.now()),
@@ -528,7 +543,7 @@ impl Session {
                 if matches!(error, StoreError::Conflict) {
                     self.give_back(connection, &app, &tokens).await;
                 }
-                return Err(error.into());
+                return Err(SessionError::from(error).into());
             }
         };
         tracing::info!(contract = %self.contract, provider = connection.provider.as_str(), "tokens refreshed");
@@ -536,7 +551,52 @@ impl Session {
     }
 }
 
+/// The reason for which tokens were not renewed.
+enum Renewal {
+    /// The sign-in server asked for a pause of so many seconds.
+    Throttled(i64),
+    /// Anything else.
+    Failed(SessionError),
+}
+
+impl From<SessionError> for Renewal {
+    fn from(error: SessionError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<OAuthError> for Renewal {
+    fn from(error: OAuthError) -> Self {
+        match error {
+            OAuthError::Throttled(seconds) => Self::Throttled(seconds),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
 impl Session {
+    /// Notes that somebody has to sign in again, with its audit entry.
+    async fn over(&self, connection: &Connection, reason: SignInReason) -> Renewal {
+        let mut after = connection.clone();
+        after.state = ConnectionState::SignInNeeded;
+        after.sign_in_reason = Some(reason);
+        let audit = AuditEntry {
+            at: self.parts.clock.now(),
+            actor: "system".to_owned(),
+            action: "connection.sign_in_needed".to_owned(),
+            target: self.kind.to_string(),
+            before: connection.logged(),
+            after: after.logged(),
+        };
+        let unique = self.parts.random.uuid();
+        let store = &self.parts.store;
+        let noted = store.store_sign_in_needed(connection, reason, &audit, unique);
+        match noted.await {
+            Ok(()) => SessionError::SignInNeeded(reason).into(),
+            Err(error) => SessionError::from(error).into(),
+        }
+    }
+
     /// Tokens that came after the connection was ended must not stay open at the provider. Of one
     /// that stands nothing is revoked: the tokens that stand there may be of the same grant.
     async fn give_back(&self, connection: &Connection, app: &oauth::App, tokens: &Tokens) {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 use base64::Engine as _;
@@ -24,9 +25,12 @@ const MAX_OPEN_KEYS: usize = 1000;
 /// Why a secret could not be sealed or opened. Says nothing about the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// KMS did not answer, or refused.
+    /// KMS did not answer, or not this time.
     #[error("the key service did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// KMS refuses the key: the operator has to mend it.
+    #[error("the key service refuses the key")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The sealed text was altered, moved to another item, or sealed under another key.
     #[error("the sealed secret does not open here")]
     DoesNotOpen,
@@ -148,7 +152,7 @@ impl Vault {
                     .encryption_context("purpose", purpose.name)
                     .send()
                     .await
-                    .map_err(|e| VaultError::Unavailable(Box::new(e)))?;
+                    .map_err(kms)?;
                 let key = array(answer.plaintext())?;
                 let wrapped = answer.ciphertext_blob().ok_or(VaultError::DoesNotOpen)?;
                 Ok((key, wrapped.as_ref().to_vec()))
@@ -189,12 +193,7 @@ impl Vault {
             .encryption_context("purpose", purpose.name)
             .send()
             .await
-            .map_err(|error| match error.as_service_error() {
-                Some(service) if service.is_invalid_ciphertext_exception() => {
-                    VaultError::DoesNotOpen
-                }
-                _ => VaultError::Unavailable(Box::new(error)),
-            })?;
+            .map_err(kms)?;
         let key = array(answer.plaintext())?;
         let mut open_keys = self.open_keys.lock().await;
         if open_keys.len() >= MAX_OPEN_KEYS {
@@ -202,6 +201,33 @@ impl Vault {
         }
         open_keys.insert(cache_key, key.clone());
         Ok(key)
+    }
+}
+
+/// Errors of KMS that stay until the operator acts.
+const KEY_FAULTS: [&str; 10] = [
+    "AccessDeniedException",
+    "DisabledException",
+    "DryRunOperationException",
+    "InvalidArnException",
+    "InvalidGrantTokenException",
+    "InvalidKeyUsageException",
+    "KMSInvalidStateException",
+    "NotFoundException",
+    "UnrecognizedClientException",
+    "ValidationException",
+];
+
+/// An error of KMS by its code; what is not known passes.
+fn kms<E, R>(error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match error.code() {
+        Some("InvalidCiphertextException" | "IncorrectKeyException") => VaultError::DoesNotOpen,
+        Some(code) if KEY_FAULTS.contains(&code) => VaultError::Refused(Box::new(error)),
+        _ => VaultError::Unavailable(Box::new(error)),
     }
 }
 

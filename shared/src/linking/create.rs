@@ -12,10 +12,7 @@ use uuid::Uuid;
 use super::acts::Deed;
 use super::{DecideError, Linked, Linking, PRODUCTION};
 use crate::cached::{Cached, SchemaError};
-use crate::crm::{
-    self, ContactPlan, Criterion, Crm, CrmError, LeadSearch, NewAccount, NewLead, failure,
-};
-use crate::crm_setup::{self, SetupError};
+use crate::crm::{self, Criterion, Crm, CrmError, LeadSearch, Record, Write};
 use crate::domain::contract::ContractConfig;
 use crate::domain::directory::{Decision, Entry, EntryId, EntryKind, How, RecordRef};
 use crate::domain::ids::identity;
@@ -24,11 +21,11 @@ use crate::domain::mapping::{comparable, convert};
 use crate::domain::match_keys::lead_object;
 use crate::domain::schema::{CrmKind, FieldType, LeadSchema};
 use crate::problem::Problem;
+use crate::session::SessionError;
 use crate::store::{Chosen, ConnectionKind, StoreError};
+use crate::texts::{self, Audience};
 use crate::wiring::Remote;
-
-/// Rounds in which values that the CRM refuses are left out.
-const MAX_ROUNDS: usize = 6;
+use crate::writing::{self, Made};
 
 /// Who has a record created.
 #[derive(Debug, Clone, Copy)]
@@ -119,44 +116,39 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// The CRM as the contract has connected it.
     async fn contracts(&self) -> Result<Box<dyn Crm>, DecideError> {
-        let kind = ConnectionKind::PRODUCTION;
-        let session = crm_setup::open_session(self.remote, &self.config.contract.id, kind).await;
-        Ok(crm::open(session.map_err(setup)?))
+        let (contract, kind) = (&self.config.contract.id, ConnectionKind::PRODUCTION);
+        let session = self.remote.sessions.open(contract, kind).await;
+        let session = session.map_err(|error| told(&error.into(), self.label()))?;
+        Ok(crm::open(session))
     }
 
     /// The CRM as who writes has signed in to it.
     async fn own(&self) -> Result<Box<dyn Crm>, DecideError> {
         let contract = &self.config.contract.id;
-        match crm_setup::open_session(self.remote, contract, self.connection).await {
+        match self.remote.sessions.open(contract, self.connection).await {
             Ok(session) => Ok(crm::open(session)),
             Err(error) => {
                 // Where nothing is connected at all, that is an administrator's to mend.
                 self.contracts().await?;
-                Err(self.to_sign_in(setup(error)))
+                Err(self.told(error.into()))
             }
         }
     }
 
-    /// What the CRM says to who writes.
+    /// What the CRM says to who writes: where it is their own sign-in that is missing, they are told
+    /// so.
     fn told(&self, error: CrmError) -> DecideError {
-        self.to_sign_in(told(error, self.label()))
-    }
-
-    /// Where it is their own sign-in that is missing, they are told so.
-    fn to_sign_in(&self, error: DecideError) -> DecideError {
-        if let (ConnectionKind::User(..), DecideError::Refused(problem)) = (self.connection, &error)
-        {
-            match problem.code.as_str() {
-                "not_connected" => {
-                    return DecideError::refused(failure::own_sign_in(self.label(), false));
-                }
-                "sign_in_needed" => {
-                    return DecideError::refused(failure::own_sign_in(self.label(), true));
-                }
-                _ => {}
+        if let ConnectionKind::User(..) = self.connection {
+            let before = match &error {
+                CrmError::Session(SessionError::NotConnected) => Some(None),
+                CrmError::Session(SessionError::SignInNeeded(reason)) => Some(Some(*reason)),
+                _ => None,
+            };
+            if let Some(before) = before {
+                return DecideError::refused(texts::own_sign_in(self.label(), before));
             }
         }
-        error
+        told(&error, self.label())
     }
 
     const fn label(&self) -> &'static str {
@@ -181,15 +173,55 @@ impl Writer<'_> {
                 .with_field("name"),
             ));
         }
-        let account = NewAccount {
-            identity: self.identity("account/company", entry),
-            name: &record.name,
-            website: &record.website,
-            phone: record.phones.first().map_or("", String::as_str),
+        let fields = Fields::of(self.config.contract.crm);
+        let phone = record.phones.first().map_or("", String::as_str);
+        let given = [&record.name, &record.website, phone];
+        let values = fields.account.into_iter().zip(given);
+        let values = values.filter(|(_, value)| !value.is_empty());
+        let values = values.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        let identity = self.identity("account/company", entry);
+        let mut writes = vec![Write::create(
+            Record::Account,
+            Some(identity),
+            values.collect(),
+        )];
+        let [name, ..] = fields.account;
+        let is_required = |_: Record, field: &str| field == name;
+        let id = match self.create(crm.as_ref(), &mut writes, is_required).await? {
+            Some(id) => id,
+            None => {
+                let there = crm.id_of(Record::Account, identity).await;
+                let there = there.map_err(|error| self.told(error))?;
+                // Deleted between the two calls.
+                there.ok_or(StoreError::Conflict)?
+            }
         };
-        let created = crm.create_account(&account).await;
-        let id = created.map_err(|error| self.told(error))?;
         Ok(RecordRef::new(account_object(self.config.contract.crm), id))
+    }
+
+    /// Creates a record; the id of the last of the writes. `None`: it is there already.
+    async fn create(
+        &self,
+        crm: &dyn Crm,
+        writes: &mut Vec<Write>,
+        is_required: impl Fn(Record, &str) -> bool,
+    ) -> Result<Option<String>, DecideError> {
+        let mut omitted = Vec::new();
+        let made = writing::create(crm, writes, is_required, &mut omitted).await;
+        match made.map_err(|error| self.told(error))? {
+            Made::Exists(_) => Ok(None),
+            Made::Created(written) => {
+                let fields: Vec<&str> = omitted
+                    .iter()
+                    .filter_map(|omission| omission.field.as_deref())
+                    .collect();
+                if !fields.is_empty() {
+                    tracing::info!(contract = %self.config.contract.id, ?fields, "a record was created without what the CRM refuses");
+                }
+                let id = written.into_iter().last().map(|written| written.id);
+                Ok(Some(id.ok_or(StoreError::Conflict)?))
+            }
+        }
     }
 
     async fn create_lead(
@@ -206,54 +238,27 @@ impl Writer<'_> {
         let schema = cached.schema(&contract.id, all.as_ref(), now).await;
         let schema = schema.map_err(|error| match error {
             SchemaError::Store(error) => error.into(),
-            SchemaError::Crm(error) => told(error, self.label()),
+            SchemaError::Crm(error) => told(&error, self.label()),
         })?;
         let crm = self.own().await?;
         let record = |id: String| RecordRef::new(lead_object(contract.crm), id);
-        let mut values = values(self.config, entry, &schema, lead_source);
+        let values = values(self.config, entry, &schema, lead_source);
         if !schema.has_identity
             && let Some(id) = self.made_before(all.as_ref(), &schema, &values).await?
         {
             return Ok(record(id));
         }
         let identity = self.identity("lead/profile", entry);
-        for _ in 0..MAX_ROUNDS {
-            let lead = NewLead {
-                identity,
-                values: &values,
-                contact: ContactPlan::None,
-            };
-            match crm.create_lead(&schema, &lead).await {
-                Ok(created) => return Ok(record(created.lead_id)),
-                Err(CrmError::Exists) => {
-                    let there = all.lead_by_identity(&schema, identity, &[]).await;
-                    let there = there.map_err(|error| told(error, self.label()))?;
-                    // Deleted between the two calls.
-                    let there = there.ok_or(StoreError::Conflict)?;
-                    return Ok(record(there.id));
-                }
-                Err(CrmError::Rejected {
-                    record,
-                    fields,
-                    problem,
-                }) => {
-                    let required =
-                        |name: &String| schema.field(name).is_none_or(|field| field.required);
-                    let before = values.len();
-                    values.retain(|name, _| !fields.contains(name) || required(name));
-                    if values.len() == before {
-                        let error = CrmError::Rejected {
-                            record,
-                            fields,
-                            problem,
-                        };
-                        return Err(self.told(error));
-                    }
-                }
-                Err(error) => return Err(self.told(error)),
-            }
+        let mut writes = writing::new_lead(crm.as_ref(), &schema, identity, &values, false);
+        let is_required =
+            |_: Record, name: &str| schema.field(name).is_none_or(|field| field.required);
+        if let Some(id) = self.create(crm.as_ref(), &mut writes, is_required).await? {
+            return Ok(record(id));
         }
-        Err(DecideError::refused(failure::api_error(self.label())))
+        let there = all.lead_by_identity(&schema, identity, &[]).await;
+        let there = there.map_err(|error| told(&error, self.label()))?;
+        // Deleted between the two calls.
+        Ok(record(there.ok_or(StoreError::Conflict)?.id))
     }
 
     /// An organisation without our fields cannot tell whether a lead was created for the entry before: a
@@ -288,7 +293,7 @@ impl Writer<'_> {
             created_since: None,
         };
         let found = crm.find_leads(schema, &search).await;
-        let found = found.map_err(|error| told(error, self.label()))?;
+        let found = found.map_err(|error| told(&error, self.label()))?;
         let same = found.into_iter().find(|lead| {
             criteria.iter().all(|criterion| {
                 let theirs = lead.values.get(&criterion.field.name);
@@ -300,19 +305,13 @@ impl Writer<'_> {
     }
 }
 
-fn setup(error: SetupError) -> DecideError {
-    match error {
-        SetupError::Store(error) => error.into(),
-        error => DecideError::refused(error.problem()),
-    }
-}
-
 /// What the CRM says, for somebody who waits for it.
-fn told(error: CrmError, label: &str) -> DecideError {
-    DecideError::refused(match error {
-        CrmError::Rejected { problem, .. } | CrmError::Refused { problem, .. } => problem,
-        error => failure::problem(&error, label),
-    })
+fn told(error: &CrmError, label: &str) -> DecideError {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the CRM did not do what somebody asked for"
+    );
+    DecideError::refused(texts::crm(error, label, Audience::Seller))
 }
 
 /// A CRM's names of the lead fields that an entry gives.
@@ -332,6 +331,8 @@ struct Fields {
     source: &'static str,
     /// What a lead is about; Dynamics 365 shows it first.
     topic: &'static str,
+    /// An account's name, website and phone number.
+    account: [&'static str; 3],
 }
 
 impl Fields {
@@ -352,6 +353,7 @@ impl Fields {
                 country: "Country",
                 source: "LeadSource",
                 topic: "",
+                account: ["Name", "Website", "Phone"],
             },
             CrmKind::Dynamics365 => Self {
                 first: "firstname",
@@ -368,6 +370,7 @@ impl Fields {
                 country: "address1_country",
                 source: "leadsourcecode",
                 topic: "subject",
+                account: ["name", "websiteurl", "telephone1"],
             },
         }
     }

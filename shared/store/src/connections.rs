@@ -44,6 +44,39 @@ impl ConnectionState {
     }
 }
 
+/// The reason for which somebody has to sign in again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SignInReason {
+    /// The tokens expired, were revoked or replaced, or the time of the authorisation is over.
+    #[default]
+    Ended,
+    /// The user is disabled, locked or deleted at the provider.
+    UserInactive,
+    /// The organisation is locked, closed or gone.
+    OrganizationInactive,
+    /// A rule of the organisation stands against it: network addresses, hours, a second factor, a
+    /// password that has to be changed.
+    Restricted,
+    /// The access of the app is not approved, or no longer.
+    NotApproved,
+}
+
+impl SignInReason {
+    /// The name in the table and in the audit log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::UserInactive => "user_inactive",
+            Self::OrganizationInactive => "organization_inactive",
+            Self::Restricted => "restricted",
+            Self::NotApproved => "not_approved",
+        }
+    }
+}
+
 /// Whom a connection acts as at the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
@@ -143,6 +176,9 @@ pub struct Connection {
     pub sealed_tokens: Option<String>,
     /// Whether it can be used.
     pub state: ConnectionState,
+    /// The reason for which a sign-in is needed, where the provider said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in_reason: Option<SignInReason>,
     /// From then on a person has to sign in again, whatever the tokens say: a seat holder's
     /// sign-in counts for 90 days (CN-11), and LinkedIn's authorisation ends.
     #[serde(default)]
@@ -172,6 +208,13 @@ impl Connection {
             || self.valid_until.is_some_and(|until| until <= now)
     }
 
+    /// The reason for which somebody has to sign in; meant for a connection that
+    /// [needs it](Self::needs_sign_in).
+    #[must_use]
+    pub fn reason(&self) -> SignInReason {
+        self.sign_in_reason.unwrap_or_default()
+    }
+
     /// Whether there is a connection to speak of: one that was ended is as good as none.
     #[must_use]
     pub fn stands(&self) -> bool {
@@ -186,6 +229,7 @@ impl Connection {
     pub fn logged(&self) -> Value {
         json!({
             "state": self.state,
+            "sign_in_reason": self.sign_in_reason,
             "provider": self.provider,
             "organization": self.organization,
             "base_url": self.base_url,
@@ -404,23 +448,25 @@ impl Store {
         read(ENTITY, answer.attributes.unwrap_or_default())
     }
 
-    /// Notes, with an audit entry, that the provider no longer accepts a connection's tokens, over
-    /// the version they were read at, and ends the lease.
+    /// Notes, with an audit entry, that the provider no longer accepts a connection's tokens, and for
+    /// which reason, over the version they were read at, and ends the lease.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the connection was made anew or ended meanwhile.
     pub async fn store_sign_in_needed(
         &self,
         connection: &Connection,
+        reason: SignInReason,
         audit: &AuditEntry,
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
         let key = keys::connection(&connection.contract, connection.kind);
         let change = Change {
-            expression: "SET #state = :state REMOVE refresh_until ADD version :one",
+            expression: "SET #state = :state, sign_in_reason = :reason REMOVE refresh_until ADD version :one",
             names: &[("#state", "state")],
             values: vec![
                 (":state", text(ConnectionState::SignInNeeded.as_str())),
+                (":reason", text(reason.as_str())),
                 (":one", number(1)),
             ],
         };

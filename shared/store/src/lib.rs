@@ -43,6 +43,7 @@ pub use claims::{Claim, ClaimWrite};
 pub use configuration::ChangeError;
 pub use connections::{
     Connection, ConnectionState, Disconnect, Purge, RefreshLease, RemoteUser, Revocation,
+    SignInReason,
 };
 pub use crm::Alongside;
 pub use directory::{

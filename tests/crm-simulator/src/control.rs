@@ -411,6 +411,7 @@ fn salesforce_records(
         allow_save: true,
         details: false,
         batch_size: None,
+        auto_assign: false,
     };
     let known = |id: &str| salesforce::ids::long(id).ok_or_else(missing);
     let all = call.param("include_deleted").as_deref() == Some("true");

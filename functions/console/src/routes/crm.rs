@@ -7,7 +7,6 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::clock::Millis;
-use shared::crm::failure::{self, SYNC_IN_PROGRESS};
 use shared::crm_setup;
 use shared::domain::crm_settings::{RoiReporting, SyncSettings};
 use shared::domain::environment::Environment;
@@ -17,10 +16,10 @@ use shared::domain::inventory::{AccessReport, CrmOptions};
 use shared::domain::sync::{Sync, SyncState};
 use shared::outbound::Provider;
 use shared::problem::Problem;
-use shared::session::SessionError;
 use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, RemoteUser, StoreError, WorkKind,
 };
+use shared::texts::{self, Audience, SYNC_IN_PROGRESS};
 use utoipa::{IntoParams, ToSchema};
 
 use super::sync::stopped;
@@ -185,7 +184,7 @@ impl App {
     ) -> Result<Connection, Problem> {
         let found = self.connection(contract, kind).await?;
         let found = found.filter(Connection::stands);
-        found.ok_or_else(|| failure::connection(&SessionError::NotConnected, "The CRM"))
+        found.ok_or_else(|| texts::not_connected("The CRM", Audience::Setup))
     }
 
     async fn view(
@@ -347,7 +346,8 @@ impl App {
         let connection = self.standing(contract, kind).await?;
         if connection.needs_sign_in(self.remote.clock.now()) {
             let label = connection.provider.label();
-            return Err(failure::connection(&SessionError::SignInNeeded, label));
+            let reason = connection.reason();
+            return Err(texts::sign_in_needed(label, reason, Audience::Setup));
         }
         let (remote, queue) = (&self.remote, &self.import_queue);
         crm_setup::request_sync(remote, queue, contract, environment, actor)
@@ -387,7 +387,7 @@ impl App {
                         ConnectionKind::LinkedIn => "LinkedIn",
                         ConnectionKind::Crm(_) | ConnectionKind::User(..) => "The CRM",
                     };
-                    failure::connection(&SessionError::NotConnected, label)
+                    texts::not_connected(label, Audience::Setup)
                 })?;
             if before.state == ConnectionState::Disconnecting {
                 crm_setup::announce(&self.import_queue, contract, WorkKind::Disconnect(kind)).await;
@@ -419,7 +419,10 @@ fn problem(
 ) -> Option<Problem> {
     let label = connection.map_or("The CRM", |found| found.provider.label());
     match status {
-        Status::SignInNeeded => Some(failure::connection(&SessionError::SignInNeeded, label)),
+        Status::SignInNeeded => {
+            let reason = connection.map(Connection::reason).unwrap_or_default();
+            Some(texts::sign_in_needed(label, reason, Audience::Setup))
+        }
         Status::Disconnecting => None,
         Status::NotConnected | Status::Connected => guide
             .last_problem
@@ -866,9 +869,12 @@ async fn own(
         .as_ref()
         .map_or("The CRM", |found| found.provider.label());
     let problem = match status {
-        Status::SignInNeeded => Some(failure::own_sign_in(label, true)),
+        Status::SignInNeeded => {
+            let reason = own.as_ref().map(Connection::reason).unwrap_or_default();
+            Some(texts::own_sign_in(label, Some(reason)))
+        }
         Status::NotConnected if connected.is_none() => {
-            Some(failure::connection(&SessionError::NotConnected, "The CRM"))
+            Some(texts::not_connected("The CRM", Audience::Setup))
         }
         _ => None,
     };
@@ -976,8 +982,8 @@ async fn notices(
         };
         if status(Some(&connection), now) == Status::SignInNeeded {
             let problem = match kind {
-                ConnectionKind::User(..) => failure::own_sign_in(label, true),
-                _ => failure::connection(&SessionError::SignInNeeded, label),
+                ConnectionKind::User(..) => texts::own_sign_in(label, Some(connection.reason())),
+                _ => texts::sign_in_needed(label, connection.reason(), Audience::Setup),
             };
             notice(Severity::Error, None, problem);
         } else if connection.stands()
@@ -990,7 +996,7 @@ async fn notices(
             let report = report.map_err(|error| error.problem())?;
             if let Some(report) = report.filter(|report| !report.is_sufficient()) {
                 let missing = report.unreadable_required();
-                let problem = failure::unreadable_objects(&missing);
+                let problem = texts::unreadable_objects(&missing);
                 notice(Severity::Error, None, problem);
             } else {
                 let sync = app.remote.store.sync(contract, environment).await;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
-use shared::crm::session_problem;
 use shared::domain::contract::LinkedInSettings;
 use shared::domain::form::{DEFAULT_POSTS_PER_MINUTE, Form, FormKind};
 use shared::domain::ids::{ContractId, FormId, FormKey};
 use shared::problem::Problem;
-use shared::session::SessionError;
 use shared::signature::secrets_equal;
 use shared::store::{Connection, ConnectionKind};
+use shared::texts::{self, Audience};
 use shared::vault::{Purpose, VaultError};
 use utoipa::ToSchema;
 
@@ -493,8 +492,9 @@ async fn linkedin_view(
     let status = super::crm::status(connection.as_ref(), now);
     let connection = connection.filter(Connection::stands);
     let problem = match &connection {
-        Some(_) if status == Status::SignInNeeded => {
-            Some(session_problem(&SessionError::SignInNeeded, "LinkedIn"))
+        Some(connection) if status == Status::SignInNeeded => {
+            let reason = connection.reason();
+            Some(texts::sign_in_needed("LinkedIn", reason, Audience::Setup))
         }
         Some(connection) => super::crm::ending(connection, now),
         None => None,

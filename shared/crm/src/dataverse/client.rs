@@ -10,7 +10,6 @@ use super::errors::{classify, error_code};
 use super::multipart::{self, PartAnswer};
 use super::odata::{API, Query};
 use crate::{CrmError, Record, no_api_access};
-use domain::schema::CrmKind;
 use remote::outbound::{Call, Provider};
 use remote::session::Session;
 
@@ -47,10 +46,9 @@ impl Dataverse {
             _ if answer.status.is_success() => Err(CrmError::Unavailable(answer.status)),
             // Refused as a whole, before any part was looked at: the user is no member of the
             // organisation (0x80072560), or has no role in it.
-            _ if answer.status == StatusCode::FORBIDDEN => Err(no_api_access(
-                CrmKind::Dynamics365,
-                error_code(&answer.json().unwrap_or_default()),
-            )),
+            _ if answer.status == StatusCode::FORBIDDEN => Err(no_api_access(error_code(
+                &answer.json().unwrap_or_default(),
+            ))),
             _ => Err(classify(
                 answer.status,
                 &answer.json().unwrap_or_default(),

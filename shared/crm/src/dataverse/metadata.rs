@@ -64,7 +64,7 @@ enum Depth {
 }
 
 async fn read(crm: &Dataverse, parts: &[Part]) -> Result<Vec<PartAnswer>, CrmError> {
-    let answers = crm.batch(multipart::reads(parts)).await?;
+    let answers = crm.batch(multipart::independent(parts)).await?;
     if answers.len() == parts.len() {
         Ok(answers)
     } else {
@@ -79,7 +79,7 @@ fn needed(answer: &PartAnswer) -> Result<Value, CrmError> {
     if answer.status.is_success() {
         Ok(body)
     } else if answer.status == StatusCode::FORBIDDEN {
-        Err(no_api_access(CrmKind::Dynamics365, error_code(&body)))
+        Err(no_api_access(error_code(&body)))
     } else {
         Err(classify(answer.status, &body, Record::Lead, &[]))
     }
@@ -635,10 +635,13 @@ mod tests {
     fn a_user_of_no_organisation_is_refused_and_a_strange_one_is_not_understood() {
         let body = json!({"error": {"code": "0x80072560", "message": "The user is not a member of the organization."}});
         let refused = user_id(Some(&answer(403, &body))).unwrap_err();
-        let CrmError::Refused { problem, .. } = refused else {
+        let CrmError::Refused(refusal) = refused else {
             panic!("{refused:?}");
         };
-        assert!(problem.detail.contains("0x80072560"), "{problem}");
+        assert_eq!(
+            (refusal.reason, refusal.code.as_str()),
+            (crate::Reason::NoApi, "0x80072560")
+        );
         for odd in [json!({}), json!({"UserId": 7}), json!({"UserId": "x"})] {
             assert!(matches!(
                 user_id(Some(&answer(200, &odd))),

@@ -15,19 +15,17 @@ mod schema;
 mod search;
 mod write;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    ContactPlan, Created, Crm, CrmError, LeadRecord, LeadSearch, NewAccount, NewLead,
+    Bond, CrmError, LeadRecord, LeadSearch, Outcomes, Record, Search, SetUp, Tie, Write, Writer,
     contact_identity,
 };
 use domain::clock::Millis;
 use domain::inventory::{AccessReport, CrmOptions};
 use domain::schema::{CrmKind, LeadSchema};
+use domain::vocabulary::vocabulary;
 
 pub(super) use client::Dataverse;
 pub(super) use read::DataverseSource;
@@ -43,7 +41,7 @@ const CONTACT_LOOKUP: &str = "_parentcontactid_value";
 const CONTACT_PROPERTY: &str = "parentcontactid@odata.bind";
 
 #[async_trait]
-impl Crm for Dataverse {
+impl SetUp for Dataverse {
     fn organization(&self) -> &str {
         &self.session.organization
     }
@@ -59,7 +57,10 @@ impl Crm for Dataverse {
     async fn lead_schema(&self, now: Millis) -> Result<LeadSchema, CrmError> {
         schema::lead_schema(self, now).await
     }
+}
 
+#[async_trait]
+impl Search for Dataverse {
     async fn find_leads(
         &self,
         schema: &LeadSchema,
@@ -77,37 +78,35 @@ impl Crm for Dataverse {
         search::lead_by_identity(self, schema, identity, read).await
     }
 
-    async fn create_lead(
-        &self,
-        schema: &LeadSchema,
-        lead: &NewLead<'_>,
-    ) -> Result<Created, CrmError> {
-        write::create_lead(self, schema, lead).await
-    }
-
-    async fn create_account(&self, account: &NewAccount<'_>) -> Result<String, CrmError> {
-        write::create_account(self, account).await
-    }
-
-    async fn update_lead(
-        &self,
-        lead: &LeadRecord,
-        values: &BTreeMap<String, Value>,
-    ) -> Result<(), CrmError> {
-        write::update_lead(self, lead, values).await
-    }
-
-    async fn delete_lead(&self, id: &str) -> Result<(), CrmError> {
-        write::delete_lead(self, id).await
-    }
-
-    fn contact_of(&self, identity: Uuid) -> ContactPlan {
-        ContactPlan::Link(contact_identity(identity).to_string())
-    }
-
     fn lead_url(&self, id: &str) -> String {
         CrmKind::Dynamics365
             .record_url(&self.session.base_url, "lead", id)
             .into()
+    }
+}
+
+#[async_trait]
+impl Writer for Dataverse {
+    async fn write(&self, writes: &[Write], bond: Bond) -> Result<Outcomes, CrmError> {
+        write::write(self, writes, bond).await
+    }
+
+    async fn delete(&self, record: Record, id: &str) -> Result<(), CrmError> {
+        write::delete(self, record, id).await
+    }
+
+    async fn id_of(&self, _record: Record, identity: Uuid) -> Result<Option<String>, CrmError> {
+        // The identity is the primary key.
+        Ok(Some(identity.to_string()))
+    }
+
+    fn contact_field(&self, lead_field: &str) -> Option<&'static str> {
+        let mut fields = vocabulary(CrmKind::Dynamics365).lead.vocabulary.iter();
+        let field = fields.find(|field| field.name == lead_field)?;
+        Some(field.contact).filter(|contact| !contact.is_empty())
+    }
+
+    fn tie_to_made(&self, lead: Uuid) -> Tie {
+        Tie::ToContact(contact_identity(lead).to_string())
     }
 }

@@ -47,8 +47,8 @@ pub(super) fn content_type() -> String {
     format!("multipart/mixed; boundary={BOUNDARY}")
 }
 
-/// A batch of independent reads.
-pub(super) fn reads(parts: &[Part]) -> String {
+/// A batch of requests that do not depend on each other.
+pub(super) fn independent(parts: &[Part]) -> String {
     let mut text = String::new();
     for part in parts {
         text.push_str(&format!("--{BOUNDARY}\r\n"));

@@ -23,7 +23,6 @@ use crate::import::page::{JsonPage, malformed};
 use crate::import::{ImportError, Reading, Source, Turn};
 use crate::{CrmError, no_api_access, shown};
 use domain::inventory::ObjectSpec;
-use domain::problem::Problem;
 use domain::rows::{self, Layout};
 use domain::schema::CrmKind;
 use domain::sync::{Cursor, Resume};
@@ -189,20 +188,12 @@ fn refused(
         Meaning::ChangesExpired => ImportError::ChangesExpired,
         Meaning::PagesGone => ImportError::PagesGone,
         Meaning::SchemaChanged => ImportError::SchemaChanged,
-        Meaning::NoAccess => no_api_access(CrmKind::Dynamics365, error_code(&body)).into(),
+        Meaning::NoAccess => no_api_access(error_code(&body)).into(),
         Meaning::Trouble => CrmError::Unavailable(answer.status).into(),
-        Meaning::Refused | Meaning::Untracked | Meaning::NoSurvivor => {
-            ImportError::Refused(Box::new(Problem::new(
-                502,
-                "crm_query_refused",
-                format!(
-                    "Dynamics 365 refuses to read {} ({}).",
-                    reading.object.name,
-                    shown(error_code(&body))
-                ),
-                "Start the import again; if it fails the same way, tell the operator the code.",
-            )))
-        }
+        Meaning::Refused | Meaning::Untracked | Meaning::NoSurvivor => ImportError::Refused {
+            object: reading.object.name.to_owned(),
+            code: shown(error_code(&body)),
+        },
     })
 }
 
@@ -260,9 +251,7 @@ impl Source for DataverseSource {
         if !answer.status.is_success() {
             let body = answer.json().unwrap_or_default();
             return match meaning(Ask::Plain, false, answer.status, &body) {
-                Meaning::NoAccess => {
-                    Err(no_api_access(CrmKind::Dynamics365, error_code(&body)).into())
-                }
+                Meaning::NoAccess => Err(no_api_access(error_code(&body)).into()),
                 _ => Ok(BTreeMap::new()),
             };
         }

@@ -7,7 +7,7 @@ use super::client::Dataverse;
 use super::errors::classify;
 use super::multipart::{self, Part};
 use super::odata::Query;
-use crate::{CrmError, Record, permission, shown};
+use crate::{CrmError, Record, hidden, shown};
 use domain::clock::Millis;
 use domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 use domain::vocabulary::vocabulary;
@@ -35,7 +35,7 @@ pub(super) async fn lead_schema(crm: &Dataverse, now: Millis) -> Result<LeadSche
         .map(|(kind, _)| (*kind, NOTHING))
         .collect::<Vec<_>>();
     parts.extend(metadata_parts(known.contact.name, &contact_types));
-    let answers = crm.batch(multipart::reads(&parts)).await?;
+    let answers = crm.batch(multipart::independent(&parts)).await?;
     if answers.len() != parts.len() {
         return Err(CrmError::Unavailable(StatusCode::OK));
     }
@@ -70,12 +70,7 @@ pub(super) async fn lead_schema(crm: &Dataverse, now: Millis) -> Result<LeadSche
         }
     }
     if fields.is_empty() {
-        return Err(permission(
-            Record::Lead,
-            403,
-            "crm_object_not_readable",
-            "The connected user cannot see the lead table in Dynamics 365.".to_owned(),
-        ));
+        return Err(hidden(Record::Lead));
     }
     fields.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(LeadSchema {

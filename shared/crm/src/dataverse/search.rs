@@ -28,7 +28,7 @@ pub(super) async fn find_leads(
     search: &LeadSearch<'_>,
 ) -> Result<Vec<LeadRecord>, CrmError> {
     let part = Part::get(&query(schema, search));
-    let answers = crm.batch(multipart::reads(&[part])).await?;
+    let answers = crm.batch(multipart::independent(&[part])).await?;
     let answer = answers
         .first()
         .ok_or(CrmError::Unavailable(StatusCode::OK))?;
@@ -73,7 +73,7 @@ pub(super) async fn lead_by_identity(
         return Ok(None);
     }
     if !answer.status.is_success() {
-        return Err(failure(&answer, &[]));
+        return Err(failure(&answer));
     }
     let row: Value = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
     record(&row, schema)

@@ -1,155 +1,205 @@
-//! Creating, changing and deleting records.
-
-use std::collections::BTreeMap;
+//! Writing records: created under an id of ours, in one change set where they belong together.
 
 use http::{HeaderName, Method, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::Dataverse;
-use super::errors::{classify, failure};
-use super::multipart::{self, Part};
+use super::errors::classify;
+use super::multipart::{self, Part, PartAnswer};
 use super::odata::Query;
 use super::{ACCOUNTS, CONTACT_PROPERTY, CONTACTS, LEADS};
-use crate::{
-    ContactPlan, Created, CrmError, LeadRecord, NewAccount, NewLead, Record, account_values,
-    contact_identity, contact_values, written,
-};
-use domain::schema::{CrmKind, LeadSchema};
+use crate::{Bond, CrmError, Outcomes, Record, Tie, Verb, Write, WrittenRecord, written};
+use domain::schema::CrmKind;
+use domain::vocabulary::vocabulary;
 use remote::outbound::{Call, Provider};
 
-/// A part that creates a record, and never changes one that is there.
-fn create(set: &str, id: Uuid, values: Map<String, Value>) -> Part {
+const fn set(record: Record) -> &'static str {
+    match record {
+        Record::Lead => LEADS,
+        Record::Contact => CONTACTS,
+        Record::Account => ACCOUNTS,
+    }
+}
+
+/// The field with a record's id.
+fn key(record: Record) -> &'static str {
+    let known = vocabulary(CrmKind::Dynamics365);
+    match record {
+        Record::Lead => known.lead.key(),
+        Record::Contact => known.contact.key(),
+        Record::Account => known.account.key(),
+    }
+}
+
+/// A write as it is sent. `ids` are those of all writes, where they are known before they are sent.
+fn part(writes: &[Write], ids: &[Option<Uuid>], index: usize, write: &Write) -> Part {
+    let mut values = written(&write.values);
+    let tied = match &write.tie {
+        Tie::None => None,
+        Tie::ToContact(id) => Uuid::parse_str(id).ok(),
+        Tie::ToContactOfRequest => writes
+            .iter()
+            .position(|other| other.record == Record::Contact)
+            .and_then(|index| *ids.get(index)?),
+    };
+    if let Some(id) = tied {
+        let bound = json!(format!("/{CONTACTS}({id})"));
+        values.insert(CONTACT_PROPERTY.to_owned(), bound);
+    }
+    let set = set(write.record);
+    let header = match &write.verb {
+        Verb::Create { identity: Some(_) } => ("If-None-Match", "*".to_owned()),
+        // The id is Dataverse's: its answer has to say it.
+        Verb::Create { identity: None } => ("Prefer", "return=representation".to_owned()),
+        Verb::Update { etag, .. } => ("If-Match", etag.clone().unwrap_or_else(|| "*".to_owned())),
+    };
+    let (method, query) = match ids.get(index).copied().flatten() {
+        Some(id) => ("PATCH", Query::record(set, id)),
+        None => ("POST", Query::of(set)),
+    };
     Part {
-        method: "PATCH",
-        path: Query::record(set, id).to_string(),
-        headers: vec![("If-None-Match", "*".to_owned())],
+        method,
+        path: query.to_string(),
+        headers: vec![header],
         body: Some(Value::Object(values)),
     }
 }
 
-/// See [`Crm::create_lead`](crate::Crm::create_lead).
-pub(super) async fn create_lead(
-    crm: &Dataverse,
-    schema: &LeadSchema,
-    lead: &NewLead<'_>,
-) -> Result<Created, CrmError> {
-    let mut values = written(lead.values);
-    let mut parts = Vec::new();
-    let contact_id = match &lead.contact {
-        ContactPlan::None => None,
-        ContactPlan::Create => {
-            let id = contact_identity(lead.identity);
-            let contact = contact_values(CrmKind::Dynamics365, lead.values, &schema.contact_fields);
-            parts.push(create(CONTACTS, id, contact));
-            Some(id.to_string())
-        }
-        ContactPlan::Link(id) => Some(id.clone()),
-    };
-    if let Some(id) = contact_id.as_ref().and_then(|id| Uuid::parse_str(id).ok()) {
-        let bound = json!(format!("/{CONTACTS}({id})"));
-        values.insert(CONTACT_PROPERTY.to_owned(), bound);
+/// The id of the record, where it is known before it is sent: an identity is the primary key.
+fn id(write: &Write) -> Result<Option<Uuid>, CrmError> {
+    match &write.verb {
+        Verb::Create { identity } => Ok(*identity),
+        // No record has such an id.
+        Verb::Update { id, .. } => Uuid::parse_str(id).map(Some).map_err(|_| CrmError::Missing),
     }
-    parts.push(create(LEADS, lead.identity, values));
-    let answers = crm.batch(multipart::change_set(&parts)).await?;
-    let sent: Vec<&str> = lead.values.keys().map(String::as_str).collect();
-    for (index, answer) in answers.iter().enumerate() {
-        if !answer.status.is_success() {
-            let body = answer.json();
-            // A failed change set answers once, for the part that failed; which one the text
-            // says, and with as many answers as parts also the position.
-            let message = body
-                .pointer("/error/message")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let of_contact = parts.len() > 1
-                && (message.contains("'contact'")
-                    || message.contains("CRM.contact")
-                    || (answers.len() == parts.len() && index == 0));
-            let record = if of_contact {
-                Record::Contact
-            } else {
-                Record::Lead
-            };
-            return Err(classify(answer.status, &body, record, &sent));
-        }
+}
+
+/// The outcome of one write.
+fn outcome(
+    write: &Write,
+    id: Option<Uuid>,
+    status: StatusCode,
+    body: &Value,
+) -> Result<WrittenRecord, CrmError> {
+    if !status.is_success() {
+        let sent: Vec<&str> = write.values.keys().map(String::as_str).collect();
+        return Err(classify(status, body, write.record, &sent));
     }
-    if answers.len() != parts.len() {
-        return Err(CrmError::Unavailable(StatusCode::OK));
-    }
-    Ok(Created {
-        lead_id: lead.identity.to_string(),
-        contact_id,
+    let told = || body.get(key(write.record))?.as_str().map(str::to_owned);
+    let id = id.map(|id| id.to_string()).or_else(told);
+    Ok(WrittenRecord {
+        record: write.record,
+        id: id.ok_or(CrmError::Unavailable(status))?,
     })
 }
 
-/// See [`Crm::create_account`](crate::Crm::create_account).
-pub(super) async fn create_account(
+/// See [`Writer::write`](crate::Writer::write).
+pub(super) async fn write(
     crm: &Dataverse,
-    account: &NewAccount<'_>,
-) -> Result<String, CrmError> {
-    let values = account_values(CrmKind::Dynamics365, account);
-    let sent: Vec<String> = values.keys().cloned().collect();
-    let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
-    let part = create(ACCOUNTS, account.identity, values);
-    let answers = crm.batch(multipart::change_set(&[part])).await?;
-    let answer = answers
-        .first()
-        .ok_or(CrmError::Unavailable(StatusCode::OK))?;
-    if !answer.status.is_success() {
-        match classify(answer.status, &answer.json(), Record::Account, &sent) {
-            // The identity is the primary key.
-            CrmError::Exists => {}
-            error => return Err(error),
-        }
+    writes: &[Write],
+    bond: Bond,
+) -> Result<Outcomes, CrmError> {
+    let ids: Vec<Option<Uuid>> = writes.iter().map(id).collect::<Result<_, _>>()?;
+    let parts: Vec<Part> = writes
+        .iter()
+        .enumerate()
+        .map(|(index, write)| part(writes, &ids, index, write))
+        .collect();
+    if let ([write], [part]) = (writes, parts.as_slice())
+        && matches!(write.verb, Verb::Update { .. })
+    {
+        return Ok(vec![update(crm, write, part).await?]);
     }
-    Ok(account.identity.to_string())
+    let body = match bond {
+        Bond::AllOrNone => multipart::change_set(&parts),
+        Bond::Each => multipart::independent(&parts),
+    };
+    let answers = crm.batch(body).await?;
+    let failed = answers
+        .iter()
+        .position(|answer| !answer.status.is_success());
+    if let (Bond::AllOrNone, Some(position)) = (bond, failed) {
+        return Ok(rolled_back(writes, &ids, &answers, position));
+    }
+    if answers.len() != writes.len() {
+        return Err(CrmError::Unavailable(StatusCode::OK));
+    }
+    let answered = writes.iter().zip(ids).zip(&answers);
+    Ok(answered
+        .map(|((write, id), answer)| outcome(write, id, answer.status, &answer.json()))
+        .collect())
 }
 
-/// See [`Crm::update_lead`](crate::Crm::update_lead).
-pub(super) async fn update_lead(
+/// The outcomes of a change set that failed. It answers once, for the write that failed; which one that
+/// is the text says, and with as many answers as writes also the position.
+fn rolled_back(
+    writes: &[Write],
+    ids: &[Option<Uuid>],
+    answers: &[PartAnswer],
+    position: usize,
+) -> Outcomes {
+    let Some(answer) = answers.get(position) else {
+        return Vec::new();
+    };
+    let body = answer.json();
+    let message = body
+        .pointer("/error/message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let named = writes.iter().position(|write| {
+        let table = write.record.name();
+        write.record != Record::Lead
+            && (message.contains(&format!("'{table}'"))
+                || message.contains(&format!("CRM.{table}")))
+    });
+    let culprit = named.unwrap_or(if answers.len() == writes.len() {
+        position
+    } else {
+        writes.len().saturating_sub(1)
+    });
+    let outcomes = writes.iter().enumerate().map(|(index, write)| {
+        if index == culprit {
+            let id = ids.get(index).copied().flatten();
+            outcome(write, id, answer.status, &body)
+        } else {
+            Err(CrmError::RolledBack)
+        }
+    });
+    outcomes.collect()
+}
+
+/// Changes one record.
+async fn update(
     crm: &Dataverse,
-    lead: &LeadRecord,
-    values: &BTreeMap<String, Value>,
-) -> Result<(), CrmError> {
-    let url = crm.session.url(&lead_query(&lead.id)?.to_string())?;
-    let call = Call::new(Provider::Dataverse, Method::PATCH, url)
+    write: &Write,
+    part: &Part,
+) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
+    let url = crm.session.url(&part.path)?;
+    let mut call = Call::new(Provider::Dataverse, Method::PATCH, url)
         .header(header::ACCEPT, "application/json")
         .header(HeaderName::from_static("odata-version"), "4.0")
         .header(HeaderName::from_static("odata-maxversion"), "4.0")
-        .header(
-            header::IF_MATCH,
-            lead.etag.clone().unwrap_or_else(|| "*".to_owned()),
-        )
-        .json(&Value::Object(written(values)));
-    let answer = crm.session.send(call).await?;
-    let sent: Vec<&str> = values.keys().map(String::as_str).collect();
-    if answer.status.is_success() {
-        Ok(())
-    } else {
-        Err(failure(&answer, &sent))
+        .json(&part.body.clone().unwrap_or_default());
+    for (_, condition) in &part.headers {
+        call = call.header(header::IF_MATCH, condition.clone());
     }
+    let answer = crm.session.send(call).await?;
+    let body = answer.json().unwrap_or_default();
+    Ok(outcome(write, id(write)?, answer.status, &body))
 }
 
-/// See [`Crm::delete_lead`](crate::Crm::delete_lead).
-pub(super) async fn delete_lead(crm: &Dataverse, id: &str) -> Result<(), CrmError> {
-    let Ok(query) = lead_query(id) else {
+/// See [`Writer::delete`](crate::Writer::delete).
+pub(super) async fn delete(crm: &Dataverse, record: Record, id: &str) -> Result<(), CrmError> {
+    let Ok(id) = Uuid::parse_str(id) else {
         // No record has such an id.
         return Ok(());
     };
-    let answer = crm
-        .session
-        .send(crm.request(Method::DELETE, &query)?)
-        .await?;
+    let call = crm.request(Method::DELETE, &Query::record(set(record), id))?;
+    let answer = crm.session.send(call).await?;
     if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
-        Ok(())
-    } else {
-        Err(failure(&answer, &[]))
+        return Ok(());
     }
-}
-
-/// A lead by the CRM's id.
-fn lead_query(id: &str) -> Result<Query, CrmError> {
-    let id = Uuid::parse_str(id).map_err(|_| CrmError::Missing)?;
-    Ok(Query::record(LEADS, id))
+    let body = answer.json().unwrap_or_default();
+    Err(classify(answer.status, &body, record, &[]))
 }

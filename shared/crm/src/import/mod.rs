@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use super::CrmError;
 use domain::inventory::ObjectSpec;
 use domain::mirror::Change;
-use domain::problem::Problem;
 use domain::sync::{Cursor, Resume};
 use remote::outbound::Provider;
 use remote::session::Session;
@@ -35,9 +34,20 @@ pub enum ImportError {
     /// The object or some fields cannot be read any more: what can be read has to be looked up.
     #[error("the schema changed")]
     SchemaChanged,
-    /// The CRM cannot give the records; what somebody is to do.
-    #[error("the CRM cannot give the records")]
-    Refused(Box<Problem>),
+    /// The CRM refuses to read an object, with its code.
+    #[error("the CRM refuses to read {object} ({code})")]
+    Refused {
+        /// The object.
+        object: String,
+        /// The CRM's code, an identifier.
+        code: String,
+    },
+    /// Salesforce's query jobs for an object fail, however few records they are asked for.
+    #[error("the query jobs for {object} fail")]
+    JobsFail {
+        /// The object.
+        object: String,
+    },
 }
 
 impl From<remote::session::SessionError> for ImportError {

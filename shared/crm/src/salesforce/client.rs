@@ -53,6 +53,17 @@ impl Salesforce {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, CrmError> {
+        self.call_with(method, path, body, None).await
+    }
+
+    /// As [`Self::call`], with one more header.
+    pub(super) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        header: Option<(&'static str, &'static str)>,
+    ) -> Result<Answer, CrmError> {
         let url = self.session.url(path)?;
         let mut call = Call::new(Provider::Salesforce, method, url)
             .header(http::header::ACCEPT, "application/json")
@@ -62,6 +73,9 @@ impl Salesforce {
                 HeaderName::from_static("sforce-duplicate-rule-header"),
                 "allowSave=true",
             );
+        if let Some((name, value)) = header {
+            call = call.header(HeaderName::from_static(name), value);
+        }
         if let Some(body) = body {
             call = call.json(body);
         }

@@ -14,7 +14,7 @@ use super::client::{BatchResult, Salesforce};
 use super::soql::{Condition, Select};
 use crate::currency::currency;
 use crate::query::Literal;
-use crate::{CrmError, NO_API_ACCESS, Record};
+use crate::{CrmError, Record};
 use domain::clock::Millis;
 use domain::inventory::{
     AccessReport, Appearance, Choice, CrmOptions, Currency, Right, SALESFORCE_CURRENCY_FIELD,
@@ -92,10 +92,8 @@ async fn given(crm: &Salesforce, result: BatchResult) -> Result<Option<Value>, C
         return Ok(Some(result.result));
     }
     match crm.batch_failure(&result, Record::Lead).await {
-        CrmError::Refused { problem, record } if problem.code == NO_API_ACCESS => {
-            Err(CrmError::Refused { record, problem })
-        }
-        CrmError::Missing | CrmError::Rejected { .. } | CrmError::Refused { .. } => Ok(None),
+        error @ CrmError::Refused(_) if error.is_about_the_api() => Err(error),
+        CrmError::Missing | CrmError::Refused(_) => Ok(None),
         error => Err(error),
     }
 }

@@ -17,16 +17,16 @@ mod search;
 mod soql;
 mod write;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::{ContactPlan, Created, Crm, CrmError, LeadRecord, LeadSearch, NewAccount, NewLead};
+use super::{
+    Bond, CrmError, LeadRecord, LeadSearch, Outcomes, Record, Search, SetUp, Tie, Write, Writer,
+};
 use domain::clock::Millis;
 use domain::inventory::{AccessReport, CrmOptions};
 use domain::schema::{CrmKind, LeadSchema};
+use domain::vocabulary::vocabulary;
 
 pub(super) use client::Salesforce;
 pub(super) use read::SalesforceSource;
@@ -37,7 +37,7 @@ const IDENTITY_FIELD: &str = "Leadbridge_Id__c";
 const CONTACT_FIELD: &str = "Leadbridge_Contact__c";
 
 #[async_trait]
-impl Crm for Salesforce {
+impl SetUp for Salesforce {
     fn organization(&self) -> &str {
         &self.session.organization
     }
@@ -53,7 +53,10 @@ impl Crm for Salesforce {
     async fn lead_schema(&self, now: Millis) -> Result<LeadSchema, CrmError> {
         schema::lead_schema(self, now).await
     }
+}
 
+#[async_trait]
+impl Search for Salesforce {
     async fn find_leads(
         &self,
         schema: &LeadSchema,
@@ -71,39 +74,36 @@ impl Crm for Salesforce {
         search::lead_by_identity(self, schema, identity, read).await
     }
 
-    async fn create_lead(
-        &self,
-        schema: &LeadSchema,
-        lead: &NewLead<'_>,
-    ) -> Result<Created, CrmError> {
-        write::create_lead(self, schema, lead).await
-    }
-
-    async fn create_account(&self, account: &NewAccount<'_>) -> Result<String, CrmError> {
-        write::create_account(self, account).await
-    }
-
-    async fn update_lead(
-        &self,
-        lead: &LeadRecord,
-        values: &BTreeMap<String, Value>,
-    ) -> Result<(), CrmError> {
-        write::update_lead(self, lead, values).await
-    }
-
-    async fn delete_lead(&self, id: &str) -> Result<(), CrmError> {
-        write::delete_lead(self, id).await
-    }
-
-    fn contact_of(&self, _identity: Uuid) -> ContactPlan {
-        // The contact of an earlier try is known by our identity field only; without reading it
-        // there is no id to link.
-        ContactPlan::None
-    }
-
     fn lead_url(&self, id: &str) -> String {
         CrmKind::Salesforce
             .record_url(&self.session.base_url, "Lead", id)
             .into()
+    }
+}
+
+#[async_trait]
+impl Writer for Salesforce {
+    async fn write(&self, writes: &[Write], bond: Bond) -> Result<Outcomes, CrmError> {
+        write::write(self, writes, bond).await
+    }
+
+    async fn delete(&self, record: Record, id: &str) -> Result<(), CrmError> {
+        write::delete(self, record, id).await
+    }
+
+    async fn id_of(&self, record: Record, identity: Uuid) -> Result<Option<String>, CrmError> {
+        write::id_of(self, record, identity).await
+    }
+
+    fn contact_field(&self, lead_field: &str) -> Option<&'static str> {
+        let mut fields = vocabulary(CrmKind::Salesforce).lead.vocabulary.iter();
+        let field = fields.find(|field| field.name == lead_field)?;
+        Some(field.contact).filter(|contact| !contact.is_empty())
+    }
+
+    fn tie_to_made(&self, _lead: Uuid) -> Tie {
+        // The contact of an earlier try is known by our identity field only; without reading it
+        // there is no id to tie to.
+        Tie::None
     }
 }

@@ -24,11 +24,10 @@ use super::soql::{Condition, Select};
 use crate::import::page::{JsonPage, malformed, not_as_documented, report_unreadable};
 use crate::import::{ImportError, Page, Reading, Source, Turn};
 use crate::query::encode;
-use crate::{CrmError, shown};
+use crate::{CrmError, Failure, failure, shown};
 use domain::clock::Millis;
 use domain::inventory::ObjectSpec;
 use domain::mirror::Change;
-use domain::problem::Problem;
 use domain::rows::csv::{BATCH, CsvRows};
 use domain::rows::{self, Layout, Malformed};
 use domain::schema::CrmKind;
@@ -296,16 +295,14 @@ impl SalesforceSource {
             return ImportError::PagesGone;
         }
         match self.crm.failure(answer).await {
-            CrmError::Rejected { .. } => ImportError::Refused(Box::new(Problem::new(
-                502,
-                "crm_query_refused",
-                format!("Salesforce refuses to read {object} ({}).", shown(code)),
-                "Start the import again; if it fails the same way, tell the operator the code.",
-            ))),
-            CrmError::Exists | CrmError::Missing | CrmError::Changed => {
-                CrmError::Unavailable(answer.status).into()
+            error @ CrmError::Refused(_) if failure(&error) == Failure::ApiError => {
+                ImportError::Refused {
+                    object: object.to_owned(),
+                    code: shown(code),
+                }
             }
-            error => error.into(),
+            error @ (CrmError::Session(_) | CrmError::Refused(_)) => error.into(),
+            _ => CrmError::Unavailable(answer.status).into(),
         }
     }
 
@@ -480,15 +477,9 @@ impl SalesforceSource {
         if state.window.halve(self.session.now()) {
             return Ok(state.next(At::Create));
         }
-        Err(ImportError::Refused(Box::new(Problem::new(
-            502,
-            "crm_job_failed",
-            format!(
-                "Salesforce's query jobs for {} fail, however few records they are asked for.",
-                reading.object.name
-            ),
-            "In Salesforce Setup, look at Bulk Data Load Jobs for the reason, or ask Salesforce; then start the import again.",
-        ))))
+        Err(ImportError::JobsFail {
+            object: reading.object.name.to_owned(),
+        })
     }
 
     async fn results(
@@ -573,7 +564,7 @@ impl Source for SalesforceSource {
         let answer = self.get(&path).await?;
         if !answer.status.is_success() {
             return match self.refused("record counts", &answer).await {
-                ImportError::Crm(error @ (CrmError::Session(_) | CrmError::Refused { .. })) => {
+                ImportError::Crm(error @ (CrmError::Session(_) | CrmError::Refused(_))) => {
                     Err(error.into())
                 }
                 _ => Ok(BTreeMap::new()),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::client::Salesforce;
 use super::{CONTACT_FIELD, IDENTITY_FIELD};
-use crate::{CrmError, Record, permission, shown};
+use crate::{CrmError, Reason, Record, hidden, shown};
 use domain::clock::Millis;
 use domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 
@@ -128,12 +128,8 @@ pub(super) async fn lead_schema(crm: &Salesforce, now: Millis) -> Result<LeadSch
             described.push(describe.fields);
         } else if record == Record::Lead {
             return Err(match crm.batch_failure(&result, record).await {
-                CrmError::Missing | CrmError::Rejected { .. } => permission(
-                    record,
-                    403,
-                    "crm_object_not_readable",
-                    "The connected user cannot see the Lead object in Salesforce.".to_owned(),
-                ),
+                CrmError::Missing => hidden(record),
+                CrmError::Refused(refusal) if refusal.reason == Reason::Values => hidden(record),
                 other => other,
             });
         } else {

@@ -1,33 +1,33 @@
-//! Creating, changing and deleting records.
+//! Writing records: in collections, all or none or each by itself; a single change by itself.
 //!
 //! A lead and its contact go in one collection (sObject Collections, all or none), which creates them in
 //! their order. The lead names its contact by the contact's external id, a foreign key, since no text of
 //! a collection is read as a reference. Where the organisation lacks our field there is no such key, and
 //! the two are not linked.
 
-use std::collections::BTreeMap;
-
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::client::{API, Salesforce};
 use super::errors::ApiError;
 use super::{CONTACT_FIELD, IDENTITY_FIELD};
 use crate::query::encode;
 use crate::{
-    ContactPlan, Created, CrmError, LeadRecord, NewAccount, NewLead, Record, account_values,
-    contact_identity, contact_values, written,
+    Bond, CrmError, Outcomes, Reason, Record, Refusal, Tie, Verb, Write, WrittenRecord, written,
 };
-use domain::problem::Problem;
-use domain::schema::{CrmKind, LeadSchema};
-use domain::vocabulary::vocabulary;
+use domain::schema::CrmKind;
+use domain::vocabulary::{ObjectSpec, vocabulary};
 use remote::outbound::Answer;
 
 /// The relationship of our look-up from lead to contact.
 const CONTACT_RELATION: &str = "Leadbridge_Contact__r";
+/// The header that says whether an assignment rule may choose the owner. Unset it is *TRUE*, also for
+/// changes (REST API developer guide, "Assignment Rule Header").
+const NOT_ASSIGNED_ANEW: (&str, &str) = ("sforce-auto-assign", "FALSE");
 
-/// What became of a row of a collection.
+/// A row's outcome in a collection.
 #[derive(Deserialize)]
 struct Saved {
     #[serde(default)]
@@ -50,158 +50,226 @@ impl Saved {
     }
 }
 
+fn object(record: Record) -> &'static ObjectSpec {
+    let known = vocabulary(CrmKind::Salesforce);
+    match record {
+        Record::Lead => known.lead,
+        Record::Contact => known.contact,
+        Record::Account => known.account,
+    }
+}
+
 /// A row of a collection.
-fn row(object: &str, mut values: Map<String, Value>) -> Value {
-    values.insert("attributes".to_owned(), json!({"type": object}));
+fn row(record: Record, mut values: Map<String, Value>) -> Value {
+    values.insert(
+        "attributes".to_owned(),
+        json!({"type": object(record).name}),
+    );
     Value::Object(values)
 }
 
-/// See [`Crm::create_lead`](crate::Crm::create_lead).
-pub(super) async fn create_lead(
-    crm: &Salesforce,
-    schema: &LeadSchema,
-    lead: &NewLead<'_>,
-) -> Result<Created, CrmError> {
-    let known = vocabulary(CrmKind::Salesforce);
-    let contact_key = contact_identity(lead.identity);
-    let mut rows = Vec::new();
-    let mut values = written(lead.values);
-    if lead.contact == ContactPlan::Create {
-        let mut contact = contact_values(CrmKind::Salesforce, lead.values, &schema.contact_fields);
-        if schema.has_identity {
-            contact.insert(IDENTITY_FIELD.to_owned(), json!(contact_key));
+/// The values as they are sent.
+fn values(writes: &[Write], write: &Write) -> Map<String, Value> {
+    let mut values = written(&write.values);
+    match &write.verb {
+        Verb::Create { identity } => {
+            if let Some(identity) = identity {
+                values.insert(IDENTITY_FIELD.to_owned(), json!(identity));
+            }
         }
-        rows.push((Record::Contact, row(known.contact.name, contact)));
+        Verb::Update { id, .. } => {
+            values.insert(object(write.record).key().to_owned(), json!(id));
+        }
     }
-    if schema.has_identity {
-        values.insert(IDENTITY_FIELD.to_owned(), json!(lead.identity));
-    }
-    match &lead.contact {
-        ContactPlan::Link(id) if schema.has_contact_link => {
+    match &write.tie {
+        Tie::None => {}
+        Tie::ToContact(id) => {
             values.insert(CONTACT_FIELD.to_owned(), json!(id));
         }
         // The contact stands before the lead, and is found by the identity that it was given.
-        ContactPlan::Create if schema.has_contact_link && schema.has_identity => {
-            let mut contact = Map::new();
-            contact.insert(IDENTITY_FIELD.to_owned(), json!(contact_key));
-            values.insert(
-                CONTACT_RELATION.to_owned(),
-                row(known.contact.name, contact),
-            );
+        Tie::ToContactOfRequest => {
+            let contact = writes.iter().find(|other| other.record == Record::Contact);
+            if let Some(Verb::Create {
+                identity: Some(identity),
+            }) = contact.map(|contact| &contact.verb)
+            {
+                let mut key = Map::new();
+                key.insert(IDENTITY_FIELD.to_owned(), json!(identity));
+                values.insert(CONTACT_RELATION.to_owned(), row(Record::Contact, key));
+            }
+        }
+    }
+    values
+}
+
+/// See [`Writer::write`](crate::Writer::write).
+pub(super) async fn write(
+    crm: &Salesforce,
+    writes: &[Write],
+    bond: Bond,
+) -> Result<Outcomes, CrmError> {
+    match writes {
+        [
+            write @ Write {
+                verb: Verb::Update { id, .. },
+                ..
+            },
+        ] => {
+            return Ok(vec![update(crm, write, id).await?]);
+        }
+        [
+            write @ Write {
+                record: Record::Account,
+                ..
+            },
+        ] => {
+            return Ok(vec![create(crm, write).await?]);
         }
         _ => {}
     }
-    rows.push((Record::Lead, row(known.lead.name, values)));
-    let (records, rows): (Vec<Record>, Vec<Value>) = rows.into_iter().unzip();
-    let body = json!({"allOrNone": true, "records": rows});
+    let rows = writes
+        .iter()
+        .map(|write| row(write.record, values(writes, write)));
+    let rows: Vec<Value> = rows.collect();
+    let changes = writes
+        .iter()
+        .filter(|write| matches!(write.verb, Verb::Update { .. }));
+    // A collection is created or changed: one call does not do both.
+    let (method, header) = match changes.count() {
+        0 => (Method::POST, None),
+        changes if changes == writes.len() => (Method::PATCH, Some(NOT_ASSIGNED_ANEW)),
+        _ => return Err(CrmError::Unclear("MIXED_WRITES".to_owned())),
+    };
+    let body = json!({"allOrNone": bond == Bond::AllOrNone, "records": rows});
     let path = format!("{API}/composite/sobjects");
-    let answer = crm.call(Method::POST, &path, Some(&body)).await?;
+    let answer = crm.call_with(method, &path, Some(&body), header).await?;
     if !answer.status.is_success() {
-        return Err(crm.failure(&answer).await);
+        let wanted = writes.last().map_or(Record::Lead, |write| write.record);
+        let errors = ApiError::all(&answer);
+        return Err(ours(
+            crm.classify(answer.status, &errors, wanted).await,
+            wanted,
+        ));
     }
     let saved: Vec<Saved> = answer
         .json()
-        .filter(|saved: &Vec<Saved>| saved.len() == records.len())
+        .filter(|saved: &Vec<Saved>| saved.len() == writes.len())
         .ok_or(CrmError::Unavailable(answer.status))?;
-    let failed = || {
-        records
-            .iter()
-            .zip(&saved)
-            .filter(|(_, saved)| !saved.success)
-    };
-    let guilty = failed().find(|(_, saved)| !saved.is_innocent());
-    if let Some((record, saved)) = guilty.or_else(|| failed().next()) {
-        let status = StatusCode::BAD_REQUEST;
-        return Err(crm.classify(status, &saved.errors, *record).await);
+    // Where all rows say no more than that another failed, nobody is to blame: each says it.
+    let somebody = saved.iter().any(|row| !row.success && !row.is_innocent());
+    let mut outcomes = Vec::new();
+    for (write, saved) in writes.iter().zip(saved) {
+        outcomes.push(if saved.success {
+            let id = saved.id.ok_or(CrmError::Unavailable(answer.status))?;
+            Ok(WrittenRecord {
+                record: write.record,
+                id,
+            })
+        } else if somebody && saved.is_innocent() {
+            Err(CrmError::RolledBack)
+        } else {
+            let status = StatusCode::BAD_REQUEST;
+            let error = crm.classify(status, &saved.errors, write.record).await;
+            Err(ours(error, write.record))
+        });
     }
-    let id = |wanted: Record| {
-        let mut found = records.iter().zip(&saved);
-        let (_, saved) = found.find(|(record, _)| **record == wanted)?;
-        saved.id.clone()
-    };
-    Ok(Created {
-        lead_id: id(Record::Lead).ok_or(CrmError::Unavailable(answer.status))?,
-        contact_id: match &lead.contact {
-            ContactPlan::Link(id) => Some(id.clone()),
-            _ => id(Record::Contact),
-        },
-    })
+    Ok(outcomes)
 }
 
-/// See [`Crm::create_account`](crate::Crm::create_account).
-pub(super) async fn create_account(
-    crm: &Salesforce,
-    account: &NewAccount<'_>,
-) -> Result<String, CrmError> {
-    let known = vocabulary(CrmKind::Salesforce);
-    let mut values = account_values(CrmKind::Salesforce, account);
-    values.insert(IDENTITY_FIELD.to_owned(), json!(account.identity));
-    let path = format!("{API}/sobjects/{}", known.account.name);
-    let body = Value::Object(values);
-    let answer = crm.call(Method::POST, &path, Some(&body)).await?;
-    let id = |answer: &Answer, field: &str| {
-        let body: Value = answer.json()?;
-        body.get(field)?.as_str().map(str::to_owned)
-    };
-    if answer.status.is_success() {
-        return id(&answer, "id").ok_or(CrmError::Unavailable(answer.status));
-    }
-    let errors = ApiError::all(&answer);
-    match crm.classify(answer.status, &errors, Record::Account).await {
-        CrmError::Exists => {}
-        CrmError::Rejected { fields, .. } if fields.iter().any(|field| field == IDENTITY_FIELD) => {
-            return Err(CrmError::Refused {
-                record: Record::Account,
-                problem: Problem::new(
-                    409,
-                    "crm_identity_field_missing",
-                    "The Salesforce organisation has no field of ours on accounts that would keep an account from being created twice.",
-                    "Install the Leadbridge package in the organisation and give the connected user its permission set; or create the account in Salesforce by hand.",
-                ),
-            });
+/// A refusal of our own field: nothing would keep the record from being created twice.
+fn ours(error: CrmError, record: Record) -> CrmError {
+    match error {
+        CrmError::Refused(refusal) if refusal.fields.iter().any(|name| name == IDENTITY_FIELD) => {
+            Refusal::new(record, Reason::NoIdentityField, &refusal.code).into()
         }
-        error => return Err(error),
+        error => error,
     }
-    let key = known.account.key();
-    let path = format!("{path}/{IDENTITY_FIELD}/{}?fields={key}", account.identity);
-    let answer = crm.call(Method::GET, &path, None).await?;
-    if !answer.status.is_success() {
-        let errors = ApiError::all(&answer);
-        return Err(crm.classify(answer.status, &errors, Record::Account).await);
-    }
-    id(&answer, key).ok_or(CrmError::Unavailable(answer.status))
 }
 
-/// See [`Crm::update_lead`](crate::Crm::update_lead).
-pub(super) async fn update_lead(
+/// Creates one record.
+async fn create(
     crm: &Salesforce,
-    lead: &LeadRecord,
-    values: &BTreeMap<String, Value>,
-) -> Result<(), CrmError> {
-    let path = lead_path(&lead.id);
-    let answer = crm
-        .call(Method::PATCH, &path, Some(&json!(written(values))))
-        .await?;
-    if answer.status.is_success() {
-        Ok(())
-    } else {
-        Err(crm.failure(&answer).await)
-    }
+    write: &Write,
+) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
+    let path = format!("{API}/sobjects/{}", object(write.record).name);
+    let body = Value::Object(values(&[], write));
+    let answer = crm.call(Method::POST, &path, Some(&body)).await?;
+    outcome(crm, write, &answer, told(&answer, "id")).await
 }
 
-/// See [`Crm::delete_lead`](crate::Crm::delete_lead).
-pub(super) async fn delete_lead(crm: &Salesforce, id: &str) -> Result<(), CrmError> {
-    let answer = crm.call(Method::DELETE, &lead_path(id), None).await?;
+/// Changes one record.
+async fn update(
+    crm: &Salesforce,
+    write: &Write,
+    id: &str,
+) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
+    let path = record_path(write.record, id);
+    let body = Value::Object(written(&write.values));
+    let header = Some(NOT_ASSIGNED_ANEW);
+    let answer = crm
+        .call_with(Method::PATCH, &path, Some(&body), header)
+        .await?;
+    outcome(crm, write, &answer, Some(id.to_owned())).await
+}
+
+async fn outcome(
+    crm: &Salesforce,
+    write: &Write,
+    answer: &Answer,
+    id: Option<String>,
+) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
+    if answer.status.is_success() {
+        return Ok(Ok(WrittenRecord {
+            record: write.record,
+            id: id.ok_or(CrmError::Unavailable(answer.status))?,
+        }));
+    }
+    let errors = ApiError::all(answer);
+    let error = crm.classify(answer.status, &errors, write.record).await;
+    Ok(Err(ours(error, write.record)))
+}
+
+/// See [`Writer::delete`](crate::Writer::delete).
+pub(super) async fn delete(crm: &Salesforce, record: Record, id: &str) -> Result<(), CrmError> {
+    let path = record_path(record, id);
+    let answer = crm.call(Method::DELETE, &path, None).await?;
     if answer.status.is_success() {
         return Ok(());
     }
-    match crm.failure(&answer).await {
+    let errors = ApiError::all(&answer);
+    match crm.classify(answer.status, &errors, record).await {
         CrmError::Missing => Ok(()),
         error => Err(error),
     }
 }
 
-fn lead_path(id: &str) -> String {
-    let lead = vocabulary(CrmKind::Salesforce).lead;
-    format!("{API}/sobjects/{}/{}", lead.name, encode(id))
+/// See [`Writer::id_of`](crate::Writer::id_of).
+pub(super) async fn id_of(
+    crm: &Salesforce,
+    record: Record,
+    identity: Uuid,
+) -> Result<Option<String>, CrmError> {
+    let object = object(record);
+    let (name, key) = (object.name, object.key());
+    let path = format!("{API}/sobjects/{name}/{IDENTITY_FIELD}/{identity}?fields={key}");
+    let answer = crm.call(Method::GET, &path, None).await?;
+    if answer.status.is_success() {
+        let id = told(&answer, key).ok_or(CrmError::Unavailable(answer.status))?;
+        return Ok(Some(id));
+    }
+    let errors = ApiError::all(&answer);
+    match crm.classify(answer.status, &errors, record).await {
+        CrmError::Missing => Ok(None),
+        error => Err(error),
+    }
+}
+
+/// A text of an answer.
+fn told(answer: &Answer, field: &str) -> Option<String> {
+    let body: Value = answer.json()?;
+    body.get(field)?.as_str().map(str::to_owned)
+}
+
+fn record_path(record: Record, id: &str) -> String {
+    format!("{API}/sobjects/{}/{}", object(record).name, encode(id))
 }

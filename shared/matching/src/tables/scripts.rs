@@ -180,7 +180,7 @@ pub fn korean_surname(written: &str) -> Option<&'static str> {
 #[must_use]
 pub const fn abjad(letter: char, first: bool) -> Option<&'static str> {
     Some(match letter {
-        'ا' | 'أ' | 'آ' | 'إ' | 'ٱ' | 'ى' | 'א' => "a",
+        'ا' | 'أ' | 'آ' | 'إ' | 'ٱ' | 'ى' | 'ة' | 'א' => "a",
         'ع' | 'ע' => {
             if first {
                 "a"
@@ -220,7 +220,6 @@ pub const fn abjad(letter: char, first: bool) -> Option<&'static str> {
                 "i"
             }
         }
-        'ة' => "a",
         'پ' => "p",
         'چ' => "ch",
         'ژ' => "zh",

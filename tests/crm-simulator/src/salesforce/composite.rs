@@ -139,6 +139,9 @@ fn subrequest(
                     .unwrap_or_default()
                     .to_lowercase()
                     .replace(' ', "");
+                if name == "sforce-auto-assign" {
+                    caller.auto_assign = super::auto_assign(value.as_str());
+                }
                 if name == "sforce-duplicate-rule-header" {
                     caller.allow_save = text.contains("allowsave=true");
                     caller.details = text.contains("includerecorddetails=true");

@@ -101,6 +101,8 @@ pub(crate) struct Settings {
     pub(crate) leadbridge_fields_installed: bool,
     /// `off`, `alert` (overridable) or `block`.
     pub(crate) duplicate_rule: String,
+    /// The user that an assignment rule hands leads to, created or changed; empty: there is no rule.
+    pub(crate) assignment_owner: String,
     pub(crate) api_limit: u64,
     pub(crate) session_seconds: i64,
     /// Each refresh gives a new refresh token and kills the old one.
@@ -166,6 +168,7 @@ impl Default for Settings {
         Self {
             leadbridge_fields_installed: true,
             duplicate_rule: "off".into(),
+            assignment_owner: String::new(),
             api_limit: 100_000,
             session_seconds: 7200,
             refresh_rotation: false,
@@ -610,6 +613,13 @@ pub(crate) struct Caller {
     pub(crate) allow_save: bool,
     pub(crate) details: bool,
     pub(crate) batch_size: Option<usize>,
+    /// Whether an assignment rule may choose the owner of what is written (`Sforce-Auto-Assign`).
+    pub(crate) auto_assign: bool,
+}
+
+/// Unset it is *TRUE*, on create and on update; the id of a rule is as good.
+pub(crate) fn auto_assign(header: Option<&str>) -> bool {
+    header.is_none_or(|value| !value.trim().eq_ignore_ascii_case("false"))
 }
 
 impl Salesforce {
@@ -721,6 +731,7 @@ impl Salesforce {
                 .split_once("batchsize=")
                 .and_then(|(_, n)| n.split(',').next().and_then(|n| n.parse().ok()))
                 .map(|n: usize| n.clamp(200, 2000)),
+            auto_assign: auto_assign(call.header("sforce-auto-assign")),
         };
         let reply = match rest::version(version) {
             Some(number) => {

@@ -290,6 +290,13 @@ impl Org {
             };
             row.insert(name, value);
         }
+        if ty.name == "Lead"
+            && caller.auto_assign
+            && !self.settings.assignment_owner.is_empty()
+            && let Some(owner) = self.user_named(&self.settings.assignment_owner)
+        {
+            row.insert("OwnerId".into(), json!(owner));
+        }
         self.derive(ty, &mut row, &given);
         if id.is_none() {
             self.check_duplicates(caller, ty, &row)?;

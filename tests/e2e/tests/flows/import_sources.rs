@@ -15,6 +15,7 @@ use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Cursor, Resume};
 use shared::session::Session;
 use shared::store::ConnectionKind;
+use shared::texts;
 
 /// What a pass over an object gave.
 #[derive(Debug, Default)]
@@ -241,9 +242,12 @@ fn patient(pass: &mut Pass, patience: usize, error: ImportError) -> Result<(), I
     }
 }
 
-fn code(error: &ImportError) -> &str {
+fn code(error: &ImportError) -> String {
     match error {
-        ImportError::Refused(problem) => &problem.code,
+        ImportError::Refused { object, code } => {
+            texts::import_refused("The CRM", object, code).code
+        }
+        ImportError::JobsFail { object } => texts::jobs_fail(object).code,
         other => panic!("{other:?}"),
     }
 }

@@ -7,13 +7,14 @@ use e2e::{Harness, Tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, Millis, SystemClock};
-use shared::crm::{Crm, CrmError, Failure, failure};
+use shared::crm::{Crm, CrmError, Failure, Reason, failure};
 use shared::domain::inventory::{
     AccessReport, CrmOptions, ObjectAccess, ObjectSpec, Right, ValueKind, dataverse_privilege,
     objects,
 };
 use shared::domain::schema::CrmKind;
 use shared::store::ConnectionKind;
+use shared::texts::{self, Audience};
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const NOW: Millis = Millis(1_790_000_000_000);
@@ -286,9 +287,14 @@ async fn a_user_without_the_api_is_told_so() {
         for result in ask(&*client).await {
             let error = result.unwrap_err();
             assert_eq!(failure(&error), Failure::InsufficientAccess, "{code}");
-            let CrmError::Refused { problem, .. } = error else {
+            let CrmError::Refused(refusal) = &error else {
                 panic!("{code}: {error:?}");
             };
+            assert_eq!(
+                (refusal.reason, refusal.code.as_str()),
+                (Reason::NoApi, code)
+            );
+            let problem = texts::crm(&error, crm.label(), Audience::Trail);
             assert_eq!(problem.code, "crm_api_access_missing");
             assert!(problem.detail.contains(code), "{problem}");
         }

@@ -30,6 +30,7 @@ mod linking;
 mod mirror;
 mod oauth;
 mod oauth_attacks;
+mod setbacks;
 mod sign_in;
 mod submissions;
 mod sync_api;

@@ -670,12 +670,7 @@ async fn a_list_leaves_out_what_cannot_be_read() {
             "TOKEN".to_owned(),
             "role",
         ),
-        (
-            "/profiles",
-            "DIRECTORY#profile".to_owned(),
-            profile,
-            "kind",
-        ),
+        ("/profiles", "DIRECTORY#profile".to_owned(), profile, "kind"),
     ] {
         let before = count(path).await;
         assert!(before >= 2, "{path}");

@@ -523,7 +523,7 @@ async fn a_replayed_refresh_token_ends_the_connection() {
 
     let refused = world.call(&world.worker()).await;
     assert!(
-        matches!(refused, Err(SessionError::SignInNeeded)),
+        matches!(refused, Err(SessionError::SignInNeeded(_))),
         "{refused:?}"
     );
     let state = world.connection().await.unwrap().state;

@@ -124,7 +124,7 @@ async fn an_authorisation_ends_when_it_was_said_to_and_is_warned_of_for_two_week
         );
         assert!(matches!(
             world.use_linkedin().await,
-            Err(SessionError::SignInNeeded)
+            Err(SessionError::SignInNeeded(_))
         ));
 
         world.authorize_linkedin().await;
@@ -155,7 +155,7 @@ async fn an_authorisation_that_linkedin_ended_needs_a_new_one() {
         .await;
     assert!(matches!(
         world.use_linkedin().await,
-        Err(SessionError::SignInNeeded)
+        Err(SessionError::SignInNeeded(_))
     ));
     assert_eq!(world.linkedin().await["connection"], "sign_in_needed");
     let logged = world.audit("connection.sign_in_needed").await;

@@ -119,7 +119,10 @@ async fn a_seat_holder_sees_which_instance_and_is_asked_again_after_ninety_days(
         .use_connection(&world.fresh(), kind(&seat))
         .await
         .unwrap_err();
-    assert!(matches!(refused, SessionError::SignInNeeded), "{refused:?}");
+    assert!(
+        matches!(refused, SessionError::SignInNeeded(_)),
+        "{refused:?}"
+    );
 
     world.sign_in_own(&seat, SELLER).await.is(200);
     let own = world.own(&seat).await;

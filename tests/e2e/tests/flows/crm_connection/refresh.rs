@@ -97,7 +97,10 @@ async fn die_renewing(crm: CrmKind, rotation: bool) {
             let noted = world.audit("connection.sign_in_needed").await.len() - before;
             if rotation && renewed == 1 && !stored {
                 // The provider has replaced a token that nobody kept: nobody can renew.
-                assert!(matches!(used, Err(SessionError::SignInNeeded)), "{about}");
+                assert!(
+                    matches!(used, Err(SessionError::SignInNeeded(_))),
+                    "{about}"
+                );
                 assert_eq!(connection.state, ConnectionState::SignInNeeded, "{about}");
                 assert_eq!(noted, 1, "{about}");
                 lost += 1;
