@@ -10,7 +10,8 @@ use super::field::{Field, FieldKind};
 use super::normalize::invisible::{Form, clean, is_blank, plain_digits};
 use super::normalize::stop_gap::{self, StopGap};
 use super::normalize::{self, email, normalize, phone};
-use super::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
+use super::schema::{FieldType, LeadField, LeadSchema, PicklistOption};
+use super::vocabulary::{Role, vocabulary};
 use crate::clock::Millis;
 
 /// The text that stands in a required text field for which a form gave nothing, where the
@@ -98,10 +99,8 @@ pub struct MappingContext<'a> {
 #[must_use]
 pub fn map_submission(fields: &[Field], context: MappingContext<'_>) -> MappedLead {
     let mut lead = MappedLead::default();
-    let [first_name, last_name] = match context.schema.crm {
-        CrmKind::Salesforce => ["FirstName", "LastName"],
-        CrmKind::Dynamics365 => ["firstname", "lastname"],
-    };
+    let known = vocabulary(context.schema.crm).lead;
+    let [first_name, last_name] = [Role::FirstName, Role::LastName].map(|role| known.named(role));
     let target_of = |field: &Field| {
         let mapping = field.names().find_map(|name| context.mappings.get(name))?;
         Some(mapping.lead_field.as_str())
@@ -637,17 +636,19 @@ fn fill_required(lead: &mut MappedLead, context: MappingContext<'_>) {
         }
     }
     // A Dynamics lead without a topic is nameless in every list, though the Web API lets it pass.
-    if context.schema.crm == CrmKind::Dynamics365
-        && !lead.values.contains_key("subject")
+    let known = vocabulary(context.schema.crm).lead;
+    if let Some(topic_field) = known.of_role(Role::Topic)
+        && !lead.values.contains_key(topic_field.name)
         && let Some(LeadField {
             field_type: FieldType::Text { max_length },
             ..
-        }) = context.schema.field("subject")
+        }) = context.schema.field(topic_field.name)
     {
-        let person = ["firstname", "lastname"]
-            .iter()
-            .filter(|name| !lead.filled_in.contains(**name))
-            .filter_map(|name| lead.values.get(*name).and_then(Value::as_str))
+        let person = [Role::FirstName, Role::LastName]
+            .map(|role| known.named(role))
+            .into_iter()
+            .filter(|name| !lead.filled_in.contains(*name))
+            .filter_map(|name| lead.values.get(name).and_then(Value::as_str))
             .collect::<Vec<_>>()
             .join(" ");
         let topic = if person.is_empty() {
@@ -658,7 +659,7 @@ fn fill_required(lead: &mut MappedLead, context: MappingContext<'_>) {
         let (value, _) = shorten(&topic, *max_length);
         fill_in(
             lead,
-            "subject",
+            topic_field.name,
             value,
             "No mapping gives the topic; it is made of the form's and the person's name.",
         );
@@ -705,6 +706,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::schema::CrmKind;
 
     fn field(name: &str, field_type: FieldType, required: bool) -> LeadField {
         LeadField {

@@ -19,7 +19,8 @@ use crate::domain::ids::identity;
 use crate::domain::linked_record::account_object;
 use crate::domain::mapping::{comparable, convert};
 use crate::domain::match_keys::lead_object;
-use crate::domain::schema::{CrmKind, FieldType, LeadSchema};
+use crate::domain::schema::{FieldType, LeadSchema};
+use crate::domain::vocabulary::{Role, vocabulary};
 use crate::problem::Problem;
 use crate::session::SessionError;
 use crate::store::{Chosen, ConnectionKind, StoreError};
@@ -173,11 +174,15 @@ impl Writer<'_> {
                 .with_field("name"),
             ));
         }
-        let fields = Fields::of(self.config.contract.crm);
+        let account = vocabulary(self.config.contract.crm).account;
         let phone = record.phones.first().map_or("", String::as_str);
-        let given = [&record.name, &record.website, phone];
-        let values = fields.account.into_iter().zip(given);
-        let values = values.filter(|(_, value)| !value.is_empty());
+        let given = [
+            (Role::Name, record.name.as_str()),
+            (Role::Website, &record.website),
+            (Role::Phone, phone),
+        ];
+        let values = given.map(|(role, value)| (account.named(role), value));
+        let values = values.into_iter().filter(|(_, value)| !value.is_empty());
         let values = values.map(|(name, value)| (name.to_owned(), Value::from(value)));
         let identity = self.identity("account/company", entry);
         let mut writes = vec![Write::create(
@@ -185,7 +190,7 @@ impl Writer<'_> {
             Some(identity),
             values.collect(),
         )];
-        let [name, ..] = fields.account;
+        let name = account.named(Role::Name);
         let is_required = |_: Record, field: &str| field == name;
         let id = match self.create(crm.as_ref(), &mut writes, is_required).await? {
             Some(id) => id,
@@ -271,7 +276,7 @@ impl Writer<'_> {
     ) -> Result<Option<String>, DecideError> {
         let settings = &self.config.contract.settings;
         let region = settings.default_region.as_deref();
-        let fields = Fields::of(self.config.contract.crm);
+        let lead = vocabulary(self.config.contract.crm).lead;
         let criterion = |name: &str| {
             let field = schema.field(name).filter(|field| field.is_matchable())?;
             let value = values.get(name)?;
@@ -282,7 +287,8 @@ impl Writer<'_> {
                 normal,
             })
         };
-        let names = [fields.first, fields.last, fields.company, fields.email];
+        let names = [Role::FirstName, Role::LastName, Role::Company, Role::Email]
+            .map(|role| lead.named(role));
         let criteria: Vec<Criterion<'_>> =
             names.iter().filter_map(|name| criterion(name)).collect();
         let read: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -314,68 +320,6 @@ fn told(error: &CrmError, label: &str) -> DecideError {
     DecideError::refused(texts::crm(error, label, Audience::Seller))
 }
 
-/// A CRM's names of the lead fields that an entry gives.
-struct Fields {
-    first: &'static str,
-    last: &'static str,
-    email: &'static str,
-    phones: [&'static str; 2],
-    title: &'static str,
-    company: &'static str,
-    website: &'static str,
-    street: &'static str,
-    city: &'static str,
-    state: &'static str,
-    postcode: &'static str,
-    country: &'static str,
-    source: &'static str,
-    /// What a lead is about; Dynamics 365 shows it first.
-    topic: &'static str,
-    /// An account's name, website and phone number.
-    account: [&'static str; 3],
-}
-
-impl Fields {
-    const fn of(crm: CrmKind) -> Self {
-        match crm {
-            CrmKind::Salesforce => Self {
-                first: "FirstName",
-                last: "LastName",
-                email: "Email",
-                phones: ["Phone", "MobilePhone"],
-                title: "Title",
-                company: "Company",
-                website: "Website",
-                street: "Street",
-                city: "City",
-                state: "State",
-                postcode: "PostalCode",
-                country: "Country",
-                source: "LeadSource",
-                topic: "",
-                account: ["Name", "Website", "Phone"],
-            },
-            CrmKind::Dynamics365 => Self {
-                first: "firstname",
-                last: "lastname",
-                email: "emailaddress1",
-                phones: ["telephone1", "mobilephone"],
-                title: "jobtitle",
-                company: "companyname",
-                website: "websiteurl",
-                street: "address1_line1",
-                city: "address1_city",
-                state: "address1_stateorprovince",
-                postcode: "address1_postalcode",
-                country: "address1_country",
-                source: "leadsourcecode",
-                topic: "subject",
-                account: ["name", "websiteurl", "telephone1"],
-            },
-        }
-    }
-}
-
 /// The lead's values. What does not fit its field is left out; what the CRM requires and nobody knows
 /// has the contract's placeholder.
 fn values(
@@ -385,32 +329,33 @@ fn values(
     lead_source: Option<&str>,
 ) -> BTreeMap<String, Value> {
     let settings = &config.contract.settings;
-    let fields = Fields::of(config.contract.crm);
+    let lead = vocabulary(config.contract.crm).lead;
     let record = &entry.record;
     let (first, last) = if record.last_name.is_empty() {
         matching::person::split(&record.name)
     } else {
         (record.first_name.clone(), record.last_name.clone())
     };
-    let [phone, mobile] = fields.phones;
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let given = [
-        (fields.first, first),
-        (fields.last, last),
-        (fields.email, text(record.emails.first())),
-        (phone, text(record.phones.first())),
-        (mobile, text(record.phones.get(1))),
-        (fields.title, record.title.clone()),
-        (fields.company, record.company.clone()),
-        (fields.website, record.website.clone()),
-        (fields.street, record.street.clone()),
-        (fields.city, record.city.clone()),
-        (fields.state, record.state.clone()),
-        (fields.postcode, record.postcode.clone()),
-        (fields.country, record.country.clone()),
-        (fields.source, lead_source.unwrap_or_default().to_owned()),
-        (fields.topic, entry.name()),
+        (Role::FirstName, first),
+        (Role::LastName, last),
+        (Role::Email, text(record.emails.first())),
+        (Role::Phone, text(record.phones.first())),
+        (Role::Mobile, text(record.phones.get(1))),
+        (Role::JobTitle, record.title.clone()),
+        (Role::Company, record.company.clone()),
+        (Role::Website, record.website.clone()),
+        (Role::Street, record.street.clone()),
+        (Role::City, record.city.clone()),
+        (Role::State, record.state.clone()),
+        (Role::PostalCode, record.postcode.clone()),
+        (Role::Country, record.country.clone()),
+        (Role::Source, lead_source.unwrap_or_default().to_owned()),
+        // Dynamics 365 shows it first.
+        (Role::Topic, entry.name()),
     ];
+    let given = given.map(|(role, text)| (lead.named(role), text));
     let region = settings.default_region.as_deref();
     let mut values: BTreeMap<String, Value> = given
         .into_iter()

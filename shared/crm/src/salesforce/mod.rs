@@ -1,7 +1,7 @@
 //! Salesforce, by its REST API.
 //!
 //! Sources: the REST API developer guide (composite, composite batch, describe, error codes).
-//! Searches go out as the body of a composite request: a query string would carry names and
+//! Searches go out in the body of a composite batch: a query string would carry names and
 //! addresses in a URL.
 //!
 //! Creates are made idempotent by a unique external-id field of ours, `Leadbridge_Id__c`, which
