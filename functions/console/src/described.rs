@@ -135,7 +135,7 @@ mod tests {
     }
 
     /// The refusals that any route can answer with, and when.
-    const REFUSALS: [(&str, &str); 10] = [
+    const REFUSALS: [(&str, &str); 12] = [
         ("400", "The body, the query or a cursor cannot be read"),
         ("401", "No valid API token or session"),
         (
@@ -155,9 +155,14 @@ mod tests {
             "Too many requests: by the service's own limit, or the provider's",
         ),
         (
+            "502",
+            "The CRM, LinkedIn or the sign-in server refuses, or answers with what is none of its answers",
+        ),
+        (
             "503",
             "The table, the key service or the CRM does not answer now",
         ),
+        ("504", "The CRM or LinkedIn did not answer in time"),
     ];
 
     /// Describes the refusals of every route as what they are, problem details, and adds those that a

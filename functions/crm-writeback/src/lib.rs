@@ -22,7 +22,6 @@ use serde_json::json;
 use shared::cached::Cached;
 use shared::clock::{Clock, Millis};
 use shared::domain::submission::{State, Submission};
-use shared::problem::Problem;
 use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::store::{StoreError, Taken};
 use shared::telemetry;
@@ -202,43 +201,16 @@ impl App {
         setback: Setback,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
+        let Some((until, left)) = weigh(submission, &setback, now) else {
+            return Ok(false);
+        };
         let Setback {
             fate,
             problem,
             told,
-            cause,
+            ..
         } = setback;
         let tries = submission.attempts;
-        let (contract, id) = (submission.contract.clone(), submission.id);
-        let cause = cause.as_deref().map(|cause| cause as &dyn Error);
-        let (until, left) = match fate {
-            Fate::Person => (now, false),
-            Fate::Redeliver if tries < MAX_TRIES => {
-                tracing::info!(%contract, submission.id = %id, error = cause, "changed meanwhile: delivered again");
-                return Ok(false);
-            }
-            Fate::Redeliver => (now, false),
-            Fate::Wait(until) => (
-                until.unwrap_or_else(|| back_off(now, tries)),
-                tries < MAX_TRIES,
-            ),
-            Fate::WaitBriefly => {
-                let before = submission.failures.iter().rev();
-                let same = before.take_while(|failure| failure.problem.code == problem.code);
-                let few = (FEW_TRIES - 1) as usize;
-                (
-                    back_off(now, tries),
-                    tries < FEW_TRIES || same.count() < few,
-                )
-            }
-        };
-        if problem.code == texts::OURS {
-            tracing::error!(%contract, submission.id = %id, error = cause, tries, "a fault of ours keeps a submission from the CRM");
-        } else if left {
-            tracing::info!(%contract, submission.id = %id, code = problem.code, error = cause, %until, "waits");
-        } else {
-            tracing::warn!(%contract, submission.id = %id, code = problem.code, error = cause, "needs a person");
-        }
         if !left {
             let problem = match fate {
                 Fate::Person => problem,
@@ -261,8 +233,8 @@ impl App {
             return Ok(true);
         }
         let message = WritebackMessage {
-            contract,
-            submission: id,
+            contract: submission.contract.clone(),
+            submission: submission.id,
         };
         let delay = (until.since(now).max(0) + 999) / 1000;
         if let Err(error) = self.queue.send(&message, delay).await {
@@ -295,6 +267,49 @@ impl App {
         *submission = stored;
         Ok(())
     }
+}
+
+/// Until when a submission waits, and whether a try is left to it; none where its message is to be
+/// delivered again. Logs the setback: it is handled here.
+fn weigh(submission: &Submission, setback: &Setback, now: Millis) -> Option<(Millis, bool)> {
+    let Setback {
+        fate,
+        problem,
+        cause,
+        ..
+    } = setback;
+    let tries = submission.attempts;
+    let (contract, id) = (&submission.contract, submission.id);
+    let cause = cause.as_deref().map(|cause| cause as &dyn Error);
+    let (until, left) = match *fate {
+        Fate::Person => (now, false),
+        Fate::Redeliver if tries < MAX_TRIES => {
+            tracing::info!(%contract, submission.id = %id, error = cause, "changed meanwhile: delivered again");
+            return None;
+        }
+        Fate::Redeliver => (now, false),
+        Fate::Wait(until) => (
+            until.unwrap_or_else(|| back_off(now, tries)),
+            tries < MAX_TRIES,
+        ),
+        Fate::WaitBriefly => {
+            let before = submission.failures.iter().rev();
+            let same = before.take_while(|failure| failure.problem.code == problem.code);
+            let few = (FEW_TRIES - 1) as usize;
+            (
+                back_off(now, tries),
+                tries < FEW_TRIES || same.count() < few,
+            )
+        }
+    };
+    if problem.code == texts::OURS {
+        tracing::error!(%contract, submission.id = %id, error = cause, tries, "a fault of ours keeps a submission from the CRM");
+    } else if left {
+        tracing::info!(%contract, submission.id = %id, code = problem.code, error = cause, %until, "waits");
+    } else {
+        tracing::warn!(%contract, submission.id = %id, code = problem.code, error = cause, "needs a person");
+    }
+    Some((until, left))
 }
 
 /// 2, 4, 8, … seconds, at most [`MAX_BACK_OFF_SECONDS`].

@@ -218,6 +218,11 @@ mod tests {
                 Fate::Redeliver,
                 "changed_meanwhile",
             ),
+            (
+                StoreError::Malformed(lost()).into(),
+                Fate::WaitBriefly,
+                "internal_error",
+            ),
             // The vault.
             (vault(VaultError::Unavailable(lost())), LATER, "unreachable"),
             (

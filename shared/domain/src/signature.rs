@@ -136,7 +136,9 @@ mod tests {
         assert!(!timed.verify(&["other"], "acme.form-1", b"a=b"));
         assert!(!timed.verify(&["key"], "acme.form-2", b"a=b"));
         assert!(!timed.verify(&["key"], "acme.form-1", b"a=c"));
-        assert!(!timed.verify(&["key"], "acme", b"form-1.a=b"));
+        // A form's key has one dot, and what stands on its sides has none: no text reads in two ways.
+        assert!(!timed.verify(&["key"], "acme.form", b"-1.a=b"));
+        assert!(!timed.verify(&["key"], "acme.form-1.a", b"=b"));
         for (now, near) in [(700, true), (699, false), (1_300, true), (1_301, false)] {
             assert_eq!(timed.is_near(now), near, "{now}");
         }
