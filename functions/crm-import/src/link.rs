@@ -23,8 +23,8 @@ use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{
-    Candidate, Entry, EntryId, EntryKind, EntryRates, How, Link, LinkPass, LinkProgress, Match,
-    MatchState, ObjectRates, Rates, RecordRef,
+    Candidate, Entry, EntryId, EntryKind, EntryRates, EntryRef, How, Link, LinkPass, LinkProgress,
+    Match, MatchState, ObjectRates, Rates, RecordRef,
 };
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
@@ -35,7 +35,7 @@ use shared::linking::board::{Board, Draft, Known, Outcome, Streamed, There};
 use shared::problem::Problem;
 use shared::store::{
     Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
-    MIRROR_SHARDS, MirrorRecord, Page, StoreError, WorkKind,
+    MIRROR_SHARDS, MirrorRecord, Page, StoreError, WaitsFor, WorkKind,
 };
 use shared::texts::{self, Audience};
 
@@ -693,6 +693,7 @@ impl Worker<'_> {
             .iter()
             .map(|outcome| (outcome.id, outcome))
             .collect();
+        let holders = holders(outcomes);
         let store = self.app.remote.store.clone();
         let mut rates = self.place.counted.unwrap_or(EntryRates::none(kind));
         let mut linked = std::mem::take(&mut self.place.linked);
@@ -711,8 +712,9 @@ impl Worker<'_> {
                     let outcome = by_id.get(&entry.id);
                     // Who came or changed since is linked by whoever brought that about.
                     let outcome = outcome.filter(|outcome| outcome.version == entry.version);
-                    let write =
-                        outcome.and_then(|outcome| grounds.write(outcome, &entry, before.as_ref()));
+                    let write = outcome.and_then(|outcome| {
+                        grounds.write(outcome, &entry, before.as_ref(), &holders)
+                    });
                     let matched = write.as_ref().map(|write| &write.after).or(before.as_ref());
                     let state = MatchState::of(&entry, matched);
                     rates.count(state, entry.is_manual());
@@ -773,10 +775,7 @@ impl Worker<'_> {
     /// Takes the records that go to other entries from those that have them: there are few.
     async fn free(&mut self, kind: EntryKind, outcomes: &[Outcome]) -> Result<(), StoreError> {
         let store = self.app.remote.store.clone();
-        let wanted: HashMap<&RecordRef, EntryId> = outcomes
-            .iter()
-            .filter_map(|outcome| Some((&outcome.link.as_ref()?.record, outcome.id)))
-            .collect();
+        let wanted = holders(outcomes);
         let in_the_way: Vec<&Outcome> = outcomes
             .iter()
             .filter(|outcome| {
@@ -801,6 +800,7 @@ impl Worker<'_> {
                     after: before.unlinked(self.app.now()),
                     before: Some(before.clone()),
                     from: None,
+                    waits_for: None,
                 })
             });
             // Whoever was changed meanwhile keeps its record; who wanted it is linked one by one.
@@ -828,7 +828,13 @@ struct Grounds<'d> {
 
 impl Grounds<'_> {
     /// The write that a decision takes; none where the table says so already.
-    fn write(&self, outcome: &Outcome, entry: &Entry, before: Option<&Match>) -> Option<LinkWrite> {
+    fn write(
+        &self,
+        outcome: &Outcome,
+        entry: &Entry,
+        before: Option<&Match>,
+        holders: &HashMap<&RecordRef, EntryId>,
+    ) -> Option<LinkWrite> {
         let survivor = |record: &RecordRef| self.known.survivors.get(record).cloned();
         let followed = entry.followed(survivor);
         let version = followed
@@ -879,7 +885,20 @@ impl Grounds<'_> {
         if followed.is_none() && before.is_some_and(|before| before.same_as(&after)) {
             return None;
         }
+        // Users chose its record for another too, which has it.
+        let decided = followed.as_ref().unwrap_or(entry).decided();
+        let waits_for = decided
+            .filter(|decided| after.record() != Some(*decided))
+            .and_then(|decided| {
+                let by = EntryRef {
+                    kind: entry.kind,
+                    id: *holders.get(decided)?,
+                };
+                let record = decided.clone();
+                Some(WaitsFor { record, by })
+            });
         Some(LinkWrite {
+            waits_for,
             entry: followed.map_or_else(
                 || EntryAs::is(entry),
                 |entry| EntryAs::Becomes(Box::new(entry)),
@@ -889,6 +908,14 @@ impl Grounds<'_> {
             from: None,
         })
     }
+}
+
+/// The entries that records go to.
+fn holders(outcomes: &[Outcome]) -> HashMap<&RecordRef, EntryId> {
+    let linked = outcomes
+        .iter()
+        .filter_map(|outcome| Some((&outcome.link.as_ref()?.record, outcome.id)));
+    linked.collect()
 }
 
 fn object_rates(object: &str, records: u64, matched: u64, manual: u64) -> ObjectRates {

@@ -127,10 +127,15 @@ impl App {
         for (kind, entry) in entries {
             if let Some(entry) = entry {
                 let of = EntryRef { kind, id: entry };
-                self.remote
-                    .store
-                    .withdraw_entry(&contract, Environment::Production, of, id)
-                    .await?;
+                let store = &self.remote.store;
+                let freed = store.withdraw_entry(&contract, Environment::Production, of, id);
+                if let Some(record) = freed.await? {
+                    let now = self.clock.now();
+                    if let Some(config) = self.cached.config(&contract, now).await? {
+                        let linking = Linking::new(store, &config.contract, now);
+                        linking.hand_over(kind, record).await?;
+                    }
+                }
             }
         }
         Ok(())

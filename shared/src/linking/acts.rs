@@ -106,12 +106,12 @@ impl Linking<'_> {
         Box::pin(self.after(acted, act == Act::Automatic)).await
     }
 
-    /// Links anew whoever lost a record. The decision stands whatever becomes of that.
+    /// Links anew the entry that lost a record, and those that waited for one that is free now. The decision
+    /// stands whatever becomes of that.
     pub(super) async fn after(&self, acted: Acted, again: bool) -> Result<Linked, DecideError> {
         let (kind, id) = (acted.entry.kind, acted.entry.id);
-        if let Some(lost) = acted.lost
-            && let Err(error) = self.link_entry(lost.kind, lost.id).await
-        {
+        let lost = acted.lost.map(|lost| lost.id);
+        if let Err(error) = self.link_others(kind, lost, acted.freed).await {
             self.leave_to_pass(&error).await?;
         }
         if again {
@@ -125,6 +125,18 @@ impl Linking<'_> {
             entry: acted.entry,
             matched: acted.matched.unwrap_or_else(|| Match::nothing(self.now)),
         })
+    }
+
+    /// Links the entries that wait for a record whose entry was removed. Where that cannot be done now, the
+    /// next pass does it.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn hand_over(&self, kind: EntryKind, record: RecordRef) -> Result<(), StoreError> {
+        if let Err(error) = self.link_others(kind, None, Some(record)).await {
+            self.leave_to_pass(&error).await?;
+        }
+        Ok(())
     }
 
     async fn leave_to_pass(&self, error: &StoreError) -> Result<(), StoreError> {

@@ -29,7 +29,7 @@ use crate::domain::ids::ContractId;
 use crate::domain::linked_record::linked_objects;
 use crate::domain::schema::CrmKind;
 use crate::domain::sync::SyncState;
-use crate::store::{Added, EntryAs, LinkWrite, Store, StoreError};
+use crate::store::{Added, EntryAs, LinkWrite, Store, StoreError, WaitsFor};
 
 pub use acts::{Act, DecideError};
 pub use choose::{Choice, Chooser, Holder, Rules, choose};
@@ -118,6 +118,8 @@ struct Done {
     linked: Linked,
     /// The entry that its record was taken from.
     lost: Option<EntryId>,
+    /// The record that it is no longer linked to.
+    freed: Option<RecordRef>,
 }
 
 /// An entry with everything that its link depends on.
@@ -192,7 +194,7 @@ impl<'a> Linking<'a> {
         let Some(done) = self.link_one(kind, id, &Change::Nothing).await? else {
             return Ok(None);
         };
-        self.link_others(kind, done.lost).await?;
+        self.link_others(kind, done.lost, done.freed).await?;
         Ok(Some(done.linked))
     }
 
@@ -212,29 +214,50 @@ impl<'a> Linking<'a> {
         let done = self.link_one(new.kind, new.id, &change).await?;
         // What is added is there.
         let done = done.ok_or(StoreError::Conflict)?;
-        self.link_others(new.kind, done.lost).await?;
+        self.link_others(new.kind, done.lost, done.freed).await?;
         Ok((done.added, done.linked))
     }
 
-    /// Links entries whose records were taken, and those whose records they take.
+    /// Links the entry whose record was taken, the entries that waited for a record that is free now, and
+    /// those for which either changes something.
     async fn link_others(
         &self,
         kind: EntryKind,
-        lost: impl IntoIterator<Item = EntryId>,
+        lost: Option<EntryId>,
+        freed: Option<RecordRef>,
     ) -> Result<(), StoreError> {
         let mut open: VecDeque<EntryId> = lost.into_iter().collect();
+        open.extend(self.waiting(kind, freed).await?);
         for _ in 1..MAX_CHAIN {
             let Some(next) = open.pop_front() else {
                 return Ok(());
             };
             let done = Box::pin(self.link_one(kind, next, &Change::Nothing)).await?;
-            open.extend(done.and_then(|done| done.lost));
+            if let Some(done) = done {
+                open.extend(done.lost);
+                open.extend(self.waiting(kind, done.freed).await?);
+            }
         }
         if !open.is_empty() {
             // The schedule announces it.
             self.ask_for_pass("linking").await?;
         }
         Ok(())
+    }
+
+    /// The entries that waited for a record.
+    async fn waiting(
+        &self,
+        kind: EntryKind,
+        freed: Option<RecordRef>,
+    ) -> Result<Vec<EntryId>, StoreError> {
+        let Some(record) = freed else {
+            return Ok(Vec::new());
+        };
+        let waiting = self.store.waiting(self.contract, PRODUCTION, &record);
+        let waiting = waiting.await?.into_iter();
+        let of_kind = waiting.filter(|entry| entry.kind == kind);
+        Ok(of_kind.map(|entry| entry.id).collect())
     }
 
     /// Links one entry, or adds and links it. `None`: there is no such entry.
@@ -281,6 +304,9 @@ impl<'a> Linking<'a> {
                 return Ok(Some(Done::nothing(added, linked)));
             };
             let lost = write.from.as_ref().map(|from| from.entry.id);
+            let freed = write.before.as_ref().and_then(Match::record);
+            let freed = freed.filter(|freed| write.after.record() != Some(*freed));
+            let freed = freed.cloned();
             match self
                 .store
                 .write_link(self.contract, PRODUCTION, &organization, &write)
@@ -291,6 +317,7 @@ impl<'a> Linking<'a> {
                         added,
                         linked,
                         lost,
+                        freed,
                     }));
                 }
                 Err(StoreError::Conflict) => {
@@ -362,6 +389,7 @@ impl<'a> Linking<'a> {
             before: before.clone(),
             after,
             from: None,
+            waits_for: None,
         }))
     }
 
@@ -431,14 +459,19 @@ impl<'a> Linking<'a> {
         wanted.extend(entry.decided().cloned());
         wanted.extend(old.map(|old| case.follow(&old.record)));
         let holders = self.holders(model, entry, &wanted, &case.records).await?;
+        let mut waits_for = None;
         let link = match &entry.decision {
             Decision::Unmatched { .. } => None,
             Decision::Matched { record, .. } => {
                 let how = old
                     .filter(|old| old.how == How::Created && case.follow(&old.record) == *record)
                     .map_or(How::Person, |_| How::Created);
-                // Two entries whose records were merged: whoever has the survivor keeps it.
+                // Two entries whose records were merged: the one that has the survivor keeps it.
                 if holders.of(record) == Holder::Person {
+                    waits_for = holders.0.get(record).map(|(_, holder)| WaitsFor {
+                        record: record.clone(),
+                        by: holder.entry,
+                    });
                     None
                 } else {
                     let mut link = self.link(model, case, record, how, None);
@@ -518,6 +551,7 @@ impl<'a> Linking<'a> {
             before: case.known.before.clone(),
             after,
             from,
+            waits_for,
         };
         Ok((Some(write), linked))
     }
@@ -799,6 +833,7 @@ impl Done {
             added,
             linked,
             lost: None,
+            freed: None,
         }
     }
 }

@@ -28,6 +28,7 @@
 //! | entry of the directory | `C#{c}#DIRECTORY#{kind}#{shard}` | `{id}` | get, batch get, paged query |
 //! | match of an entry | `C#{c}#MATCH#{environment}#{kind}#{shard}` | `{id}` | get, batch get, paged query beside the entries of its shard; counted and emptied by a clean-up |
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
+//! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
 //! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
 //! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20; counted and emptied by a clean-up of production |
@@ -61,7 +62,7 @@ use super::Item;
 use super::schema::Index;
 use domain::clock::Millis;
 use domain::connection_kind::ConnectionKind;
-use domain::directory::{EntryId, EntryKind, RecordRef};
+use domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use domain::environment::Environment;
 use domain::ids::{ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
 use domain::inventory::objects;
@@ -479,6 +480,28 @@ pub(super) fn linked(contract: &ContractId, environment: Environment, record: &R
     key(linked_shard(contract, environment, shard), sort_key)
 }
 
+/// Notes that an entry waits for a record that another entry has: beside the item that keeps the record to
+/// one entry, and emptied with it.
+pub(super) fn waiting(
+    contract: &ContractId,
+    environment: Environment,
+    record: &RecordRef,
+    entry: EntryRef,
+) -> Key {
+    let (partition, prefix) = all_waiting(contract, environment, record);
+    key(partition, format!("{prefix}{entry}"))
+}
+
+/// Partition of the entries that wait for a record, and what their sort keys begin with.
+pub(super) fn all_waiting(
+    contract: &ContractId,
+    environment: Environment,
+    record: &RecordRef,
+) -> (String, String) {
+    let linked = linked(contract, environment, record);
+    (linked.pk, format!("{}#WAITING#", linked.sk))
+}
+
 fn models_partition(contract: &ContractId) -> String {
     format!("C#{contract}#MODEL")
 }
@@ -822,6 +845,10 @@ mod tests {
         let (production, sandbox) = (Environment::Production, Environment::Sandbox);
         let (id, seat_id) = (SubmissionId(uuid::Uuid::nil()), SeatId(uuid::Uuid::nil()));
         let record = RecordRef::new(name, name);
+        let waits = EntryRef {
+            kind: EntryKind::Profile,
+            id: EntryId(uuid::Uuid::nil()),
+        };
         let user = Identity::Entra {
             tenant: name.to_owned(),
             object_id: name.to_owned(),
@@ -834,6 +861,7 @@ mod tests {
             object_sync(&c, production, name),
             session(&c, seat_id, name),
             linked(&c, sandbox, &record),
+            waiting(&c, sandbox, &record, waits),
             mirrored(&c, sandbox, "Lead", name),
             Key { pk, sk },
             seat_email(&c, name),

@@ -48,7 +48,7 @@ pub use connections::{
 pub use crm::Alongside;
 pub use directory::{
     Act, ActError, Acted, Added, Chosen, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, Holder,
-    LinkWrite, ShardPage, StoredModel,
+    LinkWrite, ShardPage, StoredModel, WaitsFor,
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;

@@ -14,6 +14,7 @@ use domain::environment::Environment;
 use domain::ids::ContractId;
 
 const LINKED: &str = "linked record";
+const WAITING: &str = "waiting entry";
 /// The attribute of a linked record that names its entry.
 const OWNER: &str = "entry";
 /// About how many bytes a match with its candidates takes.
@@ -81,6 +82,17 @@ pub struct LinkWrite {
     pub after: Match,
     /// The entry that has the new link's record now.
     pub from: Option<Holder>,
+    /// The record that a user chose for the entry and that it cannot have.
+    pub waits_for: Option<WaitsFor>,
+}
+
+/// A record that users chose for two entries, as those that they chose were merged in the CRM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitsFor {
+    /// The record.
+    pub record: RecordRef,
+    /// The entry that has it.
+    pub by: EntryRef,
 }
 
 impl Store {
@@ -103,17 +115,26 @@ impl Store {
         let items = self.read_many(keys).await?;
         let read = |item: &Item| {
             let record = by_key.get(item.get("SK")?.as_s().ok()?)?;
-            let (kind, id) = item.get(OWNER)?.as_s().ok()?.split_once(':')?;
-            let entry = EntryRef {
-                kind: kind.parse().ok()?,
-                id: id.parse().ok()?,
-            };
-            Some(((*record).clone(), entry))
+            Some(((*record).clone(), entry_of(item)?))
         };
         let found = read_each(LINKED, items, |item| {
             read(&item).ok_or_else(|| StoreError::corrupt(LINKED))
         });
         Ok(found.into_iter().collect())
+    }
+
+    /// The entries that waited for a record when another had it. Some may wait for it no longer.
+    pub async fn waiting(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        record: &RecordRef,
+    ) -> Result<Vec<EntryRef>, StoreError> {
+        let (partition, prefix) = keys::all_waiting(contract, environment, record);
+        let items = self.query_all(partition, &prefix).await?;
+        Ok(read_each(WAITING, items, |item| {
+            entry_of(&item).ok_or_else(|| StoreError::corrupt(WAITING))
+        }))
     }
 
     /// Changes a match while the environment's connection to that organisation stands.
@@ -187,6 +208,15 @@ impl Store {
         if let Some(record) = old.filter(|old| new != Some(*old)) {
             actions.push(self.free(contract, environment, record, entry)?);
         }
+        if let Some(WaitsFor { record, by }) = &change.waits_for {
+            // Who lets go of a record looks for those that wait: either it sees this note, or this fails.
+            let holds = Assumption::attribute(OWNER, Some(text(by.to_string())));
+            actions.push(self.check_action(&keys::linked(contract, environment, record), holds)?);
+            let mut note = keys::waiting(contract, environment, record, entry).attributes();
+            note.insert("entity_type".to_owned(), text(WAITING));
+            note.insert(OWNER.to_owned(), text(entry.to_string()));
+            actions.push(self.put_action(note, None)?);
+        }
         if let Some(holder) = &change.from {
             let EntryRef { kind, id } = holder.entry;
             let version = holder.version;
@@ -247,4 +277,13 @@ impl Store {
         let own = Assumption::absent_or(OWNER, &[entry.to_string()]);
         self.delete_action(key.attributes(), Some(own))
     }
+}
+
+/// The entry that an item names.
+fn entry_of(item: &Item) -> Option<EntryRef> {
+    let (kind, id) = item.get(OWNER)?.as_s().ok()?.split_once(':')?;
+    Some(EntryRef {
+        kind: kind.parse().ok()?,
+        id: id.parse().ok()?,
+    })
 }

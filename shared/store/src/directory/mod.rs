@@ -17,12 +17,14 @@ use futures::{StreamExt as _, stream};
 use super::transaction::{Action, Assumption};
 use super::{Item, Store, StoreError, keys, read, read_each, write};
 use domain::clock::Millis;
-use domain::directory::{Entry, EntryId, EntryKind, EntryRef, Match, NewEntry, Withdrawal};
+use domain::directory::{
+    Entry, EntryId, EntryKind, EntryRef, Match, NewEntry, RecordRef, Withdrawal,
+};
 use domain::environment::Environment;
 use domain::ids::{ContractId, SubmissionId};
 
 pub use keys::DIRECTORY_SHARDS;
-pub use links::{EntryAs, Holder, LinkWrite};
+pub use links::{EntryAs, Holder, LinkWrite, WaitsFor};
 pub use models::StoredModel;
 pub use people::{Act, ActError, Acted, Chosen};
 pub use search::ShardPage;
@@ -284,7 +286,8 @@ impl Store {
     }
 
     /// Has a submission that was withdrawn at its source no longer count as an entry's origin. An entry
-    /// that came from nothing else goes, with its match and its link.
+    /// that came from nothing else goes, with its match and its link. Gives the record that it had: the
+    /// caller links those that wait for it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when somebody else keeps changing the entry.
@@ -294,26 +297,28 @@ impl Store {
         environment: Environment,
         of: EntryRef,
         submission: SubmissionId,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<RecordRef>, StoreError> {
         for _ in 0..ROUNDS {
             let EntryRef { kind, id } = of;
             let found = self
                 .entry_with_match(contract, environment, kind, id)
                 .await?;
             let Some((entry, matched)) = found else {
-                return Ok(());
+                return Ok(None);
             };
+            let mut freed = None;
             let done = match entry.withdrawn(submission) {
-                Withdrawal::Untouched => return Ok(()),
+                Withdrawal::Untouched => return Ok(None),
                 Withdrawal::Keep(entry) => self.put_entry(contract, &entry).await,
                 Withdrawal::Remove => {
+                    freed = matched.as_ref().and_then(Match::record).cloned();
                     let actions = self.removal(contract, environment, &entry, matched.as_ref())?;
                     self.transact(actions).await
                 }
             };
             match done {
                 Err(StoreError::Conflict) => {}
-                done => return done,
+                done => return done.map(|()| freed),
             }
         }
         Err(StoreError::Conflict)

@@ -61,6 +61,8 @@ pub struct Acted {
     pub matched: Option<Match>,
     /// The entry that the record was taken from: it is linked to nothing now.
     pub lost: Option<EntryRef>,
+    /// The record that it is no longer linked to.
+    pub freed: Option<RecordRef>,
 }
 
 /// Why nothing was decided.
@@ -157,6 +159,8 @@ impl Store {
             let (entry, before) = self.to_decide(contract, act).await?;
             let from = self.holder(contract, act, &chosen.record).await?;
             let lost = from.as_ref().map(|holder| holder.entry);
+            let freed = before.as_ref().and_then(Match::record);
+            let freed = freed.filter(|freed| **freed != chosen.record).cloned();
             let decided = entry.matched_by(&chosen.record, act.by, act.now);
             let known = before.as_ref().and_then(|before| before.link.as_ref());
             let since = known
@@ -184,12 +188,13 @@ impl Store {
                 before,
                 after,
                 from,
+                waits_for: None,
             };
             let mut actions = self.link_actions(contract, act.environment, &change)?;
             actions.push(self.assume_connected(contract, act.environment, organization)?);
             actions.push(self.audit_item(contract, &audit, act.unique)?);
             if self.decided(actions).await? {
-                return self.acted(contract, act, lost).await;
+                return self.acted(contract, act, lost, freed).await;
             }
         }
         Err(StoreError::Conflict.into())
@@ -238,11 +243,12 @@ impl Store {
             let (entry, before) = self.to_decide(contract, act).await?;
             let record = before.as_ref().and_then(Match::record);
             let decided = entry.unmatched_by(record, act.by, act.now)?;
+            let freed = record.cloned();
             if self
                 .unlink(contract, act, "unmatch", &entry, before, decided)
                 .await?
             {
-                return self.acted(contract, act, None).await;
+                return self.acted(contract, act, None, freed).await;
             }
         }
         Err(StoreError::Conflict.into())
@@ -266,14 +272,16 @@ impl Store {
                     entry,
                     matched: before,
                     lost: None,
+                    freed: None,
                 });
             }
             let decided = entry.automatic();
+            let freed = before.as_ref().and_then(Match::record).cloned();
             if self
                 .unlink(contract, act, "rematch", &entry, before, decided)
                 .await?
             {
-                return self.acted(contract, act, None).await;
+                return self.acted(contract, act, None, freed).await;
             }
         }
         Err(StoreError::Conflict.into())
@@ -299,6 +307,7 @@ impl Store {
                 before: Some(before),
                 after,
                 from: None,
+                waits_for: None,
             };
             self.link_actions(contract, act.environment, &change)?
         } else {
@@ -310,11 +319,16 @@ impl Store {
         self.decided(actions).await
     }
 
-    /// Removes an entry with its match and its link.
+    /// Removes an entry with its match and its link. Gives the record that it had: the caller links those
+    /// that wait for it.
     ///
     /// # Errors
     /// [`ActError`].
-    pub async fn delete_entry(&self, contract: &ContractId, act: &Act<'_>) -> Result<(), ActError> {
+    pub async fn delete_entry(
+        &self,
+        contract: &ContractId,
+        act: &Act<'_>,
+    ) -> Result<Option<RecordRef>, ActError> {
         for _ in 0..ROUNDS {
             let (entry, matched) = self.to_decide(contract, act).await?;
             let matched = matched.as_ref();
@@ -322,7 +336,7 @@ impl Store {
             let audit = act.audit("delete", logged(&entry, matched), Value::Null);
             actions.push(self.audit_item(contract, &audit, act.unique)?);
             if self.decided(actions).await? {
-                return Ok(());
+                return Ok(matched.and_then(Match::record).cloned());
             }
         }
         Err(StoreError::Conflict.into())
@@ -343,12 +357,14 @@ impl Store {
         contract: &ContractId,
         act: &Act<'_>,
         lost: Option<EntryRef>,
+        freed: Option<RecordRef>,
     ) -> Result<Acted, ActError> {
         let (entry, matched) = self.to_decide(contract, act).await?;
         Ok(Acted {
             entry,
             matched,
             lost,
+            freed,
         })
     }
 }

@@ -57,6 +57,9 @@ struct Soak {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    // The functions log every fault that a history plants.
+    let silent = tracing::subscriber::NoSubscriber::default();
+    tracing::subscriber::set_global_default(silent).expect("the first subscriber");
     std::panic::set_hook(Box::new(|info| {
         PANIC.with_borrow_mut(|text| {
             // The first one is the cause of those that follow it.

@@ -107,6 +107,7 @@ fn change(entry: &Entry, before: Option<Match>, number: u32) -> LinkWrite {
         before,
         after: by_score(entry, number),
         from: None,
+        waits_for: None,
     }
 }
 
@@ -715,6 +716,7 @@ async fn a_day(store: &Store, contract: &ContractId, organization: &str) -> Resu
                 before,
                 after: wanted,
                 from: None,
+                waits_for: None,
             });
         }
     }
@@ -732,7 +734,7 @@ async fn a_day(store: &Store, contract: &ContractId, organization: &str) -> Resu
         .await?;
     store.match_automatically(contract, &on(5)).await?;
     match store.delete_entry(contract, &on(11)).await {
-        Ok(()) | Err(ActError::NotFound(_)) => {}
+        Ok(_) | Err(ActError::NotFound(_)) => {}
         Err(error) => return Err(error),
     }
     let of = EntryRef {

@@ -7,6 +7,7 @@ use e2e::Harness;
 use e2e::directory_world::{DirectoryWorld, add_entry};
 use e2e::worker::{messages, process, stored};
 use matching::Record;
+use reqwest::Method;
 use serde_json::json;
 use shared::domain::directory::{
     EntryId, EntryKind, How, Match, MatchState, NewEntry, Origin, RecordRef,
@@ -607,6 +608,7 @@ async fn write(
         before: Some(before.clone()).filter(|before| before.version > 0),
         after,
         from: None,
+        waits_for: None,
     };
     let store = world.store();
     store
@@ -911,5 +913,81 @@ async fn nothing_connected_links_nothing_and_is_no_error() {
         pass.problem.map(|problem| problem.code),
         Some("not_connected".to_owned())
     );
+    harness.stop().await;
+}
+
+/// MA-4: users chose two records for two people, and the CRM merged the two. One of the two people has the
+/// survivor; when it lets go of it, in whatever way, the other has it at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_let_go_goes_to_the_other_that_it_was_chosen_for() {
+    let harness = Harness::embedded(false).await;
+    for (online, way) in [
+        (false, "unmatch"),
+        (false, "rematch"),
+        (true, "match"),
+        (true, "delete"),
+    ] {
+        let tenant = harness.tenant(CrmKind::Dynamics365).await;
+        let world = DirectoryWorld::of(&tenant).await;
+        let mut people = Vec::new();
+        for (first, last) in [("Ada", "Byron"), ("Grace", "Hopper")] {
+            let record = world.lead(first, last, &tenant.email(last), "Works").await;
+            // Nothing but the decision speaks for the two being one.
+            let email = tenant.email(&format!("other-{last}"));
+            let id = world.profile("Emmy", "Noether", &email, "Uni").await;
+            people.push((id, record));
+        }
+        let free = world
+            .lead("Lise", "Meitner", &tenant.email("lise"), "Lab")
+            .await;
+        world.import().await;
+        let decide = async |id: EntryId, act: Act| {
+            let linking = world.linking();
+            let decided = linking.decide(EntryKind::Profile, id, act, "ann", &SystemRandom);
+            decided.await.unwrap();
+        };
+        for (id, record) in &people {
+            decide(*id, Act::Match(record.clone())).await;
+        }
+        let survivor = &people[1].1;
+        world.merge(&people[0].1, survivor).await;
+        if online {
+            world.import_only().await;
+            for (id, _) in &people {
+                let linked = world.linking().link_entry(EntryKind::Profile, *id).await;
+                linked.unwrap();
+            }
+        } else {
+            world.import().await;
+        }
+        let mut links = Vec::new();
+        for (id, _) in &people {
+            links.push(world.link_of(EntryKind::Profile, *id).await);
+        }
+        links.sort();
+        assert_eq!(links, [None, Some(survivor.clone())], "{way}");
+        let has = world
+            .link_of(EntryKind::Profile, people[0].0)
+            .await
+            .is_some();
+        let (holder, other) = if has {
+            (people[0].0, people[1].0)
+        } else {
+            (people[1].0, people[0].0)
+        };
+        match way {
+            "unmatch" => decide(holder, Act::Unmatch).await,
+            "rematch" => decide(holder, Act::Automatic).await,
+            "match" => decide(holder, Act::Match(free.clone())).await,
+            _ => {
+                let path = format!("/profiles/{}", holder.0);
+                let (status, _) = tenant.api(Method::DELETE, &path, None).await;
+                assert_eq!(status, 204);
+            }
+        }
+        let link = world.link_of(EntryKind::Profile, other).await;
+        assert_eq!(link.as_ref(), Some(survivor), "{way}");
+        world.directory(EntryKind::Profile).await;
+    }
     harness.stop().await;
 }

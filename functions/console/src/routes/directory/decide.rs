@@ -1,7 +1,7 @@
 //! What people decide about an entry: which record it is, that it is none, that one is created (MA-4).
 
 use shared::domain::directory::EntryKind;
-use shared::linking::{self, Act, Creator, DecideError, Linked};
+use shared::linking::{self, Act, Creator, DecideError, Linked, Linking};
 use shared::problem::Problem;
 use shared::store::{self, ConnectionKind};
 
@@ -69,6 +69,18 @@ pub(super) async fn delete(
         now: app.remote.clock.now(),
         unique: app.remote.random.uuid(),
     };
-    let deleted = app.remote.store.delete_entry(&caller.contract, &act).await;
-    deleted.map_err(|error| error.problem())
+    let (contract, store) = (&caller.contract, &app.remote.store);
+    let freed = store.delete_entry(contract, &act).await;
+    if let Some(record) = freed.map_err(|error| error.problem())? {
+        let config = store
+            .config(contract)
+            .await
+            .map_err(|error| error.problem())?;
+        if let Some(config) = config {
+            let linking = Linking::new(store, &config.contract, act.now);
+            let handed = linking.hand_over(kind, record).await;
+            handed.map_err(|error| error.problem())?;
+        }
+    }
+    Ok(())
 }
