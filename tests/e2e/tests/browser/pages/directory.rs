@@ -337,7 +337,7 @@ async fn a_file_is_uploaded_and_its_match_rates_followed() {
     let text = "First name;Last name;E-mail;Mystery\n\
          Ada;Lovelace;ada@analytical-engines.example;London\n\
          Bob;Builder;no address;Bonn\n\
-         Carl;Cut\n\
+         Carl;Cut;;Bonn;more\n\
          Dora;Doe;dora@elsewhere.example;Köln\n";
     std::fs::write(&file, text).unwrap();
 
@@ -374,7 +374,7 @@ async fn a_file_is_uploaded_and_its_match_rates_followed() {
     let rows = world.rows("Row by row").await;
     assert_eq!([&*rows[0][0], &*rows[1][0]], ["3", "4"]);
     assert!(
-        rows[1][3].contains("The row has 2 cells, the header 4."),
+        rows[1][3].contains("The row has 5 cells, the header 4."),
         "{rows:?}"
     );
     world.press("Only rows that were refused").await;
