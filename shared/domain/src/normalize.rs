@@ -92,10 +92,17 @@ pub fn web_url(text: &str) -> Option<url::Url> {
     let parsed = url::Url::parse(&with_scheme).ok()?;
     let host_ok = parsed.host_str().is_some_and(|host| {
         let host = host.strip_suffix('.').unwrap_or(host);
-        host.contains('.') && host.split('.').all(|label| !label.is_empty())
+        host.contains('.') && host.split('.').all(is_label)
     });
     (matches!(parsed.scheme(), "http" | "https") && host_ok && parsed.username().is_empty())
         .then_some(parsed)
+}
+
+/// True for one part of a host name: letters of ASCII (others arrive as Punycode), digits, hyphens and
+/// underscores. The URL standard takes quotes and other punctuation too, which no registrar gives out.
+fn is_label(label: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !label.is_empty() && label.chars().all(is_part)
 }
 
 /// A web address without invisible characters and what is written around it.
@@ -252,6 +259,8 @@ mod tests {
         }
         check(Comparison::Url, "not a url", None);
         check(Comparison::Url, "ftp://example.com", None);
+        check(Comparison::Url, "/\".a", None);
+        check(Comparison::Url, "bücher.example", Some("xn--bcher-kva.example"));
     }
 
     #[test]
