@@ -1,5 +1,6 @@
 #![no_main]
-//! A page of a query job's results: read into rows or refused, and the same whatever its chunks.
+//! A page of a query job's results: read into rows or refused, with the same result for all splits into
+//! chunks.
 
 use domain::inventory::objects;
 use domain::mirror::Change;

@@ -47,7 +47,7 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
                 Origin::Csv,
                 None,
             );
-            // What was taken once is taken again, as the same entry.
+            // A row that was taken once is taken again, as the same entry.
             if let Ok(new) = new {
                 let again = NewEntry::new(
                     &contract,

@@ -1,5 +1,5 @@
 #![no_main]
-//! Instants and days as the CRMs write them: what is read is what is written again.
+//! Instants and days as the CRMs write them: a value that is read is written again unchanged.
 
 use domain::rows::instant::{date, instant};
 

@@ -1,6 +1,6 @@
 #![no_main]
-//! A value that somebody typed, for a field of each kind: brought into its normal form or left out with a reason,
-//! and the same when it is read again.
+//! A typed value, for a field of each kind: brought into its normal form or left out with a reason, with the
+//! same result when it is read again.
 
 use domain::mapping::convert;
 use domain::normalize::{Comparison, normalize};

@@ -47,7 +47,7 @@ pub struct SimulatorAddresses {
 }
 
 impl SimulatorAddresses {
-    /// Of a stack.
+    /// The simulator's addresses in a stack.
     ///
     /// # Errors
     /// Never in practice: the simulator's addresses are URLs.
@@ -62,7 +62,7 @@ impl SimulatorAddresses {
     }
 }
 
-/// Whom the simulator makes tokens for.
+/// The organisation that the simulator issues tokens for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Org {
     /// The production organisation of the contract's CRM.
@@ -88,7 +88,7 @@ impl Org {
     }
 }
 
-/// Tokens that the simulator made, and whom they are for.
+/// Tokens that the simulator made, with the organisation and user they are for.
 struct Minted {
     tokens: Tokens,
     organization: String,
@@ -145,7 +145,7 @@ async fn mint(control: &Url, provider: Provider, org: Org, now: Millis) -> Resul
 /// Connects a contract to the simulator's CRM and LinkedIn.
 ///
 /// # Errors
-/// When the simulator or the table does not answer.
+/// Returns an error if the simulator or the table does not answer.
 pub async fn connect(
     maker: &Maker<'_>,
     made: &Made,
@@ -209,17 +209,17 @@ pub struct Demo {
 pub struct DemoSeat {
     /// The e-mail address, which is also the user name in the simulated CRM.
     pub email: String,
-    /// What the person may do.
+    /// The person's role.
     pub role: Role,
     /// The address that signs the person in: with the invitation, until that was accepted.
     pub sign_in: String,
 }
 
-/// What the demo contracts are made in.
+/// The surroundings of the demo contracts: the table, the queue and the simulator.
 pub struct Place<'a> {
     /// The table, the vault, the time.
     pub remote: &'a shared::wiring::Remote,
-    /// Where first imports are announced.
+    /// The import queue: first imports are announced on it.
     pub queue: &'a ImportQueue,
     /// The product's address.
     pub public_url: &'a Url,
@@ -230,7 +230,7 @@ pub struct Place<'a> {
 /// The demo contracts: made on the first start, and the same on every later one.
 ///
 /// # Errors
-/// When the simulator or the table does not answer.
+/// Returns an error if the simulator or the table does not answer.
 pub async fn contracts(place: &Place<'_>) -> Result<Vec<Demo>> {
     let store = &place.remote.store;
     let simulator = place.simulator;
@@ -301,8 +301,8 @@ pub async fn contracts(place: &Place<'_>) -> Result<Vec<Demo>> {
     Ok(all)
 }
 
-/// Points a kept contract's connections to where the simulator listens now: `--port` moves it. State
-/// of an earlier version, whose connections name no user, is connected anew.
+/// Updates a stored contract's connections to the simulator's current addresses: `--port` moves it. State of
+/// an earlier version, whose connections name no user, is connected anew.
 async fn follow(
     maker: &Maker<'_>,
     contract: &ContractId,
@@ -349,9 +349,9 @@ async fn first_import(place: &Place<'_>, contract: &ContractId) -> Result<()> {
     Ok(())
 }
 
-/// The people of a demo contract: an administrator and a salesperson, who have accounts in the
-/// simulated CRM. They are made with the contract; an invitation that nobody accepted yet holds for
-/// another week from every start on.
+/// The people of a demo contract: an administrator and a salesperson, who have accounts in the simulated CRM.
+/// They are made with the contract; an invitation that is not accepted yet is extended by a week at every
+/// start.
 async fn seats(maker: &Maker<'_>, place: &Place<'_>, made: &Made) -> Result<Vec<DemoSeat>> {
     let contract = &made.id;
     let none = maker.store.seats(contract, 1, None).await?.items.is_empty();
@@ -378,7 +378,7 @@ async fn seats(maker: &Maker<'_>, place: &Place<'_>, made: &Made) -> Result<Vec<
                 email: email.to_owned(),
                 role,
             }),
-            // Somebody deleted it.
+            // The seat was deleted.
             None => continue,
             Some(seat) => {
                 let hash = invitation.kept().secret_hash;
@@ -406,8 +406,8 @@ async fn seats(maker: &Maker<'_>, place: &Place<'_>, made: &Made) -> Result<Vec<
     Ok(seats)
 }
 
-/// Where a person signs in to a demo contract, at the simulator and with the account of their
-/// choice.
+/// The sign-in link of a person for a demo contract. It leads to the simulator, where people choose their
+/// account.
 fn sign_in(
     made: &Made,
     place: &Place<'_>,
@@ -442,8 +442,8 @@ fn sign_in(
     Ok(link.into())
 }
 
-/// What LinkedIn has: the first contract's ad account, and the form and leads that the payloads in
-/// `events/` speak of.
+/// Adds LinkedIn's data: the first contract's ad account, and the form and leads that the payloads in
+/// `events/` refer to.
 async fn linkedin_leads(control: &Url) -> Result<()> {
     let client = Client::new();
     let known: Value = client

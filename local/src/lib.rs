@@ -38,11 +38,11 @@ use tower::ServiceExt as _;
 
 /// The table's name on the embedded emulator.
 pub const TABLE: &str = "leadbridge";
-/// How long a message taken from the queue stays hidden, in seconds. The template's is longer;
-/// here a worker that dies is killed by a test, which should not wait.
+/// The time that a message taken from the queue stays hidden, in seconds. The template's is longer; here a
+/// test kills a worker and should not wait.
 const VISIBILITY_SECONDS: u32 = 20;
 
-/// How to start the stack.
+/// Options for starting the stack.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// First of six ports; any free ones without.
@@ -143,7 +143,7 @@ impl Stack {
     /// Starts everything.
     ///
     /// # Errors
-    /// When a port is taken, or the state folder cannot be used.
+    /// Returns an error if a port is taken, or the state folder cannot be used.
     pub async fn start(options: Options) -> Result<Self> {
         let folder = match options.state {
             Some(path) => {
@@ -155,7 +155,7 @@ impl Stack {
         };
         let state = folder.path().to_owned();
         let persistent = matches!(folder, Folder::Kept(_));
-        // All ports first: a taken one is told before anything was started.
+        // All ports first: a taken one is reported before anything is started.
         let gateway = listen(options.port, 0).await?;
         let aws_listener = listen(options.port, 5).await?;
         let ports = match options.port {
@@ -345,7 +345,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 /// An outbound client that trusts the simulator's certificate authority beside the usual ones.
 ///
 /// # Errors
-/// When the certificate cannot be read.
+/// Returns an error if the certificate cannot be read.
 pub fn outbound(config: &RemoteConfig, ca_file: &Path) -> Result<shared::outbound::Outbound> {
     let certificate = reqwest::Certificate::from_pem(&std::fs::read(ca_file)?)?;
     let client = shared::outbound::Outbound::builder()
@@ -361,7 +361,7 @@ impl Apps {
     /// Builds the functions' apps from their variables, each through its own configuration.
     ///
     /// # Errors
-    /// When a variable is missing, or a file it names cannot be used.
+    /// Returns an error if a variable is missing, or a file it names cannot be used.
     pub fn build(variables: &BTreeMap<String, String>, aws: &SdkConfig) -> Result<Self> {
         let source = Source::fixed(variables.clone());
         let config = RemoteConfig::from_source(&source)?;
@@ -452,11 +452,11 @@ fn serve(listener: TcpListener, apps: &Apps, stop: watch::Receiver<bool>) -> Joi
     })
 }
 
-/// One poll of a queue, as Lambda's event source does it: a batch to the handler, and what it
-/// did not name as failed is deleted. Gives the number of messages received.
+/// Polls a queue once, as Lambda's event source does: passes a batch to the handler and deletes the messages
+/// that the handler did not name as failed. Returns the number of messages received.
 ///
 /// # Errors
-/// When the queue does not answer.
+/// Returns an error if the queue does not answer.
 pub async fn poll_queue<F: Future<Output = SqsBatchResponse>>(
     sqs: &aws_sdk_sqs::Client,
     queue_url: &str,
@@ -518,7 +518,7 @@ fn drive_queue<F: Future<Output = SqsBatchResponse> + Send + 'static>(
     })
 }
 
-/// The template's schedules, faster: a sweep and what waits of imports every 10 seconds, a pull every
+/// The template's schedules, faster: a sweep and the import's resume task every 10 seconds, a pull every
 /// minute.
 fn drive_schedules(
     apps: &Apps,

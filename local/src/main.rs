@@ -1,4 +1,4 @@
-//! `cargo dev`: starts the whole product with demo data, says what runs where, and ends on Ctrl-C.
+//! `cargo dev`: starts the whole product with demo data, prints the addresses, and ends on Ctrl-C.
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
@@ -22,7 +22,7 @@ struct Arguments {
     /// Forget everything and start anew.
     #[arg(long)]
     reset: bool,
-    /// Where state and `dev.json` are kept.
+    /// The folder for state and `dev.json`.
     #[arg(long, default_value = ".leadbridge")]
     folder: PathBuf,
 }
@@ -60,7 +60,7 @@ async fn run() -> Result<()> {
     let mut stack = Stack::start(Options {
         port: Some(arguments.port),
         state: Some(state),
-        // What is kept leads to where the CRMs were: it is set right first.
+        // The stored state has the CRMs' former addresses: these are corrected first.
         drive: false,
     })
     .await?;
@@ -91,7 +91,7 @@ async fn run() -> Result<()> {
     Ok(())
 }
 
-/// `dev.json`, written last and all at once: where it is, everything runs.
+/// `dev.json`, written last and all at once: if it exists, everything runs.
 fn describe(
     path: &Path,
     stack: &Stack,

@@ -30,9 +30,9 @@ use shared::store::{
 use shared::vault::{Purpose, Vault};
 use url::Url;
 
-/// Who makes things here, as the audit log names it.
+/// The actor of these changes in the audit log.
 const ACTOR: &str = "set-up";
-/// How often a change is decided anew because something was changed meanwhile.
+/// The number of attempts at a change before it gives up because of concurrent ones.
 const MAX_TRIES: u32 = 5;
 
 /// A contract to make.
@@ -64,7 +64,7 @@ pub struct FixedSecrets {
     pub token_prefix: String,
 }
 
-/// What whoever made a contract has to know, shown once.
+/// The keys and secrets of a contract that was made, shown once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Made {
     /// The contract.
@@ -86,11 +86,11 @@ pub struct Made {
 /// A bearer token for each role.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenSet {
-    /// Of an administrator.
+    /// The administrator's token.
     pub administrator: String,
-    /// Of a salesperson.
+    /// The salesperson's token.
     pub salesperson: String,
-    /// Of the sync itself.
+    /// The service's token, for the sync itself.
     pub service: String,
 }
 
@@ -150,7 +150,7 @@ impl Maker<'_> {
     /// the usual mappings, a website form and a Google Ads form, and a token for each role.
     ///
     /// # Errors
-    /// When there is one of that id, or the table or the key does not answer.
+    /// Returns an error if there is a contract of that id, or the table or the key does not answer.
     pub async fn make(&self, new: NewContract) -> Result<Made> {
         let NewContract {
             id,
@@ -294,7 +294,7 @@ impl Maker<'_> {
     /// guide and an audit entry, over a connection that stands there. No import is asked for.
     ///
     /// # Errors
-    /// When the table or the key does not answer.
+    /// Returns an error if the table or the key does not answer.
     pub async fn connect(&self, contract: &ContractId, to: Remote<'_>) -> Result<()> {
         let name = to.kind.purpose();
         let purpose = Purpose {
@@ -380,12 +380,12 @@ impl Maker<'_> {
 }
 
 /// Invites a person to a seat of a contract. Where a seat has the e-mail address already, that one
-/// is invited anew, with this name and role: the invitation before no longer works, its sessions
+/// is invited anew, with this name and role: the earlier invitation no longer works, its sessions
 /// end, and the account that it was tied to no longer opens it.
 ///
 /// # Errors
-/// When the input is wrong, there is no such contract, the seat is disabled, or the table does not
-/// answer.
+/// Returns an error if the input is wrong, there is no such contract, the seat is disabled, or the table does
+/// not answer.
 pub async fn invite(
     store: &Store,
     random: &dyn Random,
@@ -422,7 +422,7 @@ pub async fn invite(
                 Seat::invited(id, person.clone(), invitation.kept(), now)
             }
         };
-        // Who is invited anew acts again once they have signed in.
+        // A person who is invited anew can act again only after signing in.
         let expected = of_contract.config_version;
         let acted = of_contract.administrators.remove(&seat.id);
         of_contract.config_version += 1;
@@ -463,7 +463,7 @@ pub fn told(problem: &Problem) -> anyhow::Error {
 /// The seat that has an e-mail address.
 ///
 /// # Errors
-/// When the table does not answer.
+/// Returns an error if the table does not answer.
 pub async fn seat_with_email(
     store: &Store,
     contract: &ContractId,
@@ -480,11 +480,11 @@ pub async fn seat_with_email(
     }
 }
 
-/// Where a connection leads.
+/// The target of a connection.
 pub struct Remote<'a> {
-    /// Which of the contract's connections.
+    /// The kind of the connection.
     pub kind: ConnectionKind,
-    /// Whose API.
+    /// The provider of the API.
     pub provider: Provider,
     /// The API's address.
     pub base_url: &'a Url,
@@ -494,9 +494,9 @@ pub struct Remote<'a> {
     pub organization: &'a str,
     /// Entra: the user's tenant.
     pub tenant: Option<String>,
-    /// Whom it acts as, where the provider says it.
+    /// The user that it acts as, where the provider names one.
     pub user: Option<RemoteUser>,
-    /// When the authorisation ends.
+    /// The end of the authorisation.
     pub valid_until: Option<Millis>,
     /// The tokens.
     pub tokens: &'a Tokens,

@@ -78,7 +78,7 @@ pub(crate) async fn create(client: &aws_sdk_dynamodb::Client, table: &str) -> Re
     Ok(())
 }
 
-/// Makes a queue with its dead-letter queue; gives the addresses of both.
+/// Makes a queue with its dead-letter queue; returns the addresses of both.
 pub(crate) async fn create_queue(
     client: &aws_sdk_sqs::Client,
     name: &str,

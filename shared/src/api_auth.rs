@@ -1,5 +1,5 @@
-//! Who calls: by the API token of the request, or by the session of somebody who signed in; and what
-//! its role lets it do (LG-1).
+//! Authentication of callers, by the API token of the request or by a signed-in user's session, and the
+//! permissions of their role (LG-1).
 
 use http::{HeaderMap, Method, header};
 use url::Url;
@@ -13,7 +13,7 @@ use crate::signature::{secrets_equal, sha256_hex};
 use crate::store::{SessionRecord, Store};
 use crate::web_session::{CSRF_HEADER, SessionToken, WebSessions, cookie_of};
 
-/// What callers are told apart with.
+/// The dependencies for identifying callers.
 #[derive(Clone, Copy)]
 pub struct Gate<'a> {
     /// The table.
@@ -26,14 +26,14 @@ pub struct Gate<'a> {
     pub now: Millis,
 }
 
-/// Somebody who signed in.
+/// A signed-in user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {
     /// The seat.
     pub seat: Seat,
     /// The session.
     pub session: SessionRecord,
-    /// The token that the request came with.
+    /// The token of the request.
     pub token: SessionToken,
 }
 
@@ -46,18 +46,19 @@ pub struct Caller {
     pub actor: String,
     /// Its role.
     pub role: Role,
-    /// Who signed in; nobody for an API token.
+    /// The signed-in user; `None` for an API token.
     pub signed_in: Option<Box<SignedIn>>,
 }
 
 impl Caller {
-    /// The caller that a request proves to come from, if its role has the permission it needs;
-    /// `None` lets every role in. `Authorization: Bearer` counts before the session's cookie. A
-    /// request that changes something and comes with the cookie has to come from our own page.
+    /// Authenticates the caller of a request, and checks that its role has the required permission; `None`
+    /// accepts every role. `Authorization: Bearer` takes precedence over the session's cookie. A request that
+    /// changes something and comes with the cookie has to come from our own page.
     ///
     /// # Errors
-    /// 401 for a token or session that is missing, malformed, unknown, wrong or past its end: they
-    /// read the same. 403 for a role without the permission, and `csrf_token_needed`. 503 when the
+    /// Returns 401 for a token or session that is missing, malformed, unknown, wrong or expired, all with the
+    /// same text; 403 for a role without the permission, and `csrf_token_needed`; 503 if the table does not
+    /// answer.
     /// table does not answer.
     pub async fn authenticate(
         method: &Method,
@@ -155,19 +156,19 @@ impl Caller {
         })
     }
 
-    /// Who signed in.
+    /// Returns the signed-in user.
     ///
     /// # Errors
-    /// `sign_in_required` for an API token.
+    /// Returns `sign_in_required` for an API token.
     pub fn signed_in(&self) -> Result<&SignedIn, Problem> {
         signed_in(self.signed_in.as_deref())
     }
 }
 
-/// Who signed in, of a caller.
+/// Returns the signed-in user of a caller.
 ///
 /// # Errors
-/// `sign_in_required` for an API token: what is a person's own needs the person.
+/// Returns `sign_in_required` for an API token: a person's own data needs the person.
 pub fn signed_in(signed_in: Option<&SignedIn>) -> Result<&SignedIn, Problem> {
     signed_in.ok_or_else(|| {
         Problem::new(
@@ -179,8 +180,8 @@ pub fn signed_in(signed_in: Option<&SignedIn>) -> Result<&SignedIn, Problem> {
     })
 }
 
-/// Whether a browser says that the request comes from one of our own pages. A client that is no
-/// browser says nothing, and has to know the CSRF token all the same.
+/// True if the browser's headers do not name a page other than ours as the origin of the request. A client
+/// that is not a browser sends no such headers, and has to know the CSRF token nevertheless.
 fn is_own_page(headers: &HeaderMap, public_url: &Url) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let own_origin = text("origin").is_none_or(|origin| {

@@ -14,16 +14,16 @@ use crate::domain::ids::ContractId;
 use crate::domain::schema::LeadSchema;
 use crate::store::{Store, StoreError};
 
-/// How long a changed strategy or mapping may take to count, in seconds.
+/// Maximum delay until a changed strategy or mapping takes effect, in seconds.
 const CONFIG_FRESH_SECONDS: i64 = 5;
-/// How long changed metadata may take to count once it is in the table, in seconds.
+/// Maximum delay until changed metadata in the table takes effect, in seconds.
 const SCHEMA_FRESH_SECONDS: i64 = 60;
-/// Metadata older than this is read from the CRM again, in seconds.
+/// Age at which metadata is read from the CRM again, in seconds.
 const SCHEMA_STALE_SECONDS: i64 = 24 * 3600;
-/// How long entries may still be linked by the model before the one that was learned, in seconds. The
-/// pass that learned it has linked them all.
+/// Maximum time for which entries may still be linked by the model before the last learned one, in seconds.
+/// The pass that learned a model has linked all entries by it.
 const MODEL_FRESH_SECONDS: i64 = 300;
-/// Models that are kept: one takes up to a megabyte.
+/// Maximum number of cached models: one takes up to a megabyte.
 const MOST_MODELS: usize = 16;
 
 /// Caches over the table.
@@ -35,13 +35,13 @@ pub struct Cached {
     models: TtlCache<(ContractId, EntryKind), Arc<Model>>,
 }
 
-/// Why metadata could not be had.
+/// The reason why metadata could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// The table did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The CRM did not tell.
+    /// The CRM did not return it.
     #[error(transparent)]
     Crm(#[from] CrmError),
 }
@@ -75,7 +75,7 @@ impl Cached {
         Ok(config)
     }
 
-    /// The organisation that production is connected to, if it is.
+    /// The organisation that production is connected to; `None` if it is not connected.
     pub async fn organization(
         &self,
         contract: &ContractId,
@@ -91,12 +91,13 @@ impl Cached {
         Ok(organization)
     }
 
-    /// Has the next one who asks look whether production is still connected.
+    /// Forgets the cached organisation, so that the next request checks whether production is still
+    /// connected.
     pub fn forget_organization(&self, contract: &ContractId) {
         self.organizations.forget(contract);
     }
 
-    /// The model that a kind of entries is linked by: what was learned, or what was shipped.
+    /// The model that links a kind of entries: the learned one, or the shipped one.
     pub async fn model(
         &self,
         contract: &ContractId,
@@ -113,8 +114,8 @@ impl Cached {
         Ok(model)
     }
 
-    /// The CRM's lead fields: from memory, from the table, or from the CRM when the table's are
-    /// older than a day.
+    /// The CRM's lead fields: from memory, from the table, or from the CRM if the table's are older than a
+    /// day.
     pub async fn schema(
         &self,
         contract: &ContractId,
@@ -134,7 +135,7 @@ impl Cached {
         self.refresh_schema(contract, crm, now).await
     }
 
-    /// The CRM's lead fields, read from the CRM now and kept.
+    /// Reads the CRM's lead fields from the CRM now, and stores them.
     pub async fn refresh_schema(
         &self,
         contract: &ContractId,
@@ -145,7 +146,7 @@ impl Cached {
         let organization = crm.organization();
         let kept = self.store.put_lead_schema(contract, organization, &schema);
         match kept.await {
-            // More than the table takes; it is read again when it is next needed.
+            // Larger than the table accepts: it is read again when it is next needed.
             Err(error) if !error.passes() => error.log(),
             kept => kept?,
         }

@@ -7,17 +7,17 @@ use url::Url;
 
 use crate::outbound::{AllowList, Endpoints};
 
-/// A variable that is missing or cannot be read. Says which, never its value.
+/// A variable that is missing or cannot be read. Names the variable, never its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {name}: {reason}")]
 pub struct ConfigError {
     /// The variable.
     pub name: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
-/// Where variables come from: the process in a function, a map in tests and in the local stack.
+/// The source of variables: the process in a function, a map in tests and in the local stack.
 pub struct Source(Lookup);
 
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;

@@ -1,6 +1,6 @@
-//! What setting up a CRM asks of it, whoever asks: the permission check (CN-4), the options of the
-//! settings (CN-9, CN-10), and an import (CN-5, CN-7). Everything is kept for an environment of a
-//! contract, and doing it again does no harm.
+//! Calls to the CRM for setting it up, shared by all callers: the permission check (CN-4), the options of the
+//! settings (CN-9, CN-10), and an import (CN-5, CN-7). Results are stored for an environment of a contract,
+//! and repeating a call does no harm.
 
 use std::sync::Arc;
 
@@ -20,22 +20,22 @@ use crate::store::{Connection, ConnectionKind, ConnectionState, Disconnect, Stor
 use crate::texts::{self, Audience};
 use crate::wiring::Remote;
 
-/// Why the CRM was not asked, or did not tell.
+/// The reason why the CRM was not asked, or did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The table did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The CRM did not tell; what somebody is to do.
+    /// The CRM did not give the data; the problem has the next step.
     #[error("the CRM did not tell")]
     Crm(Box<Problem>),
-    /// The CRM asked for a pause until then.
+    /// The CRM requested a pause until that time.
     #[error("paused")]
     Paused(crate::clock::Millis),
 }
 
 impl SetupError {
-    /// What the caller of an API is told.
+    /// The problem for the caller of an API.
     #[must_use]
     pub fn problem(self) -> Problem {
         match self {
@@ -45,7 +45,7 @@ impl SetupError {
         }
     }
 
-    /// An error of the CRM that people know as `label`.
+    /// An error of the CRM, which users know as `label`.
     #[must_use]
     pub fn of(error: &crm::CrmError, label: &str) -> Self {
         match error {
@@ -72,10 +72,10 @@ async fn open(
     Ok((crm::open(session), label))
 }
 
-/// The session of a connection to the CRM; an error names that CRM where it is known.
+/// Opens the session of a connection to the CRM; an error names that CRM if it is known.
 ///
 /// # Errors
-/// [`SetupError`] when it cannot be used.
+/// Returns [`SetupError`] if the connection cannot be used.
 pub async fn open_session(
     remote: &Remote,
     contract: &ContractId,
@@ -91,11 +91,11 @@ pub async fn open_session(
     }
 }
 
-/// Checks what the connected user can read and write, keeps the report, and brings the guide on:
-/// its first step is done once every required object can be read.
+/// Checks the connected user's access, stores the report, and advances the guide: its first step is done once
+/// every required object can be read.
 ///
 /// # Errors
-/// [`SetupError`]; the guide then shows why.
+/// Returns [`SetupError`]; the guide then shows the reason.
 pub async fn check_access(
     remote: &Remote,
     contract: &ContractId,
@@ -106,7 +106,7 @@ pub async fn check_access(
     let problem = match &result {
         Ok(report) if report.is_sufficient() => None,
         Ok(report) => Some(texts::unreadable_objects(&report.unreadable_required())),
-        // Whatever is connected now, it is not what was asked.
+        // The current connection, if any, is not the one that was asked about.
         Err(SetupError::Crm(problem)) if problem.code == "not_connected" => return result,
         Err(SetupError::Crm(problem)) => Some(*problem.clone()),
         Err(SetupError::Store(_) | SetupError::Paused(_)) => return result,
@@ -144,10 +144,10 @@ async fn read_access(
     Ok(report)
 }
 
-/// Reads the CRM's options for the settings, and keeps them.
+/// Reads the CRM's options for the settings, and stores them.
 ///
 /// # Errors
-/// [`SetupError`]; what was read before stays.
+/// Returns [`SetupError`]; the options read before stay.
 pub async fn refresh_options(
     remote: &Remote,
     contract: &ContractId,
@@ -167,7 +167,7 @@ pub async fn refresh_options(
     Ok(options)
 }
 
-/// A conflict means that the connection was ended meanwhile.
+/// Converts a conflict, which means that the connection was ended meanwhile.
 fn keep(stored: Result<(), StoreError>) -> Result<(), SetupError> {
     match stored {
         Err(StoreError::Conflict) => Err(SetupError::Crm(Box::new(texts::not_connected(
@@ -178,11 +178,12 @@ fn keep(stored: Result<(), StoreError>) -> Result<(), SetupError> {
     }
 }
 
-/// Asks for an import and announces it. One that waits or runs already is the one asked for, and is
-/// announced again.
+/// Requests an import and announces it. If one already waits or runs, it serves the request, and is announced
+/// again.
 ///
 /// # Errors
-/// When the table does not answer. A message that the queue does not take is sent by the schedule.
+/// Returns an error if the table does not answer. If the queue does not take the message, the schedule sends
+/// it later.
 pub async fn request_sync(
     remote: &Remote,
     queue: &ImportQueue,
@@ -210,11 +211,11 @@ pub async fn request_sync(
     Ok(sync)
 }
 
-/// Stops the import that waits or runs, with its audit entry. A worker that has it notices at its next
-/// checkpoint and writes nothing more. `None`: there was none to stop.
+/// Stops the import that waits or runs, with its audit entry. A worker that holds it notices at its next
+/// checkpoint and writes nothing more. Returns `None` if there was none to stop.
 ///
 /// # Errors
-/// When the table does not answer.
+/// Returns an error if the table does not answer.
 pub async fn cancel_sync(
     remote: &Remote,
     contract: &ContractId,
@@ -258,13 +259,13 @@ pub async fn cancel_sync(
     }
 }
 
-/// Announces work that is in the table.
+/// Announces work that is stored in the table.
 pub async fn announce(queue: &ImportQueue, contract: &ContractId, work: WorkKind) {
     announce_in(queue, contract, work, 0).await;
 }
 
-/// Announces work that is in the table and is due in so many seconds. What is due later than a
-/// message can wait is announced by the schedule.
+/// Announces work that is stored in the table and is due in so many seconds. Work that is due later than the
+/// maximum delay of a message is announced by the schedule.
 pub async fn announce_in(queue: &ImportQueue, contract: &ContractId, work: WorkKind, seconds: i64) {
     if seconds > MAX_DELAY_SECONDS {
         return;
@@ -279,10 +280,10 @@ pub async fn announce_in(queue: &ImportQueue, contract: &ContractId, work: WorkK
     }
 }
 
-/// Begins to end a connection, with its audit entry; whoever works on the queue does the rest.
+/// Begins to end a connection, with its audit entry; a worker of the queue does the rest.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when it was changed meanwhile, or is being refreshed at this moment.
+/// Returns [`StoreError::Conflict`] if it was changed meanwhile, or is being refreshed at this moment.
 pub async fn begin_disconnect(
     remote: &Remote,
     before: &Connection,

@@ -1,11 +1,10 @@
 //! The edge of every HTTP function, as one layer around its routes: the security headers of every
 //! answer, and a trace of every refusal.
 //!
-//! A refusal leaves one line, which is the log entry and, in CloudWatch's embedded metric format, the
-//! metric too: the reason (a problem's code), the function, the route as it is written in the code, the
-//! contract and form that the request names, and where it came from. Nothing of its body, its query, its
-//! tokens or its cookies is in it. The contract and form are what the request *claims*: a refused request
-//! proves nothing.
+//! A refusal writes one line, which is the log entry and, in CloudWatch's embedded metric format, the metric
+//! too: the reason (a problem's code), the function, the route as it is written in the code, the contract and
+//! form that the request names, and its source. It contains nothing of the request's body, query, tokens or
+//! cookies. The contract and form are only the request's *claim*: a refused request proves nothing.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -28,16 +27,16 @@ use crate::signature::{hmac_sha256, secrets_equal};
 use crate::telemetry;
 use crate::web_session::cookie_of;
 
-/// Header that a distribution in front of the API proves itself with, where one is set up.
+/// Header by which a distribution in front of the API proves itself, if one is set up.
 pub const ENTRANCE_HEADER: &str = "x-leadbridge-entrance";
-/// Header in which everybody on the way adds whom the request came from.
+/// Header to which every proxy on the way appends the address that it received the request from.
 const FORWARDED_HEADER: &str = "x-forwarded-for";
 
-/// What an answer that says nothing else about it may load and who may frame it: nothing and nobody.
+/// Default content security policy of answers: nothing may be loaded, and no page may frame them.
 const NOTHING: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Headers of every answer. What an answer sets itself stays: pages load their own files.
+/// Headers of every answer. Headers that an answer sets itself are kept: pages load their own files.
 const HEADERS: [(HeaderName, &str); 5] = [
     // A year, subdomains of the service's own address included. Browsers heed it over https only.
     (
@@ -50,12 +49,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
-/// Where a request came from, as whoever received it from the network knows. Never a header's word.
+/// The source address of a request, as its receiver got it from the network. Headers are not trusted for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceAddress(pub IpAddr);
 
 impl SourceAddress {
-    /// The address that stands for everything one subscriber can send from: of IPv6 the first 64 bits.
+    /// The network of one subscriber: an IPv4 address itself, and the first 64 bits of an IPv6 address.
     #[must_use]
     pub fn network(self) -> IpAddr {
         match self.0 {
@@ -68,11 +67,11 @@ impl SourceAddress {
     }
 }
 
-/// The id under which the access log has a request.
+/// The id of a request in the access log.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Notes what whoever received a request knows of it beside its bytes.
+/// Attaches the receiver's data about a request: its source address and its id.
 pub fn received(request: &mut Request, source: Option<&str>, id: Option<&str>) {
     if let Some(address) = source.and_then(|source| source.parse().ok()) {
         request.extensions_mut().insert(SourceAddress(address));
@@ -82,19 +81,19 @@ pub fn received(request: &mut Request, source: Option<&str>, id: Option<&str>) {
     }
 }
 
-/// What the log shows of source addresses.
+/// The form of source addresses in the log.
 pub enum SourceAddresses {
     /// The address itself.
     Kept,
-    /// A keyed hash that changes every day: enough to tell one source from another within a day.
-    /// Whoever has the log and the key can try all addresses; the log alone tells none.
+    /// A keyed hash that changes every day: it distinguishes sources within a day. With the log and the key,
+    /// all addresses can be tried; the log alone reveals none.
     Hashed(Zeroizing<String>),
 }
 
 impl FromStr for SourceAddresses {
     type Err = &'static str;
 
-    /// `kept`, or `hashed:` and the key.
+    /// Parses `kept`, or `hashed:` and the key.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
             None if text == "kept" => Ok(Self::Kept),
@@ -125,7 +124,7 @@ impl SourceAddresses {
     }
 }
 
-/// What the layer of one function is set up with.
+/// The settings of one function's layer.
 pub struct Edge {
     function: &'static str,
     addresses: SourceAddresses,
@@ -134,8 +133,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// The layer of a function where nothing is set: addresses are hashed with a key of this process
-    /// alone, and every way in is open.
+    /// Creates the layer of a function without settings: addresses are hashed with a key of this process
+    /// alone, and requests may come by any way.
     #[must_use]
     pub fn new(function: &'static str) -> Self {
         Self {
@@ -146,11 +145,12 @@ impl Edge {
         }
     }
 
-    /// The layer of a function as the environment sets it up: `LEADBRIDGE_SOURCE_ADDRESSES`, `kept` or
-    /// `hashed:<key>`, and `LEADBRIDGE_ENTRANCE`, the secret of a distribution that is the only way in.
-    /// Each may be unset.
+    /// Creates the layer of a function from the environment: `LEADBRIDGE_SOURCE_ADDRESSES`, `kept` or
+    /// `hashed:<key>`, and `LEADBRIDGE_ENTRANCE`, the secret of a distribution that is the only way in. Each
+    /// may be unset.
     ///
     /// # Errors
+    /// Returns an error that names the malformed variable.
     /// Names the variable that is malformed.
     pub fn from_source(function: &'static str, source: &Source) -> Result<Self, ConfigError> {
         let mut edge = Self::new(function);
@@ -161,9 +161,9 @@ impl Edge {
         Ok(edge)
     }
 
-    /// Where a request came from: as its receiver knows, or, where only a distribution in front lets
-    /// requests in, whom that one names. It adds its viewer to the header, the receiver adds the
-    /// distribution; what a client wrote there stands before both.
+    /// The source of a request: the receiver's address for it, or, if only a distribution in front lets
+    /// requests in, the viewer that the distribution names. The distribution appends its viewer to the
+    /// header, and the receiver appends the distribution; text from the client comes before both.
     fn source(&self, request: &Request) -> Option<SourceAddress> {
         let received = request.extensions().get::<SourceAddress>().copied();
         if self.entrance.is_none() {
@@ -178,7 +178,7 @@ impl Edge {
         viewer.or(received)
     }
 
-    /// Whether a request came the way it has to come.
+    /// True if a request came through the configured entrance, or none is configured.
     fn lets_in(&self, headers: &HeaderMap) -> bool {
         self.entrance.as_ref().is_none_or(|secret| {
             text(headers, ENTRANCE_HEADER).is_some_and(|given| secrets_equal(given, secret))
@@ -215,7 +215,7 @@ impl Edge {
     }
 }
 
-/// The routes inside the layer. To be put around everything, fallbacks included.
+/// Puts the layer around routes. Apply it outside everything, fallbacks included.
 pub fn guarded(routes: Router, edge: Arc<Edge>) -> Router {
     routes.layer(axum::middleware::from_fn_with_state(edge, pass))
 }
@@ -253,8 +253,8 @@ fn not_the_entrance() -> Problem {
     )
 }
 
-/// A refusal by the framework itself (a path that is no text, say) in the shape of all others. What is
-/// no plain text has its own shape: a page for people.
+/// Converts a refusal by the framework itself (for example of a path that is no text) to the shape of all
+/// others. An answer that is not plain text keeps its shape: it is a page for people.
 fn in_one_shape(response: Response) -> Response {
     let status = response.status();
     let refused = status.is_client_error() || status.is_server_error();
@@ -304,7 +304,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// What is kept of a request for the trace of its refusal.
+/// The parts of a request that the trace of its refusal needs.
 struct Seen {
     method: &'static str,
     route: String,
@@ -333,7 +333,7 @@ impl Seen {
     }
 }
 
-/// A method's name, if it is one that there is: a client may send any word.
+/// A method's name, if it is a known one: a client may send any word.
 fn method(method: &http::Method) -> &'static str {
     [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",

@@ -1,4 +1,4 @@
-//! Invitations to seats, made alike by the API and by whoever deploys.
+//! Invitations to seats, made in the same way by the API and at deployment.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -9,7 +9,7 @@ use crate::domain::seat::{INVITATION_SECONDS, Invitation};
 use crate::random::Random;
 use crate::signature::sha256_hex;
 
-/// An invitation with its secret, which is kept nowhere.
+/// An invitation with its secret, which is not stored.
 pub struct NewInvitation {
     secret: String,
     valid_until: Millis,
@@ -33,7 +33,7 @@ impl NewInvitation {
         Self::with_secret(random.secret(32), now)
     }
 
-    /// The same with a secret that is known: for development only.
+    /// Creates one with a given secret: for development only.
     #[must_use]
     pub fn with_secret(secret: String, now: Millis) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl NewInvitation {
         }
     }
 
-    /// What is kept of it.
+    /// The stored form of the invitation.
     #[must_use]
     pub fn kept(&self) -> Invitation {
         Invitation {
@@ -51,7 +51,7 @@ impl NewInvitation {
         }
     }
 
-    /// Its links to a seat, at the address that people use. Whoever accepts it comes to the first page.
+    /// Its links to a seat, at the public address. Accepting one leads to the first page.
     #[must_use]
     pub fn links(&self, public_url: &Url, contract: &ContractId, seat: SeatId) -> InvitationLinks {
         let base = public_url.as_str().trim_end_matches('/');

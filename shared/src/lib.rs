@@ -1,6 +1,6 @@
-//! What functions depend on: the core crates under one name, and what stands on all of them.
+//! Shared code of the functions: the core crates under one name, and the modules on top of them.
 //!
-//! The core, from the bottom up; each crate knows only those before it:
+//! The core, from the bottom up; each crate depends only on those before it:
 //! - [`domain`]: values and rules. No async, no clock, no I/O.
 //! - `matching`: the record linker.
 //! - [`store`]: the table. The only place that writes a key string.
@@ -11,14 +11,14 @@
 //! - [`queue`]: the queues.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
-//! - [`linking`]: which record of the CRM an entry of the directory is.
+//! - [`linking`]: finds the CRM record of each directory entry.
 //! - [`cached`]: configuration and metadata as the workers see them.
-//! - [`web_session`]: sessions of people who signed in. [`api_auth`]: who calls, by API token or session.
+//! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
 //! - [`invitation`]: invitations to seats.
 //! - [`edge`]: the layer around every HTTP function. [`throttle`]: counting in a process.
-//! - [`config`], [`telemetry`], [`aws`], [`wiring`]: how a function starts.
+//! - [`config`], [`telemetry`], [`aws`], [`wiring`]: the start of a function.
 //!
-//! What is absent on purpose: no Lambda event type, nothing that knows an emulator or the simulator.
+//! Absent on purpose: Lambda event types, and any knowledge of an emulator or the simulator.
 
 pub use crm::{self, linkedin};
 pub use domain::{self, cache, problem, rows, signature, source};

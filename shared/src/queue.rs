@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{ContractId, SubmissionId};
 use crate::store::WorkKind;
 
-/// The longest delay that SQS gives a message, in seconds.
+/// Maximum delay of an SQS message, in seconds.
 pub const MAX_DELAY_SECONDS: i64 = 900;
 
-/// A message about something of one contract.
+/// A message that belongs to one contract.
 pub trait OfContract {
-    /// The contract. SQS's fair queues take it for the tenant: where one's messages take more than
-    /// their share of the workers, those of the others are delivered first.
+    /// The contract. SQS's fair queues use it as the tenant: if one tenant's messages take more than their
+    /// share of the workers, those of the others are delivered first.
     fn contract(&self) -> &ContractId;
 }
 
@@ -30,7 +30,7 @@ impl OfContract for ImportMessage {
     }
 }
 
-/// "This submission has work to do."
+/// A message that a submission has work to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WritebackMessage {
@@ -40,13 +40,13 @@ pub struct WritebackMessage {
     pub submission: SubmissionId,
 }
 
-/// "This CRM connection has work to do."
+/// A message that a CRM connection has work to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImportMessage {
     /// The contract.
     pub contract: ContractId,
-    /// What there is to do.
+    /// The work to do.
     pub work: WorkKind,
 }
 
@@ -105,7 +105,7 @@ impl<M: Serialize + OfContract> Queue<M> {
             .map_err(|error| QueueError(Box::new(error)))
     }
 
-    /// Sends up to ten messages in one call; the index of each that the queue refused comes back.
+    /// Sends up to ten messages in one call; returns the index of each message that the queue refused.
     pub async fn send_batch(&self, messages: &[M]) -> Result<Vec<usize>, QueueError> {
         use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
         if messages.is_empty() {

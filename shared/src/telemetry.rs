@@ -1,5 +1,5 @@
-//! Structured logs: one JSON object a line, with ids and never with names, addresses or tokens; and
-//! metrics, each a line of the log in CloudWatch's embedded metric format.
+//! Structured logs: one JSON object a line, with ids and never with names, addresses or tokens; and metrics,
+//! each as a log line in CloudWatch's embedded metric format.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -16,9 +16,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::clock::Millis;
 use crate::config::Source;
 
-/// The target of metrics. They are written whatever level the log has.
+/// The target of metrics. They are written at any log level.
 const METRICS: &str = "leadbridge::metrics";
-/// Lets metrics through a filter.
+/// A filter directive that lets metrics through.
 const ALWAYS: &str = "leadbridge::metrics=info";
 
 /// The namespace of metrics.
@@ -37,8 +37,8 @@ pub fn init(variables: &Source) {
     let _ = subscriber(filter, std::io::stdout).try_init();
 }
 
-/// Writes what passes `filter` as a function logs it, and every metric: the template's metric filter
-/// reads these lines, and CloudWatch makes metrics of them.
+/// Writes log lines that pass `filter`, and every metric, in the form in which a function logs: the
+/// template's metric filter reads these lines, and CloudWatch makes metrics of them.
 pub fn subscriber(
     filter: impl Into<EnvFilter>,
     writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -60,9 +60,9 @@ pub fn subscriber(
         .finish()
 }
 
-/// Counts something: one line of the log, of which CloudWatch makes a metric with these dimensions.
-/// Their values are words of ours, never of a request: each new one is a metric that costs. `also` is an
-/// object that the line shows besides.
+/// Counts an event: one log line, of which CloudWatch makes a metric with these dimensions. Their values are
+/// words of ours, never of a request: each new one is a metric that costs. `also` is an object with further
+/// fields of the line.
 pub fn count(now: Millis, metric: &str, value: i64, dimensions: &[(&str, &str)], also: Value) {
     let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
     let namespace = NAMESPACE.get().map_or("Leadbridge", String::as_str);
@@ -88,7 +88,7 @@ pub fn count(now: Millis, metric: &str, value: i64, dimensions: &[(&str, &str)],
     tracing::info!(target: METRICS, line = %line);
 }
 
-/// A line of the log in JSON; a metric's line as it is.
+/// Formats log lines in JSON; a metric's line is written unchanged.
 struct Lines(Format<Json, ()>);
 
 impl<S, N> FormatEvent<S, N> for Lines

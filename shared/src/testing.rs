@@ -1,4 +1,4 @@
-//! For tests: a clock that moves when told, and a wire that counts outside calls and cuts them.
+//! Test support: a clock that moves on command, and a wire that counts outside calls and cuts them.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,17 +15,17 @@ use aws_smithy_types::config_bag::ConfigBag;
 use crate::clock::{Clock, Millis};
 use crate::outbound::CallHook;
 
-/// A clock that moves only when told.
+/// A clock that moves only on command.
 pub struct FixedClock(AtomicI64);
 
 impl FixedClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn at(now: Millis) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(now.0)))
     }
 
-    /// Moves it by so many seconds.
+    /// Moves it forward by so many seconds.
     pub fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
@@ -37,7 +37,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// Where a process dies.
+/// The point at which a process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// Just before its n-th outside call (from 0).
@@ -46,8 +46,8 @@ pub enum Cut {
     After(usize),
 }
 
-/// Watches every call to AWS and to the outside, and can cut the process off from all of them at
-/// one point. From there on nothing it does has an effect: for everybody else it has died there.
+/// Watches every call to AWS and to the outside, and can cut the process off from all of them at one point.
+/// From there on nothing that it does has an effect, as if it had died.
 #[derive(Default)]
 pub struct Tripwire {
     calls: AtomicUsize,
@@ -65,7 +65,7 @@ impl Tripwire {
         Arc::default()
     }
 
-    /// A wire that cuts.
+    /// A wire that cuts at a point.
     #[must_use]
     pub fn cutting(cut: Cut) -> Arc<Self> {
         Arc::new(Self {
@@ -74,7 +74,7 @@ impl Tripwire {
         })
     }
 
-    /// Whether the cut was reached.
+    /// True if the cut was reached.
     #[must_use]
     pub fn has_cut(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
@@ -92,7 +92,7 @@ impl Tripwire {
         self.outside.load(Ordering::SeqCst)
     }
 
-    /// From when to when calls to providers were made, on the machine's own clock.
+    /// Start and end of the period of calls to providers, on the machine's own clock.
     #[must_use]
     pub fn span(&self) -> Option<(Instant, Instant)> {
         *self.span.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,7 +104,7 @@ impl Tripwire {
         *span = Some((span.map_or(now, |(first, _)| first), now));
     }
 
-    /// Starts counting anew.
+    /// Resets the counts.
     pub fn reset(&self) {
         self.aws.store(0, Ordering::SeqCst);
         self.outside.store(0, Ordering::SeqCst);
@@ -129,7 +129,7 @@ impl Tripwire {
 
     fn leave(&self) -> bool {
         let index = self.calls.load(Ordering::SeqCst).saturating_sub(1);
-        // Of calls at once the n-th may not be the one that is answered next.
+        // Of simultaneous calls the n-th may not be the one that is answered next.
         if matches!(self.cut(), Some(Cut::After(n)) if index >= n) {
             self.dead.store(true, Ordering::SeqCst);
         }

@@ -1,6 +1,6 @@
-//! The texts that errors of the CRM, of sessions and of OAuth become, with their codes and next steps.
+//! Texts for errors of the CRM, of sessions and of OAuth, with their codes and next steps.
 //!
-//! An error says what happened; the words depend on the [`Audience`]. The failures of somebody who
+//! An error says what happened; the words depend on the [`Audience`]. Failures that occur while a user
 //! connects a CRM read as in the documents that people know from LinkedIn's CRM Sync (CN-6).
 
 use crate::clock::Millis;
@@ -13,10 +13,10 @@ use crate::session::SessionError;
 use crate::store::SignInReason;
 use crate::writing::Omission;
 
-/// CN-5: what a connection says from its success until the first import has ended.
+/// Status text of a connection from its success until the first import has ended (CN-5).
 pub const SYNC_IN_PROGRESS: &str = "Successfully connected, sync in progress";
 
-/// The code of a value that the CRM does not take.
+/// The code of a value that the CRM refuses.
 const REJECTED: &str = "crm_rejected_value";
 
 /// The reader of a text.
@@ -24,11 +24,11 @@ const REJECTED: &str = "crm_rejected_value";
 pub enum Audience {
     /// An administrator who sets up a connection, or looks at it: nothing waits to be sent again.
     Setup,
-    /// Somebody who is signing in at a provider.
+    /// A user who is signing in at a provider.
     SignIn,
-    /// A seller who has a record created.
+    /// A seller who creates a record.
     Seller,
-    /// Whoever looks at a submission that is not in the CRM yet.
+    /// A user who looks at a submission that is not in the CRM yet.
     Trail,
     /// A client of the API, whose request needed the CRM.
     Client,
@@ -44,7 +44,7 @@ impl Audience {
         Self::Client,
     ];
 
-    /// The step that follows once the cause is mended.
+    /// The step that follows once the cause is removed.
     const fn again(self) -> &'static str {
         match self {
             Self::Setup => "try again",
@@ -55,12 +55,12 @@ impl Audience {
         }
     }
 
-    /// A next step of somebody's: what they have to do, and what follows it.
+    /// A next step for the reader: the remedy, and the step that follows it.
     pub(crate) fn after(self, remedy: impl std::fmt::Display) -> String {
         format!("{remedy}; then {}.", self.again())
     }
 
-    /// A next step of whoever looks after the connection. Sellers do not.
+    /// A next step for the person who looks after the connection. Sellers are referred to an administrator.
     fn in_settings(self, remedy: &str) -> String {
         match self {
             Self::Setup | Self::SignIn => format!("{}.", capital(remedy)),
@@ -69,7 +69,7 @@ impl Audience {
         }
     }
 
-    /// A next step where the same may work a little later.
+    /// A next step for a failure that may pass a little later.
     fn later(self, setup: String) -> String {
         match self {
             Self::Setup | Self::SignIn => setup,
@@ -89,7 +89,7 @@ fn capital(text: &str) -> String {
     })
 }
 
-/// Could not connect.
+/// The problem that no connection could be made.
 #[must_use]
 pub fn could_not_connect(crm: &str) -> Problem {
     not_reached(crm, Audience::Setup)
@@ -106,7 +106,7 @@ fn not_reached(crm: &str, audience: Audience) -> Problem {
     )
 }
 
-/// The CRM's API reported an error.
+/// The problem that the CRM's API reported an error.
 #[must_use]
 pub fn api_error(crm: &str) -> Problem {
     api(crm, Audience::Setup)
@@ -123,7 +123,7 @@ fn api(crm: &str, audience: Audience) -> Problem {
     )
 }
 
-/// The user may not do what is needed. `what` says more, where the CRM does.
+/// The user lacks a permission. `what` adds detail, if the CRM gave any.
 #[must_use]
 pub fn insufficient_access(what: Option<&Problem>) -> Problem {
     Problem::new(
@@ -137,7 +137,7 @@ pub fn insufficient_access(what: Option<&Problem>) -> Problem {
     )
 }
 
-/// Required objects cannot be read.
+/// The problem that required objects cannot be read.
 #[must_use]
 pub fn unreadable_objects(objects: &[&str]) -> Problem {
     Problem::new(
@@ -151,11 +151,11 @@ pub fn unreadable_objects(objects: &[&str]) -> Problem {
     )
 }
 
-/// The CRM's administrator has blocked the app, or not installed or approved it (CN-11).
+/// The problem that the CRM's administrator has blocked the app, or not installed or approved it (CN-11).
 #[must_use]
 pub fn app_blocked(crm: &str, audience: Audience) -> Problem {
     let again = match audience {
-        // Nothing was kept of the sign-in: the button is still there.
+        // Nothing of the sign-in was stored: the button is still there.
         Audience::SignIn => Audience::Setup,
         other => other,
     };
@@ -169,7 +169,7 @@ pub fn app_blocked(crm: &str, audience: Audience) -> Problem {
     )
 }
 
-/// Nothing is connected.
+/// The problem that nothing is connected.
 #[must_use]
 pub fn not_connected(remote: &str, audience: Audience) -> Problem {
     Problem::new(
@@ -180,7 +180,7 @@ pub fn not_connected(remote: &str, audience: Audience) -> Problem {
     )
 }
 
-/// The provider no longer accepts the connection's sign-in.
+/// The problem that the provider no longer accepts the connection's sign-in.
 #[must_use]
 pub fn sign_in_needed(remote: &str, reason: SignInReason, audience: Audience) -> Problem {
     let again = format!("sign in to {remote} again in the settings");
@@ -219,8 +219,8 @@ pub fn sign_in_needed(remote: &str, reason: SignInReason, audience: Audience) ->
     Problem::new(409, "sign_in_needed", detail, audience.in_settings(&remedy))
 }
 
-/// What somebody is told who is to sign in to the CRM with their own user there (CN-11); the reason
-/// where they did before.
+/// The problem for a user who has to sign in to the CRM with their own user there (CN-11); `before` is the
+/// reason if they had signed in before.
 #[must_use]
 pub fn own_sign_in(crm: &str, before: Option<SignInReason>) -> Problem {
     let again = format!("Sign in to {crm} again in your settings.");
@@ -257,7 +257,7 @@ pub fn own_sign_in(crm: &str, before: Option<SignInReason>) -> Problem {
     Problem::new(409, "user_sign_in_needed", detail, next_step)
 }
 
-/// The CRM asked for a pause.
+/// The problem that the CRM requested a pause.
 #[must_use]
 pub fn paused(remote: &str, until: Millis, audience: Audience) -> Problem {
     Problem::new(
@@ -273,10 +273,10 @@ pub fn paused(remote: &str, until: Millis, audience: Audience) -> Problem {
     )
 }
 
-/// The code of what failed on our side.
+/// The code of failures on our side.
 pub const OURS: &str = "internal_error";
 
-/// A part of Leadbridge does not work until its operator mends it.
+/// The problem that a part of Leadbridge does not work until its operator corrects it.
 #[must_use]
 pub fn ours(audience: Audience) -> Problem {
     Problem::new(
@@ -287,7 +287,7 @@ pub fn ours(audience: Audience) -> Problem {
     )
 }
 
-/// The table did not answer while a submission was worked on.
+/// The problem that the table did not answer while a submission was processed.
 #[must_use]
 pub fn table_unavailable() -> Problem {
     Problem::new(
@@ -298,7 +298,7 @@ pub fn table_unavailable() -> Problem {
     )
 }
 
-/// The CRM did not answer in the time that there is for one try.
+/// The problem that the CRM did not answer within the time for one attempt.
 #[must_use]
 pub fn too_slow() -> Problem {
     Problem::new(
@@ -309,7 +309,7 @@ pub fn too_slow() -> Problem {
     )
 }
 
-/// What a submission depends on was changed each time it was looked at.
+/// The problem of a submission whose data was changed at every attempt.
 #[must_use]
 pub fn always_in_motion() -> Problem {
     Problem::new(
@@ -320,7 +320,7 @@ pub fn always_in_motion() -> Problem {
     )
 }
 
-/// A problem that was to pass by itself and did not, in so many tries: from now on it is a person's.
+/// A problem that was expected to pass but did not, in so many attempts: from now on a person has to act.
 #[must_use]
 pub fn given_up(problem: Problem, tries: u32) -> Problem {
     let passing = problem.next_step.starts_with("Nothing to do");
@@ -338,7 +338,7 @@ pub fn given_up(problem: Problem, tries: u32) -> Problem {
     }
 }
 
-/// Our own OAuth client at a provider is not there, or is refused.
+/// The problem that our own OAuth client at a provider is missing, or is refused.
 fn client(remote: &str, which: &str, audience: Audience) -> Problem {
     Problem::new(
         502,
@@ -350,7 +350,7 @@ fn client(remote: &str, which: &str, audience: Audience) -> Problem {
     )
 }
 
-/// An error of OAuth.
+/// The problem for an error of OAuth.
 #[must_use]
 pub fn oauth(error: &OAuthError, remote: &str, audience: Audience) -> Problem {
     match error {
@@ -383,7 +383,7 @@ pub fn oauth(error: &OAuthError, remote: &str, audience: Audience) -> Problem {
     }
 }
 
-/// The remote could not be reached: nothing was sent.
+/// The problem that the remote could not be reached: nothing was sent.
 fn unreachable(remote: &str, audience: Audience) -> Problem {
     match audience {
         Audience::Trail | Audience::Client => Problem::new(
@@ -396,7 +396,7 @@ fn unreachable(remote: &str, audience: Audience) -> Problem {
     }
 }
 
-/// An error of a session.
+/// The problem for an error of a session.
 #[must_use]
 pub fn session(error: &SessionError, remote: &str, audience: Audience) -> Problem {
     match error {
@@ -429,7 +429,7 @@ pub fn session(error: &SessionError, remote: &str, audience: Audience) -> Proble
     }
 }
 
-/// An error of the CRM.
+/// The problem for an error of the CRM.
 #[must_use]
 pub fn crm(error: &CrmError, crm: &str, audience: Audience) -> Problem {
     match (error, audience) {
@@ -473,7 +473,8 @@ fn unavailable(detail: String, audience: Audience) -> Problem {
     )
 }
 
-/// The connected user may not use the CRM's API at all, whatever the object. `code` is the CRM's own.
+/// The problem that the connected user may not use the CRM's API at all, for any object. `code` is the CRM's
+/// own.
 #[must_use]
 pub fn api_access_missing(crm: &str, code: &str, audience: Audience) -> Problem {
     let (detail, remedy) = if crm == CrmKind::Salesforce.label() {
@@ -495,7 +496,7 @@ pub fn api_access_missing(crm: &str, code: &str, audience: Audience) -> Problem 
     )
 }
 
-/// A refusal of a record. What the organisation itself says is shown as text, with whom it comes from.
+/// A refusal of a record. The organisation's own words are shown as text, with their origin.
 fn refusal(refusal: &Refusal, crm: &str, audience: Audience) -> Problem {
     let record = refusal.record.name();
     let seller = audience == Audience::Seller;
@@ -616,7 +617,7 @@ fn refusal(refusal: &Refusal, crm: &str, audience: Audience) -> Problem {
     Problem::new(status, code, detail, next_step)
 }
 
-/// The reason for which a field or a whole record was left out of what was written.
+/// The reason why a field or a whole record was left out of a write.
 #[must_use]
 pub fn omission(omission: &Omission, crm: &str) -> Problem {
     let what = refusal(&omission.refusal, crm, Audience::Trail);
@@ -639,7 +640,7 @@ pub fn omission(omission: &Omission, crm: &str) -> Problem {
     }
 }
 
-/// An error of LinkedIn.
+/// The problem for an error of LinkedIn.
 #[must_use]
 pub fn linkedin(error: &LinkedInError, audience: Audience) -> Problem {
     let (status, code, detail, remedy) = match error {
@@ -685,7 +686,7 @@ pub fn linkedin(error: &LinkedInError, audience: Audience) -> Problem {
     )
 }
 
-/// The CRM cannot give an object's records to an import.
+/// The problem that the CRM cannot give an object's records to an import.
 #[must_use]
 pub fn import_refused(crm: &str, object: &str, code: &str) -> Problem {
     Problem::new(
@@ -696,7 +697,7 @@ pub fn import_refused(crm: &str, object: &str, code: &str) -> Problem {
     )
 }
 
-/// Salesforce's query jobs for an object fail.
+/// The problem that Salesforce's query jobs for an object fail.
 #[must_use]
 pub fn jobs_fail(object: &str) -> Problem {
     Problem::new(
@@ -709,7 +710,7 @@ pub fn jobs_fail(object: &str) -> Problem {
     )
 }
 
-/// A code from outside, fit to be shown: letters, digits and underscores.
+/// A code from outside, made safe to show: letters, digits and underscores.
 fn identifier(code: &str) -> String {
     code.chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
@@ -826,7 +827,7 @@ mod tests {
         errors
     }
 
-    /// Words that belong to one audience, and the audiences that they may be told.
+    /// Words that belong to certain audiences, with those audiences.
     const WORDS: [(&str, &[Audience]); 4] = [
         ("send the submission again", &[Audience::Trail]),
         ("create the record again", &[Audience::Seller]),

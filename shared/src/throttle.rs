@@ -1,8 +1,7 @@
-//! Counting in this process: how often something was done in the present minute.
+//! Counting in this process: the number of calls in the current minute.
 //!
-//! Each process counts for itself, so over all of them a limit holds times their number. That is
-//! enough where it keeps one caller from taking everything, at no cost; what has to be exact counts in
-//! the table.
+//! Each process counts separately, so the effective limit is multiplied by the number of processes. That is
+//! enough to keep one caller from taking everything, at no cost; exact counts are kept in the table.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Millis;
 
-/// Most keys counted at once: they come from outside.
+/// Maximum number of keys counted at once: they come from outside.
 const MAX_KEYS: usize = 10_000;
 
 /// A count by key for each minute.
@@ -20,7 +19,7 @@ pub struct Throttle<K> {
 }
 
 impl<K: Eq + Hash> Throttle<K> {
-    /// A count that lets `limit` through each minute for each key.
+    /// Creates a count that lets `limit` through each minute for each key.
     #[must_use]
     pub fn new(limit: u32) -> Self {
         Self {
@@ -32,7 +31,7 @@ impl<K: Eq + Hash> Throttle<K> {
     /// Counts one more.
     ///
     /// # Errors
-    /// The seconds to the end of the minute, when the limit was reached before.
+    /// Returns the seconds to the end of the minute if the limit was reached before.
     pub fn take(&self, key: K, now: Millis) -> Result<(), u32> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = minute(now);
@@ -48,7 +47,7 @@ impl<K: Eq + Hash> Throttle<K> {
     }
 }
 
-/// The minute that a time is in.
+/// The minute of a time.
 #[must_use]
 pub fn minute(now: Millis) -> i64 {
     now.0.div_euclid(60_000)

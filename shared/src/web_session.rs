@@ -1,8 +1,10 @@
-//! Sessions of people who signed in: short-lived signed tokens in a cookie, over a record in the
-//! table that can be taken away at any time.
+//! Sessions of signed-in people: short-lived signed tokens in a cookie, over a record in the table that can
+//! be withdrawn at any time.
 //!
-//! A token is `lbs.<contract>.<seat>.<session>.<end>.<signature>`. Its signature is checked before
-//! the table is asked anything, so a forged one costs nothing; then the session and the seat are
+//! A token is `lbs.<contract>.<seat>.<session>.<end>.<signature>`. Its signature is checked before the table
+//! is read, so a forged one costs nothing; then the session and the seat are read, so that an ended session,
+//! a disabled seat or a changed role takes effect at once. The key is the contract's own, sealed by the
+//! vault, and changes every thirty days.
 //! read, so a session that was ended, a seat that was disabled and a role that was changed count at
 //! once. The key is the contract's own, sealed by the vault, and changes every thirty days.
 
@@ -21,25 +23,25 @@ use crate::signature::{hmac_sha256, secrets_equal, verify_hex};
 use crate::store::{SessionKeys, Store, StoreError};
 use crate::vault::{Purpose, Vault, VaultError};
 
-/// How long a token is good for, in seconds; then it is renewed, or the session is over.
+/// Validity of a token, in seconds; then it is renewed, or the session is over.
 pub const TOKEN_SECONDS: i64 = 30 * 60;
-/// How long a session lasts at most, however often its token is renewed, in seconds.
+/// Maximum length of a session, regardless of renewals of its token, in seconds.
 pub const SESSION_SECONDS: i64 = 12 * 3600;
-/// The header that shows that a request comes from our own page.
+/// The header that proves that a request comes from our own page.
 pub const CSRF_HEADER: &str = "x-csrf-token";
 
 const COOKIE: &str = "__Host-lb_session";
 /// `Lax`: the way back from the sign-in server is a navigation from another site. Requests that
 /// change something need the CSRF token too.
 const ATTRIBUTES: &str = "Secure; HttpOnly; SameSite=Lax; Path=/";
-/// How long a signing key signs, in seconds.
+/// Time for which a signing key signs, in seconds.
 const KEY_SECONDS: i64 = 30 * 24 * 3600;
-/// How long keys are used as they were read, in seconds.
+/// Time for which keys are used as they were read, in seconds.
 const KEYS_FRESH_SECONDS: i64 = 300;
-/// Contracts whose keys are kept open at most.
+/// Maximum number of contracts whose keys are cached.
 const MAX_OPEN: usize = 1000;
 
-/// A session that a token names, with its signature checked.
+/// A session named by a token, with its signature checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionToken {
     /// The contract.
@@ -48,7 +50,7 @@ pub struct SessionToken {
     pub seat: SeatId,
     /// The session's id.
     pub id: String,
-    /// When the token ends.
+    /// End of the token's validity.
     pub valid_until: Millis,
 }
 
@@ -74,13 +76,13 @@ impl SessionToken {
             id: id.to_owned(),
             valid_until: Millis(end.parse().ok()?),
         };
-        // One spelling only: what is signed is what was sent.
+        // Only one spelling is accepted: the signed text must equal the received one.
         (token.signed_text().len() + 1 + signature.len() == text.len())
             .then_some((token, signature))
     }
 }
 
-/// Why a session cannot be made or checked.
+/// The reason why a session cannot be made or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum WebSessionError {
     /// The table did not answer.
@@ -92,7 +94,7 @@ pub enum WebSessionError {
 }
 
 impl WebSessionError {
-    /// What the caller of an API is told. Logs the error: it is handled here.
+    /// The problem for the caller of an API. Logs the error: it is handled here.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -135,7 +137,7 @@ pub struct WebSessions {
 }
 
 impl WebSessions {
-    /// Sessions over this table and vault.
+    /// Creates the sessions over this table and vault.
     #[must_use]
     pub fn new(store: Store, vault: Arc<Vault>, random: Arc<dyn Random>) -> Self {
         Self {
@@ -167,7 +169,7 @@ impl WebSessions {
         Ok(format!("{text}.{}", hex::encode(signature)))
     }
 
-    /// What a token names, if we signed it and it has not ended.
+    /// The session that a token names, if we signed it and it has not ended.
     pub async fn check(
         &self,
         text: &str,
@@ -194,7 +196,7 @@ impl WebSessions {
         Ok(keys.map(|keys| csrf(keys.current.as_str(), token)))
     }
 
-    /// Whether `given` is the CSRF token of the session.
+    /// True if `given` is the CSRF token of the session.
     pub async fn is_csrf(
         &self,
         token: &SessionToken,
@@ -211,7 +213,7 @@ impl WebSessions {
         Ok(right)
     }
 
-    /// The keys of a contract where it has any.
+    /// The keys of a contract; `None` if it has none.
     async fn known_keys(
         &self,
         contract: &ContractId,
@@ -228,7 +230,7 @@ impl WebSessions {
         Ok(Some(self.open(contract, stored, now).await?))
     }
 
-    /// The keys of a contract, with a current one that is fit to sign.
+    /// The keys of a contract, with a current one that may sign.
     async fn signing_keys(
         &self,
         contract: &ContractId,
@@ -251,7 +253,7 @@ impl WebSessions {
             };
             match self.store.put_session_keys(contract, &stored).await {
                 Ok(()) => return self.open(contract, stored, now).await,
-                // Another worker made some: those are used.
+                // Another worker stored new ones: those are used.
                 Err(StoreError::Conflict) => {
                     self.keys.lock().await.remove(contract);
                 }
@@ -304,7 +306,7 @@ pub fn cookie_of(headers: &HeaderMap) -> Option<&str> {
     cookies(headers, COOKIE).next()
 }
 
-/// The values that a request's cookies have under a name.
+/// The values of a request's cookies with a name.
 pub fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(header::COOKIE)
@@ -329,7 +331,7 @@ pub fn forget_cookie() -> HeaderValue {
     secret_header(&format!("{COOKIE}=; {ATTRIBUTES}; Max-Age=0"))
 }
 
-/// A header value that is kept out of logs. Our own values are text that every header can hold.
+/// A header value that is not logged. Our own values are text that every header can hold.
 #[must_use]
 pub fn secret_header(text: &str) -> HeaderValue {
     let mut value = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));

@@ -1,4 +1,4 @@
-//! How the functions that call providers are put together: the same parts, made once per process.
+//! Wiring of the functions that call providers: the same parts, made once per process.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::store::Store;
 use crate::vault::{Vault, VaultError, VaultSpec};
 use crate::web_session::WebSessions;
 
-/// What a function needs to call providers.
+/// The configuration for calling providers.
 #[derive(Debug, Clone)]
 pub struct RemoteConfig {
     /// `LEADBRIDGE_TABLE`: the table's name.
     pub table: String,
-    /// `LEADBRIDGE_VAULT`: where the key of sealed secrets is.
+    /// `LEADBRIDGE_VAULT`: the place of the key that seals secrets.
     pub vault: VaultSpec,
-    /// `LEADBRIDGE_OAUTH_APPS`: where our OAuth clients' credentials are.
+    /// `LEADBRIDGE_OAUTH_APPS`: the place of our OAuth clients' credentials.
     pub oauth_apps: AppsSpec,
     /// `LEADBRIDGE_OUTBOUND_ALLOW`: origins that may be called beside the providers' own.
     pub allow: AllowList,
@@ -33,7 +33,7 @@ impl RemoteConfig {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// Names the variable that is missing or malformed.
+    /// Returns an error that names the missing or malformed variable.
     pub fn from_source(source: &Source) -> Result<Self, ConfigError> {
         Ok(Self {
             table: source.required("LEADBRIDGE_TABLE")?,
@@ -45,7 +45,7 @@ impl RemoteConfig {
     }
 }
 
-/// The parts themselves. Tests replace the ones they watch.
+/// The parts themselves. Tests replace those that they watch.
 #[derive(Clone)]
 pub struct Remote {
     /// The table.
@@ -58,9 +58,9 @@ pub struct Remote {
     pub apps: Arc<OAuthApps>,
     /// Authenticated calls.
     pub sessions: Sessions,
-    /// Checks who signed in.
+    /// Verifies identity tokens.
     pub id_tokens: Arc<IdTokens>,
-    /// Sessions of people who signed in.
+    /// Sessions of signed-in people.
     pub web_sessions: Arc<WebSessions>,
     /// The providers' fixed addresses.
     pub endpoints: Endpoints,
@@ -70,7 +70,7 @@ pub struct Remote {
     pub random: Arc<dyn Random>,
 }
 
-/// Why the parts could not be made.
+/// The reason why the parts could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum WiringError {
     /// The vault's key cannot be used.
@@ -79,14 +79,14 @@ pub enum WiringError {
 }
 
 impl Remote {
-    /// The parts with real adapters.
+    /// Creates the parts with real adapters.
     pub fn build(config: &RemoteConfig, aws: &SdkConfig) -> Result<Self, WiringError> {
         let outbound = Outbound::new(config.allow.clone());
         let store = Store::new(crate::aws::dynamodb(aws), config.table.clone());
         Self::with(config, aws, store, outbound, Arc::new(SystemClock))
     }
 
-    /// The parts with a table, an outbound client and a clock made elsewhere.
+    /// Creates the parts with a given table, outbound client and clock.
     pub fn with(
         config: &RemoteConfig,
         aws: &SdkConfig,

@@ -1,9 +1,9 @@
-//! Creating records in a CRM: one rule for what a refusal means, under leads that come of forms and
-//! records that people create from the directory.
+//! Creation of records in a CRM: one rule for handling refusals, for leads from forms and for records that
+//! people create from the directory.
 //!
-//! A value that the CRM refuses is left out, and the rest is created: nothing is lost for one bad field.
-//! What was left out, and why, is told to the caller. A record that belongs to the one that is wanted,
-//! like the contact of a lead, is left out as a whole where nothing of it can be taken out.
+//! A value that the CRM refuses is left out, and the rest is created: nothing is lost for one bad field. The
+//! caller is told the omissions and their reasons. A dependent record, like the contact of a lead, is left
+//! out as a whole if none of its values can be taken out.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ use crate::crm::{
 };
 use crate::domain::schema::LeadSchema;
 
-/// Calls in which values that the CRM refuses are left out.
+/// Maximum number of calls in which refused values are left out.
 const MAX_ROUNDS: usize = 8;
 
-/// Something that the CRM refused, and that was created without.
+/// A value or record that the CRM refused, and without which the rest was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Omission {
     /// The record.
     pub record: Record,
-    /// The field; none where the whole record was left out.
+    /// The field; `None` if the whole record was left out.
     pub field: Option<String>,
     /// The CRM's refusal.
     pub refusal: Refusal,
@@ -33,15 +33,15 @@ pub struct Omission {
 /// The outcome of a creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Made {
-    /// The records were created, in the order of the writes that are left.
+    /// The records were created, in the order of the remaining writes.
     Created(Vec<WrittenRecord>),
-    /// A record of this identity is there already, from an earlier try: the one wanted, or one that
-    /// belongs to it.
+    /// A record of this identity already exists, from an earlier attempt: the one wanted, or one that belongs
+    /// to it.
     Exists(Record),
 }
 
-/// The writes of a new lead, and of its contact where one is wanted: the contact has the lead's values,
-/// where it has their fields.
+/// The writes of a new lead, and of its contact if one is wanted: the contact gets the lead's values for the
+/// fields that it has.
 #[must_use]
 pub fn new_lead(
     crm: &dyn Writer,
@@ -70,13 +70,13 @@ pub fn new_lead(
     ]
 }
 
-/// Creates records that belong together, all or none: the one wanted is the last of them. One call, and
-/// one more for each round of values that are left out.
+/// Creates records that belong together, all or none: the one wanted is the last of them. One call, and one
+/// more for each round of values that are left out.
 ///
-/// `is_required` says of a field whether the record cannot be without it.
+/// `is_required` returns true for a field that the record cannot be without.
 ///
 /// # Errors
-/// [`CrmError::Refused`] when the CRM does not take the record wanted, whatever is left out.
+/// Returns [`CrmError::Refused`] if the CRM refuses the wanted record whatever is left out.
 pub async fn create(
     crm: &dyn Writer,
     writes: &mut Vec<Write>,
@@ -110,7 +110,7 @@ pub async fn create(
     Err(last.map_or(CrmError::Changed, CrmError::from))
 }
 
-/// The written records, or the first that failed by itself.
+/// The written records, or the first that failed on its own account.
 fn first_error(outcomes: Outcomes) -> Result<Vec<WrittenRecord>, (usize, CrmError)> {
     let mut written = Vec::new();
     let mut failed: Option<(usize, CrmError)> = None;
@@ -130,7 +130,7 @@ fn first_error(outcomes: Outcomes) -> Result<Vec<WrittenRecord>, (usize, CrmErro
     failed.map_or(Ok(written), Err)
 }
 
-/// Takes out what a refusal names; `false` where nothing can be taken out.
+/// Takes out the fields or records that a refusal names; returns `false` if nothing can be taken out.
 fn leave_out(
     crm: &dyn Writer,
     writes: &mut Vec<Write>,
@@ -144,7 +144,7 @@ fn leave_out(
         return false;
     };
     let record = write.record;
-    // Without our field an identity is not kept unique: that is nothing to go on without.
+    // Without our field an identity is not kept unique, so nothing can be created.
     if refusal.reason == Reason::NoIdentityField {
         return false;
     }
@@ -161,7 +161,7 @@ fn leave_out(
     if let Some(taken) = omitted.get(before..)
         && !taken.is_empty()
     {
-        // The contact has the lead's values: what the one does not take is not tried on the other.
+        // The contact has the lead's values: a value that one refuses is not tried on the other.
         let fields = taken.iter().filter_map(|omission| omission.field.as_ref());
         let of_contact: Vec<&str> = fields
             .filter_map(|field| crm.contact_field(field))
@@ -190,11 +190,11 @@ fn leave_out(
     true
 }
 
-/// Sets fields of a record; those that the CRM refuses are left out. One call, and one more for each
-/// round of values that are left out; none where nothing is left to set.
+/// Sets fields of a record; refused fields are left out. One call, and one more for each round of values that
+/// are left out; no call if nothing is left to set.
 ///
 /// # Errors
-/// [`CrmError`] when the CRM refuses without naming a field, or did not do it.
+/// Returns [`CrmError`] if the CRM refuses without naming a field, or did not carry it out.
 pub async fn update(
     crm: &dyn Writer,
     write: Write,

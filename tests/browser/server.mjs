@@ -172,7 +172,7 @@ provider.use(async (ctx, next) => {
   if (ctx.path === shape.routes.token && ctx.status === 200) {
     ctx.body = shape.answer(ctx.body, ctx.oidc.entities.Account.accountId);
   }
-  // What a provider adds of its own when the user says no.
+  // The provider's own additions when the user refuses.
   const back = ctx.response.get('location') ?? '';
   if (back.includes('error=access_denied') && shape.declined) {
     ctx.set('location', `${back}&${shape.declined}`);

@@ -17,8 +17,8 @@ const PRODUCT: &str = "local";
 /// Most requests of each kind for one operation; about two minutes for all.
 const EXAMPLES: &str = "12";
 
-/// What each answer is held to. That every value which the description lets through is accepted, and
-/// every other refused, is no part of it: much of what is refused depends on what is in the CRM.
+/// The checks that each answer has to pass. They do not include that every value admitted by the description
+/// is accepted and every other refused: many refusals depend on the data in the CRM.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth,use_after_free";
 
 pub(crate) fn run() -> Result<Counts> {
@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<Counts> {
         .args(["--port", &PORT.to_string(), "--folder"])
         .arg(&folder);
     let product = Daemon::start("api", &mut command)?;
-    // Written last of all: where it is, everything runs.
+    // Written last of all: if it exists, everything runs.
     let description: Value = product.wait(60, || {
         let text = fs::read_to_string(folder.join("dev.json")).ok()?;
         serde_json::from_str(&text).ok()

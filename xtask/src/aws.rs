@@ -1,4 +1,4 @@
-//! Deploying the template to an emulator of AWS: packaging, the stack, what is set afterwards.
+//! Deploying the template to an emulator of AWS: packaging, the stack, and the settings made afterwards.
 
 use std::{
     fs,
@@ -96,7 +96,7 @@ impl Emulator {
         self.apply(&file, &again)
     }
 
-    /// Where emulators serve an HTTP API.
+    /// The address at which an emulator serves an HTTP API.
     pub(crate) fn api_address(&self, outputs: &Outputs) -> Result<String> {
         Ok(format!(
             "{}/_aws/execute-api/{}/$default",

@@ -12,12 +12,12 @@ use crate::{
 /// The test program.
 pub(crate) const TESTS: &str = "browser";
 
-/// Where the server and its packages' list are.
+/// The folder of the server and its packages' list.
 pub(crate) fn folder() -> PathBuf {
     root().join("tests/browser")
 }
 
-/// Runs the tests. What they need has to be there: on their own they skip without.
+/// Runs the tests with their programs required: on their own they skip without these.
 pub(crate) fn run() -> Result<Counts> {
     let mut command = if test::has_nextest() {
         test::nextest()

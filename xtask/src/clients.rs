@@ -19,10 +19,10 @@ use crate::{
 /// Ports of the simulator these tests start: beside those of `stack` and of `cargo dev`.
 const PORT: u16 = 4680;
 
-/// What the programs share; no program itself.
+/// The module shared by the programs; it is no program itself.
 const HELPER: &str = "check.mjs";
 
-/// Where the programs and their packages' lists are.
+/// The folder of the programs and their packages' lists.
 pub(crate) fn folder() -> PathBuf {
     root().join("tests/crm-simulator/clients")
 }
@@ -64,8 +64,8 @@ pub(crate) fn run() -> Result<Counts> {
     Ok(counts)
 }
 
-/// Our import beside third parties' servers and clients. What it needs has to be there: on its own
-/// it skips without.
+/// Our import beside third parties' servers and clients, which are required here: on its own the suite skips
+/// without them.
 fn suite(name: &str, switch: &str) -> Result<Counts> {
     let module = format!("{name}::");
     let mut command = cargo(["test", "--package", "e2e", "--test", "flows", "--", &module]);

@@ -9,7 +9,7 @@ use crate::{
     process::{http, path_with_tools, root, scratch, succeed, target, tool},
 };
 
-/// Where to, and how.
+/// The target of a deployment, and its options.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Let sam ask for the stack's name, region and parameters, and keep the answers

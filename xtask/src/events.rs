@@ -22,7 +22,7 @@ use crate::{
     test::Counts,
 };
 
-/// Where things listen, and which payloads to send.
+/// The ports of the functions, and the payloads to send.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Port of `cargo lambda watch`
@@ -49,9 +49,9 @@ impl Default for Options {
 const WATCH: &str = "cargo-lambda-watch";
 const DEV: &str = "dev";
 
-/// Serves the functions, sends the payloads, checks the answers, and ends what it started.
+/// Serves the functions, sends the payloads, checks the answers, and ends its programs.
 pub(crate) fn run(options: &Options) -> Result<Counts> {
-    // What an earlier run left, if it was interrupted.
+    // Remains of an earlier run, if it was interrupted.
     for left in [WATCH, DEV] {
         Daemon::stop(left)?;
     }
@@ -175,7 +175,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     command
         .args(["lambda", "watch", "--disable-cors"])
         .args(arguments);
-    // What is set already stays: another endpoint, for one.
+    // Variables that are set already stay: another endpoint, for one.
     let mut variables = variables(&serde_json::from_str(&text)?)?;
     variables.retain(|(name, _)| std::env::var_os(name).is_none());
     command.envs(variables);
@@ -238,7 +238,7 @@ fn payloads(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Invokes a function and compares what it answers with `<name>.expect.json`, if there is one.
+/// Invokes a function and compares its answer with `<name>.expect.json`, if there is one.
 fn invoke(function: &str, payload: &Path, address: &[String]) -> Result<()> {
     let mut command = tool("cargo-lambda")?;
     command
@@ -271,7 +271,7 @@ fn invoke(function: &str, payload: &Path, address: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Whether all that `expected` names is in `answer`, with the same values.
+/// True if `answer` has everything that `expected` names, with the same values.
 fn contains(answer: &Value, expected: &Value) -> bool {
     match (answer, expected) {
         (Value::Object(answer), Value::Object(expected)) => expected
@@ -287,7 +287,7 @@ fn contains(answer: &Value, expected: &Value) -> bool {
     }
 }
 
-/// Starts `cargo dev`, with state of its own, and gives the variables its functions run with.
+/// Starts `cargo dev`, with state of its own, and returns the variables its functions run with.
 fn embedded_stack(port: u16) -> Result<(Daemon, Vec<(String, String)>)> {
     port_is_free(port, "--dev-port")?;
     let before = SystemTime::now();
@@ -295,7 +295,7 @@ fn embedded_stack(port: u16) -> Result<(Daemon, Vec<(String, String)>)> {
     command
         .current_dir(root())
         .args(["--port", &port.to_string(), "--reset"])
-        // A folder of its own: the state of the user's `cargo dev` stays as it is.
+        // A folder of its own: the state of the user's `cargo dev` is left alone.
         .arg("--folder")
         .arg(scratch().join("events"));
     let daemon = Daemon::start(DEV, &mut command)?;

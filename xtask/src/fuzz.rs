@@ -12,7 +12,7 @@ use crate::{
     test::Counts,
 };
 
-/// What to run, and for how long.
+/// The targets to run, and their duration.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Seconds for each target
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
             command.arg(seeds);
         }
         println!("fuzz {name} for {} seconds", options.seconds);
-        // What libFuzzer says on the way is of interest only when it ends badly.
+        // libFuzzer's output is of interest only if it ends badly.
         let output = command
             .output()
             .with_context(|| format!("failed to start {name}"))?;

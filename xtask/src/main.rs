@@ -38,7 +38,7 @@ struct Cli {
 enum Task {
     /// Install the tools the other commands need into .leadbridge
     Setup,
-    /// Run every check and test, and print how many passed
+    /// Run every check and test, and print the number that passed
     Test(test::Options),
     /// Deploy the template with its functions on an emulator of AWS on this machine
     Stack {
@@ -61,7 +61,7 @@ enum Task {
     Clients,
     /// Read 100,000 phone numbers beside the reference implementation
     Phones,
-    /// Fuzz the parsers of what comes from outside
+    /// Fuzz the parsers of external input
     Fuzz(fuzz::Options),
     /// Run random histories (`--minutes`, `--histories`, `--from`, `--model`, `--jobs`)
     Soak {

@@ -14,7 +14,7 @@ use crate::{
     test::Counts,
 };
 
-/// How many numbers to read.
+/// The number of phone numbers to read.
 const NUMBERS: &str = "100000";
 
 /// Other numbers each time; the seed is printed.

@@ -21,7 +21,7 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
-/// Where tools, state and logs of local runs are kept; nothing in it is worth saving.
+/// The folder for the tools, state and logs of local runs; nothing in it is worth saving.
 pub(crate) fn scratch() -> PathBuf {
     root().join(".leadbridge")
 }
@@ -89,7 +89,7 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end and returns what it wrote to its standard output.
+/// Runs a command to its end and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -153,8 +153,8 @@ fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
-/// A program in the background, in a process group of its own. Its id is kept in a file, so
-/// that a later run of this tool can end what an earlier one left.
+/// A program in the background, in a process group of its own. Its id is stored in a file, so that a later
+/// run of this tool can end the programs of an earlier one.
 pub(crate) struct Daemon {
     name: String,
     keep: bool,
@@ -189,7 +189,7 @@ impl Daemon {
         })
     }
 
-    /// Where a program's output goes.
+    /// The file for a program's output.
     pub(crate) fn log(name: &str) -> PathBuf {
         scratch().join("log").join(format!("{name}.log"))
     }
@@ -199,7 +199,7 @@ impl Daemon {
         self.keep = true;
     }
 
-    /// Whether a program of that name runs.
+    /// The process id of a program of that name, if it runs.
     pub(crate) fn running(name: &str) -> Option<u32> {
         let text = fs::read_to_string(pid_file(name)).ok()?;
         let (id, since) = text.split_once(' ')?;
@@ -216,7 +216,7 @@ impl Daemon {
             while Self::running(name).is_some() && Instant::now() < deadline {
                 thread::sleep(Duration::from_millis(50));
             }
-            // What is left of the group, if anything, has no work to finish.
+            // The rest of the group, if any, has no work to finish.
             signal("KILL", id)?;
         }
         match fs::remove_file(pid_file(name)) {
@@ -263,7 +263,7 @@ fn pid_file(name: &str) -> PathBuf {
     scratch().join("run").join(format!("{name}.pid"))
 }
 
-/// When a process started, in the kernel's ticks; empty when there is none or it has ended.
+/// The start time of a process, in the kernel's ticks; empty if there is none or it has ended.
 fn started(id: u32) -> String {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     // The name, in brackets, may hold spaces: the fields are counted from its end.
@@ -293,12 +293,12 @@ pub(crate) fn port_is_free(port: u16, option: &str) -> Result<()> {
     }
 }
 
-/// Whether something listens on a port.
+/// True if something listens on a port.
 pub(crate) fn listens(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// A small HTTP/1.1 client for loopback addresses: enough to see whether a server answers, and how.
+/// A small HTTP/1.1 client for loopback addresses: returns the status and the body of the answer.
 pub(crate) fn http(
     method: &str,
     url: &str,

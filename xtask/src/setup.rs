@@ -13,7 +13,7 @@ use crate::{
     process::{read, root, scratch, succeed},
 };
 
-/// A program the other commands call, how to see that it works, and Debian's packages with it.
+/// A program the other commands call, the check that it works, and Debian's packages with it.
 struct Need {
     what: &'static str,
     check: &'static [&'static str],
@@ -62,7 +62,7 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// Installs what is missing. A second run only compares stamps.
+/// Installs missing tools. A second run only compares stamps.
 pub(crate) fn run() -> Result<()> {
     system_packages()?;
     venv("venv", &root().join("xtask/requirements.txt"))?;
@@ -72,7 +72,7 @@ pub(crate) fn run() -> Result<()> {
     node_modules(&pages())
 }
 
-/// Where the pages' JavaScript has its checks.
+/// The folder with the checks of the pages' JavaScript.
 pub(crate) fn pages() -> PathBuf {
     root().join("functions/console")
 }
@@ -132,7 +132,7 @@ fn works(command: &[&str]) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Makes `.leadbridge/<name>` hold what the requirement file says, each package by its hash.
+/// Fills `.leadbridge/<name>` from the requirement file, each package by its hash.
 fn venv(name: &str, requirements: &Path) -> Result<()> {
     let folder = scratch().join(name);
     let stamp = folder.join("requirements.stamp");

@@ -17,18 +17,18 @@ use crate::{
     test::Counts,
 };
 
-/// What to do with the stack.
+/// The actions on the stack.
 #[derive(clap::Subcommand)]
 pub(crate) enum Action {
     /// Build, start and deploy; write .leadbridge/stack.json
     Up(Ports),
     /// End it and forget its state
     Down,
-    /// Say what runs
+    /// Show the running programs
     Status,
 }
 
-/// Where the stack listens.
+/// The ports of the stack.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Ports {
     /// Port of the AWS emulator
@@ -84,7 +84,7 @@ pub(crate) fn run(action: &Action) -> Result<()> {
     }
 }
 
-/// Deploys, runs the end-to-end suite against the deployment, and ends it whatever happened.
+/// Deploys, runs the end-to-end suite against the deployment, and ends it in any case.
 pub(crate) fn test(ports: &Ports) -> Result<Counts> {
     let result = up(ports).and_then(|()| {
         // With the whole workspace, so that what `cargo test --workspace` built is used again.
@@ -205,7 +205,7 @@ fn up(ports: &Ports) -> Result<()> {
     Ok(())
 }
 
-/// Builds and starts the simulator; gives the addresses it prints.
+/// Builds and starts the simulator; returns the addresses it prints.
 pub(crate) fn simulator(port: u16, folder: &Path) -> Result<(Daemon, Value)> {
     port_is_free(port, "--simulator-port")?;
     build([SIMULATOR])?;
@@ -251,8 +251,8 @@ pub(crate) fn certificates(urls: &Value, folder: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The origins in the simulator's addresses, except that of its controls. Each of its ports
-/// answers http and https.
+/// The origins in the simulator's addresses, except for its controls. Each of its ports answers http and
+/// https.
 fn origins(urls: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     match urls {

@@ -15,10 +15,10 @@ use crate::{
     setup, soak, stack,
 };
 
-/// Which parts to run.
+/// The parts to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only what needs nothing but the Rust toolchain: format, lints, documentation, tests
+    /// Only the parts that need nothing but the Rust toolchain: format, lints, documentation, tests
     #[arg(long)]
     fast: bool,
     /// Only these parts, by the names the table shows
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     fuzz_seconds: u64,
 }
 
-/// How many of a part's tests passed and failed.
+/// The numbers of a part's tests that passed and failed.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) passed: usize,
@@ -84,7 +84,7 @@ impl Counts {
     }
 }
 
-/// Whether a line is `N passed, N failed`, perhaps with `, N skipped`, and nothing else.
+/// True if a line is `N passed, N failed`, perhaps with `, N skipped`, and nothing else.
 fn is_plain_closing(line: &str) -> bool {
     line.split([',', ' ']).all(|word| {
         word.is_empty()
@@ -222,12 +222,12 @@ fn checked(mut command: Command) -> Result<Counts> {
     watch(&mut command).map(|(passed, _)| Counts::one(passed))
 }
 
-/// Whether nextest is installed, which runs all test programs side by side.
+/// True if nextest is installed, which runs all test programs side by side.
 pub(crate) fn has_nextest() -> bool {
     read(Command::new("cargo").args(["nextest", "--version"])).is_ok()
 }
 
-/// `cargo nextest run` over the workspace, with output of what failed only.
+/// `cargo nextest run` over the workspace, with the output of failed tests only.
 pub(crate) fn nextest() -> Command {
     let mut command = cargo([
         "nextest",
@@ -256,8 +256,8 @@ fn tests() -> Result<Counts> {
     Ok(counts)
 }
 
-/// rustdoc's lints: once as users of the crates see them, where no link leads to what is private, and
-/// once with what is private, where no link is broken.
+/// rustdoc's lints: once as users of the crates see them, where no link leads to a private item, and once
+/// with private items, where no link is broken.
 fn documentation() -> Result<Counts> {
     let mut counts = Counts::default();
     for private in [false, true] {
@@ -281,8 +281,8 @@ fn pages() -> Result<Counts> {
     checked(command)
 }
 
-/// Licences, sources and banned crates, from what is on this machine; advisories too where their
-/// database was fetched (`cargo deny fetch`).
+/// Licences, sources and banned crates, from the data on this machine; advisories too where their database
+/// was fetched (`cargo deny fetch`).
 fn deny() -> Result<Counts> {
     let mut command = tool("cargo-deny")?;
     command.args([

@@ -67,7 +67,7 @@ pub(crate) struct Caller<P> {
 }
 
 impl<P> Caller<P> {
-    /// Who signed in.
+    /// The signed-in seat holder.
     ///
     /// # Errors
     /// `sign_in_required` for an API token.

@@ -1,8 +1,8 @@
 //! The API's routes and its description.
 //!
-//! The description is a file, so that a start of the function builds routes alone: building both took
-//! most of it. It is generated from the handlers' own annotations, and a test holds it to them. After a
-//! change the test below fails, and writes it anew.
+//! The description is a file, so that the function builds only routes at start: building both took most of
+//! the start's time. The file is generated from the handlers' own annotations. A test checks that it is
+//! current: after a change the test fails, and writes the file anew.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Address {
 }
 
 /// The [`Address`] of handlers, which their `#[utoipa::path]` names: as `utoipa_axum::routes!`, without
-/// building what describes them.
+/// building their description.
 macro_rules! routes {
     ($($handler:ident),+ $(,)?) => {
         utoipa_axum::paste! {{
@@ -165,8 +165,8 @@ mod tests {
         ("504", "The CRM or LinkedIn did not answer in time"),
     ];
 
-    /// Describes the refusals of every route as what they are, problem details, and adds those that a
-    /// handler's extractors make: it need not name what it does not do itself.
+    /// Describes the refusals of every route as problem details, and adds the refusals that a handler's
+    /// extractors make, so that handlers need not name these.
     fn describe_refusals(description: &mut OpenApi) {
         for item in description.paths.paths.values_mut() {
             let (get, rest) = (
@@ -212,7 +212,7 @@ mod tests {
             let mut all = operation.parameters.iter().flatten();
             all.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
         };
-        // Only what says so itself is for everybody.
+        // Only routes that declare it themselves are open to everybody.
         let for_callers = operation.security.is_none();
         let has_body = operation.request_body.is_some();
         let found = [
@@ -248,13 +248,13 @@ mod tests {
         }
     }
 
-    /// The description as the code has it.
+    /// The description generated from the code.
     fn generated() -> String {
         let (_, mut description) = OpenApiRouter::with_openapi(Description::openapi())
             .nest("/api/v1", routes::all().described)
             .split_for_parts();
         describe_refusals(&mut description);
-        // Lines, so that changes can be read; one space, since it is served as it is.
+        // Lines, so that changes can be read; an indent of one space, since the file is served unchanged.
         let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
         let mut text = serde_json::Serializer::with_formatter(Vec::new(), format);
         description.serialize(&mut text).unwrap();

@@ -35,15 +35,15 @@ pub use described::DESCRIPTION;
 /// Largest body of an API request, in bytes.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// What the function works with.
+/// The function's dependencies: the table, the vault, the sessions and the queues.
 pub struct App {
     /// Table, vault, sessions.
     pub remote: Remote,
-    /// Where submissions are sent again.
+    /// The write-back queue: submissions are sent again through it.
     pub queue: WritebackQueue,
-    /// Where imports and ends of connections are announced.
+    /// The import queue: imports and ends of connections are announced on it.
     pub import_queue: ImportQueue,
-    /// The address that people and forms use.
+    /// The address used by people and forms.
     pub public_url: Url,
     /// The layer around the routes.
     pub edge: Arc<Edge>,
@@ -72,7 +72,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file cannot be used.
+    /// Returns an error if the key file cannot be read or used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
@@ -141,7 +141,7 @@ impl App {
         })
     }
 
-    /// The CRM's lead fields: as kept, or from the CRM where they were never read or are asked for anew.
+    /// The CRM's lead fields: as stored, or from the CRM if they were never read or a refresh is asked for.
     pub(crate) async fn lead_schema(
         &self,
         contract: &ContractId,

@@ -20,7 +20,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     lambda_http::run(routes).await
 }
 
-/// Hands on what API Gateway knows of a request beside its bytes.
+/// Adds API Gateway's facts about a request: its source address and its id.
 async fn known(mut request: Request) -> Request {
     let context = request.extensions().get().cloned();
     if let Some(RequestContext::ApiGatewayV2(context)) = context {

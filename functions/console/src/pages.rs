@@ -1,8 +1,8 @@
 //! The pages for administrators and sellers: static files, compiled in.
 //!
-//! Every page is the same document, whose script asks the API for what it shows; so nothing here
-//! depends on who asks. Names of pages are one level below `/app/`, and the document names its parts
-//! relative to itself: it works below a path of a public address too.
+//! Every page is the same document, whose script asks the API for the data to show; so nothing here depends
+//! on the user. Names of pages are one level below `/app/`, and the document names its parts relative to
+//! itself: it works below a path of a public address too.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,7 +1,7 @@
 //! The share of the organisation's API calls that imports may use (IM-3).
 //!
-//! The CRM's calls belong to everybody in the organisation. An import uses no more of them in 24 hours
-//! than its share, and leaves a last part to others whatever its share.
+//! The CRM's calls belong to the whole organisation. An import uses no more than its share of them in 24
+//! hours, and always leaves a last part to others.
 
 use shared::clock::Millis;
 use shared::domain::environment::Environment;
@@ -14,12 +14,12 @@ use shared::store::{Store, StoreError};
 const WINDOW_SECONDS: i64 = 24 * 3600;
 /// Above this part of the organisation's calls imports make none, in percent.
 const LEAVE_ABOVE_PERCENT: u64 = 95;
-/// How long they then wait before they look again, in seconds.
+/// The wait before imports look again after that, in seconds.
 const LOOK_AGAIN_SECONDS: i64 = 900;
-/// Runs that are looked at: more would not fit into a day, at one at a time.
+/// The number of past runs read: more would not fit into a day, one at a time.
 const RUNS: i32 = 100;
 
-/// What runs have used before this one, and what they may use.
+/// The calls of earlier runs and the share that imports may use.
 #[derive(Debug)]
 pub(crate) struct Budget {
     share_percent: u8,
@@ -28,7 +28,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Reads what was used.
+    /// Reads the calls of earlier runs.
     pub(crate) async fn read(
         store: &Store,
         contract: &ContractId,
@@ -48,9 +48,9 @@ impl Budget {
         })
     }
 
-    /// Until when a run has to wait, and why; `None` when it may make its next call. `fresh`: the CRM told
-    /// its numbers in this step. What it told before is no reason to wait on: the first call of a step
-    /// asks anew.
+    /// The time until which a run has to wait, and the reason; `None` if it may make its next call. `fresh`
+    /// is true if the CRM gave its numbers in this step. Older numbers are no reason to wait on: the first
+    /// call of a step asks anew.
     pub(crate) fn wait(
         &self,
         sync: &Sync,
@@ -132,7 +132,7 @@ mod tests {
         let (until, problem) = budget.wait(&sync(30, 500, 1000), true, "it", NOW).unwrap();
         assert_eq!(until, hour(20 - 24));
         assert_eq!(problem.code, "api_share_used");
-        // A CRM that tells no limit sets none.
+        // A CRM that gives no limit sets none.
         let mut unlimited = sync(1_000_000, 0, 1);
         unlimited.api = None;
         assert_eq!(budget.wait(&unlimited, true, "it", NOW), None);

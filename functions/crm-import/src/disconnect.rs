@@ -1,6 +1,6 @@
-//! The end of a connection (CN-8): seat holders' sign-ins end with it, the provider revokes the
-//! tokens, what was imported goes where that was asked for, and the tokens are deleted. Each step is
-//! kept before the next begins.
+//! The end of a connection (CN-8): seat holders' sign-ins end with it, the provider revokes the tokens, the
+//! imported data is deleted if that was asked for, and the tokens are deleted. Each step is stored before the
+//! next begins.
 
 use std::time::Duration;
 
@@ -21,16 +21,17 @@ use shared::texts::{self, Audience};
 
 use crate::App;
 
-/// How often the provider is asked to revoke, a minute apart, before the tokens are only deleted.
+/// The number of attempts to have the provider revoke the tokens, a minute apart. After these the tokens are
+/// only deleted.
 const MAX_REVOKE_ATTEMPTS: u32 = 30;
-/// How soon a link pass that a worker has is looked at again, in seconds.
+/// The wait before a link pass held by a worker is looked at again, in seconds.
 const LINK_PASS_SECONDS: i64 = 5;
-/// How long one worker counts, and then deletes, before it hands over: both well inside the
-/// function's time-out.
+/// The time that one worker counts, and then deletes, before it hands over: both well inside the function's
+/// time-out.
 const PURGE_TIME: Duration = Duration::from_secs(25);
 
 impl App {
-    /// Goes on with the end of a connection, as far as it gets.
+    /// Continues the end of a connection as far as possible.
     pub(crate) async fn disconnect(
         &self,
         contract: &ContractId,
@@ -66,7 +67,7 @@ impl App {
                 return Ok(());
             }
             if !self.purge(&mut connection, &mut end, environment).await? {
-                // There is more than one worker can delete: the next goes on.
+                // There is more than one worker can delete: the next one continues.
                 crm_setup::announce(&self.queue, contract, WorkKind::Disconnect(kind)).await;
                 return Ok(());
             }
@@ -98,7 +99,7 @@ impl App {
         Ok(all)
     }
 
-    /// Has the provider revoke the tokens. `false`: not this time.
+    /// Asks the provider to revoke the tokens. Returns `false` if that failed and has to be tried again.
     async fn revoke(
         &self,
         connection: &mut Connection,
@@ -123,8 +124,8 @@ impl App {
         Ok(end.revocation.is_some())
     }
 
-    /// Has the environment's import ended before what it wrote is counted. `false`: a worker has it;
-    /// the schedule comes back when its lease has ended.
+    /// Ends the environment's import before the imported records are counted. Returns `false` if a worker
+    /// holds the import; the schedule comes back when its lease has ended.
     async fn end_import(
         &self,
         connection: &mut Connection,
@@ -145,7 +146,7 @@ impl App {
             self.keep(connection, end).await?;
             return Ok(false);
         }
-        // Nobody can take it any more.
+        // No worker can take it any more.
         close(&mut sync, connection, now);
         self.remote
             .store
@@ -154,9 +155,9 @@ impl App {
         Ok(true)
     }
 
-    /// Has the link pass ended before the matches that it wrote are counted. `false`: a worker has it. It
-    /// gives the pass up when it next keeps how far it has come, which fails; should it be dead, its lease
-    /// ends. None begins afterwards: it assumes the connection.
+    /// Ends the link pass before its matches are counted. Returns `false` if a worker holds the pass. That
+    /// worker gives the pass up when its next save of progress fails; if the worker is dead, its lease ends.
+    /// No pass begins afterwards, because each requires the connection.
     async fn end_link_pass(
         &self,
         connection: &mut Connection,
@@ -186,8 +187,9 @@ impl App {
         Ok(true)
     }
 
-    /// Deletes what was imported. `false`: there is more. Nothing new is imported meanwhile: import and
-    /// link pass have ended, and whatever else is read of a CRM is written only while its connection stands.
+    /// Deletes the imported data. Returns `false` if there is more. Nothing new is imported in the meantime:
+    /// import and link pass have ended, and anything else read from a CRM is written only while its
+    /// connection stands.
     async fn purge(
         &self,
         connection: &mut Connection,
@@ -220,7 +222,7 @@ impl App {
             .delete_imported(&contract, environment, PURGE_TIME)
             .await?;
         if deleted.all {
-            // A worker that died after deleting kept no count; but nothing is left of what was found.
+            // A worker that died after deleting stored no count; but nothing is left of the data found.
             purge.deleted = purge.found;
             purge.left = Some(0);
         } else {
@@ -262,8 +264,8 @@ impl App {
         if let (true, Some(purge)) = (end.clean_up, &mut end.purge)
             && sync.as_ref().is_some_and(Sync::is_open)
         {
-            // Asked for by somebody who had seen the connection stand, and maybe taken since: what
-            // it may have written is counted and deleted as well.
+            // It was asked for while the connection still stood, and may have been taken since: its writes
+            // are counted and deleted as well.
             (purge.left, purge.counted) = (None, Some(0));
             self.keep(&mut connection, &end).await?;
             let work = WorkKind::Disconnect(connection.kind);
@@ -313,7 +315,7 @@ impl App {
     }
 }
 
-/// Ends an import whose connection is no more.
+/// Ends an import whose connection no longer exists.
 fn close(sync: &mut Sync, connection: &Connection, now: Millis) {
     sync.state = SyncState::Failed;
     sync.finished_at = Some(now);

@@ -1,9 +1,9 @@
-//! Imports from the connected CRMs, links the directory to what was imported, and ends connections.
+//! Imports from the connected CRMs, links the directory to the imported records, and ends connections.
 //!
-//! A schedule asks for an import of every connected environment twice a day; another, every minute,
-//! announces the work that nobody has. The queue's messages say which connection has work to do; what
-//! exactly, the table knows. Every step is kept before the next begins and does no harm when it is
-//! done twice, so a worker may die anywhere.
+//! A schedule asks for an import of every connected environment twice a day; another, every minute, announces
+//! the work that has no worker. The queue's messages name the connection that has work to do; the table holds
+//! the details. Every step is stored before the next begins and does no harm when it is done twice, so a
+//! worker may die anywhere.
 //!
 //! An import first looks up what the connected user can read (CN-4), the options of the settings (CN-9,
 //! CN-10) and the lead fields that mappings offer (LG-7); then it brings the mirror of the CRM's
@@ -37,10 +37,10 @@ use shared::wiring::{Remote, WiringError};
 const RESUME_LIMIT: i32 = 100;
 /// Contracts in a row for which the table does not answer before a task is given up.
 const GIVE_UP_AFTER: u32 = 3;
-/// How long before an authorisation ends somebody is warned, in days.
+/// Lead time of the warning before an authorisation ends, in days.
 pub const WARN_DAYS: i64 = 14;
 
-/// What the function is invoked with: a schedule's task, or a batch of messages.
+/// The function's event: a schedule's task, or a batch of messages.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Event {
@@ -60,11 +60,11 @@ pub enum Task {
         #[serde(default)]
         contract: Option<ContractId>,
     },
-    /// Announce the work that is due and nobody has.
+    /// Announce the work that is due and has no worker.
     Resume,
 }
 
-/// What a task did.
+/// The results of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Imports asked for.
@@ -86,10 +86,11 @@ const fn is_zero(seconds: &i64) -> bool {
     *seconds == 0
 }
 
-/// Connections whose last good import is longer ago are named in the log, in seconds: two rounds and more.
+/// The age of the last good import from which a connection is named in the log, in seconds: two rounds and
+/// more.
 const LATE_SECONDS: i64 = 26 * 3600;
 
-/// What the function answers.
+/// The function's answer.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -99,11 +100,11 @@ pub enum Answer {
     Messages(SqsBatchResponse),
 }
 
-/// What the function works with.
+/// The function's dependencies: the table, the vault, the sessions and the import queue.
 pub struct App {
     /// Table, vault, sessions.
     pub remote: Remote,
-    /// Where work is announced.
+    /// The import queue: work is announced on it.
     pub queue: ImportQueue,
     /// After this a worker of an import begins nothing new and hands over.
     pub import_time: Duration,
@@ -128,7 +129,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file cannot be used.
+    /// Returns an error if the key file cannot be read or used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
@@ -145,7 +146,7 @@ impl App {
 /// Answers an invocation.
 ///
 /// # Errors
-/// When the table does not answer a schedule's task; the schedule then runs it again.
+/// Returns an error if the table does not answer a schedule's task; the schedule then runs it again.
 pub async fn handle(app: &App, event: Event) -> Result<Answer, StoreError> {
     match event {
         Event::Task(task) => run(app, task).await.map(Answer::Task),
@@ -156,7 +157,7 @@ pub async fn handle(app: &App, event: Event) -> Result<Answer, StoreError> {
 /// Runs a schedule's task.
 ///
 /// # Errors
-/// When the table does not answer.
+/// Returns an error if the table does not answer.
 pub async fn run(app: &App, task: Task) -> Result<Outcome, StoreError> {
     let mut outcome = Outcome::default();
     match task {
@@ -171,7 +172,7 @@ pub async fn run(app: &App, task: Task) -> Result<Outcome, StoreError> {
                     unanswered = 0;
                     continue;
                 };
-                // One contract's trouble does not stop the others, nor does that of its partition.
+                // Trouble with one contract, or with its partition, does not stop the others.
                 outcome.failed += 1;
                 // An alarm of the template counts these lines.
                 tracing::error!(%contract, error = &error as &dyn std::error::Error,
@@ -283,7 +284,7 @@ pub async fn work_batch(app: &App, event: SqsEvent) -> SqsBatchResponse {
     response
 }
 
-/// Does what a connection has to do. `false`: deliver the message again.
+/// Does the work of a connection. Returns `false` if the message has to be delivered again.
 pub async fn work(app: &App, message: &ImportMessage) -> bool {
     let ImportMessage { contract, work } = message;
     let result = match work {
@@ -292,8 +293,8 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Link => app.link(contract).await,
     };
     match result {
-        // On a conflict another worker has it, or something was changed: what is left to do is in the
-        // table, and is announced again when it is due.
+        // On a conflict another worker has it, or something was changed: the remaining work is in the table,
+        // and is announced again when it is due.
         Ok(()) | Err(StoreError::Conflict) => true,
         // Delivered again it would fail again. The schedule announces it once a minute, until it is mended.
         Err(error) if !error.passes() => {

@@ -26,7 +26,7 @@ use crate::sync::{Run, Setback, back_off, spec};
 /// Tries in a row at one turn before the object is given up for this run. With the back-off that is
 /// about two hours.
 const MAX_ATTEMPTS: u32 = 9;
-/// After so many tries in a row at one page the pass begins again.
+/// The number of failed attempts in a row at one page after which the pass begins again.
 const RESTART_AFTER_ATTEMPTS: u32 = 4;
 /// Batches of rows that are applied at the same time, in an order that does not matter: each record is
 /// there once.
@@ -38,7 +38,7 @@ const MAX_CHOICE_BYTES: usize = 200;
 /// New options that are reported in a run.
 const MAX_NEW_CHOICES: usize = 20;
 
-/// Why a turn did not come to its end.
+/// The reasons for ending a turn early.
 enum Fault {
     Import(ImportError),
     Setback(Setback),
@@ -62,13 +62,13 @@ impl From<Setback> for Fault {
     }
 }
 
-/// What applying a batch came to.
+/// The results of applying a batch.
 struct Applied {
     rows: u64,
     present: u64,
     newest: Option<Millis>,
     written: Written,
-    /// Ids of records that are there, where the pass keeps what it saw.
+    /// Ids of the present records, where the pass stores the ids it saw.
     seen: Vec<String>,
 }
 
@@ -81,8 +81,8 @@ impl Run<'_> {
         if self.unclean {
             plan::uncertain(object, self.app.now());
         }
-        // A step makes at least one turn, and begins none that has no room: what is cut in its middle is read
-        // once more.
+        // A step makes at least one turn, and begins none that has no room: a turn that is cut in its middle
+        // is read once more.
         let mut longest = Duration::ZERO;
         let mut turns = 0;
         while object.is_open() && (turns == 0 || self.in_time()) && self.has_room_for(longest) {
@@ -110,7 +110,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Decides what an error means for an object, and keeps it.
+    /// Decides the consequence of an error for an object, and stores it.
     async fn import_error(
         &self,
         object: &mut ObjectSync,
@@ -152,7 +152,7 @@ impl Run<'_> {
         self.keep(object).await
     }
 
-    /// Has an object tried again later, or given up for this run.
+    /// Schedules another attempt at an object, or gives it up for this run after `MAX_ATTEMPTS`.
     fn again(&self, object: &mut ObjectSync, problem: Problem) {
         let now = self.app.now();
         if object.attempts >= MAX_ATTEMPTS {
@@ -161,7 +161,7 @@ impl Run<'_> {
         } else {
             object.due_at = Some(now.plus_seconds(back_off(object.attempts)));
             object.attempts += 1;
-            // Pages that stay as they are not meant to be may be whole when they are made anew.
+            // Pages that remain broken may be whole when they are made anew.
             let under_way = object
                 .pass
                 .as_ref()
@@ -237,7 +237,7 @@ impl Run<'_> {
                 pass.delta = delta;
                 if pass.kind == PassKind::Compare {
                     pass.sweep = Some(0);
-                    // Counted shard by shard: a record that changed meanwhile may have been read twice.
+                    // Counted shard by shard: a record changed in the meantime may have been read twice.
                     pass.present = 0;
                 } else {
                     plan::end(object, self.app.now());
@@ -251,8 +251,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Applies the rows of a page; whether it came to the page's end. Of a stable page what was applied is
-    /// in `object` also when it stops in the middle: by an error, or since the function's time ends.
+    /// Applies the rows of a page. Returns true if it reached the page's end. For a stable page `object` also
+    /// has the applied rows when it stops in the middle: by an error, or because the function's time ends.
     async fn page(
         &self,
         spec: &'static ObjectSpec,
@@ -321,7 +321,7 @@ impl Run<'_> {
                 object.attempts = 0;
             }
         };
-        // What was read before reading failed is still applied.
+        // Rows that were read before reading failed are still applied.
         let (ended, written) = tokio::join!(read, write);
         written?;
         if !stable && !matches!(ended, Ok(true)) {
@@ -350,8 +350,8 @@ impl Run<'_> {
         ended
     }
 
-    /// Sweeps what a comparing pass did not see, shard by shard. A shard that is swept again says what it
-    /// said, so they are kept together.
+    /// Sweeps records that a comparing pass did not see, shard by shard. A shard that is swept again gives
+    /// the same answer, so all are stored together.
     async fn sweep(
         &self,
         spec: &'static ObjectSpec,
@@ -556,7 +556,7 @@ fn report_new_choice(notices: &mut Vec<Notice>, field: &str, option: &str) {
     }
 }
 
-/// Has an object fail for this run.
+/// Marks an object as failed for this run.
 fn fail(object: &mut ObjectSync, problem: Problem, now: Millis) {
     object.state = ObjectState::Failed;
     object.finished_at = Some(now);

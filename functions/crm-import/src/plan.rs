@@ -1,26 +1,26 @@
-//! How an object is read (IM-2): pure decisions over what is known of it.
+//! The way that an object is read (IM-2): pure decisions over its known state.
 
 use shared::clock::Millis;
 use shared::domain::sync::{Cursor, ObjectState, ObjectSync, Pass, PassKind, Resume};
 
-/// An object of at most so many records is compared as a whole at every run, where the CRM does not
-/// tell of deletions: that is a handful of calls.
+/// The number of records up to which an object is compared as a whole at every run, where the CRM does not
+/// report deletions: that takes a handful of calls.
 const SMALL: u64 = 10_000;
-/// A larger one is, when it was last read in full so many seconds ago.
+/// The age of the last full read, in seconds, from which a larger object is compared as a whole.
 const COMPARE_EVERY_SECONDS: i64 = 7 * 24 * 3600;
-/// Whatever the CRM tells, an object is compared as a whole when it was last read in full so many
-/// seconds ago: records that are no longer shared with the connected user go without a trace.
+/// The age of the last full read, in seconds, from which an object is compared as a whole even if the CRM
+/// reports deletions: records that are no longer shared with the connected user go without a trace.
 const COMPARE_ANYWAY_SECONDS: i64 = 30 * 24 * 3600;
-/// A change is kept under the time at which its transaction began, and seen when that ends: changes
-/// are read again from so many seconds before the latest one that was seen. Salesforce ends
-/// transactions after ten minutes at the latest.
+/// The overlap with which changes are read again before the latest change seen, in seconds. A change has the
+/// time at which its transaction began, and is seen when the transaction ends. Salesforce ends transactions
+/// after ten minutes at the latest.
 const OVERLAP_SECONDS: i64 = 600;
-/// By then every transaction that began before a change that was seen has ended.
+/// The time after a change, in seconds, by which every transaction that began before it has ended.
 const SETTLED_SECONDS: i64 = 3600;
 /// Passes that a run spends on bringing the mirror's count and the CRM's together.
 const MAX_PASSES: u32 = 3;
 
-/// Readies an object for a run, to read these fields of it.
+/// Prepares an object for a run that reads `fields`.
 pub(crate) fn begin(
     object: &mut ObjectSync,
     run: u64,
@@ -51,7 +51,7 @@ pub(crate) fn begin(
     let kind = if object.generation == 0 {
         PassKind::First
     } else if other_fields || object.resume.is_none() {
-        // What a field holds is not told again because we can read it now.
+        // To the CRM a field that can be read only now is no change: its values are not reported again.
         PassKind::Compare
     } else {
         let every = if tells_deletions {
@@ -100,14 +100,14 @@ pub(crate) fn uncertain(object: &mut ObjectSync, now: Millis) {
     };
     pass.careful = true;
     object.recount |= pass.kind == PassKind::Changes;
-    // The first page begins what the CRM tells changes from: what was deleted before it is read again
-    // is told by nothing, but is in the mirror.
+    // The first page is the point from which the CRM reports changes: a record deleted before it is read
+    // again is never reported, but is in the mirror.
     if pass.kind == PassKind::First && pass.cursor == Cursor::default() {
         start(object, PassKind::Compare, now);
     }
 }
 
-/// Begins a pass again from its beginning, over a mirror that has a part of it.
+/// Begins a pass again from its beginning, over a partly filled mirror.
 pub(crate) fn restart(object: &mut ObjectSync, now: Millis) {
     let kind = match object.pass.as_ref().map(|pass| pass.kind) {
         Some(PassKind::Changes) => PassKind::Changes,
@@ -116,7 +116,7 @@ pub(crate) fn restart(object: &mut ObjectSync, now: Millis) {
     start(object, kind, now);
 }
 
-/// Where the changes after a pass are read from.
+/// The point from which the changes after a pass are read.
 fn resume(pass: &Pass, before: Option<&Resume>, wrote: bool) -> Resume {
     if let Some(delta) = &pass.delta {
         return Resume::Delta(delta.clone());
@@ -139,8 +139,8 @@ fn resume(pass: &Pass, before: Option<&Resume>, wrote: bool) -> Resume {
 
 /// Takes a pass as done, and starts the one that has to follow at once.
 ///
-/// Which page of a long reading Dataverse's delta link stands for is not documented. If it is the last,
-/// what changed on pages that were read before it is never told: so it is read by its time.
+/// The documentation of Dataverse does not say which page of a long reading its delta link stands for. If it
+/// is the last page, changes on earlier pages are never reported: so such an object is read by its time.
 pub(crate) fn end(object: &mut ObjectSync, now: Millis) {
     let Some(pass) = object.pass.take() else {
         return;
@@ -165,10 +165,10 @@ pub(crate) fn end(object: &mut ObjectSync, now: Millis) {
     }
 }
 
-/// What follows a pass after which the mirror and the CRM count differently. A change may have come
-/// between the pass and the count: changes are read once more. A record that went without a trace
-/// (deleted for good, or no longer shared with the connected user) is found by comparing. `None`:
-/// it stays as it is, for a person to know.
+/// The pass that follows when the mirror and the CRM count differently. A change may have come between the
+/// pass and the count: changes are read once more. A record that went without a trace (deleted for good, or
+/// no longer shared with the connected user) is found by comparing. `None`: the difference stays, and people
+/// are told of it.
 pub(crate) fn reconcile(object: &ObjectSync) -> Option<PassKind> {
     if object.passes >= MAX_PASSES || object.difference == difference(object) {
         return None;
@@ -180,7 +180,7 @@ pub(crate) fn reconcile(object: &ObjectSync) -> Option<PassKind> {
     })
 }
 
-/// By how much the CRM's count is larger than the mirror's.
+/// The number of records that the CRM counts beyond the mirror's.
 pub(crate) fn difference(object: &ObjectSync) -> Option<i64> {
     let difference = i128::from(object.crm_records?) - i128::from(object.records);
     i64::try_from(difference)
@@ -208,7 +208,7 @@ mod tests {
         object.pass.as_ref().unwrap().kind
     }
 
-    /// As if its pass had come to its end.
+    /// Ends an object's pass as if it were read to its end.
     fn done(object: &mut ObjectSync, resume: Resume) {
         object.pass = None;
         object.resume = Some(resume);

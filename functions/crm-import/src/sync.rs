@@ -1,9 +1,9 @@
-//! An import: taken under a lease, done step by step, and its end kept.
+//! An import: taken under a lease, done step by step, with its end stored.
 //!
-//! A run is one item; what it does with each object is another. A worker takes the run for one step,
-//! brings all objects on side by side as far as its time reaches, and hands over. Each
-//! [`checkpoint`](Run::keep) is a transaction that assumes that the run is still this worker's and the
-//! connection still stands: a worker whose run was stopped, purged or taken over keeps nothing more.
+//! A run is one item; its progress with each object is another. A worker takes the run for one step, advances
+//! all objects side by side as far as its time allows, and hands over. Each [`checkpoint`](Run::keep) is a
+//! transaction that requires that the run is still this worker's and the connection still stands: a worker
+//! whose run was stopped, purged or taken over stores nothing more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,30 +34,30 @@ use crate::budget::Budget;
 use crate::object::learn_options;
 use crate::{App, plan};
 
-/// How long a worker has a run alone, in seconds: longer than the function's time-out, so that one that
-/// died is dead for certain when the next takes it.
+/// The time that a worker holds a run alone, in seconds. It is longer than the function's time-out, so a
+/// worker that stopped is certainly dead when the next one takes the run.
 const LEASE_SECONDS: i64 = 180;
 /// After this a worker begins nothing new and hands over.
 pub(crate) const WORK_TIME: Duration = Duration::from_mins(1);
-/// After this a worker stops in the middle of a page that can be taken up there. It costs reading what lies
-/// before once more, so a page is begun only where it has room.
+/// After this a worker stops in the middle of a page that can be resumed there. Resuming means reading the
+/// rows before that point once more, so a page is begun only if there is room for it.
 const PAGE_TIME: Duration = Duration::from_secs(95);
-/// After this it stops where it stands, inside the function's time-out.
+/// After this a worker stops at once, inside the function's time-out.
 const STEP_TIME: Duration = Duration::from_secs(110);
-/// After so many tries in a row that failed for the CRM's own trouble, a person is asked to look.
+/// The number of failed attempts in a row, by the CRM's own fault, after which a person is asked to look.
 /// With the longest back-off that is about five hours.
 const MAX_ATTEMPTS: u32 = 12;
 /// Longest back-off between two tries, in seconds.
 const MAX_BACK_OFF_SECONDS: i64 = 1800;
-/// How long a step removes what was imported of another organisation.
+/// The time that a step spends on removing records imported from another organisation.
 const CLEAR_TIME: Duration = Duration::from_secs(40);
 /// A message may come this much before its time, in milliseconds.
 const EARLY_MILLIS: i64 = 1000;
 
-/// Why a step did not do what it was to do.
+/// The reasons for ending a step early.
 #[derive(Debug)]
 pub(crate) enum Setback {
-    /// The table did not answer, or somebody else has the run: nothing more is kept.
+    /// The table did not answer, or another worker has the run: nothing more is stored.
     Store(StoreError),
     /// The CRM asked for a pause until then.
     Paused(Millis),
@@ -92,7 +92,7 @@ pub(crate) struct Run<'a> {
     pub(crate) source: Box<dyn Source>,
     /// For phone numbers without a country code.
     pub(crate) region: Option<String>,
-    /// The worker before this one died: what it wrote last may be in the mirror without being kept.
+    /// The worker before this one died: its last writes may be in the mirror without being recorded.
     pub(crate) unclean: bool,
     session: Arc<Session>,
     kept: Mutex<Kept>,
@@ -106,12 +106,12 @@ pub(crate) struct Run<'a> {
 /// The run as it was last kept.
 struct Kept {
     sync: Sync,
-    /// What of the session's usage is in it.
+    /// The part of the session's usage that `sync` includes already.
     counted: Usage,
 }
 
 impl App {
-    /// Brings an import to its end, or to where it has to wait.
+    /// Advances an import to its end, or to a point where it has to wait.
     pub(crate) async fn sync(
         &self,
         contract: &ContractId,
@@ -136,8 +136,8 @@ impl App {
         }
     }
 
-    /// Takes an import that waits, or whose worker died; and whether the worker before said that it
-    /// kept all it did.
+    /// Takes an import that waits, or whose worker died. The flag is true if the worker before did not record
+    /// all of its work.
     async fn take(
         &self,
         contract: &ContractId,
@@ -164,7 +164,7 @@ impl App {
         Ok(Some((sync, unclean)))
     }
 
-    /// Gives a run back that this worker can keep nothing of: it was stopped, or the table does not
+    /// Releases a run for which this worker can store nothing more: it was stopped, or the table does not
     /// answer.
     async fn release(
         &self,
@@ -251,7 +251,7 @@ impl App {
         })
     }
 
-    /// What becomes of a run that cannot go on now; whether that is its end.
+    /// Sets a run back that cannot go on now: to wait, or to fail. Returns true if the run has ended.
     fn set_back(&self, sync: &mut Sync, setback: Setback) -> bool {
         let now = self.now();
         sync.lease_until = None;
@@ -316,12 +316,12 @@ impl App {
 }
 
 impl Run<'_> {
-    /// Whether there is time to begin something.
+    /// True while there is time to begin something.
     pub(crate) fn in_time(&self) -> bool {
         self.began.elapsed() < self.app.import_time && self.goes_on()
     }
 
-    /// Whether there is time for something that takes about so long, or to go on with it.
+    /// True while there is time for something of about this duration, or for going on with it.
     pub(crate) fn has_room_for(&self, takes: Duration) -> bool {
         self.began.elapsed() + takes < PAGE_TIME && self.goes_on()
     }
@@ -386,8 +386,8 @@ impl Run<'_> {
             .collect())
     }
 
-    /// Looks up what can be read, and plans how. `None`: what was imported of another organisation goes
-    /// first, and there is more of it than one step removes.
+    /// Looks up the fields that can be read, and plans the reading. `None`: the records imported from another
+    /// organisation are removed first, and there are more of them than one step removes.
     async fn prepare(&self) -> Result<Option<Vec<ObjectSync>>, Setback> {
         let (remote, contract, environment) = (&self.app.remote, self.contract, self.environment);
         let mut stored = remote.store.object_syncs(contract, environment).await?;
@@ -459,7 +459,7 @@ impl Run<'_> {
         }
     }
 
-    /// Plans how an object is read, and says what of it cannot be.
+    /// Plans the reading of an object, and records its fields that cannot be read.
     fn plan(
         &self,
         object: &mut ObjectSync,
@@ -477,7 +477,7 @@ impl Run<'_> {
         if access.is_importable() {
             plan::begin(object, run, fields, tells, now);
         } else {
-            // What the mirror has of it stays, as it was.
+            // The mirror's copy stays as it was.
             let kept = object.fields.clone();
             plan::begin(object, run, kept, tells, now);
             object.pass = None;
@@ -567,8 +567,8 @@ impl Run<'_> {
         spec(self.crm, &object.object).is_some_and(|spec| spec.required)
     }
 
-    /// Keeps the end of a step, which `change` decides; with the history's record where it is also the
-    /// run's. Announces the next one.
+    /// Stores the end of a step, as decided by `change`, with the record in the history if the run ends too.
+    /// Announces the next step.
     async fn close(
         &self,
         objects: &[ObjectSync],
@@ -592,8 +592,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Tells of a run that ended: a line of the log with what it used, and what of the organisation's
-    /// calls is used by all.
+    /// Logs a run that ended: a line with its usage, and the share of the organisation's calls used by all.
     fn tell(&self, ended: &RunRecord, sync: &Sync) {
         let now = self.app.now();
         let calls = i64::try_from(ended.calls).unwrap_or(i64::MAX);
@@ -609,7 +608,7 @@ impl Run<'_> {
         }
     }
 
-    /// Has the directory linked anew after a run that changed something of what entries are linked to.
+    /// Asks for a link pass after a run that changed records of an object that entries link to.
     async fn ask_for_links(&self, objects: &[ObjectSync]) -> Result<(), StoreError> {
         if self.environment != Environment::Production {
             return Ok(());
@@ -628,7 +627,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The run after what the session was used for since it was last kept.
+    /// The run with the session's usage since it was last stored.
     fn counted(&self, kept: &Kept) -> (Sync, Usage) {
         let usage = self.session.usage();
         let mut sync = kept.sync.clone();
@@ -639,13 +638,13 @@ impl Run<'_> {
         (sync, usage)
     }
 
-    /// Keeps how far an object has come.
+    /// Stores the progress of an object.
     pub(crate) async fn keep(&self, object: &mut ObjectSync) -> Result<(), Setback> {
         object.version += 1;
         self.keep_all(std::slice::from_ref(object), |_| ()).await
     }
 
-    /// Has the next step look up anew what can be read.
+    /// Stores an object and makes the next step plan again from the fields that can be read.
     pub(crate) async fn keep_for_new_plan(&self, object: &mut ObjectSync) -> Result<(), Setback> {
         object.version += 1;
         let again = |sync: &mut Sync| sync.phase = Phase::Preparing;
@@ -668,7 +667,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Until when the run may make no calls, for its share of the organisation's; and why.
+    /// The time until which the run may make no calls because of its share of the organisation's, and the
+    /// problem.
     pub(crate) async fn over_budget(&self) -> Option<(Millis, Problem)> {
         let kept = self.kept.lock().await;
         let (sync, _) = self.counted(&kept);
@@ -697,14 +697,14 @@ pub(crate) fn spec(crm: CrmKind, object: &str) -> Option<&'static ObjectSpec> {
     objects(crm).iter().find(|spec| spec.name == object)
 }
 
-/// Seconds until the next try after so many that failed.
+/// The seconds until the next attempt after `attempts` failed ones.
 pub(crate) fn back_off(attempts: u32) -> i64 {
     30_i64
         .saturating_mul(1 << attempts.min(8))
         .min(MAX_BACK_OFF_SECONDS)
 }
 
-/// Whether a failure may pass by itself.
+/// True if a failure may pass by itself.
 fn passes(problem: &Problem) -> bool {
     matches!(
         problem.code.as_str(),

@@ -39,21 +39,21 @@ use shared::vault::{Vault, VaultError};
 use crate::limits::{Limits, Place};
 use crate::secrets::{OpenForm, Sealed, Secrets};
 
-/// How long a form's rules are used as they were read, in seconds.
+/// The time that a form's rules are used from memory before they are read again, in seconds.
 const FRESH_SECONDS: i64 = 60;
-/// How long secrets are used as they were read, in seconds. What is kept proves by the current secret
-/// alone; whatever does not fit it is held against the secrets as they are now. So a new secret counts at
-/// once, and one that dropped out is refused at once, or after this time where no post has shown the
-/// process that there was a change.
+/// The time that secrets are used from memory before they are read again, in seconds. Only the current secret
+/// in memory proves a post; any other post is checked against the secrets as they are in the table now. So a
+/// new secret counts at once. A secret that dropped out is refused at once, or after this time where no post
+/// has shown the process that there was a change.
 const SECRETS_FRESH_SECONDS: i64 = 5;
-/// How often in a minute a process reads a form's secrets again for posts that do not fit them. Who
-/// guesses secrets costs no more reads than that.
+/// The number of times in a minute that a process reads a form's secrets again for posts that do not fit
+/// them. Guessing secrets costs no more reads than that.
 const REREADS_PER_MINUTE: u32 = 60;
 
 /// The function's name.
 const NAME: &str = "form-intake";
 
-/// What the function works with.
+/// The function's dependencies: the table, the write-back queue, the vault and the limits.
 pub struct App {
     /// The table.
     pub store: Store,
@@ -65,7 +65,7 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Ids for responses that bring none.
     pub random: Arc<dyn Random>,
-    /// What is taken of forms and contracts in a minute.
+    /// The limits on posts of forms and contracts in a minute.
     pub limits: Limits,
     /// The layer around the routes.
     pub edge: Arc<Edge>,
@@ -101,7 +101,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file cannot be used.
+    /// Returns an error if the key file cannot be read or used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
@@ -206,7 +206,7 @@ async fn linkedin_notification(
             other => break other?,
         }
     };
-    // Who it comes from is proved, and the pull would bring it anyway: it is not counted.
+    // Its sender is proved, and the pull would bring it anyway: it is not counted.
     let place = Place {
         announce: true,
         tell: None,
@@ -284,7 +284,7 @@ fn allow_origin(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
 }
 
-/// A browser names the page's origin; whoever names none is no browser on a foreign page.
+/// Checks the page's origin, which a browser names; a request without one does not come from a foreign page.
 fn check_origin(form: &Form, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(());
@@ -436,12 +436,12 @@ impl App {
         }
     }
 
-    /// Whether secrets are read again for a request that they did not prove.
+    /// True if secrets may be read again for a request that they did not prove.
     fn may_reread(&self, of: impl ToString, now: Millis) -> bool {
         self.rereads.take(of.to_string(), now).is_ok()
     }
 
-    /// A place among what the form and the contract take in this minute. A bot's post needs none.
+    /// Reserves a place in this minute's limits of the form and the contract. A bot's post needs none.
     fn place(&self, post: &Post) -> Result<Place, Problem> {
         if post.delivery == Delivery::Ignored {
             return Ok(Place {
@@ -457,8 +457,8 @@ impl App {
         )
     }
 
-    /// Tells the table what was taken of a form since the last time. That it does not hear of it makes
-    /// the limit looser, and nothing else.
+    /// Reports the posts of a form since the last report to the table. A lost report makes the limit looser,
+    /// and has no other effect.
     async fn tell(&self, contract: &ContractId, form: &FormId, place: &Place) {
         let Some(tell) = place.tell else { return };
         let counted = self
@@ -516,7 +516,7 @@ impl App {
         Ok(json!({"status": "accepted", "submission_id": id}))
     }
 
-    /// Whether there is something to announce.
+    /// Stores a submission. Returns true if it has to be announced.
     async fn store_submission(&self, new: NewSubmission) -> Result<bool, Problem> {
         let (source, withdrawn, digest) = (new.source, new.withdrawn, new.digest());
         let submission = Submission::receive(new, self.clock.now());
@@ -634,14 +634,14 @@ impl App {
     }
 }
 
-/// How a form or secrets are wanted: as they are kept, or as they are in the table now.
+/// The freshness that a form or secrets are wanted with: from memory, or as they are in the table now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Read {
     Kept,
     Now,
 }
 
-/// What was read, and whether just now.
+/// A value that was read. `is_now` is true if it was read from the table just now.
 struct Kept<T> {
     value: T,
     is_now: bool,
@@ -679,12 +679,12 @@ async fn proved(
     }
 }
 
-/// Whether another secret might prove what this one did not.
+/// True if another secret might prove a request that this one did not.
 fn is_unproved(problem: &Problem) -> bool {
     problem.status == 401 && problem.code != SIGNATURE_EXPIRED
 }
 
-/// An answer that reads like any other, with a trace of what it really was.
+/// An answer that looks like any other, with a trace of the true outcome.
 fn traced(mut response: Response, is_bot: bool) -> Response {
     if is_bot {
         response
@@ -694,7 +694,8 @@ fn traced(mut response: Response, is_bot: bool) -> Response {
     response
 }
 
-/// The table did not store it: the sender must send again, or less where it is more than the table takes.
+/// The problem of a failed write: the sender must send again, or send less if it is more than the table
+/// takes.
 fn failed(error: &StoreError) -> Problem {
     error.log();
     match error {

@@ -1,13 +1,13 @@
-//! How much of one form, and of one contract, is taken in a minute (OP-4).
+//! Limits on the posts of one form, and of one contract, in a minute (OP-4).
 //!
-//! A flood on one form must cost neither the other forms nor the other contracts: what is over the
-//! form's limit is refused before anything is written, and what is over the contract's share of the
-//! queue is stored and left to the sweep, so that it stands in nobody's way.
+//! A flood on one form must cost neither the other forms nor the other contracts. Posts over the form's limit
+//! are refused before anything is written. Posts over the contract's share of the queue are stored and left
+//! to the sweep, so that they delay nobody else.
 //!
-//! Counting costs nothing for ordinary traffic: each process counts in its memory, and tells the table
-//! whenever it took an eighth of the form's limit that the table does not know of. So over all processes
-//! a form takes at most its limit and an eighth of it for each process, whatever their number, and a
-//! refused post costs no call at all.
+//! Counting costs nothing for ordinary traffic: each process counts in its memory, and reports to the table
+//! at each eighth of the form's limit that is not reported yet. So over all processes a form takes at most
+//! its limit and an eighth of it for each process, whatever their number, and a refused post costs no call at
+//! all.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,18 +19,18 @@ use shared::problem::Problem;
 use shared::store::PostCounts;
 use shared::throttle::{minute, seconds_left};
 
-/// What one post counts for each of these bytes of its body that it begins: the table's writes cost by
-/// size.
+/// The size of one unit, in bytes: a post counts one unit for each started block of this size, because the
+/// table's writes cost by size.
 const UNIT_BYTES: usize = 4096;
-/// What all forms of a contract may take together in a minute.
+/// The limit of all forms of a contract together, in units a minute.
 const CONTRACT_PER_MINUTE: u64 = 6_000;
 /// Submissions of one contract that are put on the queue at once in a minute. The rest are found by the
 /// sweep, up to 500 a minute: at no time are there more of one contract before another's.
 pub const ANNOUNCED_PER_MINUTE: u64 = 1_000;
-/// The part of a form's limit that a process takes before it tells the table.
+/// The number of reports to the table in which a process uses up a form's limit.
 const TOLD_EACH: u64 = 8;
 
-/// What the processes of the function take in a minute.
+/// The posts taken by the function's processes in the current minute.
 #[derive(Default)]
 pub struct Limits {
     off: bool,
@@ -44,7 +44,7 @@ struct Window {
     forms: HashMap<FormId, Count>,
 }
 
-/// What was taken as the table knows it, and what it does not know of yet.
+/// The number of units taken: those reported to the table, and those not reported yet.
 #[derive(Default)]
 struct Count {
     told: u64,
@@ -60,13 +60,13 @@ impl Count {
 /// A post that may be stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Whether it is put on the queue at once.
+    /// True if the submission is put on the queue at once.
     pub(crate) announce: bool,
-    /// What the table has to be told of this form.
+    /// The report on this form that is due to the table.
     pub(crate) tell: Option<Tell>,
 }
 
-/// What a process took of a form that the table does not know of.
+/// The units of a form that a process took and has not reported to the table yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tell {
     pub(crate) minute: i64,
@@ -92,7 +92,7 @@ impl Limits {
         }
     }
 
-    /// A place for a post of so many bytes.
+    /// Takes a place for a post of `bytes` bytes.
     ///
     /// # Errors
     /// 429 with the seconds until there is room again.
@@ -131,7 +131,7 @@ impl Limits {
         of_form.untold += units;
         window.all.untold += units;
         let tell = (of_form.untold >= (limit / TOLD_EACH).max(1)).then(|| {
-            // Counted as told from now on: should the table not hear of it, this process still knows.
+            // Counted as reported from now on: even if the report to the table is lost, this process knows.
             let units = std::mem::take(&mut of_form.untold);
             of_form.told += units;
             window.all.untold = window.all.untold.saturating_sub(units);
@@ -141,7 +141,7 @@ impl Limits {
         Ok(Place { announce, tell })
     }
 
-    /// What the table answered: the sums over all processes.
+    /// Takes over the table's answer to a report: the sums over all processes.
     pub(crate) fn told(&self, contract: &ContractId, form: &FormId, tell: Tell, sums: PostCounts) {
         let mut windows = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.0 != tell.minute {

@@ -25,7 +25,7 @@ impl Slot {
 }
 
 impl Secrets {
-    /// What is sealed. What `known` has opened of it already is not opened again.
+    /// Secrets in sealed form. Those that `known` has opened already are not opened again.
     pub(crate) fn new(sealed: [Option<&str>; 2], known: Option<&Self>) -> Self {
         Self(Arc::new(sealed.map(|sealed| {
             let opened = known
@@ -53,7 +53,7 @@ impl Secrets {
     }
 }
 
-/// What secrets were sealed for, and what opens them.
+/// The purpose of sealed secrets, and the vault that opens them.
 #[derive(Clone, Copy)]
 pub(crate) struct Sealed<'a> {
     pub(crate) vault: &'a Vault,

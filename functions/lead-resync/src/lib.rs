@@ -1,9 +1,9 @@
-//! Fills gaps: pulls what LinkedIn's webhook missed, and sweeps what was stored but not processed
-//! (LG-9, LG-10).
+//! Fills gaps: pulls responses that LinkedIn's webhook missed, and sweeps submissions that were stored but
+//! not processed (LG-9, LG-10).
 //!
 //! Both tasks are safe to run twice, at once, and to stop midway: a response is stored by the same
-//! conditional write as a notification, a message that is sent twice does its work once, and the
-//! pull's cursor moves only past what has been read.
+//! conditional write as a notification, a message that is sent twice does its work once, and the pull's
+//! cursor moves only past responses that were read.
 
 pub mod config;
 
@@ -20,10 +20,10 @@ use shared::store::{Accepted, ConnectionKind, PullCursor, StoreError};
 use shared::telemetry;
 use shared::wiring::{Remote, WiringError};
 
-/// How far each pull reaches back beyond where the last one ended, in seconds: responses appear in
-/// LinkedIn's finder a while after they were submitted.
+/// The overlap of each pull with the one before, in seconds: responses appear in LinkedIn's finder a while
+/// after they were submitted.
 const OVERLAP_SECONDS: i64 = 3600;
-/// How far the first pull of an owner reaches back, in seconds. LinkedIn keeps leads for 90 days.
+/// The reach of the first pull of an owner into the past, in seconds. LinkedIn keeps leads for 90 days.
 const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
 /// Submissions swept of one contract in one go; the rest follows a minute later.
 const SWEEP_LIMIT: i32 = 500;
@@ -36,7 +36,7 @@ const MAX_PAGES: u32 = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Task {
-    /// Announce what is due and nobody has.
+    /// Announce submissions that are due and have no worker.
     Sweep,
     /// Pull responses from LinkedIn.
     #[serde(rename = "linkedin-pull")]
@@ -47,7 +47,7 @@ pub enum Task {
     },
 }
 
-/// What a task did.
+/// The results of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Contracts looked at.
@@ -60,16 +60,16 @@ pub struct Outcome {
     pub new: usize,
     /// Contracts whose connection or owner could not be read this time.
     pub failed: usize,
-    /// How late the submission is that should have gone on first of all, in seconds.
+    /// The delay of the submission that is most overdue, in seconds.
     #[serde(default)]
     pub oldest_seconds: i64,
 }
 
-/// What the function works with.
+/// The function's dependencies: the table, the vault, the sessions and the write-back queue.
 pub struct App {
     /// Table, vault, sessions.
     pub remote: Remote,
-    /// Where submissions are announced.
+    /// The write-back queue: submissions are announced on it.
     pub queue: WritebackQueue,
 }
 
@@ -77,7 +77,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file cannot be used.
+    /// Returns an error if the key file cannot be read or used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
@@ -90,12 +90,12 @@ impl App {
     }
 }
 
-/// Runs one task. One contract's trouble does not stop the others: it is stepped over and reported. So is
-/// the table's, which may be with one contract's partition alone; only when it answers for none of several
-/// contracts in a row is the task given up.
+/// Runs one task. Trouble with one contract does not stop the others: that contract is stepped over and
+/// reported. A failure of the table is treated in the same way, as it may concern one contract's partition
+/// alone. The task is given up only when the table does not answer for several contracts in a row.
 ///
 /// # Errors
-/// When the table does not answer; the schedule then runs the task again.
+/// Returns an error if the table does not answer; the schedule then runs the task again.
 pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
     let mut outcome = Outcome::default();
     let mut contracts = match &task {
@@ -104,7 +104,7 @@ pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
         } => vec![contract.clone()],
         _ => app.remote.store.contracts().await?,
     };
-    // Another one is first each time, so that the last get their turn where time is too short for all.
+    // Another contract is first each time, so that the last get their turn when time is too short for all.
     begin_elsewhere(&mut contracts, app.remote.clock.now());
     let mut unanswered = 0;
     for contract in contracts {
@@ -189,7 +189,7 @@ impl App {
             })
             .collect();
         for batch in messages.chunks(10) {
-            // What the queue refuses now is still due at the next sweep.
+            // Messages that the queue refuses now are still due at the next sweep.
             let refused = self.queue.send_batch(batch).await?;
             outcome.swept += batch.len() - refused.len();
         }
@@ -308,7 +308,7 @@ impl App {
         let store = &self.remote.store;
         match shared::linkedin::form_of(store, api, contract, response).await {
             Ok(form) => shared::linkedin::join(&mut submission, response, &form),
-            // Stored without its answers, it is fetched by a worker, who tells people what is wrong. The
+            // Stored without its answers, it is fetched by a worker, which reports the problem to people. The
             // responses behind it do not wait for that.
             Err(FormError::LinkedIn(
                 error @ (LinkedInError::NotFound
@@ -331,7 +331,7 @@ impl App {
         };
         match accepted {
             Ok(Accepted::Repeat(_)) => Ok(false),
-            // It is stored, whatever is wrong with it.
+            // It is stored, though its item cannot be read.
             Err(error @ StoreError::Corrupt { .. }) => {
                 error.log();
                 Ok(false)

@@ -1,4 +1,4 @@
-//! Attempts: what is kept between the start of a flow and its end.
+//! Attempts: the state stored between the start of a flow and its end.
 
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -16,12 +16,12 @@ use crate::{App, browser, problems};
 /// Longest path to go back to, in bytes.
 const MAX_RETURN_TO: usize = 500;
 
-/// What an attempt keeps sealed.
+/// The sealed values of an attempt.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Secrets {
     /// The PKCE verifier.
     pub(crate) verifier: String,
-    /// What an identity token has to repeat.
+    /// The nonce that the identity token has to repeat.
     pub(crate) nonce: String,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Start<'a> {
     pub(crate) sign_in_anew: bool,
 }
 
-/// Where to sign in, and to what.
+/// The sign-in page, and the API that it signs in to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Target {
     pub(crate) auth_url: Url,
@@ -45,14 +45,14 @@ pub(crate) struct Target {
 
 /// A flow that was started.
 pub(crate) struct Started {
-    /// Where to send the browser.
+    /// The page to send the browser to.
     pub(crate) authorize_url: Url,
-    /// What the browser has to bring back.
+    /// The cookie that the browser has to bring back.
     pub(crate) cookie: HeaderValue,
 }
 
 impl App {
-    /// Keeps an attempt, and gives where to send the browser.
+    /// Stores an attempt and returns the page to send the browser to.
     pub(crate) async fn begin(&self, start: Start<'_>) -> Result<Started, Problem> {
         let remote = &self.remote;
         let state = format!("{}.{}", start.contract, remote.random.secret(32));
@@ -124,7 +124,7 @@ impl App {
     }
 }
 
-/// What an attempt is kept under.
+/// The hash of a `state`, under which its attempt is stored.
 pub(crate) fn state_hash(state: &str) -> String {
     sha256_hex(&[state.as_bytes()])
 }
@@ -136,8 +136,8 @@ fn secrets_purpose(contract: &ContractId) -> Purpose<'_> {
     }
 }
 
-/// A path of ours to go back to: never another site, whatever tricks a browser's reading of
-/// addresses allows (`//host`, `/\\host`, control characters).
+/// Checks a path of ours to go back to: never another site, despite the tricks of browsers' reading of
+/// addresses (`//host`, `/\\host`, control characters).
 ///
 /// # Errors
 /// `invalid_return_to`.
@@ -187,7 +187,7 @@ mod tests {
                 let url = base.join(&path).unwrap();
                 prop_assert_eq!(url.origin(), base.origin());
                 prop_assert!(path.starts_with('/') && !path.starts_with("//"));
-                // What was checked once is not changed by being checked again.
+                // A checked path passes the check again unchanged.
                 prop_assert_eq!(own_path(&path).unwrap(), path);
             }
         }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use shared::signature::{secrets_equal, sha256_hex};
 use shared::web_session::{cookies, secret_header};
 
-/// How long an attempt may take, in seconds.
+/// The longest duration of an attempt, in seconds.
 pub(crate) const ATTEMPT_SECONDS: i64 = 600;
 
 /// `Lax`, because the way back from the provider is a navigation from another site.
@@ -31,12 +31,12 @@ pub(crate) fn forget(state_hash: &str) -> HeaderValue {
     secret_header(&format!("{}=; {ATTRIBUTES}; Max-Age=0", name(state_hash)))
 }
 
-/// What is kept of a cookie's value.
+/// The hash of a cookie's value, which is stored in place of the value.
 pub(crate) fn hash(value: &str) -> String {
     sha256_hex(&[value.as_bytes()])
 }
 
-/// Whether a request comes from the browser whose cookie has that hash.
+/// True if a request comes from the browser whose cookie has the expected hash.
 pub(crate) fn is(headers: &HeaderMap, state_hash: &str, expected_hash: &str) -> bool {
     cookies(headers, &name(state_hash)).any(|value| secrets_equal(&hash(value), expected_hash))
 }

@@ -1,4 +1,4 @@
-//! The way back from a provider: the attempt is taken and checked, and completed as what it is.
+//! The way back from a provider: the attempt is taken and checked, and completed by its purpose.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::attempt::{Secrets, state_hash};
 use crate::problems::{self, BadAttempt};
 use crate::{App, browser, page};
 
-/// What the provider sends the browser back with.
+/// The provider's answer, in the query that the browser brings back.
 #[derive(Deserialize)]
 pub(crate) struct ProviderAnswer {
     code: Option<String>,

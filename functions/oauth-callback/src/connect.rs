@@ -24,9 +24,9 @@ use crate::callback::{ProviderAnswer, Taken};
 use crate::organization::{Organization, same_id};
 use crate::{App, page, permission, problems};
 
-/// How often storing is decided anew because something was changed meanwhile.
+/// The number of attempts at storing before it gives up because of concurrent changes.
 const MAX_TRIES: u32 = 5;
-/// How long a seat holder's sign-in to the CRM counts, in seconds: 90 days (CN-11).
+/// The time that a seat holder's sign-in to the CRM counts, in seconds: 90 days (CN-11).
 pub(crate) const USER_SIGN_IN_SECONDS: i64 = 90 * 24 * 3600;
 
 impl App {
@@ -57,7 +57,7 @@ impl App {
         ))
     }
 
-    /// The guide shows why connecting failed when somebody comes back to it (CN-6).
+    /// Stores the reason for a failure to connect, which the guide shows later (CN-6).
     async fn note_failure(
         &self,
         contract: &ContractId,
@@ -80,8 +80,8 @@ impl App {
         }
     }
 
-    /// What follows a connection to a CRM: the permission check and the announcement of the first
-    /// import. Both are made up for by the schedule if this ends midway. Gives what is missing.
+    /// Follows up on a new connection to a CRM: checks the permissions and announces the first import. The
+    /// schedule makes up for both if this ends midway. Returns the problem with the permissions, if any.
     async fn after_connecting(
         &self,
         contract: &ContractId,
@@ -114,13 +114,13 @@ impl App {
         let granted = self.exchange(taken, code, Access::Api).await?;
         let stored = self.store_connection(taken, kind, seat, &granted).await;
         if stored.is_err() {
-            // What is not kept must not stay open at the provider.
+            // Tokens that are not stored must not stay valid at the provider.
             self.give_back(taken, &granted).await;
         }
         stored
     }
 
-    /// Whoever started may still do it: a role can be taken away within ten minutes.
+    /// Checks that the person who started may still do it: a role can be taken away within ten minutes.
     async fn still_may(
         &self,
         taken: &Taken,
@@ -181,7 +181,7 @@ impl App {
         }
     }
 
-    /// Who signed in, by the identity token. LinkedIn gives none with lead sync's scopes.
+    /// The identity token's claims about the signed-in user. LinkedIn gives none with lead sync's scopes.
     async fn claims(
         &self,
         taken: &Taken,
@@ -194,7 +194,7 @@ impl App {
         self.verified(taken, granted).await.map(Some)
     }
 
-    /// What the identity token of an answer proves.
+    /// The verified claims of an answer's identity token.
     pub(crate) async fn verified(
         &self,
         taken: &Taken,
@@ -302,8 +302,8 @@ impl App {
             let replaces = before.map(|before| before.version);
             match self.put_connection(&connection, replaces, &audit).await {
                 Ok(()) => return Ok(connection),
-                // Another CRM may have been chosen since, or the seat taken away: decided anew, that
-                // is told.
+                // Another CRM may have been chosen since, or the seat taken away: the next round finds and
+                // reports that.
                 Err(StoreError::Conflict) => {
                     self.check_crm(contract, provider).await?;
                     self.still_may(taken, kind).await?;
@@ -368,7 +368,7 @@ impl App {
         }
     }
 
-    /// What stands there may be replaced by the same organisation's only, and a seat holder's
+    /// Checks that a connection is replaced by one to the same organisation only, and that a seat holder's
     /// sign-in leads into the organisation that the contract has connected.
     async fn check_replaces(
         &self,
@@ -460,8 +460,8 @@ fn check_person(
     Ok(())
 }
 
-/// A page for people, or the path they came from; JSON for those who ask for it. `missing` is what
-/// the permission check found.
+/// A page for people, or the path they came from; JSON for requests that ask for it. `missing` is the problem
+/// that the permission check found.
 fn connected(
     connection: &Connection,
     missing: Option<&Problem>,

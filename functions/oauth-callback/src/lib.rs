@@ -47,17 +47,17 @@ use url::Url;
 
 /// Largest body of a start request, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024;
-/// Sign-ins to one contract that one source may start in a minute. Anybody may start one, and each
-/// keeps an item for ten minutes.
+/// The limit of sign-ins to one contract that one source may start in a minute. A start needs no credentials,
+/// and each one stores an item for ten minutes.
 const SIGN_INS_OF_A_SOURCE: u32 = 30;
 /// Sign-ins to one contract that all sources together may start in a minute.
 const SIGN_INS_OF_A_CONTRACT: u32 = 300;
 
-/// What the function works with.
+/// The function's dependencies: the table, the vault, the providers and the import queue.
 pub struct App {
     /// Table, vault, providers.
     pub remote: Remote,
-    /// Where a first import is announced.
+    /// The import queue: a first import is announced on it.
     pub queue: ImportQueue,
     /// The address that providers send the browser back to.
     pub public_url: Url,
@@ -84,7 +84,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file cannot be used.
+    /// Returns an error if the key file cannot be read or used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,
@@ -97,7 +97,8 @@ impl App {
         })
     }
 
-    /// Where a provider sends the browser back to: what its OAuth client has to list.
+    /// The redirect URI: the address that a provider sends the browser back to, as its OAuth client has to
+    /// list it.
     fn redirect_uri(&self) -> String {
         let base = self.public_url.as_str().trim_end_matches('/');
         format!("{base}/oauth/callback")
@@ -109,7 +110,7 @@ impl App {
         client.map_err(|error| problems::client(&error, provider))
     }
 
-    /// Who calls.
+    /// The authenticated caller of a request.
     async fn caller(
         &self,
         method: &Method,
@@ -176,7 +177,7 @@ fn provider_named(name: &str) -> Option<Provider> {
     .find(|provider| provider.as_str() == name)
 }
 
-/// What connecting asks of a role.
+/// The permission needed for making a connection.
 const fn permission(kind: ConnectionKind) -> Permission {
     match kind {
         ConnectionKind::Crm(_) => Permission::ConnectCrm,

@@ -1,4 +1,4 @@
-//! Which organisation a sign-in led into, and where its API is.
+//! The organisation that a sign-in led into, and the address of its API.
 
 use http::{HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
@@ -21,12 +21,12 @@ pub(crate) struct Organization {
     pub(crate) base_url: Url,
     /// The provider's id of it; LinkedIn has none.
     pub(crate) id: String,
-    /// Who signed in, where the provider says it.
+    /// The signed-in user, where the provider names one.
     pub(crate) user: Option<RemoteUser>,
 }
 
 impl App {
-    /// That the address in an answer is the provider's: tokens are to go there.
+    /// Refuses an answer whose address is not the provider's: tokens are to go there.
     pub(crate) fn check_address(
         &self,
         provider: Provider,
@@ -162,8 +162,8 @@ pub(crate) fn salesforce_ids(url: &Url) -> Option<(String, String)> {
     Some((id()?, id()?))
 }
 
-/// Whether two ids of a provider are the same. Salesforce writes its ids with 15 or 18
-/// characters; the last three only repeat what the case of the others says.
+/// True if two ids of a provider are the same. Salesforce writes its ids with 15 or 18 characters; the last
+/// three only repeat the case of the others.
 pub(crate) fn same_id(provider: Provider, left: &str, right: &str) -> bool {
     match (provider, left.get(..15), right.get(..15)) {
         (Provider::Salesforce, Some(left), Some(right)) => left == right,

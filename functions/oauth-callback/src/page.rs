@@ -1,10 +1,10 @@
-//! What a browser is shown at the end of a flow: a page of ours, or the path that it came from.
+//! The end of a flow in the browser: a page of ours, or the path that it came from.
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shared::problem::Problem;
 
-/// Whether a request asks for JSON rather than a page.
+/// True if a request asks for JSON rather than a page.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     let wants = |kind: &str| {
         headers

@@ -1,4 +1,4 @@
-//! Why a connection was not made, each with its next step (CN-6).
+//! The problems of making a connection, each with its next step (CN-6).
 
 use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
@@ -12,7 +12,7 @@ use shared::vault::VaultError;
 
 const START_AGAIN: &str = "Start the connection again in the settings.";
 
-/// Why an attempt cannot be completed. One shape, so that a stranger learns nothing from it.
+/// The reasons for refusing to complete an attempt. All have one shape, so that a stranger learns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadAttempt {
     /// There is no such attempt.
@@ -60,10 +60,10 @@ impl From<BadAttempt> for Problem {
     }
 }
 
-/// Why a start request cannot be followed.
+/// The reasons for refusing a start request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadTarget {
-    /// The body is not what connecting the provider takes.
+    /// The body does not fit the provider.
     Body(Option<Provider>),
     /// No password will be typed in there.
     LoginUrl,
@@ -143,7 +143,7 @@ pub(crate) fn invitation_invalid() -> Problem {
     .with_field("invitation")
 }
 
-/// Somebody without a seat.
+/// The problem of a person without a seat.
 pub(crate) fn no_seat() -> Problem {
     Problem::new(
         403,
@@ -163,7 +163,7 @@ pub(crate) fn seat_disabled() -> Problem {
     )
 }
 
-/// Whoever started it lost the right to meanwhile.
+/// The problem that the person who started the flow lost the permission for it meanwhile.
 pub(crate) fn no_longer_allowed() -> Problem {
     Problem::new(
         403,
@@ -204,7 +204,7 @@ pub(crate) fn disconnecting(provider: Provider) -> Problem {
     )
 }
 
-/// A seat holder signs in to an environment that nobody has connected.
+/// A seat holder signs in to an environment that is not connected.
 pub(crate) fn environment_not_connected(environment: Environment) -> Problem {
     Problem::new(
         409,
@@ -275,8 +275,8 @@ pub(crate) fn other_organization(connected: &Connection) -> Problem {
     )
 }
 
-/// The provider sent the browser back with an error instead of a code; `cancelled` where it says that
-/// the user wanted it so.
+/// The provider sent the browser back with an error in place of a code. `cancelled` is true if the provider
+/// says that the user cancelled.
 pub(crate) fn provider_refused(provider: Provider, error: &str, cancelled: bool) -> Problem {
     let name = provider.label();
     match error {
@@ -286,8 +286,8 @@ pub(crate) fn provider_refused(provider: Provider, error: &str, cancelled: bool)
         {
             app_blocked(provider)
         }
-        // Salesforce: "app must be installed into org". A client that it does not know is told on its
-        // own page, not here.
+        // Salesforce: "app must be installed into org". A client that it does not know is reported on its own
+        // page, not here.
         "invalid_client" if provider == Provider::Salesforce => app_blocked(provider),
         "access_denied" | "user_cancelled_authorize" | "user_cancelled_login" => Problem::new(
             403,

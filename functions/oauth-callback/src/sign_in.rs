@@ -1,8 +1,8 @@
 //! Signing in to Leadbridge with an account of Salesforce or Microsoft Entra (`OpenID` Connect).
 //!
-//! Who somebody is, is the organisation or tenant and the user in it, as the identity token proves.
-//! Which seat that is, was settled when its holder accepted the invitation, or not at all: an e-mail
-//! address that a provider names opens nothing by itself.
+//! A person's identity is the organisation or tenant and the user in it, as the identity token proves. The
+//! seat of an identity was settled when its holder accepted the invitation, or not at all: an e-mail address
+//! that a provider names opens nothing by itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::organization::salesforce_ids;
 use crate::start::{SALESFORCE_LOGIN, salesforce_login};
 use crate::{App, page, problems};
 
-/// How often a sign-in is decided anew because the seat was changed meanwhile.
+/// The number of attempts at a sign-in before it gives up because of concurrent changes to the seat.
 const MAX_TRIES: u32 = 5;
 /// Sessions of a seat at most: the oldest end when there are more.
 const MAX_SESSIONS: usize = 20;
@@ -124,7 +124,7 @@ impl App {
         .await
     }
 
-    /// Counts a sign-in that anybody can start.
+    /// Checks the limit of started sign-ins, which need no credentials.
     fn may_start(
         &self,
         contract: &ContractId,
@@ -147,8 +147,8 @@ impl App {
             })
     }
 
-    /// Where people of a contract sign in to Salesforce: where the link says, or the organisation
-    /// that the contract has connected, or where everybody does.
+    /// The page on which people of a contract sign in to Salesforce: the link's choice, else the organisation
+    /// that the contract has connected, else Salesforce's common page.
     async fn salesforce_login(
         &self,
         contract: &ContractId,
@@ -255,7 +255,7 @@ impl App {
             let tied = store.seat_of_identity(contract, identity).await;
             let tied = tied.map_err(|error| problems::store(&error))?;
             let id = match (tied, invitation) {
-                // Somebody who has a seat uses that one, whatever invitation the link carries.
+                // A person who has a seat uses that one, even if the link carries an invitation.
                 (Some(id), _) => id,
                 (None, Some((id, _))) => *id,
                 (None, None) => return Err(problems::no_seat()),
@@ -282,8 +282,7 @@ impl App {
         Err(problems::store(&StoreError::Conflict))
     }
 
-    /// Ties a seat to the identity that accepts its invitation; `None` when something was changed
-    /// meanwhile.
+    /// Ties a seat to the identity that accepts its invitation; `None` if something was changed concurrently.
     async fn accept(
         &self,
         contract: &ContractId,
@@ -402,7 +401,7 @@ impl App {
     }
 }
 
-/// Who somebody is, by what an identity token proves.
+/// The identity that an identity token proves.
 fn identity(provider: Provider, claims: &Claims) -> Option<Identity> {
     match provider {
         Provider::Salesforce => {

@@ -1,4 +1,4 @@
-//! Starting a connection: an attempt is kept, and the browser is told where to go.
+//! The start of a connection: stores an attempt, and tells the browser where to go.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::attempt::{Start, Target, own_path};
 use crate::problems::BadTarget;
 use crate::{App, permission, problems, provider_named};
 
-/// Where Salesforce is signed in to where nobody says otherwise.
+/// The default sign-in page of Salesforce.
 pub(crate) const SALESFORCE_LOGIN: &str = "https://login.salesforce.com";
 const SALESFORCE_SANDBOX_LOGIN: &str = "https://test.salesforce.com";
 
@@ -136,7 +136,7 @@ impl App {
     }
 }
 
-/// What somebody who connects asks for.
+/// The parameters of a request to connect.
 #[derive(Debug, Default)]
 struct Asked {
     environment: Environment,

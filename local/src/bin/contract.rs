@@ -1,5 +1,5 @@
 //! `cargo contract`: makes a contract in a deployed table and shows its keys, tokens and its first
-//! administrator's invitation, once; invites people for whom nobody else can.
+//! administrator's invitation, once; invites people to contracts without a working administrator.
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
@@ -52,7 +52,7 @@ struct Create {
     /// The table (an output of the deployment)
     #[arg(long)]
     table: String,
-    /// Where the key of sealed secrets is: kms:<key arn> (an output of the deployment)
+    /// The key of sealed secrets: kms:<key arn> (an output of the deployment)
     #[arg(long)]
     vault: VaultSpec,
     /// The first administrator's name
@@ -77,7 +77,7 @@ struct Invite {
     /// The address that the person signs in with
     #[arg(long)]
     email: String,
-    /// What the person may do
+    /// The person's role
     #[arg(long, default_value = "administrator")]
     role: SeatRole,
     /// The table (an output of the deployment)

@@ -1,4 +1,4 @@
-//! Errors of a CRM: what happened, in one form for both. The words are chosen where they are shown.
+//! Errors of a CRM, in one form for both CRMs. Texts for users are chosen where the errors are shown.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use remote::session::SessionError;
 
-/// Most characters that are kept of a text of the organisation's own.
+/// Maximum number of characters kept of the organisation's own text.
 const MAX_TOLD: usize = 300;
 
 /// A record that a call is about.
@@ -34,7 +34,7 @@ impl Record {
     }
 }
 
-/// The reason for which a CRM refuses a record.
+/// The reason why a CRM refuses a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// Values do not fit, or a required one is missing.
@@ -59,11 +59,11 @@ pub enum Reason {
     ObjectHidden,
     /// The user may not use the API at all.
     NoApi,
-    /// The organisation lacks our field, which would keep the record from being created twice.
+    /// The organisation lacks our identity field, which prevents duplicate records.
     NoIdentityField,
 }
 
-/// A refusal of a CRM: it stays until somebody changes something.
+/// A refusal of a CRM: it persists until a person changes something.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The record.
@@ -72,10 +72,10 @@ pub struct Refusal {
     pub reason: Reason,
     /// The CRM's code, an identifier.
     pub code: String,
-    /// The fields that the CRM names: without them it might take the rest.
+    /// The fields that the CRM names: without them it might accept the rest.
     pub fields: Vec<String>,
-    /// The organisation's own words, on one line and bounded. They may hold personal data: they are
-    /// shown to the organisation's people, and logged nowhere.
+    /// The organisation's own words, on one line and bounded. They may hold personal data: they are shown to
+    /// the organisation's people, and never logged.
     pub told: Option<String>,
 }
 
@@ -92,14 +92,14 @@ impl Refusal {
         }
     }
 
-    /// With the fields that the CRM names.
+    /// Adds the fields that the CRM names.
     #[must_use]
     pub fn naming(mut self, fields: Vec<String>) -> Self {
         self.fields = fields;
         self
     }
 
-    /// With the organisation's own words.
+    /// Adds the organisation's own words.
     #[must_use]
     pub fn saying(mut self, text: &str) -> Self {
         let line = text
@@ -117,7 +117,7 @@ impl Refusal {
 }
 
 impl fmt::Debug for Refusal {
-    /// Without the organisation's own words.
+    /// Formats the refusal without the organisation's own words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
@@ -134,13 +134,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The reason for which a CRM did not do what was asked.
+/// The reason why a CRM did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum CrmError {
-    /// The connection cannot be used, asked for a pause, or did not answer.
+    /// The connection cannot be used, requested a pause, or did not answer.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// A record of this identity is there already.
+    /// A record with this identity already exists.
     #[error("a record of this identity exists")]
     Exists,
     /// There is no such record.
@@ -152,7 +152,7 @@ pub enum CrmError {
     /// Another record of the same request failed, and this one with it.
     #[error("rolled back with another record")]
     RolledBack,
-    /// It stays refused until somebody changes something.
+    /// It stays refused until a person changes something.
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// Trouble on its side that passes; a write may have taken effect.
@@ -164,7 +164,7 @@ pub enum CrmError {
 }
 
 impl CrmError {
-    /// Whether the user may not use the API at all: then nothing else can be told either.
+    /// True if the user may not use the API at all: then the CRM cannot report anything else either.
     #[must_use]
     pub fn is_about_the_api(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.reason == Reason::NoApi)
@@ -177,7 +177,7 @@ impl From<Refusal> for CrmError {
     }
 }
 
-/// An identifier from outside, fit to be shown: letters, digits and underscores.
+/// An identifier from outside, made safe to show: letters, digits and underscores.
 pub(crate) fn shown(code: &str) -> String {
     code.chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
@@ -185,13 +185,13 @@ pub(crate) fn shown(code: &str) -> String {
         .collect()
 }
 
-/// What an error of a CRM comes down to, for somebody who connects it (CN-6). That required objects
-/// cannot be read is no error: the [`AccessReport`](domain::inventory::AccessReport) says so.
+/// The kind of a CRM's error, for a user who connects it (CN-6). Unreadable required objects are not an
+/// error: the [`AccessReport`](domain::inventory::AccessReport) lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// No connection was made, or no answer came.
     CouldNotConnect,
-    /// The CRM's API answered with an error, or with something that is none of its answers.
+    /// The CRM's API answered with an error, or in an unknown form.
     ApiError,
     /// The connected user may not use the API, or not for this.
     InsufficientAccess,
@@ -201,13 +201,13 @@ pub enum Failure {
     SignInNeeded,
     /// The CRM does not accept Leadbridge's own OAuth client: the operator has to act.
     AppRefused,
-    /// The CRM asked for a pause until then.
+    /// The CRM requested a pause until that time.
     Throttled(Millis),
-    /// A part of ours does not work: the operator has to act.
+    /// A part of Leadbridge does not work: the operator has to act.
     Ours,
 }
 
-/// What an error comes down to.
+/// The kind of an error.
 #[must_use]
 pub fn failure(error: &CrmError) -> Failure {
     match error {

@@ -1,5 +1,4 @@
-//! The CRM port in its parts: set-up, search, writing, reading in bulk; and what can go wrong, in one
-//! form for all.
+//! The CRM port in its parts: set-up, search, writing and reading in bulk, with one form of errors for all.
 
 mod error;
 pub mod import;
@@ -30,8 +29,8 @@ pub use self::write::{
     Bond, MOST_AT_ONCE, Outcomes, Tie, Verb, Write, Writer, WrittenRecord, contact_identity,
 };
 
-/// Most leads that a search reads. More than that match a coarse filter only when the strategy
-/// says next to nothing about a person.
+/// Maximum number of leads that a search reads. A coarse filter matches more only if the strategy's fields
+/// hardly identify a person.
 pub const MAX_CANDIDATES: usize = 200;
 
 /// One field that leads must match on.
@@ -47,9 +46,9 @@ pub struct Criterion<'a> {
 
 /// A search for leads.
 pub struct LeadSearch<'a> {
-    /// What they must match on. The CRM is asked coarsely; the caller compares normal forms.
+    /// The criteria that leads must match. The CRM is asked coarsely; the caller compares normal forms.
     pub criteria: &'a [Criterion<'a>],
-    /// Leads that may match however they are spelled, by the CRM's ids: asked for in the same call.
+    /// Leads that may match in any spelling, by the CRM's ids: read in the same call.
     pub ids: &'a [String],
     /// The fields to read.
     pub read: &'a [String],
@@ -62,18 +61,18 @@ pub struct LeadSearch<'a> {
 pub struct LeadRecord {
     /// The CRM's id.
     pub id: String,
-    /// The values of the fields that were asked for.
+    /// The values of the requested fields.
     pub values: BTreeMap<String, Value>,
-    /// Neither converted nor closed: it can be worked on.
+    /// True if the lead is neither converted nor closed, so that it can be worked on.
     pub open: bool,
-    /// Its contact, where the CRM links it.
+    /// Its contact, if the CRM links it.
     pub contact_id: Option<String>,
     /// Dataverse: the version it was read at.
     pub etag: Option<String>,
 }
 
 impl LeadRecord {
-    /// Whether a field holds nothing yet.
+    /// True if a field is empty.
     #[must_use]
     pub fn is_empty(&self, field: &str) -> bool {
         match self.values.get(field) {
@@ -84,28 +83,27 @@ impl LeadRecord {
     }
 }
 
-/// The part of a CRM that says what it has and allows.
+/// The part of a CRM that reports its schema, options and access rights.
 #[async_trait]
 pub trait SetUp: Send + Sync {
     /// The CRM's id of the organisation that it reads and writes.
     fn organization(&self) -> &str;
 
-    /// What the connected user can read and write, object by object (CN-4). Salesforce: one call,
-    /// whose subrequests count as ten against the organisation's limit. Dataverse: two calls.
+    /// Reads the connected user's access, object by object (CN-4). Salesforce: one call, whose subrequests
+    /// count as ten against the organisation's limit. Dataverse: two calls.
     ///
-    /// An object or field that is missing is a finding, and so is a description that is not as
-    /// documented.
+    /// A missing object or field is a finding, and so is a description in an undocumented form.
     ///
     /// # Errors
-    /// [`CrmError::Refused`] when the user may not use the API at all.
+    /// Returns [`CrmError::Refused`] if the user may not use the API at all.
     async fn access(&self, now: Millis) -> Result<AccessReport, CrmError>;
 
-    /// What the CRM offers for the settings (CN-9, CN-10). Salesforce: one call, whose subrequests
-    /// count as five against the organisation's limit. Dataverse: one call. A list that the user
-    /// cannot see is empty, with a note that says why.
+    /// Reads the CRM's choices for the settings (CN-9, CN-10). Salesforce: one call, whose subrequests count
+    /// as five against the organisation's limit. Dataverse: one call. A list that the user cannot see is
+    /// empty, with a note that gives the reason.
     ///
     /// # Errors
-    /// [`CrmError::Refused`] when the user may not use the API at all.
+    /// Returns [`CrmError::Refused`] if the user may not use the API at all.
     async fn options(&self, now: Millis) -> Result<CrmOptions, CrmError>;
 
     /// The organisation's lead fields. One call.
@@ -134,13 +132,13 @@ pub trait Search: Send + Sync {
     fn lead_url(&self, id: &str) -> String;
 }
 
-/// A CRM as its set-up and the creation of records use it; reading in bulk has a port of its own
+/// The port to a CRM for set-up and for creating records; reading in bulk has a port of its own
 /// ([`import::Source`]).
 pub trait Crm: SetUp + Search + Writer {}
 
 impl<T: SetUp + Search + Writer> Crm for T {}
 
-/// The CRM behind a session.
+/// Opens the CRM behind a session.
 #[must_use]
 pub fn open(session: Arc<Session>) -> Box<dyn Crm> {
     match session.provider {
@@ -149,8 +147,8 @@ pub fn open(session: Arc<Session>) -> Box<dyn Crm> {
     }
 }
 
-/// Values as they are sent: what is no name of a field is none of them. Both CRMs read names with other
-/// letters as something else: an annotation, a record that is related.
+/// The values to send, without invalid field names. Both CRMs give names with other characters a different
+/// meaning: an annotation, or a related record.
 fn written(values: &BTreeMap<String, Value>) -> Map<String, Value> {
     values
         .iter()
@@ -171,8 +169,8 @@ fn host(normal: &str) -> &str {
     normal.split('/').next().unwrap_or_default()
 }
 
-/// The criteria that the CRM is asked about. An e-mail address alone is selective, and so is a
-/// phone number; names are asked for together.
+/// The criteria to query the CRM by. An e-mail address alone is selective, and so is a phone number; names
+/// are queried together.
 fn coarse<'a, 'b>(criteria: &'b [Criterion<'a>]) -> Vec<&'b Criterion<'a>> {
     use domain::normalize::Comparison;
     for selective in [Comparison::Email, Comparison::Phone] {
@@ -192,15 +190,14 @@ fn hidden(record: Record) -> CrmError {
     Refusal::new(record, Reason::ObjectHidden, "").into()
 }
 
-/// The error of a user who may not use the CRM's API at all, whatever the object. `code` is the CRM's
-/// own.
+/// The error of a user who may not use the CRM's API at all, for any object. `code` is the CRM's own.
 fn no_api_access(code: &str) -> CrmError {
     Refusal::new(Record::Lead, Reason::NoApi, code).into()
 }
 
-/// The recording of that name, `None` where there are none. Answers that real organisations gave
-/// are not ours to distribute: `LEADBRIDGE_SAMPLES` names the folder that has them, and without it
-/// there is nothing to check.
+/// The recording of that name; `None` if there are no recordings. Answers of real organisations are not ours
+/// to distribute: `LEADBRIDGE_SAMPLES` names the folder that has them, and without it these tests check
+/// nothing.
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,

@@ -19,10 +19,10 @@ use store::{Store, StoreError};
 
 /// `LinkedIn-Version`. Versions are sunset about a year after their month.
 pub const VERSION: &str = "202606";
-/// Responses asked for in one page.
+/// Number of responses in one page.
 pub const PAGE_SIZE: u32 = 100;
 
-/// The reason for which LinkedIn gave no answer that can be used.
+/// The reason why LinkedIn gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkedInError {
     /// The connection cannot be used, or did not answer.
@@ -56,7 +56,7 @@ pub struct ResponsePage {
     /// The responses.
     #[serde(default)]
     pub elements: Vec<LeadFormResponse>,
-    /// Where the page lies.
+    /// Position of the page.
     #[serde(default)]
     pub paging: Paging,
 }
@@ -67,12 +67,12 @@ pub struct Paging {
     /// Offset of the first element.
     #[serde(default)]
     pub start: u32,
-    /// How many there are in all; some finders leave it out.
+    /// Total number of elements; some finders leave it out.
     #[serde(default)]
     pub total: Option<u32>,
 }
 
-/// Responses with what notifications do not carry.
+/// Fields of a response, including those that notifications do not carry.
 const RESPONSE_FIELDS: &str = "owner,associatedEntity,leadMetadata,leadType,versionedLeadGenFormUrn,id,submittedAt,testLead,formResponse,form:(hiddenFields,creationLocale,name,id,content)";
 
 impl LinkedInApi {
@@ -102,7 +102,7 @@ impl LinkedInApi {
         }
     }
 
-    /// One response, with its form where LinkedIn sends it along.
+    /// One response, with its form if LinkedIn includes it.
     pub async fn response(&self, id: &str) -> Result<LeadFormResponse, LinkedInError> {
         let answer = self
             .get(&format!(
@@ -148,19 +148,19 @@ impl LinkedInApi {
     }
 }
 
-/// Why a response's form could not be had.
+/// The reason why a response's form could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum FormError {
     /// The table did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// LinkedIn did not give it.
+    /// LinkedIn did not return it.
     #[error(transparent)]
     LinkedIn(#[from] LinkedInError),
 }
 
-/// The form of a response: sent along with it, kept from before, or fetched and kept. Forms are
-/// kept by id and version: a new version may ask other questions.
+/// The form of a response: included in it, stored earlier, or fetched and stored. Forms are stored by id and
+/// version: a new version may ask other questions.
 pub async fn form_of(
     store: &Store,
     api: &LinkedInApi,
@@ -178,13 +178,13 @@ pub async fn form_of(
     match store.linkedin_form(contract, urn).await {
         Ok(Some(form)) => return Ok(form),
         Ok(None) => {}
-        // One that cannot be read back is fetched again.
+        // An unreadable stored form is fetched again.
         Err(error) if !error.passes() => error.log(),
         Err(error) => return Err(error.into()),
     }
     let form = api.form(&form_id(urn)).await?;
     match store.put_linkedin_form(contract, urn, &form).await {
-        // Kept only so as not to be fetched again.
+        // Stored only to avoid fetching it again.
         Err(error) if !error.passes() => error.log(),
         kept => kept?,
     }

@@ -1,11 +1,11 @@
-//! What queries of both CRMs are made of: names that are names, and values by their field's type.
+//! Building blocks of both CRMs' queries: valid names, and values by their field's type.
 
 use domain::clock::Millis;
 use domain::rows::instant;
 use domain::schema::{FieldType, LeadField};
 use serde_json::Value;
 
-/// A value that a query compares a field with. Each vendor's builder writes it in its own way.
+/// A value to compare a field with in a query. Each vendor's builder writes it in its own way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Literal {
     /// Text.
@@ -21,7 +21,7 @@ pub(crate) enum Literal {
 }
 
 impl Literal {
-    /// A value of a field as a literal of the field's type; `None` for what is no such value.
+    /// A value of a field as a literal of the field's type; `None` for a value of another type.
     pub(crate) fn of(field: &LeadField, value: &Value) -> Option<Self> {
         match &field.field_type {
             FieldType::Text { .. }
@@ -49,8 +49,8 @@ impl Literal {
     }
 }
 
-/// The name of an object or a field, as both CRMs write them: letters, digits and underscores. `None`
-/// for anything else, which no query can hold.
+/// The name of an object or a field in both CRMs: letters, digits and underscores. `None` for any other text,
+/// which no query can hold.
 pub(crate) fn name(text: &str) -> Option<&str> {
     let mut bytes = text.bytes();
     let starts = bytes

@@ -1,6 +1,6 @@
-//! The writing part of the port: any record, with an identity or without, created or changed, one or
-//! many at once, with one outcome for each. A record is written as the user of the session behind it:
-//! the connection's, or a seat holder's own.
+//! The writing part of the port: creates or changes any record, with an identity or without, one or many at
+//! once, with one outcome for each. A record is written as the user of the session: the connection's user, or
+//! a seat holder.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use uuid::Uuid;
 
 use crate::{CrmError, Record};
 
-/// A write: created or changed.
+/// The kind of write: a creation or a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
     /// A new record. The CRM keeps an identity unique: a second record with it is refused as
-    /// [`CrmError::Exists`]. Dataverse makes one of its own where there is none; Salesforce takes an
-    /// identity where the organisation has our field.
+    /// [`CrmError::Exists`]. Dataverse makes an identity of its own if none is given; Salesforce accepts one
+    /// if the organisation has our field.
     Create {
         /// Its identity.
         identity: Option<Uuid>,
     },
-    /// Fields of a record that is there.
+    /// Changed fields of an existing record.
     Update {
         /// The CRM's id.
         id: String,
-        /// Dataverse: the version that it was read at; a newer one is [`CrmError::Changed`].
+        /// Dataverse: the version at which it was read; a newer one is [`CrmError::Changed`].
         etag: Option<String>,
     },
 }
@@ -34,9 +34,9 @@ pub enum Verb {
 pub enum Tie {
     /// None.
     None,
-    /// The one that is created in the same request, where there is one.
+    /// The contact that is created in the same request, if there is one.
     ToContactOfRequest,
-    /// This one, by the CRM's id.
+    /// The contact with this id in the CRM.
     ToContact(String),
 }
 
@@ -54,7 +54,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// A record to create.
+    /// Creates a write for a new record.
     #[must_use]
     pub const fn create(
         record: Record,
@@ -69,7 +69,7 @@ impl Write {
         }
     }
 
-    /// Fields to set.
+    /// Creates a write that sets fields.
     #[must_use]
     pub const fn update(
         record: Record,
@@ -95,12 +95,12 @@ pub struct WrittenRecord {
     pub id: String,
 }
 
-/// Whether writes stand and fall together.
+/// The relation between the writes of a request: all or none, or each independently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bond {
-    /// All or none. The ones that failed only with another are [`CrmError::RolledBack`].
+    /// All or none. Those that failed only because of another are [`CrmError::RolledBack`].
     AllOrNone,
-    /// Each by itself.
+    /// Each independently.
     Each,
 }
 
@@ -115,28 +115,28 @@ pub trait Writer: Send + Sync {
     /// Changing a lead never hands it to another owner: assignment rules run for new ones only.
     ///
     /// # Errors
-    /// When the call as a whole has no outcome; [`CrmError::Refused`] for more records than go into one
-    /// call. What became of each record is in its outcome.
+    /// Returns an error if the call as a whole has no outcome, and [`CrmError::Refused`] for more records
+    /// than fit into one call. Each record's own result is in its outcome.
     async fn write(&self, writes: &[Write], bond: Bond) -> Result<Outcomes, CrmError>;
 
-    /// Deletes a record; one that is gone already counts as deleted. One call.
+    /// Deletes a record; a missing one counts as deleted. One call.
     async fn delete(&self, record: Record, id: &str) -> Result<(), CrmError>;
 
-    /// The CRM's id of the record of an identity. One call at most.
+    /// Looks up the CRM's id of the record of an identity. One call at most.
     async fn id_of(&self, record: Record, identity: Uuid) -> Result<Option<String>, CrmError>;
 
     /// The contact's field that takes the value of a lead's field.
     fn contact_field(&self, lead_field: &str) -> Option<&'static str>;
 
-    /// The tie to the contact that was made with a lead of this identity by an earlier try, where the
-    /// CRM's id of it is known without asking.
+    /// The tie to the contact that an earlier attempt made with a lead of this identity, if the CRM's id of
+    /// it is known without a call.
     fn tie_to_made(&self, lead: Uuid) -> Tie;
 }
 
-/// Records that are written in one call at most.
+/// Maximum number of records written in one call.
 pub const MOST_AT_ONCE: usize = 25;
 
-/// The identity of the contact that is made with a lead.
+/// The identity of the contact that is created with a lead.
 #[must_use]
 pub fn contact_identity(lead: Uuid) -> Uuid {
     Uuid::new_v5(&lead, b"contact")

@@ -41,7 +41,7 @@ impl fmt::Display for Millis {
     }
 }
 
-/// Where the current time comes from.
+/// The source of the current time.
 pub trait Clock: Send + Sync {
     /// The current instant.
     fn now(&self) -> Millis;

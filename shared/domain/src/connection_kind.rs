@@ -1,4 +1,4 @@
-//! Connections of a contract, by what they are to.
+//! Connections of a contract, by the system that they lead to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::environment::Environment;
 use crate::ids::{InvalidId, SeatId};
 
-/// Which of a contract's connections. Its text form is part of keys, of the vault's purpose and of
-/// queue messages: `crm`, `crm-sandbox`, `linkedin`, `user.{seat}`, `user-sandbox.{seat}`.
+/// The kind of one of a contract's connections. Its text form is part of table keys, of the vault's purpose
+/// and of queue messages: `crm`, `crm-sandbox`, `linkedin`, `user.{seat}`, `user-sandbox.{seat}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ConnectionKind {

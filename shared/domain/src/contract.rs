@@ -39,11 +39,10 @@ pub struct Settings {
     /// The text for fields that the CRM requires and a form does not give.
     #[serde(default = "default_placeholder")]
     pub placeholder: String,
-    /// Test leads go to the CRM like any other.
+    /// Sends test leads to the CRM like any other.
     #[serde(default)]
     pub send_test_leads: bool,
-    /// A withdrawn submission takes the lead with it that it created, where nothing else is
-    /// attached to that lead.
+    /// Deletes the lead that a withdrawn submission created, if nothing else is attached to that lead.
     #[serde(default)]
     pub delete_withdrawn_leads: bool,
 }
@@ -72,9 +71,9 @@ pub struct Contract {
     pub name: String,
     /// The CRM it uses.
     pub crm: CrmKind,
-    /// LG-2: the one active strategy. One attribute of one item, so never none and never two.
+    /// The one active strategy (LG-2). One attribute of one item, so there is never none and never two.
     pub active_strategy: StrategyId,
-    /// Everything else that is set.
+    /// All other settings.
     #[serde(default)]
     pub settings: Settings,
     /// The seats that can act as administrators. One attribute of one item, so that the last one
@@ -83,7 +82,7 @@ pub struct Contract {
     pub administrators: BTreeSet<SeatId>,
     /// Counts changes of the configuration; every change names the version it replaces.
     pub config_version: u64,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Millis,
 }
 
@@ -102,7 +101,7 @@ pub struct LinkedInSettings {
 }
 
 impl LinkedInSettings {
-    /// What the audit log shows of them, after a change of `before` if it is one.
+    /// The settings as the audit log shows them; `before` holds the settings before a change, if this is one.
     fn logged_over(&self, before: Option<&Self>) -> Value {
         let was = before.map(|before| before.sealed_client_secret.as_deref());
         serde_json::json!({
@@ -114,7 +113,7 @@ impl LinkedInSettings {
     }
 }
 
-/// Everything that decides what becomes of a contract's submissions.
+/// The whole configuration that decides how a contract's submissions are handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContractConfig {
     /// The contract itself.
@@ -129,7 +128,7 @@ pub struct ContractConfig {
     pub scoring: ScoringRule,
     /// Its LinkedIn lead sync.
     pub linkedin: LinkedInSettings,
-    /// What is set about the CRM of each environment.
+    /// The CRM settings of each environment.
     pub crm_settings: BTreeMap<Environment, CrmSettings>,
 }
 
@@ -158,37 +157,37 @@ pub enum Change {
     PutCrmSettings(CrmSettings),
     /// The settings of an environment's CRM are gone.
     DeleteCrmSettings(Environment),
-    /// Nothing changes, but the environment must have no CRM connected.
+    /// No change, but a condition: the environment must have no CRM connected.
     AssumeNotConnected(Environment),
 }
 
-/// Who did what (OP-2). `before` and `after` hold no secrets.
+/// One entry of the audit log: an action and its actor (OP-2). `before` and `after` hold no secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
-    /// When.
+    /// Time of the action.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
-    /// Who: a token's id, `seat:` and a seat's id, or the part of the system that acted.
+    /// The actor: a token's id, `seat:` and a seat's id, or the name of a part of the system.
     pub actor: String,
-    /// What was done, e.g. `strategy.activate`.
+    /// The action, e.g. `strategy.activate`.
     pub action: String,
-    /// To what.
+    /// The object of the action.
     pub target: String,
-    /// As it was.
+    /// Its value before the action.
     #[serde(default)]
     pub before: Value,
-    /// As it is now.
+    /// Its value after the action.
     #[serde(default)]
     pub after: Value,
 }
 
-/// What an operation does: the changes, and its line in the audit log.
+/// The effect of an operation: its changes, and its entry in the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effect {
-    /// What is stored.
+    /// The changes to store.
     pub changes: Vec<Change>,
-    /// What is logged: action, target, before, after.
+    /// The audit entry: action, target, before, after.
     pub audit: (&'static str, String, Value, Value),
 }
 
@@ -196,24 +195,24 @@ fn json<T: Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
 
-/// What people give when they create or edit a strategy.
+/// User input for creating or editing a strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StrategyInput {
-    /// What people call it: 1 to 100 characters.
+    /// Display name: 1 to 100 characters.
     pub name: String,
-    /// `true` activates it, and deactivates the one that was active. Editing the active one
-    /// to `false` is refused: activate another instead. Left out: as it is.
+    /// `true` activates it, and deactivates the one that was active. Changing the active one to `false` is
+    /// refused: activate another instead. If left out, it stays unchanged.
     #[serde(default)]
     pub active: Option<bool>,
-    /// LG-3.
+    /// Creates a new lead for every submission (LG-3).
     #[serde(default)]
     pub always_create_lead: bool,
-    /// LG-4.
+    /// Creates a new contact for each new lead (LG-4).
     #[serde(default = "yes")]
     pub enable_contact_creation: bool,
-    /// LG-5: lead fields that must all match. Each needs a mapping.
+    /// Lead fields that must all match (LG-5). Each needs a mapping.
     #[serde(default)]
     pub matching_lead_fields: Vec<String>,
 }
@@ -297,7 +296,7 @@ impl ContractConfig {
         Ok(())
     }
 
-    /// LG-2: a strategy decides only once it can: without fields nothing would ever match.
+    /// Checks that a strategy can be active (LG-2): without matching fields it would never match anything.
     pub(super) fn check_can_be_active(strategy: &MatchingStrategy) -> Result<(), Problem> {
         if !strategy.always_create_lead && strategy.matching_lead_fields.is_empty() {
             return Err(Problem::new(
@@ -311,10 +310,10 @@ impl ContractConfig {
         Ok(())
     }
 
-    /// Creates a strategy, active at once where asked for.
+    /// Creates a strategy, active at once if the input says so.
     ///
     /// # Errors
-    /// A problem with the input.
+    /// Returns a problem with the input.
     pub fn create_strategy(
         &mut self,
         id: StrategyId,
@@ -353,7 +352,7 @@ impl ContractConfig {
     /// Edits a strategy; `active: true` activates it.
     ///
     /// # Errors
-    /// A problem with the input; `strategy_must_stay_active` for switching the active one off.
+    /// Returns a problem with the input, or `strategy_must_stay_active` for switching the active one off.
     pub fn edit_strategy(
         &mut self,
         id: StrategyId,
@@ -403,11 +402,11 @@ impl ContractConfig {
         })
     }
 
-    /// Activates a strategy; the one that was active no longer is. Activating the active one
-    /// changes nothing.
+    /// Activates a strategy and deactivates the one that was active. Activating the active one changes
+    /// nothing.
     ///
     /// # Errors
-    /// `not_found`; `strategy_without_matching_fields`.
+    /// Returns `not_found` or `strategy_without_matching_fields`.
     pub fn activate_strategy(&mut self, id: StrategyId) -> Result<Effect, Problem> {
         let strategy = self
             .strategies
@@ -431,7 +430,7 @@ impl ContractConfig {
     /// Deletes an inactive strategy.
     ///
     /// # Errors
-    /// `not_found`; `strategy_is_active`.
+    /// Returns `not_found` or `strategy_is_active`.
     pub fn delete_strategy(&mut self, id: StrategyId) -> Result<Effect, Problem> {
         if !self.strategies.contains_key(&id) {
             return Err(Problem::not_found("strategy"));
@@ -486,7 +485,7 @@ impl ContractConfig {
     /// Creates a mapping.
     ///
     /// # Errors
-    /// A problem with the name or the lead field; `mapping_exists`.
+    /// Returns a problem with the name or the lead field, or `mapping_exists`.
     pub fn create_mapping(
         &mut self,
         name: &str,
@@ -554,7 +553,8 @@ impl ContractConfig {
     /// Points a mapping to another lead field.
     ///
     /// # Errors
-    /// `not_found`; `unknown_lead_field`; `mapping_in_use`, as for deleting it.
+    /// Returns `not_found`, `unknown_lead_field`, or `mapping_in_use` under the same conditions as for
+    /// deleting it.
     pub fn edit_mapping(
         &mut self,
         name: &str,
@@ -592,7 +592,7 @@ impl ContractConfig {
     /// Deletes a mapping that no strategy uses.
     ///
     /// # Errors
-    /// `not_found`; `mapping_in_use`.
+    /// Returns `not_found` or `mapping_in_use`.
     pub fn delete_mapping(&mut self, name: &str) -> Result<Effect, Problem> {
         let before = self
             .mappings
@@ -616,7 +616,7 @@ impl ContractConfig {
     /// Creates or replaces a form.
     ///
     /// # Errors
-    /// A problem with its name, origins, redirects or limits.
+    /// Returns a problem with its name, origins, redirects or limits.
     pub fn put_form(&mut self, form: Form, now: Millis) -> Result<Effect, Problem> {
         if !self.forms.contains_key(&form.id) {
             check_room("forms", self.forms.len())?;
@@ -639,7 +639,7 @@ impl ContractConfig {
     /// Deletes a form; its submissions stay.
     ///
     /// # Errors
-    /// `not_found`.
+    /// Returns `not_found`.
     pub fn delete_form(&mut self, id: &FormId) -> Result<Effect, Problem> {
         let before = self
             .forms
@@ -655,7 +655,7 @@ impl ContractConfig {
     /// Sets the scoring rule.
     ///
     /// # Errors
-    /// `unknown_lead_field` or `lead_field_not_numeric` for its lead field; `invalid_form_points`.
+    /// Returns `unknown_lead_field` or `lead_field_not_numeric` for its lead field, or `invalid_form_points`.
     pub fn set_scoring(
         &mut self,
         rule: ScoringRule,
@@ -698,7 +698,7 @@ impl ContractConfig {
     /// Sets the contract's settings.
     ///
     /// # Errors
-    /// `invalid_region`, `invalid_value`.
+    /// Returns `invalid_region` or `invalid_value`.
     pub fn set_settings(&mut self, settings: Settings) -> Result<Effect, Problem> {
         if let Some(region) = &settings.default_region
             && !(region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase()))
@@ -725,11 +725,12 @@ impl ContractConfig {
         })
     }
 
-    /// Sets LinkedIn lead sync. The audit log shows the owners, and of the secrets whether they are set
-    /// and that one was changed.
+    /// Sets LinkedIn lead sync. The audit log shows the owners, and of the secrets only whether they are set
+    /// and whether one was changed.
     ///
     /// # Errors
-    /// `invalid_owner`.
+    /// Returns `invalid_owner` for an owner that is not the URN of an ad account or an organization, or for
+    /// more than 50 owners.
     pub fn set_linkedin(&mut self, linkedin: LinkedInSettings) -> Result<Effect, Problem> {
         let valid = |owner: &String| {
             ["urn:li:sponsoredAccount:", "urn:li:organization:"]
@@ -811,7 +812,7 @@ fn check_field_name(field: &str, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Points of single forms are kept under the forms' ids at their sources.
+/// Checks the points of single forms, which are keyed by the forms' ids at their sources.
 fn check_form_points(rule: &ScoringRule) -> Result<(), Problem> {
     let is_id = |id: &String| {
         (1..=MAX_FORM_ID).contains(&id.chars().count())
@@ -853,8 +854,8 @@ fn check_form(form: &Form, now: Millis) -> Result<(), Problem> {
         }
     }
     for redirect in &form.redirect_urls {
-        // The parser drops line breaks and tabs, and blanks around it; what is sent as a header is the
-        // text as it is.
+        // The parser drops line breaks and tabs, and blanks around the URL, but the header carries the text
+        // unchanged.
         let plain = !redirect
             .chars()
             .any(|c| c.is_control() || c.is_whitespace());
@@ -950,8 +951,8 @@ fn normalize_origin(origin: &str) -> Option<String> {
         .then(|| url.origin().ascii_serialization())
 }
 
-/// The key under which two submissions of one person meet (LG-5): a hash of the listed fields and
-/// their normal values. `None` when a listed field is missing: then nothing matches.
+/// The key under which two submissions of one person meet (LG-5): a hash of the listed fields and their
+/// normal values. `None` if a listed field is missing: then nothing matches.
 #[must_use]
 pub fn match_key(
     strategy: &MatchingStrategy,

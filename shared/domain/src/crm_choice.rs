@@ -1,5 +1,5 @@
-//! The rules of the configuration that concern the CRM itself: which one (CN-2), what is synced
-//! (CN-9), ROI reporting (CN-10).
+//! Configuration rules for the CRM itself: the choice of a CRM (CN-2), sync settings (CN-9), ROI reporting
+//! (CN-10).
 
 use serde_json::{Value, json};
 
@@ -16,19 +16,20 @@ use crate::problem::Problem;
 const MAX_CHANGES: usize = 90;
 
 impl ContractConfig {
-    /// The settings of an environment, the defaults where nobody saved any.
+    /// The settings of an environment, or the defaults if none were saved.
     #[must_use]
     pub fn crm_settings(&self, environment: Environment) -> CrmSettings {
         let saved = self.crm_settings.get(&environment).cloned();
         saved.unwrap_or_else(|| CrmSettings::new(environment))
     }
 
-    /// Changes the CRM that the contract uses. Mappings and strategies go over to the other CRM's
-    /// lead fields where those have a usual counterpart, and lose what has none; the score no
-    /// longer has a lead field. Takes effect only while neither environment is connected.
+    /// Changes the CRM that the contract uses. Mappings and strategies are moved to the other CRM's lead
+    /// fields if those have a usual counterpart, and lose fields without one; the score no longer has a lead
+    /// field. Takes effect only while neither environment is connected.
     ///
     /// # Errors
-    /// `strategy_without_matching_fields` when the active strategy would be left without fields;
+    /// Returns `strategy_without_matching_fields` if the active strategy would be left without fields, or
+    /// `too_many_mappings` if there are more than one transaction takes.
     /// `too_many_mappings` when there are more than one transaction takes.
     pub fn choose_crm(&mut self, crm: CrmKind, now: Millis) -> Result<Effect, Problem> {
         let before = self.contract.crm;
@@ -70,7 +71,7 @@ impl ContractConfig {
             if self.scoring.lead_field.take().is_some() {
                 changes.push(Change::PutScoring(self.scoring.clone()));
             }
-            // What was chosen from the other CRM's own options means nothing here.
+            // Settings with options of the other CRM mean nothing here.
             for environment in std::mem::take(&mut self.crm_settings).into_keys() {
                 changes.push(Change::DeleteCrmSettings(environment));
             }
@@ -96,10 +97,10 @@ impl ContractConfig {
         })
     }
 
-    /// CN-9: saves the sync settings of an environment.
+    /// Saves the sync settings of an environment (CN-9).
     ///
     /// # Errors
-    /// `invalid_api_share`; a problem with a stage or lead source that the CRM does not have.
+    /// Returns `invalid_api_share`, or a problem with a stage or lead source that the CRM does not have.
     pub fn set_sync_settings(
         &mut self,
         environment: Environment,
@@ -130,10 +131,10 @@ impl ContractConfig {
         Ok(self.put_crm_settings(after, "crm.sync_settings", before, logged))
     }
 
-    /// CN-10: saves the ROI reporting of an environment.
+    /// Saves the ROI reporting of an environment (CN-10).
     ///
     /// # Errors
-    /// `currency_needed`; a problem with a field or currency that the CRM does not have.
+    /// Returns `currency_needed`, or a problem with a field or currency that the CRM does not have.
     pub fn set_roi_reporting(
         &mut self,
         environment: Environment,
@@ -180,8 +181,8 @@ impl ContractConfig {
     }
 }
 
-/// A currency is one of the CRM's own; of a CRM that names none (an organisation with one currency
-/// need not say which) any code will do.
+/// Checks that a currency is one of the CRM's own. If the CRM names none, as an organisation with one
+/// currency may do, any code is accepted.
 fn check_currency(options: &CrmOptions, code: &str) -> Result<(), Problem> {
     if !options.currencies.is_empty() {
         return options.check_currency(code);

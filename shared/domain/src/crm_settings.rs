@@ -1,11 +1,10 @@
-//! What an administrator sets about an environment's CRM: sync settings (CN-9) and ROI reporting
-//! (CN-10).
+//! Administrator's settings for an environment's CRM: sync settings (CN-9) and ROI reporting (CN-10).
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::environment::Environment;
 
-/// Which kinds of records are saved for seat holders by themselves.
+/// The kinds of records that are saved for seat holders automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -21,8 +20,8 @@ pub struct AutoSave {
     pub accounts: bool,
 }
 
-/// CN-9: what is synced with the CRM. Everything that writes to the CRM is off until an
-/// administrator turns it on.
+/// Sync settings of a CRM (CN-9). Every option that writes to the CRM is off until an administrator turns it
+/// on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -31,7 +30,7 @@ pub struct AutoSave {
     reason = "each is a switch of its own in CN-9"
 )]
 pub struct SyncSettings {
-    /// Kinds of records that are saved by themselves; all off means none.
+    /// Kinds of records that are saved automatically; all off means none.
     #[serde(default)]
     pub auto_save: AutoSave,
     /// The stage at which an opportunity enters the pipeline, one of the CRM's own. `null` is
@@ -69,11 +68,11 @@ pub struct SyncSettings {
     /// leaves it empty.
     #[serde(default)]
     pub lead_source: Option<String>,
-    /// Every seat holder is synced; otherwise each is switched on by itself.
+    /// Syncs every seat holder; otherwise each one is switched on individually.
     #[serde(default = "yes")]
     pub auto_sync_seat_holders: bool,
-    /// The share of the organisation's daily API calls that imports may use, in percent, 1 to 100
-    /// (IM-3). Dataverse tells no daily number: there it has no effect.
+    /// The share of the organisation's daily API calls that imports may use, in percent, 1 to 100 (IM-3).
+    /// Dataverse reports no daily number, so it has no effect there.
     #[serde(default = "api_share", deserialize_with = "percent")]
     pub api_share_percent: u8,
 }
@@ -107,24 +106,25 @@ const fn api_share() -> u8 {
     super::sync::DEFAULT_API_SHARE_PERCENT
 }
 
-/// A number that is no share at all is 0, which is refused by name where the settings are saved.
+/// Reads a percentage. A number that is not a share becomes 0, which is refused with the field's name when
+/// the settings are saved.
 fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     let number = i64::deserialize(deserializer)?;
     Ok(u8::try_from(number).unwrap_or(0))
 }
 
-/// CN-10: ROI reporting.
+/// ROI reporting (CN-10).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RoiReporting {
-    /// Whether it is on.
+    /// True if ROI reporting is on.
     pub enabled: bool,
     /// The opportunity's field with the value of a won opportunity, one of the CRM's own numeric and
     /// currency fields. `null` is *Not sure*: the CRM's usual one.
     #[serde(default)]
     pub won_value_field: Option<String>,
-    /// The currency to report in, one of the CRM's own, as an ISO 4217 code. Needed when it is on.
+    /// The currency to report in, one of the CRM's own, as an ISO 4217 code. Required if ROI reporting is on.
     #[serde(default)]
     pub currency: Option<String>,
 }
@@ -134,16 +134,16 @@ pub struct RoiReporting {
 pub struct CrmSettings {
     /// The environment.
     pub environment: Environment,
-    /// CN-9; none before somebody saved them: the defaults hold.
+    /// Sync settings (CN-9); `None` until they are first saved, and the defaults apply.
     #[serde(default)]
     pub sync: Option<SyncSettings>,
-    /// CN-10; none before somebody saved it: off.
+    /// ROI reporting (CN-10); `None` until it is first saved, and it is off.
     #[serde(default)]
     pub roi: Option<RoiReporting>,
 }
 
 impl CrmSettings {
-    /// The settings before anybody saved any.
+    /// The default settings, before any were saved.
     #[must_use]
     pub const fn new(environment: Environment) -> Self {
         Self {

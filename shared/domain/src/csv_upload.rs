@@ -1,10 +1,10 @@
-//! Tables that people upload in CSV (MA-1): found out how they are written, split into rows that are
-//! numbered as a spreadsheet numbers them, and read with a meaning for each column.
+//! CSV tables that people upload (MA-1): detects the format, splits the text into rows numbered as a
+//! spreadsheet numbers them, and reads the rows with a meaning for each column.
 //!
-//! A file comes from a spreadsheet or from another system, so its delimiter is found out where it is not named: comma,
-//! semicolon (spreadsheets of countries with a decimal comma), tab or pipe, by how well the rows agree on the
-//! number of their cells. Its text is UTF-8, what its byte order mark says, or what the sender names; any other
-//! would have to be guessed, and a wrong guess is a wrong name.
+//! A file comes from a spreadsheet or from another system. If its delimiter is not named, it is detected:
+//! comma, semicolon (spreadsheets of countries with a decimal comma), tab or pipe, by how well the rows agree
+//! on their number of cells. Its encoding is UTF-8, the one that its byte order mark gives, or the one that
+//! the sender names. Any other would have to be guessed, and a wrong guess gives a wrong name.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -26,25 +26,26 @@ pub const MAX_ROWS: usize = 5_000;
 /// Most columns of a file.
 pub const MAX_COLUMNS: usize = 200;
 
-/// Those that are rarer in text first.
+/// Delimiters to try, those that are rarer in text first.
 const DELIMITERS: &[u8] = b"\t;|,";
-/// Rows that the delimiter is found out by.
+/// Number of rows used for detecting the delimiter.
 const SAMPLE_ROWS: usize = 50;
 
 /// Encoding and delimiter of a file, as far as its sender names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
-    /// Between cells: one of `,`, `;`, tab and `|`.
+    /// The delimiter between cells: one of `,`, `;`, tab and `|`.
     pub delimiter: Option<u8>,
     /// Its text's encoding.
     pub encoding: Option<&'static Encoding>,
 }
 
 impl Written {
-    /// By the delimiter's name or sign, and by the encoding's label (WHATWG: `windows-1252`, `latin1`).
+    /// Reads the delimiter from its name or sign, and the encoding from its label (WHATWG: `windows-1252`,
+    /// `latin1`).
     ///
     /// # Errors
-    /// 422 `invalid_delimiter`; 415 `unsupported_media_type` for an unknown encoding.
+    /// Returns 422 `invalid_delimiter`, or 415 `unsupported_media_type` for an unknown encoding.
     pub fn named(delimiter: Option<&str>, encoding: Option<&str>) -> Result<Self, Problem> {
         let delimiter = delimiter.map(|name| match name {
             "," | "comma" => Ok(b','),
@@ -91,7 +92,7 @@ pub struct Table {
 pub struct TableRow {
     /// Its number in a spreadsheet: the file's first line is 1, and cells with several lines are one row.
     pub number: usize,
-    /// Its cells, trimmed, as many as the header has; or why it cannot be read.
+    /// Its cells, trimmed, as many as the header has; or the reason why it cannot be read.
     pub cells: Result<Vec<String>, Problem>,
 }
 
@@ -99,8 +100,8 @@ impl Table {
     /// Splits a file.
     ///
     /// # Errors
-    /// A [`Problem`] when it is no such file as a whole: too large, not in its encoding, without a header, cut off
-    /// inside of a cell.
+    /// Returns a [`Problem`] if the file as a whole is unusable: too large, not in its encoding, without a
+    /// header, or cut off inside a cell.
     pub fn read(body: &[u8], written: Written) -> Result<Self, Problem> {
         if body.len() > MAX_BYTES {
             return Err(too_large());
@@ -155,7 +156,7 @@ impl Table {
     }
 }
 
-/// 413 for a file that is too large.
+/// The 413 for a file that is too large.
 #[must_use]
 pub fn too_large() -> Problem {
     let megabytes = MAX_BYTES / 1_000_000;
@@ -211,8 +212,8 @@ fn decoded<'b>(body: &'b [u8], named: Option<&'static Encoding>) -> Result<Cow<'
     Ok(Cow::Owned(decoded.into_owned().into_bytes()))
 }
 
-/// The delimiter that a spreadsheet's first line names (`sep=;`), the text after that line, and how many lines that
-/// were.
+/// The delimiter that a spreadsheet's first line names (`sep=;`), the text after that line, and the number of
+/// lines removed.
 fn without_separator_line(text: &[u8]) -> (Option<u8>, &[u8], usize) {
     let named = || {
         let line = text.strip_prefix(b"\"").unwrap_or(text);
@@ -229,8 +230,9 @@ fn without_separator_line(text: &[u8]) -> (Option<u8>, &[u8], usize) {
     }
 }
 
-/// The delimiter on which the rows agree best: by which most of the first rows have as many cells as the first,
-/// which is more than one; then the one that leaves the fewest quotes open; then the one of the most cells.
+/// The delimiter on which the rows agree best: the one by which most of the first rows have the same number
+/// of cells as the first, more than one; then the one that leaves the fewest quotes open; then the one with
+/// the most cells.
 fn delimiter_of(text: &[u8]) -> u8 {
     let mut best = ((0, Reverse(usize::MAX), 0), b',');
     for delimiter in DELIMITERS {
@@ -269,8 +271,8 @@ fn delimiter_of(text: &[u8]) -> u8 {
     best.1
 }
 
-/// A cell as it is meant: a spreadsheet's way to keep a text from being read as a number (`="007"`) is no
-/// part of it.
+/// The intended text of a cell: removes the form by which a spreadsheet keeps a text from being read as a
+/// number (`="007"`).
 fn cell_text(cell: &str) -> String {
     let cell = cell.trim();
     let formula = cell
@@ -284,7 +286,7 @@ fn cell_text(cell: &str) -> String {
     }
 }
 
-/// What a column of a file can hold.
+/// The meaning of a column of an uploaded file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The id in the system that the file comes from.
@@ -303,17 +305,17 @@ impl Target {
         }
     }
 
-    /// Whether several columns can hold it.
+    /// True if several columns may have this target.
     const fn repeats(self) -> bool {
         matches!(self, Self::Field(column) if column.is_list())
     }
 }
 
 const EXTERNAL_ID: &str = "external_id";
-/// What columns with the other system's ids are called, folded.
+/// Folded names of columns that hold the other system's ids.
 const EXTERNAL_ID_NAMES: &[&str] = &["external id", "externalid", "external identifier"];
 
-/// What the columns of a file of people or of companies can hold.
+/// The possible targets of the columns of a file of people or of companies.
 pub fn targets(kind: EntryKind) -> impl Iterator<Item = Target> {
     let personal = [
         Column::FirstName,
@@ -327,21 +329,21 @@ pub fn targets(kind: EntryKind) -> impl Iterator<Item = Target> {
     std::iter::once(Target::ExternalId).chain(fields.map(Target::Field))
 }
 
-/// What each column of a file holds.
+/// The mapping of a file's columns to their targets, by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping(Vec<Option<Target>>);
 
 impl Mapping {
-    /// A mapping of columns none of which is read.
+    /// A mapping that reads no column.
     #[must_use]
     pub fn nothing(header: &[String]) -> Self {
         Self(vec![None; header.len()])
     }
 
-    /// What the columns seem to hold, by their names.
+    /// Suggests a mapping from the columns' names.
     ///
     /// # Errors
-    /// `nothing_mapped` when none of them is known.
+    /// Returns `nothing_mapped` if no column's name is known.
     pub fn suggested(kind: EntryKind, header: &[String]) -> Result<Self, Problem> {
         let names: Vec<&str> = header.iter().map(String::as_str).collect();
         let columns = matching::columns::suggest(kind.matching(), &names);
@@ -356,7 +358,7 @@ impl Mapping {
                 target.filter(|target| targets(kind).any(|known| known == *target))
             })
             .collect();
-        // The first of several that claim to be the same.
+        // The first of several columns with the same target.
         let mut met = Vec::new();
         for target in &mut targets {
             match *target {
@@ -368,11 +370,11 @@ impl Mapping {
         Self(targets).checked()
     }
 
-    /// A mapping as people give it: a field's name for each column, with commas between them, and nothing
-    /// for a column that is not read.
+    /// Parses a mapping given by people: a field's name for each column, separated by commas, and nothing for
+    /// a column that is not read.
     ///
     /// # Errors
-    /// A [`Problem`] that names the column when it does not fit the file.
+    /// Returns a [`Problem`] that names the column if it does not fit the file.
     pub fn parse(kind: EntryKind, map: &str, header: &[String]) -> Result<Self, Problem> {
         let invalid = |detail: String| {
             let fields: Vec<_> = targets(kind).map(Target::as_str).collect();
@@ -493,7 +495,7 @@ impl<'t> Split<'t> {
         Ok(None)
     }
 
-    /// Goes on to the next row with a cell, maybe an empty one; false where there is none left.
+    /// Advances to the next row with a cell, which may be empty; returns false if there is none left.
     fn next_record(&mut self) -> Result<bool, Problem> {
         // The parser passes over empty lines, which are rows of a spreadsheet.
         while let Some(after) = after_line_ending(self.rest) {
@@ -504,7 +506,7 @@ impl<'t> Split<'t> {
         Ok(!self.ended && self.record()?)
     }
 
-    /// Reads one record and its line ending; false where there is none left.
+    /// Reads one record and its line ending; returns false if there is none left.
     fn record(&mut self) -> Result<bool, Problem> {
         let malformed = |number: usize| {
             unreadable(
@@ -545,7 +547,7 @@ mod tests {
     use super::super::directory::EntryKind;
     use super::{MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Mapping, Table, Written, targets};
 
-    /// Rows with their numbers; of those that cannot be read the code.
+    /// Rows with their numbers; for those that cannot be read, the code.
     fn read(text: &str) -> Vec<(usize, Result<Vec<String>, String>)> {
         let table = Table::read(text.as_bytes(), Written::default()).unwrap();
         let row = |row: super::TableRow| (row.number, row.cells.map_err(|problem| problem.code));

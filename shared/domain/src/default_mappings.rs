@@ -3,8 +3,8 @@
 use super::schema::CrmKind;
 use super::vocabulary::{Role, vocabulary};
 
-/// Field names that forms use, with what they hold. The upper-case ones are LinkedIn's predefined fields
-/// and Google's column ids.
+/// Common field names of forms, with the role of their values. The upper-case ones are LinkedIn's predefined
+/// fields and Google's column ids.
 pub const DEFAULT_MAPPINGS: &[(&str, Role)] = &[
     ("email", Role::Email),
     ("first_name", Role::FirstName),
@@ -26,7 +26,7 @@ pub const DEFAULT_MAPPINGS: &[(&str, Role)] = &[
     ("JOB_TITLE", Role::JobTitle),
 ];
 
-/// The CRM's name of a lead field by the usual form field name; empty for other names.
+/// The CRM's name of the lead field for a usual form field name; empty for other names.
 #[must_use]
 pub fn lead_field(name: &str, crm: CrmKind) -> &'static str {
     DEFAULT_MAPPINGS
@@ -35,8 +35,8 @@ pub fn lead_field(name: &str, crm: CrmKind) -> &'static str {
         .map_or("", |(_, role)| vocabulary(crm).lead.named(*role))
 }
 
-/// What the other CRM calls a lead field, where there is a usual counterpart: one that forms are mapped
-/// to by default.
+/// The other CRM's name for a lead field that has a usual counterpart, one that forms are mapped to by
+/// default.
 #[must_use]
 pub fn counterpart(lead_field: &str, to: CrmKind) -> Option<&'static str> {
     let role = vocabulary(to.other()).lead.field(lead_field)?.role;

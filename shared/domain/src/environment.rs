@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::InvalidId;
 
-/// Which of a contract's CRM environments.
+/// One of a contract's CRM environments.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -17,7 +17,7 @@ pub enum Environment {
     /// The CRM that people work in.
     #[default]
     Production,
-    /// A copy to try things out in.
+    /// A copy for trials.
     Sandbox,
 }
 

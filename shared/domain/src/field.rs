@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What an answer is on its form.
+/// The kind of form field that an answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -30,7 +30,7 @@ pub struct Field {
     pub aliases: Vec<String>,
     /// The value as text; several choices are joined with `;`.
     pub value: String,
-    /// What the answer is on its form.
+    /// The kind of form field that the answer comes from.
     #[serde(default)]
     pub kind: FieldKind,
     /// Repair that made the value storable, with its reason; most values are as they arrived.
@@ -51,7 +51,7 @@ impl Field {
         }
     }
 
-    /// Something the source knows; `name` without the `leadbridge:` prefix.
+    /// A value known to the source; `name` without the `leadbridge:` prefix.
     #[must_use]
     pub fn context(name: &str, value: impl Into<String>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Field {
         }
     }
 
-    /// The answer with a remark on what was done to it, after those that it has.
+    /// Appends a remark about a change to the answer's remarks.
     #[must_use]
     pub fn noted(mut self, remark: &str) -> Self {
         self.note = Some(match self.note {
@@ -79,8 +79,8 @@ impl Field {
     }
 }
 
-/// Tells of characters in `text` that no name should hold: controls other than tab, line feed
-/// and carriage return, or a Unicode non-character that CRMs refuse.
+/// True if `text` contains a character that no name should hold: a control character other than tab, line
+/// feed and carriage return, or a Unicode non-character that CRMs refuse.
 #[must_use]
 pub fn has_control_characters(text: &str) -> bool {
     text.chars().any(|c| {

@@ -1,4 +1,4 @@
-//! Website and other lead forms: what their owner allows.
+//! Website and other lead forms, with the rules that their owner sets.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::ids::FormId;
 use crate::clock::Millis;
 
-/// Where a form's responses come from.
+/// The source of a form's responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -17,23 +17,23 @@ pub enum FormKind {
     GoogleAds,
 }
 
-/// The most a form may allow for one post, in bytes.
+/// Largest body that a form may allow for one post, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
-/// The most fields a form may allow for one post.
+/// Largest number of fields that a form may allow for one post.
 pub const MAX_FIELDS: usize = 500;
-/// Posts that a form takes in a minute unless it says otherwise: twenty a second.
+/// Default number of posts that a form takes in a minute: twenty a second.
 pub const DEFAULT_POSTS_PER_MINUTE: u32 = 1_200;
-/// The most posts that a form may take in a minute.
+/// Largest number of posts that a form may take in a minute.
 pub const MAX_POSTS_PER_MINUTE: u32 = 60_000;
-/// How far ahead signatures over the body alone may be accepted, in seconds: 90 days.
+/// Longest time ahead for which signatures over the body alone may be accepted, in seconds: 90 days.
 pub const MAX_BODY_SIGNATURES_SECONDS: i64 = 90 * 24 * 3600;
 /// The longest value of one field, in characters.
 pub const MAX_VALUE_CHARS: usize = 32_000;
 /// The longest field name, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 
-/// What the audit log shows of a secret: never more than whether there is one, and that it was changed.
-/// `before` is the sealed secret before a change, if this is one.
+/// The audit log's text for a secret: only whether it is set, and whether this change replaced it. `before`
+/// is the sealed secret before the change, if this is one.
 #[must_use]
 pub fn secret_logged(now: Option<&str>, before: Option<Option<&str>>) -> &'static str {
     match (now, before) {
@@ -48,11 +48,11 @@ pub fn secret_logged(now: Option<&str>, before: Option<Option<&str>>) -> &'stati
 pub struct Form {
     /// Its id; with the contract's it makes the public form key.
     pub id: FormId,
-    /// Where its responses come from.
+    /// The source of its responses.
     pub kind: FormKind,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// Off: posts are answered as if the form did not exist.
+    /// False: posts are answered as if the form did not exist.
     pub enabled: bool,
     /// The campaign that its submissions belong to.
     #[serde(default)]
@@ -60,7 +60,7 @@ pub struct Form {
     /// Origins of pages that may post it from a browser; `*` allows all.
     #[serde(default)]
     pub allowed_origins: Vec<String>,
-    /// Where a plain HTML post may be sent on to; the first is the default.
+    /// Redirect targets for plain HTML posts; the first is the default.
     #[serde(default)]
     pub redirect_urls: Vec<String>,
     /// Fields without which a post is refused.
@@ -76,22 +76,23 @@ pub struct Form {
     pub max_body_bytes: usize,
     /// Most fields in one post.
     pub max_fields: usize,
-    /// The sealed secret that posts are signed with, where the form asks for a signature; for
-    /// Google Ads the sealed `google_key`.
+    /// The sealed secret that signs posts, if the form requires a signature; for Google Ads the sealed
+    /// `google_key`.
     #[serde(default)]
     pub sealed_secret: Option<String>,
-    /// The sealed secret before the last change: still accepted.
+    /// The sealed secret before the last change; still accepted.
     #[serde(default)]
     pub sealed_previous_secret: Option<String>,
-    /// Until when signatures over the body alone are accepted beside those over time, form and body.
+    /// End of the period in which signatures over the body alone are accepted beside those over time, form
+    /// and body.
     #[serde(default)]
     pub body_signatures_until: Option<Millis>,
     /// Posts taken in a minute; a large one counts several times.
     #[serde(default = "default_posts_per_minute")]
     pub posts_per_minute: u32,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Millis,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Millis,
 }
 
@@ -100,14 +101,14 @@ const fn default_posts_per_minute() -> u32 {
 }
 
 impl Form {
-    /// What the audit log shows of a form, as it was before a change or without one: all of it, and of
-    /// its secrets whether they are set.
+    /// The form as the audit log shows it outside a change: all of it, but of its secrets only whether they
+    /// are set.
     #[must_use]
     pub fn logged(&self) -> Value {
         self.logged_over(None)
     }
 
-    /// What the audit log shows of a form after a change of `before`: a secret that was changed, as that.
+    /// The form as the audit log shows it after a change of `before`; a replaced secret is shown as changed.
     #[must_use]
     pub fn logged_over(&self, before: Option<&Self>) -> Value {
         let mut shown = serde_json::to_value(self).unwrap_or_default();
@@ -123,7 +124,7 @@ impl Form {
         shown
     }
 
-    /// Whether a page of `origin` may post this form from a browser.
+    /// True if a page of `origin` may post this form from a browser.
     #[must_use]
     pub fn allows_origin(&self, origin: &str) -> bool {
         self.allowed_origins

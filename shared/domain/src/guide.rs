@@ -1,5 +1,4 @@
-//! The guided connection of a CRM (CN-1, CN-2): four steps for each environment, kept where they
-//! were left.
+//! The guided connection of a CRM (CN-1, CN-2): four steps for each environment, resumable at any time.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +56,7 @@ pub enum CrmChoice {
     Dynamics365,
     /// A different one, which cannot be connected yet.
     Other {
-        /// Which: 1 to 100 characters.
+        /// Its name: 1 to 100 characters.
         name: String,
     },
 }
@@ -85,7 +84,7 @@ impl CrmChoice {
     /// The choice with its text cleaned.
     ///
     /// # Errors
-    /// `invalid_crm_name` for a different CRM without a name.
+    /// Returns `invalid_crm_name` for a different CRM without a name.
     pub fn checked(self) -> Result<Self, Problem> {
         let Self::Other { name } = self else {
             return Ok(self);
@@ -105,38 +104,38 @@ impl CrmChoice {
     }
 }
 
-/// A failure that the guide shows when somebody comes back to it.
+/// The last failure, as the guide shows it to a user who returns to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct LastProblem {
-    /// When.
+    /// Time of the failure.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
-    /// What, with its next step.
+    /// The problem, with its next step.
     pub problem: Problem,
 }
 
-/// Where the connection of an environment stands.
+/// Progress of connecting an environment to its CRM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guide {
     /// The environment.
     pub environment: Environment,
-    /// The step to go on with.
+    /// The next step.
     pub step: Step,
-    /// The CRM that was chosen; none before somebody chose.
+    /// The chosen CRM; `None` until one is chosen.
     #[serde(default)]
     pub choice: Option<CrmChoice>,
-    /// Why the last try to connect failed; none after one that did not.
+    /// The failure of the last attempt to connect; `None` if that attempt did not fail.
     #[serde(default)]
     pub last_problem: Option<LastProblem>,
-    /// When somebody last did something.
+    /// Time of the last user action.
     pub updated_at: Millis,
     /// Counts its changes.
     pub version: u64,
 }
 
 impl Guide {
-    /// The guide before anybody did anything.
+    /// The guide before the first user action.
     #[must_use]
     pub const fn new(environment: Environment) -> Self {
         Self {
@@ -149,15 +148,15 @@ impl Guide {
         }
     }
 
-    /// Goes on to the next step if `done` is the one to go on with: a step that is done again
-    /// later, from the settings, moves nothing.
+    /// Advances to the next step if `done` is the current one: repeating a step later, from the settings,
+    /// changes nothing.
     pub fn done(&mut self, done: Step) {
         if self.step == done {
             self.step = self.step.next();
         }
     }
 
-    /// Starts over, keeping what was chosen: there is no connection any more.
+    /// Starts over after the end of a connection, and keeps the choices made.
     pub fn restart(&mut self) {
         self.step = Step::Connect;
         self.last_problem = None;

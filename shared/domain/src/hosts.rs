@@ -1,4 +1,4 @@
-//! The exact forms of the providers' host names: to no other host is a token sent.
+//! The exact forms of the providers' host names: tokens are sent to no other host.
 //!
 //! A suffix alone is not enough: below `salesforce.com`, `force.com` and `dynamics.com` there are pages
 //! and services of customers' own making.
@@ -25,16 +25,16 @@ const SALESFORCE_PARTITIONS: &[&str] = &[
     "patch",
     "trailblaze",
 ];
-/// What follows an organisation's name in the clouds of governments and of China.
+/// Domains of Dataverse organisations in the government clouds and in China.
 const DATAVERSE_NATIONAL: &[&str] = &[
     "crm.microsoftdynamics.us",
     "crm.appsplatform.us",
     "crm.dynamics.cn",
 ];
-/// Names of services that stand where an organisation's name does.
+/// Names of services that take the place of an organisation's name.
 const DATAVERSE_SERVICES: &[&str] = &["api", "www", "disco", "globaldisco", "port"];
 
-/// Whether a host, in lower case, is one of the provider's that calls are made to.
+/// True if a host, in lower case, is one of the provider's hosts that Leadbridge calls.
 #[must_use]
 pub fn is_of(provider: Provider, host: &str) -> bool {
     match provider {
@@ -50,15 +50,15 @@ pub fn is_of(provider: Provider, host: &str) -> bool {
     }
 }
 
-/// Whether people sign in to Salesforce at a host: the shared pages, and an organisation's own.
+/// True if a host is a Salesforce sign-in page: a shared one, or an organisation's own.
 #[must_use]
 pub fn is_salesforce_login(host: &str) -> bool {
     SALESFORCE_LOGINS.contains(&host) || is_my_domain(host)
 }
 
-/// Whether a host is a Salesforce organisation's own (My Domain): `acme.my.salesforce.com`,
-/// `acme--uat.sandbox.my.salesforce.com`, `acme--uat.cs12.my.salesforce.com`; `.mil` for the
-/// department of defence.
+/// True if a host is a Salesforce organisation's own (My Domain): `acme.my.salesforce.com`,
+/// `acme--uat.sandbox.my.salesforce.com`, `acme--uat.cs12.my.salesforce.com`; `.mil` for the department of
+/// defence.
 #[must_use]
 pub fn is_my_domain(host: &str) -> bool {
     let before = host
@@ -89,7 +89,7 @@ fn is_instance(label: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a host is a Dataverse organisation's: `acme.crm4.dynamics.com`,
+/// True if a host belongs to a Dataverse organisation: `acme.crm4.dynamics.com`,
 /// `acme.api.crm4.dynamics.com`, and the same in a national cloud.
 #[must_use]
 pub fn is_dataverse(host: &str) -> bool {
@@ -114,7 +114,8 @@ fn is_commercial_region(region: &str) -> bool {
     })
 }
 
-/// A label of a host name that an organisation chose: letters, digits and hyphens, none at its ends.
+/// True for a host name's label that an organisation may choose: letters, digits and hyphens, none at its
+/// ends.
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && !label.starts_with('-')

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Text that is not an identifier of the kind it was given for.
+/// A text that is not an identifier of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
 pub struct InvalidId(pub &'static str);
@@ -99,7 +99,7 @@ macro_rules! uuid_id {
         impl FromStr for $name {
             type Err = InvalidId;
 
-            /// Accepts the hyphenated form only, so that one id has one spelling in keys.
+            /// Parses the hyphenated form only, so that one id has one spelling in keys.
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 match Uuid::try_parse(text) {
                     Ok(id) if text.len() == 36 => Ok(Self(id)),
@@ -117,8 +117,8 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// One form response: a function of contract, source and the source's own response id, so
-    /// that the same response has the same id however often and by whichever way it arrives.
+    /// One form response: a function of contract, source and the source's own response id, so that the same
+    /// response has the same id, however often and by whichever way it arrives.
     SubmissionId,
     "submission id"
 );
@@ -135,7 +135,7 @@ uuid_id!(
     "seat id"
 );
 
-/// Namespace of every name-based (version 5) UUID of ours.
+/// Namespace of all name-based (version 5) UUIDs of Leadbridge.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1eadb21d_6e00_5000_8000_6c6561646272);
 
 /// A name-based UUID of the parts, length-prefixed so that no two lists of parts read the same.
@@ -189,9 +189,9 @@ impl fmt::Display for FormKey {
 pub struct ApiToken {
     /// The contract that the token opens.
     pub contract: ContractId,
-    /// Which of the contract's tokens it claims to be.
+    /// The id of the contract's token that it claims to be.
     pub id: TokenId,
-    /// The part that proves it.
+    /// The secret part.
     pub secret: String,
 }
 

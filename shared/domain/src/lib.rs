@@ -1,4 +1,4 @@
-//! Values and rules of the business, and the forms in which the outside sends them.
+//! Business values and rules, and the external formats in which they arrive.
 //!
 //! Pure: no async, no I/O; the time comes in through [`clock::Clock`].
 //!
@@ -12,7 +12,7 @@
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
 //! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
 //! - [`problem`]: the one shape of every error that a person or a client sees.
-//! - [`connection_kind`]: connections of a contract, by what they are to.
+//! - [`connection_kind`]: connections of a contract, by the system that they lead to.
 //! - [`clock`], [`cache`], [`signature`]: time as a port, values kept for a short time, hashes and signatures.
 
 pub mod cache;

@@ -1,7 +1,7 @@
 //! The CRM's records as the matching engine sees them (MA-1): contacts and leads are people, accounts are
 //! companies.
 //!
-//! Which fields hold what the engine compares, the [`vocabulary`](super::vocabulary) says.
+//! The [`vocabulary`](super::vocabulary) defines which fields hold the values that the engine compares.
 
 use matching::Record;
 use serde_json::{Map, Value};
@@ -10,10 +10,10 @@ use super::directory::{EntryKind, RecordRef};
 use super::schema::CrmKind;
 use super::vocabulary::{ObjectSpec, Role, Subject, vocabulary};
 
-/// What the mirror has of a record.
+/// A record's values in the mirror.
 pub type Values = Map<String, Value>;
 
-/// What is known of a contact's account, for its contacts.
+/// The known values of a contact's account, for matching its contacts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
     /// Its name.
@@ -22,7 +22,7 @@ pub struct Account {
     pub website: String,
 }
 
-/// An object whose records are matched; `None` for others.
+/// The specification of an object whose records are matched; `None` for others.
 fn matched(crm: CrmKind, object: &str) -> Option<&'static ObjectSpec> {
     let spec = vocabulary(crm).object(object)?;
     match spec.subject {
@@ -31,8 +31,8 @@ fn matched(crm: CrmKind, object: &str) -> Option<&'static ObjectSpec> {
     }
 }
 
-/// The objects whose records an entry can be linked to (MA-1). Of records that match equally well one
-/// of the first object is taken.
+/// The objects whose records an entry can be linked to (MA-1). Of records that match equally well, one of the
+/// first object is chosen.
 #[must_use]
 pub fn linked_objects(crm: CrmKind, kind: EntryKind) -> &'static [&'static str] {
     let known = vocabulary(crm);
@@ -58,13 +58,12 @@ pub fn kind_of(crm: CrmKind, object: &str) -> Option<EntryKind> {
 
 fn text<'v>(values: &'v Values, field: &str, placeholder: &str) -> &'v str {
     let text = values.get(field).and_then(Value::as_str).unwrap_or("");
-    // What stands in a required field for nothing says nothing.
+    // A placeholder in a required field stands for a missing value.
     if text.trim() == placeholder { "" } else { text }
 }
 
-/// A record of an object as the engine sees it; `None` for an object that is not matched. `account` is
-/// the account of a contact, `placeholder` what the contract writes into required fields for which a
-/// form gave nothing.
+/// Converts a record of an object to the engine's form; `None` for an object that is not matched. `account`
+/// is the account of a contact, `placeholder` the contract's text for required fields that a form left empty.
 #[must_use]
 pub fn record(
     crm: CrmKind,
@@ -109,7 +108,7 @@ pub fn record(
         country,
         ..Record::default()
     };
-    // Forms that ask for a name in one have it written into the last name.
+    // Forms with one field for the whole name write it into the last name.
     if spec.subject == Subject::Lead
         && record.first_name.is_empty()
         && record.last_name.contains(' ')
@@ -133,7 +132,7 @@ pub fn account(crm: CrmKind, values: &Values) -> Option<Account> {
     })
 }
 
-/// The CRM's id of a record's account. Dataverse's customer of a contact can be a contact too: then no
+/// The CRM's id of a record's account. Dataverse's customer of a contact can also be a contact: then no
 /// account has the id.
 #[must_use]
 pub fn account_of<'v>(crm: CrmKind, object: &str, values: &'v Values) -> Option<&'v str> {
@@ -148,8 +147,7 @@ pub fn owner_of<'v>(crm: CrmKind, object: &str, values: &'v Values) -> Option<&'
     values.get(field.name)?.as_str()
 }
 
-/// Whether a lead was converted: it stays in the CRM, out of sight, and what it was about is a contact
-/// now.
+/// True if a lead was converted. It stays in the CRM, out of sight, and a contact has taken its place.
 #[must_use]
 pub fn is_converted(crm: CrmKind, object: &str, values: &Values) -> bool {
     matched(crm, object)
@@ -157,7 +155,7 @@ pub fn is_converted(crm: CrmKind, object: &str, values: &Values) -> bool {
         .is_some_and(|field| values.get(field.name) == Some(&Value::Bool(true)))
 }
 
-/// The contact that a lead was converted to. Dataverse's qualified leads do not tell.
+/// The contact that a lead was converted to. Dataverse's qualified leads do not name it.
 #[must_use]
 pub fn converted_to(crm: CrmKind, object: &str, values: &Values) -> Option<RecordRef> {
     if !is_converted(crm, object, values) {

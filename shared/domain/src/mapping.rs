@@ -1,5 +1,5 @@
-//! Field mappings (LG-7): from names on forms to lead fields, with every value checked against
-//! the CRM's own metadata. What does not fit is reported on its field; the rest goes on.
+//! Field mappings (LG-7): from names on forms to lead fields, with every value checked against the CRM's own
+//! metadata. A value that does not fit is reported for its field; the others are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use super::schema::{FieldType, LeadField, LeadSchema, PicklistOption};
 use super::vocabulary::{Role, vocabulary};
 use crate::clock::Millis;
 
-/// The text that stands in a required text field for which a form gave nothing, where the
-/// contract sets no other.
+/// The default placeholder text for required text fields that a form left empty, if the contract sets no
+/// other.
 pub const DEFAULT_PLACEHOLDER: &str = "[not provided]";
 
 /// One mapping: the field's name exactly as on the form, and the lead field that takes its value.
@@ -26,15 +26,15 @@ pub struct FieldMapping {
     pub name: String,
     /// The CRM's name of the lead field.
     pub lead_field: String,
-    /// When it was created.
+    /// Time of creation.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub created_at: Millis,
-    /// When it was last changed.
+    /// Time of the last change.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub updated_at: Millis,
 }
 
-/// What became of one answer.
+/// The outcome of mapping one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -43,44 +43,44 @@ pub enum FieldOutcome {
     Mapped,
     /// Written, but changed to fit.
     Adjusted,
-    /// Not written; the reason says why.
+    /// Not written; see the reason.
     LeftOut,
-    /// No mapping has its name: nothing of it reaches the CRM.
+    /// No mapping has its name: it does not reach the CRM.
     Unmapped,
     /// Not on the form: filled because the CRM requires it.
     FilledIn,
 }
 
-/// The way of one answer into the lead.
+/// Report on the mapping of one answer to the lead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct FieldReport {
-    /// The name on the form, or the lead field's for what was filled in.
+    /// The name on the form, or for a filled-in value the lead field's name.
     pub name: String,
     /// The lead field its mapping names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_field: Option<String>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: FieldOutcome,
-    /// Why it was changed or left out, and what to do about it.
+    /// The reason for a change or omission, with the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A submission in terms of the CRM's lead.
+/// A submission as values of the CRM's lead.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MappedLead {
     /// Lead fields and the values to write, ready for the CRM's JSON.
     pub values: BTreeMap<String, Value>,
     /// Lead fields that hold only a placeholder: they match nothing and fill nothing.
     pub filled_in: BTreeSet<String>,
-    /// The way of every answer.
+    /// The reports on every answer.
     pub report: Vec<FieldReport>,
     /// Names that no mapping has.
     pub unmapped: Vec<String>,
 }
 
-/// What mapping needs beside the answers.
+/// The mapping's input beside the answers.
 #[derive(Debug, Clone, Copy)]
 pub struct MappingContext<'a> {
     /// The contract's mappings by name.
@@ -95,7 +95,7 @@ pub struct MappingContext<'a> {
     pub form_name: &'a str,
 }
 
-/// Maps every answer, in the order they came. The first answer that gives a lead field a value wins.
+/// Maps every answer, in the order of arrival. The first answer that gives a lead field a value wins.
 #[must_use]
 pub fn map_submission(fields: &[Field], context: MappingContext<'_>) -> MappedLead {
     let mut lead = MappedLead::default();
@@ -177,18 +177,18 @@ fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
     }
 }
 
-/// Recognises the question for first and last name in one, as Google asks it.
+/// True if a field is the question for first and last name in one, as Google asks it.
 fn is_full_name(field: &Field) -> bool {
     field
         .names()
         .any(|name| matches!(normalize::fold(name).as_str(), "full name" | "fullname"))
 }
 
-/// The first and last name of a full name, every word of it in one of them; none where that is not certain.
+/// Splits a full name into first and last name without losing a word; `None` if the split is not certain.
 fn split_full_name(text: &str) -> Option<(String, String)> {
     let full = clean(text, Form::Line).text;
     let words: Vec<&str> = full.split(' ').collect();
-    // Chinese, Japanese and Korean names begin with that of the family.
+    // Chinese, Japanese and Korean names begin with the family name.
     let eastern = |c: char| {
         matches!(c, '\u{3040}'..='\u{309f}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
             | '\u{1100}'..='\u{11ff}' | '\u{ac00}'..='\u{d7af}' | '\u{20000}'..='\u{3ffff}')
@@ -206,7 +206,7 @@ fn split_full_name(text: &str) -> Option<(String, String)> {
     if full == format!("{last}, {first}") {
         return Some((first, last));
     }
-    // Titles stay with the first name, what follows the last name with that.
+    // Titles stay with the first name, and suffixes with the last name.
     let at = full.rfind(&last)?;
     let (first, last) = full.split_at_checked(at)?;
     let first = first.trim_end();
@@ -274,15 +274,15 @@ fn map_value(
     Ok(Some((value, joined(remark, kept))))
 }
 
-/// Told of a value that was freed of characters nobody sees.
+/// Remark on a value from which invisible characters were removed.
 const CLEANED: &str = "Characters that cannot be seen were taken out of it.";
-/// Told of an address that was freed of what stood around it.
+/// Remark on an address from which surrounding text was removed.
 const BARED: &str = "What is no part of the address was taken off it.";
 
-/// `text` as the CRM's value for `field`, with a remark where it had to be changed to fit.
+/// Converts `text` to the CRM's value for `field`, with a remark if it had to be changed to fit.
 ///
 /// # Errors
-/// Why it cannot be stored there and what to do, for a person.
+/// Returns the reason and the next step, as a text for users, if the value cannot be stored in the field.
 pub fn convert(text: &str, field: &LeadField, region: Option<&str>) -> Result<Converted, String> {
     let form = match &field.field_type {
         FieldType::Text { .. } | FieldType::Picklist { .. } | FieldType::MultiPicklist { .. } => {
@@ -489,11 +489,11 @@ fn convert_choice(
     }
 }
 
-/// A number as people write it: `1234.5`, `1,234.50`, `1.234,50`, `1 234,5`, `€ 1,200`, `50%`.
-/// A single comma is a decimal comma unless exactly three digits follow it.
+/// Parses a number as people write it: `1234.5`, `1,234.50`, `1.234,50`, `1 234,5`, `€ 1,200`, `50%`. A
+/// single comma is a decimal comma unless exactly three digits follow it.
 ///
 /// # Errors
-/// Why it is no number, or which two it could be.
+/// Returns the reason, as a text for users, if the text is not a number or has two readings.
 pub fn parse_number(text: &str) -> Result<f64, String> {
     let not_a_number = || "It is not a number.".to_owned();
     let cleaned: String = text
@@ -556,11 +556,11 @@ pub fn parse_number(text: &str) -> Result<f64, String> {
     Ok(number)
 }
 
-/// A date as `YYYY-MM-DD`. Reads ISO dates and instants, `D.M.YYYY`, and `D/M/YYYY` or
-/// `M/D/YYYY` where the numbers leave one reading only.
+/// Parses a date and returns it as `YYYY-MM-DD`. Accepts ISO dates and instants, `D.M.YYYY`, and `D/M/YYYY`
+/// or `M/D/YYYY` if the numbers leave only one reading.
 ///
 /// # Errors
-/// Why it is no date, or that it could be two.
+/// Returns the reason, as a text for users, if the text is not a date or has two readings.
 pub fn parse_date(text: &str) -> Result<String, String> {
     let not_a_date =
         || "It is not a date; ISO dates such as 2026-03-31 are always understood.".to_owned();
@@ -612,7 +612,8 @@ fn parse_instant(text: &str) -> Result<String, String> {
     parse_date(text).map(|date| format!("{date}T00:00:00.000Z"))
 }
 
-/// Gives required text fields without a value a stand-in, so that the lead is not lost for it.
+/// Fills required text fields that have no value with a placeholder, so that the lead is not lost because of
+/// them.
 fn fill_required(lead: &mut MappedLead, context: MappingContext<'_>) {
     let missing: Vec<&LeadField> = context
         .schema
@@ -834,7 +835,7 @@ mod tests {
         }
     }
 
-    /// Maps one answer, and gives the value with what the report says of it.
+    /// Maps one answer, and returns the value with the report's outcome and reason.
     fn one(name: &str, text: &str) -> (Option<Value>, FieldOutcome, String) {
         let lead = map(&[(name, text)]);
         let entry = lead.report.iter().find(|entry| entry.name == name);
@@ -1088,7 +1089,7 @@ mod tests {
                 prop_assert_eq!(crate::testing::visible(value), crate::testing::visible(&typed));
                 prop_assert!(!value.contains(|c: char| c.is_control() && (one_line || !"\t\n\r".contains(c))), "{:?}", value);
                 prop_assert!(!one_line || value.split_whitespace().collect::<Vec<_>>().join(" ") == value);
-                // Silence means that nothing but white space was changed.
+                // Without a remark, only white space may have changed.
                 let spaceless = |text: &str| text.split_whitespace().collect::<String>();
                 prop_assert!(remark.is_some() || spaceless(value) == spaceless(&typed));
                 let again = convert(value, &field, None).unwrap().0;

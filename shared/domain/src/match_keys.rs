@@ -1,7 +1,7 @@
-//! Match keys: by what a record can be found again, in normal form (LG-5, MA-1).
+//! Match keys: normal forms of values by which records are found again (LG-5, MA-1).
 //!
-//! Keys find candidates; whether two records are the same is decided by comparing values. So a key may be
-//! coarse, and must never be too fine.
+//! Keys find candidates; comparing values decides whether two records are the same. So a key may be coarse,
+//! and must never be too fine.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
@@ -14,15 +14,16 @@ use super::normalize;
 use super::schema::CrmKind;
 use super::vocabulary::{ObjectSpec, Role, Subject, vocabulary};
 
-/// Counts the rules below, and the engine's of what tells companies apart. It is part of what tells a mirrored record as changed: after a change of
-/// the rules the next pass over all records writes them with their new keys.
+/// Version of the rules below, and of the engine's rules for distinguishing companies. It is part of the
+/// digest that marks a mirrored record as changed: after a change of the rules the next pass over all records
+/// writes them with their new keys.
 pub const VERSION: u8 = 3;
 /// Most keys of a record.
 pub const MAX_KEYS: usize = 6;
-/// Longest key, in bytes; what is longer is cut.
+/// Maximum length of a key, in bytes; longer ones are cut.
 pub const MAX_KEY_BYTES: usize = 200;
 
-/// What a key is made of.
+/// The kind of value that a key is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// An e-mail address.
@@ -52,7 +53,7 @@ impl KeyKind {
     }
 }
 
-/// A key by which records are found. Its text form, `{kind}:{normal form}`, is what the table keeps.
+/// A key for finding records. The table stores its text form, `{kind}:{normal form}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MatchKey(String);
 
@@ -66,19 +67,19 @@ impl MatchKey {
         Some(Self(key))
     }
 
-    /// Of an e-mail address.
+    /// The key of an e-mail address.
     #[must_use]
     pub fn email(text: &str) -> Option<Self> {
         Self::new(KeyKind::Email, &normalize::email(text)?)
     }
 
-    /// Of a phone number; `region` (ISO 3166 alpha-2) is for numbers without a country code.
+    /// The key of a phone number; `region` (ISO 3166 alpha-2) is for numbers without a country code.
     #[must_use]
     pub fn phone(text: &str, region: Option<&str>) -> Option<Self> {
         Self::new(KeyKind::Phone, &normalize::phone(text, region)?)
     }
 
-    /// Of a person with a first and a last name.
+    /// The key of a person with a first and a last name.
     #[must_use]
     pub fn name(first: &str, last: &str) -> Option<Self> {
         let (first, last) = (normalize::fold(first), normalize::fold(last));
@@ -88,7 +89,7 @@ impl MatchKey {
         Self::new(KeyKind::Name, &format!("{first} {last}"))
     }
 
-    /// Of a person of that last name at a company.
+    /// The key of a person of that last name at a company.
     #[must_use]
     pub fn person(last: &str, company: &str) -> Option<Self> {
         let last = normalize::fold(last);
@@ -102,13 +103,13 @@ impl MatchKey {
         Self::new(KeyKind::Person, &format!("{last}@{company}"))
     }
 
-    /// Of a company. Its legal form and what else does not tell it from others does not count.
+    /// The key of a company. Its legal form and other parts that do not identify it do not count.
     #[must_use]
     pub fn company(name: &str) -> Option<Self> {
         Self::new(KeyKind::Company, &company_core(name))
     }
 
-    /// Of the company that a website belongs to; none for a provider of mailboxes for everybody.
+    /// The key for the domain of a company's website; `None` for the domain of a public mailbox provider.
     #[must_use]
     pub fn domain(website: &str) -> Option<Self> {
         let host = normalize::web_url(website)?.host_str()?.to_lowercase();
@@ -119,14 +120,14 @@ impl MatchKey {
         )
     }
 
-    /// Of the company that gave somebody an e-mail address; none for an address of a provider of
-    /// mailboxes for everybody.
+    /// The key for the company domain of an e-mail address; `None` for an address of a public mailbox
+    /// provider.
     #[must_use]
     pub fn email_domain(address: &str) -> Option<Self> {
         Self::domain(normalize::email(address)?.rsplit_once('@')?.1)
     }
 
-    /// A key as it was kept.
+    /// Wraps a key that was read from storage.
     #[must_use]
     pub fn stored(key: &str) -> Self {
         Self(key.to_owned())
@@ -145,15 +146,14 @@ impl Display for MatchKey {
     }
 }
 
-/// What tells a company from others, of its name in normal form: names that are compared as equal have
-/// the same.
+/// The distinguishing part of a company's name in normal form. Names that compare as equal have the same one.
 fn company_core(name: &str) -> String {
     let folded = normalize::fold(name);
     let core = matching::company::core(&folded);
     if core.is_empty() { folded } else { core }
 }
 
-/// Which of an object's fields keys are made of.
+/// The fields of an object that keys are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyFields {
     /// The e-mail address.
@@ -205,14 +205,14 @@ pub fn lead_object(crm: CrmKind) -> &'static str {
     vocabulary(crm).lead.name
 }
 
-/// The fields of an object that keys are made of; none for an object that is not matched.
+/// The fields of an object that keys are made from; `None` for an object that is not matched.
 #[must_use]
 pub fn key_fields(crm: CrmKind, object: &str) -> Option<KeyFields> {
     KeyFields::of(vocabulary(crm).object(object)?)
 }
 
-/// The keys of a record, the most telling first, each once, at most [`MAX_KEYS`]. Numbers without a
-/// country code are read as of the record's country, or else of `default_region`.
+/// The keys of a record, the most selective first, each once, at most [`MAX_KEYS`]. Numbers without a country
+/// code are read as numbers of the record's country, or else of `default_region`.
 #[must_use]
 pub fn keys(
     crm: CrmKind,
@@ -250,8 +250,8 @@ pub fn keys(
     keys
 }
 
-/// The keys of an entry of the directory: those that [`keys`] makes of a record of the same person or
-/// company, the most telling first, each once, at most [`MAX_KEYS`].
+/// The keys of an entry of the directory: the same that [`keys`] makes of a record of the same person or
+/// company, the most selective first, each once, at most [`MAX_KEYS`].
 #[must_use]
 pub fn entry_keys(
     kind: matching::Kind,
@@ -297,7 +297,7 @@ pub fn entry_keys(
     keys
 }
 
-/// The most telling key that values of lead fields give; `value` gives a field's value.
+/// The most selective key from values of lead fields; `value` returns a field's value.
 #[must_use]
 pub fn best_key<'v>(
     crm: CrmKind,
@@ -532,7 +532,7 @@ mod tests {
         ] {
             assert_eq!(region_of(country), region, "{country}");
         }
-        // Each is one that numbers can be read with.
+        // Phone numbers can be read with each of them.
         for entry in super::COUNTRIES.split_ascii_whitespace() {
             let (code, names) = entry.split_once('=').unwrap();
             assert!(code.parse::<rlibphonenumber::Region>().is_ok(), "{code}");
@@ -590,7 +590,7 @@ mod tests {
             }
         }
 
-        // What intake compares as equal, it finds by key.
+        // People whom intake compares as equal are found by key.
         #[test]
         fn people_who_match_by_normal_form_share_their_keys(
             first in "[a-zA-ZäöüéßØ' -]{1,12}", last in "[a-zA-ZäöüéßØ' -]{1,12}", company in "[a-zA-ZäöüéßØ&. -]{1,20}",

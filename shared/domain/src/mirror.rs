@@ -1,7 +1,7 @@
-//! The mirror: what the table keeps of a CRM's records (IM-1, IM-2).
+//! The mirror: the table's copy of a CRM's records (IM-1, IM-2).
 //!
-//! A record's values are in one form whatever interface they came by: Salesforce writes instants
-//! differently in JSON and in CSV, and a CSV cell cannot tell an empty text from none.
+//! A record's values have one form, independent of the interface that they came by: Salesforce writes
+//! instants differently in JSON and in CSV, and a CSV cell cannot distinguish an empty text from none.
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::vocabulary::Kind;
 use crate::clock::Millis;
 
-/// The form in which a field's value is kept.
+/// The type in which a field's value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
     /// Text, ids and choices.
@@ -36,7 +36,7 @@ impl From<Kind> for ValueKind {
     }
 }
 
-/// A value of a record. There is none for nothing: a field without a value is absent.
+/// A value of a record. Empty values do not exist: a field without a value is absent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Text, an id, a choice; never empty.
@@ -52,7 +52,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The text of a text.
+    /// The text of a text value.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -62,8 +62,8 @@ impl Value {
     }
 }
 
-/// Instants as RFC 3339 in UTC with milliseconds, days as `YYYY-MM-DD`, whole numbers without a
-/// fraction.
+/// Serialises instants as RFC 3339 in UTC with milliseconds, days as `YYYY-MM-DD`, and whole numbers without
+/// a fraction.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -90,12 +90,12 @@ impl Serialize for Value {
 pub struct Record {
     /// The CRM's id: Salesforce's 18 characters, Dataverse's GUID in lowercase.
     pub id: String,
-    /// When the CRM last changed it (`SystemModstamp`, `modifiedon`).
+    /// Time of the CRM's last change to it (`SystemModstamp`, `modifiedon`).
     pub modified: Millis,
-    /// Dataverse keeps the loser of a merge, inactive: its survivor.
+    /// The survivor of a merge that this record lost: Dataverse keeps the loser, inactive.
     pub merged_into: Option<String>,
-    /// The values of the inventory's fields, in its order, without those that only tell of the
-    /// record's fate ([`Field::control`](super::vocabulary::Field::control)).
+    /// The values of the inventory's fields, in its order, without those that only describe the record's fate
+    /// ([`Field::control`](super::vocabulary::Field::control)).
     pub values: Values,
 }
 
@@ -129,16 +129,16 @@ impl Serialize for Values {
     }
 }
 
-/// What the CRM says of a record.
+/// One change of a record, as the CRM reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// It is there, with these values.
+    /// The record exists, with these values.
     Present(Record),
-    /// It is gone.
+    /// The record is gone.
     Gone {
         /// The CRM's id.
         id: String,
-        /// When, where the CRM tells.
+        /// Time of the deletion, if the CRM reports it.
         modified: Option<Millis>,
         /// The record that it was merged into.
         merged_into: Option<String>,
@@ -155,7 +155,7 @@ impl Change {
         }
     }
 
-    /// When the CRM changed it, where it tells.
+    /// Time of the CRM's change, if the CRM reports it.
     #[must_use]
     pub const fn modified(&self) -> Option<Millis> {
         match self {

@@ -1,7 +1,7 @@
 //! Normal forms by kind of value (LG-5): two values match when their normal forms are equal.
 //!
-//! What people type is read here, for every source: [`invisible`] characters, [`email`] addresses, [`phone`]
-//! numbers, words that are a [`stop_gap`]. A repair is certain or not made.
+//! Text from people is parsed here, for every source: [`invisible`] characters, [`email`] addresses,
+//! [`phone`] numbers, placeholder words ([`stop_gap`]). A repair is made only when it is certain.
 
 pub mod email;
 pub mod invisible;
@@ -15,18 +15,18 @@ use unicode_normalization::char::is_combining_mark;
 
 use invisible::{Form, clean};
 
-/// How values of a field are compared.
+/// The way to compare the values of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// Case and surrounding space do not count.
+    /// E-mail address, ignoring case and surrounding space.
     Email,
-    /// By number in E.164, read with the region's habits where it has no country code.
+    /// Phone number in E.164, read as a number of the region if it has no country code.
     Phone,
-    /// By host and path; scheme, `www.`, trailing slash, query and fragment do not count.
+    /// Web address by host and path, ignoring scheme, `www.`, trailing slash, query and fragment.
     Url,
-    /// Names and other text: case, accents, punctuation between words and space do not count.
+    /// Name or other text, ignoring case, accents, punctuation between words and space.
     Text,
-    /// Numbers, dates, choices: exactly as the CRM writes them.
+    /// Number, date or choice, exactly as the CRM writes it.
     Exact,
 }
 
@@ -51,15 +51,15 @@ pub fn email(text: &str) -> Option<String> {
     email::is_address(&lower).then_some(lower)
 }
 
-/// A phone number in E.164 (`+4930123456`), with its extension where it has one
-/// (`+4930123456;ext=12`). Numbers without a country code are read as of `region` (ISO 3166 alpha-2);
-/// without one they have no normal form.
+/// A phone number in E.164 (`+4930123456`), with its extension if it has one (`+4930123456;ext=12`). Numbers
+/// without a country code are read as numbers of `region` (ISO 3166 alpha-2); without a region they have no
+/// normal form.
 #[must_use]
 pub fn phone(text: &str, region: Option<&str>) -> Option<String> {
     Some(phone::read(text, region).ok()?.normal())
 }
 
-/// A web address without what does not identify it.
+/// A web address reduced to its identifying parts.
 #[must_use]
 pub fn url(text: &str) -> Option<String> {
     let parsed = web_url(text)?;
@@ -73,13 +73,13 @@ pub fn url(text: &str) -> Option<String> {
     Some(format!("{host}{port}{path}"))
 }
 
-/// `text` as an http(s) URL with a dotted host; `https://` is assumed where no scheme is given. Quotes and
-/// brackets around it, and a comma or semicolon behind it, are no part of it.
+/// Parses `text` as an http(s) URL with a dotted host; `https://` is assumed if no scheme is given. Quotes
+/// and brackets around it, and a comma or semicolon behind it, are ignored.
 #[must_use]
 pub fn web_url(text: &str) -> Option<url::Url> {
     let text = bare_url(text);
     let text = text.as_str();
-    // In a path it says nothing of the scheme.
+    // In a path it is not a scheme.
     let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
         let mut characters = scheme.chars();
         characters.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
@@ -105,7 +105,7 @@ fn is_label(label: &str) -> bool {
     !label.is_empty() && label.chars().all(is_part)
 }
 
-/// A web address without invisible characters and what is written around it.
+/// A web address without invisible characters and surrounding text.
 #[must_use]
 pub fn bare_url(text: &str) -> String {
     let mut text = clean(text, Form::Token).text;
@@ -131,7 +131,7 @@ pub fn bare_url(text: &str) -> String {
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     let mut gap = false;
-    // Invisible characters part no words.
+    // Invisible characters do not separate words.
     let text = if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         Cow::Borrowed(text)
     } else {
@@ -260,7 +260,11 @@ mod tests {
         check(Comparison::Url, "not a url", None);
         check(Comparison::Url, "ftp://example.com", None);
         check(Comparison::Url, "/\".a", None);
-        check(Comparison::Url, "bücher.example", Some("xn--bcher-kva.example"));
+        check(
+            Comparison::Url,
+            "bücher.example",
+            Some("xn--bcher-kva.example"),
+        );
     }
 
     #[test]

@@ -19,14 +19,14 @@ pub struct Problem {
     pub code: String,
     /// The code in words.
     pub title: String,
-    /// What happened, for a person.
+    /// Description of what happened, for users.
     pub detail: String,
     /// The field, header or parameter that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What to do next.
+    /// The next step for the user.
     pub next_step: String,
-    /// Seconds until it is worth another try; the header `Retry-After` of an answer.
+    /// Seconds until another attempt is worthwhile; the header `Retry-After` of an answer.
     #[serde(skip)]
     pub retry_after: Option<u32>,
 }
@@ -56,7 +56,7 @@ impl Problem {
         }
     }
 
-    /// Says in how many seconds it is worth another try.
+    /// Sets the delay before another attempt is worthwhile, in seconds.
     #[must_use]
     pub const fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
@@ -70,7 +70,7 @@ impl Problem {
         self
     }
 
-    /// 500: something failed inside; says nothing specific.
+    /// The 500 for an internal failure; it gives no detail.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(
@@ -81,7 +81,7 @@ impl Problem {
         )
     }
 
-    /// 503: a part that this needs does not answer now.
+    /// The 503 for a required part that does not answer now.
     #[must_use]
     pub fn unavailable() -> Self {
         Self::new(
@@ -92,7 +92,7 @@ impl Problem {
         )
     }
 
-    /// 404 for a thing that is not there, or not this contract's: the two read the same.
+    /// The 404 for an object that does not exist, or belongs to another contract: the two read the same.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(
@@ -112,14 +112,14 @@ impl std::fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The code of the problem that an answer tells, in the answer's extensions: what is traced of it.
+/// The code of an answer's problem, in the answer's extensions, for tracing.
 #[cfg(feature = "http-api")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code(pub String);
 
 #[cfg(feature = "http-api")]
 impl Problem {
-    /// Notes on an answer that it tells this problem, in whatever form, and when to come back.
+    /// Marks an answer with this problem's code, for tracing, and with its `Retry-After` header.
     pub fn mark(&self, response: &mut axum::response::Response) {
         response.extensions_mut().insert(Code(self.code.clone()));
         if let Some(seconds) = self.retry_after {

@@ -1,4 +1,4 @@
-//! Roles (LG-1) and what each may do.
+//! Roles (LG-1) and their permissions.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +15,10 @@ pub enum Role {
     Service,
 }
 
-/// Something a route asks the caller's role for.
+/// A permission that a route requires of the caller's role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// Read submissions and what became of them.
+    /// Read submissions and their outcome.
     ReadSubmissions,
     /// Read strategies, mappings, forms, settings, audit log and failed writes.
     ReadConfiguration,
@@ -32,15 +32,15 @@ pub enum Permission {
     AuthorizeLinkedIn,
     /// Connect and disconnect the CRM, check its permissions, import from it.
     ConnectCrm,
-    /// Sign in to the CRM as oneself (CN-11).
+    /// Sign in to the CRM with the caller's own user (CN-11).
     ConnectOwnUser,
-    /// Read the directory: people and companies, and which CRM records they are.
+    /// Read the directory: people and companies, and their links to CRM records.
     ReadDirectory,
     /// Add people and companies to the directory, change and remove them.
     ChangeDirectory,
-    /// Confirm and undo matches, and have records created in the CRM (MA-4).
+    /// Confirm and undo matches, and create records in the CRM (MA-4).
     DecideMatches,
-    /// Invite people, give and take roles, end their sessions.
+    /// Invite people, assign and remove roles, end sessions.
     ManageSeats,
     /// Make and revoke API tokens.
     ManageTokens,
@@ -50,7 +50,7 @@ impl Role {
     /// Every role, for tables and tests.
     pub const ALL: [Self; 3] = [Self::Administrator, Self::Salesperson, Self::Service];
 
-    /// Whether this role may do that.
+    /// True if this role has a permission.
     #[must_use]
     pub const fn may(self, permission: Permission) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! The CRM's own lead fields, as its metadata describes them, in one form for every CRM.
+//! The CRM's own lead fields, from its metadata, in one form for every CRM.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::normalize::Comparison;
 use crate::clock::Millis;
 
-/// Which CRM a contract uses.
+/// A contract's CRM product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -75,13 +75,13 @@ impl CrmKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct PicklistOption {
-    /// What is sent to the CRM (Dataverse: the number, as text).
+    /// The value that is sent to the CRM (Dataverse: the number, as text).
     pub value: String,
-    /// What people see.
+    /// Display name.
     pub label: String,
 }
 
-/// What a lead field can hold.
+/// The type of a lead field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -135,19 +135,19 @@ pub enum FieldType {
     Picklist {
         /// The choices.
         options: Vec<PicklistOption>,
-        /// Whether the CRM refuses other values.
+        /// True if the CRM refuses other values.
         restricted: bool,
-        /// Whether choices are sent as numbers (Dataverse) rather than text.
+        /// True if choices are sent as numbers (Dataverse) rather than text.
         numeric: bool,
     },
     /// Any of several choices, joined with `;`.
     MultiPicklist {
         /// The choices.
         options: Vec<PicklistOption>,
-        /// Whether the CRM refuses other values.
+        /// True if the CRM refuses other values.
         restricted: bool,
     },
-    /// A kind that no form value can be stored in (look-ups, ids, computed values).
+    /// A type that no form value can be stored in (look-ups, ids, computed values).
     Unsupported {
         /// The CRM's own name for it.
         crm_type: String,
@@ -160,27 +160,27 @@ pub enum FieldType {
 pub struct LeadField {
     /// The CRM's name for it (`Email`, `emailaddress1`).
     pub name: String,
-    /// What people see.
+    /// Display name.
     pub label: String,
-    /// What it can hold.
+    /// Its type.
     #[serde(flatten)]
     pub field_type: FieldType,
-    /// The CRM refuses a lead without it.
+    /// True if the CRM refuses a lead without it.
     pub required: bool,
-    /// It can be set when a lead is created.
+    /// True if it can be set when a lead is created.
     pub createable: bool,
-    /// It can be changed later.
+    /// True if it can be changed later.
     pub updateable: bool,
 }
 
 impl LeadField {
-    /// Whether a form value can be mapped to it.
+    /// True if a form value can be mapped to the field.
     #[must_use]
     pub fn is_mappable(&self) -> bool {
         self.createable && !matches!(self.field_type, FieldType::Unsupported { .. })
     }
 
-    /// How its values are compared when leads are matched.
+    /// The way to compare its values when leads are matched.
     #[must_use]
     pub fn comparison(&self) -> Comparison {
         match self.field_type {
@@ -192,13 +192,13 @@ impl LeadField {
         }
     }
 
-    /// Whether it names the lead's company.
+    /// True if the field holds the name of the lead's company.
     #[must_use]
     pub fn is_company(&self) -> bool {
         matches!(self.name.as_str(), "Company" | "companyname")
     }
 
-    /// Whether leads can be matched by it: the CRM must be able to filter on it.
+    /// True if leads can be matched by the field: the CRM must be able to filter on it.
     #[must_use]
     pub fn is_matchable(&self) -> bool {
         self.is_mappable()
@@ -209,29 +209,29 @@ impl LeadField {
     }
 }
 
-/// The lead's fields in one organisation, with what the organisation has of ours.
+/// The lead's fields in one organisation, with the parts of Leadbridge's package that are installed there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct LeadSchema {
-    /// Which CRM this describes.
+    /// The CRM that this describes.
     pub crm: CrmKind,
     /// Lead fields in the CRM's order.
     pub fields: Vec<LeadField>,
     /// Names of the contact fields that can be set.
     pub contact_fields: Vec<String>,
-    /// Leads and contacts carry an identity of ours that the CRM keeps unique: always so in
-    /// Dataverse (the primary key), in Salesforce where our package's fields are installed.
+    /// True if leads and contacts have a field for Leadbridge's identity that the CRM keeps unique: always in
+    /// Dataverse (the primary key), in Salesforce if the fields of Leadbridge's package are installed.
     pub has_identity: bool,
-    /// A lead can point to its contact in the CRM itself.
+    /// True if a lead can point to its contact in the CRM itself.
     pub has_contact_link: bool,
-    /// When the CRM was asked.
+    /// Time of the request to the CRM.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub fetched_at: Millis,
 }
 
 impl LeadSchema {
-    /// The field of that name. Salesforce's names ignore case; ours compare exactly, as sent by
-    /// the CRM, so that one field has one spelling in mappings.
+    /// The field of that name. Salesforce itself ignores case in names; this lookup compares exactly, with
+    /// the spelling that the CRM sends, so that one field has one spelling in mappings.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&LeadField> {
         self.fields.iter().find(|field| field.name == name)
@@ -271,7 +271,7 @@ mod tests {
                 "https://acme.crm4.dynamics.com/main.aspx?pagetype=entityrecord&etn=account&id={guid}"
             )
         );
-        // Whatever an id holds, the address stays the organisation's.
+        // Whatever text an id contains, the address stays the organisation's.
         assert_eq!(
             url(
                 CrmKind::Salesforce,

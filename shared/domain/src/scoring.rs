@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How submissions score a lead. A lead's score is the sum of the points of every submission
-/// attached to it, up to the maximum. It only ever raises what the CRM shows.
+/// The rule by which submissions score a lead. A lead's score is the sum of the points of every submission
+/// attached to it, up to the maximum. It only ever raises the score that the CRM shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ScoringRule {
-    /// The lead field that holds the score; none keeps the score in Leadbridge only.
+    /// The lead field that holds the score; `None` keeps the score in Leadbridge only.
     #[serde(default)]
     pub lead_field: Option<String>,
     /// Points for the submission that created the lead.

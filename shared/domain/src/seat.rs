@@ -11,7 +11,7 @@ use crate::clock::Millis;
 use crate::problem::Problem;
 use crate::signature::secrets_equal;
 
-/// How long an invitation can be accepted, in seconds.
+/// Validity of an invitation, in seconds: 7 days.
 pub const INVITATION_SECONDS: i64 = 7 * 24 * 3600;
 
 /// Longest name, in characters.
@@ -19,8 +19,8 @@ const MAX_NAME: usize = 100;
 /// Longest e-mail address, in bytes (RFC 5321).
 const MAX_EMAIL: usize = 254;
 
-/// Who somebody is at a sign-in provider: the organisation or tenant, and the user in it. Never an
-/// e-mail address, which others can have or come to have.
+/// A user's identity at a sign-in provider: the organisation or tenant, and the user in it. Never an e-mail
+/// address, which can be reassigned to another person.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(tag = "provider", rename_all = "snake_case")]
@@ -52,7 +52,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Whether a seat can be used.
+/// The status of a seat, which decides whether it can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -61,16 +61,16 @@ pub enum SeatStatus {
     Invited,
     /// Its holder can sign in.
     Active,
-    /// Its holder can not, and every session has ended.
+    /// Its holder cannot sign in, and every session has ended.
     Disabled,
 }
 
-/// An invitation that was not accepted yet.
+/// An invitation that has not been accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
     /// SHA-256 of its secret, in hexadecimal.
     pub secret_hash: String,
-    /// Until when it can be accepted.
+    /// End of its validity.
     pub valid_until: Millis,
 }
 
@@ -83,48 +83,48 @@ pub struct Seat {
     pub name: String,
     /// The holder's e-mail address, in lower case.
     pub email: String,
-    /// What the holder may do.
+    /// The holder's role, which decides their permissions.
     pub role: Role,
-    /// Whether it can be used.
+    /// Its status.
     pub status: SeatStatus,
-    /// Whom its holder signs in as, once known.
+    /// The holder's identity at the sign-in provider, once known.
     #[serde(default)]
     pub identity: Option<Identity>,
-    /// The invitation that is out.
+    /// The pending invitation.
     #[serde(default)]
     pub invitation: Option<Invitation>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Millis,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Millis,
-    /// When its holder last signed in.
+    /// Time of the holder's last sign-in.
     #[serde(default)]
     pub last_sign_in_at: Option<Millis>,
-    /// Counts how often all its sessions were ended: those of an earlier one open nothing.
+    /// Number of times that all its sessions were ended: sessions of an earlier generation are invalid.
     #[serde(default)]
     pub session_generation: u64,
     /// Counts its changes.
     pub version: u64,
 }
 
-/// What people give when they make or edit a seat.
+/// User input for creating or editing a seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SeatInput {
     /// The holder's name: 1 to 100 characters.
     pub name: String,
-    /// The holder's e-mail address. Whoever accepts the invitation has to sign in with it.
+    /// The holder's e-mail address. The invitation can only be accepted by signing in with it.
     pub email: String,
     /// `administrator` or `salesperson`.
     pub role: Role,
 }
 
 impl SeatInput {
-    /// The input with its text cleaned.
+    /// Returns the input with its text cleaned.
     ///
     /// # Errors
-    /// A problem with a field.
+    /// Returns a problem with a field.
     pub fn checked(self) -> Result<Self, Problem> {
         let name = self.name.trim().to_owned();
         if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)
@@ -198,13 +198,13 @@ impl Seat {
         }
     }
 
-    /// Whether it counts as an administrator who can act.
+    /// True if the holder is an administrator who can act.
     #[must_use]
     pub fn is_acting_administrator(&self) -> bool {
         self.role == Role::Administrator && self.status == SeatStatus::Active
     }
 
-    /// Whether `secret` is that of the invitation that is out at `now`.
+    /// True if `secret_hash` belongs to the invitation that is valid at `now`.
     #[must_use]
     pub fn is_invited_by(&self, secret_hash: &str, now: Millis) -> bool {
         self.invitation.as_ref().is_some_and(|invitation| {
@@ -212,12 +212,12 @@ impl Seat {
         })
     }
 
-    /// The first sign-in: ties the seat to whom its holder is at the provider. The address that the
-    /// provider vouches for has to be the seat's, so that an invitation that went astray opens
-    /// nothing.
+    /// Accepts an invitation at the first sign-in, and ties the seat to the holder's identity at the
+    /// provider. The e-mail address that the provider vouches for must be the seat's, so that a misdirected
+    /// invitation opens nothing.
     ///
     /// # Errors
-    /// `invitation_for_another` when it is not.
+    /// Returns `invitation_for_another` if it is not.
     pub fn accept(
         &mut self,
         identity: Identity,
@@ -240,18 +240,18 @@ impl Seat {
         Ok(())
     }
 
-    /// Ends every session that it has, in the same write as what asks for it: none comes back when
-    /// the seat is enabled again, or belongs to somebody else.
+    /// Ends all its sessions, in the same write as the change that requires it. No session comes back when
+    /// the seat is enabled again, or when it passes to another holder.
     pub fn end_sessions(&mut self) {
         self.session_generation += 1;
     }
 
-    /// Notes a sign-in.
+    /// Records a sign-in.
     pub fn signed_in(&mut self, now: Millis) {
         self.last_sign_in_at = Some(now);
     }
 
-    /// What the audit log keeps of it.
+    /// The seat as the audit log shows it.
     #[must_use]
     pub fn logged(&self) -> Value {
         json!({

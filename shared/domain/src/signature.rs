@@ -20,10 +20,10 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Whether `hex_signature` is the HMAC-SHA256 of `parts` under any of `keys`.
+/// True if `hex_signature` is the HMAC-SHA256 of `parts` under any of `keys`.
 ///
-/// Compares in constant time, tries every key even after a hit, and fails closed on anything
-/// that is not 64 hexadecimal digits or on an empty key.
+/// Compares in constant time, tries every key even after a hit, and fails closed on anything that is not 64
+/// hexadecimal digits or on an empty key.
 #[must_use]
 pub fn verify_hex(hex_signature: &str, keys: &[&str], parts: &[&[u8]]) -> bool {
     let mut given = [0_u8; 32];
@@ -37,7 +37,7 @@ pub fn verify_hex(hex_signature: &str, keys: &[&str], parts: &[&[u8]]) -> bool {
     matched.into()
 }
 
-/// How far the time of a signature may be from ours, in seconds.
+/// Tolerance for the time of a signature, before or after the current time, in seconds.
 pub const TOLERANCE_SECONDS: i64 = 300;
 /// Most signatures of one header.
 const MAX_SIGNATURES: usize = 3;
@@ -45,14 +45,14 @@ const MAX_SIGNATURES: usize = 3;
 /// A header `t=<seconds>,v1=<hex>[,v1=<hex>…]`: signatures of `<t>.<form key>.<body>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timed<'a> {
-    /// The time as it is written, which is what was signed.
+    /// The time as it is written; the signature covers this text.
     text: &'a str,
     seconds: i64,
     signatures: Vec<&'a str>,
 }
 
 impl<'a> Timed<'a> {
-    /// Reads a header; `None` for anything of another form.
+    /// Parses a header; `None` for any other form.
     #[must_use]
     pub fn parse(header: &'a str) -> Option<Self> {
         let mut parts = header.split(',').map(str::trim);
@@ -68,8 +68,8 @@ impl<'a> Timed<'a> {
         })
     }
 
-    /// Whether one of the signatures is of this form and body under any of `keys`. The time is part of
-    /// what is signed; whether it is near enough is [`Timed::is_near`].
+    /// True if one of the signatures is of this form and body under any of `keys`. The signature covers the
+    /// time, but only [`Timed::is_near`] checks that it is current.
     #[must_use]
     pub fn verify(&self, keys: &[&str], form_key: &str, body: &[u8]) -> bool {
         let parts = [self.text.as_bytes(), b".", form_key.as_bytes(), b".", body];
@@ -80,20 +80,20 @@ impl<'a> Timed<'a> {
         matched
     }
 
-    /// What tells a signed post from every other: its time and body, by their hash.
+    /// A digest that identifies a signed post: the hash of its time and body.
     #[must_use]
     pub fn digest(&self, body: &[u8]) -> String {
         sha256_hex(&[self.text.as_bytes(), b".", body])
     }
 
-    /// Whether the time is within [`TOLERANCE_SECONDS`] of now, before or after.
+    /// True if the time is within [`TOLERANCE_SECONDS`] of now, before or after.
     #[must_use]
     pub const fn is_near(&self, now_seconds: i64) -> bool {
         self.seconds.abs_diff(now_seconds) <= TOLERANCE_SECONDS.unsigned_abs()
     }
 }
 
-/// The header that signs a post: what the examples of docs/signatures.md make.
+/// The header that signs a post, as the examples of docs/signatures.md make it.
 #[must_use]
 pub fn sign_post(secret: &str, form_key: &str, seconds: i64, body: &[u8]) -> String {
     let time = seconds.to_string();
@@ -102,7 +102,7 @@ pub fn sign_post(secret: &str, form_key: &str, seconds: i64, body: &[u8]) -> Str
     format!("t={time},v1={signature}")
 }
 
-/// Whether two secrets are equal, without telling where they differ. The empty secret equals none.
+/// True if two secrets are equal, compared in constant time. The empty secret equals none.
 #[must_use]
 pub fn secrets_equal(left: &str, right: &str) -> bool {
     !left.is_empty() && bool::from(sha256(&[left.as_bytes()]).ct_eq(&sha256(&[right.as_bytes()])))
@@ -136,7 +136,7 @@ mod tests {
         assert!(!timed.verify(&["other"], "acme.form-1", b"a=b"));
         assert!(!timed.verify(&["key"], "acme.form-2", b"a=b"));
         assert!(!timed.verify(&["key"], "acme.form-1", b"a=c"));
-        // A form's key has one dot, and what stands on its sides has none: no text reads in two ways.
+        // A form's key has one dot, and its two parts have none: no text can be read in two ways.
         assert!(!timed.verify(&["key"], "acme.form", b"-1.a=b"));
         assert!(!timed.verify(&["key"], "acme.form-1.a", b"=b"));
         for (now, near) in [(700, true), (699, false), (1_300, true), (1_301, false)] {

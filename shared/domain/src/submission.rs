@@ -12,7 +12,7 @@ use super::mapping::FieldReport;
 use crate::clock::Millis;
 use crate::problem::Problem;
 
-/// Where a submission came from (LG-9).
+/// The source of a submission (LG-9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -38,24 +38,24 @@ impl SourceKind {
     }
 }
 
-/// Where a submission stands.
+/// The state of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Stored; nobody has worked on it yet.
+    /// Stored; no worker has taken it yet.
     Received,
     /// A worker holds it until its lease ends.
     Processing,
-    /// A passing fault or a limit: it goes on by itself at `due_at`.
+    /// Delayed by a passing fault or a limit; it resumes automatically at `due_at`.
     Waiting,
-    /// A person has to do something first; the last error says what.
+    /// A person has to act first; the last error gives the reason.
     NeedsAttention,
-    /// A test lead: held back from the CRM until somebody asks for it.
+    /// A test lead: held back from the CRM until a user releases it.
     HeldTest,
     /// Its lead was created in the CRM.
     Created,
-    /// It was attached to a lead that was there already.
+    /// It was attached to an existing lead.
     Attached,
     /// The person withdrew it at the source.
     Withdrawn,
@@ -89,14 +89,14 @@ impl State {
         }
     }
 
-    /// Work that goes on by itself: the sweep looks after it.
+    /// True for a state that continues automatically: the sweep looks after it.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Received | Self::Processing | Self::Waiting)
     }
 }
 
-/// Where a submission came from in the source's own terms.
+/// The origin of a submission in the source's own terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Origin {
@@ -109,36 +109,36 @@ pub struct Origin {
     /// The campaign, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
-    /// Further ids the source gave (ad account, creative, form version, click id, …).
+    /// Further ids from the source (ad account, creative, form version, click id, …).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, String>,
 }
 
-/// A submission as a source hands it over: authenticated, parsed, not yet stored.
+/// A submission in the form in which a source delivers it: authenticated, parsed, not yet stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSubmission {
     /// The contract that the request was made to.
     pub contract: ContractId,
-    /// Where it came from.
+    /// Its source.
     pub source: SourceKind,
     /// The source's own id of the response: the same response is stored once.
     pub response_id: String,
-    /// Where it came from in the source's own terms.
+    /// Its origin in the source's own terms.
     pub origin: Origin,
-    /// The answers; none yet where the source sends a notice only (LinkedIn).
+    /// The answers; `None` if the source sends only a notice (LinkedIn).
     pub answers: Option<Vec<Field>>,
-    /// When the person sent it, where the source says so.
+    /// Time of sending, if the source gives it.
     pub submitted_at: Option<Millis>,
-    /// The source marks it as a test.
+    /// True if the source marks it as a test.
     pub test: bool,
-    /// The member withdrew it: stored as a tombstone, so that a late notice of its creation
-    /// finds it withdrawn.
+    /// True if the member withdrew it: stored as a tombstone, so that a late notice of its creation finds it
+    /// withdrawn.
     pub withdrawn: bool,
 }
 
 impl NewSubmission {
-    /// Its id. Google's ids are within a form: whoever has the key of one form could otherwise take the
-    /// ids of another's responses before they arrive.
+    /// Derives its id. Google's ids are scoped to a form: otherwise the holder of one form's key could claim
+    /// the ids of another form's responses before they arrive.
     #[must_use]
     pub fn id(&self) -> SubmissionId {
         let source = self.source.as_str();
@@ -149,7 +149,7 @@ impl NewSubmission {
         SubmissionId::derive(&self.contract, source, &self.response_id)
     }
 
-    /// A digest of what was sent, to tell a repeat from another response under the same id.
+    /// A digest of the content, which distinguishes a repeat from another response under the same id.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut text = Vec::new();
@@ -163,21 +163,21 @@ impl NewSubmission {
     }
 }
 
-/// What a worker is about to do in the CRM, written down before it does it: after a crash the
-/// next worker asks the CRM whether it took effect before it does anything again.
+/// A planned write to the CRM, stored before it is made. After a crash the next worker asks the CRM whether
+/// it took effect before it does anything again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The identity that the new lead carries in the CRM.
     pub identity: Uuid,
-    /// When the plan was made.
+    /// Time of planning.
     pub planned_at: Millis,
-    /// The claim that the identity belongs to, where the strategy matches.
+    /// The claim that the identity belongs to, if the strategy matches.
     pub claim: Option<ClaimRef>,
     /// The strategy that was active.
     pub strategy: StrategyId,
 }
 
-/// Which claim, and which generation of it.
+/// A reference to a claim, with its generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRef {
     /// Hash of the match key.
@@ -192,14 +192,14 @@ pub struct ClaimRef {
 pub struct LeadRef {
     /// The CRM's id of the lead.
     pub id: String,
-    /// A link for people.
+    /// A link to the lead's page, for users.
     pub url: String,
-    /// The CRM's id of its contact; none: the lead is *orphaned* (LG-4).
+    /// The CRM's id of its contact; `None` if the lead is *orphaned* (LG-4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_id: Option<String>,
 }
 
-/// Why a submission went to the lead it went to.
+/// The reason for the choice of a submission's lead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Decision {
@@ -207,13 +207,13 @@ pub struct Decision {
     pub strategy_id: StrategyId,
     /// Its name at that time.
     pub strategy_name: String,
-    /// LG-3 as it was at that time.
+    /// The setting to always create a lead (LG-3), at that time.
     pub always_create_lead: bool,
-    /// The lead fields that were compared, and for each whether the submission had a value.
+    /// The compared lead fields, each with whether the submission had a value.
     pub compared: Vec<Compared>,
-    /// How many leads of the CRM matched on all of them.
+    /// Number of the CRM's leads that matched on all of them.
     pub matching_leads: usize,
-    /// In a sentence, for a person.
+    /// The reason in one sentence, for users.
     pub reason: String,
 }
 
@@ -223,7 +223,7 @@ pub struct Decision {
 pub struct Compared {
     /// The lead field.
     pub lead_field: String,
-    /// Whether the submission has a value for it: a missing one matches nothing.
+    /// True if the submission has a value for it: a missing one matches nothing.
     pub present: bool,
 }
 
@@ -231,7 +231,7 @@ pub struct Compared {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct CrmWrite {
-    /// When it was confirmed.
+    /// Time of the CRM's confirmation.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
     /// `create_lead`, `fill_lead`, `delete_lead`.
@@ -240,24 +240,24 @@ pub struct CrmWrite {
     pub fields: Vec<String>,
 }
 
-/// An error on a submission's way, kept for people.
+/// An error in processing a submission, stored for users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Failure {
-    /// When.
+    /// Time of the error.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
-    /// What, and what to do.
+    /// The problem, with its next step.
     pub problem: Problem,
 }
 
-/// What of a submission is in the directory, once its lead is final.
+/// A submission's entries in the directory, once its lead is final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InDirectory {
     /// Its person, and their company, are still to be added.
     Due(Box<matching::Record>),
-    /// They were added, as far as they have an identity.
+    /// They were added, if they have an identity.
     Added {
         /// The person.
         #[serde(default)]
@@ -268,52 +268,52 @@ pub enum InDirectory {
     },
 }
 
-/// How many errors a submission keeps; older ones give way.
+/// Maximum number of errors kept for a submission; the oldest are dropped.
 pub const MAX_FAILURES: usize = 20;
 
-/// One form response with everything that happened to it.
+/// One form response with its whole history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
     /// Its id.
     pub id: SubmissionId,
     /// The contract it belongs to.
     pub contract: ContractId,
-    /// Where it came from.
+    /// Its source.
     pub source: SourceKind,
     /// The source's own id of the response.
     pub response_id: String,
-    /// Where it came from in the source's own terms.
+    /// Its origin in the source's own terms.
     pub origin: Origin,
-    /// When it was stored.
+    /// Time of storage.
     pub received_at: Millis,
-    /// When the person sent it, where the source says so.
+    /// Time of sending, if the source gives it.
     #[serde(default)]
     pub submitted_at: Option<Millis>,
     /// Digest of the answers as they arrived.
     pub digest: String,
-    /// The source marks it as a test.
+    /// True if the source marks it as a test.
     pub test: bool,
-    /// Somebody asked for this test lead to reach the CRM.
+    /// True if a user has released this test lead to the CRM.
     #[serde(default)]
     pub test_released: bool,
-    /// The person withdrew it.
+    /// Time of withdrawal by the person.
     #[serde(default)]
     pub withdrawn_at: Option<Millis>,
-    /// The answers; none before they are fetched.
+    /// The answers; `None` until they are fetched.
     #[serde(default)]
     pub answers: Option<Vec<Field>>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// When it is next looked at by the sweep: end of the lease, or of the wait.
+    /// Time when the sweep next looks at it: the end of the lease, or of the wait.
     pub due_at: Millis,
-    /// How often a worker has taken it.
+    /// Number of times that a worker has taken it.
     pub attempts: u32,
     /// Counts writes; every write names the version it replaces.
     pub version: u64,
-    /// What is about to happen in the CRM.
+    /// The planned write to the CRM.
     #[serde(default)]
     pub plan: Option<Plan>,
-    /// Why it went where it went.
+    /// The reason for the choice of its lead.
     #[serde(default)]
     pub decision: Option<Decision>,
     /// The lead it became or joined.
@@ -322,28 +322,28 @@ pub struct Submission {
     /// Points it gave its lead.
     #[serde(default)]
     pub points: u32,
-    /// The lead's score after it.
+    /// The lead's score including them.
     #[serde(default)]
     pub lead_score: Option<u32>,
-    /// The way of every answer into the lead.
+    /// The reports on every answer.
     #[serde(default)]
     pub mapping: Vec<FieldReport>,
-    /// What was written to the CRM.
+    /// The writes to the CRM.
     #[serde(default)]
     pub writes: Vec<CrmWrite>,
     /// Every error, the newest last.
     #[serde(default)]
     pub failures: Vec<Failure>,
-    /// When it reached its final state.
+    /// Time when it reached its final state.
     #[serde(default)]
     pub finished_at: Option<Millis>,
-    /// What of it is in the directory; nothing before its lead is final.
+    /// Its entries in the directory; `None` until its lead is final.
     #[serde(default)]
     pub directory: Option<InDirectory>,
 }
 
 impl Submission {
-    /// A submission as it is first stored.
+    /// Creates the first stored version of a submission.
     #[must_use]
     pub fn receive(new: NewSubmission, now: Millis) -> Self {
         let (id, digest) = (new.id(), new.digest());
@@ -381,13 +381,13 @@ impl Submission {
         }
     }
 
-    /// Whether somebody has to look after it, be its lead final or not: it is announced when it is due.
+    /// True if it needs further work, even if its lead is final: it is announced when it is due.
     #[must_use]
     pub const fn is_due(&self) -> bool {
         self.state.is_open() || matches!(self.directory, Some(InDirectory::Due(_)))
     }
 
-    /// Records an error; the oldest give way.
+    /// Records an error; the oldest are dropped.
     pub fn fail(&mut self, at: Millis, problem: Problem) {
         if self.failures.len() >= MAX_FAILURES {
             self.failures.remove(0);
@@ -405,5 +405,5 @@ impl Submission {
     }
 }
 
-/// How long after it was stored the sweep sends a submission that nobody took, in seconds.
+/// Delay after storage until the sweep sends a submission that no worker has taken, in seconds.
 pub const SWEEP_AFTER_SECONDS: i64 = 60;

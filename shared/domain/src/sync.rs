@@ -1,5 +1,5 @@
-//! The import of an environment's CRM: the run as people see it (CN-5, CN-7), what it is doing object
-//! by object, and the history of runs (IM-2 to IM-5).
+//! The import of an environment's CRM: the run as people see it (CN-5, CN-7), its progress object by object,
+//! and the history of runs (IM-2 to IM-5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,35 +10,34 @@ use super::inventory::ObjectSpec;
 use crate::clock::Millis;
 use crate::problem::Problem;
 
-/// How often an import runs, in seconds: every 12 hours (IM-2).
+/// Interval between imports, in seconds: 12 hours (IM-2).
 pub const SYNC_EVERY_SECONDS: i64 = 12 * 3600;
-/// The share of the organisation's daily API calls that imports may use, in percent, where nobody
-/// set another.
+/// Default share of the organisation's daily API calls that imports may use, in percent.
 pub const DEFAULT_API_SHARE_PERCENT: u8 = 25;
 
-/// What an import is doing.
+/// The state of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SyncState {
     /// It waits for a worker, or for the CRM.
     Queued,
-    /// It is being done.
+    /// It is running.
     Running,
-    /// The last one reached its end.
+    /// The last one succeeded.
     Succeeded,
     /// The last one needs a person.
     Failed,
-    /// Somebody stopped the last one.
+    /// The last one was stopped by a user.
     Cancelled,
 }
 
-/// What a run does now.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It checks what can be read, and plans.
+    /// It checks the readable objects and fields, and plans.
     #[default]
     Preparing,
     /// It reads the objects.
@@ -49,9 +48,9 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct ApiUsage {
-    /// Calls that the organisation has used in the last 24 hours, all applications together.
+    /// Calls that the organisation has used in the last 24 hours, by all applications together.
     pub used: u64,
-    /// Calls that it may use in 24 hours.
+    /// Maximum number of calls in 24 hours.
     pub limit: u64,
 }
 
@@ -60,54 +59,54 @@ pub struct ApiUsage {
 pub struct Sync {
     /// The environment.
     pub environment: Environment,
-    /// What it is doing.
+    /// Its state.
     pub state: SyncState,
     /// Counts the environment's runs.
     #[serde(default)]
     pub run: u64,
-    /// What it does now.
+    /// Its current phase.
     #[serde(default)]
     pub phase: Phase,
-    /// Who asked for it: a person, or the schedule.
+    /// The requester: a person, or the schedule.
     pub requested_by: String,
-    /// When.
+    /// Time of the request.
     pub requested_at: Millis,
-    /// From then on a worker may take it: it was asked for, its pause ended, or its worker died.
+    /// Time from which a worker may take it: it was requested, its pause ended, or its worker died.
     pub due_at: Millis,
-    /// Until then one worker has it alone; none between two steps.
+    /// End of the lease by which one worker holds it alone; `None` between two steps.
     #[serde(default)]
     pub lease_until: Option<Millis>,
-    /// The worker that has it, or had it last, has not said that it kept all it did.
+    /// True while the worker that holds it, or held it last, has not confirmed that all its work is stored.
     #[serde(default)]
     pub unclean: bool,
-    /// Tries in a row that failed for the CRM's own trouble.
+    /// Consecutive attempts that failed because of the CRM.
     #[serde(default)]
     pub attempts: u32,
-    /// When a worker first took it.
+    /// Time when a worker first took it.
     #[serde(default)]
     pub started_at: Option<Millis>,
-    /// When it ended.
+    /// Time when it ended.
     #[serde(default)]
     pub finished_at: Option<Millis>,
-    /// Who stopped it.
+    /// The person who stopped it.
     #[serde(default)]
     pub stopped_by: Option<String>,
-    /// When one last reached its end.
+    /// Time when a run last succeeded.
     #[serde(default)]
     pub last_success_at: Option<Millis>,
-    /// Why it waits or failed, with the next step.
+    /// The reason for waiting or failure, with the next step.
     #[serde(default)]
     pub problem: Option<Problem>,
-    /// Steps that workers did for it.
+    /// Number of steps that workers carried out.
     #[serde(default)]
     pub steps: u64,
-    /// Calls that it made to the CRM.
+    /// Number of calls to the CRM.
     #[serde(default)]
     pub calls: u64,
-    /// Bytes that the CRM answered.
+    /// Number of bytes in the CRM's answers.
     #[serde(default)]
     pub bytes: u64,
-    /// The organisation's API calls, as the CRM last told; Dataverse does not.
+    /// The organisation's API calls, as last reported by the CRM; Dataverse does not report them.
     #[serde(default)]
     pub api: Option<ApiUsage>,
     /// Counts its changes.
@@ -115,8 +114,8 @@ pub struct Sync {
 }
 
 impl Sync {
-    /// An import that somebody asked for, after `before`. One that waits or runs already is the
-    /// one asked for: `None`.
+    /// Creates a requested import that follows `before`. Returns `None` if one already waits or runs: that
+    /// one serves the request.
     #[must_use]
     pub fn requested(
         environment: Environment,
@@ -135,7 +134,7 @@ impl Sync {
             phase: Phase::Preparing,
             requested_by: by.to_owned(),
             requested_at: now,
-            // The worker of a run that was stopped may still be at it.
+            // The worker of a stopped run may still be working.
             due_at: lease.map_or(now, |until| until.max(now)),
             lease_until: lease,
             unclean: before.is_some_and(|before| before.unclean),
@@ -153,20 +152,20 @@ impl Sync {
         })
     }
 
-    /// Whether it still has work to do.
+    /// True if it still has work to do.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, SyncState::Queued | SyncState::Running)
     }
 
-    /// Whether a worker has it at `now`, be it one that has not noticed yet that the run was
+    /// True if a worker holds it at `now`, including a worker that has not yet noticed that the run was
     /// stopped.
     #[must_use]
     pub fn is_leased(&self, now: Millis) -> bool {
         self.lease_until.is_some_and(|until| until > now)
     }
 
-    /// When the next one starts by itself.
+    /// Time when the next one starts automatically.
     #[must_use]
     pub fn next_at(&self) -> Option<Millis> {
         let last = self.finished_at.filter(|_| !self.is_open())?;
@@ -174,24 +173,24 @@ impl Sync {
     }
 }
 
-/// What a run does with an object.
+/// The state of an object in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectState {
-    /// Its turn has not come, or it waits for the CRM.
+    /// It waits for its turn, or for the CRM.
     Waiting,
     /// It is being read.
     Reading,
-    /// The mirror has it as the CRM had it.
+    /// The mirror matches the CRM.
     Done,
-    /// It needs a person.
+    /// A person has to act.
     Failed,
     /// The connected user cannot read it.
     NotReadable,
 }
 
-/// Where an object's next changes are read from.
+/// The position from which an object's next changes are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resume {
@@ -201,43 +200,43 @@ pub enum Resume {
     Delta(String),
 }
 
-/// Where a source has come in what it reads: a text of its own making, empty at the beginning.
+/// A source's reading position: a text that the source defines, empty at the beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(pub String);
 
-/// How an object is read.
+/// The way an object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PassKind {
     /// All of it, into an empty mirror.
     First,
-    /// All of it, compared with the mirror; what was not seen is swept out of it.
+    /// All of it, compared with the mirror; records that were not seen are removed from the mirror.
     Compare,
-    /// What changed since the last time.
+    /// Only the changes since the last pass.
     Changes,
 }
 
 /// A reading of an object that is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pass {
-    /// How it is read.
+    /// The way it is read.
     pub kind: PassKind,
-    /// Counts the passes over the object: what a pass saw is kept under it.
+    /// Counts the passes over the object: the records that a pass saw are stored under this number.
     pub generation: u64,
-    /// When it began.
+    /// Time when it began.
     pub started_at: Millis,
-    /// The page to read next.
+    /// The next page.
     #[serde(default)]
     pub cursor: Cursor,
-    /// Rows of that page that are in the mirror already.
+    /// Rows of that page that are already in the mirror.
     #[serde(default)]
     pub skip: u64,
     /// Rows that the run had read of the object before it.
     #[serde(default)]
     pub before: u64,
-    /// Parts of what was seen that are kept ([`PassKind::Compare`]).
+    /// Number of stored parts of the list of records seen ([`PassKind::Compare`]).
     #[serde(default)]
     pub parts: u64,
     /// Records that it found present.
@@ -246,18 +245,18 @@ pub struct Pass {
     /// The latest change that it found.
     #[serde(default)]
     pub newest: Option<Millis>,
-    /// A worker may have written rows of the next page without keeping that it did.
+    /// True if a worker may have written rows of the next page without recording it.
     #[serde(default)]
     pub careful: bool,
-    /// Everything is read: the next shard to sweep.
+    /// The next shard to sweep, once everything is read.
     #[serde(default)]
     pub sweep: Option<u32>,
-    /// Everything is read and swept; where the next changes are read from.
+    /// The position from which the next changes are read, once everything is read and swept.
     #[serde(default)]
     pub delta: Option<String>,
 }
 
-/// Something about an object or one of its fields that a person should know; it stops nothing.
+/// A notice about an object or one of its fields for users; it stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema), schema(as = ImportNotice))]
 pub struct Notice {
@@ -266,9 +265,9 @@ pub struct Notice {
     /// The field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What was found.
+    /// Description of the finding.
     pub detail: String,
-    /// What to do.
+    /// The next step.
     pub next_step: String,
 }
 
@@ -277,25 +276,25 @@ pub struct Notice {
 pub struct ObjectSync {
     /// The CRM's name for the object.
     pub object: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
     /// The CRM's id of the organisation it was read from.
     pub organization: String,
-    /// The run that it was last part of.
+    /// The last run that included it.
     pub run: u64,
-    /// What the run does with it.
+    /// Its state in the run.
     pub state: ObjectState,
     /// The fields that are read.
     #[serde(default)]
     pub fields: Vec<String>,
-    /// Where the next changes are read from; none before it was read in full.
+    /// The position from which the next changes are read; `None` until it has been read in full.
     #[serde(default)]
     pub resume: Option<Resume>,
-    /// What is being read.
+    /// The pass that is under way.
     #[serde(default)]
     pub pass: Option<Pass>,
-    /// Where changes are read from once the pass that is under way has caught up with what changed
-    /// during the one before it.
+    /// The position from which changes are read after the pass under way, which catches up with the changes
+    /// made during the one before it.
     #[serde(default)]
     pub after: Option<Resume>,
     /// Counts the passes.
@@ -304,59 +303,59 @@ pub struct ObjectSync {
     /// Records in the mirror.
     #[serde(default)]
     pub records: u64,
-    /// A worker died before it could count: [`Self::records`] is counted anew before it is relied on.
+    /// True if a worker died before it could count: [`Self::records`] is counted again before it is used.
     #[serde(default)]
     pub recount: bool,
-    /// Records that the CRM counted last, where it can.
+    /// The CRM's last count of records, if it can count them.
     #[serde(default)]
     pub crm_records: Option<u64>,
-    /// By how much the CRM's count was larger than the mirror's when a run had done all it can about
-    /// it; none where they were the same.
+    /// The number of records by which the CRM's count exceeded the mirror's after a run had done all it
+    /// could; `None` if they were equal.
     #[serde(default)]
     pub difference: Option<i64>,
-    /// This run: rows read.
+    /// Rows read in this run.
     #[serde(default)]
     pub read: u64,
-    /// This run: rows that there are to read, about.
+    /// Approximate number of rows to read in this run.
     #[serde(default)]
     pub of: Option<u64>,
-    /// This run: records written.
+    /// Records written in this run.
     #[serde(default)]
     pub written: u64,
-    /// This run: records removed.
+    /// Records removed in this run.
     #[serde(default)]
     pub removed: u64,
-    /// This run: passes that were needed.
+    /// Passes needed in this run.
     #[serde(default)]
     pub passes: u32,
-    /// Not before this; none when it can go on at once.
+    /// Earliest time to continue; `None` if it can continue at once.
     #[serde(default)]
     pub due_at: Option<Millis>,
-    /// Tries in a row that failed.
+    /// Consecutive failed attempts.
     #[serde(default)]
     pub attempts: u32,
-    /// This run: when its reading began.
+    /// Time when its reading began in this run.
     #[serde(default)]
     pub started_at: Option<Millis>,
-    /// This run: when it ended.
+    /// Time when it ended in this run.
     #[serde(default)]
     pub finished_at: Option<Millis>,
-    /// When it was last brought to the CRM's state.
+    /// Time when it last reached the CRM's state.
     #[serde(default)]
     pub last_success_at: Option<Millis>,
-    /// When all of it was last read.
+    /// Time when all of it was last read.
     #[serde(default)]
     pub last_full_at: Option<Millis>,
-    /// What people should know.
+    /// Notices for users.
     #[serde(default)]
     pub notices: Vec<Notice>,
-    /// Why it waits or failed.
+    /// The reason for waiting or failure.
     #[serde(default)]
     pub problem: Option<Problem>,
-    /// The options of its choices that the CRM lists, or that were met, so far, by field (IM-5).
+    /// The options of its choices known so far, from the CRM's lists or from records, by field (IM-5).
     #[serde(default)]
     pub choices: BTreeMap<String, BTreeSet<String>>,
-    /// The CRM's own lists of options are among them.
+    /// True if the CRM's own lists of options are among them.
     #[serde(default)]
     pub choices_described: bool,
     /// Counts its changes.
@@ -364,7 +363,7 @@ pub struct ObjectSync {
 }
 
 impl ObjectSync {
-    /// An object that was never read.
+    /// Creates an object that was never read.
     #[must_use]
     pub fn new(spec: &ObjectSpec, organization: &str) -> Self {
         Self {
@@ -401,13 +400,13 @@ impl ObjectSync {
         }
     }
 
-    /// Whether the run has more to do with it.
+    /// True if the run has more work to do on it.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, ObjectState::Waiting | ObjectState::Reading)
     }
 
-    /// Rows read in a second, over the time of this run.
+    /// Rows read per second, over the time of this run.
     #[must_use]
     pub fn rate_per_second(&self, now: Millis) -> Option<u64> {
         let until = self.finished_at.unwrap_or(now);
@@ -415,7 +414,7 @@ impl ObjectSync {
         (self.read * 1000).checked_div(millis)
     }
 
-    /// Seconds until it is read at that rate, where the CRM told how much there is.
+    /// Seconds until it is read at that rate, if the CRM reported the number of rows.
     #[must_use]
     pub fn seconds_left(&self, now: Millis) -> Option<u64> {
         let left = self.of?.saturating_sub(self.read);
@@ -424,33 +423,33 @@ impl ObjectSync {
     }
 }
 
-/// A run that ended, as the history keeps it.
+/// A finished run, as the history stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The environment.
     pub environment: Environment,
     /// Counts the environment's runs.
     pub run: u64,
-    /// How it ended.
+    /// Its final state.
     pub state: SyncState,
-    /// Who asked for it.
+    /// The requester.
     pub requested_by: String,
-    /// When.
+    /// Time of the request.
     pub requested_at: Millis,
-    /// When a worker first took it.
+    /// Time when a worker first took it.
     #[serde(default)]
     pub started_at: Option<Millis>,
-    /// When it ended.
+    /// Time when it ended.
     pub finished_at: Millis,
-    /// Steps that workers did for it.
+    /// Number of steps that workers carried out.
     pub steps: u64,
-    /// Calls that it made to the CRM.
+    /// Number of calls to the CRM.
     pub calls: u64,
-    /// Bytes that the CRM answered.
+    /// Number of bytes in the CRM's answers.
     pub bytes: u64,
-    /// What it did, object by object.
+    /// The results, object by object.
     pub objects: Vec<ObjectRecord>,
-    /// Why it failed.
+    /// The reason for failure.
     #[serde(default)]
     pub problem: Option<Problem>,
 }
@@ -489,13 +488,13 @@ impl RunRecord {
     }
 }
 
-/// What a run did with an object.
+/// The result of a run for one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct ObjectRecord {
     /// The CRM's name for the object.
     pub object: String,
-    /// How it ended.
+    /// Its final state.
     pub state: ObjectState,
     /// Rows read.
     pub read: u64,

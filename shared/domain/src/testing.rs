@@ -1,7 +1,7 @@
-//! Values that hurt: a grammar of what strangers type and send, for property tests and fuzz targets.
+//! Hostile values: a grammar of text from strangers, for property tests and fuzz targets.
 
-/// What such values are made of: the signs that queries, templates, pages, spreadsheets and encodings give a
-/// meaning to, one character at least of each of Unicode's categories, and what is invisible.
+/// The pieces of such values: the characters that queries, templates, pages, spreadsheets and encodings treat
+/// specially, at least one character of each Unicode category, and invisible characters.
 const PIECES: &[&str] = &[
     // Queries of Salesforce and Dataverse.
     "'",
@@ -175,15 +175,15 @@ const PIECES: &[&str] = &[
     "\u{10ffff}",
 ];
 
-/// A text of one piece for each byte.
+/// Builds a text from one piece for each byte.
 #[must_use]
 pub fn hostile(choices: &[u8]) -> String {
     let piece = |choice: &u8| PIECES.get(usize::from(*choice) % PIECES.len());
     choices.iter().filter_map(piece).copied().collect()
 }
 
-/// What of a text can be seen: neither white space nor invisible. However it is brought into a
-/// normal form, a text keeps that.
+/// The visible part of a text, without white space and invisible characters. Every normal form of the text
+/// keeps it.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let is_visible = |c: &char| !crate::normalize::invisible::is_blank(c.encode_utf8(&mut [0; 4]));

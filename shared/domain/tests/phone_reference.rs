@@ -1,8 +1,8 @@
-//! Our reading of phone numbers beside the reference implementation's (LG-5): the same, or as written with a
-//! reason.
+//! Compares our reading of phone numbers with the reference implementation's (LG-5): the same, or left as
+//! written with a reason.
 //!
-//! `src/normalize/phone_reference.tsv` has some hundred numbers; `cargo xtask phones` has the reference read
-//! 100,000 others, in a file that `LEADBRIDGE_PHONE_REFERENCE` names.
+//! `src/normalize/phone_reference.tsv` has some hundred numbers; `cargo xtask phones` lets the reference read
+//! 100,000 others, into a file that `LEADBRIDGE_PHONE_REFERENCE` names.
 
 #![expect(
     clippy::disallowed_methods,
@@ -33,7 +33,7 @@ fn numbers_are_read_as_the_reference_implementation_reads_them() {
                     wrong.push(format!("{line}: read as {}", phone.normal()));
                 }
             }
-            // Silence is never right, and a valid number that E.164 has room for is read.
+            // An empty result is never right, and a valid number that E.164 has room for must be read.
             Err(why) => {
                 let other = !(8..=16).contains(&e164.len()) || why == NoPhone::SaysNothing;
                 if !why.is_number() || why.reason().is_empty() || valid == "1" && !other {

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use crate::tables::{addresses, states};
 use crate::text;
 
-/// Where a record says that somebody or something is.
+/// The place of a person or company, from a record's address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// House number, with its letter; 0 if there is none.
@@ -16,11 +16,11 @@ pub(crate) struct Place {
     pub(crate) street: CompactString,
     /// The line of the street as it is written, without the number.
     pub(crate) line: CompactString,
-    /// What else the address has: building, suburb.
+    /// The rest of the address: building, suburb.
     pub(crate) extra: CompactString,
     pub(crate) city: CompactString,
     pub(crate) state: Option<&'static str>,
-    /// A state that no list knows, folded.
+    /// A state that is in no list, folded.
     pub(crate) other_state: CompactString,
     pub(crate) postcode: CompactString,
     pub(crate) country: Option<&'static str>,
@@ -54,7 +54,7 @@ impl Place {
         if street.is_empty() {
             return;
         }
-        // The line with the number is the street, wherever it stands.
+        // The line with the number is the street, in any position.
         let mut lines: Vec<String> = street
             .split([',', '\n', ';', '|'])
             .map(text::fold)
@@ -63,7 +63,7 @@ impl Place {
         if lines.is_empty() {
             return;
         }
-        // A number alone belongs to the line after it.
+        // A line with only a number belongs to the line after it.
         if lines.len() > 1 && lines.first().is_some_and(|line| is_number(line)) {
             let number = lines.remove(0);
             if let Some(line) = lines.first_mut() {
@@ -87,7 +87,7 @@ impl Place {
         let mut words = main.split(' ').peekable();
         while let Some(word) = words.next() {
             if addresses::unit_word(word) && (number.is_some() || !name.is_empty()) {
-                // The number of the flat goes with it.
+                // The number of the flat is dropped with it.
                 if words
                     .peek()
                     .is_some_and(|next| is_number(next) || next.len() == 1)
@@ -147,8 +147,8 @@ fn city_name(folded: &str) -> String {
     name
 }
 
-/// Letters and digits; of an American code of nine digits the first five; no leading zeros, which
-/// spreadsheets drop.
+/// Normalises a postal code to letters and digits; of an American code of nine digits only the first five,
+/// and without leading zeros, which spreadsheets drop.
 fn post_code(text: &str) -> String {
     let text = text::cut(text);
     let text = match text.split_once('-') {

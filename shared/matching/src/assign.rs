@@ -1,10 +1,10 @@
-//! One record each: the best links of all, none used twice.
+//! Assignment: the best links overall, each record used once.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Bits;
 
-/// Two records that are one.
+/// A pair of records that are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Number of the record of the first set.
@@ -15,10 +15,10 @@ pub struct Link {
     pub score: Bits,
 }
 
-/// Takes pairs by falling score, each record once; and those that were not taken because another pair of
-/// one of their records is as good: there is no telling which is right.
+/// Takes pairs by falling score, each record once. Also returns the pairs that were not taken because another
+/// pair of one of their records is as good, so that the right one is unknown.
 ///
-/// A record of such pairs gets nothing that scores less.
+/// A record of such pairs gets no pair that scores less.
 #[must_use]
 pub fn links(mut pairs: Vec<Link>, threshold: Bits) -> (Vec<Link>, Vec<Link>) {
     pairs.retain(|pair| pair.score >= threshold);

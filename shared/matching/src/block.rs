@@ -1,4 +1,4 @@
-//! Which pairs are compared at all: those that share a key. A key that too many share is cut.
+//! Selection of the pairs to compare: those that share a key. A key that too many records share is cut.
 
 use rayon::prelude::*;
 
@@ -6,11 +6,11 @@ use crate::clean::Clean;
 use crate::person::PersonName;
 use crate::{Kind, similar, text};
 
-/// Pairs that a key may make; a key that would make more is cut. Who shares a common name or a
-/// switchboard with thousands shares something finer with the one that he is.
+/// Maximum number of pairs of a key; a key that would make more is cut. A record that shares a common name or
+/// a switchboard with thousands also shares a finer value with its match.
 pub(crate) const MOST_PAIRS: u64 = 30;
 
-/// What keys are made of, by the order of [`push_keys`].
+/// The kinds of values that keys are made from, in the order of [`push_keys`].
 pub(crate) const KEY_NAMES: [&str; 40] = [
     "email",
     "email_local",
@@ -54,14 +54,14 @@ pub(crate) const KEY_NAMES: [&str; 40] = [
     "initials_title",
 ];
 
-/// The keys of a record, each with what it is made of.
+/// Pushes the keys of a record, each with the number of its kind.
 pub(crate) fn push_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
     let from = keys.len();
     match record.kind {
         Kind::Person => person_keys(record, keys),
         Kind::Company => company_keys(record, keys),
     }
-    // A record may give the same key twice.
+    // A record may produce the same key twice.
     if let Some(own) = keys.get_mut(from..) {
         own.sort_unstable();
         let mut kept = from;
@@ -152,7 +152,7 @@ fn named_keys(record: &Clean, name: &PersonName, keys: &mut Vec<(u64, u8)>) {
     if let (Some(first), Some(last)) = (first_sound, last_sound) {
         add(32, &[Some(first.wrapping_add(last))]);
     }
-    // Either initial may be of either name.
+    // Either initial may belong to either name.
     let initials = initial
         .zip(last_initial)
         .map(|(first, last)| first.wrapping_add(last));
@@ -182,7 +182,7 @@ fn named_keys(record: &Clean, name: &PersonName, keys: &mut Vec<(u64, u8)>) {
     }
 }
 
-/// Any two of what a record has, each as coarse as it can be.
+/// Pushes keys of any two of a record's values, each as coarse as possible.
 fn push_coarse_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
     let sound = |text: &str| (text.len() >= 2).then(|| text::hash(1, &similar::skeleton(text)));
     let word = |text: &str| (!text.is_empty()).then(|| text::hash(2, text));
@@ -233,7 +233,7 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
     if !name.is_empty() {
         add(24, &[Some(name.hash)]);
         add(24, &[prefix(&name.core, 6).and_then(word)]);
-        // An acronym meets the name that it is of.
+        // An acronym meets the name that it abbreviates.
         if name.initials.len() >= 2 {
             add(24, &[word(&name.initials)]);
         }
@@ -277,15 +277,15 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
 /// A key that too many records share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutBlock {
-    /// What the key is made of.
+    /// The kind of values that the key is made from.
     pub key: &'static str,
-    /// How many records of the first set have it.
+    /// Number of records of the first set that have it.
     pub left: u64,
-    /// How many records of the second set have it.
+    /// Number of records of the second set that have it.
     pub right: u64,
 }
 
-/// Pairs that share a key, each once, ordered; and the largest blocks that were cut.
+/// The pairs that share a key, each once, ordered; and the largest blocks that were cut.
 pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<CutBlock>) {
     let all = |_: u32| true;
     let (of_left, of_right) = (left, right);
@@ -303,17 +303,17 @@ pub(crate) fn pairs(left: &[Clean], right: &[Clean]) -> (Vec<(u32, u32)>, Vec<Cu
     joined(left, right, &finer)
 }
 
-/// A table of records.
+/// One of the two sets of records.
 #[derive(Debug, Clone, Copy)]
 enum Side {
     Left,
     Right,
 }
 
-/// What a block that is too large is parted by.
+/// Number of finer keys that divide a block that is too large.
 const FINER: usize = 6;
 
-/// What else two records of a large block may share; 0 for what is not known.
+/// Further values that two records of a large block may share; 0 for an unknown one.
 fn finer_keys(record: &Clean) -> [u64; FINER] {
     let word = |text: &str| {
         if text.is_empty() {
@@ -341,8 +341,8 @@ fn finer_keys(record: &Clean) -> [u64; FINER] {
     ]
 }
 
-/// Pairs of the records that are `free` which share two coarse things: what is left over when the
-/// finer keys have found what they could is few, and may be looked at more closely.
+/// Pairs of `free` records that share two coarse values. Few records are left over after the finer keys, so
+/// they can be examined more closely.
 pub(crate) fn pairs_left_over(
     left: &[Clean],
     right: &[Clean],
@@ -356,14 +356,14 @@ pub(crate) fn pairs_left_over(
     joined(left, right, &|_, _| [0; FINER]).0
 }
 
-/// A key in 12 bytes: its upper half, its lower half with what it is made of, and the record.
+/// A key in 12 bytes: its upper half, its lower half with the number of its kind, and the record.
 type Entry = (u32, u32, u32);
 
-/// Keys are joined in so many parts, by their first bits.
+/// Number of parts in which keys are joined, by their first bits.
 const PARTS: usize = 16;
 const KIND_BITS: u32 = 6;
 
-/// Joins keys to pairs. A block that is too large is parted by `finer` keys of its records.
+/// Joins keys to pairs. A block that is too large is divided by `finer` keys of its records.
 fn joined(
     left: Vec<[Vec<Entry>; PARTS]>,
     right: Vec<[Vec<Entry>; PARTS]>,
@@ -412,7 +412,7 @@ fn largest(cut: &mut Vec<CutBlock>) {
     cut.truncate(MOST_CUT);
 }
 
-/// Most blocks that are told of.
+/// Maximum number of cut blocks in the result.
 const MOST_CUT: usize = 100;
 
 fn keyed(
@@ -447,12 +447,12 @@ fn keyed(
         .collect()
 }
 
-/// Keys whose blocks are parted where they are too large: what names a person or company by itself.
+/// Keys whose blocks are divided if they are too large: those that identify a person or company on their own.
 const PARTED: [u8; 6] = [0, 2, 4, 5, 24, 26];
-/// Blocks with more records on a side are not parted.
+/// Maximum number of records on a side of a block that is divided.
 const MOST_PARTED: usize = 20_000;
 
-/// Pairs of a large block that also share one finer thing.
+/// The pairs of a large block that also share one finer value.
 fn part(
     lefts: &[Entry],
     rights: &[Entry],

@@ -1,4 +1,4 @@
-//! Two sets of records, in memory, on all cores.
+//! Linking of two sets of records, in memory, on all cores.
 
 use std::time::{Duration, Instant};
 
@@ -13,51 +13,51 @@ use crate::model::Model;
 use crate::rarity::Counts;
 use crate::{Bits, Kind, Record, block, compare};
 
-/// Records that are left over are looked at again where they are at most so many.
+/// Maximum number of left-over records that are examined again.
 const MOST_LEFT_OVER: usize = 30_000;
 
-/// So many pairs ahead a record is fetched: the next ones lie anywhere in memory, and fetching one while
-/// another is compared hides most of the wait.
+/// Number of pairs by which records are fetched ahead: the next ones lie anywhere in memory, and fetching one
+/// while another is compared hides most of the wait.
 const AHEAD: usize = 4;
 
-/// Share of the matches that the fine keys are taken to miss.
+/// Assumed share of the matches that the fine keys miss.
 const MISSING: f64 = 0.01;
 
-/// How to link.
+/// Options for linking.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The model to begin with; the shipped one if none.
     pub model: Option<Model>,
-    /// Whether to take the model as it is, and learn nothing.
+    /// True to use the model as it is, and learn nothing.
     pub fixed: bool,
 }
 
-/// What linking two sets gave.
+/// The result of linking two sets.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Every pair that was compared, with its score; by left, then right.
     pub pairs: Vec<Link>,
-    /// The same pairs with what they are worth beside their rivals.
+    /// The same pairs with their scores beside their rivals.
     pub ranked: Vec<Link>,
     /// One-to-one, at the model's own threshold.
     pub links: Vec<Link>,
-    /// Pairs that were not linked because another of one of their records is as good.
+    /// Pairs that were not linked because another pair of one of their records is as good.
     pub ambiguous: Vec<Link>,
-    /// How many pairs were compared.
+    /// Number of pairs that were compared.
     pub candidates: u64,
-    /// Keys that too many share.
+    /// Keys that too many records share.
     pub cut: Vec<CutBlock>,
-    /// What it was decided by.
+    /// The model that decided.
     pub model: Model,
-    /// Score from which on a pair without rivals was linked: what is known of all records may have it
-    /// lower than the model's threshold, which is for records that come alone.
+    /// Minimum score at which a pair without rivals was linked. With all records known it may be lower than
+    /// the model's threshold, which is for records that come alone.
     pub bar: Bits,
-    /// How long each stage took.
+    /// Duration of each stage.
     pub stages: Vec<(&'static str, Duration)>,
 }
 
-/// Brings rows to normal form as they come, so that no set of records need be held as it was read.
-/// `record` reads a row, on whichever core has time.
+/// Converts rows to normal form as they arrive, so that no set of records has to be held in its original
+/// form. `record` reads a row, on any idle core.
 pub fn clean<R: Send + Sync>(
     kind: Kind,
     rows: impl IntoIterator<Item = R>,
@@ -181,7 +181,7 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
     };
     more.retain(|pair| pairs.binary_search(pair).is_err());
     if !more.is_empty() {
-        // Few are missing still, and of many pairs: each is that much less likely a match.
+        // Few are still missing, among many pairs: each pair is correspondingly less likely a match.
         let missing = 1.0 + decided.links.len() as f64 * MISSING;
         let odds = ((more.len() as f64 / missing).log2() * 1000.0) as Bits;
         let handicap = (odds - bar).max(0);
@@ -261,7 +261,7 @@ fn decide(
     }
 }
 
-/// Bits as a number of bits.
+/// Converts a score to a number of bits.
 #[must_use]
 pub fn bits(bits: Bits) -> f64 {
     f64::from(bits) / 1000.0

@@ -13,9 +13,9 @@ use crate::rarity::{Counts, Slot};
 use crate::tables::titles;
 use crate::{Kind, Other, Record, Same, country, text};
 
-/// Most e-mail addresses and phone numbers of a record that are compared.
+/// Maximum number of e-mail addresses and phone numbers of a record that are compared.
 const MOST: usize = 4;
-/// Most other columns of a record that are compared.
+/// Maximum number of other columns of a record that are compared.
 const MOST_OTHERS: usize = 16;
 
 /// A record in normal form.
@@ -27,25 +27,25 @@ pub struct Clean {
     pub(crate) phones: SmallVec<[Phone; 1]>,
     /// A company's name, or a person's employer.
     pub(crate) company: CompanyName,
-    /// Domain of the company, by its website or by an address that is no free mailbox.
+    /// Domain of the company, from its website or from an address that is not a free mailbox.
     pub(crate) domain: CompactString,
     pub(crate) domain_hash: u64,
     /// The words of a job title, each once, sorted.
     pub(crate) title: SmallVec<[u64; 4]>,
     pub(crate) title_hash: u64,
     pub(crate) place: Place,
-    /// A person's date of birth, or when a company was founded.
+    /// A person's date of birth, or a company's founding date.
     pub(crate) born: Option<Date>,
-    /// What else is known: what it is, and its value.
+    /// Further values: the hash of the name, and of the value.
     pub(crate) others: Box<[(u64, u64)]>,
-    /// Stands for all of it: decides between records that are equally good.
+    /// A hash of the whole record: decides between records that are equally good.
     pub(crate) content: u64,
 }
 
 impl Clean {
-    /// The normal form of a record. Phone numbers without a country code are read by the record's
-    /// country, or else as of `region` (ISO 3166 alpha-2). Nothing fails: what cannot be read is as if
-    /// it were not there.
+    /// Creates the normal form of a record. Phone numbers without a country code are read by the record's
+    /// country, or else by `region` (ISO 3166 alpha-2). Never fails: unreadable values are treated as
+    /// missing.
     #[must_use]
     pub fn new(kind: Kind, record: &Record, region: Option<&str>) -> Self {
         let country = country::region_of(&text::fold(&record.country));
@@ -147,7 +147,7 @@ impl Clean {
         for value in texts {
             hash = text::join(b'*', &[hash, text::hash(b'*', value)]);
         }
-        // Names that are joined alike may be parted differently.
+        // Names that are equal when joined may be divided differently.
         for word in &self.person.last_words {
             hash = text::join(b'*', &[hash, text::hash(b'*', word)]);
         }
@@ -172,7 +172,7 @@ impl Clean {
         hash
     }
 
-    /// A little of everything that is compared: reading it brings the record near the processor.
+    /// Reads a little of every compared value, to bring the record into the processor's cache.
     pub(crate) fn touch(&self) -> u64 {
         let email = self.emails.first().map_or(0, |email| email.hash);
         let phone = self.phones.first().map_or(0, |phone| phone.digits);
@@ -193,7 +193,7 @@ impl Clean {
             ^ lens as u64
     }
 
-    /// Whether there is nothing to compare.
+    /// True if there is nothing to compare.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.person.is_empty()
@@ -269,7 +269,7 @@ impl Clean {
     }
 }
 
-/// Columns that are compared as they stand, each once; what cannot be read is left out.
+/// Columns that are compared as they stand, each once; unreadable values are left out.
 fn other_values(others: &[Other], region: Option<&str>) -> Box<[(u64, u64)]> {
     let mut values: Vec<(u64, u64)> = others
         .iter()
@@ -292,7 +292,7 @@ fn other_values(others: &[Other], region: Option<&str>) -> Box<[(u64, u64)]> {
     values.into()
 }
 
-/// A number without what groups its digits, and without zeros that say nothing.
+/// Normalises a number: removes digit grouping and zeros without meaning.
 fn number(text: &str) -> Option<String> {
     let signs = |c: char| text.matches(c).count();
     let last = text.rfind(['.', ',']);
@@ -333,7 +333,7 @@ fn value(text: &str) -> &str {
     if is_placeholder(text) { "" } else { text }
 }
 
-/// What people and tools write where they know nothing.
+/// True for a placeholder that people and tools write in place of an unknown value.
 fn is_placeholder(text: &str) -> bool {
     const LONGEST: usize = 24;
     let text = text.trim();

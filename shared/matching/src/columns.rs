@@ -1,4 +1,4 @@
-//! Which field a column of a file holds, from its header.
+//! Recognition of the field that a column of a file holds, from its header.
 //!
 //! Headers come in English, German, French, Spanish, Dutch and Italian, and as Salesforce,
 //! Dynamics, `HubSpot`, LinkedIn and Google Contacts export them.
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::{Kind, Record};
 
-/// What a column holds: a field of [`Record`], or a part of its street.
+/// The meaning of a column: a field of [`Record`], or a part of its street.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Column {
     /// A person's given name.
@@ -63,7 +63,7 @@ impl Column {
         Self::Phone,
     ];
 
-    /// The name by which the API knows it.
+    /// The column's name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,25 +85,25 @@ impl Column {
         }
     }
 
-    /// The column of that [name](Self::as_str).
+    /// The column with that [name](Self::as_str).
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|column| column.as_str() == name)
     }
 
-    /// Whether several columns of a file may hold it.
+    /// True if several columns of a file may hold it.
     #[must_use]
     pub const fn is_list(self) -> bool {
         matches!(self, Self::Email | Self::Phone)
     }
 
-    /// Puts a cell's text into a record. Empty text changes nothing, and of two texts for one
-    /// field the first stays.
+    /// Puts a cell's text into a record. An empty text changes nothing, and of two texts for one field the
+    /// first is used.
     ///
-    /// The parts of a street become lines, the number before the street and its second line after
-    /// it, in whatever order they come. A second line that comes first is kept after an empty one
-    /// until the street comes. Several e-mail addresses or numbers in one cell are told apart by
-    /// `;`, a line break or ` ::: ` (Google Contacts), and e-mail addresses by `,` also.
+    /// The parts of a street become lines, the number before the street and its second line after it, in any
+    /// order of arrival. A second line that comes first is kept after an empty one until the street comes.
+    /// Several e-mail addresses or numbers in one cell are separated by `;`, a line break or ` ::: ` (Google
+    /// Contacts), and e-mail addresses also by `,`.
     pub fn set(self, record: &mut Record, text: &str) {
         let text = text.trim();
         if text.is_empty() {
@@ -160,7 +160,7 @@ impl Column {
     }
 }
 
-/// Adds the values that are not there yet.
+/// Adds the values that are missing from the list.
 fn add<'a>(list: &mut Vec<String>, values: impl Iterator<Item = &'a str>) {
     for value in values.flat_map(|value| value.split(":::")).map(str::trim) {
         if !value.is_empty() && !list.iter().any(|there| there == value) {
@@ -169,7 +169,7 @@ fn add<'a>(list: &mut Vec<String>, values: impl Iterator<Item = &'a str>) {
     }
 }
 
-/// Makes a record of a row's cells. Cells beyond the columns are left out.
+/// Makes a record from a row's cells. Cells beyond the columns are left out.
 #[must_use]
 pub fn record<'a>(columns: &[Option<Column>], cells: impl IntoIterator<Item = &'a str>) -> Record {
     let mut record = Record::default();
@@ -184,7 +184,7 @@ pub fn record<'a>(columns: &[Option<Column>], cells: impl IntoIterator<Item = &'
     record
 }
 
-/// The headers of each column, the surest first; folded, and without what is between the words.
+/// The headers of each column, the surest first; folded, and without separators between the words.
 const HEADERS: &[(Column, &str)] = &[
     (
         Column::FirstName,
@@ -296,7 +296,7 @@ const HEADERS: &[(Column, &str)] = &[
     ),
 ];
 
-/// What may stand before or after one of [`HEADERS`], and how much less sure it makes the column.
+/// Qualifiers that may stand before or after one of [`HEADERS`], and the uncertainty that each adds.
 const QUALIFIERS: &[(&str, u32)] = &[
     ("primary", 1),
     ("main", 1),
@@ -351,9 +351,9 @@ const QUALIFIERS: &[(&str, u32)] = &[
     ("lavoro", 2),
 ];
 
-/// How many qualifiers one header may have.
+/// Maximum number of qualifiers in one header.
 const MOST_QUALIFIERS: usize = 3;
-/// What one qualifier weighs against the place in the list of headers.
+/// Uncertainty of one qualifier, relative to the place in the list of headers.
 const QUALIFIED: u32 = 100;
 
 static KNOWN: LazyLock<HashMap<&'static str, (Column, u32)>> = LazyLock::new(|| {
@@ -366,7 +366,7 @@ static KNOWN: LazyLock<HashMap<&'static str, (Column, u32)>> = LazyLock::new(|| 
     known
 });
 
-/// Lower case, without accents and all that is no letter or digit.
+/// Lower case, without accents and without characters that are not letters or digits.
 fn compact(header: &str) -> String {
     let custom = header
         .trim()
@@ -391,7 +391,7 @@ fn compact(header: &str) -> String {
     text
 }
 
-/// What a header means by itself, and how unsure that is.
+/// The meaning of a header, and its uncertainty.
 fn meaning(kind: Kind, header: &str, qualifiers: usize, person: bool) -> Option<(Column, u32)> {
     if let Some((column, place)) = KNOWN.get(header) {
         return of_kind(kind, *column, person, header).map(|column| (column, *place));
@@ -415,11 +415,11 @@ fn meaning(kind: Kind, header: &str, qualifiers: usize, person: bool) -> Option<
     meanings.min_by_key(|(column, unsure)| (*unsure, *column))
 }
 
-/// What a column is in a file of that kind. `person`: the header speaks of a contact.
+/// The meaning of a column in a file of that kind. `person` is true if the header speaks of a contact.
 fn of_kind(kind: Kind, column: Column, person: bool, header: &str) -> Option<Column> {
     match (kind, column) {
         (Kind::Company, Column::FirstName | Column::LastName) => {
-            // The languages that write "name" for a person's and for a company's.
+            // The languages that use the same word for a person's and for a company's name.
             (!person && matches!(header, "nom" | "nombre" | "nome")).then_some(Column::Name)
         }
         (Kind::Company, Column::Title) => None,
@@ -439,11 +439,11 @@ fn of_kind(kind: Kind, column: Column, person: bool, header: &str) -> Option<Col
     }
 }
 
-/// Suggests what each column of a file holds; `None` for what fits nothing.
+/// Suggests the meaning of each column of a file; `None` for a column that fits no field.
 ///
-/// Of two headers that fit one field, the surer has it, and the first of equals; e-mail addresses
-/// and telephone numbers have all that fit. In a file of people "company" is the employer; in one
-/// of companies it is the name, and columns of their contacts' names fit nothing.
+/// If two headers fit one field, the surer one gets it, and the first of equals; e-mail addresses and
+/// telephone numbers get all that fit. In a file of people "company" is the employer; in one of companies it
+/// is the name, and columns of their contacts' names fit nothing.
 #[must_use]
 pub fn suggest(kind: Kind, header: &[&str]) -> Vec<Option<Column>> {
     let headers: Vec<_> = header.iter().map(|header| compact(header)).collect();
@@ -491,7 +491,7 @@ fn settle_names(headers: &[String], columns: &mut [Option<Column>]) {
             other => other,
         };
     }
-    // Where the file has a full name too, that one was first.
+    // If the file has a full name too, that one was first.
     let mut named = false;
     for column in columns
         .iter_mut()

@@ -9,18 +9,18 @@ use crate::tables::companies;
 pub use crate::tables::companies::says_nothing;
 use crate::text;
 
-/// Most words of a name that are compared.
+/// Maximum number of words of a name that are compared.
 const MAX_WORDS: usize = 12;
 
 /// A company's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CompanyName {
-    /// Its words, without legal form and what says nothing.
+    /// Its words, without legal form and words without meaning.
     pub(crate) words: SmallVec<[Word; 4]>,
     /// The words joined.
     pub(crate) core: CompactString,
     pub(crate) hash: u64,
-    /// Its legal form, joined; empty if it gives none.
+    /// Its legal form, joined; empty if it has none.
     pub(crate) form: CompactString,
     /// First letters of its words, if there are at least two.
     pub(crate) initials: CompactString,
@@ -32,7 +32,7 @@ pub(crate) struct Word {
     pub(crate) hash: u64,
 }
 
-/// The name without legal form, article and signs, folded: what tells one company from another.
+/// The distinguishing part of a company's name: without legal form, article and signs, folded.
 #[must_use]
 pub fn core(name: &str) -> String {
     let (words, _) = parts(name);
@@ -40,7 +40,7 @@ pub fn core(name: &str) -> String {
 }
 
 fn parts(name: &str) -> (Vec<String>, String) {
-    // "(Deutschland)", "(publ)": what is in brackets qualifies the name, unless it is all of it.
+    // "(Deutschland)", "(publ)": text in brackets qualifies the name, unless it is all of it.
     let bare = without_brackets(name);
     let folded = text::fold(&bare);
     let folded = if folded.is_empty() {
@@ -63,7 +63,7 @@ fn parts(name: &str) -> (Vec<String>, String) {
         if len == 0 || len >= words.len() {
             break;
         }
-        // "Life Sci." is no société civile immobilière.
+        // "Life Sci." is not a société civile immobilière.
         if len == 1 && words.last().is_some_and(|word| is_short(word)) {
             break;
         }
@@ -102,8 +102,8 @@ fn parts(name: &str) -> (Vec<String>, String) {
     (joined, form)
 }
 
-/// Words of a name that end in a point and may be short for a longer one, where without the point they
-/// would be a legal form or a word that says nothing: `Sci.`, `En.`
+/// Words of a name that end in a point and may abbreviate a longer word, although without the point they
+/// would be a legal form or a word without meaning: `Sci.`, `En.`
 fn shortened(name: &str) -> SmallVec<[CompactString; 1]> {
     let mut short = SmallVec::new();
     if !name.contains('.') {
@@ -125,7 +125,7 @@ fn shortened(name: &str) -> SmallVec<[CompactString; 1]> {
     short
 }
 
-/// Drops what tells shares of one company apart: `Class A`, and `Inc. B`.
+/// Drops share classes, which distinguish only shares of one company: `Class A`, and `Inc. B`.
 fn drop_share_class(words: &mut Vec<&str>) {
     let letter = |word: &&str| word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphabetic());
     if words.len() < 3 || !words.last().is_some_and(letter) {
@@ -180,7 +180,7 @@ fn without_brackets(name: &str) -> String {
         .collect()
 }
 
-/// Drops what people write behind a name: "do not use".
+/// Drops notes that people write behind a name: "do not use".
 fn drop_notes(words: &mut Vec<&str>) {
     let mut at = 1;
     while at < words.len() {
@@ -229,28 +229,28 @@ impl CompanyName {
     }
 }
 
-/// How alike two names are.
+/// The similarity of two names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SameName {
     Different,
-    /// A word that is not common is in both.
+    /// Both contain a word that is not common.
     Some,
-    /// About half of what the names say.
+    /// About half of the distinguishing content of the names.
     Half,
     /// One is the initials of the other.
     Initials,
-    /// All of the shorter name is in the longer.
+    /// The longer name contains all of the shorter one.
     Part,
-    /// Most of what the names say.
+    /// Most of the distinguishing content of the names.
     Most,
-    /// All but spelling.
+    /// The same except for spelling.
     Near,
-    /// All but legal form.
+    /// The same except for the legal form.
     Yes,
 }
 
-/// How rare a word is, in eighths of a bit. Letters, digits and numbers say little however rare they are:
-/// a series has all of them.
+/// The rarity of a word, in eighths of a bit. Letters, digits and numbers count for little however rare they
+/// are: a series has all of them.
 pub(crate) fn rare(word: &Word, rarity: &Rarity) -> u32 {
     let rare = u32::from(rarity.of(Slot::Word, word.hash));
     match word.text.len() {
@@ -287,7 +287,7 @@ fn numbers(name: &CompanyName) -> SmallVec<[u64; 2]> {
     numbers
 }
 
-/// Whether the numbers in two names are the same; `None` where one has none, or only some of them.
+/// Compares the numbers in two names; `None` if one has none, or only some of them.
 pub(crate) fn same_numbers(a: &CompanyName, b: &CompanyName) -> Option<bool> {
     let (a, b) = (numbers(a), numbers(b));
     if a.is_empty() || b.is_empty() {
@@ -301,12 +301,12 @@ pub(crate) fn same_numbers(a: &CompanyName, b: &CompanyName) -> Option<bool> {
     }
 }
 
-/// Compares names word by word; a word counts by how rare it is.
+/// Compares names word by word; each word counts by its rarity.
 pub(crate) fn same_name(a: &CompanyName, b: &CompanyName, rarity: &Rarity) -> SameName {
     same_name_and_words(a, b, rarity).0
 }
 
-/// [`same_name`], and how rare the words are that both have, in eighths of a bit.
+/// Compares names as [`same_name`], and also returns the rarity of the shared words, in eighths of a bit.
 pub(crate) fn same_name_and_words(
     a: &CompanyName,
     b: &CompanyName,
@@ -315,7 +315,7 @@ pub(crate) fn same_name_and_words(
     if a.hash == b.hash {
         return (SameName::Yes, 0);
     }
-    // One order whichever comes first.
+    // One order, independent of the order of the arguments.
     let (a, b) = if (a.words.len(), &a.core) <= (b.words.len(), &b.core) {
         (a, b)
     } else {
@@ -381,7 +381,7 @@ fn is_initials(short: &CompanyName, long: &CompanyName) -> bool {
     short.core.len() >= 2 && short.words.len() == 1 && short.core == long.initials
 }
 
-/// How alike two words are, 0 to 1: the same, abbreviated, or mistyped.
+/// The similarity of two words, 0 to 1: the same, abbreviated, or mistyped.
 fn same_word(a: &str, b: &str) -> f64 {
     if a == b {
         return 1.0;
@@ -408,7 +408,7 @@ fn same_word(a: &str, b: &str) -> f64 {
     0.0
 }
 
-/// Whether a word is another with letters left out: `hldgs` of `holdings`.
+/// True if a word is another with letters left out: `hldgs` of `holdings`.
 fn is_contraction(short: &str, long: &str) -> bool {
     if short.len() < 3
         || long.len() < short.len() + 2
@@ -420,7 +420,7 @@ fn is_contraction(short: &str, long: &str) -> bool {
         return false;
     }
     let mut letters = long.bytes();
-    // Vowels are left out, not added.
+    // Vowels are only left out, never added.
     short.bytes().all(|b| letters.any(|l| l == b))
         && short
             .bytes()

@@ -1,4 +1,4 @@
-//! Compares the fields of two records: which level each pair of values falls into.
+//! Comparison of the fields of two records: finds the level that each pair of values falls into.
 
 use crate::Kind;
 use crate::address::Place;
@@ -11,17 +11,17 @@ use crate::rarity::{Rarity, Slot};
 use crate::tables::{companies, nicknames};
 use crate::{dates, similar};
 
-/// Fields of a comparison.
+/// Number of fields in a comparison.
 pub(crate) const FIELDS: usize = 8;
-/// Rare values that a pair may agree on.
+/// Number of rare values that a pair may agree on.
 pub(crate) const SHARED: usize = 8;
 
-/// What comparing two records gave.
+/// The result of comparing two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Pattern {
     /// The level of each field; 0 is *not known*.
     pub(crate) levels: [u8; FIELDS],
-    /// How rare what they agree on is, in eighths of a bit; 0 where they agree on nothing.
+    /// The rarity of each value that they agree on, in eighths of a bit; 0 if they do not agree.
     pub(crate) shared: [u8; SHARED],
 }
 
@@ -51,7 +51,7 @@ pub(crate) const fn fields(kind: Kind) -> [&'static str; FIELDS] {
     }
 }
 
-/// Levels of each field.
+/// Number of levels of each field.
 pub(crate) const fn level_counts(kind: Kind) -> [usize; FIELDS] {
     match kind {
         Kind::Person => [44, 10, 6, 27, 5, 55, 3, 20],
@@ -59,7 +59,7 @@ pub(crate) const fn level_counts(kind: Kind) -> [usize; FIELDS] {
     }
 }
 
-/// In which order rare values are kept in a [`Pattern`], and which field they belong to.
+/// The order of the rare values in a [`Pattern`], with the field that each belongs to.
 pub(crate) const fn shared_fields(kind: Kind) -> [usize; SHARED] {
     match kind {
         // last name, first name, e-mail, phone, company, title, street, city or country
@@ -86,7 +86,7 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
             .min(rarity.of(Slot::Street, y))
             .max(1);
     }
-    // The city, or the country, says how telling it is where nothing finer agrees.
+    // The city, or the country, provides the rarity if nothing finer agrees.
     if matches!(place % AREAS, 5..=7)
         && let Some(city) = a.city_hash()
     {
@@ -171,10 +171,10 @@ pub(crate) fn compare(a: &Clean, b: &Clean, rarity: &Rarity) -> Pattern {
     pattern
 }
 
-/// Names that agree by their consonants alone are not taken to be rarer than this, in eighths of a bit.
+/// Upper limit for the rarity of names that agree by their consonants alone, in eighths of a bit.
 const RARE_CONSONANTS: u8 = 52;
 
-/// The country of both, as far as they do not tell of two.
+/// The country of both records, unless they name different ones.
 fn common_country(a: &Clean, b: &Clean) -> Option<&'static str> {
     match (a.place.country, b.place.country) {
         (Some(x), Some(y)) => (x == y).then_some(x),
@@ -185,16 +185,16 @@ fn common_country(a: &Clean, b: &Clean) -> Option<&'static str> {
 pub(crate) const FIRSTS: u8 = 7;
 pub(crate) const SWAPPED: u8 = 42;
 
-/// How two names compare, and what they share.
+/// The result of comparing two names, with the names that they share.
 struct Names {
     level: u8,
-    /// The last name and the first name that are the same, as each has it.
+    /// The equal last names and first names, in the form that each record has.
     last: Option<(u64, u64)>,
     first: Option<(u64, u64)>,
     by_consonants: bool,
 }
 
-/// Compares names in the way to read them in which they are most alike.
+/// Compares names, choosing the readings in which they are most alike.
 fn names(a: &PersonName, b: &PersonName) -> Names {
     let (level, x, y) = if a.others.is_empty() && b.others.is_empty() && !in_one(a, b) {
         (names_as_read(a, b), a, b)
@@ -204,7 +204,7 @@ fn names(a: &PersonName, b: &PersonName) -> Names {
             for y in b.ways() {
                 let level = names_as_read(x, y);
                 let alike = alike(level);
-                // Of equal ones the least, whichever record comes first.
+                // Of equal ones the least, independent of the order of the records.
                 let least = x.last_hash.wrapping_add(y.last_hash) ^ (x.first_hash ^ y.first_hash);
                 let order = (alike, level, least);
                 if best.is_none_or(|best| order > (best.0, best.1, best.2)) {
@@ -215,7 +215,7 @@ fn names(a: &PersonName, b: &PersonName) -> Names {
         best.map_or((0, a, b), |(_, level, _, x, y)| (level, x, y))
     };
     let (mut last, mut first) = (None, None);
-    // Of names that are swapped the commoner one counts: as a last name the first name is rare.
+    // For swapped names the commoner one counts: as a last name the first name is rare.
     if level == SWAPPED || level < SWAPPED && level / FIRSTS == SameLast::Yes as u8 {
         last = Some((x.last_hash, y.last_hash));
     }
@@ -230,7 +230,7 @@ fn names(a: &PersonName, b: &PersonName) -> Names {
     }
 }
 
-/// How much a level of names says that they are of one person: for choosing among ways to read them.
+/// The strength of a level of names as evidence of one person, for choosing among ways to read them.
 fn alike(level: u8) -> u8 {
     match level {
         SWAPPED => 9,
@@ -239,7 +239,7 @@ fn alike(level: u8) -> u8 {
     }
 }
 
-/// Whether one of two names may stand in one column.
+/// True if one of two names may stand in one column as a whole.
 fn in_one(a: &PersonName, b: &PersonName) -> bool {
     (a.first.is_empty() && a.last_words.len() > 1) || (b.first.is_empty() && b.last_words.len() > 1)
 }
@@ -291,7 +291,7 @@ fn middle_names(a: &PersonName, b: &PersonName, level: u8) -> u8 {
     }
 }
 
-/// Levels of what else there is.
+/// Number of levels of the further values.
 const OTHERS: u8 = 5;
 
 /// Dates of birth (or founding), and columns that are compared as they stand.
@@ -320,7 +320,7 @@ fn facts(a: &Clean, b: &Clean) -> u8 {
     born * OTHERS + others
 }
 
-/// Whether an address could be of a person of that name.
+/// True if an address could belong to a person of that name.
 fn fits(email: &Email, name: &PersonName) -> bool {
     let plain: &str = email.plain.trim_end_matches(|c: char| c.is_ascii_digit());
     let (first, last) = (&*name.first, &*name.last);
@@ -345,7 +345,7 @@ fn fits(email: &Email, name: &PersonName) -> bool {
         || pair(&name.given, last)
 }
 
-/// Whether an address is made of first and last name of a person.
+/// True if an address is made of the first and last name of a person.
 fn made_of(email: &Email, name: &PersonName) -> bool {
     let plain: &str = email.plain.trim_end_matches(|c: char| c.is_ascii_digit());
     if email.role || name.first.is_empty() || name.last.len() < 2 {
@@ -361,7 +361,7 @@ fn made_of(email: &Email, name: &PersonName) -> bool {
         .any(|first| pair(first, last) || pair(last, first))
 }
 
-/// From the weakest to the strongest: levels of e-mail addresses in the order of what they say.
+/// Levels of e-mail addresses by their strength as evidence, from the weakest to the strongest.
 const STRENGTH: [u8; 10] = [0, 1, 2, 4, 5, 6, 7, 9, 3, 8];
 
 fn emails(a: &Clean, b: &Clean, names: u8) -> (u8, u64) {
@@ -387,7 +387,7 @@ fn emails(a: &Clean, b: &Clean, names: u8) -> (u8, u64) {
             {
                 (3, 0)
             } else if x.domain == y.domain && !x.free {
-                // Who changed the surname has another address because of it: that is no second sign.
+                // A changed surname also changes the address: that is no second sign.
                 let own = || made_of(x, &a.person) && made_of(y, &b.person);
                 (
                     if surnames_differ && same_first && own() {
@@ -401,13 +401,13 @@ fn emails(a: &Clean, b: &Clean, names: u8) -> (u8, u64) {
                 (1, 0)
             };
             let order = |level: u8| STRENGTH.get(usize::from(level)).copied().unwrap_or(0);
-            // Of equal ones the least, whichever record comes first.
+            // Of equal ones the least, independent of the order of the records.
             if order(level) > order(best) || level == best && hash < shared {
                 (best, shared) = (level, hash);
             }
         }
     }
-    // An address that is made of the name on the other side, and not of that on its own.
+    // An address made from the name on the other side, and not from its own.
     if surnames_differ && matches!(best, 0..=2 | 8) {
         let of_other = |emails: &[Email], own: &PersonName, other: &PersonName| {
             emails.iter().any(|email| {
@@ -513,16 +513,16 @@ fn webs(a: &Clean, b: &Clean) -> u8 {
     }
 }
 
-/// Levels of an area: postal code, city, state, country.
+/// Number of levels of an area: postal code, city, state, country.
 pub(crate) const AREAS: u8 = 11;
-/// Nothing finer than the country is known, and it is the same.
+/// Only the country is known, and it is the same.
 const SAME_COUNTRY: u8 = 10;
 
 fn place(a: &Place, b: &Place) -> u8 {
     street(a, b) * AREAS + area(a, b)
 }
 
-/// Whether two names of streets or buildings are the same but for spelling.
+/// True if two names of streets or buildings are the same except for spelling.
 fn near(a: &str, b: &str) -> bool {
     let shorter = a.len().min(b.len());
     shorter > 0
@@ -536,7 +536,7 @@ fn street(a: &Place, b: &Place) -> u8 {
     let number = a.number != 0 && a.number == b.number;
     let unknown = a.number == 0 || b.number == 0;
     let building = || near(&a.extra, &b.extra);
-    // Lines of an address change places.
+    // Lines of an address may be swapped.
     let crossed = || near(&a.line, &b.extra) || near(&a.extra, &b.line);
     if a.street.is_empty() || b.street.is_empty() {
         return match (number, building() || crossed()) {

@@ -10,11 +10,11 @@ use crate::text::{self, cut};
 pub(crate) struct Email {
     /// The letters and digits before the `@`, without a tag.
     pub(crate) plain: CompactString,
-    /// The domain that was registered.
+    /// The registered domain.
     pub(crate) domain: CompactString,
-    /// Of a provider of mailboxes for everybody: says nothing of an employer.
+    /// True for an address at a public mailbox provider: it does not identify an employer.
     pub(crate) free: bool,
-    /// Of a function, not of a person.
+    /// True for an address of a function, not of a person.
     pub(crate) role: bool,
     pub(crate) hash: u64,
     pub(crate) local_hash: u64,
@@ -55,8 +55,8 @@ pub(crate) fn email(text: &str) -> Option<Email> {
     })
 }
 
-/// The domain that was registered: `news.acme.co.uk` is of `acme.co.uk` (publicsuffix.org). Names that
-/// are reserved for examples (RFC 2606) are looked through.
+/// The registered domain: `acme.co.uk` for `news.acme.co.uk` (publicsuffix.org). Names reserved for examples
+/// (RFC 2606) are looked through.
 pub(crate) fn registrable(host: &str) -> &str {
     let host = host.strip_prefix("www.").unwrap_or(host);
     let inner = [".example", ".test", ".invalid"]
@@ -67,8 +67,8 @@ pub(crate) fn registrable(host: &str) -> &str {
     psl::domain_str(inner).unwrap_or(inner)
 }
 
-/// The domain that a company registered for its website; none for what is no address, and for the
-/// sites of mailbox providers.
+/// The registered domain of a company's website; `None` for text that is no web address, and for the sites of
+/// mailbox providers.
 #[must_use]
 pub fn website(text: &str) -> Option<String> {
     let text = cut(text).to_lowercase();

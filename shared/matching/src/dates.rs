@@ -19,7 +19,7 @@ impl Date {
         );
         let real =
             (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-        // What systems write where they know nothing.
+        // Dates that systems write for unknown ones.
         let nothing = matches!((year, month, day), (1900 | 1970 | 1, 1, 1) | (9999, 12, 31));
         (real && !nothing).then_some(Self { year, month, day })
     }
@@ -53,14 +53,14 @@ const MONTHS: [&[&str]; 12] = [
 ];
 
 fn month(word: &str) -> Option<u32> {
-    // June and July have the same beginning in French.
+    // June and July begin alike in French.
     let begins = |names: &&[&str]| names.iter().any(|name| word.starts_with(name));
     let at = MONTHS.iter().position(begins)?;
     u32::try_from(at + 1).ok()
 }
 
-/// Reads a date; of `03/04/1980` the month comes first in the United States and the day elsewhere.
-/// What stands behind the date (the time of day) is left out.
+/// Reads a date. In `03/04/1980` the month comes first in the United States and the day elsewhere. The time
+/// of day behind a date is ignored.
 pub(crate) fn read(text: &str, region: Option<&str>) -> Option<Date> {
     let folded = text::fold(
         text.split(['T', 't'])
@@ -103,7 +103,7 @@ pub(crate) fn read(text: &str, region: Option<&str>) -> Option<Date> {
     }
 }
 
-/// How alike two dates are: 3 the same, 2 nearly (day and month swapped, or one of the three parts
+/// The similarity of two dates: 3 the same, 2 nearly (day and month swapped, or one of the three parts
 /// differs), 1 different.
 pub(crate) const fn same(a: Date, b: Date) -> u8 {
     if a.year == b.year && a.month == b.month && a.day == b.day {

@@ -1,5 +1,5 @@
-//! Learns how often levels are seen in each class of pairs: by expectation maximisation where nobody
-//! has said which are matches, and from what people confirmed and refused.
+//! Learns the frequencies of levels in each class of pairs: by expectation maximisation for undecided pairs,
+//! and from the pairs that users confirmed and refused.
 //!
 //! Sums are of whole numbers, so the order of pairs does not matter.
 
@@ -15,52 +15,51 @@ use crate::{Bits, Clean, Kind};
 
 /// Rounds of expectation maximisation.
 const ROUNDS: usize = 7;
-/// After so many rounds pairs are left out that are matches with odds of less than one to 4,000.
+/// Number of rounds after which pairs are left out whose odds of a match are below one to 4,000.
 const SETTLE: usize = 1;
 const HOPELESS: Bits = -12_000;
-/// What is known before counts as much as so many pairs of each class,
+/// Prior knowledge counts as much as so many pairs of each class,
 const PRIOR: f64 = 200.0;
-/// and as much as this share of the pairs that are of the class: classes keep their meaning, however
-/// much there is to learn from, because what is learned is where they differ from what is usual.
+/// and as much as this share of the pairs of that class. Classes keep their meaning, however much evidence
+/// there is, because only the difference from the usual is learned.
 const ANCHOR_MATCHES: f64 = 1.0;
 const ANCHOR_OTHERS: f64 = 1.0;
 const ANCHOR_SHARES: f64 = 2.0;
-/// Half of so many records are taken to be matched before any is looked at.
+/// Number of records of which half are assumed to be matched before any is examined.
 const PRIOR_RECORDS: f64 = 2.0;
-/// Rounds in which the share of matches settles, at most, once levels are learned.
+/// Maximum number of rounds in which the share of matches settles, once levels are learned.
 const SETTLING: usize = 12;
-/// A pair with odds of so many bits is surely a match. The others, which namesakes and colleagues may be
-/// taken for, are believed in as far as there are sure ones: of a set without any match they are all
-/// wrong.
+/// Odds, in bits, from which on a pair is surely a match. Unsure pairs, which may be namesakes and
+/// colleagues, count only in proportion to the sure ones: in a set without any match they are all wrong.
 const SURE: Bits = 5_000;
 const UNSURE_FOR_SURE: f64 = 0.35;
-/// Where fewer records have a match than this share, what levels weigh among matches is learned that
-/// much less: more and more of what looks like a match is none.
+/// If fewer records have a match than this share, the weights of levels among matches are learned
+/// correspondingly less: more and more pairs that look like matches are not.
 const FEW_MATCHES: f64 = 0.4;
-/// Scores say a little too much for what is alike by chance, and that shows where there is much of it:
-/// the bar rises by so many bits each time that the share of records with a match halves from this one.
+/// Scores slightly overstate chance agreement, which shows if there is much of it: the bar rises by so many
+/// bits each time that the share of records with a match halves from this one.
 const CAUTION: f64 = 2.0;
 const COMMON_SHARE: f64 = 0.6;
 const MOST_CAUTION: f64 = 5.0;
-/// With fewer matches than this the bar is never lower than it was.
+/// Number of matches below which the bar is never lower than it was.
 const FEW_SURE: u64 = 50;
 
-/// Labelled proof that a threshold may be lower than the known one: so many decided pairs between the
-/// two, and so many of them confirmed.
+/// Evidence that a threshold may be lower than the known one: so many decided pairs between the two, with so
+/// large a share of them confirmed.
 const PROOF_PAIRS: usize = 20;
 const PROOF_SHARE: f64 = 0.95;
 
-/// Fewer pairs teach nothing.
+/// Minimum number of pairs for learning.
 const LEAST_PAIRS: usize = 30;
-/// One, in the whole numbers that are summed.
+/// The value of one, in the integers that are summed.
 const ONE: f64 = (1_u64 << 32) as f64;
-/// Nothing is taken to be rarer than this, in bits.
+/// Upper limit for rarity, in bits.
 const RAREST: f64 = 14.0;
 
-/// What a pair that people decided counts, in pairs that nobody did.
+/// Weight of a pair that users decided, in undecided pairs.
 const DECIDED: f64 = 5.0;
 
-/// What there is to learn from: pairs that nobody decided, and pairs that people confirmed or refused.
+/// Evidence to learn from: undecided pairs, and pairs that users confirmed or refused.
 ///
 /// A pair takes 24 bytes; the records themselves are not kept.
 #[derive(Debug, Clone)]
@@ -76,7 +75,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Nothing yet.
+    /// Creates empty evidence.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -91,12 +90,12 @@ impl Evidence {
         }
     }
 
-    /// Counts a record's values: how rare they are is part of what is learned.
+    /// Counts a record's values: their rarity is part of the learned model.
     pub fn count(&mut self, record: &Clean) {
         record.count(&mut self.counts);
     }
 
-    /// A pair that nobody decided, of records by their numbers in the two sets: pairs of one record
+    /// Adds an undecided pair, whose records are named by their numbers in the two sets: pairs of one record
     /// compete.
     pub fn observe(&mut self, model: &Model, (left, a): (u32, &Clean), (right, b): (u32, &Clean)) {
         self.pairs
@@ -105,44 +104,44 @@ impl Evidence {
         self.rights.insert(right);
     }
 
-    /// So many more records of each set that no pair is of. They have no match, and so tell how few
-    /// records have one: without them a set of which few have candidates looks fully matched.
+    /// Adds records of each set that are in no pair. They have no match, and so show how few records have
+    /// one: without them a set in which few records have candidates looks fully matched.
     pub const fn alone(&mut self, lefts: usize, rights: usize) {
         self.alone.0 += lefts;
         self.alone.1 += rights;
     }
 
-    /// A pair that is one because the one was made from the other: an entry from its record, or a record
-    /// from its entry. It says nothing of how records match that were entered apart, nor of how many do;
-    /// no pair of either counts.
+    /// Adds a pair that matches because one record was made from the other: an entry from its record, or a
+    /// record from its entry. It shows neither how independently entered records match nor how many do, so no
+    /// pair of either record counts.
     pub fn made(&mut self, left: u32, right: u32) {
         self.made_left.insert(left);
         self.made_right.insert(right);
     }
 
-    /// A pair that a person decided.
+    /// Adds a pair that a user decided.
     pub fn decide(&mut self, model: &Model, a: &Clean, b: &Clean, is_match: bool) {
         self.decided
             .push((compare::compare(a, b, &model.rarity), is_match));
     }
 
-    /// How many pairs there are.
+    /// The number of pairs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pairs.len() + self.decided.len()
     }
 
-    /// Whether there is nothing.
+    /// True if there are no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A model that fits the evidence, beginning with `known`.
+    /// Learns a model that fits the evidence, beginning with `known`.
     ///
-    /// It is `known` with less than thirty pairs, and where what was learned tells confirmed pairs from
-    /// refused ones no better. Its threshold is lower than that of `known` only where people confirmed
-    /// the pairs in between.
+    /// Returns `known` for fewer than thirty pairs, and if the learned model separates confirmed pairs from
+    /// refused ones no better. The threshold is lower than that of `known` only if users confirmed the pairs
+    /// in between.
     #[must_use]
     pub fn learn(&self, known: &Model) -> Model {
         let pairs: Cow<'_, [Compared]> = if self.made_left.is_empty() {
@@ -170,13 +169,13 @@ impl Evidence {
         model
     }
 
-    /// Whether what is learned from one half of the decided pairs foretells the other half at least as
-    /// well as what is known, both ways.
+    /// True if a model learned from one half of the decided pairs predicts the other half at least as well as
+    /// the known model, taken both ways.
     fn is_better(&self, known: &Model, pairs: &[Compared], records: (usize, usize)) -> bool {
         if self.decided.len() < LEAST_DECIDED {
             return true;
         }
-        // By what they are, not by when they were decided; alike ones fall on both sides.
+        // Sorted by content, not by time of decision; equal pairs fall into both halves.
         let mut decided = self.decided.clone();
         decided.sort_unstable();
         let half = |which: usize| -> Vec<(Pattern, bool)> {
@@ -195,10 +194,10 @@ impl Evidence {
     }
 }
 
-/// With fewer decided pairs there is no telling which model is better.
+/// Minimum number of decided pairs for comparing two models.
 const LEAST_DECIDED: usize = 10;
 
-/// How far a model's scores are from what people decided: the logarithmic loss, in bits.
+/// The distance between a model's scores and the users' decisions: the logarithmic loss, in bits.
 fn surprise(model: &Model, decided: &[(Pattern, bool)]) -> f64 {
     decided
         .iter()
@@ -216,7 +215,7 @@ impl Default for Evidence {
     }
 }
 
-/// A pair of records by their numbers, and how they compare.
+/// A pair of records by their numbers, with its pattern.
 pub(crate) type Compared = (u32, u32, Pattern);
 
 /// Sums of a round, for each class.
@@ -246,7 +245,7 @@ impl Sums {
         }
     }
 
-    /// Counts a pair as so many; `matched` is the probability that it is a match.
+    /// Adds a pair with a weight; `matched` is the probability that it is a match.
     fn spread(&mut self, model: &Compiled, pattern: &Pattern, matched: f64, count: f64) {
         let odds = model.spread(pattern).into_iter().zip(model.matches());
         for (sums, (odds, is_match)) in self.classes.iter_mut().zip(odds) {
@@ -298,18 +297,18 @@ impl ClassSums {
     }
 }
 
-/// Pairs that a core works on at a time.
+/// Number of pairs that a core processes at a time.
 const AT_ONCE: usize = 8192;
-/// Rounds in which records make out who is still free for whom.
+/// Rounds of belief propagation between records and their candidates.
 pub(crate) const TALKS: usize = 4;
-/// The same while learning, where a little less is as good.
+/// The same while learning, for which fewer rounds are enough.
 const TALKS_LEARNING: usize = 2;
 
-/// What a pair is worth beside its rivals, when each record has at most one match: the logarithm of
-/// the odds that the pair is a match.
+/// The score of each pair beside its rivals, when each record has at most one match: the logarithm of the
+/// odds that the pair is a match.
 ///
-/// Belief propagation on the pairs: how free a record is for one partner depends on what its others are
-/// worth to it, and on how free they are.
+/// Belief propagation on the pairs: the degree to which a record is free for one partner depends on the
+/// scores of its other pairs, and on how free those partners are.
 pub(crate) fn rank(
     pairs: &[Compared],
     scores: &[Bits],
@@ -325,13 +324,13 @@ pub(crate) fn rank(
             .map_or(0, |most| most as usize + 1)
     };
     let (lefts, rights) = (most(|pair| pair.0), most(|pair| pair.1));
-    // Sums are of whole numbers: it does not matter which core adds first.
+    // Sums are integers, so the order of addition does not matter.
     let ratios: Vec<u128> = scores
         .par_iter()
         .with_min_len(AT_ONCE)
         .map(|score| ratio(*score, threshold))
         .collect();
-    // How free the right record is for the left one, and the other way round.
+    // The degree to which the right record is free for the left one, and the other way round.
     let mut for_left = vec![1.0_f64; pairs.len()];
     let mut for_right = vec![1.0_f64; pairs.len()];
     let worth = |ratio: u128, free: f64| (ratio as f64 * free) as u128;
@@ -349,7 +348,7 @@ pub(crate) fn rank(
             || sums(lefts, |pair| pair.0, &for_left),
             || sums(rights, |pair| pair.1, &for_right),
         );
-        // Both at once: it must not matter which set is the first.
+        // Both at once: the order of the sets must not matter.
         for_left
             .par_iter_mut()
             .zip(&mut for_right)
@@ -375,8 +374,8 @@ pub(crate) fn rank(
         .collect()
 }
 
-/// The likelihood ratio of a score above a threshold, in 2^-20ths, at most 2^80: two that are both far
-/// above it are still rivals.
+/// The likelihood ratio of a score above a threshold, in units of 2^-20, at most 2^80: two pairs that are
+/// both far above it are still rivals.
 fn ratio(score: Bits, threshold: Bits) -> u128 {
     let bits = f64::from(score.saturating_sub(threshold)) / 1000.0;
     (bits.clamp(-20.0, 60.0).exp2() * f64::from(1 << 20)) as u128
@@ -391,15 +390,15 @@ pub(crate) fn scores(model: &Model, pairs: &[Compared]) -> Vec<Bits> {
         .collect()
 }
 
-/// What was learned.
+/// The result of learning.
 pub(crate) struct Learned {
     pub(crate) model: Model,
-    /// Score from which on a pair of two whole sets is a match, where each record has at most one and
-    /// all its rivals are known. A record that comes alone has to reach the model's threshold.
+    /// Minimum score of a match between two whole sets, in which each record has at most one match and all
+    /// its rivals are known. A record that comes alone has to reach the model's threshold.
     pub(crate) bar: Bits,
 }
 
-/// A model that fits the pairs, beginning with one that is known.
+/// Learns a model that fits the pairs, beginning with a known one.
 pub(crate) fn learn(
     known: &Model,
     pairs: &[Compared],
@@ -419,15 +418,15 @@ pub(crate) fn learn(
         let odds = (1.0 - share) / share * candidates;
         (odds.log2() * 1000.0).round() as Bits
     };
-    // Of so many candidates of a record at most one is a match.
+    // At most one of a record's candidates is a match.
     let share_of = |matched: f64| {
         let share = (matched + PRIOR_RECORDS * 0.5) / (fewest + PRIOR_RECORDS);
         share.clamp(1e-6, 0.98)
     };
-    // As if every second record had a match, until that is known.
+    // Assumes that every second record has a match, until the share is known.
     model.threshold = threshold(0.5);
     let mut share = 0.5;
-    // What is hopeless is looked at twice, and then counted as it was.
+    // Hopeless pairs are examined twice, and then counted with their last result.
     let mut settled = Sums::new(model.kind, model.classes.len());
     let mut open: Cow<'_, [Compared]> = Cow::Borrowed(pairs);
     for round in 0..ROUNDS {
@@ -451,7 +450,7 @@ pub(crate) fn learn(
         fit(&mut model, known, &sums, (share / FEW_MATCHES).min(1.0));
         model.threshold = threshold(share);
     }
-    // The fewer there are, the longer it takes to settle.
+    // The fewer matches there are, the longer it takes to settle.
     let scores = scores(&model, &open);
     for _ in 0..SETTLING {
         let ranks = rank(&open, &scores, model.threshold, TALKS_LEARNING);
@@ -471,7 +470,7 @@ pub(crate) fn learn(
     }
     model.threshold = bar.max(known.threshold);
     if let Some(proven) = proven(&model, decided) {
-        // As low as chance has it, where people confirmed what is in between.
+        // As low as chance allows, if users confirmed the pairs in between.
         model.threshold = model.threshold.min(proven.max(bar));
     }
     model.pairs = pairs.len() as u64;
@@ -479,7 +478,7 @@ pub(crate) fn learn(
     Learned { model, bar }
 }
 
-/// By how much a match has to be likelier than chance where few records have one.
+/// The amount by which a match has to be likelier than chance if few records have one.
 fn caution(share: f64) -> Bits {
     let bits = CAUTION * (COMMON_SHARE / share).log2();
     (bits.clamp(0.0, MOST_CAUTION) * 1000.0).round() as Bits
@@ -489,9 +488,9 @@ fn probability(odds: Bits) -> f64 {
     1.0 / (1.0 + (-f64::from(odds) / 1000.0).exp2())
 }
 
-/// How many matches there are, by what pairs are worth beside their rivals.
+/// The expected number of matches, from the scores of pairs beside their rivals.
 fn believed(ranks: &[Bits]) -> f64 {
-    // Whole numbers: the order of pairs does not matter.
+    // Integers: the order of pairs does not matter.
     let (mut sure, mut unsure) = (0_u64, 0_u64);
     for rank in ranks {
         let matched = (probability(*rank) * ONE) as u64;
@@ -505,7 +504,7 @@ fn believed(ranks: &[Bits]) -> f64 {
     sure + unsure.min(sure * UNSURE_FOR_SURE)
 }
 
-/// The lowest score from which on people confirmed what is below the threshold.
+/// The lowest score from which on users confirmed the pairs below the threshold.
 fn proven(model: &Model, decided: &[(Pattern, bool)]) -> Option<Bits> {
     let mut below: Vec<(Bits, bool)> = decided
         .iter()
@@ -524,10 +523,10 @@ fn proven(model: &Model, decided: &[(Pattern, bool)]) -> Option<Bits> {
     proven
 }
 
-/// Pairs that are summed in one go.
+/// Number of pairs that are summed together.
 const CHUNK: usize = 16_384;
 
-/// Sums pairs by class; `matched` is the probability that a pair (by its place) is a match, none for a
+/// Sums pairs by class; `matched` is the probability that a pair (by its position) is a match, `None` for a
 /// pair that does not count.
 fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64> + Sync)) -> Sums {
     let compiled = Compiled::new(model);
@@ -549,7 +548,7 @@ fn sum(model: &Model, pairs: &[Compared], matched: &(dyn Fn(usize) -> Option<f64
         .fold(Sums::new(model.kind, model.classes.len()), Sums::merge)
 }
 
-/// Fits the frequencies of levels. `trust`, up to 1, is how far what is taken for matches is believed.
+/// Fits the frequencies of levels. `trust`, up to 1, is the degree of confidence in supposed matches.
 fn fit(model: &mut Model, known: &Model, sums: &Sums, trust: f64) {
     let of = |is_match: bool| -> f64 {
         let classes = known.classes.iter().zip(&sums.classes);
@@ -572,7 +571,7 @@ fn fit(model: &mut Model, known: &Model, sums: &Sums, trust: f64) {
         class.share = log((pairs + weight * frequency(prior.share)) / (count + weight));
         for ((levels, prior), sums) in class.levels.iter_mut().zip(&prior.levels).zip(&sums.levels)
         {
-            // What is not known says nothing.
+            // Unknown values count neither way.
             let known: f64 = sums.iter().skip(1).sum::<u64>() as f64 / ONE;
             let weight = PRIOR
                 + if class.is_match {
@@ -624,7 +623,7 @@ mod tests {
         Clean::new(Kind::Person, &record, Some("US"))
     }
 
-    /// Somebody at a new company with another number: a match or a namesake, who knows.
+    /// A person at a new company with another number: either a match or a namesake.
     fn moved(number: u32) -> (Clean, Clean) {
         let last = format!("Lovelace{}", ["a", "b", "c", "d", "e"][number as usize % 5]);
         let phone = |at: u32| format!("+1512{:07}", 1_000_000 + at * 7919);
@@ -692,7 +691,7 @@ mod tests {
         let straight = learned(&mut (0..90));
         assert_eq!(straight, learned(&mut (0..90).rev()));
         assert_ne!(straight, known);
-        // What everybody is called says less than it did.
+        // A name that everybody has is weaker evidence than before.
         let (a, b) = moved(3);
         let name = |model: &Model| model.explain(&a, &b).fields[0].weight;
         assert!(name(&straight) < name(&known));

@@ -1,9 +1,9 @@
-//! Which records are the same person or company, and why (MA-1 to MA-3).
+//! Matching: finds the records that are the same person or company, and explains why (MA-1 to MA-3).
 //!
-//! Fellegi and Sunter's model: each field of a pair of records is compared and falls into a *level*; a
-//! level weighs what it says for or against the two being one, in bits (the logarithm to base 2 of how
-//! much more often it is seen among matches than among others). The weights of a pair's levels add up
-//! to its score. What agrees and is rare weighs more than what agrees and is common.
+//! Fellegi and Sunter's model: each field of a pair of records is compared and falls into a *level*. A level
+//! has a weight for or against a match, in bits: the logarithm to base 2 of how much more often it is seen
+//! among matches than among others. The weights of a pair's levels add up to its score. Agreement on a rare
+//! value weighs more than agreement on a common one.
 //!
 //! Pure: no clock, no chance, no input or output. The same pair has the same score whichever record
 //! comes first, and wherever it is computed, because weights are whole thousandths of a bit.
@@ -44,7 +44,7 @@ pub use model::{Compared, Explanation, Model, Ranked};
 /// Weights and scores: thousandths of a bit.
 pub type Bits = i32;
 
-/// What a record is of.
+/// The kind of thing that a record describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -54,7 +54,7 @@ pub enum Kind {
     Company,
 }
 
-/// A record as it was entered. What is empty is not known.
+/// A record as it was entered. An empty value is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
@@ -64,7 +64,7 @@ pub struct Record {
     /// A person's last name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub last_name: String,
-    /// A company's name; or a person's full name, where it is not known in parts.
+    /// A company's name; or a person's full name, if its parts are not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// E-mail addresses.
@@ -100,31 +100,31 @@ pub struct Record {
     /// A person's date of birth, or the day a company was founded.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub birth_date: String,
-    /// What else two records may agree on.
+    /// Further values on which two records may agree.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Other>,
 }
 
-/// A value that has no field of its own in a [`Record`]: a customer number, say. It is compared with the
+/// A value without a field of its own in a [`Record`], such as a customer number. It is compared with the
 /// other record's value of that name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Other {
-    /// What it is, such as the column's header.
+    /// Its name, such as the column's header.
     pub name: String,
-    /// When two values are the same.
+    /// The rule for comparing its values.
     pub same: Same,
     /// The value as it was entered.
     pub value: String,
 }
 
-/// When two values of a column that is compared as it stands are the same.
+/// The rule by which two values of a column without a field of its own are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Same {
-    /// The same text, but for case, accents and punctuation.
+    /// The same text, ignoring case, accents and punctuation.
     Text,
-    /// The same number, however its digits are grouped.
+    /// The same number, ignoring digit grouping.
     Number,
-    /// The same day, however it is written.
+    /// The same day, in any notation.
     Date,
 }

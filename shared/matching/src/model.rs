@@ -1,4 +1,4 @@
-//! What the levels of fields weigh.
+//! The model: weights of the fields' levels.
 
 use std::borrow::Cow;
 
@@ -9,39 +9,39 @@ use crate::compare::{self, FIELDS, Pattern, SHARED};
 use crate::rarity::Rarity;
 use crate::{Bits, Kind};
 
-/// What says how much: a document that a person can read, and that is kept with its version.
+/// A matching model: a document that a person can read, stored with its version.
 ///
-/// A pair is of one of several *classes*: two records of one who stayed where he was, of one who moved;
-/// or of two strangers, colleagues, namesakes. Each class has its own frequencies of levels, because
-/// what goes together in one (a colleague's company, domain and street) would count twice as separate
-/// evidence. The score weighs the likeliest class of a match against the likeliest other.
+/// A pair belongs to one of several *classes*. Classes of matches: one person who stayed in place, or one who
+/// moved. Classes of others: strangers, colleagues, namesakes. Each class has its own frequencies of levels,
+/// because values that go together in one class (a colleague's company, domain and street) would count twice
+/// as separate evidence. The score compares the likeliest class of a match with the likeliest other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Document")]
 pub struct Model {
-    /// Counts what was learned; 0 is what was shipped.
+    /// Counts the learned models; 0 is the shipped one.
     pub version: u32,
-    /// What its records are of.
+    /// The kind of its records.
     pub kind: Kind,
-    /// Score from which on two records are taken for one.
+    /// Score from which on two records are taken to be the same.
     pub threshold: Bits,
-    /// By how much the best must be better than the second.
+    /// Minimum difference between the best score and the second.
     pub margin: Bits,
-    /// Pairs that it was learned from.
+    /// Number of pairs that it was learned from.
     pub pairs: u64,
-    /// How many of them were taken for matches.
+    /// Number of them that were taken for matches.
     pub matches: u64,
     /// The fields and their levels in words, as the classes list them.
     pub(crate) fields: Vec<FieldModel>,
-    /// What pairs are.
+    /// The classes of pairs.
     pub(crate) classes: Vec<Class>,
-    /// What an eighth of a bit of rarity takes from the likelihood of two others agreeing, for each
+    /// The reduction of the likelihood that two others agree, for each eighth of a bit of rarity, for each
     /// value that may be rare.
     pub(crate) rates: [Bits; SHARED],
     pub(crate) rarity: Rarity,
 }
 
-/// A model as it is kept. One of a version with other fields or levels is the shipped one again, with
-/// its own number: what it learned cannot be read any more.
+/// A stored model. A document of a version with other fields or levels becomes the shipped model with its own
+/// number: its learned values can no longer be read.
 #[derive(Deserialize)]
 pub(crate) struct Document {
     version: u32,
@@ -57,7 +57,7 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// The model as it was written.
+    /// Converts the document to a model without changes.
     pub(crate) fn into_written(self) -> Model {
         Model {
             version: self.version,
@@ -100,46 +100,46 @@ pub(crate) struct FieldModel {
 /// A kind of pair. Frequencies are logarithms to base 2 in thousandths: -1000 is every second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Class {
-    /// What it is, in words.
+    /// Its name, in words.
     pub(crate) name: String,
-    /// Whether the two are one.
+    /// True if the two records of such a pair are one.
     pub(crate) is_match: bool,
     /// Its frequency among matches, or among others.
     pub(crate) share: Bits,
-    /// Frequencies of each field's levels; 0 for *not known*, which says nothing.
+    /// Frequencies of each field's levels; 0 for *not known*, which counts neither way.
     pub(crate) levels: Vec<Vec<Bits>>,
-    /// How rare what such pairs agree on usually is, in eighths of a bit.
+    /// The usual rarity of the values that such pairs agree on, in eighths of a bit.
     pub(crate) usual: [u8; SHARED],
 }
 
-/// Most that rarity adds or takes.
+/// Maximum that rarity adds or takes.
 const MOST_RARITY: Bits = 6000;
 
-/// How a field of two records compares.
+/// The comparison of one field of two records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// The field.
     pub field: Cow<'static, str>,
-    /// How alike its values are.
+    /// The similarity of its values.
     pub level: Cow<'static, str>,
-    /// What that says for (or, below 0, against) a match.
+    /// The weight for (or, below 0, against) a match.
     pub weight: Bits,
-    /// Whether it speaks for a match.
+    /// True if it supports a match.
     pub agrees: bool,
 }
 
-/// Why two records score what they score.
+/// An explanation of the score of two records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The sum of the fields' weights.
     pub score: Bits,
-    /// From where on it is a match.
+    /// Minimum score of a match.
     pub threshold: Bits,
     /// Every field that both records have, in the order of the model.
     pub fields: Vec<Compared>,
 }
 
-/// Candidates in the order of their scores.
+/// Candidates in order of their scores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranked<K> {
     /// The best, if it is a match and clear of the second.
@@ -148,23 +148,23 @@ pub struct Ranked<K> {
     pub ranked: Vec<(K, Bits)>,
 }
 
-/// Most classes of a model.
+/// Maximum number of classes of a model.
 pub(crate) const MOST_CLASSES: usize = 8;
 
-/// A model as the processor likes it: what each level of a field says of all classes at once.
+/// A model compiled for speed: the values of each field's levels for all classes side by side.
 pub(crate) struct Compiled {
     shares: [Bits; MOST_CLASSES],
     is_match: [bool; MOST_CLASSES],
     classes: usize,
     levels: [Vec<[Bits; MOST_CLASSES]>; FIELDS],
     usual: [[Bits; MOST_CLASSES]; SHARED],
-    /// What rarity takes from the likelihood in each class: nothing in those of a match.
+    /// The reduction of the likelihood by rarity in each class: none in classes of matches.
     rates: [[Bits; MOST_CLASSES]; SHARED],
     /// The rare values of each field.
     slots: [Vec<usize>; FIELDS],
 }
 
-/// By how much less likely others agree on something this rare.
+/// The reduction of the likelihood that others agree on a value of this rarity.
 fn rare(rarity: u8, usual: Bits, rate: Bits) -> Bits {
     ((Bits::from(rarity) - usual) * rate).clamp(-MOST_RARITY, MOST_RARITY)
 }
@@ -210,7 +210,7 @@ impl Compiled {
         compiled
     }
 
-    /// How likely a pattern is in each class.
+    /// The likelihood of a pattern in each class.
     pub(crate) fn likelihoods(&self, pattern: &Pattern) -> [Bits; MOST_CLASSES] {
         let mut all = self.shares;
         for (field, level) in pattern.levels.iter().enumerate() {
@@ -233,7 +233,7 @@ impl Compiled {
                     }
                 }
             }
-            // Nothing is more than certain, however common what they agree on.
+            // No likelihood exceeds certainty, however common the shared values are.
             all.iter_mut()
                 .zip(of_field)
                 .for_each(|(all, value)| *all += value.min(0));
@@ -241,7 +241,7 @@ impl Compiled {
         all
     }
 
-    /// The likeliest of the classes that are matches, or of the others.
+    /// The likeliest of the matching classes, or of the others.
     pub(crate) fn best(&self, likelihoods: &[Bits; MOST_CLASSES], is_match: bool) -> Option<Bits> {
         let classes = likelihoods.iter().zip(self.is_match).take(self.classes);
         classes
@@ -261,8 +261,7 @@ impl Compiled {
         }
     }
 
-    /// Spreads a pair over the classes that it may be of: those of a match sum to 1, and so do the
-    /// others.
+    /// Distributes a pair over its possible classes: those of matches sum to 1, and so do the others.
     pub(crate) fn spread(&self, pattern: &Pattern) -> [f64; MOST_CLASSES] {
         let likelihoods = self.likelihoods(pattern);
         let best = |is_match| self.best(&likelihoods, is_match).unwrap_or_default();
@@ -276,7 +275,7 @@ impl Compiled {
             } else {
                 (best_other, &mut others)
             };
-            // A thousandth does not count.
+            // A thousandth is negligible.
             if best - likelihood < 10_000 {
                 *odds = (f64::from(likelihood - best) / 1000.0).exp2();
                 *all += *odds;
@@ -288,14 +287,14 @@ impl Compiled {
         odds
     }
 
-    /// Whether a class is of matches.
+    /// The flags of the classes: true for a class of matches.
     pub(crate) const fn matches(&self) -> &[bool; MOST_CLASSES] {
         &self.is_match
     }
 }
 
 impl Model {
-    /// How likely a pattern is in a class.
+    /// The likelihood of a pattern in a class.
     fn likelihood(&self, class: &Class, pattern: &Pattern) -> Bits {
         let fields: Bits = (0..FIELDS)
             .map(|field| self.of_field(class, field, pattern))
@@ -303,7 +302,7 @@ impl Model {
         class.share + fields
     }
 
-    /// How likely what a field compares as is in a class.
+    /// The likelihood of one field's level in a class.
     fn of_field(&self, class: &Class, field: usize, pattern: &Pattern) -> Bits {
         let level = pattern
             .levels
@@ -331,7 +330,7 @@ impl Model {
         (of_level - rare).min(0)
     }
 
-    /// The likeliest class of a match and the likeliest other, with the likelihoods.
+    /// The likeliest matching class and the likeliest other, with their likelihoods.
     fn likeliest(&self, pattern: &Pattern, is_match: bool) -> Option<(Bits, &Class)> {
         let mut best: Option<(Bits, &Class)> = None;
         for class in self
@@ -357,8 +356,8 @@ impl Model {
         }
     }
 
-    /// The score of a pair: what speaks for it less what speaks against it. The same whichever comes
-    /// first. Records of different kinds have nothing to compare: 0.
+    /// The score of a pair: the evidence for a match less the evidence against it, independent of the order.
+    /// Records of different kinds have nothing to compare: 0.
     #[must_use]
     pub fn score(&self, a: &Clean, b: &Clean) -> Bits {
         if a.kind != self.kind || b.kind != self.kind {
@@ -415,8 +414,8 @@ impl Model {
         }
     }
 
-    /// Orders candidates by score, equal ones by their content and then their key, and tells whether
-    /// the best is a match.
+    /// Orders candidates by score, equal ones by their content and then their key, and decides whether the
+    /// best is a match.
     pub fn best<'c, K: Ord + Clone>(
         &self,
         record: &Clean,
@@ -444,7 +443,7 @@ impl Model {
         }
     }
 
-    /// Whether a best score is a match beside a second one.
+    /// True if the best score is a match and clear of the second.
     #[must_use]
     pub fn is_clear(&self, best: Option<Bits>, second: Option<Bits>) -> bool {
         best.is_some_and(|best| {
@@ -454,7 +453,7 @@ impl Model {
 }
 
 impl Model {
-    /// What Leadbridge ships with.
+    /// The model that Leadbridge ships with.
     #[must_use]
     pub fn shipped(kind: Kind) -> Self {
         crate::shipped::model(kind)
@@ -500,7 +499,7 @@ mod tests {
             at("Brazil", "Globex", "ann.meier@globex.com.br"),
         );
         assert!(score(&a, &b) < threshold, "{}", score(&a, &b));
-        // Who works for nobody has no employer in common with anybody.
+        // People without an employer have none in common.
         let (a, b) = (
             at("DE", "Self-employed", "ann.meier@gmail.com"),
             at("DE", "self employed", "annm@web.de"),
@@ -523,7 +522,7 @@ mod tests {
         };
         assert!(initial("Jan P.", "Jan K.") < initial("Jan", "Jan") - 3_000);
         assert!(initial("Jan P.", "Jan P.") > initial("Jan", "Jan") + 2_000);
-        // The address follows the surname: it is no second sign against.
+        // The address follows the surname: it is no second sign against a match.
         let at = |last: &str, local: &str| {
             let email = format!("{local}@acme.com");
             person("Petra", last, of_company("Acme", "", &email))
@@ -531,7 +530,7 @@ mod tests {
         let (a, b) = (at("Sommer", "petra.sommer"), at("Winter", "petra.winter"));
         let other = at("Winter", "pw77");
         assert!(score(&a, &b) > score(&a, &other) + 2_000);
-        // An address that is made of the other one's name.
+        // An address made from the other one's name.
         let with_mail = person("P", "Winter", of_company("", "", "petra.sommer@gmail.com"));
         let plain = person("Petra", "Sommer", nothing());
         let without = person("P", "Winter", nothing());

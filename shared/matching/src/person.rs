@@ -16,7 +16,7 @@ pub(crate) struct PersonName {
     pub(crate) given: CompactString,
     /// Initials of the others.
     pub(crate) middle: CompactString,
-    /// Names that are short forms of each other share a group.
+    /// Groups of names that are short forms of each other.
     pub(crate) groups: SmallVec<[u16; 4]>,
     /// The last name without particles (`van der`), joined.
     pub(crate) last: CompactString,
@@ -24,20 +24,20 @@ pub(crate) struct PersonName {
     pub(crate) last_words: SmallVec<[CompactString; 2]>,
     pub(crate) first_hash: u64,
     pub(crate) last_hash: u64,
-    /// Written in a script that leaves out vowels.
+    /// True if it is written in a script that leaves out vowels.
     pub(crate) vowelless: bool,
-    /// The other ways to read it: characters have several readings, and a name in one piece may be
-    /// parted in several ways.
+    /// Its other readings: characters have several readings, and a name in one piece may be divided in
+    /// several ways.
     pub(crate) others: Box<[PersonName]>,
 }
 
-/// The last name of a person without particles and suffixes, folded: for finding, not for showing.
+/// The last name of a person without particles and suffixes, folded: for searching, not for display.
 #[must_use]
 pub fn last_core(last: &str) -> String {
     last_words(&text::fold(last)).join(" ")
 }
 
-/// First and last name of a full name: `Last, First`, or the last word and the particles before it.
+/// Splits a full name into first and last name: `Last, First`, or the last word and the particles before it.
 #[must_use]
 pub fn split(full: &str) -> (String, String) {
     let full = text::cut(full);
@@ -101,7 +101,7 @@ fn last_words(folded: &str) -> Vec<&str> {
 /// Given and last name, folded, and whether vowels were left out.
 type Way = (String, String, bool);
 
-/// Forms of address that are no given name anywhere.
+/// True for forms of address that are no given name anywhere.
 fn is_address(word: &str) -> bool {
     matches!(
         word,
@@ -127,8 +127,8 @@ fn is_address(word: &str) -> bool {
     )
 }
 
-/// First and last name as columns have them: what belongs in two and stands in one is parted. The
-/// second value is the other way to read it.
+/// Splits a name into first and last name: a full name in one column is divided. The second value is the
+/// other possible reading.
 fn parted(first: &str, last: &str, full: &str) -> (Parts, Option<Parts>) {
     let (first, last, full) = (first.trim(), last.trim(), full.trim());
     let first = if last.contains(' ') && is_address(&text::fold(first)) {
@@ -169,7 +169,7 @@ fn parted(first: &str, last: &str, full: &str) -> (Parts, Option<Parts>) {
 type Parts = (String, String);
 
 impl PersonName {
-    /// A name in normal form. `country` (ISO 3166 alpha-2) tells how characters are read.
+    /// Creates a name in normal form. `country` (ISO 3166 alpha-2) decides how characters are read.
     pub(crate) fn new(first: &str, last: &str, full: &str, country: Option<&str>) -> Self {
         let plain = first.is_ascii() && last.is_ascii() && full.is_ascii();
         if plain && !first.trim().is_empty() && !last.trim().is_empty() {
@@ -221,7 +221,7 @@ impl PersonName {
             .skip(1)
             .filter_map(|word| word.chars().next())
             .collect();
-        // An initial behind a first name is no part of it.
+        // An initial behind a first name is not part of it.
         let whole: String = given
             .iter()
             .enumerate()
@@ -259,11 +259,11 @@ impl PersonName {
     }
 }
 
-/// Most ways to read a name.
+/// Maximum number of readings of a name.
 const MOST_WAYS: usize = 6;
 
-/// How a name in Chinese characters, Korean syllables, Arabic or Hebrew letters is read, the likeliest
-/// way first; none for a name that has none of these.
+/// Romanises a name in Chinese characters, Korean syllables, Arabic or Hebrew letters, the likeliest reading
+/// first; `None` for a name that has none of these.
 fn in_other_scripts(
     first: &str,
     last: &str,
@@ -334,7 +334,7 @@ fn in_other_scripts(
     })
 }
 
-/// Given and family name of a name in characters, where the family comes first.
+/// Splits a name in characters, in which the family name comes first.
 fn family_first(whole: &str) -> Parts {
     let whole = whole.trim();
     if let Some((family, given)) = whole.split_once(|c: char| c.is_whitespace() || c == '・') {
@@ -357,7 +357,7 @@ fn family_first(whole: &str) -> Parts {
     (given.to_owned(), family.to_owned())
 }
 
-/// Long vowels written short, as most Japanese write their names in Latin letters.
+/// Shortens long vowels, as most Japanese write their names in Latin letters.
 fn short_vowels(folded: &str) -> String {
     folded
         .replace("ou", "o")
@@ -365,7 +365,7 @@ fn short_vowels(folded: &str) -> String {
         .replace("uu", "u")
 }
 
-/// Arabic or Hebrew in Latin letters, word by word, without articles.
+/// Romanises Arabic or Hebrew, word by word, without articles.
 fn without_vowels(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(|c: char| c.is_whitespace() || c == '-') {
@@ -389,7 +389,8 @@ fn without_vowels(text: &str) -> String {
     words.join(" ")
 }
 
-/// Whether names of which one has no vowels are one: by their consonants.
+/// Compares two names, one of which has no vowels, by their consonants: `true` if equal, `false` if one edit
+/// apart, `None` if different.
 fn same_consonants(a: &str, b: &str) -> Option<bool> {
     let (a, b) = (similar::skeleton(a), similar::skeleton(b));
     if a == b && a.len() >= 2 {
@@ -399,7 +400,7 @@ fn same_consonants(a: &str, b: &str) -> Option<bool> {
     }
 }
 
-/// How alike two first names are.
+/// The similarity of two first names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum SameFirst {
@@ -416,7 +417,7 @@ pub(crate) enum SameFirst {
     Yes,
 }
 
-/// How alike two last names are.
+/// The similarity of two last names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum SameLast {
@@ -526,7 +527,7 @@ fn same_consonants_in_part(a: &PersonName, b: &PersonName) -> bool {
     within(a, &b.last) || within(b, &a.last)
 }
 
-/// Whether one name is a typing error away from another.
+/// Returns `Some` if one name is a typing error away from another.
 pub(crate) fn spelled(a: &str, b: &str, least: usize, like: f64) -> Option<()> {
     let shorter = a.len().min(b.len());
     let near = shorter >= least && similar::one_edit(a, b)

@@ -5,13 +5,13 @@ use smallvec::SmallVec;
 
 use crate::text;
 
-/// A phone number: the digits of country code and national number, or all that there are of it.
+/// A phone number: the digits of country code and national number, or all known digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Phone {
-    /// At most 15 digits (E.164).
+    /// The digits, at most 15 (E.164).
     pub(crate) digits: u64,
     pub(crate) len: u8,
-    /// How many of the first digits are the country's; 0 if that is not known.
+    /// Number of leading digits that are the country code; 0 if that is not known.
     pub(crate) country: u8,
 }
 
@@ -21,7 +21,7 @@ impl Phone {
         (self.len >= 7).then_some(self.digits % 10_000_000)
     }
 
-    /// The number within its country, as far as that is known.
+    /// The number within its country, as far as the country is known.
     pub(crate) fn national(self) -> (u64, u8) {
         let len = self.len - self.country;
         (self.digits % 10_u64.pow(u32::from(len)), len)
@@ -32,8 +32,8 @@ impl Phone {
     }
 }
 
-/// Reads a number, without its extension, by the habits of `region` (ISO 3166 alpha-2) where it has no
-/// country code.
+/// Reads a number, without its extension, by the habits of `region` (ISO 3166 alpha-2) if it has no country
+/// code.
 pub(crate) fn phone(text: &str, region: Option<&str>) -> Option<Phone> {
     // The parser's time grows with its input.
     let text = text.trim();
@@ -59,13 +59,13 @@ pub(crate) fn phone(text: &str, region: Option<&str>) -> Option<Phone> {
         .or_else(|| by_digits(text))
 }
 
-/// How a country writes its numbers, where that is simple: what everybody there does.
+/// A country's way to write its numbers, for countries with one simple way.
 struct Plan {
     region: &'static str,
     code: u64,
-    /// What a number begins with inside the country.
+    /// The prefix of a number inside the country.
     trunk: Trunk,
-    /// Digits of a national number, at least and at most.
+    /// Minimum and maximum number of digits of a national number.
     digits: (usize, usize),
 }
 
@@ -73,7 +73,7 @@ struct Plan {
 enum Trunk {
     None,
     Zero,
-    /// North America: may be written or not.
+    /// North America: the prefix is optional.
     One,
 }
 
@@ -86,8 +86,8 @@ const fn plan(region: &'static str, code: u64, trunk: Trunk, digits: (usize, usi
     }
 }
 
-/// The countries most numbers are of. Reading by the library's expressions takes longer than all else
-/// that is done to a record; a test holds these to its answers.
+/// The countries of most numbers. Reading by the library's expressions takes longer than all other processing
+/// of a record; a test compares these plans with its answers.
 const PLANS: [Plan; 23] = [
     plan("US", 1, Trunk::One, (10, 10)),
     plan("CA", 1, Trunk::One, (10, 10)),
@@ -114,7 +114,7 @@ const PLANS: [Plan; 23] = [
     plan("CZ", 420, Trunk::None, (9, 9)),
 ];
 
-/// Reads a number that is written as its country's plan has it; none if there is any doubt.
+/// Reads a number that fits its country's plan; `None` if there is any doubt.
 fn by_plan(text: &str, region: Option<&str>) -> Option<Phone> {
     const MOST: usize = 15;
     let (international, text) = match text.strip_prefix('+') {
@@ -159,7 +159,7 @@ fn by_plan(text: &str, region: Option<&str>) -> Option<Phone> {
             (Trunk::Zero, _) => return None,
             _ => digits,
         };
-        // A country code without its sign is told by the library.
+        // A country code without a plus sign is recognised by the library.
         let code = usize::from(length(plan.code));
         if plan.trunk == Trunk::None && digits.get(..code).map(number) == Some(plan.code) {
             return None;
@@ -168,7 +168,7 @@ fn by_plan(text: &str, region: Option<&str>) -> Option<Phone> {
     };
     let begins = *national.first()?;
     let (least, most) = plan.digits;
-    // Services, and prefixes that go before a number.
+    // Services, and prefixes that precede a number.
     let special = matches!((plan.code, begins), (_, 0) | (1 | 61, 1) | (55, 9))
         || plan.code == 44 && national.starts_with(&[1, 8, 0, 0]);
     if special || !(least..=most).contains(&national.len()) {
@@ -177,9 +177,9 @@ fn by_plan(text: &str, region: Option<&str>) -> Option<Phone> {
     of_country(plan.code, number(national))
 }
 
-/// Reads a number by what is published of all countries' numbers.
+/// Reads a number by the published numbering plans of all countries.
 fn by_metadata(text: &str, region: Option<&str>) -> Option<Phone> {
-    // Where the number gives its country, another one's habits would mislead.
+    // If the number has its country, another one's habits would mislead.
     let region = if text.starts_with('+') { None } else { region };
     let region = region.and_then(|code| code.parse::<Region>().ok());
     if region.is_none() && !text.contains('+') {
@@ -199,7 +199,7 @@ fn of_country(code: u64, national: u64) -> Option<Phone> {
     })
 }
 
-/// All digits that there are, of no known country.
+/// Takes all digits, without a known country.
 fn by_digits(text: &str) -> Option<Phone> {
     const MOST: usize = 15;
     let digits = text
@@ -220,7 +220,7 @@ fn length(number: u64) -> u8 {
     number.checked_ilog10().map_or(0, |log| log as u8 + 1)
 }
 
-/// How much of two numbers is the same.
+/// The part of two numbers that is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SameNumber {
     No,
@@ -228,9 +228,9 @@ pub(crate) enum SameNumber {
     Block,
     /// One digit differs, or two are swapped.
     Near,
-    /// The last seven digits, where both have more.
+    /// The same last seven digits, if both have more.
     Tail,
-    /// The number within the country.
+    /// The same number within the country.
     Yes,
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn same_number(a: Phone, b: Phone) -> SameNumber {
     if a.digits == b.digits || a_national == b_national {
         return SameNumber::Yes;
     }
-    // Without country, area or trunk code one is the end of the other.
+    // If one has no country, area or trunk code, it is the end of the other.
     let (short, long, len) = if a_len <= b_len {
         (a_national, b_national, a_len)
     } else {

@@ -1,13 +1,13 @@
-//! How rare values are: two people called Smith say less than two called Cholmondeley.
+//! Rarity of values: two people called Smith are weaker evidence than two called Cholmondeley.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// Values of which a frequency is kept, for each kind of value.
+/// Maximum number of values with a stored frequency, for each kind of value.
 const MOST: usize = 1000;
-/// How often a value must be seen to be kept: what is seen less is rare.
+/// Minimum count of a value for storing its frequency; values below it count as rare.
 const LEAST: u32 = 3;
 
 /// Kinds of values whose rarity counts.
@@ -40,7 +40,7 @@ pub(crate) const SLOT_NAMES: [&str; SLOTS] = [
     "web",
 ];
 
-/// How rare values are, in eighths of a bit: the negative logarithm of their frequency.
+/// Rarity of values, in eighths of a bit: the negative logarithm of their frequency.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rarity {
     slots: Vec<SlotRarity>,
@@ -48,32 +48,32 @@ pub(crate) struct Rarity {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct SlotRarity {
-    /// What kind of value.
+    /// The kind of value.
     of: String,
-    /// Of a value that is not listed.
+    /// Rarity of a value that is not listed.
     rare: u8,
     /// Values by their hash; names and addresses themselves are not kept.
     #[serde(with = "hex_keys")]
     common: FxHashMap<u64, u8>,
 }
 
-/// Names of a country count for themselves where so many of it are known.
+/// Number of known names of a country from which on its names are counted separately.
 const LEAST_IN_COUNTRY: u64 = 200;
 
-/// What stands for a value within a country.
+/// The hash of a value within a country.
 pub(crate) fn in_country(hash: u64, country: &str) -> u64 {
     text::join(b'@', &[hash, text::hash(b'@', country)])
 }
 
 impl Rarity {
-    /// How rare a value is among those of its country, where that is known; else among all.
+    /// The rarity of a value within its country if that is known, else among all values.
     pub(crate) fn within(&self, slot: Slot, hashes: (u64, u64), country: Option<&str>) -> u8 {
         let one = |hash: u64| {
             let within = country.and_then(|country| {
                 let slot = self.slots.get(slot as usize)?;
                 slot.common.get(&in_country(hash, country)).copied()
             });
-            // What is rare everywhere may still be common at home; not the other way round.
+            // A value that is rare everywhere may be common at home, but not the other way round.
             within.map_or_else(|| self.of(slot, hash), |bits| bits.min(self.of(slot, hash)))
         };
         if hashes.0 == hashes.1 {
@@ -89,13 +89,13 @@ impl Rarity {
         })
     }
 
-    /// All values equally rare, some given ones aside.
+    /// Creates a rarity in which all values are equally rare, except for the given ones.
     pub(crate) fn shipped(common: &[(Slot, u64, u8)]) -> Self {
         let mut slots: Vec<SlotRarity> = SLOT_NAMES
             .iter()
             .map(|name| SlotRarity {
                 of: (*name).to_owned(),
-                // Most first names, titles and places are commoner than most other values.
+                // Most first names, titles and places are more common than most other values.
                 rare: match *name {
                     "first_name" | "title" | "city" => 10 * 8,
                     _ => 13 * 8,
@@ -131,7 +131,7 @@ impl Counts {
         }
     }
 
-    /// A name of somebody in a country.
+    /// Counts a name of a person in a country.
     pub(crate) fn add_within(&mut self, slot: Slot, hash: u64, country: &'static str) {
         let at = slot as usize;
         if let (Some(within), Some(totals)) = (self.within.get_mut(at), self.of_country.get_mut(at))
@@ -166,7 +166,7 @@ impl Counts {
         }
     }
 
-    /// What was counted, on top of what was known: `known` counts as `weight` values.
+    /// The rarity of the counted values.
     pub(crate) fn rarity(&self) -> Rarity {
         let slots = self
             .slots
@@ -200,7 +200,7 @@ impl Counts {
         Rarity { slots }
     }
 
-    /// The commonest names of each country.
+    /// The most common names of each country.
     fn in_countries(&self, slot: usize) -> Vec<(u64, u8)> {
         let (Some(within), Some(totals)) = (self.within.get(slot), self.of_country.get(slot))
         else {

@@ -1,4 +1,4 @@
-//! What is known before anything is learned.
+//! The shipped models, used until a contract's own data has been learned from.
 
 use std::sync::LazyLock;
 
@@ -6,9 +6,9 @@ use crate::model::{Document, FieldModel, Model};
 use crate::rarity::{self, Rarity, Slot};
 use crate::{Kind, compare, text};
 
-/// The models of a first start. Their frequencies are those of labelled pairs of people and companies of
-/// several sources, smoothed; a contract's own data moves them. Middle names, dates, named columns, numbers
-/// in names, a country alone, and addresses that follow a surname are in none of those sources: theirs are
+/// The initial models. Their frequencies are those of labelled pairs of people and companies of several
+/// sources, smoothed; a contract's own data adjusts them. Middle names, dates, named columns, numbers in
+/// names, a country alone, and addresses that follow a surname are in none of those sources: their values are
 /// set by hand.
 static SHIPPED: LazyLock<[Model; 2]> = LazyLock::new(|| {
     [
@@ -37,10 +37,10 @@ fn read(document: &str) -> Model {
     model
 }
 
-/// How common the commonest names and words are, until a contract's own records are counted.
+/// Rarity of the most common names and words, until a contract's own records are counted.
 fn common() -> Rarity {
     let mut common: Vec<(Slot, u64, u8)> = Vec::new();
-    // Frequencies of names fall off a little slower than their rank rises; the first has about one
+    // Frequencies of names fall off a little slower than their rank rises; the first belongs to about one
     // person in a hundred.
     let rare = |first: f64, rank: usize| {
         let bits = first + 0.65 * f64::from(u32::try_from(rank + 1).unwrap_or(1)).log2();
@@ -75,14 +75,14 @@ fn common() -> Rarity {
     add(Slot::Last, b'n', LAST_NAMES, 6.8);
     add(Slot::First, b'f', FIRST_NAMES, 6.0);
     add(Slot::Word, b'w', COMPANY_WORDS, 4.5);
-    // Of a name in several lists the commonest counts.
+    // For a name in several lists the most common entry counts.
     common
         .sort_unstable_by_key(|(slot, hash, rare)| (*slot as u8, *hash, std::cmp::Reverse(*rare)));
     Rarity::shipped(&common)
 }
 
-/// The commonest first and last names of countries, about in the order of their frequency, from what
-/// their statistical offices publish: `countries: first names: last names`.
+/// The most common first and last names of countries, roughly in the order of their frequency, from the
+/// publications of their statistical offices: `countries: first names: last names`.
 const HOMES: &str = "
 US CA: james mary michael john robert david jennifer william linda elizabeth joseph jessica thomas sarah daniel matthew anthony karen mark lisa nancy ashley emily steven paul andrew kevin brian emma olivia: smith johnson williams brown jones garcia miller davis rodriguez martinez hernandez lopez gonzalez wilson anderson thomas taylor moore jackson martin
 GB IE AU NZ: david john paul james andrew mark sarah susan michael richard peter stephen robert emma claire helen karen karen thomas jack oliver emily charlotte sophie laura rachel simon christopher daniel matthew: smith jones taylor brown williams wilson johnson davies robinson wright thompson evans walker white roberts green hall wood jackson clarke murphy kelly ryan
@@ -105,7 +105,7 @@ VN: anh minh huong lan hoa linh thu tuan hung dung nam: nguyen tran le pham hoan
 ID PH TH: maria agus siti budi sri jose dewi andi john mark: santos reyes cruz bautista garcia setiawan saputra wijaya
 ";
 
-/// The commonest last names of the United States (census of 2010) and of Western Europe, about in the
+/// The most common last names of the United States (census of 2010) and of Western Europe, roughly in the
 /// order of their frequency.
 const LAST_NAMES: &str = "smith johnson williams brown jones garcia miller davis rodriguez martinez
     hernandez lopez gonzalez wilson anderson thomas taylor moore jackson martin lee perez thompson white
@@ -115,7 +115,7 @@ const LAST_NAMES: &str = "smith johnson williams brown jones garcia miller davis
     bianchi silva santos fernandez jansen visser smit andersson johansson hansen nielsen kumar singh
     patel khan wang li zhang chen liu kim park";
 
-/// Common first names, about in the order of their frequency.
+/// Common first names, roughly in the order of their frequency.
 const FIRST_NAMES: &str = "james john robert michael mary david william jennifer richard maria linda
     thomas elizabeth susan joseph jessica charles sarah christopher karen daniel lisa matthew nancy
     anthony mark sandra paul steven andrew ashley kimberly emily donna peter michelle carol amanda anna
@@ -123,7 +123,7 @@ const FIRST_NAMES: &str = "james john robert michael mary david william jennifer
     nicolas marco luca giulia andrea francesco jose carlos juan antonio ana joao pedro lars erik mohamed
     ali ahmed wei raj priya";
 
-/// Words that very many companies have in their names.
+/// Words that occur in the names of very many companies.
 const COMPANY_WORDS: &str = "group services international solutions global systems technology
     technologies management consulting company associates partners industries national holdings
     capital health medical care center american first united digital media design construction energy

@@ -1,4 +1,4 @@
-//! How alike two folded words are. Every function is symmetric: the lesser text comes first.
+//! Similarity of two folded words. Every function is symmetric: the lesser text comes first.
 
 /// Jaro–Winkler similarity, 0 to 1, of the first 64 letters.
 ///
@@ -10,7 +10,7 @@ pub(crate) fn jaro_winkler(a: &str, b: &str) -> f64 {
     if a.is_empty() || b.is_empty() {
         return f64::from(u8::from(a.len() == b.len()));
     }
-    // Where each letter stands in `b`; letters that are not a to z or 0 to 9 share a place.
+    // The positions of each letter in `b`; letters that are not a to z or 0 to 9 share a place.
     let mut places = [0_u64; 37];
     for (at, letter) in b.iter().enumerate() {
         if let Some(place) = places.get_mut(class(*letter)) {
@@ -55,8 +55,8 @@ pub(crate) fn jaro_winkler(a: &str, b: &str) -> f64 {
     (jaro + 0.1 * prefix as f64 * (1.0 - jaro)).min(1.0)
 }
 
-/// [`jaro_winkler`], or 0 where it is surely less than `least`: most words that are compared share too few
-/// letters, which takes less to see.
+/// As [`jaro_winkler`], or 0 if it is surely less than `least`: most compared words share too few letters,
+/// which is faster to detect.
 pub(crate) fn jaro_winkler_from(least: f64, a: &str, b: &str) -> f64 {
     let (x, y) = (first_64(a), first_64(b));
     if x.is_empty() || y.is_empty() {
@@ -65,13 +65,13 @@ pub(crate) fn jaro_winkler_from(least: f64, a: &str, b: &str) -> f64 {
     let letters = y
         .iter()
         .fold(0_u64, |letters, letter| letters | 1 << class(*letter));
-    // No more letters of the one can match than there are in the other at all.
+    // No more letters of one word can match than the other contains.
     let common = x
         .iter()
         .filter(|letter| letters & (1 << class(**letter)) != 0)
         .count() as f64;
     let prefix = 0.1 * x.iter().zip(y).take(4).take_while(|(a, b)| a == b).count() as f64;
-    // A common beginning raises what is over 0.7 already.
+    // A common beginning raises a similarity above 0.7.
     let jaro = if least > 0.7 {
         ((least - prefix) / (1.0 - prefix)).max(0.7)
     } else {
@@ -99,7 +99,7 @@ const fn class(letter: u8) -> usize {
     }
 }
 
-/// Whether one insertion, deletion, substitution or swap of neighbours makes one of the other.
+/// True if one insertion, deletion, substitution or swap of neighbours turns one word into the other.
 pub(crate) fn one_edit(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let (a, b) = if a.len() <= b.len() { (a, b) } else { (b, a) };
@@ -122,7 +122,7 @@ pub(crate) fn one_edit(a: &str, b: &str) -> bool {
     }
 }
 
-/// Optimal string alignment distance, or `None` when the lengths differ by more than `most`.
+/// Optimal string alignment distance, or `None` if the lengths differ by more than `most`.
 pub(crate) fn edits(a: &str, b: &str, most: usize) -> Option<usize> {
     if a.len().abs_diff(b.len()) > most {
         return None;
@@ -135,8 +135,8 @@ fn ordered<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
     if a <= b { (a, b) } else { (b, a) }
 }
 
-/// The consonants of a word in the order they come, alike ones once, after its first letter: what
-/// most typing errors and spellings leave as it was.
+/// The consonants of a word in order, repeated ones once, after its first letter: the part that most typing
+/// errors and spelling variants leave unchanged.
 pub(crate) fn skeleton(word: &str) -> String {
     let mut skeleton = String::with_capacity(8);
     let mut last = '\0';
@@ -212,7 +212,7 @@ mod tests {
             ("stephen", "steven"),
         ] {
             let same = skeleton(a) == skeleton(b);
-            // `ph` is heard as `f`, which letters alone do not tell.
+            // `ph` sounds like `f`, which the letters alone do not show.
             assert_eq!(same, !a.contains("ph") && !b.contains("ph"), "{a} {b}");
         }
         assert_ne!(skeleton("miller"), skeleton("smith"));

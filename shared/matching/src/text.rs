@@ -1,12 +1,12 @@
-//! Text in folded form: what is left of it when case, accents, alphabet and punctuation do not count.
+//! Folded text: text without case, accents, alphabet and punctuation.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Longest text that is looked at, in bytes; what is longer is cut. No name or address is longer, and
-/// comparing takes time that grows with the square of it.
+/// Maximum length of text that is examined, in bytes; longer text is cut. No name or address is longer, and
+/// the time for comparing grows with the square of the length.
 pub const MAX_BYTES: usize = 240;
 
-/// Text in lowercase Latin letters and digits, words separated by one space. Other alphabets are
+/// Folds text to lowercase Latin letters and digits, words separated by one space. Other alphabets are
 /// transliterated; an apostrophe joins (`O'Brien` = `OBrien`), other punctuation separates.
 #[must_use]
 pub fn fold(text: &str) -> String {
@@ -42,7 +42,7 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// The beginning of a text that is looked at.
+/// The beginning of a text, up to the maximum length.
 #[must_use]
 pub fn cut(text: &str) -> &str {
     let text = text.trim();
@@ -56,14 +56,14 @@ pub fn squash(folded: &str) -> String {
     folded.chars().filter(|c| *c != ' ').collect()
 }
 
-/// A number that stands for a text of a kind. It is the same on every machine and in every version,
-/// since models keep it.
+/// The hash of a text of a kind. It is the same on every machine and in every version, because models store
+/// it.
 #[must_use]
 pub fn hash(kind: u8, text: &str) -> u64 {
     xxh3_64(text.as_bytes()) ^ u64::from(kind).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Numbers joined to one, in their order.
+/// Joins numbers to one, in their order.
 #[must_use]
 pub(crate) fn join(kind: u8, parts: &[u64]) -> u64 {
     let mut hash = u64::from(kind).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! Records that nobody would make on purpose, and some that somebody would.
+//! Hostile and degenerate records.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use matching::bulk::{self, Options};

@@ -1,6 +1,5 @@
-//! How good links are on sets of which somebody has said which records are one. The sets are not ours to
-//! distribute: `LEADBRIDGE_MATCHING` names a folder that has some (`left.csv`, `right.csv`, `truth.csv`),
-//! and without it there is nothing to hold.
+//! Quality of links on labelled sets. The sets are not ours to distribute: `LEADBRIDGE_MATCHING` names a
+//! folder that has some (`left.csv`, `right.csv`, `truth.csv`), and without it these tests check nothing.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::{HashMap, HashSet};
@@ -10,7 +9,7 @@ use matching::bulk::{self, Options};
 use matching::columns::{self, Column};
 use matching::{Kind, Record};
 
-/// Harmonic mean of precision and recall at our own threshold, at least.
+/// Minimum harmonic mean of precision and recall at our own threshold.
 const GOOD: f64 = 0.945;
 
 fn folders(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,11 +1,11 @@
-//! What holds for any records: MA-1, MA-2, MA-3.
+//! Properties of matching for any records: MA-1, MA-2, MA-3.
 
 use matching::bulk::{self, Options};
 use matching::{Clean, Kind, Model, Other, Record, Same};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Values that agree often enough to make every level appear, and some that nobody expects.
+/// Values that agree often enough to make every level appear, and some unexpected ones.
 fn word(of: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop_oneof![
         6 => select(of).prop_map(str::to_owned),
@@ -190,7 +190,7 @@ proptest! {
     fn bulk_and_online_agree_on_every_pair(kind in kind(), left in prop::collection::vec(record(), 1..12), right in prop::collection::vec(record(), 1..12)) {
         let (left, right) = (clean(kind, &left), clean(kind, &right));
         let bulk = bulk::link_clean(kind, &left, &right, &Options::default());
-        // The model is kept as a document in between.
+        // The model is serialised and read back in between.
         let model: Model = serde_json::from_str(&serde_json::to_string(&bulk.model).unwrap()).unwrap();
         for pair in &bulk.pairs {
             let (a, b) = (&left[pair.left as usize], &right[pair.right as usize]);
@@ -207,7 +207,7 @@ proptest! {
         (left, turned_left) in prop::collection::vec(record(), 1..16).prop_flat_map(turned),
         (right, turned_right) in prop::collection::vec(record(), 1..16).prop_flat_map(turned),
     ) {
-        // By what the linked records are, since equal records may stand in for each other.
+        // Compared by the content of the linked records, because equal records may replace each other.
         let links = |left: &[Record], right: &[Record], swap: bool| {
             let (of_left, of_right) = (clean(kind, left), clean(kind, right));
             let outcome = bulk::link_clean(kind, &of_left, &of_right, &Options::default());
@@ -250,7 +250,7 @@ proptest! {
         let one = Clean::new(kind, &one, None);
         let rank = |records: &[Record]| {
             let cleaned = clean(kind, records);
-            // The key goes with the record, not with its place.
+            // The key belongs to the record, not to its position.
             let ranked = model.best(&one, cleaned.iter().map(|record| (format!("{record:?}"), record)));
             (ranked.best, ranked.ranked)
         };

@@ -1,4 +1,4 @@
-//! The door to the outside: every call, the tokens it carries, and how they are kept.
+//! Calls to the outside: every call, the tokens it carries, and their storage.
 //!
 //! Read in this order:
 //! - [`outbound`]: the one door for calls to the outside.

@@ -41,7 +41,7 @@ impl fmt::Debug for App {
     }
 }
 
-/// Errors of `GetSecretValue` that stay until the operator acts; all others pass.
+/// Errors of `GetSecretValue` that persist until the operator acts; all others pass.
 const SECRET_FAULTS: [&str; 7] = [
     "AccessDeniedException",
     "DecryptionFailure",
@@ -52,7 +52,7 @@ const SECRET_FAULTS: [&str; 7] = [
     "ValidationException",
 ];
 
-/// Where the OAuth clients' credentials are kept.
+/// The place where the OAuth clients' credentials are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppsSpec {
     /// A secret in Secrets Manager, by name or ARN.
@@ -95,12 +95,11 @@ impl OAuthApps {
 
     /// Our client at a provider. Dataverse and its sign-in share one.
     ///
-    /// A client that is not known is looked for again each time: the secret may have been filled
-    /// in since.
+    /// An unknown client is looked up again each time, because the secret may have been filled in since.
     ///
     /// # Errors
-    /// [`OAuthError::NoApp`] when the secret names no such client, [`OAuthError::Apps`] when it
-    /// was not to be had this time, [`OAuthError::AppsUnusable`] when it cannot be used.
+    /// Returns [`OAuthError::NoApp`] if the secret names no such client, [`OAuthError::Apps`] if it could not
+    /// be read this time, and [`OAuthError::AppsUnusable`] if it cannot be used.
     pub async fn app(&self, provider: Provider) -> Result<App, OAuthError> {
         let name = match provider {
             Provider::Entra => Provider::Dataverse.as_str(),
@@ -114,7 +113,7 @@ impl OAuthApps {
         apps.get(name).cloned().ok_or(OAuthError::NoApp(provider))
     }
 
-    /// Forgets the clients, after one was refused: its secret may have been changed.
+    /// Forgets the clients after one was refused, because its secret may have been changed.
     pub async fn forget(&self) {
         self.apps.lock().await.clear();
     }
@@ -148,10 +147,10 @@ impl OAuthApps {
 pub struct Tokens {
     /// The bearer token of calls.
     pub access_token: String,
-    /// What it is renewed with, where the provider gave one.
+    /// The token for renewing the access token, if the provider issued one.
     #[serde(default)]
     pub refresh_token: Option<String>,
-    /// When the access token ends, where the provider says so.
+    /// End of the access token's validity, if the provider states it.
     #[serde(default)]
     pub expires_at: Option<Millis>,
 }
@@ -162,21 +161,19 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// The reason for which a token endpoint gave no tokens. `code` is the server's own, made fit to be
-/// shown.
+/// The reason why a token endpoint issued no tokens. `code` is the server's own, made safe to show.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
     /// The clients' credentials could not be read this time.
     #[error("the OAuth apps cannot be read")]
     Apps(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The secret with the clients' credentials is missing, or is not what it has to be: the operator
-    /// has to mend it.
+    /// The secret with the clients' credentials is missing or invalid: the operator has to correct it.
     #[error("the OAuth apps cannot be used")]
     AppsUnusable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no client for this provider.
     #[error("no OAuth app is configured for {}", .0.as_str())]
     NoApp(Provider),
-    /// The code or the refresh token is no longer good: somebody has to sign in.
+    /// The code or the refresh token is no longer valid: the user has to sign in.
     #[error("the sign-in server asks for a sign-in: {} ({code})", .reason.as_str())]
     SignInNeeded {
         /// The reason.
@@ -187,10 +184,10 @@ pub enum OAuthError {
     /// The organisation does not let the app in: its administrator has to install or approve it.
     #[error("the organisation does not allow the app ({0})")]
     AppNotAllowed(String),
-    /// The provider refuses our client: the operator has to mend it.
+    /// The provider refuses our client: the operator has to correct it.
     #[error("the sign-in server refuses the client ({code})")]
     Client {
-        /// The part of it.
+        /// The refused part of it.
         fault: ClientFault,
         /// The server's code.
         code: String,
@@ -198,26 +195,26 @@ pub enum OAuthError {
     /// Too many requests: a pause of so many seconds.
     #[error("the sign-in server asks for a pause of {0} seconds")]
     Throttled(i64),
-    /// A refusal that passes by itself.
+    /// A refusal that passes without action.
     #[error("the sign-in server refuses for the moment ({0})")]
     Passing(String),
     /// A refusal that may pass or stay.
     #[error("the sign-in server refuses ({0})")]
     Unclear(String),
-    /// It did not answer, or not in a form that can be read.
+    /// It did not answer, or not in a readable form.
     #[error("the sign-in server did not answer")]
     Unavailable(#[source] Option<OutboundError>),
 }
 
-/// What a token endpoint gives.
+/// The answer of a token endpoint.
 #[derive(Deserialize)]
 pub struct TokenAnswer {
     /// The bearer token.
     pub access_token: String,
-    /// What it is renewed with.
+    /// The token for renewing the access token.
     #[serde(default)]
     pub refresh_token: Option<String>,
-    /// Seconds until it ends; Salesforce does not say.
+    /// Seconds until it ends; Salesforce does not state it.
     #[serde(default)]
     pub expires_in: Option<i64>,
     /// Salesforce: the organisation's address.
@@ -226,7 +223,7 @@ pub struct TokenAnswer {
     /// Salesforce: `…/id/{organization}/{user}`.
     #[serde(default)]
     pub id: Option<Url>,
-    /// Who signed in, where `openid` was asked for.
+    /// The identity token, if `openid` was requested.
     #[serde(default)]
     pub id_token: Option<String>,
     /// LinkedIn: seconds until the refresh token ends; renewing does not move that end.
@@ -234,16 +231,16 @@ pub struct TokenAnswer {
     pub refresh_token_expires_in: Option<i64>,
 }
 
-/// What is asked for at a provider.
+/// The kind of access that is requested from a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Its API, now and later, as the user who signs in.
     Api,
-    /// Who the user is.
+    /// The user's identity.
     SignIn,
 }
 
-/// What is exchanged at a token endpoint.
+/// The credential that is exchanged at a token endpoint.
 pub enum Grant<'a> {
     /// An authorization code with its PKCE verifier.
     Code {
@@ -258,7 +255,7 @@ pub enum Grant<'a> {
     Refresh(&'a str),
 }
 
-/// The scope asked for at a provider.
+/// The scope to request from a provider.
 fn scope(provider: Provider, access: Access, resource: Option<&Url>) -> String {
     match (provider, access) {
         (Provider::Salesforce, Access::Api) => "api refresh_token openid".to_owned(),
@@ -284,7 +281,7 @@ enum Endpoint {
     Keys,
 }
 
-/// A provider's endpoint under its sign-in address; `None` where it has none.
+/// A provider's endpoint under its sign-in address; `None` if there is none.
 fn endpoint(provider: Provider, auth_url: &Url, endpoint: Endpoint) -> Option<Url> {
     let path = match (provider, endpoint) {
         (Provider::Salesforce, Endpoint::Authorize) => "/services/oauth2/authorize",
@@ -321,7 +318,7 @@ pub fn sign_in_address(provider: Provider, endpoints: &Endpoints, salesforce_log
     }
 }
 
-/// Whom a call to a provider's sign-in server is meant for.
+/// The provider that a call to a provider's sign-in server is addressed to.
 #[must_use]
 pub fn sign_in_provider(provider: Provider) -> Provider {
     if provider == Provider::Dataverse {
@@ -331,15 +328,15 @@ pub fn sign_in_provider(provider: Provider) -> Provider {
     }
 }
 
-/// Everything of one authorization request.
+/// All parameters of one authorization request.
 pub struct Authorization<'a> {
-    /// Whom to sign in to.
+    /// The provider to sign in to.
     pub provider: Provider,
     /// Its sign-in address.
     pub auth_url: &'a Url,
     /// Our client there.
     pub app: &'a App,
-    /// Where the code is sent.
+    /// The address that the code is sent to.
     pub redirect_uri: &'a str,
     /// The state that ties the answer to the request.
     pub state: &'a str,
@@ -347,16 +344,16 @@ pub struct Authorization<'a> {
     pub verifier: &'a str,
     /// Dataverse: the organisation's URL.
     pub resource: Option<&'a Url>,
-    /// What is asked for.
+    /// The requested access.
     pub access: Access,
-    /// What ties an identity token to this request.
+    /// The nonce that ties an identity token to this request.
     pub nonce: &'a str,
-    /// Whether the user has to sign in anew, and so can choose another account.
+    /// True if the user has to sign in anew, and so can choose another account.
     pub sign_in_anew: bool,
 }
 
 impl Authorization<'_> {
-    /// The URL to send the browser to; `None` when the sign-in address cannot carry it.
+    /// The URL to send the browser to; `None` if the sign-in address cannot carry it.
     #[must_use]
     pub fn url(&self) -> Option<Url> {
         let challenge = URL_SAFE_NO_PAD.encode(sha256(&[self.verifier.as_bytes()]));
@@ -433,10 +430,10 @@ pub async fn exchange(
     Err(refusal::error(&answer, provider, exchanged))
 }
 
-/// Has a provider revoke a token (RFC 7009). A refresh token takes its access tokens with it.
+/// Revokes a token at its provider (RFC 7009). Revoking a refresh token also revokes its access tokens.
 ///
 /// # Errors
-/// [`OAuthError`] when the provider did not do it this time.
+/// Returns [`OAuthError`] if the provider did not revoke the token this time.
 pub async fn revoke(
     outbound: &Outbound,
     provider: Provider,
@@ -470,8 +467,8 @@ pub async fn revoke(
 }
 
 impl TokenAnswer {
-    /// When the authorisation itself ends, whatever is renewed: LinkedIn's refresh token after a
-    /// year, and its access token after 60 days where it gives no refresh token.
+    /// End of the authorisation itself, regardless of renewals: LinkedIn's refresh token ends after a year,
+    /// and its access token after 60 days if it issues no refresh token.
     #[must_use]
     pub fn authorization_end(&self, now: Millis) -> Option<Millis> {
         let seconds = match &self.refresh_token {
@@ -481,8 +478,8 @@ impl TokenAnswer {
         seconds.map(|seconds| now.plus_seconds(seconds))
     }
 
-    /// The tokens as they are kept. A provider that does not rotate refresh tokens sends none:
-    /// the one used stays good.
+    /// The tokens to store. A provider that does not rotate refresh tokens sends none: the one used stays
+    /// valid.
     #[must_use]
     pub fn tokens(&self, used_refresh_token: Option<&str>, now: Millis) -> Tokens {
         Tokens {

@@ -25,7 +25,7 @@ const STREAM_TIMEOUT_SECONDS: u64 = 100;
 const CHUNK_TIMEOUT_SECONDS: u64 = 20;
 /// Time to connect, in seconds.
 const CONNECT_TIMEOUT_SECONDS: u64 = 5;
-/// Largest answer that is read, in bytes. Metadata is the largest thing asked for.
+/// Largest answer that is read, in bytes. Metadata is the largest.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// Largest refusal that is read, in bytes.
 const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
@@ -46,22 +46,22 @@ pub struct Endpoints {
 pub struct AllowList(Vec<Origin>);
 
 impl AllowList {
-    /// Exactly these origins (scheme, host and port).
+    /// Creates a list of exactly these origins (scheme, host and port).
     #[must_use]
     pub fn new(origins: Vec<Origin>) -> Self {
         Self(origins)
     }
 
-    /// Whether the configuration names the origin of `url`.
+    /// True if the configuration names the origin of `url`.
     #[must_use]
     pub fn lists(&self, url: &Url) -> bool {
         self.0.contains(&url.origin())
     }
 
-    /// Whether a call to `url` for `provider` may be made.
+    /// Checks that a call to `url` for `provider` may be made.
     ///
     /// # Errors
-    /// [`OutboundError::Forbidden`] otherwise.
+    /// Returns [`OutboundError::Forbidden`] if it may not.
     pub fn check(&self, provider: Provider, url: &Url) -> Result<(), OutboundError> {
         let listed = self.lists(url);
         let owned = url.scheme() == "https"
@@ -76,13 +76,13 @@ impl AllowList {
     }
 }
 
-/// Why there is no answer. Carries no URL, header or body.
+/// The reason why there is no answer. Carries no URL, header or body.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
     /// The address is not one of the provider's.
     #[error("the address is not on {}'s domains", .0.as_str())]
     Forbidden(Provider),
-    /// Nothing was sent, for certain: the call had no effect.
+    /// Nothing was sent: the call had no effect.
     #[error("could not connect")]
     NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The answer did not arrive: the call may have taken effect.
@@ -93,7 +93,7 @@ pub enum OutboundError {
 /// A call to make.
 #[derive(Clone)]
 pub struct Call {
-    /// Whom it is meant for.
+    /// The provider that it is addressed to.
     pub provider: Provider,
     /// HTTP method.
     pub method: Method,
@@ -118,14 +118,14 @@ impl Call {
         }
     }
 
-    /// With one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// With a JSON body.
+    /// Sets a JSON body.
     #[must_use]
     pub fn json(self, body: &serde_json::Value) -> Self {
         let mut call = self.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
@@ -133,7 +133,7 @@ impl Call {
         call
     }
 
-    /// With a urlencoded body.
+    /// Sets a urlencoded body.
     #[must_use]
     pub fn form(self, pairs: &[(&str, &str)]) -> Self {
         let mut call = self.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -169,7 +169,7 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// `Retry-After` in seconds, cut to a day. The date form counts as absent.
+    /// `Retry-After` in seconds, capped at a day. The date form counts as absent.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<i64> {
         self.header("retry-after")?
@@ -185,12 +185,12 @@ impl Answer {
     }
 }
 
-/// How long a call may take.
+/// The time limit of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// An answer that is wanted soon: 20 seconds in all.
+    /// An answer that is needed soon: 20 seconds in all.
     Short,
-    /// A large answer, or one that the remote has to work for: 100 seconds in all, 20 for each chunk.
+    /// A large answer, or one that takes the remote time to prepare: 100 seconds in all, 20 for each chunk.
     Long,
 }
 
@@ -203,7 +203,7 @@ impl Pace {
     }
 }
 
-/// An answer whose body is still to be read.
+/// An answer whose body has not been read yet.
 pub enum Reply {
     /// 2xx: its body chunk by chunk.
     Body(Streamed),
@@ -230,10 +230,10 @@ impl Streamed {
         header_text(&self.headers, name)
     }
 
-    /// The next chunk; none at the end of the body.
+    /// Reads the next chunk; returns `None` at the end of the body.
     ///
     /// # Errors
-    /// [`OutboundError::Unknown`] when the body does not come to its end, or takes too long.
+    /// Returns [`OutboundError::Unknown`] if the body ends early or takes too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, OutboundError> {
         if self.ended {
             return Ok(None);
@@ -257,10 +257,10 @@ impl Streamed {
         Ok(Some(chunk))
     }
 
-    /// The answer with its body read whole.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// [`OutboundError::Unknown`] also when the body is larger than `limit` bytes.
+    /// Returns [`OutboundError::Unknown`], also if the body is larger than `limit` bytes.
     pub async fn collect(mut self, limit: usize) -> Result<Answer, OutboundError> {
         let mut body = Vec::new();
         while let Some(chunk) = self.chunk().await? {
@@ -278,10 +278,10 @@ impl Streamed {
 }
 
 impl Reply {
-    /// The answer with its body read whole, 32 MB at most.
+    /// Reads the whole body, 32 MB at most.
     ///
     /// # Errors
-    /// As [`Streamed::collect`].
+    /// Returns the errors of [`Streamed::collect`].
     pub async fn collect(self) -> Result<Answer, OutboundError> {
         match self {
             Self::Body(body) => body.collect(MAX_ANSWER_BYTES).await,
@@ -303,21 +303,21 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Counts what comes in: the calls of a connection.
+/// Counts the calls of a connection and their answers.
 pub trait Meter: Send + Sync {
-    /// A call is made.
+    /// Called when a call is made.
     fn called(&self);
-    /// An answer began.
+    /// Called when an answer begins.
     fn answered(&self, headers: &HeaderMap);
-    /// So many bytes of a body came.
+    /// Called when so many bytes of a body have arrived.
     fn received(&self, bytes: usize);
 }
 
-/// Watches outbound calls: tests stop a flow at its n-th call with it, and count.
+/// Watches outbound calls: tests count them, and stop a flow at its n-th call.
 pub trait CallHook: Send + Sync {
-    /// Before a call is sent; `false` stops it there.
+    /// Called before a call is sent; `false` stops the call.
     fn before(&self) -> bool;
-    /// After the answer was read to its end; `false` loses it.
+    /// Called after the answer was read to its end; `false` discards it.
     fn after(&self) -> bool;
 }
 
@@ -330,8 +330,8 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// The client of a process. It is made at the first call: reading the machine's trust roots
-    /// takes as long as all the rest of a function's start, and most functions seldom call out.
+    /// Creates the client of a process. The HTTP client is made at the first call: reading the machine's
+    /// trust roots takes as long as all the rest of a function's start, and most functions seldom call out.
     #[must_use]
     pub fn new(allow: AllowList) -> Self {
         Self {
@@ -341,7 +341,7 @@ impl Outbound {
         }
     }
 
-    /// What every outbound client shares: limits, no redirects, our name.
+    /// The settings that every outbound client shares: limits, no redirects, our name.
     pub fn builder() -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -350,7 +350,7 @@ impl Outbound {
             .user_agent(concat!("Leadbridge/", env!("CARGO_PKG_VERSION")))
     }
 
-    /// With a client made elsewhere (one that trusts a private certificate authority).
+    /// Creates it with an existing client (one that trusts a private certificate authority).
     #[must_use]
     pub fn with_client(client: reqwest::Client, allow: AllowList) -> Self {
         Self {
@@ -360,7 +360,7 @@ impl Outbound {
         }
     }
 
-    /// With a hook around every call.
+    /// Adds a hook around every call.
     #[must_use]
     pub fn with_hook(mut self, hook: Arc<dyn CallHook>) -> Self {
         self.hook = Some(hook);
@@ -373,13 +373,13 @@ impl Outbound {
         &self.allow
     }
 
-    /// Makes a call, with a bearer token where one is given, and reads its answer whole.
+    /// Makes a call, with a bearer token if one is given, and reads the whole answer.
     pub async fn send(&self, call: Call, bearer: Option<&str>) -> Result<Answer, OutboundError> {
         let reply = self.stream(call, bearer, Pace::Short, None).await?;
         reply.collect().await
     }
 
-    /// Makes a call, with a bearer token where one is given. The body is read by the caller.
+    /// Makes a call, with a bearer token if one is given. The caller reads the body.
     pub async fn stream(
         &self,
         call: Call,

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// Where unpredictable values come from.
+/// The source of unpredictable values.
 pub trait Random: Send + Sync {
     /// Fills `bytes` with unpredictable data.
     fn fill(&self, bytes: &mut [u8]);

@@ -1,4 +1,4 @@
-//! Authenticated calls of a connection: tokens opened and refreshed, the shared pause respected.
+//! Authenticated calls of a connection: opens and refreshes tokens, and respects the shared pause.
 //!
 //! One refresh at a time for a connection, over all workers: a conditional lease in the table; the
 //! others wait and read the new tokens. New tokens are stored before they are used, so that a
@@ -25,41 +25,41 @@ use store::{
     StoreError,
 };
 
-/// How long a connection is used as it was read, in seconds: a pause set by another worker is
-/// seen after that at the latest.
+/// Time for which a connection is used as it was read, in seconds. A pause set by another worker is noticed
+/// after this time at the latest.
 const REREAD_AFTER_SECONDS: i64 = 5;
-/// How long one worker may take to refresh, in seconds.
+/// Maximum time for one worker to refresh the tokens, in seconds.
 const REFRESH_LEASE_SECONDS: i64 = 30;
-/// A token this close to its end is renewed before it is used, in seconds.
+/// Time before a token's end at which it is renewed, in seconds.
 const RENEW_BEFORE_SECONDS: i64 = 60;
 
-/// Why a call could not be made, or has no answer.
+/// The reason why a call could not be made, or has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The contract has no such connection.
     #[error("not connected")]
     NotConnected,
-    /// Somebody has to sign in again.
+    /// The user has to sign in again.
     #[error("sign-in needed: {}", .0.as_str())]
     SignInNeeded(SignInReason),
-    /// Our client is not accepted: the operator has to correct its credentials, or the CRM's
-    /// administrator has to allow the app.
+    /// Our client is refused: the operator has to correct its credentials, or the CRM's administrator has to
+    /// allow the app.
     #[error("the OAuth app is not accepted")]
     AppRefused(#[source] OAuthError),
     /// The sign-in server did not renew the tokens, for a reason that may pass or stay.
     #[error("the tokens were not renewed")]
     NotRenewed(#[source] OAuthError),
-    /// A part of ours does not work until the operator mends it: the key, the secret of the apps, a
-    /// stored connection that cannot be read.
+    /// A part of Leadbridge does not work until the operator corrects it: the key, the secret of the apps, or
+    /// a stored connection that cannot be read.
     #[error("a part of ours does not work")]
     Ours(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The remote asked for a pause until then.
+    /// The remote requested a pause until that time.
     #[error("paused")]
     Paused(Millis),
     /// The address is not the provider's.
     #[error("forbidden address")]
     Forbidden,
-    /// Nothing was sent, for certain.
+    /// Nothing was sent.
     #[error("the call was not made")]
     NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No answer: the call may have taken effect.
@@ -79,7 +79,7 @@ impl From<StoreError> for SessionError {
 impl From<VaultError> for SessionError {
     fn from(error: VaultError) -> Self {
         match error {
-            // Tokens that do not open here are as good as none.
+            // Tokens that cannot be opened are as good as none.
             VaultError::DoesNotOpen => Self::SignInNeeded(SignInReason::Ended),
             VaultError::Unavailable(_) => Self::NotSent(Box::new(error)),
             VaultError::Refused(_) | VaultError::KeyFile(_) => Self::Ours(Box::new(error)),
@@ -96,7 +96,7 @@ impl From<OAuthError> for SessionError {
             }
             OAuthError::AppsUnusable(_) => Self::Ours(Box::new(error)),
             OAuthError::Unclear(_) => Self::NotRenewed(error),
-            // A pause is kept where the connection is known.
+            // The caller, who knows the connection, stores the pause.
             OAuthError::Throttled(_)
             | OAuthError::Passing(_)
             | OAuthError::Apps(_)
@@ -115,14 +115,14 @@ impl From<OutboundError> for SessionError {
     }
 }
 
-/// What a connection was used for, since this process began.
+/// Use of a connection since this process began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Calls, each try counted.
+    /// Number of calls, every attempt included.
     pub calls: u64,
-    /// Bytes of the answers' bodies, as they were received.
+    /// Bytes of the answers' bodies, as received.
     pub bytes: u64,
-    /// The organisation's API calls, as the CRM last told (Salesforce).
+    /// The organisation's API calls, as last reported by the CRM (Salesforce).
     pub api: Option<ApiUsage>,
 }
 
@@ -152,8 +152,8 @@ impl Meter for UsageMeter {
     }
 }
 
-/// `Sforce-Limit-Info`: `api-usage=18/5000`, and after a semicolon or a comma what else there is
-/// (REST API developer guide, "Limit Info Header").
+/// Reads `Sforce-Limit-Info`: `api-usage=18/5000`, and further items after a semicolon or a comma (REST API
+/// developer guide, "Limit Info Header").
 fn api_usage(text: &str) -> Option<ApiUsage> {
     text.split([';', ',']).find_map(|part| {
         let (name, value) = part.split_once('=')?;
@@ -169,7 +169,7 @@ type ConnectionKey = (ContractId, ConnectionKind);
 type OpenSessions = Arc<Mutex<HashMap<ConnectionKey, Arc<Session>>>>;
 type Meters = Arc<Mutex<HashMap<ConnectionKey, Arc<UsageMeter>>>>;
 
-/// What sessions are made of.
+/// The dependencies of sessions.
 #[derive(Clone)]
 pub struct Sessions {
     store: Store,
@@ -179,12 +179,12 @@ pub struct Sessions {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     open: OpenSessions,
-    /// A session that is opened anew goes on counting.
+    /// Kept apart from the sessions, so that a reopened session continues its counts.
     meters: Meters,
 }
 
 impl Sessions {
-    /// Sessions over these parts.
+    /// Creates sessions with these dependencies.
     #[must_use]
     pub fn new(
         store: Store,
@@ -206,7 +206,7 @@ impl Sessions {
         }
     }
 
-    /// The session of a contract's connection.
+    /// Opens the session of a contract's connection.
     pub async fn open(
         &self,
         contract: &ContractId,
@@ -264,7 +264,7 @@ impl Sessions {
         Ok(Live { connection, tokens })
     }
 
-    /// A connection's tokens, opened.
+    /// The opened tokens of a connection.
     async fn tokens(&self, connection: &Connection) -> Result<Tokens, SessionError> {
         let purpose = Purpose {
             contract: &connection.contract,
@@ -276,19 +276,19 @@ impl Sessions {
         serde_json::from_str(&sealed).map_err(|_| none())
     }
 
-    /// Has the provider revoke the tokens of a connection that is being ended.
+    /// Revokes the tokens of a connection that is being ended, at its provider.
     ///
     /// # Errors
-    /// When the provider could not be asked this time; asking again does no harm.
+    /// Returns an error if the provider could not be asked this time; asking again does no harm.
     pub async fn revoke(&self, connection: &Connection) -> Result<Revocation, SessionError> {
         let tokens = match self.tokens(connection).await {
             Ok(tokens) => tokens,
-            // Nothing that can be opened is nothing that can be revoked.
+            // Tokens that cannot be opened cannot be revoked.
             Err(SessionError::SignInNeeded(_)) => return Ok(Revocation::AlreadyEnded),
             Err(error) => return Err(error),
         };
         let app = self.apps.app(connection.provider).await?;
-        // Revoking a refresh token ends the access tokens that came of it.
+        // Revoking a refresh token ends its access tokens too.
         let token = tokens
             .refresh_token
             .as_deref()
@@ -313,7 +313,7 @@ struct Live {
 pub struct Session {
     contract: ContractId,
     kind: ConnectionKind,
-    /// Whose API it is.
+    /// The provider of the API.
     pub provider: Provider,
     /// The API's address.
     pub base_url: Url,
@@ -329,7 +329,7 @@ impl Session {
     /// A URL under the connection's address.
     ///
     /// # Errors
-    /// [`SessionError::Forbidden`] for a path that leads elsewhere.
+    /// Returns [`SessionError::Forbidden`] for a path that leads elsewhere.
     pub fn url(&self, path: &str) -> Result<Url, SessionError> {
         let url = self
             .base_url
@@ -342,20 +342,20 @@ impl Session {
         }
     }
 
-    /// What the connection was used for, by all its sessions of this process.
+    /// Use of the connection by all its sessions in this process.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.meter.with(|usage| *usage)
     }
 
-    /// Makes a call with the connection's token and reads its answer whole. An expired token is
-    /// refreshed once and the call made again; `429` and `503` with `Retry-After` pause the
-    /// connection for all workers.
+    /// Makes a call with the connection's token and reads the whole answer. An expired token is refreshed
+    /// once and the call is repeated; `429` and `503` with `Retry-After` pause the connection for all
+    /// workers.
     pub async fn send(&self, call: Call) -> Result<Answer, SessionError> {
         Ok(self.reply(call, Pace::Short).await?.collect().await?)
     }
 
-    /// As [`Self::send`], for an answer that is large or takes its time: the caller reads its body.
+    /// As [`Self::send`], for a large or slow answer: the caller reads its body.
     pub async fn stream(&self, call: Call) -> Result<Reply, SessionError> {
         self.reply(call, Pace::Long).await
     }
@@ -400,7 +400,7 @@ impl Session {
         Ok(reply)
     }
 
-    /// The current time, as the session sees it.
+    /// The current time of the session's clock.
     #[must_use]
     pub fn now(&self) -> Millis {
         self.parts.clock.now()
@@ -431,9 +431,9 @@ impl Session {
         Ok(reply.await?)
     }
 
-    /// Tokens newer than those of `used_version`: another worker's, or refreshed here.
+    /// Tokens newer than those of `used_version`: from another worker, or refreshed here.
     async fn refresh(&self, used_version: u64) -> Result<(Tokens, u64), SessionError> {
-        // Also the line in which this process's own workers wait for the one that refreshes.
+        // This lock is also where the process's other workers wait for the one that refreshes.
         let mut live = self.live.lock().await;
         for _ in 0..REFRESH_LEASE_SECONDS * 4 {
             if live.connection.version > used_version {
@@ -461,15 +461,15 @@ impl Session {
                     match self.renew(&live).await {
                         Ok(renewed) => *live = renewed,
                         Err(error) => {
-                            // Nobody waits for a refresh that has failed. A lease that is not
-                            // released ends by itself.
+                            // No worker waits for a refresh that has failed. A lease that is not released
+                            // expires.
                             let store = &self.parts.store;
                             let _ = store.release_refresh(&live.connection, until).await;
                             let seconds = match error {
                                 Renewal::Throttled(seconds) => seconds,
                                 Renewal::Failed(error) => return Err(error),
                             };
-                            // The sign-in server too is asked by all workers of the connection.
+                            // All workers of the connection ask the sign-in server too.
                             let until = self.parts.clock.now().plus_seconds(seconds);
                             live.connection.not_before = Some(until);
                             let (contract, kind) = (&self.contract, self.kind);
@@ -517,7 +517,7 @@ impl Session {
                 return Err(self.over(connection, reason).await);
             }
             Err(error) => {
-                // A client that was refused may have got a new secret since it was read.
+                // A refused client may have a new secret since it was read.
                 if matches!(error, OAuthError::Client { .. }) {
                     self.parts.apps.forget().await;
                 }
@@ -527,7 +527,7 @@ impl Session {
         let tokens = answer.tokens(Some(refresh_token), self.parts.clock.now());
         let sealed = seal_tokens(&self.parts.vault, purpose, &tokens).await;
         let sealed = sealed.map_err(SessionError::from)?;
-        // LinkedIn says anew when its authorisation ends; a seat holder's ninety days go on.
+        // LinkedIn states the end of its authorisation anew; a seat holder's ninety days continue.
         let valid_until = match self.kind {
             ConnectionKind::LinkedIn => answer.authorization_end(self.parts.clock.now()),
             ConnectionKind::Crm(_) | ConnectionKind::User(..) => None,
@@ -551,9 +551,9 @@ impl Session {
     }
 }
 
-/// The reason for which tokens were not renewed.
+/// The reason why tokens were not renewed.
 enum Renewal {
-    /// The sign-in server asked for a pause of so many seconds.
+    /// The sign-in server requested a pause of so many seconds.
     Throttled(i64),
     /// Anything else.
     Failed(SessionError),
@@ -575,7 +575,7 @@ impl From<OAuthError> for Renewal {
 }
 
 impl Session {
-    /// Notes that somebody has to sign in again, with its audit entry.
+    /// Records that the user has to sign in again, with its audit entry.
     async fn over(&self, connection: &Connection, reason: SignInReason) -> Renewal {
         let mut after = connection.clone();
         after.state = ConnectionState::SignInNeeded;
@@ -597,8 +597,8 @@ impl Session {
         }
     }
 
-    /// Tokens that came after the connection was ended must not stay open at the provider. Of one
-    /// that stands nothing is revoked: the tokens that stand there may be of the same grant.
+    /// Revokes tokens that arrived after the connection was ended, so that they do not stay valid at the
+    /// provider. If a connection stands, nothing is revoked: its tokens may belong to the same grant.
     async fn give_back(&self, connection: &Connection, app: &oauth::App, tokens: &Tokens) {
         let parts = &self.parts;
         let now = parts.store.connection(&self.contract, self.kind).await;
@@ -618,7 +618,7 @@ impl Session {
     }
 }
 
-/// Tokens sealed for the table.
+/// Seals tokens for the table.
 pub async fn seal_tokens(
     vault: &Vault,
     purpose: Purpose<'_>,

@@ -19,16 +19,16 @@ use zeroize::Zeroizing;
 use crate::random::Random;
 use domain::ids::ContractId;
 
-/// Data keys kept open at most, so that a busy function asks KMS once for each secret.
+/// Maximum number of data keys kept open, so that a busy function asks KMS once for each secret.
 const MAX_OPEN_KEYS: usize = 1000;
 
-/// Why a secret could not be sealed or opened. Says nothing about the secret.
+/// The reason why a secret could not be sealed or opened. Says nothing about the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// KMS did not answer, or not this time.
+    /// KMS did not answer this time.
     #[error("the key service did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// KMS refuses the key: the operator has to mend it.
+    /// KMS refuses the key: the operator has to correct it.
     #[error("the key service refuses the key")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The sealed text was altered, moved to another item, or sealed under another key.
@@ -54,12 +54,12 @@ pub struct Vault {
     open_keys: Mutex<HashMap<Vec<u8>, Zeroizing<[u8; 32]>>>,
 }
 
-/// What a secret belongs to: the associated data of its seal.
+/// The owner and purpose of a secret: the associated data of its seal.
 #[derive(Clone, Copy)]
 pub struct Purpose<'a> {
     /// The contract.
     pub contract: &'a ContractId,
-    /// Which of its secrets, e.g. `connection/crm`.
+    /// Name of the secret within the contract, e.g. `connection/crm`.
     pub name: &'a str,
 }
 
@@ -70,10 +70,10 @@ impl Purpose<'_> {
 }
 
 impl Vault {
-    /// The vault that `LEADBRIDGE_VAULT` names: `kms:<key id or arn>` or `file:<path>`.
+    /// Creates the vault that `LEADBRIDGE_VAULT` names: `kms:<key id or arn>` or `file:<path>`.
     ///
     /// # Errors
-    /// [`VaultError::KeyFile`] for a file that is not there or does not hold 64 hexadecimal digits.
+    /// Returns [`VaultError::KeyFile`] if the file is missing or does not hold 64 hexadecimal digits.
     pub fn from_spec(
         spec: &VaultSpec,
         aws: &aws_config::SdkConfig,
@@ -115,7 +115,7 @@ impl Vault {
         ))
     }
 
-    /// Opens what was sealed for the same purpose.
+    /// Opens a secret that was sealed for the same purpose.
     pub async fn open(
         &self,
         purpose: Purpose<'_>,
@@ -204,7 +204,7 @@ impl Vault {
     }
 }
 
-/// Errors of KMS that stay until the operator acts.
+/// Errors of KMS that persist until the operator acts.
 const KEY_FAULTS: [&str; 10] = [
     "AccessDeniedException",
     "DisabledException",
@@ -218,7 +218,7 @@ const KEY_FAULTS: [&str; 10] = [
     "ValidationException",
 ];
 
-/// An error of KMS by its code; what is not known passes.
+/// Classifies a KMS error by its code; an unknown one counts as passing.
 fn kms<E, R>(error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -231,7 +231,7 @@ where
     }
 }
 
-/// Where the vault's key comes from.
+/// The source of the vault's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VaultSpec {
     /// A KMS key.

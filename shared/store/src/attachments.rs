@@ -1,4 +1,4 @@
-//! Attachments: which submissions belong to a lead, with the points that each gives.
+//! Attachments: the submissions that belong to a lead, with the points that each gives.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,9 @@ pub struct Attachment {
     pub lead_id: String,
     /// Points that the submission gives.
     pub points: u32,
-    /// Whether the submission created the lead.
+    /// True if the submission created the lead.
     pub created_lead: bool,
-    /// When.
+    /// Time of the attachment.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
 }
@@ -41,7 +41,7 @@ struct StoredAttachment {
 }
 
 impl Store {
-    /// Keeps a submission's attachment to a lead; kept again, nothing changes.
+    /// Stores a submission's attachment to a lead; repeating it changes nothing.
     pub async fn put_attachment(
         &self,
         contract: &ContractId,

@@ -1,4 +1,4 @@
-//! Many items in few calls: batches of reads and writes, ranges that are counted or deleted.
+//! Many items in few calls: batches of reads and writes, and ranges to count or delete.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Item, Store, StoreError, page_of};
 
-/// Writes of a `BatchWriteItem`, by DynamoDB's limit.
+/// Maximum number of writes in a `BatchWriteItem`, by DynamoDB's limit.
 const WRITE_BATCH: usize = 25;
-/// Keys of a `BatchGetItem`, by DynamoDB's limit.
+/// Maximum number of keys in a `BatchGetItem`, by DynamoDB's limit.
 pub(super) const READ_BATCH: usize = 100;
 /// Writes in flight.
 pub(super) const WRITES_AT_ONCE: usize = 16;
 /// Reads in flight: each answers up to 100 items.
 pub(super) const READS_AT_ONCE: usize = 8;
-/// How often what the table did not take is sent again.
+/// Maximum number of times that unprocessed items of a batch are sent again.
 const RESENDS: u32 = 8;
 
 /// A write of a batch.
@@ -26,25 +26,25 @@ const RESENDS: u32 = 8;
 pub(super) struct Write(WriteRequest);
 
 impl Write {
-    /// Puts an item over whatever is there.
+    /// Puts an item, replacing any that is stored.
     pub(super) fn put(item: Item) -> Result<Self, StoreError> {
         let put = built(PutRequest::builder().set_item(Some(item)).build())?;
         Ok(Self(WriteRequest::builder().put_request(put).build()))
     }
 
-    /// Deletes what has that key, if anything has.
+    /// Deletes the item with that key, if there is one.
     pub(super) fn delete(key: Item) -> Result<Self, StoreError> {
         let delete = built(DeleteRequest::builder().set_key(Some(key)).build())?;
         Ok(Self(WriteRequest::builder().delete_request(delete).build()))
     }
 }
 
-/// A part of a request. One that cannot be built lacks something that this program has to give.
+/// Unwraps a part of a request. A part that cannot be built lacks a value that this program has to provide.
 pub(super) fn built<T>(result: Result<T, BuildError>) -> Result<T, StoreError> {
     result.map_err(StoreError::malformed)
 }
 
-/// The attributes that a read asks for; some of their names are reserved words.
+/// The attributes that a read returns; some of their names are reserved words.
 #[derive(Clone, Copy)]
 pub(super) struct Projection(pub(super) &'static [&'static str]);
 
@@ -60,7 +60,7 @@ impl Projection {
 }
 
 impl Store {
-    /// Writes everything, in as few calls as can be, several at once. No two may be of one key.
+    /// Writes everything, in as few calls as possible, several at once. No two writes may have the same key.
     pub(super) async fn write_all(
         &self,
         writes: Vec<Write>,
@@ -79,7 +79,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a batch, and again what the table did not take of it.
+    /// Writes a batch, and sends again the items that the table did not process.
     async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), StoreError> {
         for resend in 0..RESENDS {
             if resend > 0 {
@@ -102,7 +102,7 @@ impl Store {
         Err(StoreError::throttled())
     }
 
-    /// Reads the items of those keys that are there, in no order. No key may come twice.
+    /// Reads the existing items of those keys, in no particular order. No key may occur twice.
     pub(super) async fn read_many(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let batches: Vec<Vec<Item>> = keys.chunks(READ_BATCH).map(<[Item]>::to_vec).collect();
         let read = stream::iter(batches)
@@ -150,7 +150,7 @@ impl Store {
             if batch.is_empty() {
                 return Ok(found);
             }
-            // An answer that is full gives the rest at once; one that gave nothing is too much load.
+            // A full answer returns the rest at once; an empty one shows too much load.
             if batch.len() == asked {
                 resend += 1;
                 if resend == RESENDS {
@@ -169,7 +169,7 @@ impl Store {
         before: &str,
     ) -> Result<(), StoreError> {
         loop {
-            // From the start each time: what was found is deleted.
+            // From the start each time, because the items found are deleted.
             let query = self
                 .query_range(pk, from, before)
                 .projection_expression("PK, SK");
@@ -191,7 +191,7 @@ impl Store {
         }
     }
 
-    /// Reads the items of those keys, in their order; what is not there is left out.
+    /// Reads the items of those keys, in their order; missing items are left out.
     pub(super) async fn read_in_order(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let place = |item: &Item| Some((text_of(item, "PK")?, text_of(item, "SK")?));
         let order: HashMap<_, usize> = keys
@@ -209,7 +209,7 @@ fn text_of(item: &Item, name: &str) -> Option<String> {
     item.get(name)?.as_s().ok().cloned()
 }
 
-/// Counts what a query finds.
+/// Counts the items that a query finds.
 pub(super) async fn count(query: QueryFluentBuilder) -> Result<u64, StoreError> {
     let query = query.select(Select::Count);
     let mut count = 0;

@@ -1,10 +1,10 @@
 //! Claims of match keys: two submissions of one person make one lead.
 //!
-//! A claim gives the lead of a match key its identity in the CRM. Whoever creates the lead does so
-//! under the claim's identity, which the CRM keeps unique, so that two workers cannot make two
-//! leads even if both believe to hold the claim; the lease only decides who may call the lead
-//! *created* and who waits to attach. A claim outlives the lead it was made for: when that lead no
-//! longer matches (edited, closed, deleted), the next generation gets an identity of its own.
+//! A claim gives the lead of a match key its identity in the CRM. The lead is created under the claim's
+//! identity, which the CRM keeps unique, so that two workers cannot make two leads even if both believe to
+//! hold the claim; the lease only decides which worker may call the lead *created* and which one waits to
+//! attach. A claim outlives the lead it was made for: when that lead no longer matches (edited, closed,
+//! deleted), the next generation gets an identity of its own.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -16,8 +16,8 @@ use domain::ids::{ContractId, SubmissionId, identity};
 use domain::submission::ClaimRef;
 
 const ENTITY: &str = "claim";
-/// Claims are kept this long after their last use. A claim that is gone costs one more look into
-/// the CRM, nothing else.
+/// Time for which claims are kept after their last use, in seconds: 90 days. A missing claim only costs one
+/// more query of the CRM.
 pub(super) const KEEP_SECONDS: i64 = 90 * 24 * 3600;
 
 /// A stored claim.
@@ -25,18 +25,18 @@ pub(super) const KEEP_SECONDS: i64 = 90 * 24 * 3600;
 pub struct Claim {
     /// Hash of the match key.
     pub key: String,
-    /// Counts leads made for this key.
+    /// Counts the leads made for this key.
     pub generation: u32,
     /// The submission that may create the lead.
     pub owner: SubmissionId,
-    /// Until when it may; then another takes over.
+    /// End of the lease in which it may; then another takes over.
     pub lease_until: Millis,
-    /// The lead that came of it.
+    /// The resulting lead.
     #[serde(default)]
     pub lead_id: Option<String>,
     /// Counts writes.
     pub version: u64,
-    /// For the table's time to live.
+    /// Expiry for the table's time to live, in seconds since the epoch.
     pub expires_at: i64,
 }
 
@@ -67,14 +67,14 @@ fn claim_identity(contract: &ContractId, claim: &ClaimRef) -> Uuid {
 /// A claim to write, with the version it replaces.
 #[derive(Debug, Clone)]
 pub struct ClaimWrite {
-    /// The claim as it shall be.
+    /// The new state of the claim.
     pub claim: Claim,
-    /// The version it replaces; none for a new one.
+    /// The version it replaces; `None` for a new one.
     pub expected: Option<u64>,
 }
 
 impl ClaimWrite {
-    /// The owner is done: `lead_id` came of it.
+    /// The claim after its owner has made the lead `lead_id`.
     #[must_use]
     pub fn done(claim: &Claim, lead_id: &str, now: Millis) -> Self {
         let expected = Some(claim.version);
@@ -88,7 +88,7 @@ impl ClaimWrite {
         Self { claim, expected }
     }
 
-    /// The owner gives up without a lead: the next one may go ahead at once.
+    /// The claim after its owner gave up without a lead: the next one may proceed at once.
     #[must_use]
     pub fn released(claim: &Claim, now: Millis) -> Self {
         let expected = Some(claim.version);
@@ -117,7 +117,7 @@ impl Store {
         contract: &ContractId,
         ClaimWrite { claim, expected }: &ClaimWrite,
     ) -> Result<Action, StoreError> {
-        // The version alone says that nobody else has written it, its owner included.
+        // The version alone proves that nobody else, its owner included, has written it.
         let assumption = expected.map_or_else(Assumption::absent, Assumption::version);
         let item = write(ENTITY, claim, &keys::claim(contract, &claim.key))?;
         self.put_action(item, Some(assumption))

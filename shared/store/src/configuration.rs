@@ -16,22 +16,22 @@ use domain::problem::Problem;
 use domain::scoring::ScoringRule;
 use domain::strategy::MatchingStrategy;
 
-/// How often a change is decided anew because another one came between.
+/// Maximum number of times that a change is recomputed after a concurrent change.
 const MAX_TRIES: u32 = 8;
 
-/// Why a change of the configuration was not made.
+/// The reason why a change of the configuration was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The rules forbid it.
     #[error("refused")]
     Refused(Problem),
-    /// The table did not do it.
+    /// The table did not carry it out.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Store {
-    /// Everything that decides what becomes of a contract's submissions; `None` when there is no
+    /// The whole configuration that decides how a contract's submissions are handled; `None` if there is no
     /// such contract. One query.
     pub async fn config(
         &self,
@@ -64,8 +64,8 @@ impl Store {
                 key if key.starts_with(keys::MAPPING_PREFIX) => {
                     mappings.push(read::<FieldMapping>("mapping", item)?);
                 }
-                // What becomes of submissions hangs on all the others, so one that cannot be read stops
-                // them; of forms each is for itself.
+                // Handling a submission depends on all the others, so an unreadable one stops it; forms are
+                // independent of each other.
                 key if key.starts_with(keys::FORM_PREFIX) => {
                     forms.extend(read_each("form", vec![item], |item| {
                         read::<Form>("form", item)
@@ -97,7 +97,7 @@ impl Store {
     /// Creates a contract with its first configuration, once.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when there is one of that id.
+    /// Returns [`StoreError::Conflict`] if there is one with that id.
     pub async fn create_contract(&self, config: &ContractConfig) -> Result<(), StoreError> {
         let id = &config.contract.id;
         let contract = contract_item(&config.contract)?;
@@ -119,12 +119,12 @@ impl Store {
         self.transact(actions).await
     }
 
-    /// Changes a contract's configuration: reads it, lets `decide` change it, and writes the
-    /// changes with an audit entry, all of them or none, if nothing was changed meanwhile;
-    /// otherwise decides anew.
+    /// Changes a contract's configuration: reads it, lets `decide` change it, and writes the changes with an
+    /// audit entry, all of them or none, if nothing was changed meanwhile; otherwise starts again.
     ///
     /// # Errors
-    /// [`ChangeError::Refused`] with what `decide` says; [`ChangeError::Store`].
+    /// Returns [`ChangeError::Refused`] with the problem from `decide`, or [`ChangeError::Store`] if the
+    /// table did not carry out the change.
     pub async fn change_config(
         &self,
         contract: &ContractId,
@@ -185,7 +185,7 @@ impl Store {
         self.transact(actions).await
     }
 
-    /// A write of the contract's own item over the version of its configuration that stands there.
+    /// A write of the contract's own item over the current version of its configuration.
     pub(super) fn contract_put(
         &self,
         contract: &Contract,
@@ -195,7 +195,7 @@ impl Store {
         self.put_action(contract_item(contract)?, Some(assumption))
     }
 
-    /// An audit entry, for the transaction of what it tells about.
+    /// An audit entry, for the transaction that makes the change it records.
     pub(super) fn audit_item(
         &self,
         id: &ContractId,
@@ -239,7 +239,7 @@ impl Store {
         self.put_action(item, None).map(Some)
     }
 
-    /// The contract alone, without what belongs to it.
+    /// The contract alone, without its strategies, mappings and forms.
     pub async fn contract(&self, contract: &ContractId) -> Result<Option<Contract>, StoreError> {
         self.get("contract", keys::contract(contract), true).await
     }
@@ -304,7 +304,7 @@ impl Store {
         })
     }
 
-    /// Stores an audit entry alone, for what changes nothing else in the table.
+    /// Stores an audit entry alone, for an action that changes nothing else in the table.
     pub async fn put_audit(
         &self,
         contract: &ContractId,
@@ -316,7 +316,7 @@ impl Store {
     }
 }
 
-/// The contract's own item, which is listed among all contracts.
+/// The contract's own item, listed among all contracts.
 fn contract_item(contract: &Contract) -> Result<Item, StoreError> {
     let mut item = write("contract", contract, &keys::contract(&contract.id))?;
     keys::LISTS.enter(&mut item, keys::CONTRACTS, contract.id.as_str());

@@ -1,4 +1,4 @@
-//! Connections to a CRM and to LinkedIn: where, as whom, sealed tokens, and the throttle that all
+//! Connections to a CRM and to LinkedIn: addresses, remote user, sealed tokens, and the throttle that all
 //! workers of a connection share.
 
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -18,18 +18,18 @@ use domain::provider::Provider;
 
 const ENTITY: &str = "connection";
 
-/// Whether a connection can be used.
+/// The state of a connection, which decides whether it can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
-    /// It works, as far as the last call showed.
+    /// It works, according to the last call.
     Connected,
-    /// The provider no longer accepts its tokens: somebody has to sign in again.
+    /// The provider no longer accepts its tokens: a person has to sign in again.
     SignInNeeded,
-    /// Somebody asked to end it; it is used for nothing but that.
+    /// Its end was requested; it is used only for disconnecting.
     Disconnecting,
-    /// It was ended: there are no tokens.
+    /// It was ended: it has no tokens.
     Disconnected,
 }
 
@@ -44,22 +44,22 @@ impl ConnectionState {
     }
 }
 
-/// The reason for which somebody has to sign in again.
+/// The reason why a person has to sign in again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SignInReason {
-    /// The tokens expired, were revoked or replaced, or the time of the authorisation is over.
+    /// The tokens expired, were revoked or replaced, or the authorisation has ended.
     #[default]
     Ended,
     /// The user is disabled, locked or deleted at the provider.
     UserInactive,
     /// The organisation is locked, closed or gone.
     OrganizationInactive,
-    /// A rule of the organisation stands against it: network addresses, hours, a second factor, a
-    /// password that has to be changed.
+    /// A rule of the organisation prevents it: network addresses, hours, a second factor, a password that has
+    /// to be changed.
     Restricted,
-    /// The access of the app is not approved, or no longer.
+    /// The access of the app is not approved, or no longer approved.
     NotApproved,
 }
 
@@ -77,18 +77,18 @@ impl SignInReason {
     }
 }
 
-/// Whom a connection acts as at the provider.
+/// The provider's user that a connection acts as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct RemoteUser {
     /// The provider's id of the user.
     pub id: String,
-    /// The name that the user signs in with, where the provider says it.
+    /// The name that the user signs in with, if the provider gives it.
     #[serde(default)]
     pub username: Option<String>,
 }
 
-/// What became of the tokens at the provider when a connection was ended.
+/// The outcome of revoking the tokens at the provider when a connection was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -97,54 +97,54 @@ pub enum Revocation {
     Revoked,
     /// The provider no longer knew them.
     AlreadyEnded,
-    /// The provider lets no app revoke tokens: the user or an administrator ends the app's access
-    /// there. Ours are deleted.
+    /// The provider does not allow apps to revoke tokens: the user or an administrator ends the app's access
+    /// there. Our copies are deleted.
     NotOffered,
-    /// The provider did not answer, however often it was asked. Ours are deleted.
+    /// The provider did not answer in any attempt. Our copies of the tokens are deleted.
     NotReached,
 }
 
-/// What the clean-up of imported data did (CN-8).
+/// Progress and result of the clean-up of imported data (CN-8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Purge {
-    /// Items there were when it began.
+    /// Number of items at the beginning.
     pub found: u64,
     /// Items deleted so far.
     pub deleted: u64,
-    /// Items that are left: none were, when each partition was read once more; absent while it runs.
+    /// Number of remaining items: 0, after each partition was read once more; absent while it runs.
     #[serde(default)]
     pub left: Option<u64>,
-    /// While items are counted: from which partition on.
+    /// The partition from which the count of items continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<usize>,
 }
 
-/// The end of a connection: asked for, under way, or done.
+/// The end of a connection: requested, under way, or done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Disconnect {
-    /// Who asked.
+    /// The requester.
     pub requested_by: String,
-    /// When.
+    /// Time of the request.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub requested_at: Millis,
-    /// Whether everything imported goes too.
+    /// True if all imported data is deleted too.
     pub clean_up: bool,
-    /// How often the provider was asked to revoke.
+    /// Number of revocation requests to the provider.
     #[serde(default)]
     pub attempts: u32,
-    /// What became of the tokens at the provider.
+    /// The outcome of revoking the tokens at the provider.
     #[serde(default)]
     pub revocation: Option<Revocation>,
-    /// What the clean-up did.
+    /// Progress and result of the clean-up.
     #[serde(default)]
     pub purge: Option<Purge>,
-    /// It goes on then: an import's worker may still be writing until that time.
+    /// Time at which it continues: an import's worker may still be writing until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "http-api", schema(value_type = Option<i64>))]
     pub due_at: Option<Millis>,
-    /// When all of it was done.
+    /// Time when all of it was done.
     #[serde(default)]
     #[cfg_attr(feature = "http-api", schema(value_type = Option<i64>))]
     pub finished_at: Option<Millis>,
@@ -155,9 +155,9 @@ pub struct Disconnect {
 pub struct Connection {
     /// The contract it belongs to.
     pub contract: ContractId,
-    /// Which of its connections.
+    /// Its kind.
     pub kind: ConnectionKind,
-    /// Whose API it is.
+    /// The provider of the API.
     pub provider: Provider,
     /// The API's address: `instance_url`, the organisation's URL, or LinkedIn's.
     pub base_url: Url,
@@ -165,35 +165,35 @@ pub struct Connection {
     pub auth_url: Url,
     /// The provider's id of the organisation.
     pub organization: String,
-    /// Entra: the tenant that the user is of.
+    /// Entra: the user's tenant.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// Whom it acts as.
+    /// The user that it acts as.
     #[serde(default)]
     pub user: Option<RemoteUser>,
-    /// Sealed tokens of a session; none once it is disconnected.
+    /// Sealed tokens of a session; `None` once it is disconnected.
     #[serde(default)]
     pub sealed_tokens: Option<String>,
-    /// Whether it can be used.
+    /// Its state.
     pub state: ConnectionState,
-    /// The reason for which a sign-in is needed, where the provider said one.
+    /// The reason why a sign-in is needed, if the provider gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in_reason: Option<SignInReason>,
-    /// From then on a person has to sign in again, whatever the tokens say: a seat holder's
-    /// sign-in counts for 90 days (CN-11), and LinkedIn's authorisation ends.
+    /// Time from which a person has to sign in again, regardless of the tokens: a seat holder's sign-in is
+    /// valid for 90 days (CN-11), and LinkedIn's authorisation ends.
     #[serde(default)]
     pub valid_until: Option<Millis>,
-    /// No call before this: the remote asked for a pause.
+    /// Earliest time of the next call: the remote requested a pause.
     #[serde(default)]
     pub not_before: Option<Millis>,
-    /// Until when one worker refreshes the tokens; the others wait for it.
+    /// End of the lease in which one worker refreshes the tokens; the others wait for it.
     #[serde(default)]
     pub refresh_until: Option<Millis>,
-    /// Who connected it.
+    /// The person who connected it.
     pub connected_by: String,
-    /// When.
+    /// Time of connecting.
     pub connected_at: Millis,
-    /// The end that was asked for.
+    /// The requested end.
     #[serde(default)]
     pub disconnect: Option<Disconnect>,
     /// Counts changes of its tokens and state.
@@ -201,21 +201,21 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Whether somebody has to sign in before it can be used at `now`.
+    /// True if a person has to sign in before the connection can be used at `now`.
     #[must_use]
     pub fn needs_sign_in(&self, now: Millis) -> bool {
         self.state == ConnectionState::SignInNeeded
             || self.valid_until.is_some_and(|until| until <= now)
     }
 
-    /// The reason for which somebody has to sign in; meant for a connection that
+    /// The reason why a person has to sign in; meaningful only for a connection that
     /// [needs it](Self::needs_sign_in).
     #[must_use]
     pub fn reason(&self) -> SignInReason {
         self.sign_in_reason.unwrap_or_default()
     }
 
-    /// Whether there is a connection to speak of: one that was ended is as good as none.
+    /// True if the connection exists for practical purposes: one that was ended, or is being ended, does not.
     #[must_use]
     pub fn stands(&self) -> bool {
         matches!(
@@ -224,7 +224,7 @@ impl Connection {
         )
     }
 
-    /// What the audit log keeps of it.
+    /// The connection as the audit log shows it.
     #[must_use]
     pub fn logged(&self) -> Value {
         json!({
@@ -240,12 +240,12 @@ impl Connection {
     }
 }
 
-/// What became of an attempt to be the one that refreshes.
+/// The outcome of an attempt to take the refresh lease.
 #[derive(Debug)]
 pub enum RefreshLease {
     /// The caller refreshes.
     Mine,
-    /// Another does, or did: read the connection again.
+    /// Another worker does, or did: read the connection again.
     Others,
 }
 
@@ -260,7 +260,7 @@ impl Store {
             .await
     }
 
-    /// The organisation that an environment is connected to; none where no connection stands.
+    /// The organisation that an environment is connected to; `None` if no connection stands.
     pub async fn organization(
         &self,
         contract: &ContractId,
@@ -301,12 +301,12 @@ impl Store {
         Ok(item)
     }
 
-    /// Stores a connection as new, over whatever was there.
+    /// Stores a connection as new, replacing any that is stored.
     pub async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError> {
         self.put(Self::connection_item(connection)?).await
     }
 
-    /// A write of a connection over the version that stands there; `None` when there is none.
+    /// A write of a connection over its current version; `None` if there is none.
     pub(super) fn connection_put(
         &self,
         connection: &Connection,
@@ -316,11 +316,11 @@ impl Store {
         self.put_action(Self::connection_item(connection)?, Some(assumption))
     }
 
-    /// Stores a connection with its audit entry, and what else has to come with it, all or nothing.
-    /// `replaces` is the version that stands there now; `None` when there is no connection.
+    /// Stores a connection with its audit entry and the further actions `with`, all or nothing. `replaces` is
+    /// the current version of the connection; `None` if there is no connection.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when something else stands there: read it again and decide anew.
+    /// Returns [`StoreError::Conflict`] if a different version is stored: read it again and decide anew.
     pub(super) async fn change_connection(
         &self,
         connection: &Connection,
@@ -363,7 +363,7 @@ impl Store {
         }
     }
 
-    /// Becomes the one that refreshes the tokens of `version`, unless another is.
+    /// Takes the lease for refreshing the tokens of `version`, unless another worker holds it.
     pub async fn lease_refresh(
         &self,
         connection: &Connection,
@@ -392,7 +392,7 @@ impl Store {
         }
     }
 
-    /// Ends a lease that gave no new tokens: the next one may try at once.
+    /// Ends a lease that gave no new tokens: the next worker may try at once.
     pub async fn release_refresh(
         &self,
         connection: &Connection,
@@ -419,7 +419,7 @@ impl Store {
     /// Stores refreshed tokens over the version they were read at, and ends the lease.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the connection was made anew or ended meanwhile.
+    /// Returns [`StoreError::Conflict`] if the connection was replaced or ended meanwhile.
     pub async fn store_refreshed(
         &self,
         connection: &Connection,
@@ -448,11 +448,11 @@ impl Store {
         read(ENTITY, answer.attributes.unwrap_or_default())
     }
 
-    /// Notes, with an audit entry, that the provider no longer accepts a connection's tokens, and for
-    /// which reason, over the version they were read at, and ends the lease.
+    /// Records, with an audit entry, that the provider no longer accepts a connection's tokens, and the
+    /// reason, over the version they were read at, and ends the lease.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the connection was made anew or ended meanwhile.
+    /// Returns [`StoreError::Conflict`] if the connection was replaced or ended meanwhile.
     pub async fn store_sign_in_needed(
         &self,
         connection: &Connection,

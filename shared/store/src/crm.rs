@@ -1,5 +1,5 @@
-//! What is kept of a CRM environment: its connection with all that comes with it, the guide, the
-//! import, and what was read of it.
+//! Stored data of a CRM environment: its connection with its dependents, the guide, the import, and the data
+//! read from the CRM.
 
 use super::connections::{Connection, ConnectionState};
 use super::transaction::{Action, Assumption};
@@ -14,35 +14,34 @@ use domain::inventory::{AccessReport, CrmOptions};
 use domain::schema::{CrmKind, LeadSchema};
 use domain::sync::Sync;
 
-/// What has to hold, or comes, with a new connection.
+/// Conditions and further writes of a new connection, by its kind.
 #[derive(Debug)]
 pub enum Alongside<'a> {
-    /// Of an environment's CRM: the contract still uses it; the guide and the first import.
+    /// For an environment's CRM: the contract still uses it; the guide and the first import are stored with
+    /// it.
     Crm {
         /// The CRM that the contract uses.
         crm: CrmKind,
-        /// The guide with what changed.
+        /// The changed guide.
         guide: &'a Guide,
-        /// The import that was asked for; none where one waits or runs.
+        /// The requested import; `None` if one waits or runs.
         sync: Option<&'a Sync>,
     },
-    /// Of a seat holder: the seat is still active, and the environment still connected to that
-    /// organisation.
+    /// For a seat holder: the seat is still active, and the environment still connected to that organisation.
     User {
         /// The organisation's id.
         organization: &'a str,
     },
-    /// Of LinkedIn: nothing.
+    /// For LinkedIn: nothing.
     Nothing,
 }
 
 impl Store {
-    /// Stores a connection that somebody signed in to, with its audit entry and what comes with
-    /// it, all or nothing. `replaces` is the version that stands there now; `None` when there is
-    /// no connection.
+    /// Stores a connection after a sign-in, with its audit entry and the writes in `alongside`, all or
+    /// nothing. `replaces` is the current version of the connection; `None` if there is no connection.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when something else stands there: read it again and decide anew.
+    /// Returns [`StoreError::Conflict`] if a different version is stored: read it again and decide anew.
     pub async fn connect(
         &self,
         connection: &Connection,
@@ -76,7 +75,7 @@ impl Store {
             .await
     }
 
-    /// That an environment has no CRM connected, for a transaction that assumes it.
+    /// A condition for a transaction: the environment has no CRM connected.
     pub(super) fn assume_not_connected(
         &self,
         contract: &ContractId,
@@ -91,11 +90,11 @@ impl Store {
         self.check_action(&key, assumption)
     }
 
-    /// Begins to end a connection: from then on nothing but that is done with it. Waits for no
+    /// Begins to end a connection: from then on it is used only for disconnecting. Does not wait for a
     /// refresh: one that is under way has to end first, or its new tokens would never be revoked.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it was changed meanwhile, or is being refreshed.
+    /// Returns [`StoreError::Conflict`] if it was changed meanwhile, or is being refreshed.
     pub async fn begin_disconnect(
         &self,
         connection: &Connection,
@@ -116,10 +115,10 @@ impl Store {
         .await
     }
 
-    /// Keeps how far the end of a connection has come, over the version that stands there.
+    /// Stores the progress of ending a connection, over its current version.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another worker went on with it meanwhile.
+    /// Returns [`StoreError::Conflict`] if another worker continued it meanwhile.
     pub async fn save_disconnect(
         &self,
         connection: &Connection,
@@ -129,11 +128,11 @@ impl Store {
             .await
     }
 
-    /// Ends a connection for good, with its audit entry; of a CRM also its guide, and its import where
-    /// that changes.
+    /// Ends a connection for good, with its audit entry; for a CRM also its guide, and its import if that
+    /// changes.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when something was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if something was changed meanwhile.
     pub async fn finish_disconnect(
         &self,
         connection: &Connection,
@@ -156,7 +155,7 @@ impl Store {
             .await
     }
 
-    /// Where the guide of an environment stands.
+    /// The guide of an environment.
     pub async fn guide(
         &self,
         contract: &ContractId,
@@ -174,7 +173,7 @@ impl Store {
         self.versioned_put(write("guide", guide, &key)?, guide.version)
     }
 
-    /// Changes a guide by `change`, deciding anew when it was changed meanwhile.
+    /// Changes a guide by `change`, and repeats this if the guide was changed meanwhile.
     pub async fn change_guide(
         &self,
         contract: &ContractId,
@@ -199,7 +198,7 @@ impl Store {
         }
     }
 
-    /// What the connected user could read when it was last checked (CN-4).
+    /// The connected user's access at the last check (CN-4).
     pub async fn access_report(
         &self,
         contract: &ContractId,
@@ -209,10 +208,10 @@ impl Store {
         self.get("access report", key, true).await
     }
 
-    /// Keeps an access report, while the connection that it was made with stands.
+    /// Stores an access report, if the connection that it was made with still stands.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it does not: what was read of an ended connection is not kept.
+    /// Returns [`StoreError::Conflict`] if it does not: data from an ended connection is not stored.
     pub async fn put_access_report(
         &self,
         contract: &ContractId,
@@ -240,10 +239,10 @@ impl Store {
         self.get("CRM options", key, true).await
     }
 
-    /// Keeps the CRM's options, while the connection that they were read with stands.
+    /// Stores the CRM's options, if the connection that they were read with still stands.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it does not.
+    /// Returns [`StoreError::Conflict`] if it does not.
     pub async fn put_crm_options(
         &self,
         contract: &ContractId,
@@ -270,10 +269,10 @@ impl Store {
             .await
     }
 
-    /// Keeps the CRM's lead fields, while the connection that they were read with stands.
+    /// Stores the CRM's lead fields, if the connection that they were read with still stands.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it does not.
+    /// Returns [`StoreError::Conflict`] if it does not.
     pub async fn put_lead_schema(
         &self,
         contract: &ContractId,
@@ -285,9 +284,9 @@ impl Store {
             .await
     }
 
-    /// Puts something that was read of an organisation, if the environment's connection to it
-    /// stands: a clean-up that has begun must not be followed by a late write, nor another
-    /// organisation's data be mixed with it.
+    /// Puts an item with data of an organisation, if the environment's connection to it stands: a clean-up
+    /// that has begun must not be followed by a late write, and another organisation's data must not be mixed
+    /// with it.
     pub(super) async fn put_imported(
         &self,
         contract: &ContractId,
@@ -302,8 +301,7 @@ impl Store {
         .await
     }
 
-    /// That an environment's connection to an organisation stands, for a transaction that assumes
-    /// it.
+    /// A condition for a transaction: the environment's connection to an organisation stands.
     pub(super) fn assume_connected(
         &self,
         contract: &ContractId,

@@ -1,8 +1,8 @@
-//! Names that forms were seen with and that no mapping has, for people to map (LG-7).
+//! Field names that forms were seen with and that no mapping has yet, for people to map (LG-7).
 //!
-//! Public forms are open to everybody, so what is kept is bounded form by form: the names that were seen
-//! most, and beside them the newest. A flood of made-up names pushes out neither what a form really has nor
-//! what another form was seen with. What is not seen for half a year goes by itself.
+//! Public forms are open to everybody, so the stored names are bounded form by form: the most frequent ones,
+//! and beside them the newest. A flood of made-up names pushes out neither a form's real names nor those of
+//! another form. Names that are not seen for half a year are deleted automatically.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use domain::contract::AuditEntry;
 use domain::ids::ContractId;
 
 const ENTITY: &str = "discovered names";
-/// Most names of a form: half of them those seen most, the other half the newest of the rest.
+/// Maximum number of names of a form: half of them the most frequent, the other half the newest of the rest.
 pub const MAX_DISCOVERED: usize = 100;
-/// How long names are kept after they were last seen, in days.
+/// Retention of names after they were last seen, in days.
 const KEEP_DAYS: i64 = 180;
-/// How often a change is decided anew when something was changed meanwhile.
+/// Maximum number of times that a change is recomputed after a concurrent change.
 const ROUNDS: u32 = 4;
 /// Forms that are changed in one transaction, with an audit entry, by DynamoDB's limit of actions.
 const FORMS_AT_ONCE: usize = 99;
@@ -29,11 +29,11 @@ const FORMS_AT_ONCE: usize = 99;
 pub struct Discovered {
     /// The name exactly as on the form.
     pub name: String,
-    /// When it was first seen.
+    /// Time when it was first seen.
     pub first_seen: Millis,
-    /// When it was last seen, to some minutes.
+    /// Time when it was last seen, to some minutes.
     pub last_seen: Millis,
-    /// On about how many submissions it was seen.
+    /// Approximate number of submissions that it was seen on.
     pub count: u64,
 }
 
@@ -48,7 +48,7 @@ struct OfForm {
 }
 
 impl OfForm {
-    /// Adds what was seen, and keeps as much as there is room for.
+    /// Adds the names seen, and drops those beyond the limit.
     fn add(&mut self, seen: &BTreeMap<String, u64>, now: Millis) {
         for (name, count) in seen {
             match self.names.iter_mut().find(|known| known.name == *name) {
@@ -81,7 +81,7 @@ impl OfForm {
 }
 
 impl Store {
-    /// The names that a contract's forms were seen with, each with the forms that have it; those seen most
+    /// The names that a contract's forms were seen with, each with the forms that have it; the most frequent
     /// first.
     pub async fn discovered_names(
         &self,
@@ -104,7 +104,7 @@ impl Store {
             }
         }
         let mut names: Vec<_> = names.into_values().collect();
-        // Of those seen equally often they stay in the order of their text.
+        // Names of equal frequency stay in the order of their text.
         names.sort_by_key(|(name, _)| std::cmp::Reverse(name.count));
         Ok(names)
     }
@@ -115,10 +115,10 @@ impl Store {
         Ok(read_each(ENTITY, items, |item| read(ENTITY, item)))
     }
 
-    /// Keeps names that a form was seen with, each with the number of submissions that had it.
+    /// Stores names that a form was seen with, each with the number of submissions that had it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when others keep changing the form's names.
+    /// Returns [`StoreError::Conflict`] if other writers keep changing the form's names.
     pub async fn discover_names(
         &self,
         contract: &ContractId,
@@ -130,7 +130,7 @@ impl Store {
             let key = keys::discovered(contract, form);
             let found = match self.get::<OfForm>(ENTITY, key, true).await {
                 Ok(found) => found,
-                // Names can be found again; one that cannot be read must not keep all others out.
+                // Names can be found again; an unreadable one must not keep all others out.
                 Err(error @ StoreError::Corrupt { .. }) => {
                     error.log();
                     let names = OfForm::new(form, seen, now);
@@ -157,11 +157,11 @@ impl Store {
         Err(StoreError::Conflict)
     }
 
-    /// Forgets a name on every form, with an audit entry. `false`: there was none. A name that is seen again
-    /// is discovered again.
+    /// Forgets a name on every form, with an audit entry. Returns `false` if there was none. A name that is
+    /// seen again is discovered again.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when others keep changing them.
+    /// Returns [`StoreError::Conflict`] if other writers keep changing them.
     pub async fn forget_discovered(
         &self,
         contract: &ContractId,
@@ -241,7 +241,7 @@ mod tests {
     fn the_most_seen_and_the_newest_stay() {
         let mut form = OfForm::new("f", &seen(["shoe size", "budget"]), Millis(0));
         form.add(&seen(["shoe size", "budget"]), Millis(1));
-        // Post after post of names that nobody has seen before.
+        // Post after post of new names.
         for post in 0..20 {
             let made_up: Vec<String> = (0..95).map(|n| format!("x{post}-{n}")).collect();
             form.add(&seen(made_up.iter().map(String::as_str)), Millis(2 + post));

@@ -1,4 +1,4 @@
-//! What a link pass has found so far, kept between two of its steps: candidates in pieces.
+//! Drafts of a link pass: candidates found so far, stored in pieces between two of its steps.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::Blob;
@@ -12,11 +12,12 @@ use domain::ids::ContractId;
 const WRITES_AT_ONCE: usize = 2;
 
 impl Store {
-    /// Keeps pieces in place of those that were kept before; without any, none is kept. A piece is at
-    /// most 350,000 bytes.
+    /// Replaces the stored pieces of a link pass; an empty list deletes them. A piece is at most 350,000
+    /// bytes.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the table did not take all of it; what is kept is then no use.
+    /// Returns [`StoreError::Unavailable`] if the table did not take all of them; the stored pieces are then
+    /// unusable.
     pub async fn put_link_drafts(
         &self,
         contract: &ContractId,
@@ -43,7 +44,7 @@ impl Store {
         self.write_all(writes, WRITES_AT_ONCE).await
     }
 
-    /// The pieces that are kept.
+    /// The stored pieces.
     pub async fn link_drafts(&self, contract: &ContractId) -> Result<Vec<Vec<u8>>, StoreError> {
         let partition = keys::link_drafts(contract, Environment::Production);
         let items = self.query_all(partition, "").await?.into_iter();

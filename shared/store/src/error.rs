@@ -1,4 +1,4 @@
-//! Errors of the table, told apart by what the caller does about them.
+//! Errors of the table, classified by the caller's reaction to them.
 
 use std::any::Any;
 
@@ -9,36 +9,36 @@ use domain::problem::Problem;
 /// An error of whatever kind, as a source.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Codes of requests that the table refuses whenever they are sent: a key or an item that is too large, a
-/// value that it has no form for.
+/// Codes of requests that the table always refuses: a key or an item that is too large, or a value that it
+/// has no form for.
 const REFUSED: [&str; 3] = [
     "ValidationException",
     "SerializationException",
     "ItemCollectionSizeLimitExceededException",
 ];
-/// Reasons of a cancelled transaction that say the same of one of its actions.
+/// Cancellation reasons with the same meaning for one action of a transaction.
 const ACTION_REFUSED: [&str; 2] = ["ValidationError", "ItemCollectionSizeLimitExceeded"];
-/// Reasons that say that the table takes no more at the moment.
+/// Cancellation reasons that mean that the table is throttled.
 const ACTION_THROTTLED: [&str; 2] = ["ThrottlingError", "ProvisionedThroughputExceeded"];
-/// Reasons that say that something is not as it was assumed.
+/// Cancellation reasons that mean that a condition did not hold.
 const ACTION_LOST: [&str; 3] = [
     "ConditionalCheckFailed",
     "TransactionConflict",
     "DuplicateItem",
 ];
 
-/// Why the table did not do what was asked.
+/// The reason why the table did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It did not answer, not in time, or takes no more at the moment: the write may have taken effect.
-    /// Passes by itself. So do missing permissions and a missing table, once an operator has mended them.
+    /// It did not answer, or not in time, or is throttled: the write may have taken effect. This state passes
+    /// without action, except for missing permissions and a missing table, which an operator has to correct.
     #[error("the table did not answer")]
     Unavailable(#[source] Source),
     /// Something else was written meanwhile: read again and decide anew.
     #[error("the item was changed meanwhile")]
     Conflict,
-    /// The request is one that the table never takes: a fault of this program, whatever it was given.
-    /// Nothing was written, and the same request again fails the same way.
+    /// The table never accepts such a request: a fault of this program, whatever its input. Nothing was
+    /// written, and the same request fails the same way again.
     #[error("the table was asked for something that it never takes")]
     Malformed(#[source] Source),
     /// A stored item cannot be read back. Names the kind of item, not its content.
@@ -46,19 +46,19 @@ pub enum StoreError {
     Corrupt {
         /// The kind of item.
         entity: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<serde_dynamo::Error>,
     },
 }
 
-/// The table takes no more at the moment, and says so before it does anything.
+/// The table is throttled, and refused before it did anything.
 #[derive(Debug, thiserror::Error)]
 #[error("the table takes no more at the moment")]
 pub(super) struct Throttled;
 
 impl StoreError {
-    /// The problem that the caller of an API gets. Logs the error: it is handled here.
+    /// The problem for the caller of an API. Logs the error: it is handled here.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -82,7 +82,7 @@ impl StoreError {
         }
     }
 
-    /// Logs the error as what it is: a fault of ours, or the table's trouble.
+    /// Logs the error as a fault of this program or as trouble of the table.
     pub fn log(&self) {
         let error = self as &dyn std::error::Error;
         match self {
@@ -103,14 +103,14 @@ impl StoreError {
         }
     }
 
-    /// Whether trying the same again can succeed without a change of the program or of what is stored.
+    /// True if the same attempt can succeed later without a change of the program or of stored data.
     #[must_use]
     pub const fn passes(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Conflict)
     }
 
-    /// Whether a transaction did nothing and may do what it was to do the next time: something was not as
-    /// it was assumed, or the table took no more.
+    /// True if a transaction did nothing and may succeed at the next attempt: a condition did not hold, or
+    /// the table was throttled.
     pub(super) fn did_nothing(&self) -> bool {
         match self {
             Self::Conflict => true,
@@ -124,7 +124,7 @@ impl StoreError {
         Self::Malformed(source.into())
     }
 
-    /// A stored item that is not as it was written.
+    /// A stored item that is not in the form in which it was written.
     pub(super) fn corrupt(entity: &'static str) -> Self {
         let source = <serde_dynamo::Error as serde::de::Error>::custom("not as it was written");
         Self::Corrupt {
@@ -156,7 +156,7 @@ where
             let reasons = cancelled.cancellation_reasons().iter();
             let codes: Vec<&str> = reasons.filter_map(|reason| reason.code()).collect();
             let has = |of: &[&str]| codes.iter().any(|code| of.contains(code));
-            // What can never succeed first: with the rest it would be tried for ever.
+            // Permanent reasons come first: otherwise such a transaction would be tried for ever.
             return if has(&ACTION_REFUSED) {
                 Self::malformed(error)
             } else if has(&ACTION_THROTTLED) && !has(&ACTION_LOST) {
@@ -166,7 +166,7 @@ where
             };
         }
         match service.code() {
-            // Of a transaction: another one is at the same items.
+            // For a transaction: another one is writing the same items.
             Some(
                 "ConditionalCheckFailedException"
                 | "TransactionCanceledException"
@@ -203,7 +203,7 @@ mod tests {
         SdkError::<_, ()>::service_error(error, ()).into()
     }
 
-    /// Every error that DynamoDB documents for the calls that are made.
+    /// Checks every error that DynamoDB documents for the calls that are made.
     #[test]
     fn each_error_of_the_table_is_passing_lost_or_ours() {
         for code in ["ValidationException", "SerializationException"] {

@@ -1,7 +1,7 @@
 //! The table: one DynamoDB table for everything, tenant first.
 //!
-//! Every write is conditional on what it assumes, and a submission's writes name the version they
-//! replace. The access patterns are listed beside the keys, in `keys.rs`.
+//! Every write is conditional on its assumptions, and a submission's writes name the version they replace.
+//! The access patterns are listed beside the keys, in `keys.rs`.
 
 pub mod schema;
 
@@ -127,7 +127,7 @@ impl Store {
             .expression_attribute_values(":to", text(to))
     }
 
-    /// A query of a partition of an index. It gives keys, and what the index includes.
+    /// A query of a partition of an index. It returns keys, and the attributes that the index includes.
     fn query_index(&self, index: &schema::Index, pk: impl Into<String>) -> QueryFluentBuilder {
         self.client
             .query()
@@ -162,16 +162,16 @@ impl Store {
     }
 }
 
-/// What a call of a query answers.
+/// The answer to one call of a query.
 struct QueryPage {
     items: Vec<Item>,
-    /// Items that it is about, whether they were asked for or only counted.
+    /// Number of items found, whether they were returned or only counted.
     count: u64,
-    /// Where the next call begins; none at the end.
+    /// The start of the next call; `None` at the end.
     next: Option<Item>,
 }
 
-/// A page of a query, from its beginning or from where the page before it said.
+/// A page of a query, from its beginning or from the position that the page before it returned.
 async fn page_of(query: &QueryFluentBuilder, start: Option<Item>) -> Result<QueryPage, StoreError> {
     let query = query.clone().set_exclusive_start_key(start);
     let answer = query.send().await?;
@@ -182,7 +182,7 @@ async fn page_of(query: &QueryFluentBuilder, start: Option<Item>) -> Result<Quer
     })
 }
 
-/// Everything that a query finds.
+/// All items that a query finds.
 async fn all_pages(query: &QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
     let mut items = Vec::new();
     let mut start = None;
@@ -214,7 +214,7 @@ fn write<T: Serialize>(
 }
 
 fn read<T: DeserializeOwned>(entity: &'static str, mut item: Item) -> Result<T, StoreError> {
-    // The table's own attributes are no part of the entity; some entities refuse unknown fields.
+    // The table's own attributes are not part of the entity; some entities refuse unknown fields.
     let (pk, sk) = schema::TABLE_KEYS;
     let indexed = schema::INDEXES
         .iter()
@@ -228,8 +228,8 @@ fn read<T: DeserializeOwned>(entity: &'static str, mut item: Item) -> Result<T, 
     })
 }
 
-/// Reads items of which each is for itself. One that cannot be read is left out, and reported with its key:
-/// it stands in no other's way.
+/// Reads items that do not depend on each other. An unreadable item is left out, and reported with its key:
+/// it does not block the others.
 fn read_each<T>(
     entity: &'static str,
     items: Vec<Item>,
@@ -255,14 +255,14 @@ fn read_each<T>(
     found
 }
 
-/// About how many bytes an item takes in the table.
+/// Approximate size of an item in the table, in bytes.
 fn size_of_item(item: &Item) -> usize {
     item.iter()
         .map(|(name, value)| name.len() + size_of(value))
         .sum()
 }
 
-/// About how many bytes a value takes in the table.
+/// Approximate size of a value in the table, in bytes.
 fn size_of(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
@@ -278,7 +278,7 @@ fn size_of(value: &AttributeValue) -> usize {
     }
 }
 
-/// Has an item go by itself after `until`.
+/// Sets an item's time to live: the table deletes it after `until`.
 fn expire(item: &mut Item, until: Millis) {
     item.insert(
         schema::TTL_ATTRIBUTE.to_owned(),

@@ -1,4 +1,4 @@
-//! What is kept of LinkedIn: forms as they were read, and how far the pull has come.
+//! Stored data of LinkedIn: forms as they were read, and the progress of the pull.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,12 @@ use domain::clock::Millis;
 use domain::ids::ContractId;
 use domain::source::linkedin::LeadForm;
 
-/// How far the scheduled pull has read an owner's responses.
+/// Progress of the scheduled pull of an owner's responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullCursor {
     /// Everything submitted before this has been read.
     pub read_until: Millis,
-    /// When the last pull ended.
+    /// Time when the last pull ended.
     pub pulled_at: Millis,
 }
 
@@ -28,7 +28,7 @@ impl Store {
             .await
     }
 
-    /// Keeps a LinkedIn form.
+    /// Stores a LinkedIn form.
     pub async fn put_linkedin_form(
         &self,
         contract: &ContractId,
@@ -43,7 +43,7 @@ impl Store {
         .await
     }
 
-    /// How far an owner's responses have been read.
+    /// Progress of reading an owner's responses.
     pub async fn pull_cursor(
         &self,
         contract: &ContractId,
@@ -53,8 +53,8 @@ impl Store {
             .await
     }
 
-    /// Keeps how far an owner's responses have been read. Never moves back: of two pulls at once
-    /// the further one stands.
+    /// Stores the progress of reading an owner's responses. Never moves back: of two pulls at once the
+    /// further one counts.
     pub async fn put_pull_cursor(
         &self,
         contract: &ContractId,

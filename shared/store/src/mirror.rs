@@ -1,8 +1,8 @@
 //! The mirror of a CRM's records, and the match keys by which they are found (IM-1, IM-2, IM-4).
 //!
-//! It holds millions of items, so the calls are few and the items are built by hand. A record that is as
-//! the mirror has it costs no write: its hash says so. A changed one is written together with its match
-//! keys, on the condition that it is as it was read.
+//! It holds millions of items, so the calls are few and the items are built by hand. A record that is
+//! unchanged in the mirror costs no write: its hash shows it. A changed one is written together with its
+//! match keys, on the condition that nobody has changed it since it was read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -24,7 +24,7 @@ use domain::schema::CrmKind;
 pub use keys::MIRROR_SHARDS;
 
 const ENTITY: &str = "mirrored record";
-/// How often a record is read again that was changed between our read and our write.
+/// Maximum number of times that a record is read again because it changed between our read and our write.
 const ROUNDS: u32 = 3;
 /// Bytes of ids in one item, under DynamoDB's limit of 400 KB.
 const SEEN_BYTES: usize = 300_000;
@@ -40,18 +40,18 @@ pub struct Mirror<'a> {
     pub crm: CrmKind,
     /// The CRM's name for the object.
     pub object: &'a str,
-    /// Where phone numbers without a country code are read as of, if the record names no country.
+    /// The region of phone numbers without a country code, if the record names no country.
     pub default_region: Option<&'a str>,
 }
 
-/// What became of changes. Those of a record that came twice count once.
+/// Counts of the outcomes of changes. A record that came twice counts once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
     /// Records that are new in the mirror.
     pub inserted: u64,
-    /// Records that were there with other values.
+    /// Records whose stored values were different.
     pub changed: u64,
-    /// Records that were there as they are.
+    /// Records that were stored with the same values.
     pub unchanged: u64,
     /// Records that are no longer there.
     pub removed: u64,
@@ -66,10 +66,10 @@ impl std::ops::AddAssign for Written {
     }
 }
 
-/// What a sweep of a shard came to.
+/// The result of sweeping a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Records that the pass did not see, and that are no longer there.
+    /// Records that the pass did not see, and that were removed.
     pub removed: u64,
     /// Records that stay.
     pub kept: u64,
@@ -80,9 +80,9 @@ pub struct Swept {
 pub struct MirrorRecord {
     /// The CRM's id.
     pub id: String,
-    /// Its values; none where the record is gone and only its survivor is known.
+    /// Its values; `None` if the record is gone and only its survivor is known.
     pub values: Option<serde_json::Map<String, serde_json::Value>>,
-    /// When the CRM had last changed it as it was written here.
+    /// Time of the CRM's last change to the stored version.
     pub modified: Option<Millis>,
     /// The record that it was merged into.
     pub merged_into: Option<String>,
@@ -92,32 +92,32 @@ pub struct MirrorRecord {
 
 type Hash = [u8; 16];
 
-/// What a write depends on.
+/// The attributes that a write depends on.
 const STORED: Projection = Projection(&["SK", "hash", "keys", "merged_into"]);
 
-/// A record as it is to be written.
+/// A record prepared for writing.
 struct Prepared {
     data: String,
     hash: Hash,
     keys: Vec<MatchKey>,
 }
 
-/// What the mirror has of a record, as far as a write depends on it.
+/// A record's state in the mirror, as far as a write depends on it.
 #[derive(Debug, Default)]
 struct Stored {
-    /// None where only the survivor of a merge is known.
+    /// `None` if only the survivor of a merge is known.
     hash: Option<Hash>,
     keys: Vec<String>,
     merged_into: Option<String>,
 }
 
-/// What a record is to become.
+/// The intended state of a record.
 enum Target<'c> {
     Present(&'c Record, Prepared),
     Gone {
         merged_into: Option<&'c str>,
     },
-    /// Gone, if it is still as a sweep read it.
+    /// Gone, if it has not changed since a sweep read it.
     Unseen(Stored),
 }
 
@@ -126,7 +126,7 @@ struct Intent<'c> {
     target: Target<'c>,
 }
 
-/// The writes that bring a record to its target, and what they count as.
+/// The writes that bring a record to its target, with their counts.
 type Step<'i, 'c> = Unit<(&'i Intent<'c>, Written)>;
 
 impl Mirror<'_> {
@@ -185,7 +185,7 @@ impl Mirror<'_> {
         item
     }
 
-    /// What stays of the loser of a merge: manual matches follow it to its survivor.
+    /// The item that remains of the loser of a merge: manual matches follow it to its survivor.
     fn pointer_item(&self, id: &str, survivor: &str) -> Item {
         let mut item = self.record_key(id).attributes();
         item.insert("entity_type".to_owned(), text(ENTITY));
@@ -193,13 +193,13 @@ impl Mirror<'_> {
         item
     }
 
-    /// Writes records into an empty mirror, without a look at what is there. Records that are gone are
-    /// left out, but for what they were merged into. Doing it again with the same changes is harmless;
-    /// with other values of the same record, match keys of the first ones stay, which find a record
-    /// that is no match.
+    /// Writes records into an empty mirror, without reading it. Records that are gone are left out, except
+    /// for the pointers of merged ones to their survivors. Repeating it with the same changes is harmless.
+    /// With other values of the same record, match keys of the first ones stay; they find a record that is no
+    /// match.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the table did not take all of it.
+    /// Returns [`StoreError::Unavailable`] if the table did not take all of it.
     pub async fn put_new(&self, store: &Store, changes: &[Change]) -> Result<Written, StoreError> {
         let mut writes = Vec::with_capacity(changes.len() * 3);
         let mut written = Written::default();
@@ -225,12 +225,12 @@ impl Mirror<'_> {
         Ok(written)
     }
 
-    /// Brings the mirror to what the CRM says. A record that is there as it is costs a part of a read
-    /// and no write. Of changes of one record the last counts.
+    /// Applies the CRM's changes to the mirror. An unchanged record costs a part of a read and no write. Of
+    /// several changes of one record the last counts.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when somebody else keeps changing the same records; what was written
-    /// until then stays, and the same changes again bring the rest.
+    /// Returns [`StoreError::Conflict`] if other writers keep changing the same records. Changes written
+    /// until then stay, and applying the same changes again completes the rest.
     pub async fn apply(&self, store: &Store, changes: &[Change]) -> Result<Written, StoreError> {
         let mut intents = Vec::with_capacity(changes.len());
         for change in latest(changes) {
@@ -248,8 +248,8 @@ impl Mirror<'_> {
         self.settle(store, &intents).await
     }
 
-    /// Brings records to their targets: reads what is there, writes what differs, and looks again at
-    /// what was changed in between.
+    /// Brings records to their targets: reads the stored items, writes the differences, and repeats for the
+    /// records that were changed in between.
     async fn settle(&self, store: &Store, intents: &[Intent<'_>]) -> Result<Written, StoreError> {
         let mut written = Written::default();
         let mut open: Vec<&Intent<'_>> = intents.iter().collect();
@@ -309,7 +309,7 @@ impl Mirror<'_> {
         Ok(stored)
     }
 
-    /// What a record's target asks for, from what is there.
+    /// Computes the writes for a record's target from its stored state.
     fn step<'i, 'c>(
         &self,
         store: &Store,
@@ -324,7 +324,7 @@ impl Mirror<'_> {
         let counts = &mut step.of.1;
         let hash = stored.and_then(|stored| stored.hash);
         let there = hash.is_some();
-        // It is still as it was read.
+        // It has not changed since it was read.
         let as_read = Assumption::attribute("hash", hash.as_ref().map(|hash| bytes(hash)));
         let old_keys = stored.map_or(&[][..], |stored| &stored.keys);
         let mut survivor = stored.and_then(|stored| stored.merged_into.as_deref());
@@ -393,11 +393,11 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    /// Keeps which records a part of a pass over the whole object saw. The same part again replaces
-    /// what was kept of it.
+    /// Stores which records a part of a pass over the whole object saw. Repeating a part replaces its stored
+    /// list.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the table did not take all of it.
+    /// Returns [`StoreError::Unavailable`] if the table did not take all of it.
     pub async fn mark_seen(
         &self,
         store: &Store,
@@ -418,7 +418,7 @@ impl Mirror<'_> {
         let mut writes = Vec::new();
         for shard in 0..MIRROR_SHARDS {
             let Some(ids) = shards.get_mut(&shard) else {
-                // It may have seen some of this shard when the part was tried before.
+                // An earlier attempt at the part may have seen some of this shard.
                 writes.push(Write::delete(key(shard, 0).attributes())?);
                 continue;
             };
@@ -427,7 +427,7 @@ impl Mirror<'_> {
                 let mut item = key(shard, index).attributes();
                 item.insert("entity_type".to_owned(), text("seen ids"));
                 item.insert("ids".to_owned(), bytes(piece));
-                // Pieces behind these are of a try before.
+                // Pieces behind these are from an earlier attempt.
                 item.insert("pieces".to_owned(), number(pieces.len()));
                 writes.push(Write::put(item)?);
             }
@@ -435,14 +435,14 @@ impl Mirror<'_> {
         store.write_all(writes, WRITES_AT_ONCE).await
     }
 
-    /// Removes the records of a shard that no part of the pass saw, and then what the pass, and older
-    /// ones, kept of it. Safe to repeat: the end of a sweep is kept, and repeated it says what it
-    /// said. What a merge's loser became stays.
+    /// Removes the records of a shard that no part of the pass saw, and then the lists of records seen by
+    /// this pass and by older ones. Safe to repeat: the result of a sweep is stored, and a repetition returns
+    /// it. Pointers from merged records to their survivors stay.
     ///
-    /// Only for a pass that read everything, and while nobody else writes the object.
+    /// Only for a pass that read everything, and while no other worker writes the object.
     ///
     /// # Errors
-    /// [`StoreError`]; the same sweep again goes on.
+    /// Returns a [`StoreError`]; repeating the sweep continues it.
     pub async fn sweep(
         &self,
         store: &Store,
@@ -466,7 +466,7 @@ impl Mirror<'_> {
             store.put(item).await?;
             swept
         };
-        // The end itself stays until the next pass's sweep.
+        // The result itself stays until the next pass's sweep.
         store
             .delete_range(&seen_pk, &keys::seen_shard(shard), &end.sk)
             .await?;
@@ -564,7 +564,7 @@ impl Mirror<'_> {
         }
     }
 
-    /// Removes records that were just read; only where that fails they are read again.
+    /// Removes records that were just read; they are read again only if that fails.
     async fn remove(&self, store: &Store, intents: &[Intent<'_>]) -> Result<u64, StoreError> {
         let mut steps = Vec::with_capacity(intents.len());
         for intent in intents {
@@ -587,10 +587,10 @@ impl Mirror<'_> {
         keys::mirror_partition(self.contract, self.environment, self.object, shard)
     }
 
-    /// Counts the records; what is left of merged ones is none.
+    /// Counts the records, without the pointers of merged ones.
     pub async fn count_records(&self, store: &Store) -> Result<u64, StoreError> {
         let counts = (0..MIRROR_SHARDS).map(|shard| {
-            // What is left of a merge's loser has no hash.
+            // The pointer of a merge's loser has no hash.
             let records = store
                 .query_partition(self.partition(shard))
                 .filter_expression("attribute_exists(#hash)")
@@ -620,7 +620,7 @@ impl Mirror<'_> {
         answer.item.map(MirrorRecord::of).transpose()
     }
 
-    /// The records of those ids that are there, in no order; also what is left of merged ones.
+    /// The stored records of those ids, in no particular order, including pointers of merged ones.
     pub async fn records(
         &self,
         store: &Store,
@@ -632,8 +632,8 @@ impl Mirror<'_> {
         Ok(read_each(ENTITY, items, MirrorRecord::of))
     }
 
-    /// A page of the object's records and of what is left of merged ones, in no order that means
-    /// something, from the beginning or from where the page before it said.
+    /// A page of the object's records and of the pointers of merged ones, in no particular order, from the
+    /// beginning or from the position that the page before it returned.
     pub async fn page(
         &self,
         store: &Store,
@@ -673,8 +673,8 @@ impl Mirror<'_> {
 }
 
 impl Mirror<'_> {
-    /// A page of a shard's records and of what is left of merged ones, in the order of their ids, from
-    /// the beginning or after an id; `next` is the id to go on after.
+    /// A page of a shard's records and of the pointers of merged ones, in the order of their ids, from the
+    /// beginning or after an id; `next` is the id to continue after.
     pub async fn shard_page(
         &self,
         store: &Store,
@@ -699,8 +699,8 @@ impl Mirror<'_> {
 }
 
 impl Store {
-    /// Object and id of the records that have a match key, at most `limit`; with an object, of that
-    /// object only. One query. A key can outlive its record, so what it leads to is to be looked at.
+    /// Object and id of the records that have a match key, at most `limit`; with an object, of that object
+    /// only. One query. A key can outlive its record, so the caller has to read the records.
     pub async fn by_match_key(
         &self,
         contract: &ContractId,
@@ -805,7 +805,7 @@ fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// An id in as few bytes as give it back.
+/// An id in the fewest bytes that restore it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum PackedId {
     /// A GUID in lowercase with hyphens: Dataverse's.
@@ -855,7 +855,7 @@ impl PackedId {
                     number /= 62;
                 }
                 let mut id: String = digits.iter().collect();
-                // Each of the last three says which of five are capitals: the first is the lowest bit.
+                // Each of the last three encodes which of five are capitals: the first is the lowest bit.
                 for five in digits.chunks(5) {
                     let capitals = five.iter().rev().fold(0_usize, |bits, digit| {
                         bits << 1 | usize::from(digit.is_ascii_uppercase())
@@ -870,8 +870,8 @@ impl PackedId {
     }
 }
 
-/// Ids as bytes: for each kind that there is its number, how many there are (4 bytes, the highest
-/// first), and the ids; other ids each with their length. In pieces that fit into an item.
+/// Packs ids into bytes: for each kind of id its number, the count (4 bytes, the highest first), and the ids;
+/// other ids each with their length. In pieces that fit into an item.
 fn pack(ids: &mut [PackedId]) -> Vec<Vec<u8>> {
     ids.sort_unstable();
     let mut pieces = vec![Vec::new()];
@@ -922,7 +922,7 @@ fn pack(ids: &mut [PackedId]) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// Adds the ids of a piece; none where it is no such piece.
+/// Adds the ids of a piece; returns `None` if it is not a valid piece.
 fn unpack(piece: &[u8], ids: &mut Vec<PackedId>) -> Option<()> {
     let mut rest = piece;
     while let Some((kind, after)) = rest.split_first() {

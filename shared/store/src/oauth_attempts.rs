@@ -9,13 +9,13 @@ use domain::connection_kind::ConnectionKind;
 use domain::ids::{ContractId, SeatId};
 use domain::provider::Provider;
 
-/// What an authorization-code flow is for.
+/// The purpose of an authorization-code flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum AttemptPurpose {
     /// Connect a CRM, LinkedIn, or a seat holder's own CRM user.
     Connect {
-        /// Which connection.
+        /// The connection's kind.
         kind: ConnectionKind,
     },
     /// Sign in to Leadbridge.
@@ -29,11 +29,11 @@ pub enum AttemptPurpose {
 /// An authorization-code flow that was started and not yet completed. Single use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OAuthAttempt {
-    /// Whom it signs in to.
+    /// The provider of the sign-in.
     pub provider: Provider,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: AttemptPurpose,
-    /// Who started it; nobody known where it signs in.
+    /// The person who started it; for a sign-in to Leadbridge, no known person.
     pub started_by: String,
     /// The sealed PKCE verifier and nonce.
     pub sealed_secrets: String,
@@ -41,29 +41,29 @@ pub struct OAuthAttempt {
     pub browser_hash: String,
     /// The sign-in server it was sent to.
     pub auth_url: url::Url,
-    /// The organisation's URL, where it has to be known before (Dataverse).
+    /// The organisation's URL, if it has to be known before (Dataverse).
     #[serde(default)]
     pub resource: Option<url::Url>,
-    /// The path of ours to go to at the end.
+    /// The path on our site to go to at the end.
     #[serde(default)]
     pub return_to: Option<String>,
-    /// After this it can no longer be completed.
+    /// End of its validity.
     pub valid_until: Millis,
 }
 
-/// What became of an attempt to take an OAuth attempt.
+/// The outcome of an attempt to consume an OAuth attempt.
 #[derive(Debug)]
 pub enum Consumed {
-    /// It is the caller's, and nobody else's from now on.
+    /// It now belongs to the caller alone.
     Now(Box<OAuthAttempt>),
-    /// Somebody took it before.
+    /// It was consumed before.
     Before,
     /// There is no such attempt.
     Unknown,
 }
 
 impl Store {
-    /// Keeps an OAuth attempt under the hash of its state.
+    /// Stores an OAuth attempt under the hash of its state.
     pub async fn put_oauth_attempt(
         &self,
         contract: &ContractId,
@@ -79,8 +79,8 @@ impl Store {
         self.put(item).await
     }
 
-    /// Takes an OAuth attempt, with its verifier, out for the one caller that completes it. A mark
-    /// of it stays until its time to live ends, so that a second caller learns that it was used.
+    /// Removes an OAuth attempt, with its verifier, for the one caller that completes it. A mark of it stays
+    /// until its time to live ends, so that a second caller learns that it was used.
     pub async fn consume_oauth_attempt(
         &self,
         contract: &ContractId,

@@ -6,7 +6,7 @@ use super::{Store, StoreError};
 use domain::clock::Millis;
 use domain::submission::{Plan, Submission};
 
-/// What became of an attempt to claim a match key.
+/// The outcome of an attempt to claim a match key.
 #[derive(Debug)]
 pub enum Claimed {
     /// It is the caller's, and the submission's plan is stored with it.
@@ -16,11 +16,11 @@ pub enum Claimed {
 }
 
 impl Store {
-    /// Claims `key` for `submission` and stores its plan in the same transaction. `min_generation`
-    /// is above 0 after an older generation's lead was found not to match any more.
+    /// Claims `key` for `submission` and stores its plan in the same transaction. `min_generation` is above 0
+    /// after an older generation's lead was found not to match any more.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the submission or the claim was written meanwhile.
+    /// Returns [`StoreError::Conflict`] if the submission or the claim was written meanwhile.
     pub async fn claim_match_key(
         &self,
         submission: &mut Submission,
@@ -37,8 +37,8 @@ impl Store {
             if !matches!(claimed, Err(StoreError::Conflict)) {
                 return claimed;
             }
-            // Of two at once one comes second: it looks at the claim again, unless it was its
-            // own submission that was changed. Each round means that another has got its claim.
+            // Of two concurrent writers the second one reads the claim again, unless its own submission was
+            // changed. Each round means that another writer obtained its claim.
             let stored = self.submission(&submission.contract, submission.id).await?;
             if stored.is_none_or(|stored| stored.version != submission.version) {
                 return Err(StoreError::Conflict);

@@ -5,21 +5,21 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use super::{Store, StoreError, keys, number};
 use domain::ids::{ContractId, FormId};
 
-/// How long the count of a minute is kept, in minutes.
+/// Retention of the count of a minute, in minutes.
 const KEPT_MINUTES: i64 = 10;
 
-/// What was counted of posts in one minute.
+/// Counts of posts in one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostCounts {
-    /// Of all forms of the contract.
+    /// Posts of all forms of the contract.
     pub contract: u64,
-    /// Of the form.
+    /// Posts of the form.
     pub form: u64,
 }
 
 impl Store {
-    /// Adds to the posts that a form and its contract took in a minute, and gives the sums over all
-    /// processes. One call; the count goes with its time to live.
+    /// Adds to the posts that a form and its contract took in a minute, and returns the sums over all
+    /// processes. One call; the count is deleted by its time to live.
     pub async fn count_posts(
         &self,
         contract: &ContractId,

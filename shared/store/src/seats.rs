@@ -1,4 +1,4 @@
-//! Seats, the identities and e-mail addresses that are theirs alone, and sessions.
+//! Seats, their unique identities and e-mail addresses, and sessions.
 
 use std::collections::BTreeSet;
 
@@ -18,16 +18,16 @@ use domain::seat::{Identity, Seat};
 pub struct SessionRecord {
     /// Its id.
     pub id: String,
-    /// When its holder signed in.
+    /// Time of the sign-in.
     pub created_at: Millis,
-    /// After this it opens nothing, however often it was renewed.
+    /// End of its validity, regardless of renewals.
     pub valid_until: Millis,
-    /// The generation of its seat's sessions that it is of.
+    /// The generation of its seat's sessions.
     #[serde(default)]
     pub generation: u64,
 }
 
-/// A seat with the sessions that may still be good.
+/// A seat with the sessions that may still be valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeatSessions {
     /// The seat.
@@ -44,7 +44,7 @@ pub struct SessionKeys {
     /// The key before it, whose signatures still count.
     #[serde(default)]
     pub sealed_previous: Option<String>,
-    /// When the current one was made.
+    /// Creation time of the current key.
     pub created_at: Millis,
     /// Counts its changes.
     pub version: u64,
@@ -53,12 +53,12 @@ pub struct SessionKeys {
 /// A change of a seat.
 #[derive(Debug)]
 pub struct SeatChange<'a> {
-    /// As it was; none for a new one.
+    /// The seat before the change; `None` for a new one.
     pub before: Option<&'a Seat>,
-    /// As it will be; none when it goes.
+    /// The seat after the change; `None` if it is deleted.
     pub after: Option<&'a Seat>,
-    /// The contract with another set of administrators, over the version of its configuration
-    /// that stands there; none when that set stays.
+    /// The contract with another set of administrators, over the current version of its configuration; `None`
+    /// if that set stays.
     pub contract: Option<(&'a Contract, u64)>,
     /// Its line in the audit log.
     pub audit: &'a AuditEntry,
@@ -107,7 +107,7 @@ impl Store {
             Some((email, id)) => (Some(email), id.parse::<SeatId>().ok()),
             None => (None, None),
         };
-        // The start is rebuilt inside the contract: a cursor leads nowhere else.
+        // The start is rebuilt inside the contract, so that a cursor cannot lead elsewhere.
         let partition = keys::seats_index(contract);
         let start = email
             .zip(id)
@@ -141,12 +141,12 @@ impl Store {
         Ok(tied.map(|tied| tied.seat))
     }
 
-    /// Makes, changes or deletes a seat, with its audit entry, its e-mail address and its identity,
-    /// all or nothing. An address or an identity that another seat has is a conflict.
+    /// Creates, changes or deletes a seat, with its audit entry, its e-mail address and its identity, all or
+    /// nothing. An address or an identity of another seat is a conflict.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the seat, the set of administrators, the address or the
-    /// identity was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if the seat, the set of administrators, the address or the identity
+    /// was changed meanwhile.
     pub async fn change_seat(
         &self,
         contract: &ContractId,
@@ -202,7 +202,7 @@ impl Store {
         self.transact(items).await
     }
 
-    /// Whether a seat has that e-mail address.
+    /// True if a seat has that e-mail address.
     pub async fn seat_email_taken(
         &self,
         contract: &ContractId,
@@ -216,10 +216,10 @@ impl Store {
         Ok(taken.is_some())
     }
 
-    /// Keeps a session, and notes the sign-in on its seat.
+    /// Stores a session, and records the sign-in on its seat.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the seat was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if the seat was changed meanwhile.
     pub async fn open_session(
         &self,
         contract: &ContractId,
@@ -275,10 +275,10 @@ impl Store {
             .await
     }
 
-    /// Keeps new keys over the version before them.
+    /// Stores new keys over the version before them.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another worker made some meanwhile.
+    /// Returns [`StoreError::Conflict`] if another worker stored new ones meanwhile.
     pub async fn put_session_keys(
         &self,
         contract: &ContractId,

@@ -16,21 +16,21 @@ use domain::submission::{SWEEP_AFTER_SECONDS, SourceKind, State, Submission};
 
 const ENTITY: &str = "submission";
 
-/// What became of an attempt to store a submission.
+/// The outcome of an attempt to store a submission.
 #[derive(Debug)]
 pub enum Accepted {
     /// It is stored.
     New,
-    /// It was stored before: this is how it stands.
+    /// It was stored before; this is its current state.
     Repeat(Box<Submission>),
 }
 
-/// What became of an attempt to take a submission.
+/// The outcome of an attempt to take a submission.
 #[derive(Debug)]
 pub enum Taken {
     /// It is the caller's until its lease ends.
     Mine(Box<Submission>),
-    /// Another worker holds it until then.
+    /// Another worker holds it until that time.
     Busy(Millis),
     /// There is nothing to do: it is finished, or waits for a person.
     Settled(State),
@@ -43,11 +43,11 @@ pub enum Taken {
 pub struct Page<T> {
     /// The page's items.
     pub items: Vec<T>,
-    /// Where the next page starts; none after the last.
+    /// The start of the next page; `None` after the last.
     pub next: Option<String>,
 }
 
-/// Which submissions of a contract to list.
+/// A filter for the list of a contract's submissions.
 #[derive(Debug, Clone, Default)]
 pub struct SubmissionFilter {
     /// In this state only.
@@ -58,7 +58,7 @@ pub struct SubmissionFilter {
     pub form: Option<String>,
     /// Of this campaign only.
     pub campaign: Option<String>,
-    /// Whose answers, names or ids contain this text, in any case.
+    /// With this text in their answers, names or ids, in any case.
     pub text: Option<String>,
     /// Received at or after this.
     pub from: Option<Millis>,
@@ -66,24 +66,26 @@ pub struct SubmissionFilter {
     pub to: Option<Millis>,
 }
 
-/// What a worker writes when it is done with a submission.
+/// Writes that a worker makes together with the final state of a submission.
 #[derive(Debug, Default)]
 pub struct Finish {
     /// Its attachment to the lead.
     pub attachment: Option<Attachment>,
-    /// The claim it held, with the lead that came of it.
+    /// The claim it held, with the resulting lead.
     pub claim: Option<ClaimWrite>,
 }
 
-/// Bytes of an item that are kept free below DynamoDB's 400 KB, for what index and size rules add.
+/// Largest size of an item, in bytes: DynamoDB's 400 KB less a reserve for the index attributes and the size
+/// rules.
 const MAX_ITEM_BYTES: usize = 390_000;
-/// Items that a page of the list looks at in the index in one call.
+/// Number of items of the index that a page of the list examines in one call.
 const LIST_SCAN: i32 = 1000;
-/// Calls of the index for one page of the list: a search without a hit ends there, and says where to go on.
+/// Maximum number of calls to the index for one page of the list: a search without a hit ends there, with a
+/// cursor to continue.
 const LIST_SCANS: usize = 10;
 
-/// A submission as an item. What was noted about it gives way where all of it does not fit into one item,
-/// what is least needed first; the answers never do.
+/// A submission as an item. If it does not fit into one item, notes about it are dropped, the least needed
+/// first; the answers never are.
 fn item(submission: &Submission) -> Result<Item, StoreError> {
     let item = item_of(submission)?;
     if size_of_item(&item) <= MAX_ITEM_BYTES {
@@ -91,7 +93,7 @@ fn item(submission: &Submission) -> Result<Item, StoreError> {
     }
     let mut less = submission.clone();
     let steps: [fn(&mut Submission); 3] = [
-        // An unmapped name is one that stands in the answers.
+        // An unmapped name is also in the answers.
         |less| {
             let mapped = |field: &FieldReport| field.outcome != FieldOutcome::Unmapped;
             less.mapping.retain(mapped);
@@ -139,7 +141,7 @@ fn item_of(submission: &Submission) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-/// The text that the list's search looks in: lowercase, and short enough to add little.
+/// The text that the list's search examines: lowercase, and short enough to add little.
 fn search_text(submission: &Submission) -> String {
     let mut parts = vec![submission.response_id.as_str(), submission.form_label()];
     parts.extend(submission.origin.campaign.as_deref());
@@ -155,7 +157,7 @@ fn search_text(submission: &Submission) -> String {
 }
 
 impl Store {
-    /// Stores a submission unless it is stored already. One call.
+    /// Stores a submission unless it is already stored. One call.
     pub async fn accept_submission(&self, submission: &Submission) -> Result<Accepted, StoreError> {
         let result = self
             .client
@@ -249,7 +251,7 @@ impl Store {
                 Ok(match stored {
                     None => Taken::Missing,
                     Some(stored) if stored.state == State::Processing => Taken::Busy(stored.due_at),
-                    // Set back to work between the two calls: like a worker that just left it.
+                    // Reopened between the two calls: treated like a submission that a worker has just left.
                     Some(stored) if stored.state.is_open() => Taken::Busy(now),
                     Some(stored) => Taken::Settled(stored.state),
                 })
@@ -260,15 +262,15 @@ impl Store {
     /// Writes a submission over the version it was read at, and raises its version.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it was written meanwhile (withdrawn, taken by another).
+    /// Returns [`StoreError::Conflict`] if it was written meanwhile (withdrawn, taken by another worker).
     pub async fn save_submission(&self, submission: &mut Submission) -> Result<(), StoreError> {
         self.finish_submission(submission, Finish::default()).await
     }
 
-    /// Writes a submission with what belongs to it, all or nothing.
+    /// Writes a submission with its attachment and claim, all or nothing.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the submission or the claim was written meanwhile.
+    /// Returns [`StoreError::Conflict`] if the submission or the claim was written meanwhile.
     pub async fn finish_submission(
         &self,
         submission: &mut Submission,
@@ -306,8 +308,8 @@ impl Store {
         self.transact(actions).await
     }
 
-    /// Notes that a submission was withdrawn at its source and sets it back to work, so that a
-    /// worker looks at the lead it became. `false` when that was noted before.
+    /// Records that a submission was withdrawn at its source and reopens it, so that a worker handles the
+    /// lead it became. Returns `false` if that was already recorded.
     pub async fn withdraw_submission(
         &self,
         contract: &ContractId,
@@ -381,7 +383,8 @@ impl Store {
         }
         let partition = keys::submissions_index(contract);
         let (from, to) = keys::submission_period(filter.from, filter.to);
-        // Nothing was received in a period that ends before it begins, or before where a page begins.
+        // Nothing was received in a period that ends before it begins, or before the position where a page
+        // begins.
         let begins = |cursor: &str| cursor >= from.as_str();
         if from > to || cursor.is_some_and(|cursor| !begins(cursor)) {
             return Ok(Page {
@@ -430,19 +433,19 @@ impl Store {
         };
         let next = last.and_then(|last| keys::sort_key_of(last, &keys::LISTS));
         let mut items = self.read_listed(&found).await?;
-        // The index is a moment behind the items.
+        // The index lags slightly behind the items.
         items.retain(|submission| filter.state.is_none_or(|state| submission.state == state));
         Ok(Page { items, next })
     }
 
-    /// The submissions whose keys an index gave, in its order.
+    /// The submissions of the keys found in an index, in its order.
     async fn read_listed(&self, found: &[Item]) -> Result<Vec<Submission>, StoreError> {
         let listed = self.read_in_order(keys::of_items(found)).await?;
         Ok(read_each(ENTITY, listed, |item| read(ENTITY, item)))
     }
 
-    /// Open submissions that were due before `now`: nobody has them, whatever became of their
-    /// message. What they hold is not read, so that one that cannot be read stands in no other's way.
+    /// Open submissions that were due before `now`: no worker holds them, whatever happened to their message.
+    /// Their content is not read, so that an unreadable one does not block the others.
     pub async fn due_submissions(
         &self,
         contract: &ContractId,

@@ -9,7 +9,7 @@ use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::sync::{ObjectSync, RunRecord, Sync};
 
-/// How long the history keeps a run, in days.
+/// Retention of a run in the history, in days.
 const KEEP_RUNS_DAYS: i64 = 180;
 
 impl Store {
@@ -39,7 +39,7 @@ impl Store {
     /// Stores an import over the version before it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if it was changed meanwhile.
     pub async fn put_sync(&self, contract: &ContractId, sync: &Sync) -> Result<(), StoreError> {
         self.transact(vec![self.sync_put(contract, sync)?]).await
     }
@@ -55,12 +55,12 @@ impl Store {
         items.map(|item| read("object sync", item)).collect()
     }
 
-    /// Keeps how far a run has come: the run, over the version before it, and objects of it, each over
-    /// the version before it. All or nothing, and only while the connection to `organization` stands.
+    /// Stores the progress of a run: the run, over the version before it, and objects of it, each over the
+    /// version before it. All or nothing, and only while the connection to `organization` stands.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the run or an object is somebody else's now, or the connection is
-    /// being ended: whoever works on it has to stop.
+    /// Returns [`StoreError::Conflict`] if another worker has taken the run or an object, or the connection
+    /// is being ended: the caller must stop working on it.
     pub async fn checkpoint(
         &self,
         contract: &ContractId,
@@ -80,11 +80,11 @@ impl Store {
         self.transact(items).await
     }
 
-    /// Keeps the end of a worker's step over the version before it, with the record of a run that
-    /// ended with it; whether the connection stands or not.
+    /// Stores the end of a worker's step over the version before it, with the record of a run that ended with
+    /// it. Independent of the connection's state.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the run is somebody else's now.
+    /// Returns [`StoreError::Conflict`] if another worker has taken the run.
     pub async fn end_step(
         &self,
         contract: &ContractId,
@@ -106,10 +106,10 @@ impl Store {
         self.put_action(item, None)
     }
 
-    /// Ends a run that somebody stops, with the history's record and the audit entry.
+    /// Stores the end of a run that a user stops, with the history's record and the audit entry.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the run was changed meanwhile: read it again.
+    /// Returns [`StoreError::Conflict`] if the run was changed meanwhile: read it again.
     pub async fn stop_sync(
         &self,
         contract: &ContractId,
@@ -126,7 +126,7 @@ impl Store {
         .await
     }
 
-    /// The runs that ended, newest first, at most `limit`; only those that ended before `before`.
+    /// Finished runs, newest first, at most `limit`; only those that ended before `before`.
     pub async fn runs(
         &self,
         contract: &ContractId,

@@ -14,16 +14,16 @@ use domain::role::Role;
 pub struct ApiTokenRecord {
     /// Its public half.
     pub id: TokenId,
-    /// What people call it.
+    /// Display name.
     #[serde(default)]
     pub name: String,
-    /// What its holder may do.
+    /// The role that decides its holder's permissions.
     pub role: Role,
     /// SHA-256 of its secret, in hexadecimal.
     pub secret_hash: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Millis,
-    /// After this it no longer opens anything.
+    /// End of its validity.
     #[serde(default)]
     pub valid_until: Option<Millis>,
 }
@@ -68,7 +68,7 @@ impl Store {
         }))
     }
 
-    /// Makes an API token, or, without a record, revokes it, with its audit entry.
+    /// Creates an API token, or, without a record, revokes it, with its audit entry.
     pub async fn change_api_token(
         &self,
         contract: &ContractId,

@@ -1,4 +1,4 @@
-//! Transactions: their writes with what they assume, and many of them in as few calls as can be.
+//! Transactions: their writes with their conditions, and many of them in as few calls as possible.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,14 +12,14 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::batch::built;
 use super::{Item, Store, StoreError, keys, number, text};
 
-/// Actions of a transaction, by DynamoDB's limit.
+/// Maximum number of actions in a transaction, by DynamoDB's limit.
 const TRANSACTION_ACTIONS: usize = 100;
 /// Bytes of data in a transaction; DynamoDB's limit is 4 MB with everything.
 const TRANSACTION_BYTES: usize = 2 << 20;
 /// Transactions in flight.
 const TRANSACTIONS_AT_ONCE: usize = 16;
 
-/// What a write assumes of the item that is there.
+/// A condition of a write on the stored item.
 #[derive(Debug, Clone)]
 pub(super) struct Assumption {
     expression: String,
@@ -28,7 +28,8 @@ pub(super) struct Assumption {
 }
 
 impl Assumption {
-    /// An expression; every `:name` in it has a value, and every `#name` stands for an attribute.
+    /// Creates a condition from an expression; every `:name` in it has a value, and every `#name` stands for
+    /// an attribute.
     pub(super) fn new(
         expression: impl Into<String>,
         names: &[(&'static str, &'static str)],
@@ -41,12 +42,13 @@ impl Assumption {
         }
     }
 
-    /// There is no such item.
+    /// The item does not exist.
     pub(super) fn absent() -> Self {
         Self::new("attribute_not_exists(PK)", &[], Vec::new())
     }
 
-    /// That item is the version before `version`; before 1 there is none, or one that counts from 0.
+    /// The stored item is the version before `version`; for version 1 there is none, or one that counts from
+    /// 0.
     pub(super) fn before(version: u64) -> Self {
         let before = vec![(":before", number(version.saturating_sub(1)))];
         let expression = if version <= 1 {
@@ -57,7 +59,7 @@ impl Assumption {
         Self::new(expression, &[], before)
     }
 
-    /// That item is of that version.
+    /// The stored item has that version.
     pub(super) fn version(version: u64) -> Self {
         Self::new(
             "version = :version",
@@ -66,7 +68,7 @@ impl Assumption {
         )
     }
 
-    /// The attribute has that value, or, without one, is not there.
+    /// The attribute has that value, or, without one, is absent.
     pub(super) fn attribute(name: &'static str, value: Option<AttributeValue>) -> Self {
         let names = [("#attribute", name)];
         match value {
@@ -75,12 +77,12 @@ impl Assumption {
         }
     }
 
-    /// There is such an item.
+    /// The item exists.
     pub(super) fn present() -> Self {
         Self::new("attribute_exists(PK)", &[], Vec::new())
     }
 
-    /// There is no such item, or the attribute has one of those values.
+    /// The item does not exist, or the attribute has one of those values.
     pub(super) fn absent_or(name: &'static str, values: &[String]) -> Self {
         const PLACES: [&str; 3] = [":a", ":b", ":c"];
         let values: Vec<_> = PLACES.into_iter().zip(values.iter().map(text)).collect();
@@ -93,7 +95,7 @@ impl Assumption {
     }
 }
 
-/// Adds an assumption to a write or check, which have the same methods and no trait for them.
+/// Adds an assumption to a write or check, which have the same methods but no common trait.
 macro_rules! assuming {
     ($builder:expr, $assumption:expr) => {{
         let mut builder = $builder;
@@ -110,8 +112,7 @@ macro_rules! assuming {
     }};
 }
 
-/// An action of a transaction. Only this file makes one, so what a transaction assumes is said by an
-/// [`Assumption`] everywhere.
+/// An action of a transaction. Only this file creates one, so that every condition is an [`Assumption`].
 #[derive(Debug, Clone)]
 pub(super) struct Action(TransactWriteItem);
 
@@ -129,16 +130,16 @@ pub(super) struct Change<'a> {
 /// Writes that belong together: all of them are done, or none.
 #[derive(Debug)]
 pub(super) struct Unit<T> {
-    /// What they are of.
+    /// The subject of the writes.
     pub(super) of: T,
     /// The writes.
     pub(super) actions: Vec<Action>,
-    /// About how many bytes they write.
+    /// Approximate number of bytes that they write.
     pub(super) bytes: usize,
 }
 
 impl Store {
-    /// A put; without an assumption over whatever is there.
+    /// A put; without an assumption it replaces any stored item.
     pub(super) fn put_action(
         &self,
         item: Item,
@@ -149,7 +150,7 @@ impl Store {
         Ok(Action(TransactWriteItem::builder().put(put).build()))
     }
 
-    /// A delete of what has that key, if anything has.
+    /// A delete of the item with that key, if there is one.
     pub(super) fn delete_action(
         &self,
         key: Item,
@@ -160,7 +161,7 @@ impl Store {
         Ok(Action(TransactWriteItem::builder().delete(delete).build()))
     }
 
-    /// An assumption of an item that is not written.
+    /// A check of an assumption on an item that is not written.
     pub(super) fn check_action(
         &self,
         key: &keys::Key,
@@ -196,29 +197,29 @@ impl Store {
         Ok(Action(TransactWriteItem::builder().update(update).build()))
     }
 
-    /// A write over the version before `version`, which the item has; 1 is the first.
+    /// A write over the version before `version`, the item's own; 1 is the first.
     pub(super) fn versioned_put(&self, item: Item, version: u64) -> Result<Action, StoreError> {
         self.put_action(item, Some(Assumption::before(version)))
     }
 
-    /// Puts an item over whatever is there.
+    /// Puts an item, replacing any that is stored.
     pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
         self.put_assuming(item, None).await
     }
 
-    /// Puts an item over the version before `version`, which it has; 1 is the first.
+    /// Puts an item over the version before `version`, its own; 1 is the first.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when something else is there.
+    /// Returns [`StoreError::Conflict`] if a different version is stored.
     pub(super) async fn put_version(&self, item: Item, version: u64) -> Result<(), StoreError> {
         self.put_assuming(item, Some(Assumption::before(version)))
             .await
     }
 
-    /// Puts an item over what is there, if that is as assumed.
+    /// Puts an item over the stored one, if the condition holds.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is not.
+    /// Returns [`StoreError::Conflict`] if it does not.
     pub(super) async fn put_assuming(
         &self,
         item: Item,
@@ -230,10 +231,10 @@ impl Store {
         Ok(())
     }
 
-    /// Does all of it or nothing.
+    /// Carries out all actions or none.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when something is not as it was assumed.
+    /// Returns [`StoreError::Conflict`] if a condition does not hold.
     pub(super) async fn transact(&self, actions: Vec<Action>) -> Result<(), StoreError> {
         let items = actions.into_iter().map(|action| action.0).collect();
         self.client
@@ -244,9 +245,9 @@ impl Store {
         Ok(())
     }
 
-    /// Runs units, as many in a transaction as fit; no two of one item in the same. Gives what the units
-    /// were of that were done, and of those that were not: something was not as they assumed, or the table
-    /// took no more.
+    /// Runs units, as many in a transaction as fit; no two of one item in the same. Returns the subjects of
+    /// the units that were done, and of those that were not because a condition did not hold or the table was
+    /// throttled.
     pub(super) async fn run_units<T: Send>(
         &self,
         units: Vec<Unit<T>>,
@@ -281,7 +282,7 @@ impl Store {
             }
             Err(_) => {}
         }
-        // One of them failed them all: each for itself.
+        // One of them made the whole transaction fail: each is tried alone.
         let (mut done, mut lost) = (Vec::new(), Vec::new());
         for unit in group {
             match self.transact(unit.actions).await {
@@ -294,12 +295,12 @@ impl Store {
     }
 }
 
-/// Units in the order in which they came, as many together as fit into a transaction.
+/// Groups units in their order of arrival, as many together as fit into a transaction.
 fn grouped<T>(units: Vec<Unit<T>>) -> Vec<Vec<Unit<T>>> {
     let hasher = RandomState::new();
     let mut groups: Vec<Vec<Unit<T>>> = Vec::new();
     let (mut actions, mut bytes) = (0, 0);
-    // Hashes of keys: two that are the same by chance begin a group too early, and no more.
+    // Hashes of keys: a chance collision only begins a group too early.
     let mut touched: HashSet<u64> = HashSet::new();
     for unit in units {
         let keys = unit.actions.iter().filter_map(key_of);
@@ -322,7 +323,7 @@ fn grouped<T>(units: Vec<Unit<T>>) -> Vec<Vec<Unit<T>>> {
     groups
 }
 
-/// The key of the item that an action is of.
+/// The key of an action's item.
 fn key_of(Action(action): &Action) -> Option<(&String, &String)> {
     let put = action.put().map(Put::item);
     let delete = action.delete().map(Delete::key);

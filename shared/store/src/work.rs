@@ -1,6 +1,6 @@
-//! Open work on CRM connections: imports and link passes that wait, and connections that are being ended.
-//! One index partition over all contracts, sorted by the time it is due, so that one query a minute finds what
-//! nobody has.
+//! Open work on CRM connections: imports and link passes that wait, and connections that are being ended. One
+//! index partition over all contracts, sorted by the time it is due, so that one query a minute finds the
+//! work that no worker holds.
 
 use std::time::{Duration, Instant};
 
@@ -20,30 +20,30 @@ const COUNTS_AT_ONCE: usize = 16;
 const DELETES_AT_ONCE: usize = 8;
 /// Calls in flight that delete items of one partition.
 const DELETES_OF_PARTITION: usize = 4;
-/// Items of a partition between two looks at the time.
+/// Number of items of a partition between two checks of the time.
 const DELETE_PAGE: i32 = 1000;
 /// The name of [`WorkKind::Link`].
 const LINK: &str = "link";
 
-/// How far a count has come.
+/// Progress of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
     /// Items counted.
     pub items: u64,
-    /// The partition to go on with; none when all are counted.
+    /// The partition to continue with; `None` when all are counted.
     pub next: Option<usize>,
 }
 
-/// What was deleted.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
-    /// How many items.
+    /// Number of deleted items.
     pub items: u64,
-    /// Whether nothing is left: every partition was read and held nothing.
+    /// True if nothing is left: every partition was read and held nothing.
     pub all: bool,
 }
 
-/// What there is to do.
+/// The kind of work to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkKind {
@@ -83,7 +83,7 @@ impl WorkKind {
 }
 
 impl Store {
-    /// Work that was due before `now`, the longest due first, at most `limit` of it.
+    /// Work that was due before `now`, the longest due first, at most `limit` items.
     pub async fn due_work(
         &self,
         now: Millis,
@@ -104,9 +104,8 @@ impl Store {
         }))
     }
 
-    /// Counts the items that a clean-up of an environment deletes, from a partition on: 0 at first,
-    /// and then where the count before it came to. Takes about `within`, and comes at least a little
-    /// further.
+    /// Counts the items that a clean-up of an environment deletes, from a partition on: 0 at first, and then
+    /// the one where the count before it ended. Takes about `within`, and always makes some progress.
     pub async fn count_imported(
         &self,
         contract: &ContractId,
@@ -132,8 +131,8 @@ impl Store {
         Ok(counted)
     }
 
-    /// Deletes everything that was imported of an environment. Takes about `within`, and deletes
-    /// at least something; done again it goes on. Nobody may be importing meanwhile.
+    /// Deletes everything that was imported of an environment. Takes about `within`, and deletes at least
+    /// something; repeating it continues. No import may run meanwhile.
     pub async fn delete_imported(
         &self,
         contract: &ContractId,
@@ -146,7 +145,7 @@ impl Store {
             items: 0,
             all: true,
         };
-        // The last, which says what was imported, is begun when the others are empty.
+        // The last partition, which records the import itself, is begun when the others are empty.
         let (rest, last) = partitions.split_at(partitions.len().saturating_sub(1));
         for chunk in rest.chunks(DELETES_AT_ONCE).chain([last]) {
             let deletes = chunk
@@ -163,7 +162,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Deletes what a partition holds, until it is read and holds nothing.
+    /// Deletes the items of a partition, until a read finds none.
     async fn empty_partition(
         &self,
         pk: &str,

@@ -58,7 +58,7 @@ impl Bare {
         })
     }
 
-    /// One conditional write; gives the new id.
+    /// One conditional write; returns the new id.
     pub(crate) async fn put(&self) -> Result<String> {
         let fresh = SystemRandom.uuid().to_string();
         let mut item = self.item.clone();
@@ -86,7 +86,7 @@ impl Bare {
         Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
     }
 
-    /// A router that takes what form-intake takes and looks at none of it.
+    /// A router that takes the same requests as form-intake and checks nothing.
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route("/forms/{form_key}", post(answer))

@@ -1,4 +1,4 @@
-//! The release binaries: their size, how long they take to be ready, and the memory they need.
+//! The release binaries: their size, their time to be ready, and the memory they need.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ const FUNCTIONS: &[(&str, bool, &str)] = &[
 const HELLO: &str = "hello-function";
 const HELLO_HTTP: &str = "hello-http-function";
 const RUNS: usize = 11;
-/// Where distributions keep the authorities they trust.
+/// The files in which distributions list the certificate authorities they trust.
 const BUNDLES: &[&str] = &[
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/certs/ca-certificates.crt",
@@ -124,7 +124,7 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
     Ok(section)
 }
 
-/// Builds release binaries where cargo finds them missing or stale; gives where they are.
+/// Builds release binaries if cargo finds them missing or stale; returns their paths.
 fn build(arguments: &[&str], section: &mut Section) -> Result<BTreeMap<String, PathBuf>> {
     eprintln!("cargo build --release {}", arguments.join(" "));
     let mut command = Command::new("cargo");
@@ -138,7 +138,7 @@ fn build(arguments: &[&str], section: &mut Section) -> Result<BTreeMap<String, P
         .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
-    // What the outer `cargo run` told this program would make the inner one build anew.
+    // The environment of the outer `cargo run` would make the inner one build anew.
     for (name, _) in std::env::vars_os() {
         let inherited =
             |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST");
@@ -177,8 +177,8 @@ fn build(arguments: &[&str], section: &mut Section) -> Result<BTreeMap<String, P
     Ok(found)
 }
 
-/// Trusts what this machine trusts beside the simulator: reading that is a part of init which a
-/// single certificate would hide.
+/// Trusts this machine's authorities beside the simulator's: reading them is a part of init, which a single
+/// certificate would hide.
 fn trust(file: &Path, simulator: &Path) -> Result<String> {
     let mut text = std::fs::read_to_string(simulator)?;
     let own = BUNDLES

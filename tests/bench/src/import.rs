@@ -1,5 +1,5 @@
-//! A whole import of a million records: a worker in a process of its own, as Lambda has it, beside a
-//! bare loop in another that downloads and parses the same pages and writes the same items.
+//! A whole import of a million records: a worker in a process of its own, as in Lambda, beside a bare loop in
+//! another process that downloads and parses the same pages and writes the same items.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -34,7 +34,7 @@ const DATAVERSE: &[(&str, u64)] = &[
     ("opportunity", 140_000),
 ];
 
-/// What a worker process is told.
+/// The task of a worker process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Task {
     /// The import, or the bare loop.
@@ -48,7 +48,7 @@ pub(crate) struct Task {
     pub(crate) token: String,
 }
 
-/// What it answers, for each run.
+/// The worker's answer: the measurements of one run.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) seconds: f64,
@@ -92,8 +92,8 @@ fn one_crm(crm: CrmKind, wanted: u64, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
-/// Has a worker read an organisation of its own into a table of its own: what others have left there
-/// slows down nobody.
+/// Measures a worker that reads an organisation of its own into a table of its own, so that leftovers of
+/// other runs slow nothing down.
 fn measure(crm: CrmKind, wanted: u64, bare: bool) -> Result<(u64, Vec<Done>)> {
     let rig = Rig::start()?;
     let (system, objects, url) = match crm {

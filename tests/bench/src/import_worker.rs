@@ -35,7 +35,7 @@ const JOB_ROWS: usize = 100_000;
 /// Below this an object is read by REST, as crm-import does.
 const FEW: u64 = 2_000;
 
-/// Reads the task from standard input and writes what was done to standard output.
+/// Reads the task from standard input and writes the results to standard output.
 pub(crate) fn run() -> Result<()> {
     let task: Task = serde_json::from_reader(std::io::stdin())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What a process used since it began to be watched.
+/// The elapsed and processor time of a process since the start of the watch.
 struct Watch {
     began: Instant,
     processor: Duration,
@@ -147,7 +147,7 @@ async fn ours(task: &Task) -> Result<Vec<Done>> {
     Ok(all)
 }
 
-/// The bare loop's means, and what it counts.
+/// The bare loop's clients and counts.
 struct Bare<'a> {
     task: &'a Task,
     crm: Client,

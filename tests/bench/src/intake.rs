@@ -15,10 +15,10 @@ use crate::meter::{ms, thread_cpu};
 use crate::report::{Row, Samples, Section, Target};
 use crate::rig::{self, Rig, Watch};
 
-/// Requests at once where throughput is measured. Lambda gives a process one at a time.
+/// The number of concurrent requests for measuring throughput. Lambda gives a process one at a time.
 const AT_ONCE: usize = 8;
 
-/// What one of the two contestants took.
+/// The samples of one of the two contestants.
 #[derive(Default)]
 struct Taken {
     latency: Samples,
@@ -58,7 +58,7 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
             one_by_one(&rig, router, batch()?, taken)?;
             many_at_once(&rig, router, batch()?, taken)?;
         }
-        // A queue that nobody empties would grow slower with every round.
+        // A queue that is never emptied would grow slower with every round.
         let purge = clients.sqs.purge_queue().queue_url(&clients.queue_url);
         rig.front.block_on(purge.send())?;
     }

@@ -25,10 +25,10 @@ use tokio::sync::{Mutex, mpsc};
 use crate::meter::{peak_memory, process_cpu};
 
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
-/// How long a function may take for init, and for its answer.
+/// The time limit for a function's init, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What one life of a function took.
+/// The measurements of one life of a function.
 pub(crate) struct Life {
     /// From its start until it asked for an event.
     pub(crate) init: Duration,

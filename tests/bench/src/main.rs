@@ -1,8 +1,8 @@
 //! Counts and times each unit of work beside a bare baseline that runs in the same minute.
 //!
-//! Numbers of one machine compare with nothing but each other: what counts is the ratio to the
-//! baseline, and the counts of calls and bytes. Ours and the baseline take turns in short rounds,
-//! so that what else the machine does meets both.
+//! Numbers of one machine compare with nothing but each other: the meaningful ones are the ratio to the
+//! baseline, and the counts of calls and bytes. Ours and the baseline take turns in short rounds, so that
+//! other load on the machine meets both.
 
 #![expect(
     clippy::print_stdout,
@@ -39,7 +39,7 @@ use serde_json::json;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Cli {
-    /// What to measure; everything without
+    /// Sections to measure; all without
     #[arg(value_enum)]
     sections: Vec<Name>,
     /// Few rounds: shows that it runs rather than how fast
@@ -48,27 +48,27 @@ struct Cli {
     /// Fail when a target is missed
     #[arg(long)]
     check: bool,
-    /// Where the JSON goes (.leadbridge/bench.json in the workspace)
+    /// File for the JSON (.leadbridge/bench.json in the workspace)
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
     /// Records that an import has
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// Where labelled sets to link lie: folders with left.csv, right.csv and truth.csv
+    /// Folder of the labelled sets to link: folders with left.csv, right.csv and truth.csv
     #[arg(long, value_name = "DIR")]
     sets: Option<PathBuf>,
-    /// Where the pairs and links of each set go as CSV
+    /// Folder for the pairs and links of each set as CSV
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
-    /// Tell of so many wrong and so many missed links of each set
+    /// Number of wrong links and of missed links to show for each set
     #[arg(long, value_name = "N", default_value_t = 0)]
     errors: usize,
-    /// Do a part of a measurement, told on standard input
+    /// Do a part of a measurement, which is read from standard input
     #[arg(long, hide = true)]
     worker: Option<Worker>,
 }
 
-/// What is measured in a process of its own.
+/// The measurements that run in a process of their own.
 #[derive(Clone, Copy, ValueEnum)]
 enum Worker {
     Import,
@@ -155,7 +155,7 @@ fn root() -> &'static Path {
     manifest.ancestors().nth(2).unwrap_or(manifest)
 }
 
-/// What else the machine does: the load of the last minute.
+/// The load of the machine in the last minute.
 fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()

@@ -1,5 +1,5 @@
-//! Which records are one: how well labelled sets are linked, and what a link run costs, beside a bare
-//! join by equal e-mail addresses.
+//! The quality of linking on labelled sets, and the cost of a link run, beside a bare join by equal e-mail
+//! addresses.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,13 +15,13 @@ use crate::matching_sets::{Quality, find};
 use crate::matching_worker::{Judged, Linked, Task, Verdict, quality};
 use crate::report::{Row, Section, Target};
 
-/// Where labelled sets lie, if `--sets` does not say it.
+/// The variable with the folder of labelled sets, used without `--sets`.
 const SETS: &str = "LEADBRIDGE_MATCHING";
-/// What a link run of 100,000 by 100,000 people may take on two cores.
+/// Limits on the seconds and megabytes of a link run of 100,000 by 100,000 people on two cores.
 const MOST_SECONDS: f64 = 3.0;
 const MOST_MEGABYTES: f64 = 500.0;
 
-/// What to measure.
+/// The options of the measurement.
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) sets: Option<PathBuf>,
@@ -283,7 +283,7 @@ fn unkind(what: &str, tables: &Tables, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
-/// Which keys too many records share to compare them all.
+/// Reports the keys that too many records share to compare them all.
 fn cut(of: &str, linked: &Linked, section: &mut Section) {
     let most = linked.cut.iter().take(8);
     let most: Vec<_> = most
@@ -309,7 +309,7 @@ fn decimal(count: usize) -> f64 {
     count as f64
 }
 
-/// Writes `left.csv` and `right.csv`; and `truth.csv`, if a link run is to be judged by it.
+/// Writes `left.csv` and `right.csv`, and `truth.csv` if it is needed for judging a link run.
 fn write(folder: &Path, tables: &Tables, with_truth: bool) -> Result<()> {
     fs::create_dir_all(folder)?;
     for (file, table) in [("left.csv", &tables.left), ("right.csv", &tables.right)] {
@@ -336,7 +336,7 @@ fn write(folder: &Path, tables: &Tables, with_truth: bool) -> Result<()> {
     Ok(())
 }
 
-/// Has a task done in a process of its own.
+/// Runs a task in a process of its own.
 fn worker<T: DeserializeOwned>(task: &Task) -> Result<T> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(["--worker", "matching"])

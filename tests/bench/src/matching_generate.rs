@@ -1,5 +1,5 @@
-//! Made-up people and companies as two systems know them, with what belongs together: for links
-//! that nobody tuned anything to.
+//! Made-up people and companies in the records of two systems, with the true pairs: for linking that was not
+//! tuned to them.
 //!
 //! Six in ten records of the left have a counterpart on the right, which holds the same facts as
 //! other people entered them at another time: misspelled, abbreviated, out of date, half empty. The
@@ -20,13 +20,13 @@ pub(crate) struct Tables {
     pub(crate) truth: Vec<(usize, usize)>,
 }
 
-/// What a system exports.
+/// The export of a system.
 pub(crate) struct Table {
     pub(crate) header: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// So many people on either side.
+/// Tables with `count` people on either side.
 pub(crate) fn people(seed: u64, count: usize) -> Tables {
     let mut world = World::new(seed, count / 8 + 20);
     let matched = count * 6 / 10;
@@ -91,7 +91,7 @@ pub(crate) fn people(seed: u64, count: usize) -> Tables {
     }
 }
 
-/// So many companies on either side.
+/// Tables with `count` companies on either side.
 pub(crate) fn companies(seed: u64, count: usize) -> Tables {
     let matched = count * 6 / 10;
     let mut world = World::new(seed, matched);
@@ -136,7 +136,7 @@ pub(crate) fn companies(seed: u64, count: usize) -> Tables {
     }
 }
 
-/// Where the same one stands in both.
+/// The rows of the left and the right that hold the same person or company.
 fn pairs(left: &[usize], right: &[usize]) -> Vec<(usize, usize)> {
     let places: HashMap<_, _> = right
         .iter()
@@ -161,7 +161,7 @@ fn rows<T>(
     order.iter().enumerate().filter_map(one).collect()
 }
 
-/// How well a system is kept, each in thousandths.
+/// The rates of faults and of filled fields in a system, each in thousandths.
 struct Manner {
     typo: u64,
     /// Names, companies, places and titles in another way than the usual.
@@ -184,7 +184,7 @@ struct Manner {
     country: u64,
 }
 
-/// What people keep of themselves.
+/// The manner of data that people enter about themselves.
 const CLEAN: Manner = Manner {
     typo: 8,
     other_way: 100,
@@ -206,7 +206,7 @@ const CLEAN: Manner = Manner {
     country: 780,
 };
 
-/// What became of it in a CRM.
+/// The manner of the same data after years in a CRM.
 const WORN: Manner = Manner {
     typo: 40,
     other_way: 320,
@@ -427,7 +427,7 @@ fn city(text: &'static str) -> City {
 struct Address {
     land: usize,
     number: u64,
-    /// Which of the language's ways to name a street.
+    /// The index of the way to name a street among the language's.
     street: usize,
     street_name: String,
     unit: Option<u64>,
@@ -447,7 +447,7 @@ struct Company {
     words: Vec<Ways>,
     legal: Ways,
     domain: String,
-    /// How the company makes addresses of names.
+    /// The index of the company's pattern for making e-mail addresses from names.
     pattern: usize,
     phone: Phone,
     address: Address,
@@ -476,11 +476,11 @@ struct Person {
     former_home: Option<Address>,
     mobile: Phone,
     personal_mail: String,
-    /// Whether their own address stands in records rather than the employer's.
+    /// True if their own address stands in records rather than the employer's.
     at_home: bool,
 }
 
-/// All there is to draw from.
+/// The sources to draw from.
 struct World {
     chance: Chance,
     lands: Vec<Land>,
@@ -668,7 +668,7 @@ impl World {
         let before =
             self.chance
                 .in_thousand(match self.lands.get(land).map(|land| land.country.trunk) {
-                    // Where the trade is said first: Spain, Mexico, Italy, Portugal.
+                    // The trade comes first in Spain, Mexico, Italy, Portugal.
                     Some("") if land > 1 => 450,
                     _ => 20,
                 });
@@ -726,7 +726,7 @@ impl World {
         })
     }
 
-    /// The first of these that nobody has.
+    /// The first of these names that is not taken yet.
     fn unique(&mut self, name: impl Fn(u64) -> String) -> String {
         for number in 0.. {
             let one = name(number);
@@ -833,7 +833,7 @@ impl World {
         self.named(company, given, surname)
     }
 
-    /// Somebody of that name who works there.
+    /// A person of that name who works there.
     fn named(&mut self, company: usize, given: Ways, surname: String) -> Person {
         let land = self
             .companies
@@ -897,7 +897,7 @@ impl World {
         })
     }
 
-    /// Somebody who is not this one and looks like it.
+    /// Another person who looks like this one.
     fn mistakable(&mut self, base: &mut Person) -> Person {
         match self.chance.number(100) {
             // A colleague, some of them with part of the name.
@@ -946,7 +946,7 @@ impl World {
                 }
                 relative
             }
-            // The one who has the job now.
+            // The present holder of the job.
             80..=86 => {
                 let mut successor = self.employee(base.job.company);
                 successor.job.title = base.job.title.clone();
@@ -972,7 +972,7 @@ impl World {
             return other;
         };
         match kind {
-            // Nearly the name, or all of it, in another place.
+            // Nearly the same name, or the same name in another place.
             0..=24 => {
                 let replaced = if self.chance.in_thousand(750) {
                     self.chance.below(base.words.len())
@@ -1021,7 +1021,7 @@ impl Land {
     }
 }
 
-// How it is entered.
+// The entering of records.
 impl World {
     fn person_row(&mut self, person: &Person, manner: &Manner) -> Vec<String> {
         let stale = self.chance.in_thousand(manner.stale);
@@ -1278,7 +1278,7 @@ impl World {
             address.number
         };
         let name = address.street_name.replace('_', " ");
-        // German compounds join; what has two words does not.
+        // German compounds join; a name of two words does not.
         let text = pattern
             .replace('#', &number.to_string())
             .replace('*', &name);

@@ -1,5 +1,5 @@
-//! Labelled sets: two tables, and which of their rows are one. Read from CSV, and what a link run is
-//! worth on them.
+//! Labelled sets: two tables, and the true pairs of their rows. Reads them from CSV, and judges link runs on
+//! them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -57,7 +57,7 @@ pub(crate) fn kind(file: &Path) -> Result<Kind> {
     Ok(if named { Kind::Person } else { Kind::Company })
 }
 
-/// How a table is read: which column tells rows apart, and what the others hold.
+/// The layout of a table: the column that identifies rows, and the fields of the others.
 pub(crate) struct Reading {
     pub(crate) reader: csv::Reader<fs::File>,
     pub(crate) id: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Reading {
     left_out: Vec<String>,
 }
 
-/// Opens a table whose column `id` tells rows apart; what the others hold follows from their names.
+/// Opens a table whose column `id` identifies rows; the fields of the other columns follow from their names.
 pub(crate) fn open(file: &Path, kind: Kind) -> Result<Reading> {
     let mut reader =
         csv::Reader::from_path(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -175,14 +175,14 @@ pub(crate) fn write_links(
     Ok(())
 }
 
-/// Whether a record of the right may be taken by several of the left.
+/// The mode of linking: a record of the right is taken once at most, or by several of the left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     OneToOne,
     BestPerRecord,
 }
 
-/// How good some links are, rounded to five digits after the point.
+/// The quality of links, rounded to five digits after the point.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Quality {
     pub(crate) precision: f64,
@@ -217,14 +217,14 @@ impl Quality {
     }
 }
 
-/// A threshold, and how good the links from there on are.
+/// A threshold, and the quality of the links from there on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cut {
     pub(crate) threshold: Bits,
     pub(crate) quality: Quality,
 }
 
-/// What scores pairs on labelled data.
+/// The judge of pairs on labelled data.
 pub(crate) struct Judge {
     truth: HashSet<(u32, u32)>,
     /// The order of the ids of each side as texts: it decides between equal scores.
@@ -254,7 +254,7 @@ impl Judge {
         self.truth.contains(&(link.left, link.right))
     }
 
-    /// How much of the truth is among these pairs.
+    /// The share of the true pairs that is among these pairs.
     pub(crate) fn recall(&self, pairs: &[Link]) -> f64 {
         let found: HashSet<_> = pairs
             .iter()
@@ -264,12 +264,12 @@ impl Judge {
         Quality::new(count(found.len()), 0, count(self.truth.len())).recall
     }
 
-    /// How good pairs are, once each record is used as often as the mode lets it.
+    /// The quality of pairs, once each record is used as often as the mode allows.
     pub(crate) fn all(&self, pairs: &[Link], mode: Mode) -> Quality {
         self.quality(&self.assign(pairs, mode))
     }
 
-    /// How good those are that score at least so much.
+    /// The quality of the pairs whose score reaches a threshold.
     pub(crate) fn at(&self, threshold: Bits, pairs: &[Link], mode: Mode) -> Cut {
         let mut kept = self.assign(pairs, mode);
         kept.retain(|pair| pair.score >= threshold);

@@ -1,10 +1,10 @@
-//! What made-up people, companies and addresses are put together from. Names stand in the order of
-//! how common they roughly are, for the generator draws the first ones most often.
+//! The words that made-up people, companies and addresses are put together from. Names stand in the rough
+//! order of how common they are, because the generator draws the first ones most often.
 //!
 //! Lists are texts: items apart by spaces, `_` for a space inside an item, `|` between an item and
 //! the other ways to write it.
 
-/// What follows from a language.
+/// The words of a language.
 pub(crate) struct Language {
     /// Given names, each with its short and foreign forms.
     pub(crate) given: &'static str,
@@ -13,31 +13,31 @@ pub(crate) struct Language {
     pub(crate) stems: &'static str,
     pub(crate) endings: &'static str,
     pub(crate) town_endings: &'static str,
-    /// How a street is written, in full and short: `#` the number, `*` the name; `;` between them.
+    /// The forms of a street, in full and short: `#` the number, `*` the name; `;` between them.
     pub(crate) streets: &'static str,
     pub(crate) street_names: &'static str,
-    /// What companies do.
+    /// The sectors of companies.
     pub(crate) sectors: &'static str,
 }
 
-/// What follows from a country.
+/// The facts about a country.
 pub(crate) struct Country {
     pub(crate) language: &'static Language,
-    /// How many of a thousand people live there.
+    /// The share of the people that live there, in thousandths.
     pub(crate) weight: u64,
-    /// Its name as English says it, and other ways to write it.
+    /// Its English name, and other ways to write it.
     pub(crate) names: &'static str,
-    /// `name:state:how postcodes begin:area code:other name`, the last two of which can be missing.
+    /// `name:state:first characters of postcodes:area code:other name`, the last two of which can be missing.
     pub(crate) cities: &'static str,
-    /// What follows in a postcode: `#` a digit, `@` a letter.
+    /// The rest of a postcode: `#` a digit, `@` a letter.
     pub(crate) postcode: &'static str,
-    /// Its calling code, what goes before an area code inside the country, and how many digits a
-    /// number has with its area code.
+    /// Its calling code, the prefix of an area code inside the country, and the number of digits of a number
+    /// with its area code.
     pub(crate) calling_code: &'static str,
     pub(crate) trunk: &'static str,
     pub(crate) digits: usize,
-    /// How mobile numbers begin, and how many digits they have with that; empty where they begin
-    /// like others.
+    /// The first digits of mobile numbers, and the number of digits that these have in all; empty where
+    /// mobile numbers begin like others.
     pub(crate) mobiles: &'static str,
     pub(crate) mobile_digits: usize,
     /// Legal forms, the most common first.
@@ -238,7 +238,7 @@ const TURKISH: Language = Language {
     sectors: "İnşaat|İnş Lojistik Danışmanlık|Dan Teknoloji|Tek Sanayi|San Ticaret|Tic Tekstil|Teks Gıda Otomotiv|Oto Enerji Sigorta Turizm|Tur Makina|Mak Elektronik|Elekt Yazılım Nakliyat|Nak Kimya Mobilya",
 };
 
-/// Where the made-up people live and work.
+/// The countries in which the made-up people live and work.
 pub(crate) const COUNTRIES: &[Country] = &[
     Country {
         language: &ENGLISH,

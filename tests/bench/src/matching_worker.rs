@@ -17,22 +17,22 @@ use crate::matching_sets::{
 };
 use crate::meter::{peak_memory, thread_cpu};
 
-/// Where phone numbers are from that say nothing else, as a contract's default region.
+/// The region of phone numbers without a country code, as a contract's default region.
 const REGION: Option<&str> = Some("US");
 /// Candidates of a record that comes in alone.
 const CANDIDATES: usize = 50;
 /// From here on the engine links: `Outcome::ranked` is in bits for and against.
 const OWN_THRESHOLD: Bits = 0;
 
-/// What a worker is to do in a folder with `left.csv` and `right.csv`.
+/// A worker's task in a folder with `left.csv` and `right.csv`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Link and compare with `truth.csv`; answers a [`Judged`].
     Judge {
         folder: PathBuf,
-        /// Where to write all pairs, and the links.
+        /// The files for all pairs, and for the links.
         dump: Option<[PathBuf; 2]>,
-        /// How many wrong and missed links to tell of.
+        /// The number of wrong links and of missed links to show.
         errors: usize,
     },
     /// From CSV files to `links.csv`; answers a [`Linked`].
@@ -43,7 +43,7 @@ pub(crate) enum Task {
     Online { folder: PathBuf, times: usize },
 }
 
-/// What linking a labelled set gave.
+/// The results of linking a labelled set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Judged {
     pub(crate) kind: Kind,
@@ -63,7 +63,7 @@ pub(crate) struct Verdict {
     pub(crate) best: Cut,
 }
 
-/// What a link run took.
+/// The cost of a link run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Linked {
     pub(crate) left: usize,
@@ -73,11 +73,11 @@ pub(crate) struct Linked {
     pub(crate) seconds: f64,
     pub(crate) stages: Vec<(String, f64)>,
     pub(crate) peak_megabytes: f64,
-    /// What was cut, and how many records of each side it is of.
+    /// The keys that were cut, and the number of records that share each on either side.
     pub(crate) cut: Vec<(String, u64, u64)>,
 }
 
-/// Reads the task from standard input and writes what was done to standard output.
+/// Reads the task from standard input and writes the results to standard output.
 pub(crate) fn run() -> Result<()> {
     let answer = match serde_json::from_reader(std::io::stdin())? {
         Task::Judge {
@@ -237,7 +237,7 @@ fn judge(folder: &Path, dump: Option<&[PathBuf; 2]>, errors: usize) -> Result<Ju
     })
 }
 
-/// What went wrong, for people to read.
+/// The wrong and missed links, for people to read.
 struct Errors<'a> {
     judge: &'a Judge,
     outcome: &'a Outcome,
@@ -246,7 +246,7 @@ struct Errors<'a> {
 }
 
 impl Errors<'_> {
-    /// So many wrong links and so many missed ones, from all over the list of each.
+    /// Up to `count` wrong links and as many missed ones, from all over the list of each.
     fn tell(&self, count: usize) -> Result<Vec<String>> {
         let mut told = Vec::new();
         if count == 0 {
@@ -361,7 +361,7 @@ fn list(items: &[String]) -> String {
     }
 }
 
-/// So many items in equal steps.
+/// Up to `count` items in equal steps.
 fn spread<T>(items: &[T], count: usize) -> impl Iterator<Item = &T> {
     items
         .iter()
@@ -372,7 +372,7 @@ fn index(at: u32) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
 }
 
-/// What is done where nothing else is at hand: who has the same e-mail address.
+/// The baseline without a linking engine: a join by equal e-mail addresses.
 fn join(folder: &Path) -> Result<Linked> {
     let began = Instant::now();
     let read = |file: &str| -> Result<Vec<[String; 2]>> {
@@ -422,8 +422,8 @@ fn join(folder: &Path) -> Result<Linked> {
     })
 }
 
-/// Processor seconds to bring a record into normal form and to find its best candidate. Candidates are
-/// those whose names stand nearest in the alphabet: none is told apart at the first look.
+/// Processor seconds to bring a record into normal form and to find its best candidate. The candidates are
+/// the records with the nearest names in the alphabet: none is ruled out at the first look.
 fn online(folder: &Path, times: usize) -> Result<f64> {
     let kind = kind(&folder.join("left.csv"))?;
     let left = read(&folder.join("left.csv"), kind)?.records;
@@ -465,7 +465,7 @@ fn online(folder: &Path, times: usize) -> Result<f64> {
     Ok(took.as_secs_f64() / f64::from(u32::try_from(times)?.max(1)))
 }
 
-/// How good the links are that a worker wrote.
+/// The quality of the links that a worker wrote.
 pub(crate) fn quality(
     folder: &Path,
     truth: &HashSet<(String, String)>,

@@ -1,4 +1,4 @@
-//! What the kernel knows of a thread or a process.
+//! The kernel's figures about a thread or a process.
 
 use std::fs;
 use std::time::Duration;

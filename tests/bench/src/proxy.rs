@@ -102,7 +102,7 @@ fn uuids(text: &str) -> Vec<String> {
 
 /// The proxy while it runs.
 pub(crate) struct Proxy {
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) url: String,
     kept: Arc<Mutex<Vec<Recorded>>>,
 }

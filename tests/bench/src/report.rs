@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// What a row should keep to.
+/// The target of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     /// Our number is at most this.
     AtMost(f64),
-    /// Our number is at most so many times the baseline's.
+    /// Our number is at most this multiple of the baseline's.
     Ratio(f64),
 }
 
@@ -53,7 +53,7 @@ impl Row {
             .map(|baseline| self.ours / baseline)
     }
 
-    /// Whether the target is met; a ratio without a baseline is not.
+    /// True if the target is met; a ratio without a baseline is not.
     pub(crate) fn met(&self) -> Option<bool> {
         self.target.map(|target| match target {
             Target::AtMost(most) => self.ours <= most,
@@ -92,7 +92,7 @@ impl Row {
     }
 }
 
-/// The rows of one section, and what one has to know to read them.
+/// The rows of one section, with the notes needed to read them.
 #[derive(Debug, Clone)]
 pub(crate) struct Section {
     name: &'static str,

@@ -1,5 +1,5 @@
-//! The embedded stack with a front of its own: the functions' code runs on the calling thread
-//! alone, the emulators and the simulator on others, so that processor time tells them apart.
+//! The embedded stack with a front of its own: the functions' code runs on the calling thread alone, the
+//! emulators and the simulator on others, so that processor time can be measured apart.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ use tower::ServiceExt as _;
 
 /// The stack, and the two runtimes.
 pub(crate) struct Rig {
-    /// Drives what is measured, on the calling thread.
+    /// The runtime of the measured code, on the calling thread.
     pub(crate) front: Runtime,
     /// Emulators and simulator.
     pub(crate) stack: Stack,
@@ -60,7 +60,7 @@ impl Rig {
         })
     }
 
-    /// Runs what is not measured beside the emulators.
+    /// Runs code that is not measured, beside the emulators.
     pub(crate) fn behind<T>(&self, work: impl Future<Output = T>) -> T {
         self.backend.block_on(work)
     }
@@ -124,7 +124,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Starts counting anew.
+    /// Resets the counts.
     pub(crate) fn reset(&self) {
         self.wire.reset();
         *self.writes.lock().unwrap_or_else(PoisonError::into_inner) = 0;
@@ -198,7 +198,7 @@ impl Clients {
         form_intake::router(Arc::new(app))
     }
 
-    /// What crm-writeback calls providers with; `also` is a further address that it may call.
+    /// The clients that crm-writeback calls providers with; `also` is a further address that it may call.
     pub(crate) fn remote(
         &self,
         stack: &Stack,
@@ -268,7 +268,7 @@ pub(crate) async fn accepted(router: &Router, request: Request) -> Result<Respon
     Ok(response)
 }
 
-/// Posts a person's answers and gives the submission's id.
+/// Posts a person's answers and returns the submission's id.
 pub(crate) async fn submit(router: &Router, made: &Made, answers: &Value) -> Result<String> {
     let response = accepted(router, post(made, answers, None)?).await?;
     let body = axum::body::to_bytes(response.into_body(), 10_000).await?;

@@ -23,7 +23,7 @@ const WARM_UP: usize = 2;
 /// The person whose units are counted: far from the numbers that are timed.
 const COUNTED_PERSON: usize = 50_000;
 
-/// What is done with a submission.
+/// The case of a submission to process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Created,
@@ -43,7 +43,7 @@ impl Unit {
     }
 }
 
-/// What one unit needs, counted.
+/// The calls and bytes that one unit needs.
 struct Counted {
     aws_calls: usize,
     table_writes: usize,
@@ -244,8 +244,8 @@ fn rows(
     Ok(())
 }
 
-/// The baseline's requests: for a new lead those of another person, under other ids; otherwise the
-/// same once more, on whatever state the record is in by now.
+/// The baseline's requests: for a new lead those of another person, under other ids; otherwise the same ones
+/// again, on the record's current state.
 fn replay(unit: Unit, counted: &Counted, round: usize) -> Result<Vec<Recorded>> {
     if unit != Unit::Created {
         return Ok(counted
@@ -329,7 +329,7 @@ fn count(rig: &Rig, crm: CrmKind) -> Result<Vec<Counted>> {
     })
 }
 
-/// What the simulator's ledger says of the calls since one of them.
+/// The sums of the simulator's ledger over the calls since one of them.
 struct Seen {
     calls: usize,
     bytes_in: usize,

@@ -1,4 +1,4 @@
-// What the two scripts share: the addresses, the control API, and counting.
+// The parts that the two scripts share: the addresses, the control API, and counting.
 
 import { readFileSync } from "node:fs";
 

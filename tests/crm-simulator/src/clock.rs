@@ -1,11 +1,11 @@
-//! The simulator's time: the system's, shifted, or standing still until told to move.
+//! The simulator's time: the system's, shifted, or standing still until a test moves it.
 
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// Where the time comes from.
+/// The source of the time.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 pub(crate) enum Source {
@@ -25,7 +25,7 @@ pub(crate) enum Source {
     },
 }
 
-/// A clock that can be told.
+/// A clock that tests can set.
 #[derive(Debug)]
 pub(crate) struct Clock(Mutex<Source>);
 
@@ -79,12 +79,12 @@ fn system_ms() -> i64 {
         .unwrap_or(0)
 }
 
-/// `2026-11-21T22:05:41.000+0000`, whole seconds: what Salesforce writes.
+/// `2026-11-21T22:05:41.000+0000`, whole seconds: Salesforce's format.
 pub(crate) fn salesforce_time(ms: i64) -> String {
     format_ms(ms, "%Y-%m-%dT%H:%M:%S.000+0000")
 }
 
-/// `2026-11-21T22:05:41Z`: what Dataverse writes.
+/// `2026-11-21T22:05:41Z`: Dataverse's format.
 pub(crate) fn dataverse_time(ms: i64) -> String {
     format_ms(ms, "%Y-%m-%dT%H:%M:%SZ")
 }
@@ -157,7 +157,7 @@ fn parse_utc(text: &str) -> Option<i64> {
     Some((days * 86_400 + hour * 3600 + minute * 60 + second) * 1000 + ms)
 }
 
-/// Whether the text is a calendar date, `YYYY-MM-DD`.
+/// True if the text is a calendar date, `YYYY-MM-DD`.
 pub(crate) fn is_date(text: &str) -> bool {
     text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
 }

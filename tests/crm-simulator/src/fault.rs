@@ -1,11 +1,11 @@
-//! Misbehaviour on request: what networks and busy services do.
+//! Misbehaviour on request, as of networks and busy services.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::http::{Call, Reply};
 
-/// What happens to a matching call.
+/// The effect of a fault on a matching call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -51,7 +51,7 @@ pub(crate) struct Fault {
     pub(crate) times: i64,
     #[serde(default)]
     pub(crate) delay_ms: u64,
-    /// How often it struck.
+    /// The number of calls that it struck.
     #[serde(default)]
     pub(crate) hits: u64,
 }

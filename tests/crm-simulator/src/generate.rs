@@ -27,7 +27,7 @@ impl Chance {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
-    /// True once in so many times.
+    /// True once in `times` calls on average.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -208,7 +208,7 @@ const STREETS: &[&str] = &[
     "中央通り",
 ];
 
-/// Somebody.
+/// A made-up person.
 pub(crate) struct Person {
     pub(crate) first: &'static str,
     pub(crate) last: &'static str,
@@ -233,7 +233,7 @@ pub(crate) struct Place {
     pub(crate) country: &'static str,
 }
 
-/// When a row was made and last changed, in milliseconds and whole seconds.
+/// The creation and last change of a row, in milliseconds and whole seconds.
 pub(crate) struct Times {
     pub(crate) created: i64,
     pub(crate) modified: i64,

@@ -1,4 +1,4 @@
-//! What a call looks like once it is read, and what a system answers: no sockets in here.
+//! Calls once they are read, and the systems' answers: no sockets in here.
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// One record or JSON object.
 pub(crate) type Row = Map<String, Value>;
 
-/// Reading JSON that may lack what is looked for.
+/// Access to JSON values that may be missing.
 pub(crate) trait At {
     /// The member of this name; null when there is none.
     fn at(&self, name: &str) -> &Value;
@@ -123,8 +123,8 @@ pub(crate) fn segments(path: &str) -> Vec<String> {
         .collect()
 }
 
-/// The page on which a person chooses an account: for browsers, where the app asks for a new login
-/// and names nobody. Each link is the same address with a `login_hint`.
+/// The page on which a person chooses an account: for browsers, where the app asks for a new login and gives
+/// no user name. Each link is the same address with a `login_hint`.
 pub(crate) fn account_page(
     call: &Call,
     users: impl Iterator<Item = (String, String)>,
@@ -168,7 +168,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
-    /// What a bundled call did, one line for each part: for the ledger.
+    /// The effects of a bundled call, one line for each part: for the ledger.
     pub(crate) parts: Vec<String>,
 }
 
@@ -228,7 +228,7 @@ impl Reply {
     }
 }
 
-/// The https address of a base that a caller may have used by plain http: what issuers are named by.
+/// The https address of a base that a caller may have used by plain http: issuers are named by it.
 pub(crate) fn secure(base: &str) -> String {
     match base.strip_prefix("http://") {
         Some(host) => format!("https://{host}"),

@@ -45,7 +45,7 @@ pub(crate) fn key_set(signer: &KeyPair) -> Value {
     }] })
 }
 
-/// The next DER element's content, and what follows it.
+/// The next DER element's content, and the bytes after it.
 fn der(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (head, rest) = bytes.split_at_checked(2)?;
     let short = usize::from(*head.get(1)?);

@@ -1,4 +1,4 @@
-//! Every call that arrived, in order: from which tests prove what was done and how often.
+//! The ledger of every call, in order: tests prove by it which calls were made, and how often.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) struct Entry {
     pub(crate) bytes_out: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<String>,
-    /// What a bundled call did, part by part.
+    /// The effects of a bundled call, part by part.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) parts: Vec<String>,
 }

@@ -50,7 +50,7 @@ pub struct Ports {
     pub control: u16,
 }
 
-/// How to start a simulator.
+/// The configuration of a simulator.
 #[derive(Clone, Debug)]
 pub struct SimConfig {
     /// The address to listen on.
@@ -59,9 +59,9 @@ pub struct SimConfig {
     pub ports: Ports,
     /// Loaded at start when it exists, saved shortly after each change and on shutdown.
     pub state_file: Option<PathBuf>,
-    /// Where the certificates are kept, so that they stay the same; a temporary folder without.
+    /// The folder of the certificates, so that they stay the same; a temporary folder without.
     pub tls_dir: Option<PathBuf>,
-    /// Whether a simulator without a saved state starts with accounts, people and opportunities.
+    /// True if a simulator without a saved state starts with accounts, people and opportunities.
     pub samples: bool,
 }
 

@@ -19,17 +19,17 @@ const ACCESS_LIFE_S: i64 = 5_184_000;
 const REFRESH_LIFE_S: i64 = 31_536_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// What is switched on.
+/// The switches of the system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) deny_consent: bool,
-    /// Whether the app gets refresh tokens: only approved partners do.
+    /// True if the app gets refresh tokens: only approved partners do.
     pub(crate) refresh_tokens: bool,
     /// Versions that are served.
     pub(crate) first_version: u32,
     pub(crate) last_version: u32,
-    /// How far back leads can be read.
+    /// The age up to which leads can be read, in days.
     pub(crate) retention_days: i64,
     /// Accounts on which the member has no role.
     pub(crate) forbidden_accounts: Vec<String>,
@@ -453,7 +453,7 @@ impl LinkedIn {
         out
     }
 
-    /// Gives tokens without a sign-in: for tests.
+    /// Issues tokens without a sign-in: for tests.
     pub(crate) fn mint(&mut self, base: &str, life_s: Option<i64>, now_ms: i64) -> Value {
         let chain = self.auth.next();
         let scope = "r_marketing_leadgen_automation r_ads r_organization_admin";
@@ -911,7 +911,7 @@ impl LinkedIn {
     }
 }
 
-/// What the control API is told about a new lead.
+/// The control API's input for a new lead.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {

@@ -23,7 +23,7 @@ use crate::http::{Call, Reply};
 use crate::ledger::{self, Entry};
 use crate::state::{World, lock};
 
-/// What a port serves.
+/// The system behind a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum System {
     Salesforce,
@@ -103,7 +103,7 @@ impl std::fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// Accepts until told to stop.
+/// Accepts connections until it is stopped.
 pub(crate) async fn listen(
     world: Arc<World>,
     system: System,

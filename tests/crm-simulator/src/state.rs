@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::linkedin::LinkedIn;
 use crate::salesforce::Salesforce;
 
-/// Locks, also after a panic elsewhere: the simulator goes on.
+/// Locks a mutex, also after a panic elsewhere: the simulator goes on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -34,7 +34,7 @@ pub(crate) struct World {
     urls: Mutex<Urls>,
 }
 
-/// Where the systems are, for tokens that are minted rather than signed in for.
+/// The addresses of the systems, for tokens that are minted rather than signed in for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Urls {
     pub(crate) salesforce: String,

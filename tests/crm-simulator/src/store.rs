@@ -30,7 +30,7 @@ impl Ids {
         }
     }
 
-    /// Whether no id is left.
+    /// Removes an id; true if none is left.
     fn remove(&mut self, id: &str) -> bool {
         match self {
             Self::One(own) => **own == *id,
@@ -49,7 +49,7 @@ impl Ids {
     }
 }
 
-/// The rows of one kind. They are shared with whoever took a snapshot of them.
+/// The rows of one kind. They are shared with the holders of snapshots.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Table {
     #[serde(serialize_with = "plain", deserialize_with = "shared")]
@@ -186,7 +186,7 @@ impl Store {
         self.tables.get(table)?.rows.get(id).map(|row| &**row)
     }
 
-    /// The row, to keep while the store goes on.
+    /// The row, shared: it stays the same while the store changes.
     pub(crate) fn share(&self, table: &str, id: &str) -> Option<Arc<Record>> {
         self.tables.get(table)?.rows.get(id).cloned()
     }
@@ -211,13 +211,13 @@ impl Store {
         old
     }
 
-    /// A row with its id, to keep while the store goes on.
+    /// A row with its id, shared: it stays the same while the store changes.
     pub(crate) fn entry(&self, table: &str, id: &str) -> Option<(&str, &Arc<Record>)> {
         let found = self.tables.get(table)?.rows.get_key_value(id);
         found.map(|(id, row)| (id.as_str(), row))
     }
 
-    /// Rows of a table in id order, those after an id, to keep while the store goes on.
+    /// Rows of a table after an id, in id order, shared: they stay the same while the store changes.
     pub(crate) fn shared(
         &self,
         table: &str,

@@ -22,13 +22,13 @@ use url::Url;
 
 /// The program that starts the browser and drives it.
 pub const DRIVER: &str = "chromedriver";
-/// How long an element may take to be there, in milliseconds, with a machine that is busy.
+/// The time limit for an element to appear, in milliseconds, on a busy machine.
 const PATIENCE_MS: u64 = 30_000;
 /// The key of an element's reference, fixed by the standard.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// What a start needs on a machine without display, graphics card, or way to the internet. No
-/// name but this machine's is looked up: pages that ask for fonts elsewhere go without.
+/// The arguments for a machine without display, graphics card, or way to the internet. No name but this
+/// machine's is looked up: pages that ask for fonts elsewhere go without.
 const ARGUMENTS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -63,11 +63,11 @@ impl Drop for Group {
     }
 }
 
-/// How often a driver is started that ends before it listens.
+/// The number of starts of a driver that ends before it listens.
 const STARTS: usize = 5;
 
-/// Starts a driver: its process, and the port that it listens at. It looks for one that is free by IPv4,
-/// and ends where somebody has the same one by IPv6.
+/// Starts a driver; returns its process, and the port that it listens on. The driver looks for a port that is
+/// free by IPv4, and ends if another process has the same one by IPv6.
 async fn driver() -> (Group, String) {
     for _ in 0..STARTS {
         let mut command = Command::new(DRIVER);
@@ -132,7 +132,7 @@ impl Browser {
         self.post("/url", &json!({ "url": url })).await;
     }
 
-    /// Waits until it is at this address, whatever the query, and gives the whole of it. A click
+    /// Waits until the browser is at this address, with any query, and returns the whole address. A click
     /// that leads through redirects returns before their end.
     pub async fn arrive(&self, at: &Url) -> Url {
         let deadline = Instant::now() + Duration::from_millis(PATIENCE_MS);
@@ -159,7 +159,7 @@ impl Browser {
         self.post(&format!("{element}/click"), &json!({})).await;
     }
 
-    /// Clicks an element as it is now. `false`: the page has drawn something else meanwhile.
+    /// Clicks an element in its present state. Returns `false` if the page has drawn another one since.
     pub async fn click_now(&self, selector: &str) -> bool {
         let by = json!({ "using": "css selector", "value": selector });
         let elements = self.post("/elements", &by).await;
@@ -186,7 +186,7 @@ impl Browser {
         format!("/element/{}", found[ELEMENT].as_str().unwrap())
     }
 
-    /// What `fetch` gives in the page: status and JSON body.
+    /// Calls `fetch` in the page; returns the status and the JSON body.
     pub async fn fetch(&self, path: &str, options: &Value) -> (u64, Value) {
         const SCRIPT: &str = "const [path, options, done] = arguments; \
              fetch(path, options).then(async answer => done([answer.status, await answer.text()]), \
@@ -198,7 +198,7 @@ impl Browser {
         (answer[0].as_u64().unwrap(), body)
     }
 
-    /// What a script gives in the page.
+    /// Runs a script in the page and returns its result.
     pub async fn script(&self, script: &str, arguments: &Value) -> Value {
         let call = json!({ "script": script, "args": arguments });
         self.post("/execute/sync", &call).await
@@ -230,8 +230,8 @@ impl Browser {
         fs::write(file, STANDARD.decode(text).unwrap()).unwrap();
     }
 
-    /// What the browser complained about since the last time: errors of scripts, violations of
-    /// policies, answers that are none.
+    /// The browser's complaints since the last call: errors of scripts, violations of policies, failed
+    /// requests.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({ "type": "browser" })).await;
         let entries = log.as_array().unwrap().iter();
@@ -275,7 +275,7 @@ impl Browser {
     }
 }
 
-/// A command of the protocol. What the browser refuses ends the test, with the browser's reason.
+/// A command of the protocol. If the browser refuses it, the test ends with the browser's reason.
 async fn command_at(http: &Client, method: Method, url: &str, body: &Value) -> Value {
     let answer = answer_at(http, method, url, body).await;
     answer.unwrap_or_else(|refusal| {

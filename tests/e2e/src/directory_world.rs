@@ -1,4 +1,4 @@
-//! A contract with a CRM, its mirror and its directory: what happens in the CRM, imports, link passes.
+//! A contract with a CRM, its mirror and its directory: changes in the CRM, imports, link passes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -175,7 +175,7 @@ impl<'a> DirectoryWorld<'a> {
             .await;
     }
 
-    /// Imports, and makes the link pass that comes of it.
+    /// Imports, and runs the link pass that follows.
     pub async fn import(&self) {
         self.advance(3600).await;
         import_to_end(&self.apps, &self.clock, self.id()).await;
@@ -215,7 +215,7 @@ impl<'a> DirectoryWorld<'a> {
         }
     }
 
-    /// Works on the link pass until it has ended, in at most so many steps.
+    /// Works on the link pass until it has ended, in `steps` steps at most.
     pub async fn finish_pass(&self, apps: &Apps, steps: usize) -> LinkPass {
         for _ in 0..steps {
             crm_import::work(&apps.import, &self.message()).await;
@@ -243,7 +243,7 @@ impl<'a> DirectoryWorld<'a> {
         apps
     }
 
-    /// Adds somebody to the directory, and links nothing.
+    /// Adds a person or company to the directory, without linking.
     pub async fn add(&self, kind: EntryKind, record: Record) -> EntryId {
         let new = NewEntry::new(self.id(), kind, None, record, Origin::Api, None);
         let new = new.expect("an entry");
@@ -285,7 +285,7 @@ impl<'a> DirectoryWorld<'a> {
         (entry, matched.unwrap_or_default())
     }
 
-    /// What an entry is linked to.
+    /// The record that an entry is linked to.
     pub async fn link_of(&self, kind: EntryKind, id: EntryId) -> Option<RecordRef> {
         self.entry(kind, id).await.1.record().cloned()
     }
@@ -327,10 +327,10 @@ impl<'a> DirectoryWorld<'a> {
     }
 }
 
-/// Adds somebody to a directory, and links nothing: as a row of a file is.
+/// Adds an entry to a directory, without linking: as a row of a file is added.
 ///
 /// # Panics
-/// When the table does not take it.
+/// Panics if the table does not take it.
 pub async fn add_entry(
     store: &Store,
     contract: &ContractId,

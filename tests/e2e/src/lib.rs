@@ -1,9 +1,9 @@
 //! The harness of the end-to-end suite: one way to act as a form, an administrator or LinkedIn,
 //! and to look into the CRM, on either stack.
 //!
-//! Without further ado a test starts the embedded stack for itself alone. With `LEADBRIDGE_STACK`
-//! naming the description of a deployed stack, all tests share that one; each makes contracts of
-//! its own, and tells its leads by an e-mail domain of its own.
+//! By default a test starts the embedded stack for itself alone. With `LEADBRIDGE_STACK` naming the
+//! description of a deployed stack, all tests share that one; each makes contracts of its own, and recognises
+//! its leads by an e-mail domain of its own.
 
 #![expect(
     clippy::expect_used,
@@ -37,7 +37,7 @@ use shared::random::{Random, SystemRandom};
 use shared::store::Store;
 use shared::vault::{Vault, VaultSpec};
 
-/// How long a submission may take to reach a state, with a machine that is busy.
+/// The time limit for a submission to reach a state, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A stack under test.
@@ -70,7 +70,7 @@ impl Harness {
 
     /// An embedded stack for one test; `drive` runs its queue and schedules.
     pub async fn embedded(drive: bool) -> Self {
-        // What the functions log is shown with a test that fails.
+        // The functions' log is shown with a test that fails.
         let _ = tracing_subscriber::fmt()
             .with_env_filter("warn,dynoxide=error")
             .with_test_writer()
@@ -131,7 +131,7 @@ impl Harness {
         }
     }
 
-    /// Whether the test has the stack for itself, and may set faults and count calls.
+    /// True if the test has the stack for itself, and may set faults and count calls.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.stack.is_some()
@@ -215,7 +215,7 @@ pub struct Tenant<'a> {
     pub harness: &'a Harness,
     /// Its keys and tokens.
     pub made: Made,
-    /// The e-mail domain that tells its leads from other tests'.
+    /// The e-mail domain that distinguishes its leads from those of other tests.
     pub domain: String,
 }
 
@@ -245,7 +245,7 @@ impl Tenant<'_> {
         request.send().await.expect("form-intake answers")
     }
 
-    /// Posts the website form and gives the submission's id.
+    /// Posts the website form and returns the submission's id.
     pub async fn submit(&self, body: &Value, idempotency_key: Option<&str>) -> String {
         accepted(self.post_form(body, idempotency_key).await).await
     }
@@ -309,8 +309,8 @@ impl Tenant<'_> {
         }
     }
 
-    /// The contract's records of an object in its CRM, told by their e-mail domain. `object` in
-    /// Salesforce's spelling: `Lead`, `Contact`.
+    /// The contract's records of an object in its CRM, found by their e-mail domain. `object` in Salesforce's
+    /// spelling: `Lead`, `Contact`.
     pub async fn records(&self, object: &str) -> Vec<Value> {
         let (system, object, email) = match self.made.crm {
             CrmKind::Salesforce => ("salesforce", object.to_owned(), "Email"),
@@ -341,7 +341,7 @@ impl Tenant<'_> {
         record[local::seed::lead_field(form_field, self.made.crm)].clone()
     }
 
-    /// Makes a lead at LinkedIn and has its notification delivered `times` times at once.
+    /// Makes a lead at LinkedIn and delivers its notification `times` times at once.
     pub async fn linkedin_lead(&self, answers: Value, options: Value, times: u32) -> Value {
         let mut body = json!({
             "account": "123", "form": "7234246", "answers": answers,

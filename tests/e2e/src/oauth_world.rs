@@ -1,6 +1,6 @@
-//! The world of the sign-in tests: all functions behind one router over the embedded stack's table,
-//! a clock that the tests move together with the simulator's, browsers with cookies of their own, and
-//! what attackers bring: an address that nothing may call, and identity tokens of their own making.
+//! The world of the sign-in tests: all functions behind one router over the embedded stack's table, a clock
+//! that the tests move together with the simulator's, browsers with cookies of their own, and the attackers'
+//! means: an address that must not be called, and identity tokens of their own making.
 
 #![expect(
     clippy::unwrap_used,
@@ -81,7 +81,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// Asserts that it is a problem in its one shape, and gives its status and code.
+    /// Asserts that it is a problem in its one shape, and returns its status and code.
     #[must_use]
     pub fn problem(&self) -> (u16, String) {
         let problem: Value = serde_json::from_str(&self.text).unwrap_or_default();
@@ -99,7 +99,7 @@ impl Answer {
         (self.status.as_u16(), code)
     }
 
-    /// The cookies that it sets: name, value, attributes. A value is empty where it is to be forgotten.
+    /// The cookies that it sets: name, value, attributes. A value is empty if the cookie is to be deleted.
     #[must_use]
     pub fn cookies(&self) -> Vec<(String, String, String)> {
         let set = self.headers.get_all(header::SET_COOKIE).iter();
@@ -111,7 +111,7 @@ impl Answer {
         .collect()
     }
 
-    /// Whether it gives the browser a session.
+    /// True if it gives the browser a session.
     #[must_use]
     pub fn opens_session(&self) -> bool {
         let mut cookies = self.cookies().into_iter();
@@ -119,11 +119,11 @@ impl Answer {
     }
 }
 
-/// A connection that somebody started.
+/// A connection attempt that was started.
 pub struct Started {
-    /// Where the browser is sent.
+    /// The page that the browser is sent to.
     pub authorize_url: Url,
-    /// What it has to bring back.
+    /// The cookie that it has to bring back.
     pub cookie: String,
 }
 
@@ -194,7 +194,7 @@ impl World {
         world
     }
 
-    /// Moves the functions' and the simulator's time by so many seconds.
+    /// Moves the functions' and the simulator's time by `seconds`.
     pub async fn advance(&self, seconds: i64) {
         self.clock.advance(seconds);
         let now = self.clock.now().0;
@@ -212,7 +212,7 @@ impl World {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Has the simulator give these answers, one for each path, the next time it is called there.
+    /// Makes the simulator give these answers, one for each path, the next time it is called there.
     pub async fn answer_once(&self, system: &str, answers: &[(&str, &Value)]) {
         for (path, body) in answers {
             let fault = json!({
@@ -222,8 +222,8 @@ impl World {
         }
     }
 
-    /// What the functions called since the mark, as `system METHOD template status`: everything but the
-    /// pages that people sign in on.
+    /// The functions' calls since the mark, as `system METHOD template status`: all but the pages that people
+    /// sign in on.
     pub async fn calls(&self, mark: u64) -> Vec<String> {
         let path = format!("/ledger?since={mark}");
         let entries = self.control(Method::GET, &path, Value::Null).await;
@@ -236,7 +236,7 @@ impl World {
         calls.filter(|call| !call.contains("authoriz")).collect()
     }
 
-    /// The end of the simulator's ledger: what comes later came after this.
+    /// The end of the simulator's ledger: later calls have higher numbers.
     pub async fn mark(&self) -> u64 {
         let path = "/ledger/summary";
         let summary = self.control(Method::GET, path, Value::Null).await;
@@ -259,7 +259,7 @@ impl World {
         }
     }
 
-    /// What a start names as the place to sign in to.
+    /// The sign-in target that a start request names.
     #[must_use]
     pub fn target(&self, provider: &str) -> Value {
         match provider {
@@ -292,7 +292,7 @@ impl World {
         self.call(request).await
     }
 
-    /// Makes a seat, and gives its invitation.
+    /// Makes a seat, and returns its invitation.
     pub async fn invite(&self, made: &Made, email: &str, role: &str) -> Invited {
         let seat = json!({ "name": "Somebody", "email": email, "role": role });
         let token = &made.tokens.administrator;
@@ -335,7 +335,7 @@ impl World {
         }
     }
 
-    /// Signs in at the provider, as a browser would, and gives where it is sent back to.
+    /// Signs in at the provider, as a browser would, and returns the address that it is sent back to.
     pub async fn sign_in(&self, authorize_url: &Url) -> Url {
         let answer = self.http.get(authorize_url.clone()).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FOUND);
@@ -397,7 +397,7 @@ impl World {
         self.items_of(&[contract]).await
     }
 
-    /// What is stored of both contracts.
+    /// The stored items of both contracts.
     pub async fn all_items(&self) -> BTreeMap<String, Value> {
         self.items_of(&[&self.salesforce.id, &self.dynamics.id])
             .await
@@ -447,7 +447,7 @@ impl World {
     }
 }
 
-/// What differs between two looks at what is stored, by key.
+/// The differences between two states of the stored items, by key.
 #[must_use]
 pub fn changes(
     before: &BTreeMap<String, Value>,
@@ -477,7 +477,7 @@ pub fn invited(answer: &Answer) -> Invited {
     }
 }
 
-/// Which connection a provider is in these tests.
+/// The kind of a provider's connection in these tests.
 #[must_use]
 pub fn connection_kind(provider: &str) -> ConnectionKind {
     if provider == "linkedin" {
@@ -520,7 +520,7 @@ async fn call(router: &Router, request: Request<Body>) -> Answer {
     }
 }
 
-/// A parameter of an address; empty where it has none of that name.
+/// A parameter of an address; empty if there is none of that name.
 #[must_use]
 pub fn parameter(url: &Url, name: &str) -> String {
     let mut pairs = url.query_pairs();
@@ -530,7 +530,7 @@ pub fn parameter(url: &Url, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// An address with a parameter put in place of what it had.
+/// An address with a parameter set or replaced.
 #[must_use]
 pub fn with(url: &Url, name: &str, value: &str) -> Url {
     let mut url = without(url, name);
@@ -589,7 +589,7 @@ impl Browser<'_> {
         answer
     }
 
-    /// What a page of ours asks for, with everything that a browser and the page say.
+    /// Sends a request as a page of ours does, with all that a browser and the page add.
     pub async fn page(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let csrf = if method == Method::GET {
             String::new()
@@ -632,7 +632,7 @@ impl Browser<'_> {
             .unwrap_or_default()
     }
 
-    /// The status of `GET /session`: whether somebody is signed in.
+    /// The status of `GET /session`: it shows whether the browser has a session.
     pub async fn session_status(&mut self) -> u16 {
         let answer = self.send(Method::GET, "/api/v1/session", &[], None).await;
         answer.status.as_u16()
@@ -654,7 +654,7 @@ impl Browser<'_> {
         self.send(Method::GET, &path_of(&url), &[], None).await
     }
 
-    /// Opens a link to sign in, and gives where the browser is sent.
+    /// Opens a link to sign in, and returns the address that the browser is sent to.
     pub async fn start(&mut self, provider: &str, made: &Made, more: &[(&str, &str)]) -> Url {
         let answer = self.open(provider, made, more).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
@@ -662,7 +662,8 @@ impl Browser<'_> {
         location.parse().unwrap()
     }
 
-    /// Asks for the start of a connection from a page of ours, and gives where the browser is sent.
+    /// Asks for the start of a connection from a page of ours, and returns the address that the browser is
+    /// sent to.
     pub async fn start_connecting(&mut self, provider: &str, body: &Value) -> Url {
         let path = format!("/oauth/{provider}/start");
         let answer = self.page(Method::POST, &path, Some(body)).await;
@@ -723,7 +724,7 @@ impl Trap {
         Self { port, visits }
     }
 
-    /// That nobody came by now, and that it would have been seen.
+    /// Asserts that nobody came by now, with a probe that shows that a visit would have been seen.
     pub async fn assert_unvisited(&self, why: &str) {
         let arrived = async |count: usize| {
             for _ in 0..1000 {
@@ -742,8 +743,8 @@ impl Trap {
     }
 }
 
-/// Signs identity tokens with a key of its own: a sign-in server whose claims a test chooses, or a
-/// forger, as the simulator is told to list its key or not.
+/// Signs identity tokens with a key of its own: as a sign-in server whose claims a test chooses, or as a
+/// forger, depending on whether the simulator is told to list its key.
 pub struct Signer {
     key: RsaKeyPair,
 }
@@ -778,7 +779,7 @@ impl Signer {
         json!({ "keys": [self.key()] })
     }
 
-    /// A token, signed RS256 whatever the head says.
+    /// A token, signed RS256 with any head.
     #[must_use]
     pub fn token(&self, head: &Value, claims: &Value) -> String {
         let text = unsigned(head, claims);
@@ -812,7 +813,7 @@ pub fn signed_hs256(secret: &[u8], head: &Value, claims: &Value) -> String {
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// What the functions log in this thread while it lives.
+/// The log of the functions in this thread, while it lives.
 pub struct Logs {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -833,7 +834,7 @@ impl Write for Sink {
 }
 
 impl Logs {
-    /// Begins to keep what is logged at all levels that are on in production, and below.
+    /// Starts collecting the log, at all levels that are on in production, and below.
     #[must_use]
     pub fn keep() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
@@ -850,7 +851,7 @@ impl Logs {
         }
     }
 
-    /// What was logged since it was last taken.
+    /// The log since it was last taken.
     #[must_use]
     pub fn take(&self) -> String {
         let bytes = std::mem::take(&mut *self.text.lock().unwrap());

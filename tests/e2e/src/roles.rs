@@ -1,11 +1,11 @@
-//! Who may call which route of the API, as the README's table has it.
+//! The permissions of each role on the API's routes, as in the README's table.
 
 use reqwest::Method;
 
-/// What is everybody's who is signed in.
+/// The routes open to everybody who is signed in.
 const OWN: [&str; 5] = ["/me", "/health", "/session", "/session/renew", "/sessions"];
 
-/// Whether a salesperson may call a route; `path` is below `/api/v1`.
+/// True if a salesperson may call a route; `path` is below `/api/v1`.
 #[must_use]
 pub fn salesperson_may(method: &Method, path: &str) -> bool {
     let reads = *method == Method::GET;
@@ -16,8 +16,8 @@ pub fn salesperson_may(method: &Method, path: &str) -> bool {
         || is_of_directory(path) && (reads || decides(path))
 }
 
-/// Whether a service may call a route; `path` is below `/api/v1`. What is a person's own is refused to
-/// API tokens, for another reason than their role.
+/// True if a service may call a route; `path` is below `/api/v1`. A person's own routes are refused to API
+/// tokens for another reason than their role.
 #[must_use]
 pub fn service_may(method: &Method, path: &str) -> bool {
     OWN.contains(&path)

@@ -1,5 +1,4 @@
-//! The functions over watched wires and a clock that moves when told: what a test kills, races
-//! and counts.
+//! The functions over watched wires and a clock that tests move: for tests that kill, race and count.
 
 use std::sync::Arc;
 
@@ -60,7 +59,7 @@ pub fn clock() -> Arc<FixedClock> {
     FixedClock::at(SystemClock.now())
 }
 
-/// Posts a form to the intake of a process; gives the answer's status and body.
+/// Posts a form to the intake of a process; returns the answer's status and body.
 pub async fn post(
     apps: &Apps,
     tenant: &Tenant<'_>,
@@ -119,7 +118,7 @@ pub async fn import_to_end(apps: &Apps, clock: &FixedClock, contract: &ContractI
     panic!("the import does not end");
 }
 
-/// Asks for an import of what a contract has connected.
+/// Asks for an import of a contract's connection.
 pub async fn ask_for_import(apps: &Apps, contract: &ContractId) {
     let task = crm_import::Task::StartSyncs {
         contract: Some(contract.clone()),
@@ -146,8 +145,8 @@ async fn step(apps: &Apps, contract: &ContractId) -> bool {
     ended
 }
 
-/// Works on every message of the import queue, as Lambda would, until there is none; gives how many
-/// there were.
+/// Works on every message of the import queue, as Lambda would, until there is none; returns the number of
+/// messages.
 pub async fn drain_imports(stack: &Stack, apps: &Apps) -> usize {
     let sqs = shared::aws::sqs(&stack.aws);
     let mut messages = 0;
@@ -173,7 +172,7 @@ pub async fn stored(stack: &Stack, contract: &ContractId, id: &str) -> Submissio
         .expect("the submission is stored")
 }
 
-/// Whether every submission is done for now: in the CRM, held, withdrawn, or waiting for a person.
+/// True if every submission is done for now: in the CRM, held, withdrawn, or waiting for a person.
 pub async fn all_settled(stack: &Stack, contract: &ContractId, ids: &[String]) -> bool {
     for id in ids {
         if stored(stack, contract, id).await.state.is_open() {
@@ -184,7 +183,7 @@ pub async fn all_settled(stack: &Stack, contract: &ContractId, ids: &[String]) -
 }
 
 /// Lets time pass and the sweep's messages arrive, with a healthy worker, until all is settled.
-/// What is open and was not found by the sweep is lost: that fails the test.
+/// A submission that is open and was not found by the sweep is lost: that fails the test.
 pub async fn recover(
     stack: &Stack,
     apps: &Apps,
@@ -227,7 +226,7 @@ pub async fn recover(
     panic!("not settled: {open:?}");
 }
 
-/// How many submissions are in this state.
+/// The number of submissions in this state.
 pub async fn count(stack: &Stack, contract: &ContractId, ids: &[String], state: State) -> usize {
     let mut count = 0;
     for id in ids {

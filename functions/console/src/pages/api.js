@@ -2,7 +2,7 @@
 
 import { announce, el, Refusal } from "./dom.js";
 
-// Where the functions are: one level above the pages.
+// The address of the functions: one level above the pages.
 export const root = new URL("..", location.href);
 const PAGES = `${root.pathname}app/`;
 
@@ -17,12 +17,12 @@ export let session = null;
 const unreachable = { status: 0, detail: "Leadbridge could not be reached.", next_step: "Check your connection, then try again." };
 const unexpected = (status) => ({ status, detail: `Leadbridge could not do this now (${status}).`, next_step: "Try again in a minute." });
 
-// How far the functions' clock is ahead of this one, in milliseconds.
+// The lead of the functions' clock over this one, in milliseconds.
 let ahead = 0;
 
 const JSON_TYPE = "application/json";
 
-// `type`: of a body that is sent as it is.
+// `type`: the content type of a body that is sent unchanged.
 async function request(method, path, body, type = JSON_TYPE) {
 	const headers = { accept: JSON_TYPE };
 	if (body !== undefined) headers["content-type"] = type;
@@ -83,7 +83,7 @@ export function page(name, parameters = {}) {
 export const link = (name, text, attributes, parameters) =>
 	el("a", { href: page(name, parameters), "data-nav": true, ...attributes }, text);
 
-// The sign-in, which leads back to where somebody is.
+// The sign-in, which leads back to the current page.
 export function signInPage(why, contract = new URLSearchParams(location.search).get("contract") ?? session?.contract) {
 	return page("sign-in", { contract, why, return_to: location.pathname + location.search });
 }
@@ -102,7 +102,7 @@ export async function goAuthorize(provider, body) {
 	return new Promise(() => {});
 }
 
-// -- Staying signed in while somebody works
+// -- Staying signed in while the user works
 
 // Half of a token's life: then it is renewed, if there was input.
 const RENEW_MS = 15 * 60 * 1000;
@@ -113,7 +113,7 @@ export async function renew() {
 	session = await api("POST", "/session/renew");
 }
 
-// Renews the session while there is input; `warn` is told when its end is near, or no longer.
+// Renews the session while there is input; calls `warn` when its end is near, or no longer.
 export function keepSession(warn) {
 	for (const event of ["pointerdown", "keydown", "input"])
 		addEventListener(

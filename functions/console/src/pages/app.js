@@ -1,4 +1,4 @@
-// Starts the pages: who is signed in, which page, navigation.
+// Starts the pages: the signed-in user, the page, navigation.
 
 import { keepSession, link, openSession, ownPage, page, renew, root, session, signInPage, signOut } from "./api.js";
 import { homePage, linkedinPage, myCrmPage } from "./connections.js";
@@ -61,7 +61,7 @@ function header(current) {
 	);
 }
 
-// Shows the page of the address. `moved`: somebody went there, so the focus does too.
+// Shows the page of the address. `moved`: the user went there, so the focus moves too.
 async function show(moved) {
 	leaving.abort();
 	leaving = new AbortController();
@@ -83,7 +83,7 @@ async function show(moved) {
 		signal,
 		query: new URLSearchParams(location.search),
 		reload: () => show(true),
-		// What the page is about, once that is known.
+		// Shows the page's subject, once that is known.
 		entitle(text) {
 			heading.textContent = text;
 			document.title = `${text} – Leadbridge`;

@@ -46,7 +46,7 @@ const REVOCATIONS = {
 
 export const statusTag = (status) => tag({ connected: "good", sign_in_needed: "bad", disconnecting: "warn" }[status], STATES[status]);
 
-// What an end did, or how far it is.
+// The results of an end, or its progress.
 export function endNote(end) {
 	const { purge } = end;
 	const counts =
@@ -77,7 +77,7 @@ export function crmPage(environment) {
 		let found;
 		let drawn;
 
-		// What somebody fills in is left alone unless the guide moved.
+		// The user's input is left alone unless the guide moved.
 		const draw = async (next, sync, force) => {
 			if (found && found.message !== next.message) announce(next.message);
 			found = next;
@@ -160,7 +160,7 @@ function summary(connection) {
 	];
 }
 
-// The step that somebody may go to.
+// The step that the user may go to.
 const furthest = ({ status, guide }) => (status === "not_connected" ? 1 : Math.min(guide.step_number, 4));
 
 async function guide(context, step) {
@@ -375,7 +375,7 @@ async function options(context, again) {
 	return [found, el("div", { class: "hint" }, "The choices are your CRM’s own, read ", time(found.fetched_at), ". ", refresh)];
 }
 
-// What a step's form ends with: on in the guide, or only saved.
+// The end of a step's form: the next step of the guide, or only a save.
 /** @returns {[any[], (text: string) => Promise<string | void>]} */
 function ends(context, step, next) {
 	const guided = context.now().guide.step !== "finished";
@@ -385,7 +385,7 @@ function ends(context, step, next) {
 
 const LOGS = ["log_messages_and_inmails", "log_smart_links", "log_notes", "log_calls"];
 const WRITES = ["create_leads", "update_leads", "create_contacts", "update_contacts"];
-// What a switch of that name is called.
+// The label of a switch.
 const called = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ").replace("inmails", "InMails");
 
 async function settingsStep(context) {

@@ -114,7 +114,7 @@ export const badge = ({ label, url, id }, about) =>
 			)
 		: el("span", { class: "tag", title: id }, label);
 
-// Said on the page that somebody is led to.
+// The message for the page that the user is led to.
 let word = null;
 export function lastWord() {
 	const said = word;
@@ -167,7 +167,7 @@ function add(kind, view) {
 
 const TEXTS = ["q", "company", "title", "place"];
 const CHOICES = ["in_crm", "state", "owner"];
-// Parts of the directory that are read for one answer: a part may have nothing of what is looked for.
+// Parts of the directory that are read for one answer: a part may hold no match of the search.
 const MOST_PARTS = 8;
 
 /**

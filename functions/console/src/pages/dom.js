@@ -117,7 +117,7 @@ export function problemNote(problem, kind = "bad") {
 	return note(kind, strong(problem.detail), p(`Next step: ${problem.next_step}`));
 }
 
-// An error that is a problem (RFC 9457): what is wrong, the next step, and where.
+// An error that is a problem (RFC 9457): its detail, the next step, and the field.
 export class Refusal extends Error {
 	constructor(problem) {
 		super(problem.detail);
@@ -144,7 +144,7 @@ export function showProblem(place, error) {
 	box.focus();
 }
 
-// Runs what a button asks for, once at a time; a problem shows at `place`.
+// Runs a button's action, once at a time; a problem shows at `place`.
 export async function run(node, place, work) {
 	if (node.getAttribute("aria-disabled")) return;
 	node.setAttribute("aria-disabled", "true");
@@ -247,7 +247,7 @@ export function dialog(title, fill) {
 	return node;
 }
 
-// Asks first; `work` runs when it is confirmed, and what it gives after the dialog.
+// Asks for confirmation, then runs `work`, and the function that it returns after the dialog is closed.
 export function confirmed(title, text, button, work) {
 	dialog(title, (close) =>
 		form(p(text), [submit(button, "danger"), cancel(close)], async () => {

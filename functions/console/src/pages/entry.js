@@ -1,4 +1,4 @@
-// A person or company: its record in the CRM, why it is that one, and what people decide (MA-3, MA-4, SV-1, SV-2).
+// A person or company: its record in the CRM, the reasons for that, and people's decisions (MA-3, MA-4, SV-1, SV-2).
 
 import { api, get, goAuthorize, link, session } from "./api.js";
 import {
@@ -34,7 +34,7 @@ const PLAIN = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maxim
 const signed = (weight) => SIGNED.format(weight / 1000);
 const bits = (weight) => `${PLAIN.format(weight / 1000)} bits`;
 
-// What is compared, where it is no field of a record.
+// The labels of compared values that are no fields of a record.
 const COMPARED = {
 	web: "Website and domain",
 	employer: "Employer",
@@ -69,7 +69,7 @@ const values = (record, agreeing = []) =>
 const owned = (owner) => owner && (owner.name ?? owner.id);
 const by = (decision) => [decision.by_name ?? decision.by, ", ", time(decision.at)];
 
-// What a record's address in the CRM says: `…/lightning/r/Contact/003…/view`, `…?etn=contact&id=…`.
+// The object and id in a record's address in the CRM: `…/lightning/r/Contact/003…/view`, `…?etn=contact&id=…`.
 function recordAt(text) {
 	if (!URL.canParse(text)) return null;
 	const { pathname, searchParams: query } = new URL(text);
@@ -83,7 +83,7 @@ function recordAt(text) {
 
 const TITLES = { unmatched: "No CRM match", refused: "No CRM match", gone: "The CRM match is gone" };
 
-// What it is now, and what can be done about that.
+// The entry's present state, with the actions on it.
 /**
  * @param {import("./api.js").Api["EntryDetail"]} entry
  * @param {import("./directory.js").Kind} kind

@@ -1,4 +1,4 @@
-// The import of an environment: what it does object by object, what it uses, its history (CN-7, IM-3, IM-4).
+// The import of an environment: its progress object by object, its calls, its history (CN-7, IM-3, IM-4).
 
 import { api, get } from "./api.js";
 import {
@@ -137,7 +137,7 @@ function history(environment) {
 	return [el("details", { ontoggle: open }, el("summary", null, "Imports that ended"), list, foot), again];
 }
 
-// The import's card. `read` asks for the import, `draw` shows it; `changed` is told when somebody started or stopped it.
+// The import's card. `read` asks for the import, `draw` shows it; `changed` is called when the user started or stopped it.
 export function importCard(environment, changed) {
 	const state = el("span", { role: "status" });
 	const message = el("div");
@@ -174,9 +174,9 @@ export function importCard(environment, changed) {
 	 */
 	const draw = (sync, known) => {
 		const [kind, text] = STATES[sync.state] ?? ["", "None yet"];
-		// What did not change is not said again.
+		// An unchanged state is not announced again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
-		// What the connection says already is not said twice.
+		// A problem that the connection shows already is not shown twice.
 		const { problem } = sync;
 		message.replaceChildren(
 			...[

@@ -1,4 +1,4 @@
-// How much of the directory is matched, now and from pass to pass, and the passes (MA-5).
+// The matched share of the directory, now and from pass to pass, and the passes (MA-5).
 
 import { api, get } from "./api.js";
 import { action, announce, card, el, facts, hint, note, number, p, poll, problemNote, table, tag, time } from "./dom.js";
@@ -110,7 +110,7 @@ export async function ratesPage(view) {
 	};
 	const draw = ({ rates, pass: last, history }) => {
 		const [kind, text] = STATES[last?.state] ?? ["", "None yet"];
-		// What did not change is not said again.
+		// An unchanged state is not announced again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
 		const open = isOpen(last);
 		pass.replaceChildren(

@@ -52,7 +52,7 @@ async function paged(path, draw) {
 
 const any = (text) => el("span", { class: "any" }, text);
 
-// What is shown once.
+// A dialog for values that are shown once.
 const shown = (title, parts, after) => dialog(title, (close) => [parts, row(button("Done", close, null))]).addEventListener("close", after);
 
 function showLinks(seat, reload) {
@@ -223,7 +223,7 @@ export async function tokensPage(view) {
 }
 
 export async function auditPage() {
-	// Who a seat is; what does not fit on one page of seats keeps its id.
+	// The names of seats; a seat beyond the first page keeps its id.
 	const { items } = await get("/seats").catch(() => ({ items: [] }));
 	const names = new Map(items.map((seat) => [seat.id, seat.name]));
 	const named = (text) => text.replace(/[0-9a-f-]{36}/, (id) => names.get(id) ?? id).replace(/^seat:/, "");

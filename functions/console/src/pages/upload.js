@@ -1,4 +1,4 @@
-// People or companies of a file in CSV: how it would be read, then what became of each row (MA-1).
+// People or companies of a file in CSV: a preview of its reading, then the outcome of each row (MA-1).
 
 import { api, link } from "./api.js";
 import {

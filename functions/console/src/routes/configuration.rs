@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
 struct StrategyView {
     #[serde(flatten)]
     strategy: MatchingStrategy,
-    /// Whether it is the one that decides. Always exactly one of a contract's is.
+    /// True for the active strategy. Each contract has exactly one.
     active: bool,
 }
 
@@ -198,7 +198,7 @@ struct DiscoveredName {
     name: String,
     /// The forms that were seen with it (their ids at the source).
     forms: Vec<String>,
-    /// On about how many submissions it was seen.
+    /// The approximate number of submissions that it was seen on.
     count: u64,
     #[schema(value_type = i64)]
     first_seen: Millis,
@@ -400,7 +400,7 @@ struct LeadFieldView {
 #[derive(Serialize, ToSchema)]
 struct LeadFieldList {
     crm: CrmKind,
-    /// When the CRM was asked.
+    /// The time of the CRM's answer.
     #[schema(value_type = i64)]
     fetched_at: Millis,
     /// Creates are exactly-once by an identity that the CRM keeps unique. Without it (Salesforce
@@ -415,7 +415,7 @@ struct LeadFieldList {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct LeadFieldQuery {
-    /// Ask the CRM now rather than give what was read last.
+    /// Asks the CRM now, in place of returning the last answer.
     #[serde(default)]
     refresh: bool,
 }
@@ -520,7 +520,7 @@ struct AuditQuery {
     cursor: Option<String>,
 }
 
-/// Who changed what, newest first.
+/// The audit log: each change with its author, newest first.
 #[utoipa::path(get, path = "/audit-log", params(AuditQuery), responses((status = 200, body = AuditLog)))]
 async fn audit_log(
     State(app): State<Arc<App>>,

@@ -30,9 +30,9 @@ use crate::auth::{
 use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
-/// How long before an authorisation ends people are warned, in seconds: 14 days.
+/// Lead time of the warning before an authorisation ends, in seconds: 14 days.
 pub(crate) const WARN_SECONDS: i64 = 14 * 24 * 3600;
-/// How often a change is decided anew because something was changed meanwhile.
+/// The number of attempts at a change before it gives up because of concurrent ones.
 const MAX_TRIES: u32 = 8;
 
 pub(super) fn routes() -> Routes {
@@ -54,15 +54,15 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(notices))
 }
 
-/// Where a connection stands, in one word.
+/// The state of a connection, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
-    /// Nobody has connected it, or it was ended.
+    /// The CRM was never connected, or the connection was ended.
     NotConnected,
     /// It works, as far as the last call showed.
     Connected,
-    /// Somebody has to sign in again.
+    /// A user has to sign in again.
     SignInNeeded,
     /// It is being ended.
     Disconnecting,
@@ -85,18 +85,17 @@ pub(crate) fn status(connection: Option<&Connection>, now: Millis) -> Status {
 struct ConnectionView {
     environment: Environment,
     status: Status,
-    /// What to tell people: `Successfully connected, sync in progress` until the first import has
-    /// ended.
+    /// The message for people: `Successfully connected, sync in progress` until the first import has ended.
     message: String,
-    /// What is wrong, with its next step.
+    /// The current problem, with its next step.
     problem: Option<Problem>,
     #[schema(value_type = Option<String>)]
     provider: Option<Provider>,
     /// The CRM's id of the connected organisation.
     organization: Option<String>,
-    /// The organisation's address: which instance this is.
+    /// The organisation's address, which identifies the instance.
     instance_url: Option<String>,
-    /// Whom the connection acts as.
+    /// The CRM user of the connection: calls are made as this user.
     user: Option<RemoteUser>,
     connected_by: Option<String>,
     #[schema(value_type = Option<i64>)]
@@ -110,7 +109,7 @@ struct ConnectionView {
     missing_permissions: Vec<String>,
     #[schema(value_type = Option<i64>)]
     permissions_checked_at: Option<Millis>,
-    /// The end that was asked for last: what became of the tokens, and of the imported data.
+    /// The last request to end the connection: the outcome for the tokens, and for the imported data.
     disconnect: Option<Disconnect>,
 }
 
@@ -122,7 +121,7 @@ struct GuideView {
     step_number: u8,
     /// The CRM that was chosen.
     choice: Option<CrmChoice>,
-    /// Why the last try to connect failed.
+    /// The reason for the failure of the last attempt to connect.
     last_problem: Option<LastProblem>,
 }
 
@@ -136,13 +135,13 @@ struct SyncView {
     started_at: Option<Millis>,
     #[schema(value_type = Option<i64>)]
     finished_at: Option<Millis>,
-    /// When an import last reached its end.
+    /// The time at which an import last reached its end.
     #[schema(value_type = Option<i64>)]
     last_success_at: Option<Millis>,
-    /// When the next one starts by itself.
+    /// The time at which the next scheduled import starts.
     #[schema(value_type = Option<i64>)]
     next_at: Option<Millis>,
-    /// Why it waits or failed, with the next step.
+    /// The reason for waiting or failure, with the next step.
     problem: Option<Problem>,
 }
 
@@ -294,7 +293,7 @@ impl App {
         }
     }
 
-    /// That none of these environments is connected.
+    /// Refuses with `crm_connected` if one of these environments is connected.
     async fn refuse_connected(
         &self,
         contract: &ContractId,
@@ -506,7 +505,7 @@ async fn choose(
     let now = app.remote.clock.now();
     let config = app.config(contract).await?;
     let other = choice.kind().filter(|kind| *kind != config.contract.crm);
-    // Nothing but what is connected can be chosen where it is connected; a contract uses one CRM.
+    // While an environment is connected, only its CRM can be chosen; a contract uses one CRM.
     let connected: &[Environment] = match (other, &choice) {
         (Some(_), _) => &Environment::ALL,
         (None, CrmChoice::Other { .. }) => &[environment],
@@ -520,7 +519,7 @@ async fn choose(
             })
             .await;
         if let Err(problem) = changed {
-            // Somebody connected it meanwhile.
+            // Another process connected it in the meantime.
             app.refuse_connected(contract, connected).await?;
             return Err(problem);
         }
@@ -551,7 +550,7 @@ async fn choose(
     Ok(Json(app.view(contract, environment).await?))
 }
 
-/// What the connected user could read and write at the last check, object by object.
+/// The connected user's read and write access at the last check, object by object.
 #[utoipa::path(get, path = "/crm-connections/{environment}/permissions", params(("environment" = String, Path)), responses((status = 200, body = AccessReport), (status = 404, body = Problem)))]
 async fn permissions(
     State(app): State<Arc<App>>,
@@ -589,7 +588,7 @@ async fn check_permissions(
         .map_err(crm_setup::SetupError::problem)?;
     let sync = app.remote.store.sync(contract, environment).await;
     let sync = sync.map_err(|error| error.problem())?;
-    // One that somebody stopped stays stopped.
+    // An import that a person stopped stays stopped.
     let never = sync.is_none_or(|sync| {
         sync.state != SyncState::Cancelled
             && (sync.last_success_at.is_none() || sync.problem.is_some())
@@ -607,12 +606,12 @@ async fn check_permissions(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OptionsQuery {
-    /// Ask the CRM now rather than give what was read last.
+    /// Asks the CRM now, in place of returning the last answer.
     #[serde(default)]
     refresh: bool,
 }
 
-/// What the CRM offers for the settings: stages, value fields, lead sources, currencies.
+/// The CRM's choices for the settings: stages, value fields, lead sources, currencies.
 #[utoipa::path(get, path = "/crm-connections/{environment}/options", params(("environment" = String, Path), OptionsQuery), responses((status = 200, body = CrmOptions), (status = 409, body = Problem)))]
 async fn options(
     State(app): State<Arc<App>>,
@@ -703,11 +702,11 @@ struct AdvancedFeatures {
 #[derive(Serialize, ToSchema)]
 struct AdvancedFeature {
     name: &'static str,
-    /// What it gives.
+    /// The feature's benefit.
     description: &'static str,
-    /// Whether it works in this organisation; `null` where that cannot be told yet.
+    /// True if the feature works in this organisation; `null` where that is not known yet.
     enabled: Option<bool>,
-    /// How to turn it on.
+    /// The instructions for turning it on.
     next_step: Option<String>,
 }
 
@@ -827,26 +826,26 @@ struct OwnConnection {
     environment: Environment,
     /// `sign_in_needed` after 90 days, or when the CRM no longer accepts the sign-in.
     status: Status,
-    /// What is wrong, with its next step.
+    /// The current problem, with its next step.
     problem: Option<Problem>,
     #[schema(value_type = Option<String>)]
     provider: Option<Provider>,
-    /// Which instance you are signed in to.
+    /// The address of the instance that you are signed in to.
     instance_url: Option<String>,
     /// The CRM's id of that organisation.
     organization: Option<String>,
-    /// Whom you are signed in as.
+    /// The CRM user that you are signed in as.
     user: Option<RemoteUser>,
     #[schema(value_type = Option<i64>)]
     connected_at: Option<Millis>,
-    /// When you will be asked to sign in again.
+    /// The time from which you have to sign in again.
     #[schema(value_type = Option<i64>)]
     valid_until: Option<Millis>,
     /// The instance that the contract has connected: the only one you can sign in to.
     expected_instance_url: Option<String>,
 }
 
-/// Your own sign-in to the CRM (CN-11): which instance, as whom, until when.
+/// Your own sign-in to the CRM (CN-11): its instance, its user, and its end.
 #[utoipa::path(get, path = "/me/crm-connections/{environment}", params(("environment" = String, Path)), responses((status = 200, body = OwnConnection), (status = 403, body = Problem)))]
 async fn own(
     State(app): State<Arc<App>>,
@@ -909,11 +908,11 @@ async fn disconnect_own(
 
 #[derive(Serialize, ToSchema)]
 struct Notice {
-    /// What it is about: `crm`, `crm-sandbox`, `linkedin`, `user.…`.
+    /// The subject of the notice: `crm`, `crm-sandbox`, `linkedin`, `user.…`.
     about: String,
-    /// Nothing is lost yet, or something waits already.
+    /// The severity: nothing is lost yet, or something waits already.
     severity: Severity,
-    /// By when somebody should act.
+    /// The deadline for acting on it.
     #[schema(value_type = Option<i64>)]
     by: Option<Millis>,
     problem: Problem,
@@ -931,7 +930,7 @@ struct NoticeList {
     items: Vec<Notice>,
 }
 
-/// When an authorisation ends, and what to do: none while that is far off.
+/// The warning that an authorisation ends soon; none unless the end is within `WARN_SECONDS`.
 pub(crate) fn ending(connection: &Connection, now: Millis) -> Option<Problem> {
     let end = connection.valid_until?;
     let label = connection.provider.label();
@@ -947,8 +946,8 @@ pub(crate) fn ending(connection: &Connection, now: Millis) -> Option<Problem> {
     })
 }
 
-/// What somebody should look at: connections that need a sign-in, permissions that are missing,
-/// authorisations that end within 14 days.
+/// The notices that need attention: connections that need a sign-in, missing permissions, and authorisations
+/// that end within 14 days.
 #[utoipa::path(get, path = "/notices", responses((status = 200, body = NoticeList)))]
 async fn notices(
     State(app): State<Arc<App>>,

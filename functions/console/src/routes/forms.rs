@@ -34,9 +34,9 @@ pub(super) fn routes() -> Routes {
 #[derive(Deserialize, ToSchema, Clone)]
 #[serde(deny_unknown_fields)]
 struct FormInput {
-    /// What people call it.
+    /// The form's name, for people.
     name: String,
-    /// Where its responses come from; cannot be changed later.
+    /// The source of its responses; it cannot be changed later.
     kind: FormKind,
     /// Off: posts are answered as if the form did not exist.
     #[serde(default = "yes")]
@@ -47,7 +47,7 @@ struct FormInput {
     /// Origins of pages that may post it from a browser; `*` allows all.
     #[serde(default)]
     allowed_origins: Vec<String>,
-    /// Where a plain HTML post may be sent on to; the first is the default.
+    /// The addresses that a plain HTML post may be redirected to; the first is the default.
     #[serde(default)]
     redirect_urls: Vec<String>,
     /// Fields without which a post is refused.
@@ -65,13 +65,13 @@ struct FormInput {
     /// Most fields in one post.
     #[serde(default = "default_fields")]
     max_fields: usize,
-    /// The secret that posts are signed with (website), or the `google_key` (Google Ads, where it
-    /// is required). Left out, or the one that is set: as it is. Empty: none. The one before stays valid
-    /// beside a new one; the one before that does not.
+    /// The secret that posts are signed with (website), or the `google_key` (Google Ads, where it is
+    /// required). Left out or unchanged, the current secret stays. Empty, the secrets are removed. Beside a
+    /// new secret the one before it stays valid; older ones do not.
     #[serde(default)]
     secret: Option<String>,
-    /// Until when signatures over the body alone are accepted beside those over time, form and body
-    /// (milliseconds; at most 90 days ahead). None: they are refused.
+    /// The end of the time in which signatures over the body alone are accepted beside those over time, form
+    /// and body (milliseconds; at most 90 days ahead). None: they are refused.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     body_signatures_until: Option<Millis>,
@@ -102,7 +102,7 @@ struct FormView {
     id: FormId,
     /// The form's public key: `<contract>.<id>`.
     form_key: String,
-    /// Where it is posted to.
+    /// The address for posts to this form.
     post_url: String,
     name: String,
     kind: FormKind,
@@ -172,8 +172,7 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// A secret is what two sides copy from each other: a blank at its end, or a character that no screen
-/// shows, is a mistake of copying.
+/// Checks a secret for mistakes of copying: a blank at its end, or a character that no screen shows.
 fn check_secret(field: &str, secret: &str) -> Result<(), Problem> {
     let length = secret.chars().count();
     if length < MIN_SECRET_CHARS
@@ -210,9 +209,9 @@ fn no_key_service(error: &VaultError) -> Problem {
     Problem::unavailable()
 }
 
-/// A secret as somebody sends it.
+/// A change of a secret as sent in a request.
 enum Given {
-    /// As it is.
+    /// The secret stays.
     Kept,
     /// None from now on.
     Removed,
@@ -224,7 +223,7 @@ enum Given {
 }
 
 impl Given {
-    /// Seals what is given. The secret that is set already is no new one: it would push out the one
+    /// Seals a given secret. The current secret counts as unchanged: taken as new, it would push out the one
     /// before it.
     async fn read(
         app: &App,
@@ -242,7 +241,7 @@ impl Given {
         if let Some(current) = current {
             match app.remote.vault.open(purpose, current).await {
                 Ok(open) if secrets_equal(&open, secret) => return Ok(Self::Kept),
-                // One that does not open is set anew.
+                // A secret that does not open is replaced.
                 Ok(_) | Err(VaultError::DoesNotOpen) => {}
                 Err(error) => return Err(no_key_service(&error)),
             }
@@ -253,10 +252,10 @@ impl Given {
         })
     }
 
-    /// The sealed secrets after the change, of those that are there now: current and previous.
+    /// Applies the change to the sealed secrets stored now: current and previous.
     ///
     /// # Errors
-    /// `configuration_busy` when somebody else changed the secret meanwhile: of three, two count.
+    /// `configuration_busy` if the secret was changed concurrently: of three secrets, only two stay valid.
     fn over(
         &self,
         now: (Option<String>, Option<String>),
@@ -450,30 +449,30 @@ async fn delete(
 struct LinkedInInput {
     /// Owners whose leads are synced: `urn:li:sponsoredAccount:123` or `urn:li:organization:123`.
     owners: Vec<String>,
-    /// The client secret of the LinkedIn app, which signs notifications. Left out: as it is.
-    /// Empty: none. The one before stays valid beside it.
+    /// The client secret of the LinkedIn app, which signs notifications. Left out, the current secret stays.
+    /// Empty, the secrets are removed. Beside a new secret the one before it stays valid.
     #[serde(default)]
     client_secret: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct LinkedInView {
-    /// Where LinkedIn sends notifications.
+    /// The address for LinkedIn's notifications.
     webhook_url: String,
     owners: Vec<String>,
     /// A client secret is set; it is never shown.
     has_client_secret: bool,
     /// The secret before the last change is still accepted.
     has_previous_client_secret: bool,
-    /// Whether somebody has authorised lead sync.
+    /// The state of the authorisation of lead sync.
     connection: Status,
-    /// Who did.
+    /// The person who authorised it.
     authorized_by: Option<String>,
-    /// When the authorisation ends: then somebody has to authorise anew. LinkedIn's ends after a year;
-    /// after 60 days for an app without refresh tokens.
+    /// The end of the authorisation: it has to be renewed by then. LinkedIn's lasts a year, or 60 days for an
+    /// app without refresh tokens.
     #[schema(value_type = Option<i64>)]
     authorization_ends_at: Option<Millis>,
-    /// What is wrong, or ends within 14 days, with its next step.
+    /// The current problem, or the end within 14 days, with its next step.
     problem: Option<Problem>,
 }
 

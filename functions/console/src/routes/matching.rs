@@ -1,5 +1,5 @@
-//! How much of the directory is linked to the CRM's records, the passes that link it, and the models by
-//! which they do (MA-1, MA-3, MA-5).
+//! The share of the directory that is linked to the CRM's records, the passes that link it, and their models
+//! (MA-1, MA-3, MA-5).
 
 use std::sync::Arc;
 
@@ -25,41 +25,41 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(model))
 }
 
-/// How many of the CRM's records of an object are linked to an entry.
+/// The share of the CRM's records of an object that are linked to an entry.
 #[derive(Serialize, ToSchema)]
 struct ObjectShare {
     /// The CRM's name for the object.
     object: String,
     /// Records that were imported.
     records: u64,
-    /// Those that an entry is linked to.
+    /// Records that an entry is linked to.
     matched: u64,
-    /// Those of them that a person chose or confirmed.
+    /// Matched records that a person chose or confirmed.
     manual: u64,
-    /// Those that no entry is linked to.
+    /// Records that no entry is linked to.
     unmatched: u64,
     /// `matched` of `records`, in thousandths; `null` where there are none.
     matched_permille: Option<u64>,
 }
 
-/// How many of the directory's entries are linked to a record.
+/// The share of the directory's entries that are linked to a record.
 #[derive(Serialize, ToSchema)]
 struct EntryShare {
     kind: EntryKind,
     entries: u64,
-    /// Those that are linked to a record.
+    /// Entries that are linked to a record.
     matched: u64,
-    /// Those of them that a person matched or confirmed.
+    /// Matched entries that a person matched or confirmed.
     manual: u64,
-    /// Those that a person unmatched.
+    /// Entries that a person unmatched.
     refused: u64,
-    /// Those that are linked to none.
+    /// Entries that are linked to no record.
     unmatched: u64,
     /// `matched` of `entries`, in thousandths; `null` where there are none.
     matched_permille: Option<u64>,
 }
 
-/// How much was linked when a pass had ended (MA-5).
+/// The linked shares at the end of a pass (MA-5).
 #[derive(Serialize, ToSchema)]
 struct RatesView {
     #[schema(value_type = i64)]
@@ -106,19 +106,19 @@ struct PassView {
     /// Counts the passes.
     pass: u64,
     state: PassState,
-    /// What to tell people.
+    /// The message for people.
     message: String,
-    /// What it does.
+    /// The current stage of the pass.
     stage: String,
-    /// How much of that is done.
+    /// The number of items of the stage that are done.
     done: u64,
-    /// Of how much, where that is known.
+    /// The number of items of the stage in all, where that is known.
     of: Option<u64>,
     /// Links that it has changed.
     written: u64,
     /// Another one follows: something was added while it ran.
     again: bool,
-    /// A seat, an API token, or what it follows.
+    /// A seat, an API token, or the event that the pass follows.
     requested_by: String,
     /// The name of the seat, while there is that seat.
     requested_by_name: Option<String>,
@@ -128,10 +128,10 @@ struct PassView {
     started_at: Option<Millis>,
     #[schema(value_type = Option<i64>)]
     finished_at: Option<Millis>,
-    /// When one last reached its end.
+    /// The time at which a pass last reached its end.
     #[schema(value_type = Option<i64>)]
     last_success_at: Option<Millis>,
-    /// Why it waits or failed, with the next step.
+    /// The reason for waiting or failure, with the next step.
     problem: Option<Problem>,
 }
 
@@ -194,7 +194,7 @@ struct MatchingOverview {
     pass: Option<PassView>,
     /// Rates from pass to pass, newest first, for two years.
     history: Vec<RatesView>,
-    /// Give it as `before` for what is older; none after the last.
+    /// Give it as `before` for older passes; none after the last.
     #[schema(value_type = Option<i64>)]
     next: Option<Millis>,
 }
@@ -212,7 +212,7 @@ impl App {
     }
 }
 
-/// How much of the directory is linked to the CRM's records, now and from pass to pass.
+/// The share of the directory that is linked to the CRM's records, now and from pass to pass.
 #[utoipa::path(get, path = "/matching", operation_id = "matching_overview", params(HistoryQuery), responses((status = 200, body = MatchingOverview), (status = 400, body = Problem)))]
 async fn overview(
     State(app): State<Arc<App>>,
@@ -228,7 +228,7 @@ async fn overview(
         Some(pass) => Some(app.pass_view(contract, pass).await?),
         None => None,
     };
-    // One more tells whether there is another page.
+    // One more shows whether there is another page.
     let enough = i32::try_from(limit + 1).map_err(|_| Problem::internal())?;
     let before = query.before.map(Millis);
     let history = store.rates(contract, enough, before).await;
@@ -279,7 +279,7 @@ struct ModelQuery {
 #[derive(Serialize, ToSchema)]
 struct ModelVersion {
     version: u32,
-    /// When it was learned.
+    /// The time at which the model was learned.
     #[schema(value_type = i64)]
     at: Millis,
 }
@@ -288,20 +288,20 @@ struct ModelVersion {
 #[derive(Serialize, ToSchema)]
 struct ModelView {
     kind: EntryKind,
-    /// Counts what was learned; 0 is what comes with Leadbridge.
+    /// The number of the learned model; 0 is the one that comes with Leadbridge.
     version: u32,
-    /// From this score on two records are taken for one, in thousandths of a bit.
+    /// The score from which two records are taken for one, in thousandths of a bit.
     threshold: i32,
-    /// By how much the best has to be better than the second.
+    /// The lead in score that the best candidate needs over the second, in thousandths of a bit.
     margin: i32,
     /// Versions that are kept, newest first.
     versions: Vec<ModelVersion>,
-    /// All of it: each field's levels with what they weigh.
+    /// The whole model: each field's levels with their weights.
     #[schema(value_type = Object)]
     model: matching::Model,
 }
 
-/// The model by which people or companies are linked: what each field weighs, as it was learned.
+/// The model by which people or companies are linked: each field's learned weights.
 #[utoipa::path(get, path = "/matching/models/{kind}", operation_id = "matching_model", params(("kind" = String, Path, description = "`profile` or `company`"), ModelQuery), responses((status = 200, body = ModelView), (status = 404, body = Problem)))]
 async fn model(
     State(app): State<Arc<App>>,

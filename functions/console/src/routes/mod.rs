@@ -48,7 +48,7 @@ struct Health {
     time: Millis,
 }
 
-/// Whether the function runs. Asks nothing of the table or the CRM.
+/// The function's health. Makes no call to the table or the CRM.
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health)), security(()))]
 async fn health(State(app): State<Arc<App>>) -> Json<Health> {
     Json(Health {
@@ -61,7 +61,7 @@ async fn health(State(app): State<Arc<App>>) -> Json<Health> {
 struct Me {
     /// The contract that the token or session opens.
     contract: String,
-    /// The token's id, or `seat:` and the seat's id: what the audit log calls you.
+    /// The token's id, or `seat:` and the seat's id: your name in the audit log.
     actor: String,
     /// Your seat, if you signed in.
     seat: Option<SeatId>,
@@ -71,7 +71,7 @@ struct Me {
     role: Role,
 }
 
-/// Who you are.
+/// The caller: the contract, and the seat or API token.
 #[utoipa::path(get, path = "/me", responses((status = 200, body = Me)))]
 async fn me(caller: Caller<AnyRole>) -> Json<Me> {
     let seat = caller.signed_in().ok().map(|signed_in| &signed_in.seat);

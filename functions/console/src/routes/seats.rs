@@ -23,7 +23,7 @@ use crate::auth::{Caller, ManageSeats};
 use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
-/// How often a change is decided anew because something was changed meanwhile.
+/// The number of attempts at a change before it gives up because of concurrent ones.
 const MAX_TRIES: u32 = 8;
 
 pub(super) fn routes() -> Routes {
@@ -41,9 +41,9 @@ struct SeatView {
     email: String,
     role: Role,
     status: SeatStatus,
-    /// Whom its holder signs in as, once they have.
+    /// The account that its holder signs in with, after the first sign-in.
     identity: Option<Identity>,
-    /// Until when the invitation that is out can be accepted.
+    /// The end of the open invitation.
     #[schema(value_type = Option<i64>)]
     invitation_valid_until: Option<Millis>,
     #[schema(value_type = i64)]
@@ -83,7 +83,7 @@ struct InvitedSeat {
     invitation: InvitationLinks,
 }
 
-/// What people give when they edit a seat.
+/// The input for editing a seat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EditInput {
@@ -137,8 +137,8 @@ impl App {
         }
     }
 
-    /// Changes a seat by `decide`, which gives it as it will be (none: it goes), deciding anew when
-    /// it or the set of administrators was changed meanwhile. The last administrator who can act
+    /// Changes a seat by `decide`, which returns the seat's new state (none: it is deleted). Decides anew if
+    /// the seat or the set of administrators was changed concurrently. The last administrator who can act
     /// stays.
     async fn change_seat(
         &self,
@@ -219,7 +219,7 @@ impl App {
         Ok((contract, expected))
     }
 
-    /// Tells an address that another seat has from a change that came between.
+    /// Refuses an e-mail address that another seat has. Distinguishes that from a concurrent change.
     async fn check_email(
         &self,
         caller: &Caller<ManageSeats>,
@@ -361,10 +361,10 @@ async fn delete(
 ) -> Result<http::StatusCode, Problem> {
     let id = seat_id(&id)?;
     if app.seat_of(&caller, id).await?.is_acting_administrator() {
-        // The last one stays, and so does what is theirs.
+        // The last administrator stays, with their sign-ins.
         app.administrators(&caller, id, false).await?;
     }
-    // Their own sign-ins to the CRM first: afterwards nobody would find them.
+    // Their own sign-ins to the CRM first: afterwards they could not be found.
     for environment in Environment::ALL {
         let kind = ConnectionKind::User(id, environment);
         app.end_if_any(&caller.contract, &caller.actor, kind)

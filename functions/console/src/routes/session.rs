@@ -1,4 +1,4 @@
-//! The session of somebody who signed in: who, until when, the CSRF token, renewal, sign-out.
+//! The session of a signed-in user: the seat, its end, the CSRF token, renewal, sign-out.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,10 +37,10 @@ struct SessionView {
     role: Role,
     /// Send it as `X-CSRF-Token` with everything but GET.
     csrf_token: String,
-    /// When the session's token ends unless it is renewed.
+    /// The time at which the session's token ends unless it is renewed.
     #[schema(value_type = i64)]
     valid_until: Millis,
-    /// When the session ends, however often it is renewed.
+    /// The time at which the session ends, regardless of renewals.
     #[schema(value_type = i64)]
     session_ends_at: Millis,
 }
@@ -74,7 +74,7 @@ async fn view(
     })
 }
 
-/// Who is signed in in this browser, and the token that changes need.
+/// The seat holder signed in in this browser, and the token that changes need.
 #[utoipa::path(get, path = "/session", responses((status = 200, body = SessionView), (status = 403, body = Problem)))]
 async fn show(
     State(app): State<Arc<App>>,
@@ -84,8 +84,8 @@ async fn show(
     Ok(Json(view(&app, &caller, valid_until).await?))
 }
 
-/// Renews the session's token. A page does that while somebody works with it; 30 minutes without
-/// end the session.
+/// Renews the session's token. A page does that while its user works; 30 minutes without a renewal end the
+/// session.
 #[utoipa::path(post, path = "/session/renew", responses((status = 200, body = SessionView), (status = 403, body = Problem)))]
 async fn renew(State(app): State<Arc<App>>, caller: Caller<AnyRole>) -> Result<Response, Problem> {
     let SignedIn { seat, session, .. } = caller.signed_in()?;
@@ -156,8 +156,8 @@ async fn end(
 }
 
 impl App {
-    /// Ends sessions of a seat. The audit log is written first: what is done is never without its
-    /// line, and a line for what was not done yet is followed by doing it again.
+    /// Ends sessions of a seat. The audit log is written first, so that no end is without its line; if the
+    /// end fails after that, the line is followed by another attempt.
     pub(super) async fn end_sessions(
         &self,
         contract: &ContractId,

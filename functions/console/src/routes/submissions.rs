@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
 struct Summary {
     id: SubmissionId,
     source: SourceKind,
-    /// Where it stands.
+    /// The submission's state.
     state: Stage,
     /// The form's name, or its id at the source.
     form: String,
@@ -52,7 +52,7 @@ struct Summary {
     #[schema(value_type = Option<i64>)]
     finished_at: Option<Millis>,
     lead: Option<LeadRef>,
-    /// What to do next, where somebody has to do something.
+    /// The next step, where a person has to act.
     next_step: Option<String>,
     /// The code of the last error, while it is not finished.
     error: Option<String>,
@@ -101,20 +101,20 @@ struct Detail {
     submitted_at: Option<Millis>,
     #[schema(value_type = Option<i64>)]
     withdrawn_at: Option<Millis>,
-    /// What arrived. None before it is fetched from LinkedIn, and after it was withdrawn.
+    /// The answers that arrived. None before they are fetched from LinkedIn, and after a withdrawal.
     answers: Option<Vec<Field>>,
-    /// How each field was mapped.
+    /// The result of mapping each field.
     mapping: Vec<FieldReport>,
-    /// Which rule matched which lead.
+    /// The rule that decided, and the matched lead if any.
     decision: Option<Decision>,
-    /// What was written to the CRM and when.
+    /// The writes to the CRM, with their times.
     writes: Vec<CrmWrite>,
     points: u32,
     lead_score: Option<u32>,
     /// The lead has no contact (LG-4).
     orphaned: bool,
     attempts: u32,
-    /// When it is next looked at, while it goes on by itself.
+    /// The time of the next attempt, while it goes on by itself.
     #[schema(value_type = Option<i64>)]
     due_at: Option<Millis>,
     /// Every error with its next step, the newest last.
@@ -158,7 +158,7 @@ struct ListQuery {
     form: Option<String>,
     /// Of this campaign only.
     campaign: Option<String>,
-    /// Whose answers, form, campaign or ids contain this text, in any case.
+    /// Submissions with this text in their answers, form, campaign or ids, in any case.
     q: Option<String>,
     /// Received at or after this (milliseconds).
     from: Option<i64>,
@@ -272,7 +272,7 @@ async fn find(
     found.ok_or_else(|| Problem::not_found("submission"))
 }
 
-/// Everything about a submission: what arrived, how it was mapped, what matched, what was written.
+/// A submission in detail: its answers, their mapping, the matched lead, and the writes to the CRM.
 #[utoipa::path(get, path = "/submissions/{id}", params(("id" = String, Path)), responses((status = 200, body = Detail), (status = 404, body = Problem)))]
 async fn detail(
     State(app): State<Arc<App>>,
@@ -321,7 +321,7 @@ async fn set_to_work(
             )
             .with_field("include_test"));
         }
-        // A worker has it: it goes on by itself.
+        // A worker holds it: it goes on by itself.
         Stage::Processing => return Ok(()),
         Stage::HeldTest | Stage::NeedsAttention | Stage::Waiting | Stage::Received => {}
     }
@@ -433,7 +433,7 @@ async fn send_all_again(
         }
         match set_to_work(&app, &mut submission, false).await {
             Ok(()) => count += 1,
-            // Changed at this moment: somebody else sends it.
+            // Changed at this moment: another request sends it.
             Err(problem) if problem.code == "changed_meanwhile" => {}
             Err(problem) => return Err(problem),
         }
@@ -447,7 +447,7 @@ async fn send_all_again(
     ))
 }
 
-/// Announces every submission that is due and that nobody has, as the schedule does each minute.
+/// Announces every submission that is due and has no worker, as the schedule does each minute.
 #[utoipa::path(post, path = "/sweep", responses((status = 202, body = Announced)))]
 async fn sweep(
     State(app): State<Arc<App>>,

@@ -1,5 +1,5 @@
-//! The imports of the two environments: what they are doing object by object, their history, sync now
-//! and stop (CN-7, IM-3, IM-4).
+//! The imports of the two environments: their progress object by object, their history, sync now and stop
+//! (CN-7, IM-3, IM-4).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::extract::{Json, Path, Query};
 
 /// Organisations' limits of API calls hold for any 24 hours.
 const API_SECONDS: i64 = 24 * 3600;
-/// Runs of the last 24 hours whose calls are counted: more than anybody starts in that time.
+/// The limit of runs of the last 24 hours whose calls are counted: more than are ever started in that time.
 const MAX_RUNS_A_DAY: i32 = 100;
 
 pub(super) fn routes() -> Routes {
@@ -47,11 +47,11 @@ struct SyncStatus {
     state: Option<SyncState>,
     /// Counts the environment's runs.
     run: u64,
-    /// What the run does; `null` when none is open.
+    /// The phase of the run; `null` when none is open.
     phase: Option<Phase>,
-    /// What to tell people: `Reading contacts: 41 %, about 3 minutes left`.
+    /// The message for people: `Reading contacts: 41 %, about 3 minutes left`.
     message: String,
-    /// Why it waits or failed, with the next step.
+    /// The reason for waiting or failure, with the next step.
     problem: Option<Problem>,
     /// A seat, an API token, or `schedule`.
     requested_by: Option<String>,
@@ -59,15 +59,15 @@ struct SyncStatus {
     requested_by_name: Option<String>,
     #[schema(value_type = Option<i64>)]
     requested_at: Option<Millis>,
-    /// When a worker first took it.
+    /// The time at which a worker first took it.
     #[schema(value_type = Option<i64>)]
     started_at: Option<Millis>,
     #[schema(value_type = Option<i64>)]
     finished_at: Option<Millis>,
-    /// When an import last reached its end.
+    /// The time at which an import last reached its end.
     #[schema(value_type = Option<i64>)]
     last_success_at: Option<Millis>,
-    /// When the next one starts by itself.
+    /// The time at which the next scheduled import starts.
     #[schema(value_type = Option<i64>)]
     next_at: Option<Millis>,
     /// Steps of the run.
@@ -81,12 +81,11 @@ struct SyncStatus {
     objects: Vec<ObjectProgress>,
 }
 
-/// The organisation's API calls, and the share of them that imports may use. Where the CRM tells no
-/// daily number, as Dataverse, all but the setting is `null`.
+/// The organisation's API calls, and the share of them that imports may use. Where the CRM gives no daily
+/// number, as Dataverse, all but the setting is `null`.
 #[derive(Serialize, ToSchema)]
 struct ApiShare {
-    /// Calls that the organisation has used in 24 hours, all applications together, as the CRM last
-    /// told.
+    /// Calls that the organisation has used in 24 hours, all applications together, by the CRM's last answer.
     used: Option<u64>,
     /// Calls that it may use in 24 hours.
     limit: Option<u64>,
@@ -103,49 +102,49 @@ struct ApiShare {
 struct ObjectProgress {
     /// The CRM's name for the object.
     object: String,
-    /// What people call it.
+    /// The object's label for people.
     label: String,
     state: ObjectState,
-    /// How it is being read; `null` when it is not.
+    /// The way of reading in progress; `null` when it is not being read.
     pass: Option<PassKind>,
     /// Rows that the run has read.
     read: u64,
-    /// Rows that there are to read, about.
+    /// The approximate number of rows to read.
     of: Option<u64>,
-    /// 0 to 100; below 100 until it is done. `null` where the CRM did not tell how much there is.
+    /// The progress from 0 to 100; below 100 until it is done. `null` where the CRM did not give a total.
     percent: Option<u64>,
     rate_per_second: Option<u64>,
     seconds_left: Option<u64>,
     /// Records in Leadbridge.
     records: u64,
-    /// Records that the CRM counted last, where it can.
+    /// The number of records by the CRM's last count, where it has one.
     crm_records: Option<u64>,
     /// Records that the run has written.
     written: u64,
     /// Records that the run has removed.
     removed: u64,
-    /// It goes on then: the CRM asked for a pause.
+    /// The time at which it goes on: the CRM asked for a pause.
     #[schema(value_type = Option<i64>)]
     due_at: Option<Millis>,
-    /// When it was last brought to the CRM's state.
+    /// The time at which it last matched the CRM's state.
     #[schema(value_type = Option<i64>)]
     last_success_at: Option<Millis>,
-    /// When all of it was last read.
+    /// The time of the last full read.
     #[schema(value_type = Option<i64>)]
     last_full_at: Option<Millis>,
-    /// What people should know; it stops nothing.
+    /// Notices for people; they stop nothing.
     notices: Vec<Notice>,
-    /// Why it waits or failed, with the next step.
+    /// The reason for waiting or failure, with the next step.
     problem: Option<Problem>,
 }
 
 impl ObjectProgress {
-    /// `open`: the run goes on.
+    /// The progress of an object. `open` is true while the run goes on.
     fn of(object: ObjectSync, open: bool, now: Millis) -> Self {
         let ended = object.finished_at.is_some();
         Self {
             percent: percent(&object),
-            // Of what was stopped on its way nobody knows how long it took.
+            // The duration of a stopped read is not known.
             rate_per_second: object.rate_per_second(now).filter(|_| open || ended),
             seconds_left: object.seconds_left(now).filter(|_| open),
             pass: object.pass.as_ref().map(|pass| pass.kind),
@@ -173,7 +172,7 @@ fn percent(object: &ObjectSync) -> Option<u64> {
     match object.state {
         ObjectState::Done => Some(100),
         ObjectState::NotReadable => None,
-        // What there is to read is an estimate: nothing is complete before it is done.
+        // The number of rows to read is an estimate: nothing is complete before it is done.
         ObjectState::Waiting | ObjectState::Reading | ObjectState::Failed => {
             let read = object.read.saturating_mul(100).checked_div(object.of?)?;
             Some(read.min(99))
@@ -181,7 +180,7 @@ fn percent(object: &ObjectSync) -> Option<u64> {
     }
 }
 
-/// What people call several records of an object: `opportunities`.
+/// The plural of an object's label: `opportunities`.
 fn plural(label: &str) -> String {
     let label = label.to_lowercase();
     match label.strip_suffix('y') {
@@ -201,7 +200,7 @@ fn duration(seconds: u64) -> String {
     format!("about {count} {unit}{plural}")
 }
 
-/// Why something waits until `until`.
+/// The message for an import that waits until `until`.
 fn waiting(problem: &Problem, until: Millis) -> String {
     if problem.code == "api_share_used" {
         return format!("Waiting: the share of API calls is used up until {until}.");
@@ -214,7 +213,7 @@ fn waiting(problem: &Problem, until: Millis) -> String {
     }
 }
 
-/// What an open run does.
+/// The message for an open run.
 fn progress(sync: &Sync, objects: &[ObjectSync], now: Millis) -> String {
     if let Some(problem) = &sync.problem {
         return waiting(problem, sync.due_at);
@@ -254,7 +253,7 @@ fn progress(sync: &Sync, objects: &[ObjectSync], now: Millis) -> String {
     }
 }
 
-/// What an import that was stopped says. `by` is the name of who did it.
+/// The message for an import that was stopped. `by` is the name of the person who stopped it.
 pub(super) fn stopped(by: Option<&str>, next_at: Option<Millis>) -> String {
     let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
     let next = next_at.map(|at| format!("; the next one starts at {at}"));
@@ -262,7 +261,7 @@ pub(super) fn stopped(by: Option<&str>, next_at: Option<Millis>) -> String {
 }
 
 impl App {
-    /// The name of whoever the audit log calls `actor`: a seat's own, while there is that seat.
+    /// The name of an audit log's `actor`: that of the seat, while the seat exists.
     async fn name_of(&self, contract: &ContractId, actor: &str) -> Result<Option<String>, Problem> {
         let Some(seat) = actor.strip_prefix("seat:").and_then(|id| id.parse().ok()) else {
             return Ok(None);
@@ -288,7 +287,7 @@ impl App {
         Ok(names)
     }
 
-    /// Who stopped an import, as people know them.
+    /// The name of the person who stopped an import.
     pub(super) async fn stopper(
         &self,
         contract: &ContractId,
@@ -372,8 +371,8 @@ impl App {
         }))
     }
 
-    /// The objects of the organisation that is or was connected, in the order of the import. What is
-    /// left of another one is not shown.
+    /// The objects of the organisation that is or was connected, in the order of the import. Remains of
+    /// another organisation are not shown.
     async fn objects(
         &self,
         contract: &ContractId,
@@ -447,7 +446,7 @@ impl App {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SyncQuery {
-    /// That environment alone.
+    /// Limits the list to this environment.
     environment: Option<Environment>,
 }
 
@@ -479,7 +478,7 @@ fn asked(environment: Option<Environment>) -> Vec<Environment> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct RunsQuery {
-    /// That environment's runs alone.
+    /// Limits the list to runs of this environment.
     environment: Option<Environment>,
     /// Items of a page, 1 to 200; 50 unless given. Runs that ended in the same millisecond are on
     /// one page.
@@ -502,7 +501,7 @@ struct RunView {
     environment: Environment,
     /// Counts the environment's runs.
     run: u64,
-    /// How it ended.
+    /// The outcome of the run.
     state: SyncState,
     /// A seat, an API token, or `schedule`.
     requested_by: String,
@@ -519,9 +518,9 @@ struct RunView {
     calls: u64,
     /// Bytes that the CRM answered.
     bytes: u64,
-    /// What it did, object by object.
+    /// The results of the run, object by object.
     objects: Vec<ObjectRecord>,
-    /// Why it failed, with the next step.
+    /// The reason for the failure, with the next step.
     problem: Option<Problem>,
 }
 
@@ -554,7 +553,7 @@ async fn runs(
 ) -> Result<Json<RunList>, Problem> {
     let limit = page_size(query.limit)?;
     let before = query.before.map(Millis);
-    // One more tells whether there is another page.
+    // One more shows whether there is another page.
     let enough = i32::try_from(limit + 1).map_err(|_| Problem::internal())?;
     let mut found = Vec::new();
     for environment in asked(query.environment) {
@@ -576,8 +575,8 @@ async fn runs(
     }))
 }
 
-/// The first `limit` runs, with those that ended in the same millisecond as the last of them, since
-/// the next page goes on by that time; and that time, where there is more.
+/// The first `limit` runs, and all others that ended in the same millisecond as the last of them, since the
+/// next page continues by that time. Also returns that time, where there are more runs.
 fn page(mut found: Vec<RunRecord>, limit: usize) -> (Vec<RunRecord>, Option<Millis>) {
     let Some(last) = found.get(limit - 1).map(|run| run.finished_at) else {
         return (found, None);
@@ -603,8 +602,7 @@ async fn sync_now(
     Ok((http::StatusCode::ACCEPTED, Json(status)))
 }
 
-/// Stops the import that waits or runs. What it has imported stays, and the next one goes on from
-/// there.
+/// Stops the import that waits or runs. The imported records stay, and the next import continues from there.
 #[utoipa::path(post, path = "/sync/{environment}/cancel", params(("environment" = String, Path)), responses((status = 200, body = SyncStatus), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn cancel(
     State(app): State<Arc<App>>,

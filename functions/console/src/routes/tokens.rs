@@ -31,7 +31,7 @@ pub(super) fn routes() -> Routes {
 
 #[derive(Serialize, ToSchema)]
 struct TokenView {
-    /// Its public half: what the audit log calls it.
+    /// Its public half: its name in the audit log.
     id: TokenId,
     name: String,
     role: Role,
@@ -62,9 +62,9 @@ struct TokenList {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TokenInput {
-    /// What people call it: 1 to 100 characters.
+    /// The token's name, for people: 1 to 100 characters.
     name: String,
-    /// What its holder may do.
+    /// The role of its holder.
     role: Role,
     /// Days until it ends, 1 to 3650; left out: it does not end.
     #[serde(default)]

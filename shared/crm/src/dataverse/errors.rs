@@ -1,5 +1,5 @@
-//! Dataverse's errors, each with its meaning (Web API, "Compose HTTP requests and handle errors"; "Web
-//! service error codes"; "Service protection API limits"). The code counts, never the text.
+//! Dataverse's errors with their meanings (Web API, "Compose HTTP requests and handle errors"; "Web service
+//! error codes"; "Service protection API limits"). The code decides, never the text.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -19,7 +19,7 @@ enum Meaning {
 
 use Meaning::{Exists, Missing, Passing, Refused, Unclear};
 
-/// Codes and their meanings; what is not listed is told by its HTTP status.
+/// Codes and their meanings; an unlisted code is classified by its HTTP status.
 const CODES: &[(&str, Meaning)] = &[
     // Limits of service protection.
     ("0x80072321", Passing),
@@ -60,8 +60,8 @@ fn meaning(status: StatusCode, code: &str) -> Option<Meaning> {
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(code));
     known.map(|(_, meaning)| *meaning).filter(|meaning| {
-        // A code counts with any refusal; with trouble of the server's only where it names the
-        // organisation's own part in it.
+        // A code counts with any refusal. With a server error it counts only if it passes, or names
+        // automation or a duplicate rule of the organisation's own.
         !status.is_server_error()
             || matches!(
                 meaning,
@@ -70,8 +70,8 @@ fn meaning(status: StatusCode, code: &str) -> Option<Meaning> {
     })
 }
 
-/// The error of one call or part. `sent` are the fields that were written: the message names the
-/// offending one among them.
+/// The error of one call or part. `sent` are the written fields: the message names the offending one among
+/// them.
 pub(super) fn classify(
     status: StatusCode,
     body: &Value,
@@ -114,7 +114,7 @@ pub(super) fn classify(
     }
 }
 
-/// The fields among those that were sent which a message names in quotes.
+/// The sent fields that a message names in quotes.
 fn named_fields(message: &str, sent: &[&str]) -> Vec<String> {
     let quoted = message.split(['\'', '"']).skip(1).step_by(2);
     let mut fields: Vec<String> = quoted

@@ -27,14 +27,14 @@ use domain::inventory::{
 use domain::schema::CrmKind;
 use domain::vocabulary::{Role, vocabulary};
 
-/// The opportunity's numeric column types, and what they hold.
+/// The opportunity's numeric column types, with the kind of their values.
 const VALUE_TYPES: &[(&str, ValueKind)] = &[
     ("Money", ValueKind::Currency),
     ("Decimal", ValueKind::Number),
     ("Double", ValueKind::Number),
     ("Integer", ValueKind::Number),
 ];
-/// Numbers that every table has for the system's own bookkeeping.
+/// Numeric columns that every table has for the system's own bookkeeping.
 const BOOKKEEPING: &[&str] = &[
     "exchangerate",
     "importsequencenumber",
@@ -43,7 +43,7 @@ const BOOKKEEPING: &[&str] = &[
     "utcconversiontimezonecode",
 ];
 
-/// What the metadata says of a table.
+/// A table's metadata.
 #[derive(Debug)]
 struct Table {
     appearance: Appearance,
@@ -56,7 +56,7 @@ struct Table {
     privileges: BTreeMap<Right, String>,
 }
 
-/// How far a privilege reaches; the order counts.
+/// The reach of a privilege; the order counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Depth {
     Part,
@@ -72,8 +72,7 @@ async fn read(crm: &Dataverse, parts: &[Part]) -> Result<Vec<PartAnswer>, CrmErr
     }
 }
 
-/// The answer of a part without which nothing can be told; a refusal means that the user may not
-/// use the API.
+/// The answer of a required part; a refusal means that the user may not use the API.
 fn needed(answer: &PartAnswer) -> Result<Value, CrmError> {
     let body = answer.json();
     if answer.status.is_success() {
@@ -85,10 +84,10 @@ fn needed(answer: &PartAnswer) -> Result<Value, CrmError> {
     }
 }
 
-/// The answer of a part that may be refused or not be there.
+/// The answer of a part that may be refused or missing.
 ///
 /// # Errors
-/// Trouble at Dataverse, which says nothing about the thing that was asked for.
+/// Returns trouble at Dataverse, which does not concern the requested item itself.
 fn given(answer: &PartAnswer) -> Result<Option<Value>, CrmError> {
     if answer.status.is_success() {
         return Ok(Some(answer.json()));
@@ -121,7 +120,7 @@ pub(super) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport,
         })
         .collect();
     parts.extend(choices.iter().filter_map(|(index, column)| {
-        // States have their options in another type; both are of this one.
+        // States have their options in another type; both derive from this one.
         let query = Query::column(specs.get(*index)?.name, column, "Enum")
             .select(["LogicalName"])
             .expand("OptionSet", &[])
@@ -137,7 +136,7 @@ pub(super) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport,
         .map(table)
         .collect::<Result<_, _>>()?;
     for ((index, column), answer) in choices.iter().zip(answers) {
-        // They only serve to tell new options from old ones.
+        // They only serve to distinguish new options from old ones.
         let listed = answer.status.is_success().then(|| answer.json());
         let values = listed.as_ref().map(self::choices).unwrap_or_default();
         let values: BTreeSet<String> = values.into_iter().map(|choice| choice.value).collect();
@@ -155,8 +154,8 @@ pub(super) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport,
                 .map(|right| privilege(spec.name, table, *right))
         })
         .collect();
-    // Not `RetrieveUserPrivileges`: it gives the privileges of the user's teams at user level,
-    // whatever level the team's role has.
+    // Not `RetrieveUserPrivileges`: it reports the privileges of the user's teams at user level, whatever the
+    // level of the team's role.
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let held = ("PrivilegeNames", names.as_slice());
     let mut parts = vec![Part::get(&Query::of_user(
@@ -194,7 +193,7 @@ fn user_id(answer: Option<&PartAnswer>) -> Result<Uuid, CrmError> {
         .ok_or(CrmError::Unavailable(answer.status))
 }
 
-/// What the metadata says of a table, or that it is not there.
+/// Reads a table's metadata, or that it is missing.
 fn table(answer: &PartAnswer) -> Result<Table, CrmError> {
     let nothing = |appearance| Table {
         appearance,
@@ -250,13 +249,13 @@ fn defined(body: &Value) -> Option<Table> {
     Some(table)
 }
 
-/// The privilege's name as the table's metadata has it, else as it is built.
+/// The privilege's name from the table's metadata, or else the constructed one.
 fn privilege(name: &str, table: &Table, right: Right) -> String {
     let known = table.privileges.get(&right).cloned();
     known.unwrap_or_else(|| dataverse_privilege(name, right))
 }
 
-/// The privileges that a user has, in the deepest of its roles.
+/// A user's privileges, each at the greatest depth of the user's roles.
 fn privileges(body: &Value) -> Option<BTreeMap<String, Depth>> {
     let mut held = BTreeMap::new();
     for row in body.get("RolePrivileges")?.as_array()? {
@@ -331,10 +330,11 @@ fn report(
 
 /// See [`crate::Crm::options`].
 ///
-/// The stages are the opportunity's sales stages (`salesstage`). What is imported of an opportunity
-/// is `stepname`, a text without a list of values of its own: the standard sales process keeps the
-/// stage's name there, with its number before it. `salesstage` is the list behind those names, in
-/// the organisation's own order and language, and it is metadata, so that no process and no record
+/// The stages are the opportunity's sales stages (`salesstage`). The import reads an opportunity's
+/// `stepname`, a text without a list of values: the standard sales process keeps the stage's name there, with
+/// its number before it. `salesstage` is the list behind those names, in the organisation's own order and
+/// language, and it is metadata, so that no process and no record has to be readable.
+/// [`CrmOptions::stage_of`] finds the stage of an imported text.
 /// has to be readable. [`CrmOptions::stage_of`] finds the stage of an imported text.
 pub(super) async fn options(crm: &Dataverse, now: Millis) -> Result<CrmOptions, CrmError> {
     let picklist = |table: &str, column: &str| {
@@ -363,7 +363,7 @@ pub(super) async fn options(crm: &Dataverse, now: Millis) -> Result<CrmOptions, 
     Ok(offered(&bodies, now))
 }
 
-/// The options out of the answers to stages, lead sources, currencies, and each of [`VALUE_TYPES`].
+/// Builds the options from the answers to stages, lead sources, currencies, and each of [`VALUE_TYPES`].
 fn offered(bodies: &[Option<Value>], now: Millis) -> CrmOptions {
     let body = |index: usize| bodies.get(index).and_then(Option::as_ref);
     let stages: Vec<Stage> = body(0)
@@ -375,7 +375,7 @@ fn offered(bodies: &[Option<Value>], now: Millis) -> CrmOptions {
             value: choice.value,
             label: choice.label,
             position,
-            // An opportunity is closed by its state, in whichever stage it is.
+            // An opportunity is closed by its state, at any stage.
             closed: false,
             won: false,
         })

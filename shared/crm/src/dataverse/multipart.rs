@@ -91,8 +91,8 @@ fn request(text: &mut String, part: &Part, content_id: Option<usize>) {
     }
 }
 
-/// The answers of a batch in order, those inside change sets included; `None` when the body is no
-/// batch answer.
+/// The answers of a batch in order, those inside change sets included; `None` if the body is not a batch
+/// answer.
 pub(super) fn answers(content_type: &str, body: &[u8]) -> Option<Vec<PartAnswer>> {
     let mut found = Vec::new();
     collect(&boundary(content_type)?, body, &mut found, 0)?;

@@ -1,4 +1,4 @@
-//! `OData`: the only place that writes addresses and query options for Dataverse, and that escapes.
+//! `OData`: the only place that writes and escapes addresses and query options for Dataverse.
 //!
 //! Sources: `OData` 4.0 (URL conventions), Microsoft's pages on querying data by the Web API, on table
 //! definitions, and on wildcard characters in conditions for string values.
@@ -61,7 +61,7 @@ impl Query {
         Self::at(format!("{table}/Attributes/{}", cast(kind)))
     }
 
-    /// One column of a table, which is of that type.
+    /// One column of a table, of that type.
     pub(super) fn column(table: &str, column: &str, kind: &str) -> Self {
         let table = Self::table(table).path;
         let column = quote(column);
@@ -102,14 +102,14 @@ impl Query {
         }
     }
 
-    /// Only these columns. What is no name of one is left out.
+    /// Selects only these columns. Invalid names are left out.
     pub(super) fn select<'n>(mut self, columns: impl IntoIterator<Item = &'n str>) -> Self {
         let columns = columns.into_iter().filter_map(name);
         self.select = columns.map(str::to_owned).collect();
         self
     }
 
-    /// With what a navigation property leads to; only these columns of it, or all.
+    /// Adds the record that a navigation property leads to, with only these columns, or all.
     pub(super) fn expand(mut self, property: &str, columns: &[&str]) -> Self {
         let columns: Vec<&str> = columns.iter().copied().filter_map(name).collect();
         if let Some(property) = name(property) {
@@ -122,7 +122,7 @@ impl Query {
         self
     }
 
-    /// Only rows for which it holds.
+    /// Keeps only rows for which the condition holds.
     pub(super) fn filter(self, filter: Filter) -> Self {
         Self {
             filter: Some(filter),
@@ -130,14 +130,14 @@ impl Query {
         }
     }
 
-    /// Ascending by these columns.
+    /// Orders ascending by these columns.
     pub(super) fn order<'n>(mut self, columns: impl IntoIterator<Item = &'n str>) -> Self {
         let columns = columns.into_iter().filter_map(name);
         self.order = columns.map(|column| format!("{column} asc")).collect();
         self
     }
 
-    /// The first so many.
+    /// Limits the result to the first so many rows.
     pub(super) fn top(self, top: usize) -> Self {
         Self {
             top: Some(top),
@@ -150,7 +150,7 @@ impl Query {
 impl Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let filter = self.filter.as_ref().map(Filter::to_string);
-        // Names, commas and the parentheses of an expansion stand as they are.
+        // Names, commas and the parentheses of an expansion are not encoded.
         let options = [
             (!self.select.is_empty()).then(|| format!("$select={}", self.select.join(","))),
             (!self.expand.is_empty()).then(|| format!("$expand={}", self.expand.join(","))),
@@ -180,15 +180,15 @@ fn cast(kind: &str) -> String {
     )
 }
 
-/// A condition on rows. What cannot be asked (an empty pattern, something that is no name of a column)
-/// holds for no row: it must not find more than what was meant.
+/// A condition on rows. A condition that cannot be expressed (an empty pattern, an invalid column name) holds
+/// for no row: it must not find more than was meant.
 #[derive(Debug, Clone)]
 pub(super) enum Filter {
-    /// One comparison, as it is written.
+    /// One comparison, in its written form.
     Test(String),
-    /// Each of them; for none of them every row.
+    /// All of them; an empty list holds for every row.
     All(Vec<Filter>),
-    /// One of them at least.
+    /// At least one of them.
     Any(Vec<Filter>),
 }
 
@@ -205,7 +205,7 @@ impl Filter {
         }
     }
 
-    /// The column has that value. Text ignores case.
+    /// The column has that value. Text is compared without regard to case.
     pub(super) fn is(column: &str, literal: &Literal) -> Self {
         Self::test(column, |column| {
             Some(format!("{column} eq {}", written(literal)?))
@@ -220,7 +220,7 @@ impl Filter {
         Self::Any(tests.collect())
     }
 
-    /// The column's text has this one in it.
+    /// The column's text contains this one.
     pub(super) fn contains(column: &str, text: &str) -> Self {
         Self::test(column, |column| {
             let plain = quote(&without_wildcards(text));
@@ -228,7 +228,7 @@ impl Filter {
         })
     }
 
-    /// The column's text has these digits in this order, with anything between them: wildcards inside
+    /// The column's text contains these digits in this order, with anything between them: wildcards inside
     /// `contains` reach the database.
     pub(super) fn digits(column: &str, digits: &str) -> Self {
         let digits: Vec<String> = digits
@@ -271,7 +271,7 @@ impl Display for Filter {
     }
 }
 
-/// A literal as it is written; `None` for an empty text, which no row has.
+/// A literal in its written form; `None` for an empty text, which no row has.
 fn written(literal: &Literal) -> Option<String> {
     Some(match literal {
         Literal::Text(text) if text.is_empty() => return None,
@@ -288,7 +288,7 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A text that stands for itself in a pattern of the database: its wildcards in brackets.
+/// Escapes a text for a pattern of the database: its wildcards are put in brackets.
 fn without_wildcards(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,11 +1,11 @@
-//! Dataverse's rows: pages of a table, then what changed since.
+//! Dataverse's rows: pages of a table, then the changes since.
 //!
 //! Sources: Microsoft's pages "Page results", "Use change tracking to synchronize data with external
 //! systems", "Web service error codes" (`ExpiredVersionStamp`, `ChangeTrackingNotEnabledForEntity`),
 //! `RetrieveTotalRecordCount`; `OData` 4.0, 11.3 (requesting changes).
 //!
-//! The delta link of the first page that has one is kept: it is of the earliest time, and a change that
-//! is told twice does no harm. Dataverse gives it with the last page only, other servers with each.
+//! The delta link of the first page that has one is kept, because it is the earliest, and a change that is
+//! reported twice does no harm. Dataverse sends it with the last page only, other servers with each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use domain::vocabulary::Role;
 use remote::outbound::Answer;
 use remote::session::{Session, SessionError};
 
-/// Rows of a page: the most that Dataverse gives.
+/// Rows of a page: Dataverse's maximum.
 const PAGE_ROWS: u32 = 5_000;
 
 /// The rows of a Dataverse organisation.
@@ -38,7 +38,7 @@ pub(crate) struct DataverseSource {
     session: Arc<Session>,
 }
 
-/// Where a reading has come.
+/// Progress of a reading.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct State {
@@ -62,16 +62,16 @@ impl State {
     }
 }
 
-/// What is asked.
+/// The kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
     /// The first page of a table whose changes are tracked.
     Tracked,
-    /// The first page without.
+    /// The first page of a table without change tracking.
     Plain,
-    /// Changes since.
+    /// Changes since a delta link.
     Delta,
-    /// A page that another one named.
+    /// A page that another page links to.
     Next,
 }
 
@@ -97,7 +97,7 @@ fn entity_set(table: &str) -> String {
     }
 }
 
-/// What an error of a reading means.
+/// The meaning of a reading's error.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
     ChangesExpired,
@@ -150,7 +150,7 @@ fn meaning(ask: Ask, since_delta: bool, status: StatusCode, body: &Value) -> Mea
         return Meaning::Trouble;
     }
     match ask {
-        // Links have the columns that were there when they were made.
+        // Links contain the columns of the time when they were made.
         Ask::Delta => Meaning::ChangesExpired,
         Ask::Next => Meaning::PagesGone,
         Ask::Tracked | Ask::Plain => {
@@ -167,7 +167,7 @@ fn meaning(ask: Ask, since_delta: bool, status: StatusCode, body: &Value) -> Mea
     }
 }
 
-/// The error of a reading, or how to go on without what the table does not have.
+/// The error of a reading, or the way to continue without a feature that the table lacks.
 fn refused(
     reading: &Reading<'_>,
     ask: Ask,
@@ -202,7 +202,7 @@ impl DataverseSource {
         Self { session }
     }
 
-    /// A link of the server's, which has to lead to our organisation's API.
+    /// A link from the server, which has to lead to our organisation's API.
     fn link(&self, link: &str) -> Result<Url, ImportError> {
         let url = self.session.url(link)?;
         let inside = url
@@ -238,7 +238,7 @@ impl DataverseSource {
 
 #[async_trait]
 impl Source for DataverseSource {
-    /// As of some time in the last 24 hours; what cannot be told is left out.
+    /// Counts as of some time in the last 24 hours; tables without a count are left out.
     async fn sizes(
         &self,
         objects: &[&'static ObjectSpec],
@@ -305,7 +305,7 @@ impl Source for DataverseSource {
             return refused(reading, ask, state, &answer);
         }
         let page = rows::json::table_page(&answer.body).map_err(malformed)?;
-        // What is kept for later is checked before it is.
+        // Links are checked before they are stored for later.
         for link in page.next.iter().chain(&page.delta) {
             self.link(link)?;
         }

@@ -12,7 +12,7 @@ use domain::clock::Millis;
 use domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 use domain::vocabulary::vocabulary;
 
-/// The metadata types that form values can go to, and what is read of each.
+/// The metadata types that form values can be written to, and the properties that are read of each.
 const ATTRIBUTE_TYPES: &[(&str, &[&str])] = &[
     ("String", &["MaxLength", "Format"]),
     ("Memo", &["MaxLength"]),

@@ -81,7 +81,7 @@ pub(super) async fn lead_by_identity(
         .ok_or(CrmError::Unavailable(answer.status))
 }
 
-/// What is read of a lead.
+/// The columns to read of a lead.
 fn columns<'s>(read: &'s [String], schema: &LeadSchema) -> Vec<&'s str> {
     let mut columns = vec![lead().key(), STATE, CONTACT_LOOKUP];
     for name in read {
@@ -113,7 +113,7 @@ fn condition(criterion: &Criterion<'_>) -> Filter {
     }
 }
 
-/// The criteria, or one of the ids.
+/// The condition of a search: the criteria, or one of the ids.
 fn matching(search: &LeadSearch<'_>) -> Filter {
     let criteria: Vec<Filter> = coarse(search.criteria).into_iter().map(condition).collect();
     let ids = search.ids.iter().filter_map(|id| Uuid::parse_str(id).ok());

@@ -1,4 +1,4 @@
-//! Writing records: created under an id of ours, in one change set where they belong together.
+//! Writing records: created under an id of ours, in one change set if they belong together.
 
 use http::{HeaderName, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ fn key(record: Record) -> &'static str {
     }
 }
 
-/// A write as it is sent. `ids` are those of all writes, where they are known before they are sent.
+/// A write in the form in which it is sent. `ids` are those of all writes, if they are known before sending.
 fn part(writes: &[Write], ids: &[Option<Uuid>], index: usize, write: &Write) -> Part {
     let mut values = written(&write.values);
     let tied = match &write.tie {
@@ -50,7 +50,7 @@ fn part(writes: &[Write], ids: &[Option<Uuid>], index: usize, write: &Write) -> 
     let set = set(write.record);
     let header = match &write.verb {
         Verb::Create { identity: Some(_) } => ("If-None-Match", "*".to_owned()),
-        // The id is Dataverse's: its answer has to say it.
+        // Dataverse assigns the id: its answer has to contain it.
         Verb::Create { identity: None } => ("Prefer", "return=representation".to_owned()),
         Verb::Update { etag, .. } => ("If-Match", etag.clone().unwrap_or_else(|| "*".to_owned())),
     };
@@ -66,7 +66,7 @@ fn part(writes: &[Write], ids: &[Option<Uuid>], index: usize, write: &Write) -> 
     }
 }
 
-/// The id of the record, where it is known before it is sent: an identity is the primary key.
+/// The id of the record, if it is known before sending: an identity is the primary key.
 fn id(write: &Write) -> Result<Option<Uuid>, CrmError> {
     match &write.verb {
         Verb::Create { identity } => Ok(*identity),
@@ -131,8 +131,8 @@ pub(super) async fn write(
         .collect())
 }
 
-/// The outcomes of a change set that failed. It answers once, for the write that failed; which one that
-/// is the text says, and with as many answers as writes also the position.
+/// The outcomes of a change set that failed. It answers once, for the write that failed. The text identifies
+/// that write; if there are as many answers as writes, the position does too.
 fn rolled_back(
     writes: &[Write],
     ids: &[Option<Uuid>],

@@ -21,12 +21,12 @@ pub(crate) fn malformed(error: Malformed) -> ImportError {
     not_as_documented()
 }
 
-/// As [`malformed`], where nothing can be said of it.
+/// As [`malformed`], without further detail.
 pub(crate) fn not_as_documented() -> ImportError {
     CrmError::Unavailable(StatusCode::OK).into()
 }
 
-/// Says which fields had cells that could not be read, and how many. Never their values.
+/// Logs the fields that had unreadable cells, with their number. Never their values.
 pub(crate) fn report_unreadable(object: &str, layout: &Layout) {
     for (field, cells) in layout.unreadable() {
         tracing::warn!(

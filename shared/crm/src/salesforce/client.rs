@@ -1,7 +1,7 @@
 //! Calls to Salesforce's REST API: single ones, and batches of reads.
 //!
-//! No call goes to `composite`, whose subrequests may refer to each other: it reads `@{…}` in any text
-//! as a reference, and knows no way to write it otherwise.
+//! No call goes to `composite`, whose subrequests may refer to each other: it reads `@{…}` in any text as a
+//! reference, and offers no way to escape it.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl Salesforce {
         self.call_with(method, path, body, None).await
     }
 
-    /// As [`Self::call`], with one more header.
+    /// As [`Self::call`], with a further header.
     pub(super) async fn call_with(
         &self,
         method: Method,
@@ -67,7 +67,7 @@ impl Salesforce {
         let url = self.session.url(path)?;
         let mut call = Call::new(Provider::Salesforce, method, url)
             .header(http::header::ACCEPT, "application/json")
-            // Rules that only warn about duplicates must not keep a lead out: the strategy has
+            // Rules that only warn about duplicates must not keep a lead out, because the strategy has
             // decided. Rules that block still block.
             .header(
                 HeaderName::from_static("sforce-duplicate-rule-header"),

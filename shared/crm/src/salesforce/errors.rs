@@ -1,5 +1,5 @@
-//! Salesforce's errors, each with its meaning (REST API developer guide, "Status codes and error
-//! responses"; the status codes of the metadata API's WSDL).
+//! Salesforce's errors with their meanings (REST API developer guide, "Status codes and error responses"; the
+//! status codes of the metadata API's WSDL).
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -10,13 +10,13 @@ use crate::{CrmError, Reason, Record, Refusal, shown};
 use remote::outbound::Answer;
 use remote::session::SessionError;
 
-/// Seconds of every worker's pause when the organisation's daily calls are used up. The limit is a
-/// rolling 24 hours: some calls come back every hour.
+/// Length of every worker's pause when the organisation's daily calls are used up, in seconds. The limit is a
+/// rolling 24 hours: some calls become available every hour.
 const LIMIT_PAUSE_SECONDS: i64 = 900;
-/// Seconds of the pause when too many calls run at once.
+/// Length of the pause when too many calls run at once, in seconds.
 const CONCURRENT_PAUSE_SECONDS: i64 = 30;
 
-/// An error as Salesforce sends it. Rows of collections have their code under another name.
+/// An error as Salesforce sends it. Rows of collections have their code under a different name.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ApiError {
     #[serde(default, rename = "errorCode", alias = "statusCode")]
@@ -28,7 +28,7 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// The errors that an answer lists; none where it is no list of errors.
+    /// The errors that an answer lists; empty if it is not a list of errors.
     pub(super) fn all(answer: &Answer) -> Vec<Self> {
         answer.json().unwrap_or_default()
     }
@@ -38,7 +38,7 @@ impl ApiError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Passing,
-    /// It passes, or is a fault of the organisation's automation that stays.
+    /// It passes, or it is a permanent fault of the organisation's automation.
     Unclear,
     Paused,
     Missing,
@@ -48,8 +48,8 @@ enum Meaning {
 
 use Meaning::{Changed, Missing, Passing, Paused, Refused, Unclear};
 
-/// Codes and their meanings. What is not listed is a value that Salesforce does not take, or by its
-/// HTTP status trouble of Salesforce's own.
+/// Codes and their meanings. An unlisted code means a value that Salesforce refuses, or, by its HTTP status,
+/// trouble at Salesforce.
 const CODES: &[(&str, Meaning)] = &[
     ("UNABLE_TO_LOCK_ROW", Passing),
     ("SERVER_UNAVAILABLE", Passing),
@@ -117,7 +117,7 @@ const CODES: &[(&str, Meaning)] = &[
 fn meaning(code: &str, message: &str, status: StatusCode) -> Meaning {
     let known = CODES.iter().find(|(known, _)| *known == code);
     match known.map(|(_, meaning)| *meaning) {
-        // Automation that met a lock, or a limit of the moment, fails in its own name.
+        // Automation that met a lock or a momentary limit fails under its own code.
         Some(Refused(Reason::Automation))
             if ["UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE"]
                 .iter()
@@ -125,7 +125,7 @@ fn meaning(code: &str, message: &str, status: StatusCode) -> Meaning {
         {
             Unclear
         }
-        // Of a record by its address it is the record that is gone.
+        // For a record addressed directly, the record itself is gone.
         Some(Refused(Reason::Reference)) if status == StatusCode::NOT_FOUND => Missing,
         Some(meaning) => meaning,
         None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Passing,
@@ -142,7 +142,7 @@ impl Salesforce {
         self.classify(result.status(), &errors, record).await
     }
 
-    /// The error that a list of errors is; all workers pause where the organisation's limit is reached.
+    /// The error for a list of errors; all workers pause if the organisation's limit is reached.
     pub(super) async fn classify(
         &self,
         status: StatusCode,
@@ -161,7 +161,7 @@ impl Salesforce {
     }
 }
 
-/// What a list of errors comes to.
+/// The result of classifying a list of errors.
 enum Classified {
     /// Every worker has to pause for so many seconds.
     Pause(i64),
@@ -210,8 +210,8 @@ fn classify(status: StatusCode, errors: &[ApiError], record: Record) -> Classifi
     })
 }
 
-/// The fields that errors name, each also under the name of its counterpart: with the organisation's
-/// own lists of states and countries switched on, an error about a text names the code beside it.
+/// The fields that errors name, each also under the name of its counterpart: if the organisation's lists of
+/// states and countries are switched on, an error about a text names the code field beside it.
 fn named_fields(errors: &[ApiError]) -> Vec<String> {
     let mut fields: Vec<String> = Vec::new();
     for error in errors {

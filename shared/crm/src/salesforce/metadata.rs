@@ -1,4 +1,4 @@
-//! Salesforce: everything in one composite batch.
+//! Salesforce's metadata, read in one composite batch.
 //!
 //! Sources: the REST API developer guide (sObject Describe, Composite Batch), the object reference
 //! (`OpportunityStage`, `CurrencyType`, `Organization`), the Connect REST API developer guide
@@ -33,7 +33,7 @@ fn defaults() -> String {
     Select::new("Organization", columns).path("query")
 }
 
-/// The active ones of the records of an object, by a field's order.
+/// The active records of an object, in the order of a field.
 fn active<const N: usize>(object: &str, columns: [&str; N], order: &str) -> String {
     Select::new(object, columns)
         .filter(Condition::is("IsActive", &Literal::Boolean(true)))
@@ -41,9 +41,9 @@ fn active<const N: usize>(object: &str, columns: [&str; N], order: &str) -> Stri
         .path("query")
 }
 
-/// No object that can be queried has the currency of an organisation with one currency; the
-/// context user's view of the organisation does, as `features.defaultCurrencyIsoCode`, "applicable
-/// only when multiCurrency is false".
+/// The source of the currency of an organisation with one currency. No object that can be queried has it; the
+/// context user's view of the organisation does, as `features.defaultCurrencyIsoCode`, "applicable only when
+/// multiCurrency is false".
 const ORGANIZATION: &str = "connect/organization";
 
 #[derive(Deserialize)]
@@ -82,10 +82,10 @@ fn describe(object: &str) -> String {
     format!("sobjects/{object}/describe")
 }
 
-/// What a read gave: a body, or nothing where this one thing was refused.
+/// The result of a read: its body, or nothing if only this read was refused.
 ///
 /// # Errors
-/// What concerns more than this read: no API access, the organisation's limit, trouble at
+/// Returns an error that concerns more than this read: no API access, the organisation's limit, trouble at
 /// Salesforce.
 async fn given(crm: &Salesforce, result: BatchResult) -> Result<Option<Value>, CrmError> {
     if result.status().is_success() {
@@ -116,8 +116,7 @@ pub(super) async fn access(crm: &Salesforce, now: Millis) -> Result<AccessReport
     Ok(report(&read(crm, &paths).await?, now))
 }
 
-/// The report on descriptions in the order of [`objects`], with the organisation-wide defaults
-/// after them.
+/// The report from descriptions in the order of [`objects`], followed by the organisation-wide defaults.
 fn report(bodies: &[Option<Value>], now: Millis) -> AccessReport {
     let specs = objects(CrmKind::Salesforce);
     let defaults = bodies
@@ -181,8 +180,8 @@ fn shown(body: Option<&Value>, all_records: Option<bool>) -> Shown {
     }
 }
 
-/// Whether the organisation-wide default lets everybody who may read the object read every record.
-/// A private default tells nothing: roles, sharing rules and “View All” add to it.
+/// True if the organisation-wide default lets everybody who may read the object read every record. A private
+/// default leaves it open, because roles, sharing rules and “View All” add to it.
 fn everybody_reads(defaults: &Value, object: &str) -> Option<bool> {
     let default = |object: &str| {
         defaults
@@ -206,14 +205,14 @@ pub(super) async fn options(crm: &Salesforce, now: Millis) -> Result<CrmOptions,
             ["ApiName", "MasterLabel", "IsClosed", "IsWon"],
             "SortOrder",
         ),
-        // `CurrencyType` is there only in organisations with several currencies.
+        // `CurrencyType` exists only in organisations with several currencies.
         active("CurrencyType", ["IsoCode"], "IsoCode"),
         ORGANIZATION.to_owned(),
     ];
     Ok(offered(&read(crm, &paths).await?, now))
 }
 
-/// The options out of the answers to opportunity, lead, stages, currencies and organisation.
+/// Builds the options from the answers to opportunity, lead, stages, currencies and organisation.
 fn offered(bodies: &[Option<Value>], now: Millis) -> CrmOptions {
     let body = |index: usize| bodies.get(index).and_then(Option::as_ref);
     let fields = |index: usize| {
@@ -327,8 +326,8 @@ fn picklist(fields: &[DescribedField], name: &str) -> Vec<Choice> {
         .collect()
 }
 
-/// The active currencies of `CurrencyType`, named as in the picklist of the opportunity's currency;
-/// that picklist, where the user cannot see the object; else the organisation's one currency.
+/// The active currencies of `CurrencyType`, named as in the picklist of the opportunity's currency; that
+/// picklist, if the user cannot see the object; else the organisation's one currency.
 fn currencies(
     types: Option<&Value>,
     picklist: &[Choice],

@@ -102,8 +102,8 @@ impl Writer for Salesforce {
     }
 
     fn tie_to_made(&self, _lead: Uuid) -> Tie {
-        // The contact of an earlier try is known by our identity field only; without reading it
-        // there is no id to tie to.
+        // The contact of an earlier attempt is known only by our identity field; without reading it there is
+        // no id to tie to.
         Tie::None
     }
 }

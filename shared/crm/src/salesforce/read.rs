@@ -1,13 +1,13 @@
-//! Salesforce's records: REST queries for few, query jobs of the Bulk API 2.0 for many.
+//! Salesforce's records: REST queries for small numbers, query jobs of the Bulk API 2.0 for large ones.
 //!
-//! Sources: REST API developer guide (Query, `QueryAll`, Record Count), Bulk API 2.0 developer guide
-//! (query jobs, their states and results). `queryAll` also gives what is in the recycle bin, with
-//! `IsDeleted`, and the survivor of a merge in `MasterRecordId`.
+//! Sources: REST API developer guide (Query, `QueryAll`, Record Count), Bulk API 2.0 developer guide (query
+//! jobs, their states and results). `queryAll` also returns the records in the recycle bin, with `IsDeleted`,
+//! and the survivor of a merge in `MasterRecordId`.
 //!
-//! Queries go in a URL: they have names of fields, ids and times, never data of a person.
+//! Queries go in a URL: they contain names of fields, ids and times, never personal data.
 //!
-//! A worker that dies between making a job and keeping its id leaves a job that nobody reads;
-//! Salesforce deletes it after seven days.
+//! If a worker dies between making a job and storing its id, no worker reads that job; Salesforce deletes it
+//! after seven days.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -36,9 +36,9 @@ use domain::vocabulary::Role;
 use remote::outbound::{Answer, Call, Provider, Reply, Streamed};
 use remote::session::{Session, SessionError};
 
-/// From so many records on, a job is made without asking REST first.
+/// Number of records from which on a job is made without asking REST first.
 const BULK_FROM: u64 = 2_000;
-/// Most rows that are read by REST, 2,000 with a call (its default, and the most).
+/// Maximum number of rows read by REST, 2,000 with a call (its default, and the most).
 const REST_UP_TO: u64 = 10_000;
 /// Rows of a page of a job's results.
 const BULK_PAGE_ROWS: u64 = 100_000;
@@ -46,11 +46,11 @@ const BULK_PAGE_ROWS: u64 = 100_000;
 const CHANGED: &str = "SystemModstamp";
 /// Objects that the Bulk API does not serve, all of them small.
 const NOT_BULK: &[&str] = &["OpportunityStage", "CurrencyType"];
-/// How often a window of time is halved before it is given up.
+/// Maximum number of times that a window of time is halved before the import gives up.
 const MOST_SPLITS: usize = 24;
 /// The shortest window of time that is halved, in milliseconds.
 const SHORTEST_WINDOW: i64 = 2_000;
-/// When there was no Salesforce yet: 1999-01-01.
+/// A time before Salesforce existed: 1999-01-01.
 const BEFORE_ALL: Millis = Millis(915_148_800_000);
 /// Wait when the organisation's jobs of the day are used up, in seconds.
 const JOBS_USED_UP_SECONDS: i64 = 900;
@@ -59,11 +59,11 @@ const JOBS_USED_UP_SECONDS: i64 = 900;
 pub(crate) struct SalesforceSource {
     crm: Salesforce,
     session: Arc<Session>,
-    /// The page whose rows were not as many as Salesforce told, the last time.
+    /// The page whose number of rows differed from Salesforce's count, the last time.
     miscounted: Arc<std::sync::Mutex<Option<String>>>,
 }
 
-/// Where a reading has come.
+/// Progress of a reading.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     at: At,
@@ -77,7 +77,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum At {
-    /// Nothing was asked yet.
+    /// No request was made yet.
     Start,
     /// The REST page to read next.
     Page(String),
@@ -96,23 +96,22 @@ enum At {
     },
 }
 
-/// What a job reads: records by the time of their last change. Windows are read one after the
-/// other, from the oldest on, and the last has no end: a record that is changed meanwhile moves to
-/// a later one.
+/// The range of a job: records by the time of their last change. Windows are read one after the other, from
+/// the oldest on, and the last has no end: a record that is changed meanwhile moves to a later one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Window {
-    /// From then on; none: from the beginning.
+    /// Start of the window; `None`: from the beginning.
     from: Option<Millis>,
-    /// The oldest record, where it was looked up.
+    /// Time of the oldest record, if it was looked up.
     #[serde(default)]
     oldest: Option<Millis>,
-    /// Where this window and those after it end, the next last. Without: no end.
+    /// Ends of this window and those after it, the next one last. Empty: no end.
     #[serde(default)]
     ends: Vec<Millis>,
 }
 
 impl Window {
-    /// Halves the window. `false`: it is too short for that, or was halved too often.
+    /// Halves the window. Returns `false` if it is too short for that, or was halved too often.
     fn halve(&mut self, now: Millis) -> bool {
         let from = self.from.or(self.oldest).unwrap_or(BEFORE_ALL);
         let end = self.ends.last().copied().unwrap_or(now);
@@ -125,7 +124,7 @@ impl Window {
         true
     }
 
-    /// Goes on to the next window, if there is one.
+    /// Advances to the next window, if there is one.
     fn advance(&mut self) -> bool {
         let next = self.ends.pop();
         self.from = next.or(self.from);
@@ -142,7 +141,7 @@ impl Window {
 impl State {
     fn of(reading: &Reading<'_>) -> Result<Self, ImportError> {
         if !reading.cursor.0.is_empty() {
-            // One that an older version wrote and this one does not know.
+            // A cursor of another version, which this one cannot read.
             return serde_json::from_str(&reading.cursor.0).map_err(|_| ImportError::PagesGone);
         }
         let from = match reading.since {
@@ -172,7 +171,7 @@ impl State {
         Turn::Next(self.at(at).cursor())
     }
 
-    /// What follows when the window is read.
+    /// The turn after the window is read.
     fn after_window(mut self) -> Turn {
         if self.window.advance() {
             self.next(At::Create)
@@ -222,7 +221,7 @@ struct Counted {
     total: u64,
 }
 
-/// Seconds until a job is looked at again: 2, 4, 8, 16, then 30.
+/// Seconds until a job is checked again: 2, 4, 8, 16, then 30.
 fn wait(polls: u32) -> i64 {
     2_i64.checked_pow(polls + 1).map_or(30, |s| s.min(30))
 }
@@ -240,7 +239,7 @@ fn query(resource: &str, query: &Select<'_>) -> String {
     format!("{API}/{}", query.path(resource))
 }
 
-/// Whether an error is about columns or an object that are no longer there.
+/// True if an error is about columns or an object that are no longer there.
 fn is_schema(error: &ApiError) -> bool {
     matches!(
         error.error_code.as_str(),
@@ -268,7 +267,7 @@ impl SalesforceSource {
 
     fn call(&self, method: Method, path: &str) -> Result<Call, ImportError> {
         let url = self.session.url(path)?;
-        // Nothing but the API's own paths, whatever a link or a locator says.
+        // Only the API's own paths, whatever a link or a locator says.
         if !url.path().starts_with(API) {
             return Err(SessionError::Forbidden.into());
         }
@@ -391,7 +390,7 @@ impl SalesforceSource {
                 .cursor(),
             ));
         }
-        // "Max bulk v2 query jobs (10000) per 24 hrs has been reached", and the same of result sizes.
+        // "Max bulk v2 query jobs (10000) per 24 hrs has been reached", and the same for result sizes.
         if says("per 24 hrs") {
             let cursor = state.at(At::Create).cursor();
             return Ok(Turn::Wait(cursor, JOBS_USED_UP_SECONDS));
@@ -545,7 +544,7 @@ impl SalesforceSource {
     }
 }
 
-/// The path of a job, whose id has to be one.
+/// The path of a job, after checking its id.
 fn job_path(id: &str, rest: &str) -> Result<String, ImportError> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(not_as_documented());
@@ -624,18 +623,18 @@ impl Source for SalesforceSource {
     }
 }
 
-/// A page of a job's results, read as it comes.
+/// A page of a job's results, read as it arrives.
 struct CsvPage {
     object: &'static str,
     rows: CsvRows,
     body: Streamed,
-    /// What is left of the last chunk.
+    /// The rest of the last chunk.
     chunk: Bytes,
     ended: bool,
     skip: u64,
-    /// Rows that the page has, as Salesforce told.
+    /// Number of rows of the page, as reported by Salesforce.
     told: u64,
-    /// Rows that the job has from this page on, where it is the last one.
+    /// Rows of the job from this page on, if it is the last one.
     job_left: Option<u64>,
     of: Option<u64>,
     after: Turn,
@@ -644,7 +643,7 @@ struct CsvPage {
 }
 
 impl CsvPage {
-    /// The page has ended.
+    /// Ends the page.
     fn finish(&mut self, out: &mut Vec<Change>) -> Result<(), ImportError> {
         let rows = self.rows.finish(out).map_err(malformed)?;
         let mut miscounted = self
@@ -663,7 +662,7 @@ impl CsvPage {
             left_of_job = self.job_left,
             "a page has not as many rows as was told"
         );
-        // Twice in a row it is the job's fault, and it begins again with the pass.
+        // Twice in a row, the job is at fault, and it begins again with the pass.
         let again = miscounted.replace(self.cursor.clone());
         if again.as_ref() == Some(&self.cursor) {
             *miscounted = None;
@@ -703,7 +702,7 @@ impl Page for CsvPage {
         self.of
     }
 
-    /// A job's results are kept as they are.
+    /// Salesforce stores a job's results unchanged.
     fn stable(&self) -> bool {
         true
     }
@@ -769,7 +768,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whichever jobs fail, the windows that succeed cover all of time once, in its order.
+        /// Whichever jobs fail, the windows that succeed cover all of time exactly once, in order.
         #[test]
         fn windows_cover_all_of_time(
             fails in prop::collection::vec(any::<bool>(), 0..200),

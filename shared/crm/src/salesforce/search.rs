@@ -61,7 +61,7 @@ pub(super) async fn lead_by_identity(
     Ok(run(crm, &query, schema).await?.into_iter().next())
 }
 
-/// Leads with what is read of them.
+/// A query for leads with the columns to read.
 fn leads<'s>(read: &'s [String], schema: &LeadSchema) -> Select<'s> {
     let mut columns = vec![lead().key(), lead().named(Role::Converted)];
     if schema.has_contact_link {
@@ -92,10 +92,10 @@ fn condition(criterion: &Criterion<'_>) -> Condition {
     }
 }
 
-/// The criteria, or one of the ids.
+/// The condition of a search: the criteria, or one of the ids.
 fn matching(search: &LeadSearch<'_>) -> Condition {
     let criteria: Vec<Condition> = coarse(search.criteria).into_iter().map(condition).collect();
-    // An id of another form is refused with the whole query.
+    // An id in another form would make Salesforce refuse the whole query.
     let is_id = |id: &&str| {
         matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
@@ -114,7 +114,7 @@ fn matching(search: &LeadSearch<'_>) -> Condition {
     ])
 }
 
-/// Runs a query, which goes in the body of a batch.
+/// Runs a query in the body of a batch.
 async fn run(
     crm: &Salesforce,
     query: &Select<'_>,

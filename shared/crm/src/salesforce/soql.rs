@@ -1,4 +1,4 @@
-//! SOQL: the only place that writes query text for Salesforce, and that escapes.
+//! SOQL: the only place that writes and escapes query text for Salesforce.
 //!
 //! Sources: the SOQL and SOSL reference (quoted string escape sequences, LIKE, date formats).
 
@@ -19,7 +19,7 @@ pub(super) struct Select<'a> {
 }
 
 impl<'a> Select<'a> {
-    /// All records' values of these fields. What is no name of a field is left out.
+    /// Selects these fields of all records. Invalid field names are left out.
     pub(super) fn new(object: &'a str, columns: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             object,
@@ -35,7 +35,7 @@ impl<'a> Select<'a> {
         Self::new(object, [])
     }
 
-    /// Only records for which it holds.
+    /// Keeps only records for which the condition holds.
     pub(super) fn filter(self, condition: Condition) -> Self {
         Self {
             condition: Some(condition),
@@ -43,7 +43,7 @@ impl<'a> Select<'a> {
         }
     }
 
-    /// Ascending by these fields.
+    /// Orders ascending by these fields.
     pub(super) fn order(self, fields: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             order: fields.into_iter().filter_map(name).collect(),
@@ -51,7 +51,7 @@ impl<'a> Select<'a> {
         }
     }
 
-    /// The first so many.
+    /// Limits the result to the first so many records.
     pub(super) fn limit(self, limit: usize) -> Self {
         Self {
             limit: Some(limit),
@@ -88,15 +88,15 @@ impl Display for Select<'_> {
     }
 }
 
-/// A condition. What cannot be asked (an empty pattern, something that is no name of a field) holds for
-/// no record: it must not find more than what was meant.
+/// A condition. A condition that cannot be expressed (an empty pattern, an invalid field name) holds for no
+/// record: it must not find more than was meant.
 #[derive(Debug, Clone)]
 pub(super) enum Condition {
-    /// One comparison, as it is written.
+    /// One comparison, in its written form.
     Test(String),
-    /// Each of them; for none of them every record.
+    /// All of them; an empty list holds for every record.
     All(Vec<Condition>),
-    /// One of them at least.
+    /// At least one of them.
     Any(Vec<Condition>),
 }
 
@@ -113,7 +113,7 @@ impl Condition {
         }
     }
 
-    /// The field has that value. Text ignores case.
+    /// The field has that value. Text is compared without regard to case.
     pub(super) fn is(field: &str, literal: &Literal) -> Self {
         Self::test(field, || Some(format!("= {}", written(literal)?)))
     }
@@ -130,14 +130,14 @@ impl Condition {
         })
     }
 
-    /// The field's text has this one in it.
+    /// The field's text contains this one.
     pub(super) fn contains(field: &str, text: &str) -> Self {
         Self::test(field, || {
             (!text.is_empty()).then(|| format!("LIKE '%{}%'", escape(text, true)))
         })
     }
 
-    /// The field's text has these digits in this order, with anything between them.
+    /// The field's text contains these digits in this order, with anything between them.
     pub(super) fn digits(field: &str, digits: &str) -> Self {
         let mut pattern = String::from("%");
         for digit in digits.chars().filter(char::is_ascii_digit) {
@@ -183,7 +183,7 @@ impl Display for Condition {
     }
 }
 
-/// A literal as it is written; `None` for an empty text, which would stand for no value.
+/// A literal in its written form; `None` for an empty text, which would mean no value.
 fn written(literal: &Literal) -> Option<String> {
     Some(match literal {
         Literal::Text(text) if text.is_empty() => return None,
@@ -200,7 +200,7 @@ fn quote(text: &str) -> String {
     format!("'{}'", escape(text, false))
 }
 
-/// The inside of a string literal; of a pattern's with its wildcards escaped.
+/// Escapes the inside of a string literal; for a pattern also its wildcards.
 fn escape(text: &str, pattern: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

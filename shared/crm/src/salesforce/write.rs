@@ -1,4 +1,4 @@
-//! Writing records: in collections, all or none or each by itself; a single change by itself.
+//! Writing records: in collections, all or none or each independently; a single change alone.
 //!
 //! A lead and its contact go in one collection (sObject Collections, all or none), which creates them in
 //! their order. The lead names its contact by the contact's external id, a foreign key, since no text of
@@ -23,7 +23,7 @@ use remote::outbound::Answer;
 
 /// The relationship of our look-up from lead to contact.
 const CONTACT_RELATION: &str = "Leadbridge_Contact__r";
-/// The header that says whether an assignment rule may choose the owner. Unset it is *TRUE*, also for
+/// The header that decides whether an assignment rule may choose the owner. Its default is *TRUE*, also for
 /// changes (REST API developer guide, "Assignment Rule Header").
 const NOT_ASSIGNED_ANEW: (&str, &str) = ("sforce-auto-assign", "FALSE");
 
@@ -39,7 +39,7 @@ struct Saved {
 }
 
 impl Saved {
-    /// Whether it failed only because another row did.
+    /// True if it failed only because another row did.
     fn is_innocent(&self) -> bool {
         self.errors.iter().all(|error| {
             matches!(
@@ -68,7 +68,7 @@ fn row(record: Record, mut values: Map<String, Value>) -> Value {
     Value::Object(values)
 }
 
-/// The values as they are sent.
+/// The values to send.
 fn values(writes: &[Write], write: &Write) -> Map<String, Value> {
     let mut values = written(&write.values);
     match &write.verb {
@@ -86,7 +86,7 @@ fn values(writes: &[Write], write: &Write) -> Map<String, Value> {
         Tie::ToContact(id) => {
             values.insert(CONTACT_FIELD.to_owned(), json!(id));
         }
-        // The contact stands before the lead, and is found by the identity that it was given.
+        // The contact comes before the lead, and is found by its identity.
         Tie::ToContactOfRequest => {
             let contact = writes.iter().find(|other| other.record == Record::Contact);
             if let Some(Verb::Create {
@@ -134,7 +134,7 @@ pub(super) async fn write(
     let changes = writes
         .iter()
         .filter(|write| matches!(write.verb, Verb::Update { .. }));
-    // A collection is created or changed: one call does not do both.
+    // A collection is either created or changed: one call does not do both.
     let (method, header) = match changes.count() {
         0 => (Method::POST, None),
         changes if changes == writes.len() => (Method::PATCH, Some(NOT_ASSIGNED_ANEW)),
@@ -155,7 +155,7 @@ pub(super) async fn write(
         .json()
         .filter(|saved: &Vec<Saved>| saved.len() == writes.len())
         .ok_or(CrmError::Unavailable(answer.status))?;
-    // Where all rows say no more than that another failed, nobody is to blame: each says it.
+    // If every row only reports that another one failed, none is the cause: each gets that error.
     let somebody = saved.iter().any(|row| !row.success && !row.is_innocent());
     let mut outcomes = Vec::new();
     for (write, saved) in writes.iter().zip(saved) {
@@ -176,7 +176,7 @@ pub(super) async fn write(
     Ok(outcomes)
 }
 
-/// A refusal of our own field: nothing would keep the record from being created twice.
+/// Replaces a refusal of our own field: without it the record could be created twice.
 fn ours(error: CrmError, record: Record) -> CrmError {
     match error {
         CrmError::Refused(refusal) if refusal.fields.iter().any(|name| name == IDENTITY_FIELD) => {

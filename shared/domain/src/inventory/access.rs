@@ -1,4 +1,4 @@
-//! What a connected CRM lets its user read and write, object by object, and what is missing (CN-4).
+//! Access of a connected CRM's user, object by object, and the permissions that are missing (CN-4).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,59 +29,59 @@ pub fn dataverse_privilege(table: &str, right: Right) -> String {
     format!("prv{verb}{stem}")
 }
 
-/// What the connected user can do with one object.
+/// Access of the connected user to one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct ObjectAccess {
     /// The CRM's name for the object.
     pub object: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// Nothing can be imported without it.
+    /// True if nothing can be imported without it.
     pub required: bool,
-    /// Records can be read.
+    /// True if records can be read.
     pub readable: bool,
-    /// Whether every record can be read, and not only some: Dataverse's organisation level.
-    /// Salesforce tells only of objects that everybody in the organisation may see; for others
-    /// sharing decides record by record, and this is absent.
+    /// True if the user can read every record (Dataverse: at organisation level). Salesforce reports this
+    /// only for objects that everybody in the organisation may see; for others, sharing decides record by
+    /// record, and this is absent.
     pub all_records: Option<bool>,
-    /// Imported fields that the user cannot see; none are listed where nothing can be read.
+    /// Imported fields that the user cannot see; empty if nothing can be read.
     pub missing_fields: Vec<String>,
-    /// Needed rights that the user does not have.
+    /// Required rights that the user does not have.
     pub missing_rights: Vec<Right>,
-    /// What the CRM's administrator has to do; absent where nothing is missing.
+    /// Instructions for the CRM's administrator; absent if nothing is missing.
     pub next_step: Option<String>,
-    /// The options that the CRM lists now for each imported choice. Known while the CRM is asked, and
-    /// no part of the report that is kept and shown.
+    /// The options that the CRM currently lists for each imported choice. Known only during the check, and
+    /// not part of the report that is stored and shown.
     #[serde(skip)]
     pub options: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl ObjectAccess {
-    /// Whether the import can read it. Dataverse refuses change tracking to a user who reads less
+    /// True if the import can read the object. Dataverse refuses change tracking to a user who reads less
     /// than the whole organisation's records.
     #[must_use]
     pub fn is_importable(&self) -> bool {
         self.readable && self.all_records != Some(false)
     }
 
-    /// Whether nothing is missing.
+    /// True if nothing is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.is_importable() && self.missing_fields.is_empty() && self.missing_rights.is_empty()
     }
 }
 
-/// What the connected user can do, object by object.
+/// Access of the connected user, object by object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct AccessReport {
-    /// Which CRM was asked.
+    /// The CRM that was asked.
     pub crm: CrmKind,
-    /// When it was asked.
+    /// Time of the check.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub checked_at: Millis,
-    /// In the order of [`objects`].
+    /// Access by object, in the order of [`objects`].
     pub objects: Vec<ObjectAccess>,
 }
 
@@ -96,14 +96,14 @@ impl AccessReport {
             .collect()
     }
 
-    /// The fields of one of its objects that are there and can be read, in the inventory's order.
+    /// The fields of one of its objects that exist and can be read, in the inventory's order.
     #[must_use]
     pub fn readable_fields(
         &self,
         spec: &'static ObjectSpec,
         access: &ObjectAccess,
     ) -> Vec<&'static str> {
-        // An object of organisations with several currencies is in the report of those alone.
+        // The report includes an object of several currencies only for organisations that have them.
         let several_currencies = objects(self.crm)
             .iter()
             .filter(|spec| spec.several_currencies_only)
@@ -113,21 +113,21 @@ impl AccessReport {
             .collect()
     }
 
-    /// Whether the import can run: every required object can be read. A field that is missing is
-    /// left out, and a right to write is asked for again when something is written.
+    /// True if the import can run: every required object can be read. A missing field is left out, and a
+    /// right to write is checked again when something is written.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
         self.unreadable_required().is_empty()
     }
 
-    /// Whether nothing at all is missing.
+    /// True if nothing at all is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.objects.iter().all(ObjectAccess::is_complete)
     }
 }
 
-/// How an object appears in the CRM's metadata.
+/// The form in which an object appears in the CRM's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appearance {
     /// It is described.
@@ -138,10 +138,10 @@ pub enum Appearance {
     NotUnderstood,
 }
 
-/// What the CRM showed of one object.
+/// The CRM's answer about one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// How it appears.
+    /// Its appearance in the metadata.
     pub appearance: Appearance,
     /// The fields that the user can read.
     pub fields: BTreeSet<String>,
@@ -154,7 +154,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// An object of which nothing is seen.
+    /// An object without any metadata.
     #[must_use]
     pub const fn nothing(appearance: Appearance) -> Self {
         Self {
@@ -167,7 +167,7 @@ impl Shown {
     }
 }
 
-/// Compares what is needed of an object with what the CRM showed.
+/// Compares the requirements for an object with the CRM's answer.
 #[must_use]
 pub fn assess(
     crm: CrmKind,
@@ -222,7 +222,7 @@ pub fn assess(
     access
 }
 
-/// What a Salesforce administrator has to do, in the words of Salesforce's Setup.
+/// Instructions for a Salesforce administrator, in the words of Salesforce's Setup.
 fn salesforce_step(access: &ObjectAccess) -> String {
     let object = access.object.as_str();
     let mut grants = Vec::new();
@@ -265,7 +265,7 @@ fn salesforce_step(access: &ObjectAccess) -> String {
     )
 }
 
-/// What a Dynamics 365 administrator has to do, in the words of the Power Platform admin centre.
+/// Instructions for a Dynamics 365 administrator, in the words of the Power Platform admin centre.
 fn dynamics_step(access: &ObjectAccess) -> String {
     let table = access.object.as_str();
     let mut steps = Vec::new();
@@ -342,7 +342,7 @@ mod tests {
                 assert_eq!(spec.rights.first(), Some(&Right::Read));
             }
         }
-        // The appendix's counts: what it lists, and nothing else (IM-1).
+        // The appendix's counts: its fields, and nothing else (IM-1).
         let counts: Vec<(&str, usize)> = objects(CrmKind::Dynamics365)
             .iter()
             .map(|spec| (spec.name, spec.listed().count()))

@@ -1,8 +1,8 @@
-//! What a connected CRM lets its user read, and what it offers as choices for the settings
-//! (CN-4, CN-9, CN-10).
+//! Access of a connected CRM's user, and the choices that the CRM offers for the settings (CN-4, CN-9,
+//! CN-10).
 //!
-//! [`objects`] is the one list of what is imported (IM-1): the permission check compares it with
-//! what the CRM shows, and the import reads it.
+//! [`objects`] is the one list of imported objects (IM-1): the permission check compares it with the CRM's
+//! metadata, and the import reads it.
 
 mod access;
 mod options;

@@ -1,4 +1,4 @@
-//! What a CRM offers as choices for the settings (CN-9, CN-10).
+//! Choices that a CRM offers for the settings (CN-9, CN-10).
 
 use serde::{Deserialize, Serialize};
 
@@ -10,19 +10,19 @@ use crate::schema::CrmKind;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Stage {
-    /// What the setting keeps (Salesforce: the API name; Dataverse: the option's number, as text).
+    /// The value that the setting stores (Salesforce: the API name; Dataverse: the option's number, as text).
     pub value: String,
-    /// What people see.
+    /// Display name.
     pub label: String,
     /// Its place in the pipeline, from 0.
     pub position: u32,
-    /// An opportunity in this stage is closed. Dynamics closes by a state of its own, and no stage.
+    /// True if an opportunity in this stage is closed. Dynamics closes by a separate state, not by a stage.
     pub closed: bool,
-    /// An opportunity in this stage is won.
+    /// True if an opportunity in this stage is won.
     pub won: bool,
 }
 
-/// What a value field holds.
+/// The type of a value field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -39,9 +39,9 @@ pub enum ValueKind {
 pub struct ValueField {
     /// The CRM's name for it.
     pub name: String,
-    /// What people see.
+    /// Display name.
     pub label: String,
-    /// What it holds.
+    /// Its type.
     pub kind: ValueKind,
 }
 
@@ -49,9 +49,9 @@ pub struct ValueField {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct Choice {
-    /// What is sent to the CRM (Dataverse: the number, as text).
+    /// The value that is sent to the CRM (Dataverse: the number, as text).
     pub value: String,
-    /// What people see.
+    /// Display name.
     pub label: String,
 }
 
@@ -61,46 +61,46 @@ pub struct Choice {
 pub struct Currency {
     /// ISO 4217.
     pub code: String,
-    /// What people see; the code, where the CRM has no name for it.
+    /// Display name, or the code if the CRM has no name for it.
     pub name: String,
 }
 
-/// What the CRM offers for the settings. A list that the CRM did not give is empty, and its note
-/// says why.
+/// Choices that the CRM offers for the settings. A list that the CRM did not return is empty, and its note
+/// gives the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct CrmOptions {
-    /// Which CRM was asked.
+    /// The CRM that was asked.
     pub crm: CrmKind,
-    /// When it was asked.
+    /// Time of the request.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub fetched_at: Millis,
     /// The opportunity's stages, in the pipeline's order.
     pub stages: Vec<Stage>,
-    /// Why there are no stages.
+    /// The reason for an empty list of stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages_note: Option<String>,
     /// The opportunity's currency fields, then its other numeric fields.
     pub value_fields: Vec<ValueField>,
-    /// Why there are no value fields.
+    /// The reason for an empty list of value fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_fields_note: Option<String>,
     /// The lead sources.
     pub lead_sources: Vec<Choice>,
-    /// Why there are no lead sources.
+    /// The reason for an empty list of lead sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_sources_note: Option<String>,
     /// The active currencies.
     pub currencies: Vec<Currency>,
-    /// Why there are no currencies.
+    /// The reason for an empty list of currencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currencies_note: Option<String>,
 }
 
 impl CrmOptions {
-    /// The stage of an opportunity, by the text that is imported of it: Salesforce's `StageName` is
-    /// a stage's value; Dynamics' `stepname` is a sales stage's label, which the standard process
-    /// puts a number before (`1-Qualify`).
+    /// The stage of an opportunity, by its imported text: Salesforce's `StageName` is a stage's value;
+    /// Dynamics' `stepname` is a sales stage's label, preceded by a number in the standard process
+    /// (`1-Qualify`).
     #[must_use]
     pub fn stage_of(&self, imported: &str) -> Option<&Stage> {
         let imported = imported.trim();
@@ -136,7 +136,7 @@ impl CrmOptions {
         )
     }
 
-    /// Refuses a field that is none of the opportunity's numeric and currency fields.
+    /// Refuses a field that is not one of the opportunity's numeric and currency fields.
     pub fn check_value_field(&self, name: &str) -> Result<(), Problem> {
         let known = self.value_fields.iter().map(|field| field.name.as_str());
         self.check(

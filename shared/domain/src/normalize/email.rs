@@ -7,21 +7,21 @@ use super::invisible::{Form, clean};
 pub struct Found {
     /// The address, in the case that it was written in.
     pub address: String,
-    /// Whether something was taken away to get at it.
+    /// True if something was removed to obtain it.
     pub repaired: bool,
 }
 
-/// Why a text gives no e-mail address.
+/// The reason why a text gives no e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoEmail {
-    /// It is none, and what was meant is not certain.
+    /// The text is not an address, and no certain repair exists.
     NotOne,
-    /// It holds several.
+    /// The text holds several addresses.
     Several,
 }
 
 impl NoEmail {
-    /// The reason and what to do, for a person.
+    /// The reason and the next step, for users.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl NoEmail {
     }
 }
 
-/// Words that stand before an address, with a colon.
+/// Words that precede an address, with a colon.
 const LABELS: &[&str] = &[
     "mailto",
     "email",
@@ -57,13 +57,13 @@ const LABELS: &[&str] = &[
 
 /// Reads the one e-mail address of a text.
 ///
-/// Taken away is what can be no part of it: invisible characters, white space around it and around the `@`,
-/// quotes, brackets and punctuation around it, `mailto:` with its parameters, a label such as `E-mail:`, the
-/// name of `Ann <ann@example.com>` and the remark of `ann@example.com (Ann)`. Full-width letters are read as
-/// ASCII. Nothing within the address is changed.
+/// Removes anything that cannot be part of it: invisible characters, white space around it and around the
+/// `@`, quotes, brackets and punctuation around it, `mailto:` with its parameters, a label such as `E-mail:`,
+/// the name in `Ann <ann@example.com>` and the remark in `ann@example.com (Ann)`. Full-width letters are read
+/// as ASCII. Nothing within the address is changed.
 ///
 /// # Errors
-/// [`NoEmail`] where there is no address, or another word beside it, or there are several.
+/// Returns [`NoEmail`] if there is no address, if there is another word beside it, or if there are several.
 pub fn read(text: &str) -> Result<Found, NoEmail> {
     let token = ascii(&clean(text, Form::Token).text);
     let found = |address: &str| Found {
@@ -84,10 +84,10 @@ pub fn read(text: &str) -> Result<Found, NoEmail> {
     Ok(found(address))
 }
 
-/// Whether a text is an e-mail address as it is.
+/// True if a text is an e-mail address as it stands.
 ///
-/// Deliberately looser than RFC 5321 in what it lets pass and stricter in what CRMs refuse: one
-/// `@`, a non-empty local part of at most 64 bytes, a dotted domain of letters, digits and hyphens.
+/// Accepts more than RFC 5321 in some places, and deliberately rejects forms that CRMs refuse: it requires
+/// one `@`, a non-empty local part of at most 64 bytes, and a dotted domain of letters, digits and hyphens.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
@@ -109,14 +109,14 @@ pub fn is_address(text: &str) -> bool {
     local_ok && labels_ok && domain.contains('.') && text.len() <= 254
 }
 
-/// Whether a character may stand before the `@`.
+/// True if a character may stand before the `@`.
 fn is_local(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || "!#$%&'*+/=?^_`{|}~.-".contains(c)
         || (!c.is_ascii() && c.is_alphanumeric())
 }
 
-/// What is written full-width, or with the full stop of an ideographic script, in ASCII.
+/// Converts full-width characters, and the full stop of ideographic scripts, to ASCII.
 fn ascii(text: &str) -> String {
     let plain = |c: char| match u32::from(c) {
         code @ 0xFF01..=0xFF5E => char::from_u32(code - 0xFEE0).unwrap_or(c),
@@ -127,7 +127,7 @@ fn ascii(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// The addresses of a text, each once; none where there is anything beside them that could be meant.
+/// The addresses of a text, each once; empty if other text beside them could be meant.
 fn addresses(token: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let mut add = |address: String| {
@@ -164,7 +164,7 @@ fn addresses(token: &str) -> Vec<String> {
     {
         return vec![address];
     }
-    // Spaces that a keyboard put around the sign: there is one way to close them.
+    // Spaces that a keyboard inserted around the sign: they can be closed in only one way.
     if token.matches('@').count() == 1
         && let Some((local, domain)) = token.split_once('@')
         && let Some(address) = bare(&format!("{}@{}", local.trim_end(), domain.trim_start()))
@@ -207,7 +207,7 @@ fn is_label(word: &str) -> bool {
     LABELS.contains(&word.as_str())
 }
 
-/// The address in a text that has nothing else but a label and punctuation around it.
+/// The address in a text that otherwise has only a label and punctuation around it.
 fn bare(text: &str) -> Option<String> {
     let mut text = text.trim();
     let mut mailto = false;

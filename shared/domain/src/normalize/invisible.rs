@@ -1,19 +1,19 @@
-//! Characters that cannot be seen, and how text is freed of them.
+//! Invisible characters, and their removal from text.
 //!
-//! They come with text that was copied from a page, a document or a chat, and nobody means them. A few of them are
-//! part of how some scripts are written (the joiners of Persian and of the Indic scripts, the parts of an
-//! emoji); those stay in text, and go from what is no text: addresses, numbers, identifiers.
+//! They come with text that was copied from a page, a document or a chat, and nobody means them. A few of
+//! them are part of how some scripts are written (the joiners of Persian and of the Indic scripts, the parts
+//! of an emoji); those stay in text, but are removed from addresses, numbers and identifiers.
 
 use std::borrow::Cow;
 
-/// What a text is, which decides what is taken out of it.
+/// The form of a text, which decides which characters are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// One line: white space of any kind is one space.
+    /// One line: white space of any kind becomes one space.
     Line,
-    /// Several lines: white space stays as it is, but for what is around the text.
+    /// Several lines: white space stays as it is, except around the text.
     Lines,
-    /// An address, a number or a name of something: no invisible character has a meaning there.
+    /// An address, a number or a name: no invisible character has a meaning there.
     Token,
 }
 
@@ -22,11 +22,11 @@ pub enum Form {
 pub struct Cleaned {
     /// The text, without white space around it.
     pub text: String,
-    /// Whether characters that cannot be seen were taken out. White space does not count.
+    /// True if characters that cannot be seen were removed. White space does not count.
     pub removed: bool,
 }
 
-/// Takes control characters and invisible ones out of a text, and white space from around it.
+/// Removes control characters and invisible characters from a text, and white space around it.
 #[must_use]
 pub fn clean(text: &str, form: Form) -> Cleaned {
     let mut kept = String::with_capacity(text.len());
@@ -61,14 +61,14 @@ pub fn clean(text: &str, form: Form) -> Cleaned {
     Cleaned { text, removed }
 }
 
-/// Whether there is nothing to be seen in a text.
+/// True if a text has no visible character.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars()
         .all(|c| c.is_whitespace() || fate(c, None, None, Form::Token, false) != Fate::Stays)
 }
 
-/// The digits of any script as `0` to `9`, and what is written full-width as it is in ASCII.
+/// Converts the digits of any script to `0` to `9`, and full-width characters to ASCII.
 #[must_use]
 pub fn plain_digits(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
@@ -107,7 +107,7 @@ enum Fate {
     Goes,
     /// A line ends here.
     Breaks,
-    /// A space that is none by its name.
+    /// A space, although its name does not say so.
     Parts,
 }
 
@@ -126,11 +126,11 @@ fn fate(
         c if c.is_control() || is_noncharacter(c) => false,
         // Zero width joiners.
         '\u{200c}' | '\u{200d}' => text && joins(before, after),
-        // Zero width space: where words are written without spaces it parts them.
+        // Zero width space: it separates words in scripts without spaces.
         '\u{200b}' => text && before.is_some_and(is_unspaced) && after.is_some_and(is_unspaced),
         // Marks of direction, in text that has one.
         '\u{200e}' | '\u{200f}' | '\u{61c}' => right_to_left,
-        // The grapheme joiner parts marks that would be put in order otherwise.
+        // The grapheme joiner separates marks that would otherwise be reordered.
         '\u{34f}' => text && before.is_some_and(unicode_normalization::char::is_combining_mark),
         // Variation selectors choose a shape of an ideograph, an emoji, a sign.
         '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
@@ -182,7 +182,7 @@ fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// Whether a joiner between these changes how they are written.
+/// True if a joiner between these characters changes how they are written.
 fn joins(before: Option<char>, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     is_virama(before)
@@ -190,7 +190,7 @@ fn joins(before: Option<char>, after: Option<char>) -> bool {
         || is_pictograph(before) && after.is_some_and(is_pictograph)
 }
 
-/// Letters and marks of scripts whose letters change with their neighbours.
+/// True for letters and marks of scripts whose letters change with their neighbours.
 fn is_joining(c: char) -> bool {
     matches!(c,
         '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{e00}'..='\u{fff}' | '\u{1000}'..='\u{109f}'
@@ -200,8 +200,8 @@ fn is_joining(c: char) -> bool {
         | '\u{10ac0}'..='\u{10aff}' | '\u{10d00}'..='\u{10d3f}' | '\u{11000}'..='\u{11fff}' | '\u{1e900}'..='\u{1e95f}')
 }
 
-/// The sign that takes a consonant's vowel away: a joiner after it says how it meets the next, and at the
-/// end of a word how it ends.
+/// True for the sign that removes a consonant's vowel: a joiner after it decides how the consonant meets the
+/// next one, and how it ends a word.
 fn is_virama(c: char) -> bool {
     matches!(
         c,
@@ -218,7 +218,7 @@ fn is_virama(c: char) -> bool {
     )
 }
 
-/// Parts of an emoji that is made of several.
+/// True for parts of a composite emoji.
 fn is_pictograph(c: char) -> bool {
     matches!(c,
         '\u{a9}' | '\u{ae}' | '\u{20e3}' | '\u{2190}'..='\u{21ff}' | '\u{2300}'..='\u{23ff}'
@@ -226,7 +226,7 @@ fn is_pictograph(c: char) -> bool {
         | '\u{1f000}'..='\u{1faff}')
 }
 
-/// Scripts that put no spaces between words.
+/// True for scripts without spaces between words.
 fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1950}'..='\u{19ff}'
@@ -243,7 +243,7 @@ mod tests {
 
     use super::{Form, clean, is_blank, plain_digits};
 
-    /// Each is invisible, and without meaning between Latin letters.
+    /// Invisible characters, all without meaning between Latin letters.
     const INVISIBLE: &str = "\0\u{1}\u{7}\u{8}\u{1b}\u{7f}\u{80}\u{9f}\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\
         \u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\
         \u{2066}\u{2067}\u{2068}\u{2069}\u{206a}\u{206f}\u{3164}\u{fe00}\u{fe0e}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{fffb}\
@@ -288,7 +288,7 @@ mod tests {
                 );
             }
         }
-        // Marks of direction are part of a text in Hebrew, and of no name.
+        // Marks of direction are part of a Hebrew text, but not of a name.
         let text = "שלום\u{200f}!";
         assert_eq!(clean(text, Form::Lines).text, text);
         assert_eq!(clean(text, Form::Line).text, "שלום!");

@@ -14,37 +14,37 @@ pub struct Phone {
     pub extension: Option<String>,
 }
 
-/// Why a text gives no phone number.
+/// The reason why a text gives no phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPhone {
-    /// It has hardly a digit.
+    /// The text has too few digits.
     NotOne,
-    /// A spreadsheet wrote it as a power of ten: its digits are lost.
+    /// A spreadsheet wrote the number as a power of ten: its digits are lost.
     Rounded,
-    /// It has no country code, and there is no region to read it as of.
+    /// The number has no country code, and there is no default region.
     NoCountry,
-    /// Its country has no numbers of this length.
+    /// The number's country has no numbers of this length.
     NotPossible,
-    /// It lacks the area code.
+    /// The number lacks the area code.
     NoAreaCode,
-    /// A zero in brackets that its country's numbers do not have.
+    /// The number has a zero in brackets that its country's numbers do not have.
     Zero,
-    /// There are words beside it.
+    /// There are words beside the number.
     Words,
-    /// It may be two numbers.
+    /// The text may be two numbers.
     Several,
-    /// The same digit again and again, or all of them in order.
+    /// The number is one digit repeated, or a sequence of digits in order.
     SaysNothing,
 }
 
 impl NoPhone {
-    /// Whether the text is a number all the same, which may be stored as it is written.
+    /// True if the text is a number nevertheless, which may be stored as it is written.
     #[must_use]
     pub const fn is_number(self) -> bool {
         !matches!(self, Self::NotOne | Self::Rounded)
     }
 
-    /// The reason and what to do, for a person.
+    /// The reason and the next step, for users.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -89,15 +89,15 @@ impl Phone {
     }
 }
 
-/// The longest text that is read, in characters. The longest real number with extension and separators is
-/// far shorter; the parser's time grows with its input.
+/// Maximum length of text that is read, in characters. The longest real number with extension and separators
+/// is far shorter, and the parser's time grows with its input.
 const LONGEST: usize = 60;
 /// Most digits of an extension.
 const LONGEST_EXTENSION: usize = 7;
-/// The fewest digits of a number with its country code, and the most (E.164).
+/// Number of digits of a number with its country code, from the fewest to the most (E.164).
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
-/// What stands before an extension, in lowercase.
+/// Labels that precede an extension, in lowercase.
 const EXTENSION_LABELS: &[&str] = &[
     "x",
     "#",
@@ -146,13 +146,13 @@ const EXTENSION_LABELS: &[&str] = &[
     "داخلی",
 ];
 
-/// Reads a phone number. One without a country code is read as of `region` (ISO 3166 alpha-2).
+/// Reads a phone number. A number without a country code is read as one of `region` (ISO 3166 alpha-2).
 ///
 /// A number with a country code keeps its digits: only its own country's rules take any away. Digits of every
 /// script are read.
 ///
 /// # Errors
-/// [`NoPhone`] where there is none, or where its reading is not certain.
+/// Returns [`NoPhone`] if there is no number, or if its reading is not certain.
 pub fn read(text: &str, region: Option<&str>) -> Result<Phone, NoPhone> {
     let token = plain_digits(&clean(text, Form::Token).text).into_owned();
     let digits = digits_of(&token);
@@ -192,7 +192,7 @@ pub fn read(text: &str, region: Option<&str>) -> Result<Phone, NoPhone> {
             _ => NoPhone::NotPossible,
         })?;
     let found = parsed.extension();
-    // What stands behind a comma is an extension, or the next number.
+    // The digits behind a comma are an extension, or the next number.
     let doubtful = extension.is_none() && (found.len() > 5 || found.starts_with('0'));
     if found.len() > LONGEST_EXTENSION || doubtful {
         return Err(NoPhone::Several);
@@ -235,10 +235,10 @@ fn digits_of(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// What stands before a number, and the number.
+/// Splits a text into the label before a number, and the number.
 fn after_label(token: &str) -> (&str, &str) {
     let start = token.find(|c: char| c.is_ascii_digit() || c == '+' || c == '(');
-    // A bracket that holds a word is none of the number's.
+    // A bracket that holds a word is not part of the number.
     let start = start.map(|at| {
         let rest = token.get(at..).unwrap_or_default();
         let inner = rest.strip_prefix('(').map(str::trim_start);
@@ -253,7 +253,7 @@ fn after_label(token: &str) -> (&str, &str) {
     token.split_at(start.unwrap_or(0))
 }
 
-/// A number, and the extension that a label names behind it.
+/// Splits a text into a number and the extension that a label names behind it.
 fn split_extension(text: &str) -> (&str, Option<&str>) {
     let trimmed = text.trim_end_matches(|c: char| !c.is_alphanumeric());
     let before = trimmed.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -284,7 +284,7 @@ fn split_extension(text: &str) -> (&str, Option<&str>) {
     (number, Some(extension))
 }
 
-/// Vowel signs and accents are parts of a word.
+/// True for vowel signs and accents, which are parts of a word.
 fn is_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
 }
@@ -308,7 +308,7 @@ fn is_rounded(token: &str) -> bool {
         && (signed || whole.len() < mantissa.len())
 }
 
-/// Whether digits are what somebody types who has to type some.
+/// True for filler digits: at least six equal digits, or a well-known sequence.
 fn says_nothing(digits: &str) -> bool {
     let mut all = digits.chars();
     let first = all.next();

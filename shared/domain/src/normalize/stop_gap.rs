@@ -1,21 +1,21 @@
-//! Words that people and programs put where a field wants something and there is nothing to say: they name no
-//! company, and two people who wrote the same one have nothing in common.
+//! Placeholder words that people and programs put into a field that needs a value. They name no company, and
+//! two people who wrote the same one have nothing in common.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::fold;
 
-/// What such a text stands for.
+/// The meaning of a placeholder text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopGap {
-    /// Nothing at all: `n/a`, `none`, `[object Object]`.
+    /// There is no value: `n/a`, `none`, `[object Object]`.
     Nothing,
-    /// That there is no company: `self-employed`, `student`, `privat`.
+    /// There is no company: `self-employed`, `student`, `privat`.
     NoCompany,
 }
 
-/// Texts that say nothing.
+/// Texts without meaning.
 const NOTHING: &[&str] = &[
     // Programs.
     "object object",
@@ -152,7 +152,7 @@ const NOTHING: &[&str] = &[
     "ללא",
 ];
 
-/// Texts that say that somebody has no company.
+/// Texts that mean that a person has no company.
 const NO_COMPANY: &[&str] = &[
     "test",
     "test test",
@@ -413,7 +413,7 @@ static WORDS: LazyLock<HashMap<String, StopGap>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What a company's name stands for where it names none.
+/// The meaning of a placeholder in place of a company's name; `None` for a real name.
 #[must_use]
 pub fn of_company(text: &str) -> Option<StopGap> {
     let folded = fold(text);
@@ -432,7 +432,7 @@ pub fn of_company(text: &str) -> Option<StopGap> {
     WORDS.get(&folded).copied()
 }
 
-/// What programs write where a value was lost; nobody types it.
+/// True for text that programs write in place of a lost value; no person types it.
 #[must_use]
 pub fn is_lost(text: &str) -> bool {
     let text = text.trim();

@@ -1,4 +1,4 @@
-//! The CSV of Salesforce's Bulk API 2.0, read as it comes.
+//! The CSV of Salesforce's Bulk API 2.0, parsed as it arrives.
 //!
 //! Sources: the Bulk API 2.0 developer guide ("Get Results for a Query Job"). Every page begins
 //! with a header; columns are found by its names. Empty cells are no values.
@@ -12,23 +12,23 @@ use crate::mirror::{Change, Value};
 const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
 /// Most columns that are read.
 const MAX_COLUMNS: usize = 1024;
-/// Rows that are given at a time.
+/// Number of rows returned at a time.
 pub const BATCH: usize = 500;
 pub(crate) const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// Records of a text in CSV, split as it comes.
+/// Records of a CSV text, split as it arrives.
 pub(crate) struct Records {
     parser: csv_core::Reader,
     /// Text of the record that is being read.
     text: Vec<u8>,
     text_len: usize,
-    /// Where its cells end.
+    /// End positions of its cells.
     ends: Vec<usize>,
     ends_len: usize,
 }
 
 impl Records {
-    /// A text whose cells end with `delimiter`.
+    /// Creates a splitter for a text whose cells end with `delimiter`.
     pub(crate) fn new(delimiter: u8) -> Self {
         Self {
             parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
@@ -39,11 +39,11 @@ impl Records {
         }
     }
 
-    /// One step: how many bytes of the input were used, and whether a record is complete. Its cells
-    /// are there until [`Self::clear`], without which there is no next record.
+    /// Carries out one step; returns the number of bytes of the input that were used, and whether a record is
+    /// complete. Its cells are available until [`Self::clear`], which must be called before the next record.
     ///
     /// # Errors
-    /// [`Malformed`] for a record that is too large.
+    /// Returns [`Malformed`] for a record that is too large.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, bool), Malformed> {
         let text = self.text.get_mut(self.text_len..).unwrap_or_default();
         let ends = self.ends.get_mut(self.ends_len..).unwrap_or_default();
@@ -67,12 +67,12 @@ impl Records {
         Ok((used, false))
     }
 
-    /// The text has ended: whether there is a last record, which no line ending followed.
+    /// Ends the text; returns true if there is a last record without a line ending.
     ///
     /// # Errors
-    /// [`Malformed`] when it ended inside of a cell in quotes.
+    /// Returns [`Malformed`] if the text ended inside a quoted cell.
     pub(crate) fn finish(&mut self) -> Result<bool, Malformed> {
-        // A line ending ends every record, but is text inside of quotes.
+        // A line ending ends every record, but is text inside quotes.
         let before = self.text_len;
         let mut end: &[u8] = b"\n";
         while !end.is_empty() {
@@ -88,12 +88,12 @@ impl Records {
         Ok(false)
     }
 
-    /// How many cells the record has.
+    /// The number of cells in the record.
     pub(crate) const fn cells(&self) -> usize {
         self.ends_len
     }
 
-    /// A cell of the record; one that it has not is empty.
+    /// A cell of the record; a missing one is empty.
     pub(crate) fn cell(&self, place: usize) -> &[u8] {
         let ends = self.ends.get(..self.ends_len).unwrap_or_default();
         let end = ends.get(place).copied().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Records {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// On to the next record.
+    /// Advances to the next record.
     pub(crate) const fn clear(&mut self) {
         (self.text_len, self.ends_len) = (0, 0);
     }
@@ -115,15 +115,15 @@ impl Records {
 pub struct CsvRows {
     layout: Layout,
     records: Records,
-    /// Bytes of the byte order mark that were met; all of them where there is none.
+    /// Bytes of the byte order mark that were met; all of them if there is none.
     mark: usize,
-    /// The cell of each column of the layout, once the header is read; how many cells a row has.
+    /// The cell of each column of the layout, and the number of cells of a row, once the header is read.
     header: Option<(Vec<usize>, usize)>,
     rows: u64,
 }
 
 impl CsvRows {
-    /// A page with these columns, in whatever order.
+    /// Creates a reader of a page with these columns, in any order.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
         Self {
@@ -135,17 +135,17 @@ impl CsvRows {
         }
     }
 
-    /// What is read.
+    /// The layout of the rows.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Reads from a chunk, until it is used up or `out` has [`BATCH`] rows. Gives how many bytes
+    /// Reads from a chunk, until it is used up or `out` has [`BATCH`] rows. Returns the number of bytes that
     /// were used.
     ///
     /// # Errors
-    /// [`Malformed`] when it is no such page.
+    /// Returns [`Malformed`] if it is not such a page.
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<Change>) -> Result<usize, Malformed> {
         let mut used = self.skip_mark(chunk)?;
         while let Some(rest) = chunk.get(used..).filter(|rest| !rest.is_empty()) {
@@ -161,11 +161,10 @@ impl CsvRows {
         Ok(used)
     }
 
-    /// The page has ended: the last row, where no line ending follows it. Gives the number of
-    /// rows.
+    /// Ends the page: reads the last row, if no line ending follows it. Returns the number of rows.
     ///
     /// # Errors
-    /// [`Malformed`] when it ended inside a row, or before its header.
+    /// Returns [`Malformed`] if the page ended inside a row, or before its header.
     pub fn finish(&mut self, out: &mut Vec<Change>) -> Result<u64, Malformed> {
         if self.records.finish()? {
             self.row(out)?;
@@ -220,7 +219,7 @@ impl CsvRows {
         Ok(())
     }
 
-    /// Where the layout's columns are in the row that was read: the header.
+    /// The positions of the layout's columns in the header, which is the row read last.
     fn places(&self) -> Result<Vec<usize>, Malformed> {
         self.layout
             .names()
@@ -294,7 +293,7 @@ mod tests {
         let cuts = (1..good.len() - 1).filter(|cut| good.is_char_boundary(*cut));
         for cut in cuts {
             let cut = &good.as_bytes()[..cut];
-            // Nothing but whole rows: a cut between two rows is told by their number.
+            // Only whole rows: a cut between two rows shows in their number.
             assert!(
                 read(cut, 5).is_err() || read(cut, 5).unwrap().is_empty(),
                 "{}",

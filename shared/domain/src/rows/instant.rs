@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 
 use crate::clock::Millis;
 
-/// An instant with an offset: `Z`, `+0000`, `+00:00`. What is finer than a millisecond is cut off.
+/// Parses an instant with an offset: `Z`, `+0000`, `+00:00`. Fractions finer than a millisecond are cut off.
 #[must_use]
 pub fn instant(text: &str) -> Option<Millis> {
     let (day, rest) = text.split_at_checked(10)?;
@@ -32,7 +32,7 @@ pub fn instant(text: &str) -> Option<Millis> {
     ))
 }
 
-/// A day: `2026-02-28`, also where a midnight follows it.
+/// Parses a day: `2026-02-28`, also if a midnight follows it.
 #[must_use]
 pub fn date(text: &str) -> Option<Date> {
     let (day, rest) = text.split_at_checked(10)?;
@@ -87,7 +87,7 @@ fn offset_seconds(text: &str) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// A whole number of ASCII digits only.
+/// Parses a whole number of ASCII digits only.
 fn digits(text: &str) -> Option<i64> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
@@ -168,7 +168,7 @@ mod tests {
         fn near_instants_are_read_as_they_are_written_or_not(
             text in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})"
         ) {
-            // The other reading is jiff's, which wants a colon in the offset.
+            // The other parser is jiff's, which requires a colon in the offset.
             let mut plain = text.clone();
             if !plain.ends_with('Z') && plain.as_bytes()[plain.len() - 3] != b':' {
                 plain.insert(plain.len() - 2, ':');

@@ -1,8 +1,8 @@
 //! Pages of JSON rows: Salesforce's REST queries and Dataverse's tables.
 //!
 //! A page is checked as a whole and cut into rows without building anything of it; a row is read
-//! straight into the mirror's form.
-//!
+//! A page is checked as a whole and split into rows without building anything of it; a row is read straight
+//! into the mirror's form.
 //! Sources: Salesforce's REST API developer guide ("Query"), `OData` JSON format 4.0 (section 15,
 //! delta payloads) and 4.01 (`@removed`), Microsoft's pages on change tracking.
 
@@ -17,10 +17,10 @@ use super::{Cell, Layout, Malformed, Row, record_id};
 use crate::mirror::{Change, Value, ValueKind};
 use crate::schema::CrmKind;
 
-/// A page cut into rows.
+/// A page split into rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
-    /// Where the rows are in the body.
+    /// Byte ranges of the rows in the body.
     pub rows: Vec<Range<usize>>,
     /// The link to the next page.
     pub next: Option<String>,
@@ -52,10 +52,11 @@ struct Table<'a> {
     delta: Option<String>,
 }
 
-/// Cuts a page of a Salesforce query.
+/// Splits a page of a Salesforce query into rows.
 ///
 /// # Errors
-/// [`Malformed`] when it is none, or says neither that it is the last nor which is next.
+/// Returns [`Malformed`] if the body is not such a page, or states neither that it is the last page nor which
+/// page is next.
 pub fn query_page(body: &[u8]) -> Result<Page, Malformed> {
     let page: Query<'_> =
         serde_json::from_slice(body).map_err(|_| Malformed("the page is no query result"))?;
@@ -70,10 +71,10 @@ pub fn query_page(body: &[u8]) -> Result<Page, Malformed> {
     })
 }
 
-/// Cuts a page of a Dataverse table or of its changes.
+/// Splits a page of a Dataverse table, or of its changes, into rows.
 ///
 /// # Errors
-/// [`Malformed`] when it is none.
+/// Returns [`Malformed`] if the body is not such a page.
 pub fn table_page(body: &[u8]) -> Result<Page, Malformed> {
     let page: Table<'_> =
         serde_json::from_slice(body).map_err(|_| Malformed("the page is no list of rows"))?;
@@ -98,7 +99,7 @@ fn ranges(body: &[u8], rows: &[&RawValue]) -> Vec<Range<usize>> {
 /// Reads a row.
 ///
 /// # Errors
-/// [`Malformed`] when it has no id, or does not say when it was changed.
+/// Returns [`Malformed`] if it has no id, or no time of its change.
 pub fn row(layout: &mut Layout, text: &[u8]) -> Result<Change, Malformed> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let read = Object { layout }
@@ -107,7 +108,7 @@ pub fn row(layout: &mut Layout, text: &[u8]) -> Result<Change, Malformed> {
     read.finish()
 }
 
-/// A row with what only a deleted one has.
+/// A row with the properties that only a deleted row has.
 struct Read {
     row: Row,
     values: Vec<(&'static str, Value)>,
@@ -156,7 +157,7 @@ impl<'de> Visitor<'de> for Object<'_> {
         let mut row = Row::default();
         let mut found: Vec<(usize, Value)> = Vec::with_capacity(count);
         let (mut removed, mut removed_id) = (false, None);
-        // Rows have their columns in the order in which they were asked for, mostly.
+        // Rows mostly have their columns in the requested order.
         let mut expected = 0;
         while let Some(key) = map.next_key::<Key<'de>>()? {
             let key = key.as_str();
@@ -169,8 +170,7 @@ impl<'de> Visitor<'de> for Object<'_> {
                     .get(index)
                     .is_some_and(|column| column.kind == ValueKind::Number);
                 let value = if number {
-                    // As it is written: a number that went through another reading could differ
-                    // from the CSV's.
+                    // The raw text: a number that was parsed and written again could differ from the CSV's.
                     let raw: &RawValue = map.next_value()?;
                     layout.take(&mut row, index, number_cell(raw.get()))
                 } else {
@@ -223,7 +223,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-/// The GUID that a deleted row names: by itself, or as the key at the end of a record's address.
+/// The GUID that a deleted row names: alone, or as the key at the end of a record's address.
 fn named(id: &str) -> Option<String> {
     let key = match id.rsplit_once('(') {
         Some((_, key)) => key.strip_suffix(')')?,
@@ -237,13 +237,13 @@ fn number_cell(raw: &str) -> Cell<'_> {
     match raw.as_bytes().first() {
         Some(b'n') => Cell::Nothing,
         Some(b'-' | b'0'..=b'9') => Cell::Number(raw),
-        // A choice's number in quotes; one with an escape in it is none.
+        // A choice's number in quotes; a text with an escape in it is not one.
         Some(b'"') => Cell::Text(raw.trim_matches('"')),
         _ => Cell::Other,
     }
 }
 
-/// A member's name; one with an escape in it is owned.
+/// A member's name; a name with an escape in it is owned.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 

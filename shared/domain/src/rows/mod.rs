@@ -1,8 +1,8 @@
 //! Rows as the CRMs write them, read into the mirror's form (IM-2): instants, CSV, JSON.
 //!
-//! Salesforce writes one record in two ways (REST JSON, Bulk CSV); both give the same
-//! [`Record`]. A cell that cannot be read is left out and counted by field; a row that cannot be
-//! told from others, or whose change has no time, is [`Malformed`].
+//! Salesforce writes one record in two ways (REST JSON, Bulk CSV); both give the same [`Record`]. A cell that
+//! cannot be read is left out and counted by field; a row without an id, or without the time of its change,
+//! is [`Malformed`].
 
 pub mod csv;
 pub mod instant;
@@ -12,12 +12,12 @@ use crate::mirror::{Change, Record, Value, ValueKind, Values};
 use crate::schema::CrmKind;
 use crate::vocabulary::{Field, ObjectSpec, Role};
 
-/// An answer that is not as documented, or not all of it. The text names no value.
+/// An answer that is incomplete or not as documented. The text contains no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// What a column tells of its record, besides its value.
+/// The meaning of a column for its record, besides its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tells {
     Nothing,
@@ -31,9 +31,9 @@ enum Tells {
 struct Column {
     name: &'static str,
     kind: ValueKind,
-    /// It holds a record's id.
+    /// True if it holds a record's id.
     reference: bool,
-    /// It is part of the record's values.
+    /// True if it is part of the record's values.
     kept: bool,
     tells: Tells,
 }
@@ -47,15 +47,15 @@ pub struct Layout {
     unreadable: Vec<u64>,
 }
 
-/// A cell as the wire has it.
+/// A cell as it is received.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cell<'a> {
     Nothing,
     Text(&'a str),
-    /// A number of JSON, as it is written.
+    /// A JSON number, as it is written.
     Number(&'a str),
     Bool(bool),
-    /// Something that is no value.
+    /// Another form, which is not a value.
     Other,
 }
 
@@ -69,8 +69,8 @@ struct Row {
 }
 
 impl Layout {
-    /// The layout of an object's rows with these fields, and with the record's id and the time of
-    /// its change whether they are among them or not. `extra` is what is read besides.
+    /// Creates the layout of an object's rows with these fields, and always with the record's id and the time
+    /// of its change. `extra` is one more field to read.
     #[must_use]
     pub fn new(
         crm: CrmKind,
@@ -116,19 +116,19 @@ impl Layout {
         }
     }
 
-    /// The names of the columns, as they are asked for.
+    /// The names of the columns, as they are requested.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.columns.iter().map(|column| column.name)
     }
 
-    /// How many cells could not be read so far, by field.
+    /// Counts of cells that could not be read so far, by field.
     pub fn unreadable(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.names()
             .zip(self.unreadable.iter().copied())
             .filter(|(_, count)| *count > 0)
     }
 
-    /// What a cell holds; `None` for nothing, and for what cannot be read, which is counted.
+    /// Reads the value of a cell; `None` if it is empty or cannot be read. Unreadable cells are counted.
     fn value(&mut self, index: usize, cell: Cell<'_>) -> Option<Value> {
         let column = self.columns.get(index)?;
         let read = read(self.crm, column, cell);
@@ -140,7 +140,7 @@ impl Layout {
         read.ok().flatten()
     }
 
-    /// Notes what a cell tells of the row; gives back its value where it is part of the record.
+    /// Records a cell's meaning for its row; returns its value if it is part of the record.
     fn take(&mut self, row: &mut Row, index: usize, cell: Cell<'_>) -> Option<Value> {
         let value = self.value(index, cell)?;
         let column = self.columns.get(index)?;
@@ -181,7 +181,7 @@ impl Row {
 
 fn read(crm: CrmKind, column: &Column, cell: Cell<'_>) -> Result<Option<Value>, ()> {
     let value = match (column.kind, cell) {
-        // A CSV cell cannot tell an empty text from none.
+        // A CSV cell cannot distinguish an empty text from none.
         (_, Cell::Nothing | Cell::Text("")) => return Ok(None),
         (ValueKind::Text, Cell::Text(text)) if column.reference => {
             let id = record_id(crm, text);
@@ -224,9 +224,9 @@ pub fn record_id(crm: CrmKind, text: &str) -> String {
     }
 }
 
-/// A Salesforce id with 18 characters. One with 15 tells upper from lower case; the three that
-/// follow say which are upper case, five characters at a time, so that the id can be compared
-/// without regard to case (Salesforce help, "What are Salesforce record IDs?").
+/// Converts a Salesforce id to 18 characters. An id with 15 characters is case-sensitive; the three that
+/// follow encode which are upper case, five characters at a time, so that the id can be compared without
+/// regard to case (Salesforce help, "What are Salesforce record IDs?").
 fn eighteen(id: &str) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
     let bytes = id.as_bytes();

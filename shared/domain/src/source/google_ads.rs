@@ -21,8 +21,8 @@ use crate::submission::{NewSubmission, Origin, SourceKind};
 /// The Google Ads source.
 pub struct GoogleAds;
 
-/// An object as it was sent: each value is read on its own, so that one of another type than expected
-/// costs no other.
+/// An object as it was sent. Each value is read separately, so that a value of an unexpected type does not
+/// lose the others.
 type Object<'a> = BTreeMap<String, &'a RawValue>;
 
 impl LeadSource for GoogleAds {
@@ -30,8 +30,8 @@ impl LeadSource for GoogleAds {
         SourceKind::GoogleAds
     }
 
-    /// Google does not repeat a delivery that is refused: whatever carries the form's key and can be read is
-    /// taken, and what was changed for it is noted on the answer.
+    /// Google does not repeat a delivery that is refused: every delivery that carries the form's key and can
+    /// be read is accepted, and any change made to fit it is noted on the answer.
     fn read(&self, inbound: Inbound<'_>) -> Result<Delivery, Problem> {
         let form = inbound.form.ok_or_else(|| Problem::not_found("form"))?;
         let text = decoded(inbound.body).unwrap_or_else(|_| String::from_utf8_lossy(inbound.body));
@@ -110,7 +110,7 @@ impl LeadSource for GoogleAds {
     }
 }
 
-/// The answers, with notes on what was changed so that they fit.
+/// The answers, with notes on the changes made to fit them.
 fn answers(columns: Option<&RawValue>, most: usize) -> Vec<Field> {
     let columns = columns.and_then(|columns| serde_json::from_str(columns.get()).ok());
     let columns: Vec<&RawValue> = columns.unwrap_or_default();
@@ -163,7 +163,7 @@ fn answers(columns: Option<&RawValue>, most: usize) -> Vec<Field> {
     fields
 }
 
-/// A scalar as text; numbers as they were sent, so that 64-bit ids survive. None for null, lists and
+/// A scalar as text; numbers as they were sent, so that 64-bit ids survive. `None` for null, lists and
 /// objects.
 fn plain(raw: &RawValue) -> Option<String> {
     let text = raw.get().trim();

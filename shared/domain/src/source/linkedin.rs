@@ -20,19 +20,19 @@ use crate::submission::{NewSubmission, Origin, SourceKind};
 
 /// The header that carries a delivery's signature.
 pub const SIGNATURE: &str = "x-li-signature";
-/// Part of the text that is signed, not of the header.
+/// Prefix of the signed text, not of the header.
 const SIGNED_PREFIX: &[u8] = b"hmacsha256=";
 
 /// The LinkedIn source.
 pub struct LinkedIn;
 
-/// Whether a challenge may be signed.
+/// Checks that a challenge may be signed.
 ///
 /// The key that signs it also signs deliveries, so only a UUID v4 is answered: anything else could be the
 /// text of a forged delivery.
 ///
 /// # Errors
-/// 400 for a challenge that is no UUID v4.
+/// Returns 400 for a challenge that is not a UUID v4.
 pub fn check_challenge(challenge: &str) -> Result<(), Problem> {
     let is_uuid_v4 = challenge.len() == 36
         && uuid::Uuid::try_parse(challenge).is_ok_and(|id| {
@@ -53,7 +53,7 @@ pub fn check_challenge(challenge: &str) -> Result<(), Problem> {
 /// The answer to the validation handshake: the HMAC of the challenge.
 ///
 /// # Errors
-/// As [`check_challenge`]; 401 when there is no client secret.
+/// Returns the errors of [`check_challenge`], and 401 if there is no client secret.
 pub fn challenge_response(challenge: &str, client_secret: Option<&str>) -> Result<String, Problem> {
     check_challenge(challenge)?;
     let secret = client_secret
@@ -174,8 +174,8 @@ fn urn_id<'a>(urn: &'a str, kind: &str) -> Option<&'a str> {
         .strip_prefix(':')
 }
 
-/// The form id in `urn:li:versionedLeadGenForm:(urn:li:leadGenForm:1, 1)`, with or without the
-/// blank after the comma that LinkedIn documents; empty when there is none.
+/// The form id in `urn:li:versionedLeadGenForm:(urn:li:leadGenForm:1, 1)`, with or without the blank after
+/// the comma that LinkedIn documents; empty if there is none.
 #[must_use]
 pub fn form_id(urn: &str) -> String {
     let inner = urn_id(urn, "versionedLeadGenForm")
@@ -191,11 +191,11 @@ pub fn form_id(urn: &str) -> String {
     }
 }
 
-/// The owner that a submission is of, in the words of its source, where it is none of the contract's.
+/// The owner of a submission, as its source names it, if it is not one of the contract's owners.
 ///
 /// One LinkedIn app signs the notifications of every owner that it was given access to, so a signature does
-/// not say whose lead it is. A source that names no owner is believed, and a contract that lists none takes
-/// the leads of all.
+/// not identify the lead's owner. A source that names no owner is trusted, and a contract that lists none
+/// takes the leads of all.
 #[must_use]
 pub fn foreign_owner(named: &BTreeMap<String, String>, owners: &[String]) -> Option<String> {
     if owners.is_empty() {
@@ -215,7 +215,7 @@ pub fn foreign_owner(named: &BTreeMap<String, String>, owners: &[String]) -> Opt
 pub struct LeadFormResponse {
     /// The response's id.
     pub id: String,
-    /// When the member sent it, in milliseconds since the epoch.
+    /// Time of the member's submission, in milliseconds since the epoch.
     pub submitted_at: Option<i64>,
     /// A test lead.
     pub test_lead: bool,
@@ -283,7 +283,7 @@ pub struct ChoiceAnswer {
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Consent {
-    /// Whether it was given.
+    /// True if consent was given.
     pub accepted: bool,
     /// The consent's id on the form.
     pub consent_id: i64,
@@ -341,7 +341,7 @@ pub struct Question {
     pub question_id: i64,
     /// Its name, in the form owner's language.
     pub name: String,
-    /// What it asks for, the same in every language; custom questions have none.
+    /// The predefined field that it asks for, the same in every language; custom questions have none.
     pub predefined_field: Option<String>,
     /// Its text by language.
     pub question: Value,
@@ -350,8 +350,8 @@ pub struct Question {
 }
 
 impl LeadForm {
-    /// Joins a response to this form: answers, consents, hidden fields and what is known of the
-    /// campaign, all of them mappable.
+    /// Joins a response to this form: answers, consents, hidden fields and campaign data, all of them
+    /// mappable.
     #[must_use]
     pub fn fields(&self, response: &LeadFormResponse) -> Vec<Field> {
         let mut fields = Vec::new();
@@ -439,7 +439,7 @@ impl LeadFormResponse {
             .collect()
     }
 
-    /// Whether the response can be fetched and keyed by its id.
+    /// True if the response can be fetched and keyed by its id.
     #[must_use]
     pub fn has_valid_id(&self) -> bool {
         is_response_id(&self.id)

@@ -24,7 +24,7 @@ use crate::submission::{NewSubmission, SourceKind};
 pub struct Inbound<'a> {
     /// The contract that the request was made to.
     pub contract: &'a ContractId,
-    /// The form that it was made to, where the address names one.
+    /// The form that it was made to, if the address names one.
     pub form: Option<&'a Form>,
     /// Its headers.
     pub headers: &'a HeaderMap,
@@ -32,19 +32,19 @@ pub struct Inbound<'a> {
     pub body: &'a [u8],
     /// The secrets that may have signed it: the current one, then the previous one.
     pub secrets: &'a [&'a str],
-    /// A fresh id, for a response to which the sender gave none.
+    /// A fresh id, for a response without an id from its sender.
     pub fresh_id: &'a str,
-    /// When it arrived.
+    /// Time of arrival.
     pub now: Millis,
 }
 
-/// What a request turned out to be.
+/// The result of reading a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// A form response, or the withdrawal of one.
     Submission(Box<NewSubmission>),
-    /// Nothing to store, and nothing the sender should know: a bot's post, a notice of a kind
-    /// that is not about leads.
+    /// Nothing to store, and nothing to tell the sender: a bot's post, or a notice of a kind that is not
+    /// about leads.
     Ignored,
 }
 
@@ -53,14 +53,14 @@ pub trait LeadSource: Sync {
     /// Its kind.
     fn kind(&self) -> SourceKind;
 
-    /// Checks who sent the request and reads it.
+    /// Authenticates the request and reads it.
     ///
     /// # Errors
-    /// A problem for the sender; then nothing is stored.
+    /// Returns a problem for the sender; then nothing is stored.
     fn read(&self, inbound: Inbound<'_>) -> Result<Delivery, Problem>;
 }
 
-/// 401 for a missing or wrong proof of origin. Says no more than that.
+/// The 401 for a missing or wrong proof of origin. It gives no further detail.
 fn unauthentic(header: &str) -> Problem {
     Problem::new(
         401,
@@ -80,10 +80,10 @@ fn broken_json() -> Problem {
     )
 }
 
-/// The body as text. A byte order mark says how it is encoded; without one it is UTF-8.
+/// The body as text. A byte order mark determines its encoding; without one it is UTF-8.
 ///
 /// # Errors
-/// 400 `invalid_encoding`.
+/// Returns 400 `invalid_encoding`.
 fn decoded(body: &[u8]) -> Result<Cow<'_, str>, Problem> {
     let (encoding, mark) = Encoding::for_bom(body).unwrap_or((UTF_8, 0));
     let text = body.get(mark..).unwrap_or_default();
@@ -99,8 +99,8 @@ fn decoded(body: &[u8]) -> Result<Cow<'_, str>, Problem> {
         })
 }
 
-/// JSON as senders write it that is none to the letter: half of a surrogate pair, which a text cut in the middle of
-/// an emoji leaves behind, is the replacement character; a control character inside of a string is escaped.
+/// Repairs JSON that is not valid to the letter: half of a surrogate pair, which a text cut in the middle of
+/// an emoji leaves behind, becomes the replacement character; a control character inside a string is escaped.
 fn readable_json(text: &str) -> Cow<'_, str> {
     let mut repaired = String::new();
     let mut copied = 0;
@@ -144,7 +144,7 @@ fn readable_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(repaired)
 }
 
-/// A field's name without characters that cannot be seen: it is what a mapping refers to. Otherwise it is
+/// A field's name without characters that cannot be seen, because mappings refer to it. Otherwise it is
 /// exactly as on the form.
 fn clean_name(name: &str) -> Cow<'_, str> {
     let cleaned = clean(name, TextForm::Token);
@@ -160,10 +160,10 @@ fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// Checks one answer's name and value against what any form may send.
+/// Checks one answer's name and value against the limits of any form.
 fn check_field(field: &Field) -> Result<(), Problem> {
     let wrong = |code, detail: String, next: &str| {
-        // A name that is itself the problem is not repeated at length.
+        // A name that is itself the problem is shortened.
         Problem::new(422, code, detail, next).with_field(shown(&field.name))
     };
     if is_blank(&field.name) || field.name.chars().count() > MAX_NAME_CHARS {
@@ -190,8 +190,8 @@ fn check_field(field: &Field) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Brings an answer within what any form may send, for senders who do not send again: nothing of it is
-/// refused, and what was changed is noted.
+/// Fits an answer to the limits of any form, for senders that do not send again: nothing is refused, and
+/// every change is noted.
 fn fitted(mut field: Field) -> Field {
     if field.name.starts_with(OURS) {
         field.name.insert(0, '_');
@@ -212,7 +212,7 @@ fn fitted(mut field: Field) -> Field {
     field
 }
 
-/// Cuts a text after so many characters; whether it was longer.
+/// Cuts a text after so many characters; returns true if it was longer.
 fn cut(text: &mut String, most: usize) -> bool {
     let end = text.char_indices().nth(most).map(|(end, _)| end);
     if let Some(end) = end {
@@ -221,7 +221,7 @@ fn cut(text: &mut String, most: usize) -> bool {
     end.is_some()
 }
 
-/// What names of fields begin with that the source itself knows.
+/// Prefix of the field names that the source itself uses.
 const OURS: &str = "leadbridge:";
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::form::FormKind;
 
-    /// When the requests of tests arrive.
+    /// Time of arrival of the tests' requests.
     pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
 
     #[test]

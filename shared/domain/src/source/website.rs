@@ -18,16 +18,16 @@ use crate::problem::Problem;
 use crate::signature::{self, Timed};
 use crate::submission::{NewSubmission, Origin, SourceKind};
 
-/// Makes a repeat of a post recognisable: the same key within a form is the same submission.
+/// The header that identifies repeats of a post: the same key within a form is the same submission.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// `t=<seconds>,v1=<hex HMAC-SHA256(form secret, t.form key.body)>`, where the form asks for a signature;
-/// `sha256=<hex HMAC-SHA256(form secret, body)>` for as long as the form accepts it.
+/// The signature header: `t=<seconds>,v1=<hex HMAC-SHA256(form secret, t.form key.body)>`, if the form
+/// requires a signature; `sha256=<hex HMAC-SHA256(form secret, body)>` for as long as the form accepts it.
 pub const SIGNATURE: &str = "x-leadbridge-signature";
-/// The problem of a signature that is right, and was made too long ago.
+/// The code of the problem of a correct signature that was made too long ago.
 pub const SIGNATURE_EXPIRED: &str = "signature_expired";
-/// The form field that stands in for the `Idempotency-Key` header, which plain HTML cannot send.
+/// The form field that replaces the `Idempotency-Key` header, which plain HTML cannot send.
 pub const IDEMPOTENCY_FIELD: &str = "_idempotency_key";
-/// The form field that names where a plain HTML post is sent on to.
+/// The form field that names the redirect target of a plain HTML post.
 pub const REDIRECT_FIELD: &str = "_redirect";
 
 /// The website-form source.
@@ -36,16 +36,16 @@ pub struct Website;
 /// The form field that browsers fill with the name of the page's encoding (HTML, "_charset_").
 pub const CHARSET_FIELD: &str = "_charset_";
 
-/// How a form is sent.
+/// The encoding of a form post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
     /// The syntax of its fields.
     pub syntax: Syntax,
-    /// The encoding of its text, where the sender names another than UTF-8.
+    /// The encoding of its text, if the sender names one other than UTF-8.
     pub charset: Option<&'static encoding_rs::Encoding>,
 }
 
-/// The two ways a form's fields are written.
+/// The two syntaxes of a form's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
     /// `application/json`
@@ -66,11 +66,11 @@ impl Encoding {
         charset: None,
     };
 
-    /// Read from the `Content-Type` header. Names of encodings are those that browsers know (WHATWG
-    /// Encoding): `utf8`, `latin1`, `us-ascii`, `shift_jis`.
+    /// Reads the encoding from the `Content-Type` header. Names of encodings are those that browsers know
+    /// (WHATWG Encoding): `utf8`, `latin1`, `us-ascii`, `shift_jis`.
     ///
     /// # Errors
-    /// 415 for any other type, or none, or an unknown encoding.
+    /// Returns 415 for any other type, or none, or an unknown encoding.
     pub fn of(headers: &http::HeaderMap) -> Result<Self, Problem> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
@@ -108,7 +108,7 @@ impl Encoding {
     }
 }
 
-/// The encoding of a label; none for an unknown one, and for those that stand for no text.
+/// The encoding of a label; `None` for an unknown one, and for labels that do not stand for text.
 fn charset(label: &str) -> Option<&'static encoding_rs::Encoding> {
     encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
 }
@@ -179,7 +179,7 @@ impl LeadSource for Website {
             .headers
             .get(IDEMPOTENCY_KEY)
             .map(|value| value.to_str().unwrap_or_default().to_owned());
-        // Nobody can change what is signed; the header can be changed by whoever recorded the post.
+        // A signed key cannot be changed; the header can be changed by anyone who has recorded the post.
         let key = match signed {
             None => header_key.or(key_field),
             Some(Signed::Body) => key_field.or(header_key),
@@ -217,18 +217,20 @@ impl LeadSource for Website {
     }
 }
 
-/// What a signature binds.
+/// The part of a post that a signature covers.
 enum Signed {
     /// The body alone.
     Body,
-    /// Time, form and body. Without a key of its own the post is known by what was signed.
+    /// Time, form and body. Without an idempotency key the post is identified by the digest of the signed
+    /// text.
     All { digest: String },
 }
 
 /// Checks the signature of a post.
 ///
 /// # Errors
-/// 401 for one that is missing or wrong, and for one that is right but not of now.
+/// Returns 401 for a signature that is missing or wrong, and for a correct one that is not of the present
+/// time.
 fn check_signature(given: &str, inbound: &Inbound<'_>, form: &Form) -> Result<Signed, Problem> {
     if let Some(timed) = Timed::parse(given) {
         let form_key = format!("{}.{}", inbound.contract, form.id);
@@ -261,12 +263,12 @@ fn check_signature(given: &str, inbound: &Inbound<'_>, form: &Form) -> Result<Si
     Err(unauthentic(SIGNATURE))
 }
 
-/// Whether a key has characters that no one sees.
+/// True if a key has control characters, or white space around it.
 fn has_invisible(key: &str) -> bool {
     key.trim() != key || key.chars().any(char::is_control)
 }
 
-/// The answers and what is known beside them.
+/// The answers, with the form's own context added.
 pub(super) fn with_context(mut fields: Vec<Field>, form: &Form) -> Vec<Field> {
     fields.push(Field::context("form_name", &form.name));
     fields.push(Field::context("form_id", form.id.as_str()));
@@ -283,8 +285,8 @@ fn take(fields: &mut Vec<Field>, name: &str) -> Option<String> {
     Some(fields.remove(index).value).filter(|value| !value.is_empty())
 }
 
-/// Where a plain HTML post is sent on to: the redirect it names, or the form's first. The caller
-/// has read the post before, so that the named one is known to be on the form's list.
+/// The redirect target of a plain HTML post: the one that it names, or the form's first. The caller has read
+/// the post before, so a named target is known to be on the form's list.
 #[must_use]
 pub fn redirect_target<'a>(body: &[u8], encoding: Encoding, form: &'a Form) -> Option<&'a str> {
     let named = parse(body, encoding, form)
@@ -303,8 +305,8 @@ pub fn redirect_target<'a>(body: &[u8], encoding: Encoding, form: &'a Form) -> O
 /// Reads the fields of a post.
 ///
 /// # Errors
-/// 400 for a body that cannot be read or that names a field twice, 422 for names, values or a
-/// number of fields that no form may send.
+/// Returns 400 for a body that cannot be read or that names a field twice, and 422 for names, values or a
+/// number of fields beyond the limits of any form.
 pub fn parse(body: &[u8], encoding: Encoding, form: &Form) -> Result<Vec<Field>, Problem> {
     let pairs = match encoding.syntax {
         Syntax::Json => {
@@ -348,8 +350,8 @@ pub fn parse(body: &[u8], encoding: Encoding, form: &Form) -> Result<Vec<Field>,
     Ok(fields)
 }
 
-/// Text in a named encoding. Programs call what they send by the names of the encodings that have ASCII's letters,
-/// or by those of western Europe, without asking: what is UTF-8 all the same is read as that.
+/// Decodes text in a named encoding. Programs often name an encoding that has ASCII's letters, or one of
+/// western Europe, without checking: text that is valid UTF-8 nevertheless is read as UTF-8.
 fn in_charset<'b>(
     bytes: &'b [u8],
     charset: &'static encoding_rs::Encoding,
@@ -392,7 +394,7 @@ fn parse_urlencoded(
         let value = value.strip_prefix(b"=").unwrap_or(value);
         pairs.push((unescaped(name)?, unescaped(value)?));
     }
-    // A browser says in this field how it encoded the others.
+    // A browser names the encoding of the other fields in this one.
     let told = pairs
         .iter()
         .find(|(name, _)| name.as_ref() == CHARSET_FIELD.as_bytes())
@@ -419,8 +421,8 @@ fn malformed_form() -> Problem {
     )
 }
 
-/// Strict decoding: a `%` that starts no byte, and bytes that are no text (see [`in_charset`]), are errors
-/// rather than characters the person never wrote.
+/// Decodes strictly: a `%` that starts no byte, and bytes that are no text (see [`in_charset`]), are errors
+/// and not characters that the person never wrote.
 fn unescaped(text: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if !text.contains(&b'%') && !text.contains(&b'+') {
         return Ok(Cow::Borrowed(text));
@@ -443,8 +445,8 @@ fn unescaped(text: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     Ok(Cow::Owned(bytes))
 }
 
-/// One object of scalars; a list of scalars is a field sent several times. Numbers keep the text
-/// they were sent as, so that 64-bit ids survive.
+/// Parses one object of scalars; a list of scalars is a field sent several times. Numbers keep their original
+/// text, so that 64-bit ids survive.
 fn parse_json(text: &str, max_fields: usize) -> Result<Pairs, Problem> {
     struct Object {
         max_fields: usize,
@@ -472,7 +474,7 @@ fn parse_json(text: &str, max_fields: usize) -> Result<Pairs, Problem> {
                 return Ok(Err(too_many_fields(self.max_fields)));
             }
             Ok(match duplicate {
-                // In JSON a repeated name is always a mistake: lists exist.
+                // In JSON a repeated name is always a mistake, because lists exist.
                 Some(name) => Err(Problem::new(
                     400,
                     "duplicate_field",

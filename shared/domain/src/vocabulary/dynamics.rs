@@ -1,8 +1,8 @@
-//! Dataverse's tables and columns: the whitepaper's appendix "Objects and Fields Imported from CRM",
-//! column by column, with what is read or written besides.
+//! Dataverse's tables and columns: the whitepaper's appendix "Objects and Fields Imported from CRM", column
+//! by column, with the further columns that are read or written.
 //!
-//! The appendix has no address of an account. Companies of one name are told apart by their place, so
-//! the first address is read too.
+//! The appendix has no address of an account. The place distinguishes companies of one name, so the first
+//! address is read too.
 
 use super::{
     Field, Kind, ObjectSpec, Read, Role, Subject, date, flag, id, instant, lookup, money, number,
@@ -16,7 +16,7 @@ const fn choice(name: &'static str) -> Field {
 const OWNER: Field = lookup("_owninguser_value").role(Role::Owner);
 const CREATED: Field = instant("createdon").role(Role::Created);
 const MODIFIED: Field = instant("modifiedon").role(Role::Modified);
-/// Filled on the loser of a merge, which stays, inactive.
+/// Set on the loser of a merge, which stays, inactive.
 const SURVIVOR: Field = lookup("_masterid_value")
     .role(Role::Survivor)
     .control()
@@ -143,7 +143,7 @@ const OPPORTUNITY: &[Field] = &[
     choice("statecode"),
     date("actualclosedate"),
     text("name", Role::Name),
-    // A text without a list of values of its own: the sales process writes the stage's name.
+    // A text without a list of values: the sales process writes the stage's name.
     text("stepname", Role::Stage),
     CREATED,
     MODIFIED,
@@ -172,7 +172,7 @@ const POSITION: &[Field] = &[
     MODIFIED,
 ];
 
-/// Everything that is known of Dynamics 365.
+/// All known objects of Dynamics 365.
 pub(super) const OBJECTS: &[ObjectSpec] = &[
     ObjectSpec::new(Subject::Account, "account", "Account", ACCOUNT),
     ObjectSpec::new(Subject::Contact, "contact", "Contact", CONTACT),

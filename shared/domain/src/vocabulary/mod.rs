@@ -1,7 +1,7 @@
-//! The CRMs' vocabulary: one table for each vendor says of every object and field what it is called,
-//! what it holds and what it is for.
+//! The CRMs' vocabulary: one table for each vendor that gives the name, the type and the purpose of every
+//! object and field.
 //!
-//! Whatever names a field of a CRM asks these tables: the list of what is imported (IM-1), the
+//! All code that names a field of a CRM uses these tables: the list of imported objects (IM-1), the
 //! permission check (CN-4), the form of imported values, match keys and matching (MA-1), the default
 //! mappings, and the values of leads, contacts and accounts that are created. A new field is one line.
 
@@ -12,7 +12,7 @@ use super::schema::CrmKind;
 
 pub use salesforce::CURRENCY_FIELD as SALESFORCE_CURRENCY_FIELD;
 
-/// What a field holds, and how the CRM's API writes it.
+/// The type of a field, and its format in the CRM's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The record's own id.
@@ -38,33 +38,33 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it is a choice whose options the CRM's administrator can change (IM-5).
+    /// True for a choice whose options the CRM's administrator can change (IM-5).
     #[must_use]
     pub const fn is_choice(self) -> bool {
         matches!(self, Self::Choice | Self::NumberedChoice)
     }
 
-    /// Whether it is a record's id.
+    /// True for a record's id.
     #[must_use]
     pub const fn is_reference(self) -> bool {
         matches!(self, Self::Id | Self::Lookup)
     }
 }
 
-/// What a field is for. Two fields of one role in the two CRMs are each other's counterparts.
+/// The purpose of a field. Two fields of one role in the two CRMs are each other's counterparts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing that is asked for by its role.
+    /// A field that is not looked up by its role.
     Plain,
     /// The record's id.
     Identity,
     /// The user who owns the record.
     Owner,
-    /// When the record was created.
+    /// Time of the record's creation.
     Created,
-    /// When the record was last changed, by the CRM's own clock of changes.
+    /// Time of the record's last change, by the CRM's own clock of changes.
     Modified,
-    /// The record is deleted.
+    /// True if the record is deleted.
     Deleted,
     /// The record that this one was merged into.
     Survivor,
@@ -110,7 +110,7 @@ pub enum Role {
     OtherPostalCode,
     /// Country of the second address.
     OtherCountry,
-    /// What a lead is about.
+    /// A lead's topic.
     Topic,
     /// Free text about the record.
     Description,
@@ -128,7 +128,7 @@ pub enum Role {
     Stage,
     /// Value of an opportunity.
     Amount,
-    /// A lead was converted.
+    /// True if a lead was converted.
     Converted,
     /// The contact that a lead was converted to.
     ConvertedContact,
@@ -152,18 +152,18 @@ const ADDRESSES: [[Role; 5]; 2] = [
     ],
 ];
 
-/// Whether the import reads a field.
+/// The condition on which the import reads a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
     /// Yes.
     Always,
     /// Yes, though the whitepaper's appendix does not list it.
     Besides,
-    /// Where the organisation has several currencies: others do not have the field.
+    /// Only if the organisation has several currencies: others do not have the field.
     SeveralCurrencies,
-    /// Where the table turns out to have it.
+    /// Only if the table turns out to have it.
     IfThere,
-    /// No: it is only written.
+    /// Not at all: it is only written.
     Never,
 }
 
@@ -172,14 +172,14 @@ enum Read {
 pub struct Field {
     /// The CRM's name for it, as its API sends it (a Dataverse look-up: `_owninguser_value`).
     pub name: &'static str,
-    /// What it holds.
+    /// Its type.
     pub kind: Kind,
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
-    /// A lead's: the contact's field that takes its value; empty where none does.
+    /// For a lead's field, the contact's field that takes its value; empty if there is none.
     pub contact: &'static str,
-    /// It tells of the record's fate only (when it was changed, what became of it), and is no part of
-    /// its values.
+    /// True if it only describes the record's fate (time of change, deletion, merge), and is not part of its
+    /// values.
     pub control: bool,
     read: Read,
 }
@@ -248,7 +248,7 @@ const fn flag(name: &'static str) -> Field {
     Field::new(name, Kind::Boolean)
 }
 
-/// What the records of an object are to matching.
+/// The role of an object's records in matching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// People who can be linked to profiles, as contacts.
@@ -259,11 +259,11 @@ pub enum Subject {
     Account,
     /// Users of the CRM.
     User,
-    /// Nothing that is matched.
+    /// Records that are not matched.
     Other,
 }
 
-/// What a user may do with the records of an object.
+/// A user's right to the records of an object.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -281,22 +281,22 @@ pub enum Right {
 const READ: &[Right] = &[Right::Read];
 const READ_AND_WRITE: &[Right] = &[Right::Read, Right::Create, Right::Update];
 
-/// One object (Dataverse: table) of a CRM, with what is needed of it.
+/// One object (Dataverse: table) of a CRM, with its rights and fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectSpec {
     /// The CRM's name for it: Salesforce's API name, Dataverse's logical name.
     pub name: &'static str,
-    /// What people call it.
+    /// Display name.
     pub label: &'static str,
-    /// Nothing can be imported without it.
+    /// True if nothing can be imported without it.
     pub required: bool,
-    /// It is there only where the organisation has several currencies.
+    /// True if it exists only in organisations with several currencies.
     pub several_currencies_only: bool,
-    /// What its records are to matching.
+    /// The role of its records in matching.
     pub subject: Subject,
-    /// What the connected user has to be allowed. Leads and contacts are also written.
+    /// The rights that the connected user needs. Leads and contacts are also written.
     pub rights: &'static [Right],
-    /// All of its fields that are known, also those that are only written.
+    /// All of its known fields, including those that are only written.
     pub vocabulary: &'static [Field],
 }
 
@@ -321,8 +321,7 @@ impl ObjectSpec {
         }
     }
 
-    /// The fields that are imported, the identity first, in an organisation with one or with several
-    /// currencies.
+    /// The imported fields, the identity first, in an organisation with one or with several currencies.
     pub fn fields(&self, several_currencies: bool) -> impl Iterator<Item = &'static str> + use<> {
         self.imported(several_currencies).map(|field| field.name)
     }
@@ -339,8 +338,8 @@ impl ObjectSpec {
         fields.clone().filter(read).chain(fields.filter(more))
     }
 
-    /// The fields that are imported because the whitepaper's appendix lists them, or (Salesforce) as
-    /// their counterparts.
+    /// The fields that are imported because the whitepaper's appendix lists them, or (Salesforce) as their
+    /// counterparts.
     pub fn listed(&self) -> impl Iterator<Item = &'static Field> + use<> {
         self.imported(false)
             .filter(|field| field.read == Read::Always)
@@ -358,7 +357,7 @@ impl ObjectSpec {
         self.vocabulary.iter().find(|field| field.role == role)
     }
 
-    /// The name of the field of a role; empty where it has none.
+    /// The name of the field of a role; empty if there is none.
     #[must_use]
     pub const fn named(&self, role: Role) -> &'static str {
         let mut rest = self.vocabulary;
@@ -371,7 +370,7 @@ impl ObjectSpec {
         ""
     }
 
-    /// As [`Self::named`], of a field that is imported.
+    /// As [`Self::named`], but only for an imported field.
     pub(crate) const fn read_as(&self, role: Role) -> &'static str {
         let mut rest = self.vocabulary;
         while let [field, more @ ..] = rest {
@@ -383,8 +382,7 @@ impl ObjectSpec {
         ""
     }
 
-    /// Its addresses that are imported: street, city, state, postal code, country; the first is the one
-    /// to go by.
+    /// Its imported addresses: street, city, state, postal code, country; the first is the main one.
     pub fn addresses(&self) -> impl Iterator<Item = [&'static str; 5]> + use<> {
         let spec = *self;
         ADDRESSES
@@ -399,7 +397,7 @@ impl ObjectSpec {
         self.named(Role::Identity)
     }
 
-    /// The look-up from the loser of a merge to its survivor that is asked for where the table has it
+    /// The look-up from the loser of a merge to its survivor, which is requested if the table has it
     /// (Dataverse).
     #[must_use]
     pub fn survivor_if_there(&self) -> Option<&'static Field> {

@@ -1,7 +1,7 @@
 //! Salesforce's objects and fields. The names are those of the object reference.
 //!
-//! Beside the counterparts of what is imported of Dynamics 365 there is what a delta of changes,
-//! deletions and merges needs (`SystemModstamp`, `IsDeleted`, `MasterRecordId`, where the object has
+//! Beside the counterparts of the fields imported from Dynamics 365, there are the fields that a delta of
+//! changes, deletions and merges needs (`SystemModstamp`, `IsDeleted`, `MasterRecordId`, if the object has
 //! it); `UserRole` has no `CreatedDate` and no `IsDeleted`.
 
 use super::{
@@ -9,8 +9,8 @@ use super::{
     text,
 };
 
-/// The field of every record with an amount, where there are several currencies. It has no field-level
-/// security, so that an object without it tells that there is one currency.
+/// The currency field of every record with an amount, in organisations with several currencies. It has no
+/// field-level security, so an object without it shows that there is only one currency.
 pub const CURRENCY_FIELD: &str = "CurrencyIsoCode";
 
 const fn choice(name: &'static str) -> Field {
@@ -205,7 +205,7 @@ const CURRENCY_TYPE: &[Field] = &[
     MODIFIED,
 ];
 
-/// Everything that is known of Salesforce.
+/// All known objects of Salesforce.
 pub(super) const OBJECTS: &[ObjectSpec] = &[
     ObjectSpec::new(Subject::Account, "Account", "Account", ACCOUNT),
     ObjectSpec::new(Subject::Contact, "Contact", "Contact", CONTACT),

@@ -1,8 +1,8 @@
 //! Words of addresses: street types, directions, units, ordinals, words in city names.
 //!
-//! Street types and directions are those of USPS Publication 28 (appendices C1 and C2, public
-//! domain), with Australia's and Canada's usual ones. Those of other languages were written for this
-//! project; `libpostal`'s dictionaries (MIT) have more. The short form stands for the others.
+//! Street types and directions are those of USPS Publication 28 (appendices C1 and C2, public domain), with
+//! Australia's and Canada's usual ones. Those of other languages were written for this project; `libpostal`'s
+//! dictionaries (MIT) have more. The short form is the standard form.
 
 use rustc_hash::FxHashSet as HashSet;
 use std::sync::LazyLock;
@@ -247,8 +247,8 @@ jalan: jln, jl
 odos: od
 ";
 
-/// Words that start a part of a building, and words for boxes. Left out are those that names of
-/// streets start with as often: "upper", "tower", "house".
+/// Words that start a part of a building, and words for boxes. Words that street names start with as often
+/// are left out: "upper", "tower", "house".
 const UNIT_WORDS: &str = "
 apartment apt apmt apmnt suite ste suit unit unt floor fl flr flat level lvl lv room rm rms building bldg bld blg block blk twr
 office ofc off dept department door lot spc spce slip hangar hngr hanger trailer trlr penthouse ph lobby lbby basement bsmt
@@ -401,8 +401,8 @@ static UNITS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(UNIT_WORD
 static CITY: LazyLock<Spellings> = LazyLock::new(|| spellings(CITY_WORDS));
 static CITY_NAMES: LazyLock<Spellings> = LazyLock::new(|| spellings(CITIES));
 
-/// Endings of street names that German, Dutch and Scandinavian addresses write as one word, with
-/// the ending that stands for it.
+/// Endings of street names that German, Dutch and Scandinavian addresses write as one word, with the standard
+/// form of each.
 const ENDINGS: &[(&str, &str)] = &[
     ("strasse", "str"),
     ("strase", "str"),
@@ -419,14 +419,14 @@ const ENDINGS: &[(&str, &str)] = &[
     ("plein", "pl"),
 ];
 
-/// The short form that stands for a folded word of a street: a street type or a direction.
+/// The standard short form of a folded word of a street: a street type or a direction.
 #[must_use]
 pub fn street_word(token: &str) -> Option<&'static str> {
     STREETS.get(token).copied()
 }
 
-/// Takes a street type off a word such as `hauptstrasse` or `hauptstr`: the rest, and what stands
-/// for the type. `None` if it has none, or nothing before it.
+/// Takes a street type off a word such as `hauptstrasse` or `hauptstr`; returns the rest, and the standard
+/// form of the type. `None` if it has none, or nothing before it.
 #[must_use]
 pub fn street_ending(token: &str) -> Option<(&str, &'static str)> {
     ENDINGS.iter().find_map(|(ending, stands)| {
@@ -435,7 +435,7 @@ pub fn street_ending(token: &str) -> Option<(&str, &'static str)> {
     })
 }
 
-/// Whether a folded word starts (or is) a part of a building or a post-office box.
+/// True if a folded word starts (or is) a part of a building or a post-office box.
 #[must_use]
 pub fn unit_word(token: &str) -> bool {
     UNITS.contains(token)
@@ -455,13 +455,13 @@ pub fn ordinal(token: &str) -> Option<u32> {
         .flatten()
 }
 
-/// The form that stands for a folded word in the name of a city (`saint` to `st`).
+/// The standard form of a folded word in the name of a city (`saint` to `st`).
 #[must_use]
 pub fn city_word(token: &str) -> Option<&'static str> {
     CITY.get(token).copied()
 }
 
-/// The name that stands for a whole folded city name (`nyc` to `new york`, `koln` to `cologne`).
+/// The standard name of a whole folded city name (`nyc` to `new york`, `koln` to `cologne`).
 #[must_use]
 pub fn city(name: &str) -> Option<&'static str> {
     CITY_NAMES.get(name).copied()

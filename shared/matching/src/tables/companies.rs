@@ -1,4 +1,4 @@
-//! Words in company names that do not tell companies apart: legal forms, abbreviations, notes.
+//! Words in company names that do not distinguish companies: legal forms, abbreviations, notes.
 //!
 //! Written for this project: the forms that are usual in names, not every entry of a register. The
 //! full list is ISO 20275 (Entity Legal Forms), which GLEIF publishes; `cleanco` (MIT) has another.
@@ -371,8 +371,8 @@ common stock, ordinary shares, depositary shares, american depositary shares, am
 head office, main office, corporate office, home office, parent account, test account, old account, new account, in liquidation, i l, i liq, in insolvenz
 ";
 
-/// Legal forms that are written in several ways, joined: the first stands for all of its line. Words for
-/// *limited* that only say in which country (`pty ltd`, `pvt ltd`, `co ltd`) are left out as often as not.
+/// Legal forms with several spellings, joined: the first of each line is the standard form. Words for
+/// *limited* that only name the country (`pty ltd`, `pvt ltd`, `co ltd`) are left out as often as not.
 const SAME_FORMS: &str = "
 ltd: limited, coltd, colimited, companyltd, companylimited, ptyltd, ptylimited, pty, proprietarylimited, proprietary, pvtltd, pvt, privateltd, privatelimited, pvtlimited, pltd, pl
 ltd: pteltd, pte, ptelimited, ltdco, privatelimitedcompany, limitedcompany, ltee, limitee, nigltd, nigerialtd, nigerialimited
@@ -427,12 +427,12 @@ pao: oao, pjsc, ojsc
 ao: zao, cjsc, jsc
 ";
 
-/// Forms of countries that write them in English as *Ltd*, *LLC* or *Inc* abroad.
+/// Legal forms whose countries write them in English as *Ltd*, *LLC* or *Inc* abroad.
 const TRANSLATED: &str = "
 kk yk ooo pao ao jusikhoesa youxiangongsi gufenyouxiangongsi tnhh congtytnhh congtycophan spzoo sro doo kft ltdsti as pt
 ";
 
-/// What people put where a form asks for their company and they have none, by language. Compared folded
+/// Placeholders that people without a company enter where a form asks for one, by language. Compared folded
 /// and without spaces.
 const STOP_GAPS: &str = "
 # English
@@ -544,7 +544,7 @@ pub fn legal_forms() -> &'static [Vec<&'static str>] {
     &LEGAL.all
 }
 
-/// How many tokens at the end of a folded name are its legal form (the longest that fits), else 0.
+/// The number of tokens at the end of a folded name that are its legal form (the longest that fits), else 0.
 /// May be all of them.
 #[must_use]
 pub fn legal_suffix(tokens: &[impl AsRef<str>]) -> usize {
@@ -564,7 +564,7 @@ pub fn legal_suffix(tokens: &[impl AsRef<str>]) -> usize {
     forms.filter(ends).map(Vec::len).next().unwrap_or(0)
 }
 
-/// How many tokens at the start of a folded name are a legal form that comes first in its country
+/// The number of tokens at the start of a folded name that are a legal form which comes first in its country
 /// (Indonesian `pt`, Russian `ooo`, Lithuanian `uab`, French `sarl`), else 0.
 #[must_use]
 pub fn legal_prefix(tokens: &[impl AsRef<str>]) -> usize {
@@ -585,15 +585,15 @@ pub fn legal_prefix(tokens: &[impl AsRef<str>]) -> usize {
         .unwrap_or(0)
 }
 
-/// The one spelling that stands for a token of a company name: the long form of an abbreviation,
-/// the singular or plural that is usual, the American spelling. `None` for a word without others.
+/// The standard spelling of a token of a company name: the long form of an abbreviation, the usual singular
+/// or plural, the American spelling. `None` for a word without other spellings.
 #[must_use]
 pub fn abbreviation(token: &str) -> Option<&'static str> {
     LONG.get(token).copied()
 }
 
-/// Whether a folded word with a point behind it is short for another word rather than a legal form or a
-/// word that says nothing: forms with a point in them come in letters.
+/// True if a folded word with a point behind it abbreviates another word, and is not a legal form or a word
+/// without meaning: forms with a point in them come in letters.
 #[must_use]
 pub fn is_short_for_a_word(word: &str) -> bool {
     let usual = matches!(
@@ -631,7 +631,7 @@ pub fn is_short_for_a_word(word: &str) -> bool {
             || matches!(word, "en" | "el" | "la" | "de" | "do" | "an" | "di"))
 }
 
-/// Whether two legal forms, joined, are one; `None` where one is not known or may be the other in
+/// Compares two legal forms, each joined to one word; `None` if one is not known or may be the other in
 /// another language.
 #[must_use]
 pub fn same_form(a: &str, b: &str) -> Option<bool> {
@@ -651,7 +651,7 @@ pub fn same_form(a: &str, b: &str) -> Option<bool> {
     }
 }
 
-/// Whether a text is what people write who have no company, or do not tell: `Self-employed`, `none`,
+/// True for a placeholder of people who have no company, or do not name it: `Self-employed`, `none`,
 /// `privat`, `N/A`, in the languages that the tables know. `text` is as it was entered.
 #[must_use]
 pub fn says_nothing(text: &str) -> bool {
@@ -673,13 +673,13 @@ pub fn says_nothing(text: &str) -> bool {
             && parts().all(|part| part.trim().is_empty() || nothing(part))
 }
 
-/// Whether a folded token of a company name says nothing about which company it is.
+/// True if a folded token of a company name does not help to identify the company.
 #[must_use]
 pub fn is_noise(token: &str) -> bool {
     NOISE_WORDS.contains(token)
 }
 
-/// How many tokens at the start of `tokens` are a note such as "do not use", else 0.
+/// The number of tokens at the start of `tokens` that are a note such as "do not use", else 0.
 #[must_use]
 pub fn noise_phrase(tokens: &[impl AsRef<str>]) -> usize {
     let starts = |phrase: &&Vec<&str>| {

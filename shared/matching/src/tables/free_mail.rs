@@ -106,7 +106,7 @@ static FAMILY_LABELS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(F
 static FREE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(DOMAINS));
 static ROLE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(ROLES));
 
-/// Whether a domain (lower case, without a dot at its end) gives its addresses to anybody.
+/// True if a domain (lower case, without a dot at its end) is a public mailbox provider's.
 ///
 /// For the families with a domain in many countries the first label decides: `yahoo.co.jp`.
 #[must_use]
@@ -117,7 +117,7 @@ pub fn is_free(domain: &str) -> bool {
     family || FREE.contains(domain)
 }
 
-/// Whether the part before the `@` (lower case) names a post and not a person: `info`, `sales-de`.
+/// True if the part before the `@` (lower case) names a post and not a person: `info`, `sales-de`.
 ///
 /// A number at the end, and all after the first `+`, `.`, `-` or `_`, does not matter if the rest
 /// is such a name of at least four letters.

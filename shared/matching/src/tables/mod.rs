@@ -1,4 +1,4 @@
-//! Names, words and places that are written in several ways. Pure data and its look-ups.
+//! Names, words and places with several spellings. Pure data and its look-ups.
 //!
 //! Every key is *folded* as [`crate::text::fold`] does it: Latin letters in lower case without
 //! accents, digits, one space between words; other alphabets as they are transliterated there.
@@ -14,7 +14,7 @@ pub mod scripts;
 pub mod states;
 pub mod titles;
 
-/// A table from each spelling to the one that stands for it.
+/// A table from each spelling to its standard form.
 type Spellings = HashMap<&'static str, &'static str>;
 
 /// Reads `canonical: spelling, spelling` lines; the canonical form is a spelling of itself.
@@ -44,7 +44,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Whether text is in the form that the look-ups expect.
+/// True if text is in the form that the look-ups expect.
 #[cfg(test)]
 fn is_folded(text: &str) -> bool {
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -52,7 +52,7 @@ fn is_folded(text: &str) -> bool {
         .all(|word| !word.is_empty() && word.bytes().all(letter))
 }
 
-/// Fails where a table of spellings has a key that is not folded, or two meanings for one key.
+/// Panics if a table of spellings has a key that is not folded, or two meanings for one key.
 #[cfg(test)]
 fn check(text: &'static str) {
     let mut seen = HashMap::default();

@@ -1,4 +1,4 @@
-//! Given names by which the same person may go.
+//! Given names that the same person may use.
 //!
 //! `nicknames.txt` has one group of names a line, for English, German, Dutch, French, Spanish,
 //! Catalan, Italian, Portuguese, Scandinavian, Finnish, Polish, Czech, Hungarian, South Slavic,
@@ -22,16 +22,16 @@ static GROUPS: LazyLock<HashMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
     groups
 });
 
-/// The groups that a folded given name is in, ascending; none for a name without other forms.
+/// The groups of a folded given name, ascending; empty for a name without other forms.
 ///
-/// A name may be in several groups, and two names that share one can be the same person's. Sharing
-/// does not carry over: `alexander` and `alexandra` both share a group with `alex`.
+/// A name may be in several groups, and two names that share one can be the same person's. Sharing is not
+/// transitive: `alexander` and `alexandra` both share a group with `alex`.
 #[must_use]
 pub fn groups(name: &str) -> &'static [u16] {
     GROUPS.get(name).map_or(&[], Vec::as_slice)
 }
 
-/// Whether two folded given names are the same, or are in one group.
+/// True if two folded given names are the same, or are in one group.
 #[must_use]
 pub fn same(left: &str, right: &str) -> bool {
     left == right || {

@@ -1,7 +1,8 @@
-//! How names in other scripts are written in Latin letters, where a letter for a letter would mislead.
+//! Names of other scripts in Latin letters, for scripts in which a transliteration letter by letter would
+//! mislead.
 //!
-//! Chinese characters are read as Chinese by a table of characters; in Japan they are read otherwise, a
-//! surname and a given name as a whole. Arabic and Hebrew leave out vowels. Koreans write their surnames
+//! Chinese characters are read as Chinese by a table of characters; in Japan a surname and a given name are
+//! each read as a whole, in a different way. Arabic and Hebrew leave out vowels. Koreans write their surnames
 //! in Latin letters by custom and not by rule.
 //!
 //! Written for this project: the surnames and given names that most people of Japan and Korea have.
@@ -10,7 +11,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap as HashMap;
 
-/// Japanese surnames with their readings, about in the order of their frequency.
+/// Japanese surnames with their readings, roughly in the order of their frequency.
 const JAPANESE_SURNAMES: &str = "
 佐藤=sato 鈴木=suzuki 高橋=takahashi 田中=tanaka 伊藤=ito 渡辺=watanabe 渡邊=watanabe 渡邉=watanabe 山本=yamamoto 中村=nakamura
 小林=kobayashi 加藤=kato 吉田=yoshida 山田=yamada 佐々木=sasaki 山口=yamaguchi 松本=matsumoto 井上=inoue 木村=kimura 林=hayashi
@@ -75,7 +76,7 @@ const JAPANESE_NAMES: &str = "
 正美=masami 昌美=masami 勝美=katsumi 克己=katsumi 勝彦=katsuhiko 克彦=katsuhiko 邦彦=kunihiko 文彦=fumihiko 晴彦=haruhiko 春彦=haruhiko 明彦=akihiko 昭彦=akihiko 昭夫=akio 明夫=akio 章=akira
 ";
 
-/// How single characters of Japanese given names are read where the whole is in no list.
+/// Readings of single characters of Japanese given names, for names that are in no list as a whole.
 const JAPANESE_CHARACTERS: &str = "
 子=ko 美=mi 郎=ro 男=o 夫=o 雄=o 太=ta 介=suke 輔=suke 助=suke 彦=hiko 也=ya 哉=ya 人=to 斗=to 樹=ki 希=ki 紀=ki 貴=taka 孝=taka 隆=taka 高=taka 之=yuki 行=yuki 幸=yuki
 一=ichi 二=ji 司=ji 次=ji 治=ji 三=zo 造=zo 平=hei 吉=kichi 香=ka 佳=ka 花=ka 華=ka 加=ka 代=yo 世=yo 恵=e 江=e 枝=e 絵=e 理=ri 里=ri 莉=ri 梨=ri 奈=na 菜=na 那=na 沙=sa 紗=sa
@@ -98,7 +99,7 @@ fn readings(text: &'static str) -> Readings {
     let mut table = Readings::default();
     for entry in text.split_ascii_whitespace() {
         if let Some((written, read)) = entry.split_once('=') {
-            // The first reading of a character stands.
+            // The first reading of a character is used.
             table
                 .entry(written)
                 .or_insert_with(|| read.split(',').collect());
@@ -112,38 +113,38 @@ static NAMES: LazyLock<Readings> = LazyLock::new(|| readings(JAPANESE_NAMES));
 static CHARACTERS: LazyLock<Readings> = LazyLock::new(|| readings(JAPANESE_CHARACTERS));
 static KOREANS: LazyLock<Readings> = LazyLock::new(|| readings(KOREAN_SURNAMES));
 
-/// Whether a letter is a Chinese character, which Japanese is written with too.
+/// True if a letter is a Chinese character, which Japanese is written with too.
 #[must_use]
 pub const fn is_han(letter: char) -> bool {
     matches!(letter, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '々')
 }
 
-/// Whether a letter is of a Japanese syllabary.
+/// True if a letter is of a Japanese syllabary.
 #[must_use]
 pub const fn is_kana(letter: char) -> bool {
     matches!(letter, '\u{3041}'..='\u{30ff}' | '\u{ff66}'..='\u{ff9f}')
 }
 
-/// Whether a letter is a Korean syllable.
+/// True if a letter is a Korean syllable.
 #[must_use]
 pub const fn is_hangul(letter: char) -> bool {
     matches!(letter, '\u{ac00}'..='\u{d7a3}')
 }
 
-/// Whether a letter is of a script that leaves out vowels.
+/// True if a letter is of a script that leaves out vowels.
 #[must_use]
 pub const fn is_abjad(letter: char) -> bool {
     matches!(letter, '\u{590}'..='\u{6ff}' | '\u{750}'..='\u{77f}' | '\u{8a0}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}')
 }
 
-/// The readings of a Japanese surname in Chinese characters; none for what is in no list.
+/// The readings of a Japanese surname in Chinese characters; empty for a name that is in no list.
 #[must_use]
 pub fn japanese_surname(written: &str) -> &'static [&'static str] {
     SURNAMES.get(written).map_or(&[], Vec::as_slice)
 }
 
 /// The readings of a Japanese given name in Chinese characters: those of the list, or else that of its
-/// characters one by one; none if one of them is in no list.
+/// characters one by one; empty if one of them is in no list.
 #[must_use]
 pub fn japanese_name(written: &str) -> Vec<String> {
     if let Some(known) = NAMES.get(written) {
@@ -160,7 +161,7 @@ pub fn japanese_name(written: &str) -> Vec<String> {
     vec![read]
 }
 
-/// A Japanese name in one piece: surname and given name.
+/// Splits a Japanese name in one piece into surname and given name.
 #[must_use]
 pub fn japanese_parts(written: &str) -> Option<(&str, &str)> {
     let ends = written.char_indices().skip(1).map(|(at, _)| at);
@@ -169,14 +170,14 @@ pub fn japanese_parts(written: &str) -> Option<(&str, &str)> {
         .max_by_key(|(surname, _)| surname.len())
 }
 
-/// A Korean surname as its owners write it in Latin letters.
+/// A Korean surname in Latin letters, as its bearers write it.
 #[must_use]
 pub fn korean_surname(written: &str) -> Option<&'static str> {
     KOREANS.get(written)?.first().copied()
 }
 
-/// Arabic (with Persian and Urdu) and Hebrew consonants, as those who bear the name write them in Latin
-/// letters; vowels that are not written stay away. `first` is whether it begins a word.
+/// Arabic (with Persian and Urdu) and Hebrew consonants in Latin letters, as the bearers of such names write
+/// them; unwritten vowels are left out. `first` is true at the beginning of a word.
 #[must_use]
 pub const fn abjad(letter: char, first: bool) -> Option<&'static str> {
     Some(match letter {

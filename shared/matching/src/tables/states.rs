@@ -253,15 +253,16 @@ PV: pais vasco, euskadi, basque country
 VC: comunidad valenciana, comunitat valenciana, valencia, valencian community
 ";
 
-/// In this order a name that several countries have is looked up when no country is known.
+/// The order of countries in which a name of several countries is looked up if no country is known.
 const ORDER: [&str; 9] = ["US", "CA", "AU", "BR", "MX", "IN", "DE", "IT", "ES"];
-/// Only their codes are understood without a country: the others' are too short to say anything.
+/// Number of countries whose codes are understood without a country: the others' codes are too short to be
+/// clear.
 const CODES_ALONE: usize = 3;
 
 struct Tables {
     by_country: HashMap<&'static str, HashMap<&'static str, &'static str>>,
     anywhere: HashMap<&'static str, &'static str>,
-    /// Codes in lower case, as they are found in folded text. As [`anywhere`](Self::anywhere).
+    /// Codes in lower case, as they appear in folded text. Used like [`anywhere`](Self::anywhere).
     codes: HashMap<&'static str, Vec<&'static str>>,
 }
 
@@ -289,7 +290,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     }
     for country in ORDER {
         for (name, code) in tables.by_country.get(country).into_iter().flatten() {
-            // "bc", "nl" or "mich" alone do not say that Mexico is meant.
+            // "bc", "nl" or "mich" alone does not mean Mexico.
             if name.len() > 4 || matches!(country, "US" | "CA" | "AU") {
                 tables.anywhere.entry(name).or_insert(code);
             }

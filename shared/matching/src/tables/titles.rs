@@ -1,4 +1,4 @@
-//! Words of job titles, forms of address, what follows a name, and particles of surnames.
+//! Words of job titles, forms of address, name suffixes, and particles of surnames.
 //!
 //! Written for this project, for English with the usual German, French, Dutch, Spanish and Italian.
 
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use super::{Spellings, spellings, words};
 
-/// `words that stand for it: spellings`.
+/// `standard words: spellings`.
 const WORDS: &str = "
 accounting: acctg, buchhaltung
 accountant: acct, acctnt, cpa
@@ -134,7 +134,7 @@ const FILLERS: &str = "
 of the and for a an to in at de des du da do la le el y et und fur von der die und e di del della dei van voor
 ";
 
-/// Words by rank, the highest first; as [`title_word`] gives them.
+/// Words by rank, the highest first, in the form that [`title_word`] returns.
 const RANKS: [(u8, &str); 9] = [
     (9, "chief owner founder president chairman"),
     (8, "vice partner"),
@@ -185,21 +185,21 @@ static RANK: LazyLock<HashMap<&'static str, u8>> = LazyLock::new(|| {
     RANKS.iter().flat_map(ranked).collect()
 });
 
-/// What stands for a folded token of a job title, in one word or several with spaces between
-/// (`vp` for `vice president`); `None` if the token stands for itself.
+/// The standard form of a folded token of a job title, in one word or several with spaces between (`vp` for
+/// `vice president`); `None` if the token is a standard form itself.
 #[must_use]
 pub fn title_word(token: &str) -> Option<&'static str> {
     TITLE.get(token).copied()
 }
 
-/// Whether a folded token of a job title carries no meaning: "of", "the".
+/// True if a folded token of a job title carries no meaning: "of", "the".
 #[must_use]
 pub fn is_title_filler(token: &str) -> bool {
     FILLER.contains(token)
 }
 
-/// How high a title is, from 0 (intern) to 9 (chief), by its highest word; 2 where none says so.
-/// Tokens are as [`title_word`] gives them. A vice president is 8, an assistant of anyone 1.
+/// The rank of a title, from 0 (intern) to 9 (chief), by its highest word; 2 if no word has a rank. Tokens
+/// are as [`title_word`] returns them. A vice president is 8, an assistant of anyone 1.
 #[must_use]
 pub fn seniority(tokens: &[impl AsRef<str>]) -> u8 {
     let ranks = || {
@@ -217,21 +217,21 @@ pub fn seniority(tokens: &[impl AsRef<str>]) -> u8 {
     ranks().max().unwrap_or(2)
 }
 
-/// Whether a folded token before a name is a form of address or an academic degree.
+/// True if a folded token before a name is a form of address or an academic degree.
 ///
-/// `sr` is one (señor), and a name suffix too: where it stands tells which.
+/// `sr` is one (señor), and a name suffix too: its position decides.
 #[must_use]
 pub fn is_honorific(token: &str) -> bool {
     HONORIFIC.contains(token)
 }
 
-/// Whether a folded token after a name is a generation, a degree or an award.
+/// True if a folded token after a name is a generation, a degree or an award.
 #[must_use]
 pub fn is_name_suffix(token: &str) -> bool {
     SUFFIX.contains(token)
 }
 
-/// Whether a folded token is a particle that belongs to the surname after it: `van`, `de`, `al`.
+/// True if a folded token is a particle that belongs to the surname after it: `van`, `de`, `al`.
 #[must_use]
 pub fn is_particle(token: &str) -> bool {
     PARTICLE.contains(token)

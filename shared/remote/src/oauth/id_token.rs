@@ -1,4 +1,4 @@
-//! Identity tokens: who signed in, as the sign-in server signed it (`OpenID` Connect Core 3.1.3.7).
+//! Identity tokens: the user's identity, signed by the sign-in server (`OpenID` Connect Core 3.1.3.7).
 //!
 //! Sources: Microsoft's `id-token-claims-reference` and `access-tokens` (the issuer names the
 //! tenant); Salesforce's "`OpenID` Connect" (`sub` is `https://…/id/{organization}/{user}`).
@@ -20,17 +20,17 @@ use domain::clock::Millis;
 use domain::hosts::is_my_domain;
 use domain::signature::secrets_equal;
 
-/// How far the provider's clock may be from ours, in seconds.
+/// Maximum difference between the provider's clock and ours, in seconds.
 const LEEWAY_SECONDS: i64 = 120;
-/// How long the provider's keys are used before they are read again, in seconds.
+/// Time for which the provider's keys are used before they are read again, in seconds.
 const KEYS_FRESH_SECONDS: i64 = 3600;
-/// A key that is not known is looked for at most this often, in seconds: a forged token must not
-/// make us ask the provider each time.
+/// Minimum time between look-ups of an unknown key, in seconds: a forged token must not make us ask the
+/// provider each time.
 const KEYS_RETRY_SECONDS: i64 = 60;
 /// Longest identity token that is read, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Why an identity token proves nothing.
+/// The reason why an identity token is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum IdTokenError {
     /// The provider's keys could not be read.
@@ -42,10 +42,10 @@ pub enum IdTokenError {
     Refused(&'static str),
 }
 
-/// What an identity token proves.
+/// The verified claims of an identity token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Who: `sub`.
+    /// The user: `sub`.
     pub subject: String,
     /// Entra: the user's id in the tenant.
     pub object_id: Option<String>,
@@ -53,7 +53,7 @@ pub struct Claims {
     pub tenant: Option<String>,
     /// The name that the user signs in with.
     pub username: Option<String>,
-    /// The user's e-mail address, where the provider says that it is verified.
+    /// The user's e-mail address, if the provider states that it is verified.
     pub email: Option<String>,
 }
 
@@ -90,10 +90,10 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// What a token has to be meant for.
+/// The expected issuer, recipient and request of a token.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// Who signs in.
+    /// The provider of the sign-in.
     pub provider: Provider,
     /// The sign-in server that was asked.
     pub auth_url: &'a Url,
@@ -105,22 +105,22 @@ pub struct Expected<'a> {
 
 struct KeySet {
     keys: JwkSet,
-    /// Whom a key issues for, where the provider says so.
+    /// The issuer that each key signs for, if the provider states it.
     issuers: HashMap<String, String>,
     read_at: Millis,
 }
 
-/// Checks identity tokens; keeps the providers' keys.
+/// Checks identity tokens; caches the providers' keys.
 #[derive(Default)]
 pub struct IdTokens {
     sets: Mutex<HashMap<Url, KeySet>>,
 }
 
 impl IdTokens {
-    /// What a token proves, once its signature, issuer, audience, nonce and times were checked.
+    /// Verifies a token's signature, issuer, audience, nonce and times, and returns its claims.
     ///
     /// # Errors
-    /// [`IdTokenError`]; nothing of the token is to be believed then.
+    /// Returns [`IdTokenError`]; then no part of the token can be trusted.
     pub async fn verify(
         &self,
         outbound: &Outbound,
@@ -143,7 +143,7 @@ impl IdTokens {
             .key(outbound, expected.provider, &server, &kid, now)
             .await?;
         let mut validation = Validation::new(Algorithm::RS256);
-        // The claims are checked below, by the clock that everything here goes by.
+        // The claims are checked below, by the injected clock.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
@@ -203,8 +203,8 @@ impl IdTokens {
     }
 }
 
-/// The issuers in a set of keys. Entra's keys each name one: all tenants, as `{tenantid}` in the
-/// address, or one alone; a key of one tenant proves nothing of another.
+/// The issuers in a set of keys. Entra's keys each name one: all tenants, as `{tenantid}` in the address, or
+/// a single one; a key of one tenant proves nothing about another.
 #[derive(Deserialize)]
 struct Issuers {
     keys: Vec<KeyIssuer>,
@@ -227,15 +227,15 @@ impl Issuers {
     }
 }
 
-/// Whether a key that names this issuer may sign a token.
+/// True if a key that names this issuer may sign a token.
 fn issues(key_issuer: &str, raw: &Raw) -> bool {
     let tenant = raw.tid.as_deref().unwrap_or_default();
     key_issuer.replace("{tenantid}", tenant) == raw.iss
 }
 
-/// Whose keys a token is checked with: those of the server that was asked; of Salesforce's generic
-/// login, those of the My Domain in whose name it answers, which it need not list itself. The issuer
-/// is not proved here: it only chooses among servers that may issue for the one that was asked.
+/// The server whose keys verify a token: the sign-in server that was asked. For Salesforce's generic login it
+/// is the My Domain that the token names as its issuer, which the login need not list itself. The issuer is
+/// not verified here: it only chooses among the servers that may issue for the one that was asked.
 fn key_server(token: &str, expected: Expected<'_>) -> Url {
     #[derive(Deserialize)]
     struct Issuer {
@@ -287,7 +287,7 @@ fn check(raw: Raw, expected: Expected<'_>, now: Millis) -> Result<Claims, IdToke
     if raw.exp <= now - LEEWAY_SECONDS || early(raw.iat) || early(raw.nbf) {
         return Err(IdTokenError::Refused("expiry"));
     }
-    // Without a word on it, nobody has verified it.
+    // Without an explicit statement, the address counts as unverified.
     let verified = raw
         .email_verified
         .as_ref()
@@ -301,8 +301,8 @@ fn check(raw: Raw, expected: Expected<'_>, now: Millis) -> Result<Claims, IdToke
     })
 }
 
-/// Whether `issuer` is the sign-in server that was asked. Entra's names the tenant of the user; the
-/// generic login of Salesforce may answer in the name of the organisation's My Domain.
+/// True if `issuer` is the sign-in server that was asked. Entra's issuer names the user's tenant;
+/// Salesforce's generic login may answer in the name of the organisation's My Domain.
 #[must_use]
 pub fn is_issuer(provider: Provider, auth_url: &Url, issuer: &str, tenant: Option<&str>) -> bool {
     let Ok(url) = Url::parse(issuer) else {

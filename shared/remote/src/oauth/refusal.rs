@@ -1,9 +1,9 @@
 //! The refusals of token endpoints, each with its meaning: one table for Salesforce, Microsoft Entra
 //! and LinkedIn.
 //!
-//! A refusal that passes must not end a connection, and one that stays must not be repeated for days.
-//! What the table does not know is [`Meaning::Unclear`]: it is tried again a few times, and then told
-//! by its code.
+//! A passing refusal must not end a connection, and a permanent one must not be repeated for days. A refusal
+//! that is not in the table is [`Meaning::Unclear`]: it is tried again a few times, and then reported by its
+//! code.
 //!
 //! Sources: RFC 6749, 5.2; `help.salesforce.com` `remoteaccess_oauth_flow_errors` and its release notes
 //! on simultaneous token requests; Microsoft's `reference-error-codes`; LinkedIn's programmatic refresh
@@ -16,7 +16,7 @@ use super::OAuthError;
 use crate::outbound::{Answer, Provider};
 use store::SignInReason;
 
-/// Seconds of a pause where the sign-in server does not say how long.
+/// Length of a pause if the sign-in server does not state it, in seconds.
 pub(super) const DEFAULT_PAUSE_SECONDS: i64 = 30;
 
 /// The part of our own OAuth client that the provider does not accept.
@@ -33,15 +33,15 @@ pub enum ClientFault {
 /// The meaning of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It goes away by itself.
+    /// It passes without action.
     Passing,
-    /// Too many requests: nobody asks again before a pause is over.
+    /// Too many requests: no worker asks again before a pause is over.
     Throttled,
-    /// The authorization code or refresh token is no longer good: somebody has to sign in.
+    /// The authorization code or refresh token is no longer valid: the user has to sign in.
     SignIn(SignInReason),
     /// The organisation's administrator does not let the app in.
     AppNotAllowed,
-    /// The provider does not accept our client.
+    /// The provider refuses our client.
     Client(ClientFault),
     /// It may pass or stay.
     Unclear,
@@ -50,7 +50,7 @@ pub(super) enum Meaning {
 use Meaning::{AppNotAllowed, Client, Passing, SignIn, Throttled, Unclear};
 use SignInReason::{Ended, NotApproved, OrganizationInactive, Restricted, UserInactive};
 
-/// The exchange that a refusal answers.
+/// The exchange that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exchange {
     /// Of an authorization code.
@@ -59,11 +59,11 @@ pub(super) enum Exchange {
     Refresh,
 }
 
-/// A row of the table: the first that fits counts.
+/// A row of the table: the first that fits applies.
 struct Row {
-    /// Only this provider's sign-in server.
+    /// The provider's sign-in server that the row is limited to.
     of: Option<Provider>,
-    /// Only for this exchange.
+    /// The exchange that the row is limited to.
     exchange: Option<Exchange>,
     /// The error code; empty: any.
     error: &'static str,
@@ -141,13 +141,13 @@ const ROWS: &[Row] = &[
     row("interaction_required", "", SignIn(Restricted)),
     row("login_required", "", SignIn(Ended)),
     row("consent_required", "", SignIn(NotApproved)),
-    // Said of a refresh token it makes no sense: Salesforce answered so to simultaneous requests.
+    // This makes no sense for a refresh token: Salesforce answered so to simultaneous requests.
     row("invalid_grant", "authorization code", Unclear)
         .of(Provider::Salesforce)
         .at(Exchange::Refresh),
     row("invalid_grant", "", SignIn(Ended)),
     row("invalid_token", "", SignIn(Ended)),
-    // LinkedIn's word for a refresh token that has ended.
+    // LinkedIn's code for a refresh token that has ended.
     row("invalid_request", "", SignIn(Ended))
         .of(Provider::LinkedIn)
         .at(Exchange::Refresh),
@@ -187,10 +187,10 @@ const ROWS: &[Row] = &[
     row("invalid_resource", "", SignIn(OrganizationInactive)),
 ];
 
-/// Entra's own numbers, which say more than its codes. Numbers that are not here are told by the code:
-/// Microsoft adds new ones at any time.
+/// Entra's own error numbers, which are more precise than its codes. Numbers that are not listed are
+/// classified by the code: Microsoft adds new ones at any time.
 const ENTRA: &[(u32, Meaning)] = &[
-    // Their own trouble, by their own words.
+    // Passing trouble at Microsoft, by its own description.
     (40_010, Passing),
     (50_033, Passing),
     (50_087, Passing),
@@ -204,7 +204,7 @@ const ENTRA: &[(u32, Meaning)] = &[
     // A loop was seen, or the tenant is throttled.
     (50_196, Throttled),
     (90_055, Throttled),
-    // May pass; told after some tries.
+    // May pass; reported after some attempts.
     (50_000, Unclear),
     (50_053, Unclear),
     (90_036, Unclear),
@@ -240,7 +240,7 @@ const ENTRA: &[(u32, Meaning)] = &[
     (500_022, SignIn(Restricted)),
     (530_032, SignIn(Restricted)),
     (530_035, SignIn(Restricted)),
-    // Nobody has consented, or no longer.
+    // No consent was given, or it was withdrawn.
     (65_001, SignIn(NotApproved)),
     (65_004, SignIn(NotApproved)),
     (90_093, SignIn(NotApproved)),
@@ -276,7 +276,7 @@ const ENTRA: &[(u32, Meaning)] = &[
     (70_011, Client(ClientFault::Settings)),
 ];
 
-/// A refusal as it is sent (RFC 6749, 5.2), and what Entra adds.
+/// A refusal as it is sent (RFC 6749, 5.2), with the fields that Entra adds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Refusal {
@@ -287,7 +287,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The refusal in an answer; empty where it holds none.
+    /// Reads the refusal in an answer; empty if there is none.
     pub(super) fn of(answer: &Answer) -> Self {
         let mut refusal: Self = answer.json().unwrap_or_default();
         refusal.error.make_ascii_lowercase();
@@ -300,7 +300,7 @@ impl Refusal {
         &self.error
     }
 
-    /// The code as it may be shown and logged: it is an identifier, and anything else is left out.
+    /// The code, safe to show and log: it is an identifier, and all other characters are left out.
     fn shown(&self) -> String {
         let mut shown: String = self
             .error
@@ -318,7 +318,7 @@ impl Refusal {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Throttled;
         }
-        // Says nothing of the grant or the client, whatever else it says.
+        // A server error says nothing about the grant or the client.
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
             return Passing;
         }
@@ -340,7 +340,7 @@ impl Refusal {
     }
 }
 
-/// The error that a token endpoint's refusal is.
+/// The error for a token endpoint's refusal.
 pub(super) fn error(answer: &Answer, provider: Provider, exchange: Exchange) -> OAuthError {
     let refusal = Refusal::of(answer);
     let code = refusal.shown();
@@ -396,7 +396,7 @@ mod tests {
         Refusal::of(&answer).meaning(answer.status, provider, exchange)
     }
 
-    /// Refusals of a refresh token, as they were seen or are documented.
+    /// Refusals of a refresh token, as observed or documented.
     fn of_refresh() -> Vec<(Provider, u16, Value, Meaning)> {
         let busy = "token request is already being processed";
         vec![
@@ -449,7 +449,7 @@ mod tests {
                 Passing,
             ),
             (SALESFORCE, 429, said("invalid_grant", ""), Throttled),
-            // Salesforce: nobody can tell.
+            // Salesforce: cause unknown.
             (
                 SALESFORCE,
                 400,
@@ -808,7 +808,7 @@ mod tests {
         assert_eq!(code(SALESFORCE, expired), SignIn(Ended));
         let redeemed = numbered("invalid_grant", 54_005);
         assert_eq!(code(ENTRA_SERVER, redeemed), SignIn(Ended));
-        // LinkedIn's word for a code that does not fit is everybody's word for a bad request.
+        // LinkedIn's word for a code that does not fit is every provider's word for a bad request.
         let unfit = said("invalid_request", "Unable to retrieve access token");
         assert_eq!(code(LINKEDIN, unfit), Unclear);
     }

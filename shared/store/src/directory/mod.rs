@@ -1,8 +1,9 @@
-//! The directory in the table: entries, their matches, and which record is whose (MA-1 to MA-5, SV-3).
+//! The directory in the table: entries, their matches, and the links between entries and records (MA-1 to
+//! MA-5, SV-3).
 //!
-//! An entry is what people entered and decided; its match is what was computed from the CRM's records
-//! and goes with them in a clean-up. Both lie in shards of one number, in the same order, so that they
-//! are read side by side.
+//! An entry holds the data that people entered and decided; its match is computed from the CRM's records and
+//! is deleted with them in a clean-up. Both lie in shards of one number, in the same order, so that they are
+//! read side by side.
 
 mod links;
 mod models;
@@ -31,7 +32,7 @@ pub use search::ShardPage;
 
 const ENTITY: &str = "directory entry";
 const MATCH: &str = "directory match";
-/// How often a change is decided anew when something was changed meanwhile.
+/// Maximum number of times that a change is recomputed after a concurrent change.
 const ROUNDS: u32 = 8;
 /// Entries that are written at once.
 const WRITES_AT_ONCE: usize = 16;
@@ -39,14 +40,14 @@ const WRITES_AT_ONCE: usize = 16;
 /// An entry with its match, if one was computed.
 pub type EntryWithMatch = (Entry, Option<Match>);
 
-/// What became of who was added.
+/// The outcome of adding a person or company.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     /// It is a new entry.
     New,
-    /// The entry was there, and knows more now.
+    /// The entry existed, and has new values now.
     Updated,
-    /// All of it was there.
+    /// Nothing about it was new.
     Unchanged,
 }
 
@@ -54,7 +55,7 @@ fn entry_item(contract: &ContractId, entry: &Entry) -> Result<Item, StoreError> 
     write(ENTITY, entry, &keys::entry(contract, entry.kind, entry.id))
 }
 
-/// Brings an entry together with what is added, in the order given.
+/// Merges additions into an entry, in the order given.
 fn together(stored: Option<Entry>, new: &[&NewEntry], now: Millis) -> (Option<Entry>, Vec<Added>) {
     let before = stored.as_ref().map(|entry| entry.version);
     let mut entry = stored;
@@ -64,7 +65,7 @@ fn together(stored: Option<Entry>, new: &[&NewEntry], now: Millis) -> (Option<En
         entry = Some(next);
         added.push(what);
     }
-    // However many were brought together, it is one write.
+    // One write, however many additions were merged.
     if let Some(entry) = &mut entry
         && added.iter().any(|added| *added != Added::Unchanged)
     {
@@ -74,7 +75,7 @@ fn together(stored: Option<Entry>, new: &[&NewEntry], now: Millis) -> (Option<En
 }
 
 impl Added {
-    /// The entry, with what is added to it; not written yet.
+    /// Merges an addition into the entry, without writing it.
     #[must_use]
     pub fn to(stored: Option<Entry>, new: &NewEntry, now: Millis) -> (Entry, Self) {
         match stored {
@@ -88,8 +89,8 @@ impl Added {
 }
 
 impl Store {
-    /// Adds many, and says of each what became of it; none where the table did not say that it took it.
-    /// Those of one identity are brought together in the order given, and written once.
+    /// Adds many people or companies, and returns the outcome of each; `None` if the table did not confirm
+    /// the write. Additions of one identity are merged in the order given, and written once.
     pub async fn add_entries(
         &self,
         contract: &ContractId,
@@ -152,7 +153,7 @@ impl Store {
         results
     }
 
-    /// Adds to an entry as it was read, or as it is by now.
+    /// Adds to an entry as it was read, or as it has become since.
     async fn add_to(
         &self,
         contract: &ContractId,
@@ -181,7 +182,7 @@ impl Store {
     /// Writes an entry over the version before it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when that is not what the table has.
+    /// Returns [`StoreError::Conflict`] if the table has a different version.
     pub async fn put_entry(&self, contract: &ContractId, entry: &Entry) -> Result<(), StoreError> {
         self.put_version(entry_item(contract, entry)?, entry.version)
             .await
@@ -198,7 +199,7 @@ impl Store {
             .await
     }
 
-    /// The match of an entry; none where none was computed, or a clean-up took it.
+    /// The match of an entry; `None` if none was computed, or a clean-up removed it.
     pub async fn entry_match(
         &self,
         contract: &ContractId,
@@ -237,7 +238,7 @@ impl Store {
         Ok(Some((read(ENTITY, item)?, matched)))
     }
 
-    /// Those entries that are there, by id.
+    /// The existing entries of those ids.
     pub async fn entries(
         &self,
         contract: &ContractId,
@@ -255,7 +256,7 @@ impl Store {
         .collect())
     }
 
-    /// The matches of those entries that have one, by the entry's id.
+    /// The existing matches of those entries, by the entry's id.
     pub async fn entry_matches(
         &self,
         contract: &ContractId,
@@ -285,12 +286,12 @@ impl Store {
         self.read_many(keys.collect()).await
     }
 
-    /// Has a submission that was withdrawn at its source no longer count as an entry's origin. An entry
-    /// that came from nothing else goes, with its match and its link. Gives the record that it had: the
-    /// caller links those that wait for it.
+    /// Removes a submission that was withdrawn at its source from an entry's origins. An entry without
+    /// another origin is deleted, with its match and its link. Returns the record that it was linked to: the
+    /// caller links the entries that wait for it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when somebody else keeps changing the entry.
+    /// Returns [`StoreError::Conflict`] if other writers keep changing the entry.
     pub async fn withdraw_entry(
         &self,
         contract: &ContractId,
@@ -324,7 +325,7 @@ impl Store {
         Err(StoreError::Conflict)
     }
 
-    /// The writes that remove an entry as it was read, with its match and its link.
+    /// The writes that remove an entry in the version that was read, with its match and its link.
     fn removal(
         &self,
         contract: &ContractId,
@@ -347,7 +348,7 @@ impl Store {
     }
 }
 
-/// The id that an item of an entry or a match has in its key.
+/// The id in the key of an entry's or match's item.
 fn id_of(item: &Item) -> Option<EntryId> {
     item.get("SK")?.as_s().ok()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Models that were learned, version by version, and match rates over time (MA-3, MA-5).
+//! Learned models, version by version, and match rates over time (MA-3, MA-5).
 
 use matching::Model;
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,12 @@ use domain::ids::ContractId;
 
 const MODEL: &str = "model";
 const RATES: &str = "match rates";
-/// How many versions of a model are kept.
+/// Number of versions of a model that are kept.
 const KEEP_MODELS: u32 = 20;
-/// How long match rates are kept, in days: two years.
+/// Retention of match rates, in days: two years.
 const KEEP_RATES_DAYS: i64 = 731;
 
-/// A model as it is kept: its document as JSON text.
+/// A stored model: its document as JSON text.
 #[derive(Serialize, Deserialize)]
 struct Document {
     version: u32,
@@ -23,19 +23,19 @@ struct Document {
     json: String,
 }
 
-/// A version of a model that is kept.
+/// A stored version of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct StoredModel {
     /// The version.
     pub version: u32,
-    /// When it was learned.
+    /// Time of learning.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
 }
 
 impl Store {
-    /// The model that the contract uses for a kind; none before one was learned.
+    /// The model that the contract uses for a kind; `None` before the first one was learned.
     pub async fn model(
         &self,
         contract: &ContractId,
@@ -44,7 +44,7 @@ impl Store {
         self.model_at(keys::current_model(contract, kind)).await
     }
 
-    /// A version of a kind's model, if it is kept.
+    /// A version of a kind's model, if it is still stored.
     pub async fn model_version(
         &self,
         contract: &ContractId,
@@ -63,7 +63,7 @@ impl Store {
         })
     }
 
-    /// The versions of a kind's model that are kept, newest first.
+    /// The stored versions of a kind's model, newest first.
     pub async fn model_versions(
         &self,
         contract: &ContractId,
@@ -80,10 +80,11 @@ impl Store {
         Ok(read_each(MODEL, items, |item| read(MODEL, item)))
     }
 
-    /// Keeps a model as the one that is used. The twentieth before it goes.
+    /// Stores a model as the one in use, and deletes the twentieth before it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when its version does not follow that of the one in use (1 is the first).
+    /// Returns [`StoreError::Conflict`] if its version does not follow that of the one in use (1 is the
+    /// first).
     pub async fn put_model(
         &self,
         contract: &ContractId,
@@ -117,12 +118,12 @@ impl Store {
         self.transact(actions).await
     }
 
-    /// Keeps what a link pass counted, for two years.
+    /// Stores the match rates of a link pass, for two years.
     pub async fn put_rates(&self, contract: &ContractId, rates: &Rates) -> Result<(), StoreError> {
         self.put(rates_item(contract, rates)?).await
     }
 
-    /// What link passes counted, newest first, at most `limit`; only before `before`.
+    /// Match rates of link passes, newest first, at most `limit`; only those before `before`.
     pub async fn rates(
         &self,
         contract: &ContractId,

@@ -1,4 +1,4 @@
-//! The link pass in the table: open work that one worker has at a time.
+//! The link pass in the table: open work that only one worker holds at a time.
 
 use super::super::transaction::Action;
 use super::super::work::WorkKind;
@@ -28,7 +28,7 @@ impl Store {
     /// Stores a link pass over the version before it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if it was changed meanwhile.
     pub async fn put_link_pass(
         &self,
         contract: &ContractId,
@@ -38,13 +38,13 @@ impl Store {
             .await
     }
 
-    /// Takes a link pass, or keeps how far it has come: over the version before it, and only while the
-    /// production environment's connection to that organisation stands. Whoever writes matches under the
-    /// pass's lease takes it by this, so that none is written once a clean-up has begun.
+    /// Takes a link pass, or stores its progress: over the version before it, and only while the production
+    /// environment's connection to that organisation stands. A worker that writes matches under the pass's
+    /// lease takes the pass by this method, so that no match is written after a clean-up has begun.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is somebody else's now, or the connection is being ended: whoever
-    /// works on it has to stop.
+    /// Returns [`StoreError::Conflict`] if another worker has taken the pass, or the connection is being
+    /// ended: the caller must stop working on it.
     pub async fn checkpoint_link_pass(
         &self,
         contract: &ContractId,
@@ -59,11 +59,11 @@ impl Store {
         .await
     }
 
-    /// Keeps the end of a link pass, or of a worker's step, over the version before it; with what it
-    /// counted. Whether the connection stands or not.
+    /// Stores the end of a link pass, or of a worker's step, over the version before it, with its match
+    /// rates. Independent of the connection's state.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is somebody else's now.
+    /// Returns [`StoreError::Conflict`] if another worker has taken the pass.
     pub async fn end_link_pass(
         &self,
         contract: &ContractId,

@@ -1,5 +1,5 @@
-//! What people decide of an entry (MA-4): each is one transaction over entry, match, links and audit log,
-//! decided anew where something was changed meanwhile.
+//! User decisions about an entry (MA-4): each is one transaction over entry, match, links and audit log,
+//! recomputed after a concurrent change.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,31 +18,31 @@ use domain::ids::ContractId;
 use domain::problem::Problem;
 use matching::Bits;
 
-/// Who decides of which entry.
+/// The entry, the user and the circumstances of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Act<'a> {
     /// The environment whose records entries are linked to.
     pub environment: Environment,
     /// The organisation that it is connected to, if it is.
     pub organization: Option<&'a str>,
-    /// What the entry is.
+    /// The kind of the entry.
     pub kind: EntryKind,
     /// Its id.
     pub id: EntryId,
-    /// Who, as the audit log names them.
+    /// The user, as the audit log names them.
     pub by: &'a str,
-    /// When.
+    /// Time of the decision.
     pub now: Millis,
-    /// Makes the audit entry's key its own.
+    /// A unique part of the audit entry's key.
     pub unique: Uuid,
 }
 
-/// The record that somebody says an entry is. The caller has seen that there is such a record.
+/// The record that a user chose for an entry. The caller has checked that it exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
     /// The record.
     pub record: RecordRef,
-    /// [`How::Person`], or [`How::Created`] where it was made for the entry.
+    /// [`How::Person`], or [`How::Created`] if it was made for the entry.
     pub how: How,
     /// The model's score of the two.
     pub score: Bits,
@@ -52,35 +52,35 @@ pub struct Chosen {
     pub owner: Option<String>,
 }
 
-/// An entry after somebody decided.
+/// An entry after a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
     /// The entry.
     pub entry: Entry,
-    /// Its match; none where none was computed.
+    /// Its match; `None` if none was computed.
     pub matched: Option<Match>,
-    /// The entry that the record was taken from: it is linked to nothing now.
+    /// The entry that the record was taken from, which is no longer linked.
     pub lost: Option<EntryRef>,
     /// The record that it is no longer linked to.
     pub freed: Option<RecordRef>,
 }
 
-/// Why nothing was decided.
+/// The reason why no decision was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// There is no such entry.
     #[error("there is no such entry")]
     NotFound(EntryKind),
-    /// It cannot be.
+    /// The rules forbid it.
     #[error(transparent)]
     Refused(Box<Problem>),
-    /// The table did not do it.
+    /// The table did not carry it out.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl ActError {
-    /// What the caller of an API is told.
+    /// The problem for the caller of an API.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -97,7 +97,7 @@ impl From<Problem> for ActError {
     }
 }
 
-/// What the audit log keeps of an entry: ids, and nothing that says who it is.
+/// An entry as the audit log shows it: ids, and no personal data.
 fn logged(entry: &Entry, matched: Option<&Match>) -> Value {
     let decision = match &entry.decision {
         Decision::None => "none",
@@ -142,12 +142,12 @@ impl Store {
         found.await?.ok_or(ActError::NotFound(act.kind))
     }
 
-    /// Has an entry be the record that somebody chose, whatever the scores say from now on. The record is
-    /// taken from an entry that has it by score; the caller links that one again.
+    /// Links an entry to the record a user chose, overriding scores. The record is taken from an entry that
+    /// has it by score; the caller links that one again.
     ///
     /// # Errors
-    /// 409 `record_taken` when a person said that another entry is the record, 409 `not_connected` without
-    /// an organisation. [`StoreError::Conflict`] also when the connection no longer stands.
+    /// Returns 409 `record_taken` if a user linked another entry to the record, and 409 `not_connected`
+    /// without an organisation. Returns [`StoreError::Conflict`] also if the connection no longer stands.
     pub async fn match_by_person(
         &self,
         contract: &ContractId,
@@ -200,7 +200,7 @@ impl Store {
         Err(StoreError::Conflict.into())
     }
 
-    /// The other entry that has a record, if it may be taken from it.
+    /// The other entry linked to a record, if the record may be taken from it.
     async fn holder(
         &self,
         contract: &ContractId,
@@ -216,7 +216,7 @@ impl Store {
         let found = self
             .entry_with_match(contract, act.environment, kind, id)
             .await?;
-        // What was read of the two may be older or newer than the link: then the transaction fails.
+        // The two may have been read before or after a change of the link: then the transaction fails.
         let Some((entry, Some(before))) = found else {
             return Ok(None);
         };
@@ -230,10 +230,10 @@ impl Store {
         }))
     }
 
-    /// Has an entry not be what it is linked to, nor linked to anything until somebody says so.
+    /// Unlinks an entry and refuses its record. It stays without a link until a user decides otherwise.
     ///
     /// # Errors
-    /// 409 `too_many_refusals`.
+    /// Returns 409 `too_many_refusals` if the entry has too many refused records.
     pub async fn unmatch_by_person(
         &self,
         contract: &ContractId,
@@ -254,12 +254,11 @@ impl Store {
         Err(StoreError::Conflict.into())
     }
 
-    /// Has an entry be linked by score again: what a person said it is or is not linked to holds no
-    /// longer, but what was refused stays refused. An entry that nobody decided on stays as it is. The
-    /// caller links it.
+    /// Returns an entry to linking by score: a user's earlier link or unlinking no longer holds, but refused
+    /// records stay refused. An entry without a decision stays as it is. The caller links it.
     ///
     /// # Errors
-    /// [`ActError`].
+    /// Returns [`ActError`] if the entry does not exist, or the change could not be stored.
     pub async fn match_automatically(
         &self,
         contract: &ContractId,
@@ -287,7 +286,8 @@ impl Store {
         Err(StoreError::Conflict.into())
     }
 
-    /// Writes an entry that was decided on, without its link. `false`: something was changed meanwhile.
+    /// Writes an entry after a decision, without its link. Returns `false` if something was changed
+    /// meanwhile.
     async fn unlink(
         &self,
         contract: &ContractId,
@@ -311,7 +311,7 @@ impl Store {
             };
             self.link_actions(contract, act.environment, &change)?
         } else {
-            // A match that is not there is none that a clean-up would have to come back for.
+            // An entry without a match leaves nothing for a clean-up to return to.
             let item = entry_item(contract, &decided)?;
             vec![self.versioned_put(item, decided.version)?]
         };
@@ -319,11 +319,11 @@ impl Store {
         self.decided(actions).await
     }
 
-    /// Removes an entry with its match and its link. Gives the record that it had: the caller links those
-    /// that wait for it.
+    /// Removes an entry with its match and its link. Returns the record that it was linked to: the caller
+    /// links the entries that wait for it.
     ///
     /// # Errors
-    /// [`ActError`].
+    /// Returns [`ActError`] if the entry does not exist, or the change could not be stored.
     pub async fn delete_entry(
         &self,
         contract: &ContractId,
@@ -342,7 +342,7 @@ impl Store {
         Err(StoreError::Conflict.into())
     }
 
-    /// Does what was decided. `false`: something was changed meanwhile.
+    /// Carries out the writes of a decision. Returns `false` if something was changed meanwhile.
     async fn decided(&self, actions: Vec<Action>) -> Result<bool, StoreError> {
         match self.transact(actions).await {
             Ok(()) => Ok(true),
@@ -351,7 +351,7 @@ impl Store {
         }
     }
 
-    /// The entry as it stands after somebody decided.
+    /// The entry as it is stored after a decision.
     async fn acted(
         &self,
         contract: &ContractId,

@@ -12,9 +12,9 @@ use domain::directory::{DirectoryCursor, Entry, EntryId, EntryKind, Filter, Matc
 use domain::environment::Environment;
 use domain::ids::ContractId;
 
-/// About how many bytes of the table are read for one page of a search.
+/// Approximate number of bytes of the table that are read for one page of a search.
 const SEARCH_BYTES: usize = 4 << 20;
-/// Items that a search with filters asks a partition for at once.
+/// Number of items that a search with filters requests from a partition at once.
 const SCAN_ITEMS: usize = 250;
 /// Shards that are read at once while they are short.
 const SHARDS_AT_ONCE: u32 = 4;
@@ -24,11 +24,11 @@ const SHARDS_AT_ONCE: u32 = 4;
 pub struct ShardPage {
     /// Entries in the order of their ids, with their matches.
     pub rows: Vec<EntryWithMatch>,
-    /// The entry to go on after; none at the shard's end.
+    /// The entry to continue after; `None` at the shard's end.
     pub next: Option<EntryId>,
 }
 
-/// A part of a shard, and about how many bytes it is.
+/// A part of a shard, with its approximate size in bytes.
 struct Scanned {
     page: ShardPage,
     bytes: usize,
@@ -48,9 +48,9 @@ impl Store {
         Ok(scanned.await?.page)
     }
 
-    /// Entries that a filter lets pass, at most `limit`, in no order that means something. About 4 MB of
-    /// the table are read at most; then the page is what was found, maybe nothing, and says where to go
-    /// on. What is written meanwhile may be seen or not; nothing comes twice.
+    /// Finds entries that pass a filter, at most `limit`, in no particular order. Reads at most about 4 MB of
+    /// the table; then the page holds the entries found, possibly none, and a cursor to continue. Concurrent
+    /// writes may be seen or not; no entry is returned twice.
     pub async fn search_directory(
         &self,
         contract: &ContractId,
@@ -92,7 +92,7 @@ impl Store {
                     found.push((entry, matched));
                 }
                 if let Some(next) = page.next {
-                    // A long shard: what was read of those behind it is not used.
+                    // A long shard: the items already read from the shards behind it are not used.
                     (at.after, at_once) = (Some(next), 1);
                     break;
                 }
@@ -133,7 +133,7 @@ impl Store {
             part(keys::match_partition(contract, environment, kind, shard)),
         )
         .await?;
-        // Where one of them goes on, only what lies before that was read of both.
+        // If one of them continues, only the part before that position was read of both.
         let ends = [&entries, &computed].into_iter().filter_map(end_of);
         let next = ends.min();
         let read_to_end = |id: &EntryId| next.is_none_or(|end| *id <= end);

@@ -1,4 +1,4 @@
-//! The smallest Lambda function: what any function pays for the runtime itself.
+//! The smallest Lambda function: the cost of the runtime itself in any function.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};

@@ -69,7 +69,7 @@ fn cut(text: &str, boundary: &str) -> Result<Vec<String>, Error> {
     Ok(parts)
 }
 
-/// Headers, and what follows the blank line.
+/// The headers, and the text after the blank line.
 fn head(text: &str) -> (HeaderMap, &str) {
     let mut headers = HeaderMap::new();
     let mut rest = text;
@@ -116,7 +116,7 @@ fn inner(part: &str) -> Result<Inner, Error> {
             text.strip_suffix("HTTP/1.1").map_or(text, str::trim)
         });
     let (headers, body) = head(rest);
-    // What stands before the boundary line belongs to the boundary.
+    // The line break before the boundary line belongs to the boundary.
     let body = body.strip_suffix('\n').unwrap_or(body);
     let body = body.strip_suffix('\r').unwrap_or(body);
     Ok(Inner {
@@ -344,7 +344,7 @@ impl Dataverse {
             _ => path,
         };
         let mut headers = inner.headers.clone();
-        // What the whole batch prefers holds for each part, unless the part says otherwise.
+        // The preferences of the whole batch apply to each part, unless the part has its own.
         for name in ["prefer", "mscrm.suppressduplicatedetection"] {
             if !headers.contains_key(name)
                 && let Some(value) = call.headers.get(name)

@@ -23,13 +23,13 @@ const CODE_LIFE_MS: i64 = 10 * 60 * 1000;
 /// The tenant of users that are not the organisation's.
 const FOREIGN_TENANT: &str = "5f1d0000-0000-4000-8000-00000000c002";
 
-/// Whether the app may be used.
+/// The state of consent to the app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Consent {
     #[default]
     Granted,
-    /// Nobody has consented yet.
+    /// Consent is missing: no user or administrator has given it yet.
     Required,
     /// The tenant lets only its administrators consent.
     AdminRequired,
@@ -58,7 +58,7 @@ impl Consent {
     }
 }
 
-/// Somebody who can sign in.
+/// A user who can sign in.
 struct Account {
     /// The object id: the same for every app.
     oid: String,
@@ -699,7 +699,7 @@ impl Dataverse {
         out
     }
 
-    /// Gives tokens without a sign-in: for tests.
+    /// Issues tokens without a sign-in: for tests.
     pub(crate) fn mint(
         &mut self,
         base: &str,

@@ -11,7 +11,7 @@ use crate::record::Record;
 /// The columns of a row that is being made.
 type Columns<'a> = Vec<(&'a str, Value)>;
 
-/// What rows point at, read once.
+/// The rows that generated rows refer to, read once.
 struct Around {
     users: Vec<String>,
     positions: Vec<String>,
@@ -32,7 +32,7 @@ fn one(chance: &mut Chance, list: &[i64]) -> Value {
 }
 
 impl Dataverse {
-    /// Adds rows of a table; the same ones for the same seed in the same organisation. Gives the
+    /// Adds rows of a table; the same ones for the same seed in the same organisation. Returns the
     /// first and the last id, or nothing for a table that is not made up.
     pub(crate) fn generate(
         &mut self,
@@ -160,7 +160,7 @@ fn account(chance: &mut Chance, number: usize, around: &Around) -> Columns<'stat
     ]
 }
 
-/// What contacts and leads have alike.
+/// The columns that contacts and leads share.
 fn person(chance: &mut Chance, number: usize, domain: &str) -> Columns<'static> {
     let (person, place) = (chance.person(number), chance.place());
     let email = format!("{}@{domain}", person.mailbox);

@@ -1,4 +1,4 @@
-//! What becomes of rows after they were made: deletes, restores, and merges.
+//! The later life of rows: deletes, restores, and merges.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,9 +10,8 @@ use super::schema::TableType;
 use super::{Dataverse, Error};
 use crate::record::Record;
 
-/// The deleted rows of a table: as change tracking tells them, and as they are restored. Deleted
-/// rows are kept (learn.microsoft.com, *Restore deleted records with code*); a restored one has its
-/// old id.
+/// The deleted rows of a table, for change tracking and for restoring. Deleted rows are kept
+/// (learn.microsoft.com, *Restore deleted records with code*); a restored one has its old id.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Gone {
     /// Ids by the version of the delete.
@@ -126,7 +125,7 @@ impl Dataverse {
         let reasons = ty
             .column("statuscode")
             .map(|column| column.choices.as_slice());
-        // Leads have no inactive state but that of the disqualified ones.
+        // Leads have no inactive state but the disqualified one.
         let state = if ty.name == "lead" { 2 } else { 1 };
         let reason = reasons
             .unwrap_or_default()

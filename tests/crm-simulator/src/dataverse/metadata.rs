@@ -186,7 +186,7 @@ fn whole(value: f64) -> Value {
 /// Properties that stay out unless they are expanded.
 const EXPANDED: &[&str] = &["OptionSet", "GlobalOptionSet"];
 
-/// Keeps what is selected, and what is expanded.
+/// Reduces a row to its selected and expanded properties.
 fn shown(mut row: Row, select: Option<&str>, expand: &[(String, Option<String>)]) -> Row {
     let expanded = |name: &String| expand.iter().any(|(nav, _)| nav == name);
     let selected: Option<BTreeSet<String>> =
@@ -401,7 +401,7 @@ impl Dataverse {
         }
     }
 
-    /// A table with what is expanded of it.
+    /// A table with its expanded properties.
     fn expanded(
         &self,
         ty: &TableType,

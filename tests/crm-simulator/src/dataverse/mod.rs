@@ -25,7 +25,7 @@ use crate::clock::dataverse_time;
 use crate::http::{Call, Reply, Row, decode};
 use crate::store::Store;
 
-/// What goes wrong.
+/// An error of the Web API.
 #[derive(Clone, Debug)]
 pub(crate) struct Error {
     pub(crate) status: u16,
@@ -76,7 +76,7 @@ pub(crate) fn with_type(reply: Reply) -> Reply {
         .with("odata-version", "4.0")
 }
 
-/// What is switched on.
+/// The switches of the organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(
@@ -89,10 +89,10 @@ pub(crate) struct Settings {
     pub(crate) duplicate_detection: bool,
     pub(crate) session_seconds: i64,
     pub(crate) deny_consent: bool,
-    /// Whether the user or an administrator still has to consent to the app.
+    /// The state of consent to the app, of the user or an administrator.
     pub(crate) consent: entra::Consent,
-    /// Using a refresh token a second time ends its chain. Off, as Entra is today: old ones stay
-    /// good beside the new ones.
+    /// Using a refresh token a second time ends its chain. Off, as at Entra today: old tokens stay valid
+    /// beside the new ones.
     pub(crate) refresh_rotation: bool,
     /// User names of another tenant; they sign in at `/organizations`.
     pub(crate) foreign_tenant_users: BTreeSet<String>,
@@ -100,7 +100,7 @@ pub(crate) struct Settings {
     pub(crate) not_members: BTreeSet<String>,
     /// User names of members without any security role.
     pub(crate) without_roles: BTreeSet<String>,
-    /// Whether client credentials have an application user here.
+    /// True if client credentials have an application user here.
     pub(crate) application_user: bool,
     /// Columns without create and update, by table.
     pub(crate) read_only: BTreeMap<String, BTreeSet<String>>,
@@ -110,8 +110,8 @@ pub(crate) struct Settings {
     pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
     /// Operations no user may do, by table: read, create, update, delete.
     pub(crate) denied: BTreeMap<String, BTreeSet<String>>,
-    /// How far privileges reach, by user name (`*`: all) and privilege. What is not listed
-    /// reaches everything.
+    /// The depth of privileges, by user name (`*`: all) and privilege. A privilege that is not listed reaches
+    /// everything.
     pub(crate) privileges: BTreeMap<String, BTreeMap<String, privileges::Depth>>,
     /// Columns with column-level security, by table, and the user names that see them.
     pub(crate) secured_fields: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
@@ -149,15 +149,15 @@ impl Default for Settings {
     }
 }
 
-/// Which version the token of a delta link stands for, when pages were read before it. The
-/// documentation does not tell.
+/// The version that the token of a delta link stands for, when pages were read before it. The documentation
+/// does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DeltaFrom {
-    /// That of the first page: what changed meanwhile comes again.
+    /// The first page's version: rows that changed meanwhile come again.
     #[default]
     First,
-    /// That of the last page: what changed meanwhile on pages already read does not come.
+    /// The last page's version: rows that changed meanwhile on pages already read do not come.
     Last,
 }
 
@@ -173,7 +173,7 @@ pub(crate) struct Dataverse {
     pub(crate) auth: entra::Auth,
     version: u64,
     counter: u64,
-    /// What was deleted, by table.
+    /// The deleted rows, by table.
     #[serde(default)]
     gone: BTreeMap<String, life::Gone>,
     /// Delta tokens of versions before this one are expired.
@@ -185,18 +185,18 @@ pub(crate) struct Dataverse {
     /// Ordered results that are being paged through.
     #[serde(skip)]
     cursors: BTreeMap<u64, Vec<String>>,
-    /// When the calls of the last five minutes came.
+    /// The times of the calls of the last five minutes.
     #[serde(skip)]
     calls: VecDeque<i64>,
     #[serde(skip)]
     tables: BTreeMap<String, Arc<TableType>>,
 }
 
-/// Who calls, and how.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) user: String,
-    /// Who acts for the user, when somebody does.
+    /// The user who acts for `user`, if any.
     pub(crate) actor: Option<String>,
     pub(crate) now_ms: i64,
     /// `https://host/api/data/v9.2`
@@ -319,7 +319,7 @@ impl Dataverse {
         }
     }
 
-    /// Restores what is not saved, and adds what a state of an earlier version lacks.
+    /// Restores the state that is not saved, and adds parts that a state of an earlier version lacks.
     pub(crate) fn restore(&mut self, now_ms: i64) {
         self.rebuild();
         if self.store.len("transactioncurrency") == 0 {
@@ -534,8 +534,8 @@ impl Dataverse {
             .with("x-ms-ratelimit-time-remaining-xrm-requests", time)
     }
 
-    /// What the service-protection limits leave: calls and seconds of five minutes. They are told,
-    /// not held to: a fault does that.
+    /// The rest that the service-protection limits leave: calls and seconds in five minutes. The answers
+    /// report the limits, but nothing enforces them: a fault does that.
     fn limits_left(&mut self, now_ms: i64) -> (String, String) {
         const WINDOW_MS: i64 = 300_000;
         self.calls.push_back(now_ms);

@@ -1,4 +1,4 @@
-//! The query options: a real parser for filters, and what they select.
+//! The query options: a real parser for filters, and the selection of rows.
 
 use std::cmp::Ordering;
 
@@ -120,7 +120,7 @@ fn quoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
-/// Whether the text is a guid.
+/// True if the text is a guid.
 pub(crate) fn is_guid(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }
@@ -289,7 +289,7 @@ impl Filter {
         }
     }
 
-    /// Whether a row satisfies it; `get` reads a property.
+    /// True if a row satisfies it; `get` reads a property.
     pub(crate) fn holds(&self, get: &dyn Fn(&str) -> Value) -> bool {
         match self {
             Self::And(left, right) => left.holds(get) && right.holds(get),

@@ -1,7 +1,7 @@
 //! Pages of a table and of its changes: next links, delta links, and the tokens in them.
 //!
-//! As learn.microsoft.com has it in *Use change tracking to synchronize data with external systems*
-//! and *Page results*. Both kinds of token are opaque to the caller.
+//! After learn.microsoft.com's *Use change tracking to synchronize data with external systems* and *Page
+//! results*. Both kinds of token are opaque to the caller.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{Caller, Dataverse, DeltaFrom, Error};
 /// Ordered results that are kept to page through; a token of an older one reads the rows again.
 const CURSORS: usize = 16;
 
-/// Where a page begins.
+/// The start of a page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cookie {
     /// The page is of a read that ends with a delta link.
@@ -84,9 +84,9 @@ pub(super) struct Found {
     pub(super) rows: Vec<String>,
     pub(super) deleted: Vec<String>,
     pub(super) total: usize,
-    /// Where the next page begins; without, this is the last one.
+    /// The start of the next page; without, this is the last one.
     pub(super) next: Option<Cookie>,
-    /// What a delta link stands for.
+    /// The version that a delta link stands for.
     pub(super) version: u64,
 }
 
@@ -129,7 +129,7 @@ impl Dataverse {
         self.delta_floor = self.version;
     }
 
-    /// Whether the caller may track the table's changes.
+    /// Checks that the caller may track the table's changes.
     pub(super) fn may_track(&self, caller: &Caller, ty: &TableType) -> Result<(), Error> {
         if !ty.tracked {
             // ChangeTrackingNotEnabledForEntity in *Web service error codes*.
@@ -169,7 +169,7 @@ impl Dataverse {
         Ok(version)
     }
 
-    /// A token for what changes after a version.
+    /// A token for the changes after a version.
     pub(super) fn delta_token(&self, caller: &Caller, version: u64) -> String {
         let version = match self.settings.delta_token_from {
             DeltaFrom::First => version,
@@ -277,7 +277,7 @@ impl Dataverse {
         })
     }
 
-    /// What changed, then what was deleted, each in the order in which it happened.
+    /// The changed rows, then the deleted ones, each in the order of their changes.
     pub(super) fn changed_page(&self, ty: &Arc<TableType>, page: Page) -> Found {
         let Page { mut cookie, size } = page;
         let mut found = Found {

@@ -1,4 +1,4 @@
-//! What a user may do with a table and how far it reaches, and who sees secured columns.
+//! Users' privileges on tables, their depth, and the profiles for secured columns.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use super::{Caller, Dataverse, Error, with_type};
 use crate::http::Reply;
 use crate::record::Record;
 
-/// How far a privilege reaches. There is one business unit, so that `Local` and `Deep` let as much
-/// through as `Global`, but for change tracking.
+/// The depth of a privilege. There is one business unit, so that `Local` and `Deep` allow as much as
+/// `Global`, except for change tracking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Depth {
     /// Not at all.
@@ -46,7 +46,7 @@ fn name_of(verb: &str, ty: &TableType) -> String {
     format!("prv{verb}{noun}")
 }
 
-/// A privilege's id; in a real organisation those of standard tables are the same everywhere.
+/// A privilege's id; in a real organisation, the ids for standard tables are the same everywhere.
 fn id_of(privilege: &str) -> String {
     metadata_id(&format!("privilege/{privilege}"))
 }
@@ -79,7 +79,7 @@ pub(super) fn definitions(ty: &TableType) -> Value {
         .into()
 }
 
-/// Whether a privilege of this depth reaches a row.
+/// True if a privilege of this depth reaches a row.
 pub(super) fn reaches(caller: &Caller, ty: &TableType, depth: Depth, row: &Record) -> bool {
     let is_caller = |field: &str| {
         let value = row.get(field).and_then(Value::as_str);
@@ -128,7 +128,7 @@ impl Dataverse {
             .map(String::as_str)
     }
 
-    /// How far a user's privilege reaches: as set for the user, for all (`*`), else everything.
+    /// The depth of a user's privilege: as set for the user, else for all (`*`), else everything.
     fn depth(&self, user: &str, privilege: &str) -> Depth {
         let taken = self.settings.denied.iter().any(|(table, operations)| {
             self.table(table).is_some_and(|ty| {
@@ -149,8 +149,8 @@ impl Dataverse {
             .unwrap_or(Depth::Global)
     }
 
-    /// How far a caller may do something; refused where it is not at all. Acting for another
-    /// user, the lesser of both counts.
+    /// The depth to which a caller may do something; an error if not at all. Acting for another user, the
+    /// lesser of both counts.
     pub(crate) fn may(
         &self,
         caller: &Caller,
@@ -175,7 +175,7 @@ impl Dataverse {
             .unwrap_or(Depth::None))
     }
 
-    /// Whether the user may act for others.
+    /// Checks that the user may act for others.
     pub(super) fn may_act(&self, caller: &Caller) -> Result<(), Error> {
         if self.depth(&caller.user, ACT) == Depth::None {
             return Err(self.missing(&caller.user, ACT, "", caller));
@@ -256,7 +256,7 @@ impl Dataverse {
             .collect()
     }
 
-    /// Whether a user reads and writes a secured column.
+    /// True if a user may read and write a column; for a secured one, only by a profile.
     pub(super) fn sees(&self, user: &str, ty: &TableType, column: &Column) -> bool {
         let tables = &self.settings.secured_fields;
         let profile = tables

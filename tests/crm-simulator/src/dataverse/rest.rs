@@ -50,7 +50,7 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Whether `Prefer` holds an item.
+    /// True if `Prefer` holds an item.
     pub(crate) fn prefers(&self, item: &str) -> bool {
         self.preferences()
             .any(|preference| preference.eq_ignore_ascii_case(item))
@@ -465,7 +465,7 @@ impl Dataverse {
             .transpose()?;
         let token = request.param("$deltatoken");
         let asked = request.prefers("odata.track-changes");
-        // A page belongs to its first one, whatever is preferred now.
+        // A page belongs to its first one, regardless of the current preferences.
         let tracked = match &cookie {
             Some(cookie) => cookie.tracking,
             None => asked || token.is_some(),
@@ -482,7 +482,7 @@ impl Dataverse {
             .filter(|n| (1..=5000).contains(n));
         let page = Page {
             cookie: cookie.unwrap_or_else(|| self.first_cookie(tracked, since)),
-            // The setting stands for the most that a page has, whatever is preferred.
+            // The setting is the maximum of a page, regardless of the preference.
             size: size
                 .map_or(self.settings.page_size, |n| n.min(self.settings.page_size))
                 .max(1),
@@ -895,7 +895,7 @@ fn check_served(request: &Request, head: &str, tail: &str) -> Result<(), Error> 
     }
 }
 
-/// Whether a column can be compared with a literal.
+/// True if a column can be compared with a literal.
 fn suits(column: &Column, op: odata::Op, literal: &Literal) -> bool {
     let of_text = matches!(
         op,

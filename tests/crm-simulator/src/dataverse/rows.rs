@@ -12,14 +12,14 @@ use crate::clock::{dataverse_time, is_date, parse_time};
 use crate::http::Row;
 use crate::record::Record;
 
-/// What an answer shows besides the values.
+/// The shape of an answer besides the values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
     pub(crate) select: Option<Vec<String>>,
     /// Navigation property and its own selection.
     pub(crate) expand: Vec<(String, Option<Vec<String>>)>,
     pub(crate) annotations: bool,
-    /// Who looks: secured columns are empty for who may not see them.
+    /// The reading user: secured columns are empty for users who may not see them.
     pub(crate) user: String,
 }
 

@@ -300,7 +300,7 @@ pub(crate) struct TableType {
     pub(crate) columns: Vec<Column>,
     /// The columns' names in a row's JSON, in the order of the columns.
     pub(crate) wires: Vec<String>,
-    /// Whether changes are tracked.
+    /// True if changes are tracked.
     pub(crate) tracked: bool,
     by_name: HashMap<String, usize>,
 }

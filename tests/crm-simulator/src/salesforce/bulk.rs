@@ -2,10 +2,10 @@
 //!
 //! Requests, answers and the CSV follow Salesforce's *Bulk API 2.0 and Bulk API Developer Guide*
 //! (`query_create_job`, `query_get_one_job`, `query_get_job_results`, `bulk-api-2-job-states`).
-//! What the guide leaves open is taken from public recordings and issues, and said at the place.
+//! Points that the guide leaves open follow public recordings and issues, named in each place.
 //!
-//! A job reads its rows when it completes; from then on its results are those rows, however often
-//! and in whatever pages they are read.
+//! A job reads its rows when it completes; from then on its results are those rows, for every read and every
+//! page size.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ const DELIMITERS: &[(&str, char)] = &[
 const LINE_ENDINGS: &[(&str, &str)] = &[("LF", "\n"), ("CRLF", "\r\n")];
 
 impl Job {
-    /// What the job tells of itself; numbers only once it was looked at, as the guide's examples.
+    /// The job's description of itself; with numbers only once it was looked at, as in the guide's examples.
     fn info(&self, created: bool) -> Value {
         let mut out = json!({
             "id": self.id, "operation": if self.all { "queryAll" } else { "query" },
@@ -171,7 +171,7 @@ fn choice<T: Copy>(
     })
 }
 
-/// The words of a query in upper case, without what stands in quotes; parentheses are words.
+/// The words of a query in upper case, without the quoted texts; parentheses are words.
 fn words(text: &str) -> Vec<String> {
     let mut out = vec![String::new()];
     let (mut quoted, mut escaped) = (false, false);
@@ -196,9 +196,8 @@ fn words(text: &str) -> Vec<String> {
     out
 }
 
-/// Refuses what bulk queries cannot do. The text for subqueries and compound fields is what the
-/// real one says (`OpenFn/adaptors#395`, Airbyte's connector); that for the others is not
-/// documented.
+/// Refuses features that bulk queries do not support. The text for subqueries and compound fields is the real
+/// service's (`OpenFn/adaptors#395`, Airbyte's connector); the text for the others is not documented.
 fn check_text(text: &str) -> Result<(), Error> {
     let words = words(text);
     let has = |wanted: &[&str]| words.windows(wanted.len()).any(|part| part == wanted);
@@ -237,7 +236,7 @@ fn check_text(text: &str) -> Result<(), Error> {
 }
 
 impl Org {
-    /// Answers `jobs/query` and below; `tail` is what follows.
+    /// Answers `jobs/query` and below; `tail` is the rest of the path.
     pub(super) fn bulk(
         &mut self,
         caller: &Caller,
@@ -397,7 +396,7 @@ impl Org {
             // As in simple-salesforce#646.
             return Err(("InternalServerError : Retried more than 15 times", 15));
         }
-        // Object and columns were there when the job was made; they may be gone by now.
+        // Object and columns existed when the job was made; they may be gone now.
         let gone = ("INVALID_FIELD: The query names what is no longer there.", 0);
         let ty = self.queried(query).map_err(|_| gone)?;
         let columns = self.columns(query, &ty).map_err(|_| gone)?;
@@ -461,7 +460,7 @@ impl Org {
     fn results(&self, request: &Request, id: &str) -> Result<Reply, Error> {
         let job = self.jobs.get(id).ok_or_else(Error::not_found)?;
         if job.version != request.number {
-            // The guide gives the status; it does not tell the code.
+            // The guide gives the status, but not the code.
             let message = format!(
                 "The job was created with API version {}.0; its results must be read with the same.",
                 job.version
@@ -469,7 +468,7 @@ impl Org {
             return Err(Error::new(409, "API_VERSION_MISMATCH", message));
         }
         if job.state != State::JobComplete {
-            // The guide wants JobComplete; what it says of other states differs between its versions.
+            // The guide requires JobComplete; its rules for other states differ between its versions.
             return Err(wrong_state(format!(
                 "The results of a job in state {:?} are not available.",
                 job.state

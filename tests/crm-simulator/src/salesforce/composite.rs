@@ -154,8 +154,8 @@ fn subrequest(
             .unwrap_or_default()
             .to_ascii_uppercase();
         let mut request = inner_request(&url, &method, body).ok_or_else(Error::not_found)?;
-        // Whether references are looked for before or after the address is decoded is not
-        // documented: here in both, so that nobody relies on one of them.
+        // The documentation does not say whether references are looked for before or after the address is
+        // decoded: here in both, so that no client relies on one of them.
         for (_, value) in &mut request.params {
             *value = replace(value, results)?;
         }
@@ -394,7 +394,7 @@ pub(crate) fn collections(
     )
 }
 
-/// What a collection does with each of its rows.
+/// The treatment of each row of a collection.
 struct Wish<'a> {
     create: bool,
     /// The object, when the path names it.

@@ -1,4 +1,4 @@
-//! What an organisation tells about itself.
+//! An organisation's descriptions of itself.
 
 use std::sync::Arc;
 
@@ -71,8 +71,8 @@ pub(crate) fn limits(org: &Org) -> Reply {
     )
 }
 
-/// `connect/organization`: the organisation as the user finds it. Of its many features those that
-/// concern currencies; the default one is told only where there are not several.
+/// `connect/organization`: the organisation as the user sees it. Of its many features, those about
+/// currencies; the default currency is given only if there are not several.
 pub(crate) fn organization(org: &Org, caller: &Caller) -> Reply {
     let several = org.settings.multi_currency;
     let row = org.store.get("User", &caller.user);

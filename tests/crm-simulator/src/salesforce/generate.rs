@@ -10,7 +10,7 @@ use crate::record::Record;
 /// The fields of a row that is being made.
 type Fields = Vec<(&'static str, Value)>;
 
-/// What rows point at, read once.
+/// The rows that generated rows refer to, read once.
 struct Around {
     users: Vec<String>,
     roles: Vec<String>,
@@ -29,7 +29,7 @@ impl Around {
 }
 
 impl Org {
-    /// Adds rows of an object; the same ones for the same seed in the same organisation. Gives the
+    /// Adds rows of an object; the same ones for the same seed in the same organisation. Returns the
     /// first and the last id, or nothing for an object that is not made up.
     pub(crate) fn generate(
         &mut self,

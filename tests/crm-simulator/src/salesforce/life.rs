@@ -1,4 +1,4 @@
-//! What becomes of rows after they were made: the recycle bin, and merges.
+//! The later life of rows: the recycle bin, and merges.
 //!
 //! Deletes cascade, undeletes bring back what went along, and merges give the children a new
 //! parent, as the *Apex Developer Guide* (`langCon_apex_dml_examples_delete`, `…_undelete`) and the
@@ -109,7 +109,7 @@ impl Org {
             .collect()
     }
 
-    /// Takes a row out of the recycle bin again, and what went with it.
+    /// Takes a row out of the recycle bin again, with the rows that were deleted with it.
     pub(crate) fn undelete(
         &mut self,
         caller: &Caller,
@@ -138,7 +138,7 @@ impl Org {
         Ok(())
     }
 
-    /// Empties the recycle bin of a row and of what went with it: no query finds them any more.
+    /// Removes a row, and the rows deleted with it, from the recycle bin: no query finds them any more.
     pub(crate) fn purge(&mut self, object: &str, id: &str) -> Result<(), Error> {
         let row = self.store.get(object, id).ok_or_else(Error::not_found)?;
         if !is_deleted(row) {
@@ -151,8 +151,8 @@ impl Org {
         Ok(())
     }
 
-    /// Merges a row into another one of its object: what points at it points at the winner
-    /// afterwards, and the row is in the recycle bin with the winner as `MasterRecordId`.
+    /// Merges a row into another one of its object: references to it lead to the winner afterwards, and the
+    /// row is in the recycle bin with the winner as `MasterRecordId`.
     pub(crate) fn merge(
         &mut self,
         caller: &Caller,

@@ -27,14 +27,14 @@ use crate::jwt::key_set;
 use crate::record::Record;
 use crate::store::Store;
 
-/// What goes wrong, in the shape of one element of the error array.
+/// An error, in the shape of one element of the error array.
 #[derive(Clone, Debug)]
 pub(crate) struct Error {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) fields: Vec<String>,
-    /// Whether the element carries `fields` even when there are none.
+    /// True if the element carries `fields` even when there are none.
     write: bool,
     extra: Option<(&'static str, Value)>,
 }
@@ -89,7 +89,7 @@ impl Error {
     }
 }
 
-/// What is switched on in an organisation.
+/// The switches of an organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(
@@ -97,7 +97,7 @@ impl Error {
     reason = "each is a switch of the control API"
 )]
 pub(crate) struct Settings {
-    /// Whether the product's own metadata package is installed.
+    /// True if the product's own metadata package is installed.
     pub(crate) leadbridge_fields_installed: bool,
     /// `off`, `alert` (overridable) or `block`.
     pub(crate) duplicate_rule: String,
@@ -108,21 +108,21 @@ pub(crate) struct Settings {
     /// Each refresh gives a new refresh token and kills the old one.
     pub(crate) refresh_rotation: bool,
     pub(crate) deny_consent: bool,
-    /// Whether the administrator lets users use the app.
+    /// The administrator's decision on the use of the app.
     pub(crate) app_access: oauth::AppAccess,
-    /// Whether the edition has the API at all.
+    /// True if the edition has the API at all.
     pub(crate) api_enabled: bool,
     /// User names without the permission *API Enabled*.
     pub(crate) api_disabled_users: BTreeSet<String>,
-    /// Whether identity tokens tell who the user is (the app's *Include Standard Claims*).
+    /// True if identity tokens describe the user (the app's *Include Standard Claims*).
     pub(crate) standard_claims: bool,
     /// Further required fields, by object.
     pub(crate) extra_required: BTreeMap<String, BTreeSet<String>>,
-    /// Whether the organisation has several currencies.
+    /// True if the organisation has several currencies.
     pub(crate) multi_currency: bool,
-    /// The one currency of an organisation that has not several.
+    /// The one currency of an organisation that does not have several.
     pub(crate) default_currency: String,
-    /// What single users may not, by user name; it adds to what nobody may.
+    /// The restrictions of single users, by user name; they add to those of all users.
     pub(crate) users: BTreeMap<String, UserSettings>,
     /// Fields the user may not see, by object.
     pub(crate) hidden_fields: BTreeMap<String, BTreeSet<String>>,
@@ -134,8 +134,8 @@ pub(crate) struct Settings {
     pub(crate) page_size: usize,
     /// Queries by REST over more rows end with `QUERY_TIMEOUT`; 0 is off.
     pub(crate) query_timeout_rows: usize,
-    /// By how many records the approximate counts of `limits/recordCount` are too high: the real
-    /// ones lag behind.
+    /// The error of the approximate counts of `limits/recordCount`, in records too many: the real ones lag
+    /// behind.
     pub(crate) record_count_lag: usize,
     /// Looks at a query job that find it unfinished.
     pub(crate) bulk_polls: u32,
@@ -143,7 +143,7 @@ pub(crate) struct Settings {
     pub(crate) bulk_page_rows: usize,
     /// Query jobs with more rows end as failed; 0 is off.
     pub(crate) bulk_timeout_rows: usize,
-    /// How many of the next query jobs end as failed.
+    /// The number of the next query jobs that end as failed.
     pub(crate) bulk_fail_jobs: u32,
     /// Query jobs that may be made in 24 hours.
     pub(crate) bulk_job_limit: u64,
@@ -151,7 +151,7 @@ pub(crate) struct Settings {
     pub(crate) bulk_unsupported: BTreeSet<String>,
 }
 
-/// What a single user may not.
+/// The restrictions of a single user.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct UserSettings {
@@ -358,7 +358,7 @@ impl Org {
         rows
     }
 
-    /// Adds what a state of an earlier version lacks.
+    /// Adds parts that a state of an earlier version lacks.
     fn complete(&mut self, now_ms: i64) {
         if self.store.len("OpportunityStage") == 0 {
             let rows = self.setup_rows();
@@ -395,7 +395,7 @@ impl Org {
         self.own_types = own.collect();
     }
 
-    /// The objects as somebody sees them to whom these settings apply besides the common ones.
+    /// The objects for a user to whom these settings apply besides the common ones.
     fn types_for(&self, own: &UserSettings) -> Types {
         let mut types = schema::base();
         let several = self.settings.multi_currency;
@@ -468,12 +468,13 @@ impl Org {
         texts(&currencies, "IsoCode")
     }
 
-    /// From here on, objects and rights are those of this user; without one, everybody's.
+    /// Sets the acting user, who determines the objects and rights from here on; without one, those of
+    /// everybody.
     pub(crate) fn act_as(&mut self, user: Option<String>) {
         self.acting = user;
     }
 
-    /// What applies to the acting user alone.
+    /// The restrictions and types of the acting user alone.
     fn own(&self) -> Option<&(UserSettings, Types)> {
         self.own_types.get(self.acting.as_deref()?)
     }
@@ -522,7 +523,7 @@ impl Org {
         lists(&self.settings.denied) || self.own().is_some_and(|(own, _)| lists(&own.denied))
     }
 
-    /// Why a user may not call the API at all.
+    /// The reason that a user may not call the API at all.
     fn no_api(&self, user: &str) -> Option<Error> {
         let (code, message) = if !self.settings.api_enabled {
             (
@@ -537,7 +538,7 @@ impl Org {
         Some(Error::new(403, code, message))
     }
 
-    /// Whether a list of user names has the user of this id.
+    /// True if a list of user names has the user of this id.
     fn is_named(&self, user: &str, names: &BTreeSet<String>) -> bool {
         names
             .iter()
@@ -550,7 +551,7 @@ impl Org {
             .or_else(|| self.store.rows("User").next().map(|(id, _)| id.clone()))
     }
 
-    /// User names and names of whoever can sign in.
+    /// User names and names of the users who can sign in.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = (String, String)> {
         let users = self.store.rows("User");
         users
@@ -602,7 +603,7 @@ pub(crate) struct Salesforce {
     pub(crate) auth: oauth::Auth,
 }
 
-/// Who calls, and how.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) user: String,
@@ -613,7 +614,7 @@ pub(crate) struct Caller {
     pub(crate) allow_save: bool,
     pub(crate) details: bool,
     pub(crate) batch_size: Option<usize>,
-    /// Whether an assignment rule may choose the owner of what is written (`Sforce-Auto-Assign`).
+    /// True if an assignment rule may choose the owner of what is written (`Sforce-Auto-Assign`).
     pub(crate) auto_assign: bool,
 }
 
@@ -631,7 +632,7 @@ impl Salesforce {
         }
     }
 
-    /// Restores what is not saved.
+    /// Restores the state that is not saved.
     pub(crate) fn rebuild(&mut self, now_ms: i64) {
         for org in [&mut self.production, &mut self.sandbox] {
             org.rebuild();

@@ -45,7 +45,7 @@ const SCOPES: &[&str] = &[
     "custom_permissions",
 ];
 
-/// What `/.well-known/openid-configuration` says of the real one under claims.
+/// The claims that the real `/.well-known/openid-configuration` lists.
 const CLAIMS: &[&str] = &[
     "active",
     "email",
@@ -68,7 +68,7 @@ const CLAIMS: &[&str] = &[
     "zoneinfo",
 ];
 
-/// What an organisation's administrator lets the app do. Anything but `allowed` also ends sessions.
+/// The administrator's decision on the app. Anything but `allowed` also ends sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AppAccess {
@@ -143,7 +143,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Whether the scope goes beyond telling who the user is.
+    /// True if the scope goes beyond the user's identity.
     pub(crate) fn may_call_api(&self) -> bool {
         has_scope(&self.scope, &["api", "full"])
     }
@@ -255,7 +255,7 @@ impl Auth {
         self.counter
     }
 
-    /// Called before a sign-in gives a grant; minted tokens do not count.
+    /// Makes room before a sign-in creates a grant; minted tokens do not count.
     fn make_room(&mut self, sandbox: bool, user: &str) {
         // A user has five approvals of an app: a sixth silently revokes the oldest.
         let live: Vec<u64> = self
@@ -318,13 +318,13 @@ impl Auth {
     }
 }
 
-/// What a token answer is made of.
+/// The parts of a token answer.
 struct Issue<'a> {
     base: &'a str,
     grant: u64,
     /// The refresh token to tell.
     refresh: Option<&'a str>,
-    /// How long the session lasts; without, as the organisation sets it.
+    /// The lifetime of the session; without, as the organisation sets it.
     life_ms: Option<i64>,
     nonce: Option<&'a str>,
     now_ms: i64,
@@ -480,7 +480,7 @@ impl Salesforce {
         self.org_ref(sandbox).settings.app_access
     }
 
-    /// Who signs in, and whether in the sandbox: the active user whom the hint names, of either
+    /// The user who signs in, and true for the sandbox: the active user whom the hint names, of either
     /// organisation, or the chosen organisation's first one.
     fn signs_in(&self, hint: Option<&str>, sandbox: bool) -> Option<(bool, String)> {
         let Some(hint) = hint else {
@@ -515,7 +515,7 @@ impl Salesforce {
             return refuse(400, "invalid_grant", "invalid authorization code");
         };
         if let Some(grant) = code.used_by {
-            // A code seen twice may have been stolen: what it gave is taken back.
+            // A code seen twice may have been stolen: its grant is revoked.
             if let Some(grant) = self.auth.grants.get_mut(&grant) {
                 grant.revoked = true;
             }
@@ -645,7 +645,7 @@ impl Salesforce {
         Reply::json(200, &body).with("cache-control", "no-cache, no-store")
     }
 
-    /// What an identity token says; a refresh gives a new one, without the nonce.
+    /// The claims of an identity token; a refresh gives a new one, without the nonce.
     fn id_claims(&self, issue: &Issue<'_>, sandbox: bool, user: &str, token: &str) -> Value {
         let org = self.org_ref(sandbox);
         let row = org
@@ -680,7 +680,7 @@ impl Salesforce {
         claims
     }
 
-    /// Gives tokens without a sign-in: for tests.
+    /// Issues tokens without a sign-in: for tests.
     pub(crate) fn mint(
         &mut self,
         base: &str,

@@ -577,7 +577,7 @@ impl Org {
         }
     }
 
-    /// What an opportunity's stage says of it, and what is expected of its amount.
+    /// Sets the fields of an opportunity that follow from its stage, and its expected revenue.
     fn derive_opportunity(&self, row: &mut Row, given: &[String]) {
         let is_given = |name: &str| given.iter().any(|one| one == name);
         let stage = row.get("StageName").and_then(Value::as_str);
@@ -670,7 +670,7 @@ pub(crate) fn field_value(row: &Record, field: &Field) -> Value {
     row.get(&field.name).cloned().unwrap_or(empty)
 }
 
-/// Reads a body's fields; refuses what cannot be written.
+/// Reads a body's fields; refuses those that cannot be written.
 fn read_changes(ty: &ObjectType, create: bool, body: &Row) -> Result<Row, Error> {
     let mut changes = Row::new();
     let mut locked = Vec::new();

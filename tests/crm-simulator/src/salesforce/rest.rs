@@ -262,7 +262,7 @@ fn chosen<'a>(ty: &'a ObjectType, fields: Option<&str>) -> Result<Option<Vec<&'a
     Ok(Some(out))
 }
 
-/// What an upsert did.
+/// The result of an upsert.
 pub(crate) struct Upserted {
     pub(crate) id: String,
     pub(crate) created: bool,

@@ -240,7 +240,7 @@ impl ObjectType {
             .map(|f| f.name.clone())
     }
 
-    /// Whether the name is built from first and last name.
+    /// True if the name is built from first and last name.
     pub(crate) fn is_person(&self) -> bool {
         self.field("LastName").is_some()
     }
@@ -561,7 +561,7 @@ const OBJECTS: &[(&str, &str, &str, &str, bool, bool)] = &[
     ),
 ];
 
-/// What organisations with several currencies have more, by object; the values come from their
+/// The additional fields of organisations with several currencies, by object; the values come from their
 /// currencies.
 pub(crate) const SEVERAL_CURRENCIES: &[(&str, &str)] = &[
     ("Account", CURRENCY_OF_ROW),
@@ -583,7 +583,7 @@ pub(crate) fn is_setup(object: &str) -> bool {
     matches!(object, "Organization" | "OpportunityStage" | "CurrencyType")
 }
 
-/// Objects whose rows nobody deletes.
+/// Objects whose rows cannot be deleted.
 pub(crate) fn is_kept(object: &str) -> bool {
     is_setup(object) || matches!(object, "User" | "UserRole")
 }
@@ -612,7 +612,7 @@ pub(crate) fn base() -> BTreeMap<String, ObjectType> {
             }
             fields.extend(read(SYSTEM));
             if name == "UserRole" {
-                // A role does not tell who made it, or when.
+                // A role has neither a creator nor a creation time.
                 fields.retain(|field| !field.name.starts_with("Created"));
             }
             if let Some(id) = fields.first_mut() {

@@ -9,7 +9,7 @@ use super::{Error, ids};
 use crate::clock;
 use crate::record::Record;
 
-/// A field path, `Owner.Name`, and where it stood.
+/// A field path, `Owner.Name`, and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Path {
     pub(crate) parts: Vec<String>,
@@ -611,7 +611,7 @@ pub(crate) fn check_literal(field: &Field, op: Op, literal: &Literal) -> Result<
     }
 }
 
-/// Whether a stored value satisfies `op literal`.
+/// True if a stored value satisfies `op literal`.
 pub(crate) fn matches(field: &Field, value: &Value, op: Op, literals: &[Literal]) -> bool {
     match op {
         Op::In => literals
@@ -783,7 +783,7 @@ pub(crate) fn required_equals(condition: &Condition) -> Vec<(&Path, &[Literal])>
     }
 }
 
-/// The id that all rows a condition lets through stand after, where it says so (`Id > '…'`).
+/// The id that all matching rows come after, if the condition names one (`Id > '…'`).
 pub(crate) fn first_id(ty: &ObjectType, condition: &Condition) -> Option<String> {
     match condition {
         Condition::Compare(path, Op::Gt, values) => {

@@ -1,4 +1,4 @@
-//! What reads whole organisations: query jobs, change tracking, and records that come and go.
+//! The interfaces for reading whole organisations: query jobs, change tracking, and records that come and go.
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ async fn a_query_job_pages_what_it_found() {
         (&json!("JobComplete"), &json!(5), &json!("V2Query"))
     );
     assert_eq!(info["isPkChunkingSupported"], true);
-    // What happens now is not in the results any more.
+    // Later changes are not in the results any more.
     add(
         &sim,
         "salesforce/Lead",
@@ -805,7 +805,7 @@ async fn untracked_tables_are_read_by_time() {
                 .map(|row| row["name"].as_str().unwrap().to_owned()),
         );
         pages += 1;
-        // What is made now is beyond the result that is being read.
+        // Rows made now are beyond the result that is being read.
         add(&sim, "dataverse/position", json!({ "name": "New" })).await;
         match page["@odata.nextLink"].as_str() {
             Some(link) => next = link.to_owned(),
@@ -904,7 +904,7 @@ async fn records_are_made_up_alike_for_the_same_seed() {
         .await;
     let mut before = Vec::new();
     for round in 0..2 {
-        // What every organisation starts with is of the same moment, too.
+        // The rows that every organisation starts with are of the same moment, too.
         sim.control("POST", "/reset", json!({ "keep_tokens": true }))
             .await;
         for (system, objects) in [
@@ -948,7 +948,7 @@ async fn records_are_made_up_alike_for_the_same_seed() {
                 }
             }
         }
-        // What is made up passes the checks that writes meet, so that it can be changed.
+        // Generated rows pass the checks of writes, so that they can be changed.
         for (object, field) in [
             ("Account", "Name"),
             ("Contact", "LastName"),

@@ -137,7 +137,7 @@ async fn authorize(sim: &Harness, url: &str, params: &[(&str, &str)]) -> Result<
     Ok(Value::Object(pairs.collect()))
 }
 
-/// The claims of a token; who made it is verified by the third-party clients.
+/// The claims of a token; the third-party clients verify its issuer.
 fn claims(token: &Value) -> Value {
     use base64::Engine as _;
     let part = token.as_str().unwrap().split('.').nth(1).unwrap();
@@ -763,7 +763,7 @@ async fn salesforce_tells_who_signed_in() {
     .await;
     assert_eq!((&info["sub"], &info["email"]), (&told["sub"], &json!(hint)));
 
-    // A refresh tells again, without the nonce; without `openid` nobody is told.
+    // A refresh gives it again, without the nonce; without `openid` there is none.
     let refresh = first["refresh_token"].as_str().unwrap();
     let renew = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
     let (_, again) = salesforce_token(&sim, &renew).await;
@@ -1596,7 +1596,7 @@ async fn privileges_are_told_and_held_to() {
         "{error}"
     );
 
-    // Acting for somebody, the lesser right counts; and not everybody may act for others.
+    // For a user who acts for another, the lesser right counts; and acting for others needs a privilege.
     set(json!({ "seller@leadbridge.example": { "prvReadLead": "None" } })).await;
     let act = || {
         sim.dv("GET", "leads?$select=lastname")
@@ -1690,7 +1690,7 @@ async fn secured_columns_are_empty_for_others() {
 const TENANT: &str = "5f1d0000-0000-4000-8000-00000000c001";
 const FOREIGN: &str = "5f1d0000-0000-4000-8000-00000000c002";
 
-/// What Entra's sign-in sends back, or the page it stays on.
+/// Signs in at Entra; returns what it sends back, or the page it stays on.
 async fn entra_authorize(
     sim: &Harness,
     tenant: &str,
@@ -1878,7 +1878,7 @@ async fn dataverse_turns_away_who_is_nobody_there() {
     let former = entra_sign_in(&sim, "former@leadbridge.example").await;
     assert_eq!(code(&former).await, (403, json!("0x80041d1f")));
 
-    // An application is a user only where it was made one.
+    // An application is a user only if it was made one.
     set(json!({ "application_user": false })).await;
     let scope = format!("{}/.default", sim.simulator.dataverse_url());
     let form = [("grant_type", "client_credentials"), ("scope", &scope)];
@@ -1951,7 +1951,7 @@ async fn linkedin_leads_page_and_leave() {
     assert_eq!(sim_token(one()).await.0, 404);
 }
 
-/// Answers webhook calls with 200 and hands out what arrived.
+/// Answers webhook calls with 200 and returns the calls.
 async fn hook(count: usize) -> (String, tokio::task::JoinHandle<Vec<String>>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use e2e::histories::{History, Model, Tally};
 
-/// Runs random histories on all cores, and prints how to run again those that fail.
+/// Runs random histories on all cores, and prints the commands that repeat failed ones.
 #[derive(Parser)]
 #[command(name = "cargo xtask soak", bin_name = "cargo xtask soak")]
 struct Options {
-    /// Stop after so many minutes
+    /// Stop after this many minutes
     #[arg(long)]
     minutes: Option<f64>,
-    /// Stop after so many histories of each model; 10 where no time is given either
+    /// Stop after this many histories of each model; 10 if no time is given either
     #[arg(long)]
     histories: Option<u64>,
     /// The first seed; the others follow it. A random one where none is given
@@ -45,7 +45,7 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Soak {
     models: Vec<(Model, Tally)>,
     from: u64,
@@ -149,7 +149,7 @@ impl Soak {
     }
 }
 
-/// Runs a history on this thread alone, so that the seed decides as much of it as can be.
+/// Runs a history on this thread alone, so that the seed determines as much of it as possible.
 fn run(history: History, tally: &Tally) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,9 +1,9 @@
-//! Decisions (MA-4): what a person decided is never undone by what is imported or computed.
+//! Decisions (MA-4): imports and computed links never undo a person's decision.
 //!
-//! Records are made, changed, deleted and merged in the CRM; people are added to the directory; imports,
-//! link passes and links of single entries follow; users confirm, choose, refuse and ask for automatic
-//! matching again; and processes die on the way. A reference model keeps what was decided, and follows
-//! merges; after every step the directory is held to it.
+//! Records are made, changed, deleted and merged in the CRM; people are added to the directory; imports, link
+//! passes and links of single entries follow; users confirm, choose, refuse and ask for automatic matching
+//! again; and processes die on the way. A reference model stores the decisions, and follows merges; after
+//! every step the directory is compared with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ const PROFILE: EntryKind = EntryKind::Profile;
 /// Steps of a history.
 const STEPS: usize = 50;
 
-/// What people decided of an entry.
+/// The decisions of people on an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Decided {
     is: Option<Is>,
@@ -36,7 +36,7 @@ enum Is {
     Unmatched,
 }
 
-/// The reference: what was decided, and what became of the records.
+/// The reference: the decisions, and the fate of the records.
 #[derive(Default)]
 struct Reference {
     entries: BTreeMap<EntryId, Decided>,
@@ -45,13 +45,14 @@ struct Reference {
     /// Those that the mirror has.
     imported: BTreeSet<RecordRef>,
     merged: BTreeMap<RecordRef, RecordRef>,
-    /// A process died after it took a decision, perhaps before it linked who gains by that. The next pass does.
+    /// A process died after it stored a decision, perhaps before it linked the entry that gains by that. The
+    /// next pass does.
     died: bool,
     log: Vec<String>,
 }
 
 impl Reference {
-    /// Where merges led.
+    /// The record that the merges of this one led to.
     fn survivor(&self, record: &RecordRef) -> RecordRef {
         let mut record = record.clone();
         while let Some(next) = self.merged.get(&record) {
@@ -164,7 +165,7 @@ impl Run<'_> {
 
     async fn new_entry(&mut self) {
         let (first, last, email) = self.person();
-        // Often somebody who is there already: what was decided of them stays.
+        // Often a person who is there already: the decisions on them stay.
         let id = self.world.profile(first, last, &email, "Works").await;
         self.reference
             .log
@@ -347,7 +348,7 @@ impl Run<'_> {
         }
     }
 
-    /// Holds the directory to what was decided. Whose links are one to one, `directory` sees to.
+    /// Compares the directory with the decisions. `directory` checks that links are one to one.
     async fn hold(&mut self) {
         let found = self.world.directory(PROFILE).await;
         let log = &self.reference.log;
@@ -390,7 +391,7 @@ impl Run<'_> {
                 (decided, stored) => panic!("{}: {stored:?}, not {decided:?}: {log:#?}", id.0),
             }
         }
-        // Whoever has what another was given by a person, it is a person too.
+        // An entry that has another person's decided record has it by a decision, too.
         for (id, decided) in &self.reference.entries {
             let Some(Is::Matched(record)) = &decided.is else {
                 continue;

@@ -1,5 +1,5 @@
-//! Imports (IM-2, IM-4, IM-5): whatever happens in the CRM and to the workers, the mirror ends as the
-//! CRM is.
+//! Imports (IM-2, IM-4, IM-5): after any events in the CRM and in the workers, the mirror ends in the CRM's
+//! state.
 //!
 //! Records are created, changed, deleted, restored, merged and given to other owners, between and during
 //! imports whose workers die at any call, are raced, throttled, and sent lost, truncated and senseless
@@ -49,7 +49,7 @@ struct World<'a> {
     clock: Arc<FixedClock>,
     dice: Dice,
     tally: &'a Tally,
-    /// What happened, for the message of a failure.
+    /// The events so far, for the message of a failure.
     log: Vec<String>,
 }
 
@@ -297,7 +297,7 @@ impl World<'_> {
         }
     }
 
-    /// What the simulator may refuse as the CRM would: a merge of what was merged, say.
+    /// Asks the simulator for something that it may refuse as the CRM would: a merge of a merged record, say.
     async fn try_control(&self, method: Method, path: &str, body: Value) {
         let harness = self.tenant.harness;
         let url = harness.simulator.control.join(path).unwrap();
@@ -417,7 +417,7 @@ impl World<'_> {
             self.tally.cut(&first);
             self.tally.cut(&first);
             if first.has_cut() && self.dice.roll(2) == 0 {
-                // While the dead one's lease runs, nobody else gets in.
+                // While the dead worker's lease runs, no other gets in.
                 let wire = Tripwire::new();
                 let early = process(stack, &wire, &self.clock);
                 let before = self.sync().await.unwrap();
@@ -474,7 +474,7 @@ impl World<'_> {
         self.advance(3600).await;
     }
 
-    /// Lets a run come to its end; asks for one where none is open.
+    /// Brings a run to its end; asks for one if none is open.
     async fn bring_to_end(&mut self) {
         let stack = self.tenant.harness.embedded_stack();
         if self.sync().await.is_none_or(|sync| !sync.is_open()) {
@@ -563,8 +563,8 @@ impl World<'_> {
         }
     }
 
-    /// Every record of the mirror, with what of it does not hang together as a failure.
-    /// `kept`: how many match keys of the object the table has.
+    /// Every record of the mirror; fails on any inconsistency. `kept` is the number of the object's match
+    /// keys in the table.
     async fn mirrored(
         &self,
         object: &'static str,
@@ -621,7 +621,7 @@ impl World<'_> {
         }
     }
 
-    /// How many match keys of each object's records the table has.
+    /// The number of match keys in the table, by object.
     async fn match_keys(&self) -> BTreeMap<String, usize> {
         let client = shared::aws::dynamodb(&self.tenant.harness.embedded_stack().aws);
         let prefix = format!("C#{}#MATCHKEY#", self.tenant.made.id);

@@ -1,4 +1,4 @@
-//! Random histories: long sequences of what users, CRMs and failing machines do, each checked against a
+//! Random histories: long sequences of actions of users, CRMs and failing machines, each checked against a
 //! reference model that is simple enough to be believed.
 //!
 //! A history is a [`Model`] and a seed. The seed decides everything in it: an even one plays with
@@ -25,7 +25,7 @@ pub enum Model {
     Submissions,
     /// The mirror ends as the CRM is (IM-2, IM-4, IM-5).
     Imports,
-    /// What users decided of matches holds (MA-4).
+    /// Users' decisions on matches stay (MA-4).
     Decisions,
 }
 
@@ -91,10 +91,10 @@ impl History {
         format!("cargo xtask soak --model {model} --from {seed} --histories 1")
     }
 
-    /// Runs it on an embedded stack of its own, and adds what happened to the tally.
+    /// Runs it on an embedded stack of its own, and adds its events to the tally.
     ///
     /// # Panics
-    /// When the product does other than the model says, with everything that happened.
+    /// Panics if the product differs from the model; the message lists all events.
     pub async fn run(self, tally: &Tally) {
         tally.histories.fetch_add(1, Ordering::Relaxed);
         match self.model {
@@ -139,7 +139,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many histories were begun.
+    /// The number of histories begun.
     #[must_use]
     pub fn histories(&self) -> u64 {
         self.histories.load(Ordering::Relaxed)

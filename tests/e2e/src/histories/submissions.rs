@@ -1,4 +1,4 @@
-//! Submissions (LG-10): any stream of them makes the leads that the model says, each person's once.
+//! Submissions (LG-10): any stream of them makes the leads of the model, one for each person.
 //!
 //! Up to eight submissions at once, each delivered up to five times to workers that die at any call,
 //! while the CRM loses replies, drops connections, answers senselessly, late, or that it is too busy.
@@ -15,7 +15,7 @@ use super::{Dice, History, Tally};
 use crate::Harness;
 use crate::worker::{clock, id_of, messages, post, process, recover, stored};
 
-/// What happens to one submission of a stream.
+/// The course of one submission of a stream.
 #[derive(Debug, Clone)]
 struct Sent {
     email: Option<usize>,
@@ -41,7 +41,7 @@ impl Sent {
     }
 }
 
-/// The reference: how many leads a stream of submissions makes.
+/// The reference: the number of leads that a stream of submissions makes.
 fn expected_leads(stream: &[Sent], fields: &[&str]) -> usize {
     let mut keys = BTreeSet::new();
     let mut alone = 0;
@@ -119,7 +119,7 @@ pub(super) async fn run(history: History, tally: &Tally) {
         let (tenant, clock, contract, harness) = (&tenant, &clock, &contract, &harness);
         tally.step();
         async move {
-            // Marks the submission for the leads' look-up, whatever its e-mail address.
+            // Marks the submission for the leads' look-up, even without its e-mail address.
             let mut body = json!({"last_name": format!("Name{}", sent.last_name), "company": format!("co@{}", tenant.domain)});
             if let Some(email) = sent.email {
                 body["email"] = json!(tenant.email(&format!("person{email}")));

@@ -1,6 +1,6 @@
 //! The end-to-end tests in headless Chromium: our pages, and the sign-in at a certified server.
 //!
-//! Where Chromium or the server's packages are missing the tests say so and check nothing, unless
+//! Without Chromium or the server's packages the tests report that and check nothing, unless
 //! `LEADBRIDGE_SIGN_IN_TESTS` is `required`.
 
 #![expect(

@@ -1,5 +1,5 @@
-//! What the first administrator does, over HTTP, on either stack (see the harness): accepts the
-//! invitation from the deployment, signs in, connects the CRM, and disconnects it with a clean-up.
+//! The first administrator's way, over HTTP, on either stack (see the harness): accepts the invitation from
+//! the deployment, signs in, connects the CRM, and disconnects it with a clean-up.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,11 +19,11 @@ use url::Url;
 
 /// The account that the simulated organisations sign in without further ado.
 const ADMINISTRATOR: &str = "admin@leadbridge.example";
-/// How long an import may take to begin and end: the schedule that makes up for a lost announcement
-/// runs every minute.
+/// The time limit for an import to begin and end: the schedule that makes up for a lost announcement runs
+/// every minute.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// A browser: keeps our cookies, says what it accepts, and follows a redirect when told to.
+/// A browser: stores our cookies, sends its accepted types, and follows a redirect when asked.
 struct Browser<'a> {
     harness: &'a Harness,
     client: Client,
@@ -181,7 +181,7 @@ fn maker(harness: &Harness) -> Maker<'_> {
     }
 }
 
-/// What whoever deploys does for the first administrator, and again for one who lost the link.
+/// Invites the first administrator as the deployment does, and again for one who lost the link.
 async fn invite(harness: &Harness, made: &Made, name: &str) -> InvitationLinks {
     let invitation = NewInvitation::new(&SystemRandom, SystemClock.now());
     let person = SeatInput {

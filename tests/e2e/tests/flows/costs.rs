@@ -1,4 +1,4 @@
-//! What callers and sign-ins cost: calls to AWS and to providers, counted.
+//! The costs of callers and sign-ins: calls to AWS and to providers, counted.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -144,7 +144,7 @@ async fn telling_a_caller_costs_one_call_and_a_forger_none() {
             "a change with the CSRF token",
             vec![("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())],
             201,
-            // Who calls, and one transaction with the audit entry.
+            // The caller's authentication, and one transaction with the audit entry.
             2,
         ),
         (

@@ -1,5 +1,5 @@
-//! Values are data in every query and every write to a CRM, whatever they hold: against the simulator,
-//! which parses queries and resolves references as the real ones do.
+//! Values are data in every query and every write to a CRM, in all cases: against the simulator, which parses
+//! queries and resolves references as the real ones do.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
 }
 
-/// The contract's CRM, with what it has of lead fields.
+/// The contract's CRM, with its lead fields.
 async fn opened(tenant: &Tenant<'_>) -> (Box<dyn Crm>, LeadSchema) {
     let stack = tenant.harness.embedded_stack();
     let sessions = &stack.apps().writeback.remote.sessions;
@@ -131,7 +131,7 @@ fn kinds(schema: &LeadSchema) -> Vec<&LeadField> {
     kinds.into_values().collect()
 }
 
-/// Whatever value a field is searched by: the query is one, and what it finds has that value.
+/// Any value makes a valid query, and the records found have that value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_value_is_read_as_a_part_of_the_query() {
     let harness = Harness::embedded(false).await;
@@ -199,7 +199,7 @@ async fn search(
     round: usize,
 ) {
     let value = json!(text);
-    // What has no normal form is never searched by; here it is, as if that had failed.
+    // A value without a normal form is never searched for; here it is, as if that check had failed.
     let normal = comparable(&value, field, None);
     let known = normal.is_some();
     let criteria = [Criterion {
@@ -253,8 +253,8 @@ async fn search(
     }
 }
 
-/// The search by a website, from the form to the lead: one that looks like a condition finds nobody, one
-/// with an apostrophe is a website like others.
+/// The search by a website, from the form to the lead: one that looks like a condition finds no lead, one
+/// with an apostrophe is an ordinary website.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_website_is_matched_by_whatever_letters_its_host_has() {
     let harness = Harness::start().await;
@@ -293,7 +293,7 @@ async fn a_website_is_matched_by_whatever_letters_its_host_has() {
     harness.stop().await;
 }
 
-/// LG-8: what looks like a reference to another record or request is text.
+/// LG-8: text that looks like a reference to another record or request is text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_looks_like_a_reference_arrives_as_it_was_typed() {
     let harness = Harness::start().await;
@@ -340,7 +340,7 @@ async fn what_looks_like_a_reference_arrives_as_it_was_typed() {
                     );
                 }
             }
-            // It joins the lead that it made, with what was empty.
+            // It joins the lead that it made, and fills its empty fields.
             let more =
                 json!({"email": tenant.email(&name), "website": "x.example", "country": text});
             let id = tenant.submit(&more, None).await;
@@ -357,8 +357,8 @@ async fn what_looks_like_a_reference_arrives_as_it_was_typed() {
     harness.stop().await;
 }
 
-/// The vocabulary's names and kinds are the CRM's: what is written of a lead and its contact is there, and
-/// of that kind. (That everything is there which is imported, the permission check tells.)
+/// The vocabulary's names and kinds are the CRM's: every field written of a lead and its contact exists, with
+/// that kind. (The permission check verifies the imported fields.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_field_that_is_written_is_the_crms() {
     // Of organisations with lists of states and countries, which the simulator's are not.

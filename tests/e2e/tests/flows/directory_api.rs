@@ -181,7 +181,7 @@ impl<'a> World<'a> {
         answer
     }
 
-    /// Adds an entry; gives it as it is answered.
+    /// Adds an entry; returns it as answered.
     async fn add(&self, path: &str, body: Json) -> Json {
         let (status, answer) = self.post(path, body).await;
         assert!((200..=201).contains(&status), "{answer}");
@@ -265,7 +265,7 @@ async fn a_person_that_is_added_is_linked_and_shown_with_badge_contact_and_reaso
         );
         let entry = &answer["entry"];
         let id = entry["id"].as_str().unwrap();
-        // As it is read afterwards.
+        // The same as a later read.
         assert_eq!(entry, &world.get(&format!("/profiles/{id}")).await);
         assert_eq!(
             (
@@ -323,7 +323,7 @@ async fn a_person_that_is_added_is_linked_and_shown_with_badge_contact_and_reaso
             .find(|field| field["field"] == "email");
         assert_eq!(email.unwrap()["agrees"], true);
 
-        // Again it is the same entry; what is new is added.
+        // Again it is the same entry; new values are added.
         let (status, again) = world.post("/profiles", ada()).await;
         assert_eq!((status, &again["outcome"]), (200, &json!("unchanged")));
         let mut more = ada();
@@ -357,7 +357,7 @@ async fn a_person_that_is_added_is_linked_and_shown_with_badge_contact_and_reaso
             "{company}"
         );
         assert_eq!(company["badge"]["url"], world.url("Account", 2));
-        // Whom the CRM does not have is no record of it.
+        // A person whom the CRM does not have has no record.
         let nobody = world
             .add(
                 "/profiles",
@@ -638,8 +638,8 @@ async fn a_file_is_read_as_it_was_shown() {
         (&json!("Ada King"), &json!(["csv"]))
     );
 
-    // Without a map it is what was suggested; the same file again is nothing new, except that rows of
-    // one entry that differ each count.
+    // Without a map the suggestion is used; the same file again is nothing new, except that rows of one entry
+    // that differ each count.
     let again = world
         .csv(
             "/profiles/csv",
@@ -723,7 +723,7 @@ async fn a_file_is_read_as_it_was_shown() {
             .await;
         assert_eq!(denied(&answer), (status, code), "{query} {answer:?}");
     }
-    // What other routes take is not more than before.
+    // The other routes' body limit is no larger than before.
     let (status, _) = world
         .upload("/profiles", "application/json", vec![b' '; 300_000])
         .await;
@@ -731,7 +731,7 @@ async fn a_file_is_read_as_it_was_shown() {
     harness.stop().await;
 }
 
-/// A row of a file, as it is made up.
+/// A generated row of a file.
 #[derive(Debug, Clone)]
 enum Row {
     /// A person with this number, written in one of several ways.
@@ -767,7 +767,7 @@ fn runner() -> TestRunner {
     TestRunner::new_with_rng(Config::default(), rng)
 }
 
-/// What a row should come to; the directory has these people, by number, with these titles.
+/// The expected outcome of a row; the directory has these people, by number, with these titles.
 fn expected(
     row: &Row,
     people: &mut BTreeMap<u8, String>,
@@ -848,7 +848,7 @@ async fn hostile_files_are_taken_row_by_row_as_they_should() {
             })
             .collect();
         assert_eq!(got, wanted, "{text}");
-        // What was taken is there, and nothing else.
+        // All taken rows are there, and nothing else.
         let there: BTreeMap<String, String> = world
             .search("profiles", &[], 200)
             .await
@@ -946,7 +946,7 @@ async fn decide_some(world: &World<'_>) {
     }
 }
 
-/// Text as it is searched: words, without case and accents.
+/// Text in its form for searching: words, without case and accents.
 fn plain(text: &str) -> String {
     let text = text
         .to_lowercase()
@@ -959,13 +959,13 @@ fn plain(text: &str) -> String {
     format!(" {}", text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Whether a text has these words in a row, the last one maybe cut off.
+/// True if a text has these words in a row, the last one maybe cut off.
 fn has(text: &Json, wanted: &str) -> bool {
     let text = plain(text.as_str().unwrap_or_default());
     text.contains(plain(wanted).trim_end())
 }
 
-/// Whether an entry, as a list shows it, passes a filter.
+/// True if an entry, as a list shows it, passes a filter.
 fn passes(item: &Json, name: &str, value: &str) -> bool {
     let record = &item["record"];
     match name {
@@ -1128,7 +1128,7 @@ async fn people_decide_which_record_it_is() {
         let body = |record: &RecordRef| json!({ "object": record.object, "id": record.id });
         let lead = world.record("Lead", 5);
 
-        // The candidates, the best first, with what agrees.
+        // The candidates, the best first, with the fields that agree.
         let found = world.get(&at(&ada_id, "candidates")).await;
         let items = found["items"].as_array().unwrap();
         let scores: Vec<i64> = items
@@ -1196,7 +1196,7 @@ async fn people_decide_which_record_it_is() {
             (&json!("refused"), &Json::Null, &Json::Null)
         );
         assert_eq!(unmatched["refused"][0]["id"], lead.id);
-        // What is added again does not undo it.
+        // Adding it again does not undo it.
         assert_eq!(world.add("/profiles", ada()).await["state"], "refused");
         let found = world.get(&at(&ada_id, "candidates")).await;
         let refused: Vec<&Json> = found["items"]
@@ -1209,7 +1209,7 @@ async fn people_decide_which_record_it_is() {
             refused.iter().all(|item| item["record"]["id"] == lead.id),
             "{found}"
         );
-        // Automatically again: not what was refused.
+        // Automatically again: not the refused record.
         let again = world.act(&at(&ada_id, "rematch")).await;
         assert_ne!(again["badge"]["id"], json!(lead.id), "{again}");
         assert_eq!(again["decision"], Json::Null);
@@ -1339,7 +1339,7 @@ async fn who_is_not_in_the_crm_is_created_there_once() {
                     .unwrap()
                     .starts_with(&world.organization)
             );
-            // Nothing is known of it before it is imported.
+            // Nothing is known of it before an import.
             assert_eq!(made["contact"], Json::Null);
             let path = format!("/{kind}/{}", entry["id"].as_str().unwrap());
             assert_eq!(world.get(&path).await["badge"], *badge);
@@ -1476,7 +1476,7 @@ async fn a_directory_is_its_contracts_own_and_roles_do_what_they_may() {
     let record = json!({ "object": "Contact", "id": "x" });
     let items = json!({ "items": [ada()] });
     let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
-    // Who may, besides administrators: salespeople, services.
+    // The roles that may, besides administrators: salespeople, services.
     let table = [
         (&get, "/profiles".to_owned(), None, true, true),
         (&get, "/companies".to_owned(), None, true, true),
@@ -1532,7 +1532,7 @@ async fn a_directory_is_its_contracts_own_and_roles_do_what_they_may() {
             let refused = (status, &code) == (403, &json!("role_not_allowed"));
             assert_eq!(refused, !may, "{method} {path}: {status} {code}");
         }
-        // Somebody else's is as if it were not there.
+        // An entry of another contract is answered as missing.
         if path.starts_with(&one) {
             let (status, answer) = theirs.tenant.api(method.clone(), &path, body.clone()).await;
             let code = answer["code"].as_str().unwrap_or_default();

@@ -1,6 +1,5 @@
-//! The directory in the table: who is added twice, who links one record at once, what a person decides
-//! against a pass, whatever dies, and what a search and a clean-up make of it (MA-2, MA-4, MA-5, SV-3,
-//! CN-8).
+//! The directory in the table: double additions, concurrent links to one record, a person's decisions against
+//! a pass, crashes, and the results of searches and clean-ups (MA-2, MA-4, MA-5, SV-3, CN-8).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,7 +70,7 @@ fn record(number: u32) -> RecordRef {
     RecordRef::new("Contact", format!("0038d00000{number:05}AAA"))
 }
 
-/// A match by score, decided from an entry as it is.
+/// A match by score, decided from an entry's present state.
 fn by_score(entry: &Entry, number: u32) -> Match {
     Match {
         link: Some(Link {
@@ -162,7 +161,8 @@ async fn everything(store: &Store, contract: &ContractId) -> BTreeMap<EntryId, E
     all
 }
 
-/// Whose each record is: of one entry at most, and what the table has of both sides is the same.
+/// The entry of each record. Asserts that each record has one entry at most, and that the table's two sides
+/// agree.
 async fn links(harness: &Harness, contract: &ContractId, about: &str) -> BTreeMap<String, EntryId> {
     let mut by_entry = BTreeMap::new();
     let mut records = Vec::new();
@@ -238,7 +238,7 @@ async fn who_is_added_again_is_one_entry_and_what_is_known_costs_no_write() {
         ]
     );
     assert_eq!(first.version, 1);
-    // Where the table takes nothing each row says so.
+    // If the table takes nothing, each row reports that.
     let dead = store_over(&harness, &Tripwire::cutting(Cut::Before(5)));
     let more: Vec<NewEntry> = (500..520).map(|number| person(&contract, number)).collect();
     let added = dead.add_entries(&contract, &more, NOW).await;
@@ -277,7 +277,7 @@ async fn of_many_who_add_to_one_entry_at_once_nobody_is_lost() {
     harness.stop().await;
 }
 
-/// Adds people, and gives them in the order of their numbers.
+/// Adds people, and returns them in the order of their numbers.
 async fn people(store: &Store, contract: &ContractId, numbers: std::ops::Range<u32>) -> Vec<Entry> {
     let mut entries = Vec::new();
     for number in numbers {
@@ -318,7 +318,7 @@ async fn of_two_links_to_one_record_one_is_made() {
                 Err(error) => panic!("{error}"),
             }
         }
-        // Transactions that meet may all be cancelled; then whoever reads again makes it.
+        // Concurrent transactions may all be cancelled; then a caller who reads again succeeds.
         assert!(won <= 1, "{won} have one record");
         if won == 0 {
             let change = change(&entries[0], None, round);
@@ -331,7 +331,7 @@ async fn of_two_links_to_one_record_one_is_made() {
         let links = links(&harness, &contract, "raced").await;
         assert_eq!(links.len(), round as usize + 1);
     }
-    // The same of a pass, whose writes go together: one entry gets the record, the others are given back.
+    // The same in a pass, whose writes go together: one entry gets the record, the others are returned.
     let entries = people(&harness.store, &contract, 100..110).await;
     let changes: Vec<LinkWrite> = entries
         .iter()
@@ -411,7 +411,7 @@ async fn a_person_wins_over_a_pass_that_read_before() {
     let (_tenant, contract, organization) = connected(&harness).await;
     let store = &harness.store;
     let entries = people(store, &contract, 0..4).await;
-    // What a pass that has read everything by now wants to write.
+    // The writes of a pass that has read everything by now.
     let planned: Vec<LinkWrite> = (0..4)
         .zip(&entries)
         .map(|(number, entry)| change(entry, None, number))
@@ -454,7 +454,7 @@ async fn a_person_wins_over_a_pass_that_read_before() {
             Some(MatchState::Matched)
         ]
     );
-    // A pass may not take the record that a person chose for somebody either, when it has read that.
+    // Nor may a pass that has read it take a record that a person chose for another entry.
     let (taken, _) = &all[&entries[3].id];
     let (holder, before) = all[&entries[0].id].clone();
     let before = before.unwrap();
@@ -536,7 +536,7 @@ async fn a_record_is_taken_from_who_has_it_by_score_and_not_from_who_was_matched
         (again.matched.unwrap().link.unwrap().since, again.lost),
         (NOW, None)
     );
-    // Unmatched it is free, and refused for whom it was taken from.
+    // Unmatched it is free, and refused for its former entry.
     let acted = store.unmatch_by_person(&contract, &on(1)).await.unwrap();
     assert!(acted.entry.refuses(&record(1)) && acted.matched.unwrap().link.is_none());
     assert_eq!(
@@ -552,7 +552,7 @@ async fn a_record_is_taken_from_who_has_it_by_score_and_not_from_who_was_matched
         (automatic.entry.decision, automatic.matched.unwrap().link),
         (Decision::None, None)
     );
-    // Nothing was decided of it any more: it stays as it is.
+    // There was no decision on it any more: it stays as it is.
     let version = automatic.entry.version;
     assert_eq!(
         store
@@ -624,7 +624,7 @@ async fn a_pass_takes_a_record_over_with_who_loses_it_and_swaps_come_right() {
             .len(),
         60
     );
-    // Each gets the record of the next; who comes too early comes again.
+    // Each gets the record of the next; an entry that comes too early comes again.
     let all = everything(store, &contract).await;
     let mut changes: Vec<LinkWrite> = (0..60_u32)
         .map(|number| {
@@ -709,7 +709,7 @@ async fn a_day(store: &Store, contract: &ContractId, organization: &str) -> Resu
         let entry = entries.get(id).ok_or(StoreError::Conflict)?;
         let before = matches.get(id).cloned();
         let wanted = by_score(entry, number);
-        // A pass writes only what differs, and nothing of who was decided on.
+        // A pass writes only changes, and nothing of entries with a decision.
         if !entry.is_manual() && before.as_ref().and_then(Match::record) != wanted.record() {
             changes.push(LinkWrite {
                 entry: EntryAs::is(entry),
@@ -780,7 +780,7 @@ async fn a_process_that_dies_at_any_call_leaves_what_the_next_completes() {
                 .into_iter()
                 .map(|(id, (entry, matched))| {
                     let state = MatchState::of(&entry, matched.as_ref());
-                    // Whether a link that a second day removes was there to be refused depends on the first.
+                    // A link that the second day removes may be refused or not, depending on the first day.
                     let refused = entry
                         .refused
                         .iter()
@@ -1302,7 +1302,7 @@ async fn a_clean_up_waits_for_the_link_pass_and_leaves_what_people_entered_and_d
         [state_of(0), state_of(1), state_of(2)],
         [MatchState::Gone, MatchState::Refused, MatchState::Unmatched]
     );
-    // What people still can decide leaves nothing behind that a clean-up would have had to find.
+    // Later decisions of people leave nothing behind that a clean-up would have had to find.
     let later = Act {
         organization: None,
         ..act(&organization, entries[0].id)

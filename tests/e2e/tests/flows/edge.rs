@@ -1,5 +1,5 @@
-//! The edges of the public service: what every answer carries, what a refusal leaves behind, what a
-//! signature binds, and what a flood costs others.
+//! The edges of the public service: the headers of every answer, the traces of refusals, the scope of
+//! signatures, and the cost of a flood to others.
 
 #![expect(
     clippy::too_many_lines,
@@ -31,7 +31,7 @@ use tower::ServiceExt as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// An answer, with what of it is looked at.
+/// An answer, reduced to the parts that are checked.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -98,7 +98,7 @@ async fn new_form(tenant: &Tenant<'_>, rules: Value) -> (String, String) {
     (text("id"), text("form_key"))
 }
 
-/// OP-1: what a browser is told of an answer does not depend on who gives it, or on what it says.
+/// OP-1: the security headers of an answer do not depend on its route or its content.
 #[tokio::test]
 async fn every_answer_has_its_security_headers() {
     let harness = Harness::embedded(false).await;
@@ -253,11 +253,11 @@ impl MakeWriter<'_> for Memory {
     }
 }
 
-/// What the functions themselves log, not what runs beside them here.
+/// The log filter: the functions' own lines, not those of programs beside them.
 const FILTER: &str = "off,shared=info,form_intake=info,console=info,oauth_callback=info";
 
-/// OP-4: each refusal leaves one line with its reason, contract, route and source, which is its metric
-/// too; nothing of what was sent is in it.
+/// OP-4: each refusal leaves one line with its reason, contract, route and source, which is its metric too;
+/// the line holds nothing of the request's content.
 #[tokio::test]
 async fn a_refusal_leaves_one_line_that_is_its_metric() {
     let harness = Harness::embedded(false).await;
@@ -771,7 +771,7 @@ async fn exactly_two_secrets_count_from_the_change_on() {
         (&json!(false), &json!(false))
     );
 
-    // Whoever guesses costs no more reads than the process allows itself.
+    // Guessing costs no more reads than the process allows itself.
     set("the last secret of all").await;
     clock.advance(60);
     wire.reset();
@@ -791,7 +791,7 @@ async fn exactly_two_secrets_count_from_the_change_on() {
     harness.stop().await;
 }
 
-/// OP-4: a flood on one form is refused there, costs nothing once it is, and is nobody else's.
+/// OP-4: a flood on one form is refused there, then costs nothing, and does not affect others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_on_one_form_is_that_forms_alone() {
     let harness = Harness::embedded(false).await;
@@ -823,7 +823,7 @@ async fn a_flood_on_one_form_is_that_forms_alone() {
             other => panic!("{other}: {}", answer.json),
         }
     }
-    // Two processes: the limit, and what each had not told the table yet.
+    // Two processes: the limit, and the posts that each had not reported to the table yet.
     assert!((40..=40 + 2 * 5).contains(&accepted), "{accepted}");
     assert_eq!(accepted + refused, 200);
     wire.reset();
@@ -871,7 +871,7 @@ async fn a_flood_delays_other_contracts_by_a_stated_number() {
         ids.push(post(&noisy, format!("n{number}")).await);
     }
     post(&quiet, "alone".to_owned()).await;
-    // Everything that is on the queue, and whose it is.
+    // All messages on the queue, by contract.
     let sqs = shared::aws::sqs(&stack.aws);
     let mut of: BTreeMap<String, u64> = BTreeMap::new();
     loop {
@@ -903,7 +903,7 @@ async fn a_flood_delays_other_contracts_by_a_stated_number() {
     harness.stop().await;
 }
 
-/// OP-4: sign-ins that anybody can start are few, and what they leave ends by itself.
+/// OP-4: sign-ins that need no credentials to start are few, and their traces end by themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sign_ins_that_anybody_starts_are_few_and_end() {
     let harness = Harness::embedded(false).await;
@@ -1033,7 +1033,7 @@ async fn the_audit_log_shows_what_was_before() {
     harness.stop().await;
 }
 
-/// What is entered by hand and compared to the letter later is plain text.
+/// Values that are entered by hand and later compared exactly are plain text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_and_addresses_are_plain_text() {
     let harness = Harness::embedded(false).await;
@@ -1104,7 +1104,7 @@ async fn secrets_and_addresses_are_plain_text() {
     harness.stop().await;
 }
 
-/// Whoever asks the webhook of a contract that is not there learns what one without LinkedIn says.
+/// The webhook of a contract that does not exist answers like that of one without LinkedIn.
 #[tokio::test]
 async fn a_contract_that_is_not_there_reads_like_one_without_linkedin() {
     let harness = Harness::embedded(false).await;

@@ -1,5 +1,5 @@
-//! LG-10, in process: killed at every step, raced, throttled, with lost and broken replies, and
-//! then counted on both sides. Also what each unit of work costs in calls.
+//! LG-10, in process: killed at every step, raced, throttled, with lost and broken replies, and then counted
+//! on both sides. Also the cost of each unit of work in calls.
 
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ async fn intake_that_dies_at_any_step_loses_nothing_it_accepted() {
         async |n, cut| {
             let (status, _) = answers.borrow()[n];
             assert!(status == 202 || status == 503, "{cut:?}: {status}");
-            // Whoever got no 2xx sends again; whoever got one does not.
+            // A sender without a 2xx sends again; others do not.
             let id = if status == 202 {
                 id_of(&answers.borrow()[n].1)
             } else {
@@ -674,7 +674,7 @@ async fn the_pull_fills_every_gap_and_doubles_nothing() {
     harness.stop().await;
 }
 
-/// LG-2: always exactly one active strategy, whatever happens at once.
+/// LG-2: always exactly one active strategy, also after concurrent changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_is_always_exactly_one_active_strategy() {
     let harness = Harness::embedded(false).await;

@@ -1,5 +1,5 @@
-//! Imports as people meet them (IM-1 to IM-5, CN-7): what arrives, what it costs, what is reported and
-//! goes on, what waits, what is stopped.
+//! Imports as people meet them (IM-1 to IM-5, CN-7): imported records, their costs, reported problems that
+//! stop nothing, waits, and stops.
 
 use std::sync::Arc;
 
@@ -203,9 +203,9 @@ async fn everything_arrives_and_what_is_as_it_was_costs_no_write() {
             let object = world.object(spec.name).await;
             assert_eq!((object.written, object.removed), (0, 0), "{}", spec.name);
         }
-        // Salesforce: what can be read, the options, lead fields, sizes; a query and a count for each
-        // object. Dataverse: what can be read (2), options, lead fields, sizes; a delta for each table,
-        // and all of the few that tell no deletions.
+        // Salesforce: permissions, the options, lead fields, sizes; a query and a count for each object.
+        // Dataverse: permissions (2), options, lead fields, sizes; a delta for each table, and all rows of
+        // the few tables without reported deletions.
         let calls = world.wire.outside_calls();
         assert!(
             calls <= if crm == CrmKind::Salesforce { 22 } else { 12 },
@@ -349,7 +349,7 @@ async fn an_object_that_cannot_be_read_is_told_and_the_rest_is_imported() {
         world.object("OpportunityContactRole").await.state,
         ObjectState::NotReadable
     );
-    // Without this one the run has not done what it is for; what it could read is there.
+    // Without this object the run has failed; the readable ones are there.
     world
         .settings(json!({"denied": {"Contact": ["read"]}}))
         .await;
@@ -477,7 +477,7 @@ async fn what_changes_during_the_first_reading_is_in_the_mirror_whatever_the_del
 {
     for token_from in ["first", "last"] {
         let mut died = false;
-        // A worker dies after some pages: at which call, nobody knows that it is the right one.
+        // A worker dies after some pages; the call for that is found by trying.
         for cut in (30..90).step_by(5) {
             died = interrupted_first_reading(token_from, cut).await;
             if died {
@@ -547,7 +547,7 @@ async fn records_that_went_without_a_trace_are_found_by_counting() {
     let id = world.create("Contact", json!({"LastName": "Gone"})).await;
     world.import().await;
     assert!(world.record("Contact", &id).await.is_some());
-    // Out of the recycle bin between two imports: no query tells of it any more.
+    // Removed from the recycle bin between two imports: no query reports it any more.
     harness
         .control(
             Method::DELETE,
@@ -630,7 +630,7 @@ async fn no_page_is_downloaded_again_for_the_end_of_a_step() {
     );
     import.import_time = std::time::Duration::ZERO;
     hasty.apps.import = Arc::new(import);
-    // More than what is read without a job; both contracts import the same organisation.
+    // More records than are read without a job; both contracts import the same organisation.
     patient.generate("Contact", 2600).await;
     let mut runs = Vec::new();
     for world in [&patient, &hasty] {

@@ -59,14 +59,14 @@ async fn client(program: &str) -> Option<Command> {
     None
 }
 
-/// Whether a field tells of a record's fate only.
+/// True if a field only tells of a record's fate.
 fn is_control(name: &str) -> bool {
     let kinds = [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter();
     let mut fields = kinds.flat_map(objects).filter_map(|spec| spec.field(name));
     fields.any(|field| field.control)
 }
 
-/// What a client wrote: rows by id, without what is empty; and the ids of deleted ones.
+/// The output of a client: rows by id, without empty values; and the ids of deleted ones.
 fn read(path: &Path, id: &str) -> (Rows, Vec<String>) {
     let (mut rows, mut gone) = (Rows::new(), Vec::new());
     for line in std::fs::read_to_string(path).unwrap().lines() {
@@ -85,7 +85,7 @@ fn read(path: &Path, id: &str) -> (Rows, Vec<String>) {
     (rows, gone)
 }
 
-/// What the import keeps, with times as the clients write them.
+/// The records that the import stored, with times as the clients write them.
 async fn mirrored(tenant: &Tenant<'_>, spec: &'static ObjectSpec) -> Rows {
     let mirror = Mirror {
         contract: &tenant.made.id,

@@ -36,7 +36,7 @@ use url::Url;
 
 const ROWS: u64 = 3_200;
 
-/// The Python of the third-party clients, where it has the server.
+/// The Python of the third-party clients, if the server is installed there.
 async fn python() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = folder.join("../../.leadbridge/venv/bin/python");
@@ -116,7 +116,7 @@ async fn source(harness: &Harness, server: &Url) -> Box<dyn Source> {
     import::open(session.await.unwrap())
 }
 
-/// A pass from its beginning to its end: what was told last of each record, pages, the delta link.
+/// A pass from its beginning to its end: the last change reported of each record, pages, the delta link.
 async fn pass(
     source: &dyn Source,
     spec: &'static ObjectSpec,

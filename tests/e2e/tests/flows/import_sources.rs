@@ -1,5 +1,5 @@
-//! The two sources of imports against the simulator: whole objects and their changes, page by page,
-//! by every interface, whatever goes wrong on the way (IM-2, IM-3).
+//! The two sources of imports against the simulator: whole objects and their changes, page by page, by every
+//! interface, with faults on the way (IM-2, IM-3).
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ use shared::session::Session;
 use shared::store::ConnectionKind;
 use shared::texts;
 
-/// What a pass over an object gave.
+/// The results of a pass over an object.
 #[derive(Debug, Default)]
 struct Pass {
-    /// What was told last of each record.
+    /// The last change that was reported of each record.
     rows: BTreeMap<String, Change>,
-    /// Changes, as often as they were told.
+    /// The number of changes reported.
     told: usize,
     pages: usize,
     waits: Vec<i64>,
@@ -411,7 +411,7 @@ async fn jobs_that_fail_are_asked_for_less_until_they_do_not() {
     assert_eq!(code(&refused), "crm_job_failed");
     world.settings(json!({"bulk_fail_jobs": 0})).await;
 
-    // Without jobs it goes on by REST.
+    // Without jobs it continues by REST.
     world
         .settings(json!({"bulk_unsupported": ["Contact"], "page_size": 10}))
         .await;
@@ -533,7 +533,7 @@ async fn dataverse_tells_what_changed_since_all_was_read() {
     };
     assert_eq!(loser.merged_into.as_ref(), Some(&ids[9]));
 
-    // Read again in full, it is what the changes made of it.
+    // A full read gives the same as the changes.
     let mut made = read.rows;
     for (id, change) in changes.rows {
         match change {

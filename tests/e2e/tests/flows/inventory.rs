@@ -1,4 +1,4 @@
-//! What a connected CRM lets its user read, and what it offers for the settings, against the
+//! The read permissions of a connected CRM's user, and the CRM's choices for the settings, against the
 //! simulator (CN-4, CN-6, CN-9, CN-10).
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl<'a> World<'a> {
             .await;
     }
 
-    /// The CRM, with what the table says of the connection now.
+    /// The CRM, with the table's present connection.
     async fn crm(&self) -> Box<dyn Crm> {
         let stack = self.tenant.harness.embedded_stack();
         let sessions = &stack.apps().writeback.remote.sessions;
@@ -389,7 +389,7 @@ async fn salesforces_options_are_its_own_and_change_with_it() {
     assert!(report.is_complete(), "{report:#?}");
     assert_eq!(report.objects.last().unwrap().object, "CurrencyType");
 
-    // What the user cannot see is offered by nobody, and said.
+    // Values that the user cannot see are not offered, and that is shown.
     let hidden = json!({"Lead": ["LeadSource"]});
     let denied = json!({"OpportunityStage": ["read"], "CurrencyType": ["read"]});
     world
@@ -478,7 +478,7 @@ async fn dynamics_options_are_its_own_and_change_with_it() {
     harness.stop().await;
 }
 
-/// What goes wrong on the way, and what it comes down to.
+/// The faults on the way, and the failure that each comes down to.
 fn faults(crm: CrmKind) -> Vec<(&'static str, Value, Failure)> {
     let mut faults = vec![
         (
@@ -613,7 +613,7 @@ async fn a_throttled_crm_says_until_when() {
             panic!("{error:?}");
         };
         assert!(until.since(before) >= 120_000, "{until}");
-        // Nothing is sent meanwhile.
+        // No call is made in the meantime.
         world.calls().await;
         let error = client.options(NOW).await.unwrap_err();
         assert_eq!(failure(&error), Failure::Throttled(until));

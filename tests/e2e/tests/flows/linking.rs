@@ -1,5 +1,5 @@
-//! The directory linked to the CRM's records, as people meet it: online, in passes, by submissions, and
-//! whatever dies or runs beside it (MA-1 to MA-5).
+//! The directory linked to the CRM's records, as people meet it: online, in passes, by submissions, and with
+//! crashes and concurrent work (MA-1 to MA-5).
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ const COMPANY: EntryKind = EntryKind::Company;
 /// More calls than anything here makes.
 const MANY_CALLS: usize = 400;
 
-/// What all entries of a kind are linked to, and how.
+/// The links of all entries of a kind: the record, how it was linked, and the score.
 async fn links(
     world: &DirectoryWorld<'_>,
     kind: EntryKind,
@@ -245,7 +245,7 @@ async fn a_pass_and_linking_one_by_one_find_the_same() {
             of_pass.values().filter(|link| link.is_some()).count() >= 20,
             "{of_pass:#?}"
         );
-        // What the pass found stays, however often it is looked at alone; and the other way about.
+        // The pass's links stay, however often entries are linked alone; and the other way about.
         let before = passed.directory(PROFILE).await;
         for id in before.keys() {
             passed.linking().link_entry(PROFILE, *id).await.unwrap();
@@ -292,7 +292,7 @@ async fn links_follow_merges_and_go_with_deleted_records() {
                 MatchState::Confirmed
             );
         }
-        // The record of a person's decision is merged into one that looks like somebody else.
+        // The record of a person's decision is merged into one that looks like another person.
         world.merge(&ada, &twin).await;
         world.delete(&grace).await;
         world.delete(&emmy).await;
@@ -333,7 +333,7 @@ async fn a_record_is_of_the_entry_that_fits_best_and_of_whom_a_person_says() {
     let linking = world.linking();
     linking.link_entry(PROFILE, weak).await.unwrap();
     assert_eq!(world.link_of(PROFILE, weak).await, Some(lead.clone()));
-    // Who fits better takes it, and the other is linked to nothing.
+    // The better match takes it, and the other is linked to nothing.
     let strong = world.profile("Ada", "Byron", &email, "Engines").await;
     linking.link_entry(PROFILE, strong).await.unwrap();
     assert_eq!(world.link_of(PROFILE, strong).await, Some(lead.clone()));
@@ -363,7 +363,7 @@ async fn a_record_is_of_the_entry_that_fits_best_and_of_whom_a_person_says() {
     assert_eq!(refused.unwrap_err().problem().code, "record_of_wrong_kind");
     let refused = decide(strong, Act::Match(RecordRef::new("Lead", "00Q"))).await;
     assert_eq!(refused.unwrap_err().problem().code, "record_not_found");
-    // Unmatched, it stays so, until somebody asks.
+    // Unmatched, it stays so, until a person asks.
     decide(weak, Act::Unmatch).await.unwrap();
     world.pass().await;
     assert_eq!(world.link_of(PROFILE, weak).await, None);
@@ -411,7 +411,7 @@ async fn a_submission_becomes_a_profile_that_is_linked_to_its_lead() {
             world.entry(COMPANY, company).await.0.record.name,
             "Test Works"
         );
-        // The pass keeps what was created, before and after the lead is in the mirror.
+        // The pass does not undo the creation, before and after the lead is in the mirror.
         world.pass().await;
         assert_eq!(world.link_of(PROFILE, profile).await, Some(lead.clone()));
         // It counts as a lead of the CRM, though only the next import brings it.
@@ -421,14 +421,14 @@ async fn a_submission_becomes_a_profile_that_is_linked_to_its_lead() {
         assert_eq!((leads.records, leads.matched, leads.unmatched), (2, 1, 1));
         world.import().await;
         assert_eq!(world.link_of(PROFILE, profile).await, Some(lead.clone()));
-        // The same person again is the same profile; somebody else at the company the same company.
+        // The same person again is the same profile; another person at the company the same company.
         submit("Ada", "2").await;
         submit("Grace", "3").await;
         let all = world.directory(PROFILE).await;
         assert_eq!(all.len(), 2);
         assert_eq!(all[&profile].0.origins.len(), 2);
         assert_eq!(world.directory(COMPANY).await.len(), 1);
-        // The lead is deleted in the CRM: then the contact that was made with it is who it is.
+        // The lead is deleted in the CRM: then the entry is the contact that was made with it.
         world.delete(&lead).await;
         world.import().await;
         world.import().await;
@@ -508,8 +508,8 @@ async fn a_withdrawn_submission_takes_its_profile_with_it() {
     harness.stop().await;
 }
 
-/// Writes an import and links one by one in processes that die at every call; what a healthy one makes
-/// of what they left is what it would have made at once.
+/// Writes an import and links one by one in processes that die at every call. A healthy process turns their
+/// remains into the result of an undisturbed run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_that_dies_at_any_call_ends_as_one_that_does_not() {
     let harness = Harness::embedded(false).await;
@@ -653,7 +653,7 @@ async fn linking_that_dies_at_any_call_is_made_good_by_the_next() {
                 store,
                 ..world.linking()
             };
-            // It takes its record from the other, who is linked anew.
+            // It takes its record from the other entry, which is linked anew.
             let _ = linking.link_entry(PROFILE, both[0]).await;
             reached |= wire.has_cut();
             let [taker, loser] = both;
@@ -661,7 +661,7 @@ async fn linking_that_dies_at_any_call_is_made_good_by_the_next() {
             if let Cut::Before(_) = cut {
                 world.linking().link_entry(PROFILE, loser).await.unwrap();
             } else {
-                // Nothing new is known of it, but it lost its record: what it is instead is not decided.
+                // It has no new values, but lost its record: its new link is not decided yet.
                 let record = world.entry(PROFILE, loser).await.0.record;
                 let new = NewEntry::new(world.id(), PROFILE, None, record, Origin::Api, None);
                 let (added, _) = world.linking().add(&new.unwrap(), None).await.unwrap();
@@ -775,7 +775,7 @@ async fn a_decision_and_additions_beside_a_pass_are_not_lost() {
         };
         let online = async {
             for id in &entries {
-                // Whoever loses is linked by the pass.
+                // The losing entry is linked by the pass.
                 let _ = world.linking().link_entry(PROFILE, *id).await;
             }
         };
@@ -841,7 +841,7 @@ async fn a_record_is_created_once_for_an_entry() {
                     let dying = process(stack, &wire, &world.clock);
                     let _ = Box::pin(create(&dying, kind, id)).await;
                     reached |= wire.has_cut();
-                    // Forgotten, not undone: whoever asks again creates nothing new.
+                    // Forgotten, not undone: asking again creates nothing new.
                     if !reached {
                         break;
                     }
@@ -917,7 +917,7 @@ async fn nothing_connected_links_nothing_and_is_no_error() {
 }
 
 /// MA-4: users chose two records for two people, and the CRM merged the two. One of the two people has the
-/// survivor; when it lets go of it, in whatever way, the other has it at once.
+/// survivor; when it lets go of it, in any way, the other has it at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_is_let_go_goes_to_the_other_that_it_was_chosen_for() {
     let harness = Harness::embedded(false).await;

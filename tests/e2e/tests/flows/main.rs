@@ -2,7 +2,7 @@
 //! that a change links once.
 //!
 //! `submissions` and `connect_flow` also run against a deployed stack (`cargo xtask stack-test`).
-//! What needs a browser is in the other program, `browser`.
+//! Tests that need a browser are in the other program, `browser`.
 
 #![expect(
     clippy::expect_used,

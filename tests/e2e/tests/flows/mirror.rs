@@ -1,5 +1,5 @@
-//! The mirror of a CRM's records: what is written of changes, at what cost, whatever dies, and what
-//! sweeps, purges and intake make of it (IM-1, IM-2, IM-4, CN-8, LG-5).
+//! The mirror of a CRM's records: the writes for changes, their cost, crashes, and its use by sweeps, purges
+//! and intake (IM-1, IM-2, IM-4, CN-8, LG-5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -119,7 +119,7 @@ async fn all(store: &Store, mirror: &Mirror<'_>) -> BTreeMap<String, MirrorRecor
     }
 }
 
-/// What the CRM has: records, and the survivors of those that are gone after a merge.
+/// The CRM's records, and the survivors of those that are gone after a merge.
 #[derive(Debug, Default, Clone)]
 struct Model {
     records: BTreeMap<String, Record>,
@@ -309,7 +309,7 @@ async fn whatever_changes_the_mirror_is_as_the_crm() {
             (written.inserted, written.changed, written.removed),
             (expected.inserted, expected.changed, expected.removed)
         );
-        // Told again it is nothing new.
+        // Reported again it is nothing new.
         let last: Vec<Change> = changes.iter().filter(|change| matches!(change, Change::Present(record) if model.records.get(&record.id) == Some(record))).cloned().collect();
         let again = mirror.apply(&harness.store, &last).await.unwrap();
         assert_eq!((again.inserted, again.changed, again.removed), (0, 0, 0));
@@ -408,11 +408,11 @@ async fn a_sweep_removes_what_no_part_saw_and_can_be_repeated() {
             .await
             .unwrap();
     };
-    // An older pass that nobody finished must not count.
+    // An older pass that never finished must not count.
     see(6, 0, 0..300).await;
     see(7, 0, 0..100).await;
     see(7, 1, 150..290).await;
-    // The same part again: what it saw before does not count.
+    // The same part again: ids seen before do not count.
     see(7, 1, 150..200).await;
     let swept = Swept {
         removed: 151,
@@ -436,7 +436,7 @@ async fn a_sweep_removes_what_no_part_saw_and_can_be_repeated() {
         left.iter().all(|key| key.ends_with("0000000007#SWEPT")),
         "{left:?}"
     );
-    // Its lists are gone, but what it removed and kept is known: again it removes nothing.
+    // Its lists are gone, but its results are known: again it removes nothing.
     assert_eq!(sweep(7).await, swept);
     model.is_mirrored(&harness, &mirror, "swept again").await;
     // A pass that saw nothing is of an object without records.
@@ -622,7 +622,7 @@ async fn a_clean_up_empties_every_partition_in_as_many_turns_as_it_needs() {
         .unwrap();
     assert_eq!((done.items, done.all), (0, true));
     assert!(wire.aws_calls() < 400, "{}", wire.aws_calls());
-    // The sandbox, and the other contract, have what they had.
+    // The sandbox, and the other contract, are unchanged.
     assert_eq!(items(&harness, &other).await, others);
     let sandbox = store
         .count_imported(&contract, Environment::Sandbox, 0, ENOUGH)
@@ -645,7 +645,7 @@ async fn a_submission_joins_a_lead_that_is_spelled_otherwise() {
         let field = |name: &str| local::seed::lead_field(name, crm);
         let fields = [field("first_name"), field("last_name")];
         activate(&tenant, &fields).await;
-        // Made in the CRM by hand, with an address that no form gives.
+        // Made in the CRM by hand, with an address that no form has.
         let lead = |first: &str, last: &str| {
             json!({ field("first_name"): first, field("last_name"): last,
                     field("company"): "By hand", field("email"): tenant.email("kept") })
@@ -703,7 +703,7 @@ async fn a_submission_joins_a_lead_that_is_spelled_otherwise() {
             "Müller",
             "nothing is overwritten"
         );
-        // What the CRM holds now decides: this one is called otherwise by now, that one is gone.
+        // The CRM's present values decide: this lead has another name by now, that one is gone.
         for (first, last) in [("zoe", "black"), ("andre", "lefevre")] {
             let made = submit(first, last, "created").await;
             assert_ne!(made["lead"]["id"], json!(renamed), "{crm:?}");
@@ -786,7 +786,7 @@ fn place(tenant: &Tenant<'_>) -> (&'static str, &'static str) {
     }
 }
 
-/// A lead that somebody makes in the CRM; gives its id.
+/// Makes a lead in the CRM, as a user would; returns its id.
 async fn create(tenant: &Tenant<'_>, values: &Json) -> String {
     let (system, object) = place(tenant);
     let path = format!("/records/{system}/{object}");

@@ -333,7 +333,7 @@ async fn a_denied_consent_is_told_as_such() {
         assert_eq!(answer.problem(), (403, "access_denied".to_owned()));
         assert_eq!(world.connection(provider).await, None);
     }
-    // The error of somebody else's making is no way around the cookie, and is not repeated.
+    // A forged error is no way around the cookie, and is not repeated.
     let started = world.start_sign_in("salesforce").await;
     let back = world.sign_in(&started.authorize_url).await;
     let blocked = with(&back, "error", "OAUTH_APP_BLOCKED");

@@ -1,6 +1,6 @@
-//! What attackers try with a sign-in: states, codes and answers of other flows, other people's
-//! organisations, other sites to go to, identity tokens and addresses of their own making (CN-3,
-//! CN-11). Each attack is refused by the check that is meant for it, and changes nothing.
+//! Attacks on a sign-in: states, codes and answers of other flows, other people's organisations, other sites
+//! to go to, and forged identity tokens and addresses (CN-3, CN-11). Each attack is refused by the check that
+//! is meant for it, and changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use url::Url;
 const ADMIN: &str = "admin@leadbridge.example";
 const SELLER: &str = "seller@leadbridge.example";
 
-/// Looks on while somebody attacks: what is called, and that nothing is changed but attempts.
+/// Watches an attack: records the calls, and checks that only attempts are changed.
 struct Watch<'a> {
     world: &'a World,
     before: BTreeMap<String, Value>,
@@ -69,7 +69,7 @@ async fn assert_refused(
     answer
 }
 
-/// The way back with a code that nobody gave: for what is refused before a code is looked at.
+/// The way back with a made-up code: for attempts that are refused before the code is used.
 fn back_with(state: &str) -> Url {
     let mut back: Url = format!("{PUBLIC_URL}/oauth/callback").parse().unwrap();
     back.query_pairs_mut()
@@ -78,7 +78,7 @@ fn back_with(state: &str) -> Url {
     back
 }
 
-/// Starts signing in to Leadbridge, and gives where the browser is sent, with its cookie.
+/// Starts signing in to Leadbridge, and returns the address that the browser is sent to, with its cookie.
 async fn start_signing_in(world: &World, way: &str, invitation: Option<&str>) -> Started {
     let mut browser = world.browser();
     let more: Vec<_> = invitation
@@ -93,7 +93,7 @@ async fn start_signing_in(world: &World, way: &str, invitation: Option<&str>) ->
     }
 }
 
-/// Starts what is named: `connect salesforce`, `sign-in entra`.
+/// Starts the named flow: `connect salesforce`, `sign-in entra`.
 async fn start(world: &World, what: &str) -> Started {
     match what.split_once(' ').unwrap() {
         ("connect", provider) => world.start_sign_in(provider).await,
@@ -101,7 +101,7 @@ async fn start(world: &World, what: &str) -> Started {
     }
 }
 
-/// What the exchange of a code that does not fit looks like at a provider's server.
+/// The provider's call for an exchange of a code that does not fit.
 fn exchange_refused(what: &str) -> &'static str {
     match what.split_once(' ').unwrap().1 {
         "salesforce" => "salesforce POST /services/oauth2/token 400",
@@ -131,7 +131,7 @@ async fn a_state_is_good_for_its_contract_provider_purpose_and_browser_only() {
         } else {
             "acme-salesforce"
         };
-        // What was never given out is refused without a call to anybody.
+        // A state that was never issued is refused without a call to a provider.
         for (case, forged) in [
             ("made up", format!("{contract}.{}", "A".repeat(43))),
             ("of another contract", format!("{other_contract}.{random}")),
@@ -327,7 +327,7 @@ async fn a_code_without_a_proof_key_is_still_bound_to_its_attempt() {
     world.stop().await;
 }
 
-/// RFC 9207: an answer that names another server than the one asked, whatever it brings.
+/// RFC 9207: an answer that names another server than the one asked, with any content.
 #[tokio::test]
 async fn an_answer_of_another_server_is_refused() {
     let world = World::start().await;
@@ -495,7 +495,7 @@ async fn a_seat_holder_signs_in_to_the_connected_organisation_as_themselves() {
     let own = ConnectionKind::User(seat.seat.parse().unwrap(), Environment::Production);
     let stored = async || world.store().connection(&made.id, own).await.unwrap();
 
-    // A token is no person, and nobody signs in to what is not connected.
+    // A token is no person, and there is no sign-in to an environment that is not connected.
     let answer = world.post_start(token, "user", &json!({})).await;
     assert_eq!(answer.problem(), (403, "sign_in_required".to_owned()));
     let start = "/oauth/user/start";
@@ -540,7 +540,7 @@ async fn a_seat_holder_signs_in_to_the_connected_organisation_as_themselves() {
     refuse(&mut browser, ADMIN, "other_user").await;
     assert_eq!(stored().await, None);
 
-    // As themselves; afterwards nobody else's sign-in takes its place.
+    // As the seat's own user; afterwards no other user's sign-in takes its place.
     let url = browser.start_connecting("user", &json!({})).await;
     let answer = browser.choose(&url, SELLER).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
@@ -578,7 +578,7 @@ async fn a_seat_holder_signs_in_to_the_connected_organisation_as_themselves() {
     world.stop().await;
 }
 
-/// The same at Dataverse, where the token's own organisation and tenant say who somebody is.
+/// The same at Dataverse, where the token's own organisation and tenant identify the user.
 #[tokio::test]
 async fn a_user_of_another_tenant_connects_nothing() {
     let world = World::start().await;
@@ -722,8 +722,8 @@ async fn whoever_lost_the_right_to_connect_cannot_finish_it() {
     world.stop().await;
 }
 
-/// What a forged identity token is made of: a good head and good claims, the server's key, another
-/// one, our client's secret, and an address where nobody of ours may go.
+/// The parts of a forged identity token: a good head and good claims, the server's key, another one, our
+/// client's secret, and an address that our functions must never call.
 struct Forge<'a> {
     server: &'a Signer,
     other: &'a Signer,
@@ -874,7 +874,7 @@ const FORGERIES: &[(&str, &str, Make)] = &[
     }),
 ];
 
-/// A way to a sign-in, and what its server answers.
+/// A way to a sign-in, and its server's answers.
 struct Way {
     what: &'static str,
     system: &'static str,
@@ -918,7 +918,7 @@ impl Way {
         self.system == "salesforce"
     }
 
-    /// What a good identity token of the started flow says.
+    /// The claims of a good identity token for the started flow.
     fn claims(&self, world: &World, started: &Started) -> Value {
         let now = world.clock.now().epoch_seconds();
         let mut claims = json!({
@@ -939,7 +939,7 @@ impl Way {
         claims
     }
 
-    /// Has the server answer the next exchange with tokens of ours.
+    /// Makes the server answer the next exchange with tokens of ours.
     async fn answer(&self, world: &World, id_token: Option<&str>) {
         let mut tokens = json!({
             "access_token": "secret-access", "refresh_token": "secret-refresh", "expires_in": 3600,
@@ -955,7 +955,7 @@ impl Way {
         world.answer_once(self.system, &[("/token", &tokens)]).await;
     }
 
-    /// What has to be called: the keys were read before.
+    /// The expected calls: the keys were read before.
     fn calls(&self) -> Vec<&'static str> {
         match self.what {
             // These tokens are none of the simulator's; they are given back all the same.
@@ -979,8 +979,8 @@ async fn an_identity_token_of_entra_that_proves_nothing_is_refused() {
     Box::pin(forge_at("entra")).await;
 }
 
-/// Every check of an identity token, each by a token that is good but for the one thing. The log says
-/// at which check it failed, and holds nothing of anybody's.
+/// Every check of an identity token, each by a token that is good but for the one fault. The log names the
+/// failed check, and holds no personal data.
 async fn forge_at(system: &str) {
     let world = World::start().await;
     let (server, other) = (Signer::new(), Signer::new());
@@ -1095,7 +1095,7 @@ async fn forge_at(system: &str) {
         }
         watch.end(what).await;
 
-        // The good token passes: what was wrong with the others was the one thing.
+        // The good token passes: the one fault was the reason for each refusal.
         let started = begin().await;
         let back = world.sign_in(&started.authorize_url).await;
         let good: Make = |forge| forge.seconds("exp", -119);
@@ -1226,8 +1226,7 @@ async fn tokens_and_people_are_sent_to_no_address_but_the_providers() {
     world.stop().await;
 }
 
-/// What a CRM's answer names as its next page is called under the connection's own address or not at
-/// all.
+/// The next page that a CRM's answer names is called under the connection's own address or not at all.
 #[tokio::test]
 async fn no_link_leads_a_token_off_its_connections_address() {
     let world = World::start().await;

@@ -1,5 +1,5 @@
-//! Errors on the way to the CRM and what they mean for a submission: what passes is waited for, what
-//! stays is said with what to do, and one refused field costs that field only.
+//! Errors on the way to the CRM and their meaning for a submission: passing errors are waited for, lasting
+//! errors are reported with the next step, and one refused field costs that field only.
 
 use e2e::worker::{clock, messages, process, recover, stored};
 use e2e::{Harness, Tenant};
@@ -34,8 +34,7 @@ const fn systems(crm: CrmKind) -> (&'static str, &'static str) {
     }
 }
 
-/// What a submission comes to whose worker meets a refusal of the token endpoint, and what it comes to
-/// later.
+/// The states of a submission whose worker meets a refusal of the token endpoint: right after it, and later.
 async fn refused_once(
     harness: &Harness,
     crm: CrmKind,
@@ -248,7 +247,7 @@ async fn a_lead_that_is_joined_keeps_its_owner() {
     let id = post(&apps, &tenant, &first, "first").await;
     crm_writeback::handle(&apps.writeback, messages(&contract, &[&id])).await;
     let before = tenant.leads().await.remove(0);
-    // From now on a rule of the organisation hands leads to somebody else, also when they are changed.
+    // From now on a rule of the organisation assigns leads to another user, also when they are changed.
     let users = harness
         .control(Method::GET, "/records/salesforce/User", None)
         .await;
@@ -271,7 +270,7 @@ async fn a_lead_that_is_joined_keeps_its_owner() {
     let after = tenant.leads().await.remove(0);
     assert!(after["Phone"].is_string(), "it was filled: {after}");
     assert_eq!(after["OwnerId"], before["OwnerId"]);
-    // The rule is at work: a new lead goes where it says.
+    // The rule is at work: a new lead goes to its user.
     let id = post(&apps, &tenant, &tenant.person("New"), "third").await;
     crm_writeback::handle(&apps.writeback, messages(&contract, &[&id])).await;
     let lead = stored(stack, &contract, &id).await.lead.unwrap();

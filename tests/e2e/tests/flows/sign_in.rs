@@ -1,5 +1,5 @@
-//! Signing in to Leadbridge with an account of Salesforce or Entra, seats and invitations, sessions,
-//! and what people and pages without the right to it try with them (CN-3, LG-1).
+//! Signing in to Leadbridge with an account of Salesforce or Entra, seats and invitations, sessions, and
+//! attacks on them by people and pages without the right to them (CN-3, LG-1).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,7 @@ async fn administer(
     world.api(token, method, path, body.as_ref()).await
 }
 
-/// What editing a seat sends.
+/// The body of a request to edit a seat.
 fn edited(email: &str, role: &str, enabled: bool) -> Value {
     json!({ "name": "Somebody", "email": email, "role": role, "enabled": enabled })
 }
@@ -72,7 +72,7 @@ async fn assert_refused(
     assert_eq!(changed, BTreeMap::new(), "{case}");
 }
 
-/// How many identities are tied to seats of a contract.
+/// The number of identities tied to seats of a contract.
 async fn identities(world: &World, made: &Made) -> usize {
     let items = world.items(&made.id).await;
     let keys = items.keys();
@@ -223,7 +223,7 @@ async fn what_is_done_to_a_seat_counts_at_once_in_its_sessions() {
     for way in WAYS {
         let made = world.contract(way);
         let (mut browser, seat) = signed_in(&world, way, SELLER, "administrator").await;
-        // Somebody else administers on.
+        // Another administrator continues.
         let (mut other, _) = signed_in(&world, way, ADMIN, "administrator").await;
         let path = format!("/seats/{}", seat.seat);
         let seats = async |browser: &mut Browser<'_>| {
@@ -262,7 +262,7 @@ async fn what_is_done_to_a_seat_counts_at_once_in_its_sessions() {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         assert_eq!(seats(&mut browser).await.0, 200);
 
-        // Invited anew, the seat belongs to whoever accepts: old sessions do not come with it.
+        // Invited anew, the seat belongs to the person who accepts: old sessions end.
         let invite = format!("{path}/invite");
         let answer = administer(&world, made, Method::POST, &invite, None).await;
         let anew = invited(&answer);
@@ -429,7 +429,7 @@ async fn an_invitation_opens_its_own_seat_for_its_own_person_in_time() {
         let secret = |invited: &Invited| invited.invitation.split_once('.').unwrap().1.to_owned();
         let before = world.all_items().await;
 
-        // Refused before anybody is sent to a provider.
+        // Refused before the browser is sent to a provider.
         for (case, invitation) in [
             (
                 "another secret",
@@ -456,7 +456,7 @@ async fn an_invitation_opens_its_own_seat_for_its_own_person_in_time() {
             assert_eq!(answer.cookies(), [], "{case}");
         }
 
-        // Refused when it is known who signs in.
+        // Refused once the user is known.
         let link = Some(absent.invitation.as_str());
         for (case, invitation, who, code) in [
             ("another address", link, SELLER, "invitation_for_another"),
@@ -481,7 +481,7 @@ async fn an_invitation_opens_its_own_seat_for_its_own_person_in_time() {
             }
         }
 
-        // Who has a seat keeps it, whatever invitation the link carries.
+        // A person who has a seat keeps it, even if the link carries an invitation to another.
         let answer = world.browser().sign_in(way, made, link, ADMIN).await;
         assert_eq!(answer.json()["seat"], holder.seat);
         assert_eq!(answer.json()["role"], "salesperson");
@@ -516,11 +516,11 @@ async fn an_invitation_opens_its_own_seat_for_its_own_person_in_time() {
     world.stop().await;
 }
 
-/// What a provider calls an address has to be one that it vouches for.
+/// An address that a provider names counts only if the provider vouches for it.
 #[tokio::test]
 async fn an_address_that_nobody_vouches_for_accepts_nothing() {
     let world = World::start().await;
-    // A user name at Salesforce looks like an address of anybody's choosing.
+    // A user name at Salesforce looks like an e-mail address, and can be chosen freely.
     let sandbox = "sandbox-user@sandbox.leadbridge.example";
     let made = &world.salesforce;
     let seat = world.invite(made, sandbox, "administrator").await;
@@ -533,7 +533,7 @@ async fn an_address_that_nobody_vouches_for_accepts_nothing() {
     let expected = (403, "invitation_for_another");
     assert_refused(&world, &before, &answer, expected, "a user name").await;
 
-    // An organisation that tells no address proves none.
+    // An organisation that gives no address proves none.
     let quiet = json!({ "salesforce": { "standard_claims": false } });
     world.control(Method::PATCH, "/settings", quiet).await;
     let seat = world.invite(made, SELLER, "administrator").await;
@@ -652,8 +652,8 @@ async fn a_first_sign_in_that_dies_after_any_call_is_made_up_for_by_signing_in_a
     Box::pin(die_at_every_call(Cut::After)).await;
 }
 
-/// Cuts a process off at each of its outside calls while it completes a first sign-in. Whatever was
-/// stored by then: the same person signs in again, and there is one seat, one identity.
+/// Cuts a process off at each of its outside calls while it completes a first sign-in. In every case the same
+/// person signs in again, and there is one seat, one identity.
 async fn die_at_every_call(cut: impl Fn(usize) -> Cut) {
     let world = World::start().await;
     let made = &world.dynamics;
@@ -679,7 +679,7 @@ async fn die_at_every_call(cut: impl Fn(usize) -> Cut) {
             "{cut:?}"
         );
 
-        // The link works as long as nothing was accepted, and says what to do afterwards.
+        // The link works as long as nothing was accepted, and explains the next step afterwards.
         let mut again = world.browser_on(&healthy);
         let link = again.open("entra", made, &invitation).await;
         let answer = if link.status == StatusCode::SEE_OTHER {
@@ -757,7 +757,7 @@ async fn a_session_that_was_planted_does_not_outlive_the_sign_in() {
         assert_eq!(answer.json()["seat"], holder, "{case}");
         assert_ne!(victim.session(), value, "{case}");
         assert_eq!(victim.session_status().await, 200, "{case}");
-        // What was planted opens nothing of the victim's, or anything at all.
+        // The planted session opens nothing of the victim's, or anything at all.
         let mut thief = attacker.clone();
         thief.cookies.insert(SESSION_COOKIE.to_owned(), value);
         assert_eq!(thief.session_status().await, 401, "{case}");
@@ -865,7 +865,7 @@ async fn a_session_cookie_that_was_tampered_with_opens_nothing() {
     let mut good = browser.clone();
     let session = good.api(Method::GET, "/session", None).await.json();
     assert_eq!(session["contract"], "acme-salesforce");
-    // Whatever else somebody sends: a request with an Authorization counts by that alone.
+    // A request with an Authorization header counts by that alone, whatever its other headers.
     let headers = [("authorization", "Bearer nonsense")];
     let answer = good.send(Method::GET, "/api/v1/me", &headers, None).await;
     assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()));
@@ -983,7 +983,7 @@ async fn no_other_page_changes_anything_with_somebodys_session() {
         let answer = browser.send(Method::POST, renew, &headers, None).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     }
-    // No other site is let read what a GET tells, the token above all.
+    // No other site may read a GET's answer, the token above all.
     let headers = [("origin", "https://evil.example")];
     let answer = browser
         .send(Method::GET, "/api/v1/session", &headers, None)

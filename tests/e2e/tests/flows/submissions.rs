@@ -1,4 +1,4 @@
-//! What users do and see, over HTTP, on either stack (see the harness).
+//! Users' actions and their results, over HTTP, on either stack (see the harness).
 
 #![expect(clippy::too_many_lines, reason = "a flow reads top to bottom")]
 
@@ -83,8 +83,8 @@ async fn a_repeated_post_is_one_submission_and_one_lead() {
     harness.stop().await;
 }
 
-/// LG-3 no, LG-5, LG-6: a submission that matches joins the lead, fills what is empty, overwrites
-/// nothing and raises the score.
+/// LG-3 no, LG-5, LG-6: a submission that matches joins the lead, fills empty fields, overwrites nothing and
+/// raises the score.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_matching_submission_joins_the_lead() {
     let harness = Harness::start().await;
@@ -227,7 +227,7 @@ async fn a_linkedin_lead_of_another_owner_is_held_for_a_person() {
     assert!(text.contains("linkedin_owner_unknown"), "{text}");
     assert!(!text.contains(&tenant.email("kj")), "nothing was fetched");
     assert_eq!(tenant.leads().await.len(), 0);
-    // Once the owner is one of the contract's, it goes on.
+    // Once the owner is one of the contract's, it continues.
     let (status, body) = tenant
         .api(Method::PUT, "/linkedin", Some(owners(&["456", "123"])))
         .await;
@@ -249,7 +249,8 @@ async fn a_linkedin_lead_of_another_owner_is_held_for_a_person() {
     harness.stop().await;
 }
 
-/// LG-5, LG-8: what people type is repaired where that is certain, kept or left out where it is not, and told.
+/// LG-5, LG-8: typed values are repaired where that is certain, kept or left out where it is not, and
+/// reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_really_type_becomes_one_lead_and_is_told() {
     let harness = Harness::start().await;
@@ -429,7 +430,7 @@ async fn linkedins_webhook_is_guarded() {
     harness.stop().await;
 }
 
-/// LG-9: a withdrawn response never reaches the CRM, in whatever order the notices come.
+/// LG-9: a withdrawn response never reaches the CRM, in any order of the notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawn_lead_is_withdrawn_everywhere() {
     let harness = Harness::start().await;
@@ -942,7 +943,7 @@ async fn strategies_and_mappings_keep_their_rules() {
     harness.stop().await;
 }
 
-/// LG-1: what each role may do.
+/// LG-1: the permissions of each role.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_are_held_to_on_every_route() {
     let harness = Harness::start().await;
@@ -1111,7 +1112,7 @@ async fn routes(tenant: &Tenant<'_>) -> Vec<(Method, String)> {
             }
         }
     }
-    // Deletions last: what they delete is needed before.
+    // Deletions last: the other routes need the deleted things before.
     routes.sort_by_key(|(method, _)| *method == Method::DELETE);
     assert!(
         routes.len() > 20,
@@ -1120,7 +1121,7 @@ async fn routes(tenant: &Tenant<'_>) -> Vec<(Method, String)> {
     routes
 }
 
-/// LG-7 and bad values: what does not fit is reported on its field, and the lead is still created.
+/// LG-7 and bad values: a value that does not fit is reported on its field, and the lead is still created.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_that_do_not_fit_are_reported_and_the_lead_is_created() {
     let harness = Harness::start().await;
@@ -1188,7 +1189,7 @@ async fn values_that_do_not_fit_are_reported_and_the_lead_is_created() {
     harness.stop().await;
 }
 
-/// LG-8: a failed write is listed with its next step, and goes on when it is sent again.
+/// LG-8: a failed write is listed with its next step, and continues when it is sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_write_is_listed_and_sent_again() {
     let harness = Harness::start().await;

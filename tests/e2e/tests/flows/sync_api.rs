@@ -91,7 +91,7 @@ async fn an_import_is_shown_object_by_object_while_it_runs() {
     assert_eq!(status["items"][0]["objects"], json!([]));
 
     let worker = Worker::of(&tenant).await;
-    // Out of the inventory's order: the table has its own.
+    // Out of the inventory's order: the table has an order of its own.
     let mut contacts = worker.object("Contact", 1);
     contacts.state = ObjectState::Reading;
     contacts.read = 41_000;
@@ -114,7 +114,7 @@ async fn an_import_is_shown_object_by_object_while_it_runs() {
     let mut users = worker.object("User", 1);
     users.state = ObjectState::Failed;
     users.problem = Some(Problem::new(502, "crm_api_error", "It failed.", "Look."));
-    // What is left of another organisation is not shown.
+    // Remains of another organisation are not shown.
     let mut foreign = worker.object("Lead", 1);
     foreign.organization = "00D000000000000".to_owned();
     worker
@@ -217,7 +217,7 @@ async fn an_import_is_started_and_stopped_and_says_by_whom() {
     let tenant = harness.tenant(CrmKind::Salesforce).await;
     let post = async |path: &str| tenant.api(Method::POST, path, None).await;
     let cancel = "/sync/production/cancel";
-    // Whatever came with the connection.
+    // An import may have started with the connection.
     post(cancel).await;
     let nothing = denied(409, "no_import_runs");
     assert_eq!(refused(&tenant, Method::POST, cancel).await, nothing);

@@ -1,5 +1,5 @@
-//! What the table does not take, and what cannot be read back from it: neither costs a lead, and neither
-//! stands in the way of anything else.
+//! Values that the table does not take, and items that cannot be read back from it: neither costs a lead, and
+//! neither stands in the way of anything else.
 
 use std::collections::BTreeSet;
 
@@ -113,7 +113,7 @@ async fn a_name_on_a_public_form_never_costs_a_lead() {
     harness.stop().await;
 }
 
-/// What the table would refuse is refused before, with a code and the field.
+/// A value that the table would refuse is refused before, with a code and the field.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_table_would_refuse_is_a_clear_problem() {
     let harness = Harness::start().await;
@@ -420,7 +420,7 @@ async fn no_text_in_a_body_is_an_error_of_ours() {
 }
 
 /// A post that fills a form's limits to the last byte, most of it in names, is stored and becomes a lead
-/// although all that is noted about it does not fit into one item.
+/// although all the notes about it do not fit into one item.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_post_becomes_a_lead() {
     let harness = Harness::start().await;
@@ -465,8 +465,8 @@ async fn large_post(tenant: &Tenant<'_>, body: &Value) -> String {
     panic!("the post is not taken");
 }
 
-/// Makes items that cannot be read back out of items that can: in those of a contract's partition whose sort
-/// key begins so, an attribute becomes a map. Gives how many there were.
+/// Makes items unreadable: in those of a contract's partition whose sort key begins so, an attribute becomes
+/// a map. Returns their number.
 async fn spoil(tenant: &Tenant<'_>, partition: &str, sort: &str, attribute: &str) -> usize {
     let client = shared::aws::dynamodb(&tenant.harness.embedded_stack().aws);
     let pk = match partition {
@@ -501,8 +501,8 @@ async fn spoil(tenant: &Tenant<'_>, partition: &str, sort: &str, attribute: &str
     }
 }
 
-/// LG-10: a submission that cannot be read is stepped over by the sweep, the workers and the lists; those
-/// beside it and those of other contracts go on.
+/// LG-10: a submission that cannot be read is stepped over by the sweep, the workers and the lists; the
+/// submissions beside it and those of other contracts continue.
 #[tokio::test]
 async fn a_submission_that_cannot_be_read_stands_in_the_way_of_none() {
     let harness = Harness::embedded(false).await;

@@ -1,4 +1,4 @@
-//! Holds `template.yaml` against the code: what is deployed has the table, queues, variables and
+//! Checks `template.yaml` against the code: the deployed stack has the table, queues, variables and
 //! permissions that the functions were written for.
 
 use std::{
@@ -44,7 +44,7 @@ const FUNCTIONS: [Described; 6] = [
     described!("oauth-callback", oauth_callback),
 ];
 
-/// What the poller of a queue needs of its function's role.
+/// The permissions that the poller of a queue needs in its function's role.
 const EVENT_SOURCE_PERMISSIONS: [&str; 3] = [
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
@@ -227,7 +227,7 @@ fn table_is_the_one_the_store_is_written_for() {
         (partition.to_owned(), sort.to_owned())
     );
 
-    // An index holds keys and what it is read for, never whole items.
+    // An index holds keys and the attributes it is read for, never whole items.
     type Index = (String, String, String, Vec<String>);
     let deployed: BTreeSet<Index> = list(&table["GlobalSecondaryIndexes"])
         .into_iter()
@@ -378,7 +378,7 @@ fn no_permission_reaches_beyond_this_stack() {
             for text in &found {
                 assert!(!text.contains('*'), "{}: {text}", described.name);
             }
-            // Indexes can only be queried: nobody else needs them.
+            // Indexes can only be queried: a function without queries needs none.
             if found.iter().any(|text| text.contains("/index/")) {
                 assert!(found.contains(&"dynamodb:Query"), "{}", described.name);
             }
@@ -479,7 +479,7 @@ fn queues_wait_six_time_outs_and_report_single_failures() {
             6 * seconds(&function["Timeout"]),
             "{name}"
         );
-        // What is delivered five times over takes a while: it is kept for as long as can be.
+        // Five deliveries of a message take a while: it is kept for the longest possible time.
         assert_eq!(seconds(&queue["MessageRetentionPeriod"]), 14 * 24 * 60 * 60);
         // Each has a limit of its own, so that none takes all of the account's concurrency.
         let limit = &source.properties["ScalingConfig"]["MaximumConcurrency"]["Ref"];
@@ -488,7 +488,7 @@ fn queues_wait_six_time_outs_and_report_single_failures() {
     }
 }
 
-/// What is stepped over is counted in the log of every function, and an alarm hears of it.
+/// Items that are stepped over are counted in the log of every function, and an alarm watches the count.
 #[test]
 fn what_is_stepped_over_sets_off_an_alarm() {
     let template = template();
@@ -513,10 +513,10 @@ fn what_is_stepped_over_sets_off_an_alarm() {
     );
 }
 
-/// What the log lines about it say in the field `notice`.
+/// The values of the field `notice` in the log lines about it.
 const STEPPED_OVER: [&str; 3] = ["item_unreadable", "contract_skipped", "malformed_request"];
 
-/// The lines that a function logs are what the template's filter counts, and an alarm hears of it.
+/// The template's filter counts the lines that a function logs, and an alarm watches the count.
 #[tokio::test]
 async fn an_authorisation_that_ends_soon_sets_off_an_alarm() {
     let harness = Harness::embedded(false).await;
@@ -566,7 +566,7 @@ async fn an_authorisation_that_ends_soon_sets_off_an_alarm() {
     harness.stop().await;
 }
 
-/// What the schedule's task logs about a contract, as the deployed function writes it.
+/// The log lines of the schedule's task about a contract, as the deployed function writes them.
 async fn logged_by_start_syncs(harness: &Harness, contract: &ContractId) -> Vec<Value> {
     let log = Arc::new(Mutex::new(Vec::new()));
     let guard = shared::telemetry::subscriber("info", SharedWriter(log.clone())).set_default();
@@ -715,7 +715,7 @@ fn routes_reach_the_functions_the_local_router_also_names() {
         .collect();
     assert_eq!(routes, local);
 
-    // Whoever is routed to has to let the API in.
+    // Every function that has a route has to let the API in.
     let allowed: BTreeSet<String> = of_type(&template, "AWS::Lambda::Permission")
         .map(|(_, permission)| {
             permission["Properties"]["FunctionName"]["Ref"]
@@ -759,7 +759,7 @@ fn defaults_send_tokens_to_nobody_but_the_providers() {
     }
 }
 
-/// An alarm that nobody knows what to do about is noise: each has its page, and each page an alarm.
+/// An alarm without instructions is noise: each has its page, and each page an alarm.
 #[test]
 fn every_alarm_has_its_page_in_the_runbook() {
     let template = template();
@@ -851,7 +851,7 @@ fn alarms_and_dashboard_read_what_the_functions_count() {
     }
 }
 
-/// The key opens what a function's own secrets were sealed for, and a boundary holds whatever SAM adds.
+/// The key opens only a function's own secrets, and a boundary limits anything that SAM adds.
 #[test]
 fn each_function_opens_only_what_it_needs() {
     let template = template();
@@ -908,7 +908,7 @@ fn each_function_opens_only_what_it_needs() {
     }
 }
 
-/// What anybody can call has limits of its own, and the firewall is all or nothing.
+/// Public routes have limits of their own, because the firewall is all or nothing.
 #[test]
 fn what_anybody_calls_is_throttled() {
     let template = template();

@@ -1,6 +1,7 @@
 //! Entries that are added: one, a batch, a file in CSV (MA-1).
 //!
-//! One is linked at once. Of several each is taken or refused on its own, and a pass links them.
+//! A single entry is linked at once. In a batch or a file each entry is taken or refused on its own, and a
+//! pass links them.
 
 use serde::Deserialize;
 use shared::clock::Millis;
@@ -40,7 +41,7 @@ impl From<Added> for EntryOutcome {
     }
 }
 
-/// Adds one entry, or what is new of it, and links it.
+/// Adds one entry, or new values of a known one, and links it.
 pub(super) async fn one(
     app: &App,
     caller: &Caller<ChangeDirectory>,
@@ -90,7 +91,7 @@ pub(super) async fn batch(
     let config = app.config(contract).await?;
     let region = config.contract.settings.default_region.as_deref();
     let read = |item: serde_json::Value| -> Result<NewEntry, Problem> {
-        // Read as it is, a list would be an object with its fields in order.
+        // A plain struct would also accept a list, as an object with its fields in order.
         let input = if item.is_object() {
             EntryInput::deserialize(item).map_err(|error| error.to_string())
         } else {
@@ -123,9 +124,9 @@ pub(super) async fn batch(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CsvQuery {
-    /// What the file's columns hold: a field's name for each column in its order, with commas between
-    /// them, and nothing for a column that is not to be read: `external_id,last_name,,emails`. Left out,
-    /// it is what POST `…/csv/columns` suggests.
+    /// The fields of the file's columns: a field's name for each column in its order, separated by commas,
+    /// and nothing for a column that is not to be read: `external_id,last_name,,emails`. The default is the
+    /// suggestion of POST `…/csv/columns`.
     map: Option<String>,
     /// Delimiter of the file's cells: `comma`, `semicolon`, `tab` or `pipe`. Without it, the rows decide.
     delimiter: Option<String>,
@@ -144,7 +145,7 @@ fn mapping(kind: EntryKind, table: &Table, query: &CsvQuery) -> Result<Mapping, 
     }
 }
 
-/// How a file would be read.
+/// Reports the reading of a file without storing anything.
 pub(super) async fn columns(
     app: &App,
     contract: &ContractId,
@@ -154,7 +155,7 @@ pub(super) async fn columns(
 ) -> Result<ColumnsReport, Problem> {
     let table = table(query, file)?;
     let mapping = match mapping(kind, &table, query) {
-        // That is to be chosen now.
+        // The columns are to be chosen now.
         Err(problem) if problem.code == "nothing_mapped" => Mapping::nothing(&table.header),
         mapping => mapping?,
     };
@@ -247,7 +248,7 @@ fn out_of_time() -> Problem {
     )
 }
 
-/// Stores rows, tells what became of each, and has them linked.
+/// Stores rows, reports the outcome of each, and asks for a link pass.
 async fn store_rows(
     app: &App,
     caller: &Caller<ChangeDirectory>,
@@ -313,10 +314,10 @@ async fn store_rows(
     })
 }
 
-/// Where passes are shown.
+/// The API path at which passes are shown.
 const PASSES: &str = "/api/v1/matching";
 
-/// Asks for a pass that links what was stored. What is stored stays whatever becomes of that.
+/// Asks for a pass that links what was stored. The stored entries stay if that fails.
 async fn ask(app: &App, contract: &ContractId, actor: &str, changed: usize) -> LinkingNotice {
     let not_asked = |message: &str| LinkingNotice {
         asked: false,
@@ -328,7 +329,7 @@ async fn ask(app: &App, contract: &ContractId, actor: &str, changed: usize) -> L
     }
     let connection = app.connection(contract, ConnectionKind::PRODUCTION).await;
     let connected = connection.map(|found| found.is_some_and(|found| found.stands()));
-    // Where that cannot be told a pass does no harm.
+    // Where the state is unknown, a pass does no harm.
     if !connected.unwrap_or(true) {
         return not_asked("No CRM is connected: they are linked after its first import.");
     }

@@ -1,4 +1,4 @@
-//! What people decide about an entry: which record it is, that it is none, that one is created (MA-4).
+//! People's decisions about an entry: the record that it is, no record at all, or a new record (MA-4).
 
 use shared::domain::directory::EntryKind;
 use shared::linking::{self, Act, Creator, DecideError, Linked, Linking};
@@ -10,7 +10,7 @@ use super::show::{self, ENVIRONMENT, View};
 use crate::App;
 use crate::auth::{Caller, ChangeDirectory, DecideMatches};
 
-/// Decides, and gives the entry as it is then.
+/// Applies a decision and returns the entry after it.
 pub(super) async fn decide(
     app: &App,
     caller: &Caller<DecideMatches>,
@@ -27,7 +27,8 @@ pub(super) async fn decide(
     view.detail(&entry, Some(&matched)).await
 }
 
-/// Has a record created in the CRM, by the caller's own user there, and gives the entry as it is then.
+/// Creates a record in the CRM and returns the linked entry. The record is created as the signed-in caller's
+/// own user there, or over the contract's connection for an API token.
 pub(super) async fn create(
     app: &App,
     caller: &Caller<DecideMatches>,
@@ -53,7 +54,7 @@ pub(super) async fn create(
     view.detail(&entry, Some(&matched)).await
 }
 
-/// Removes an entry with all that is known of it.
+/// Removes an entry with all its data.
 pub(super) async fn delete(
     app: &App,
     caller: &Caller<ChangeDirectory>,

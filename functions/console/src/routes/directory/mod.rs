@@ -14,7 +14,7 @@ pub(super) fn routes() -> Routes {
         .merge(companies::routes())
 }
 
-/// An address that takes bodies of up to so many bytes.
+/// An address that takes bodies of up to `bytes` bytes.
 fn with_body_limit(address: Address, bytes: usize) -> Address {
     let limit = axum::extract::DefaultBodyLimit::max(bytes);
     Address {

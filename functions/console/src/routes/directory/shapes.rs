@@ -1,4 +1,4 @@
-//! What the directory's routes take and give.
+//! The inputs and answers of the directory's routes.
 
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
@@ -6,7 +6,7 @@ use shared::domain::directory::{EntryId, EntryKind, How, MatchState, Origin, Rec
 use shared::problem::Problem;
 use utoipa::ToSchema;
 
-/// A person or a company. What is not known is left out.
+/// A person or a company. A field whose value is not known is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub(super) struct RecordFields {
@@ -16,7 +16,7 @@ pub(super) struct RecordFields {
     /// A person's last name.
     #[serde(skip_serializing_if = "String::is_empty")]
     last_name: String,
-    /// A company's name; or a person's full name, where it is not known in parts.
+    /// A company's name; or a person's full name, where its parts are not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,13 +68,13 @@ impl From<matching::Record> for RecordFields {
     }
 }
 
-/// What people and systems give: at least something that tells this person or company from others.
+/// An entry as people and systems send it, with at least one value that identifies the person or company.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EntryInput {
-    /// The id in the system that it comes from. With it, what comes again is the same entry whatever
-    /// else has changed; without it, people are told apart by e-mail address, else by phone and name,
-    /// else by name and company, and companies by website, else by name and country.
+    /// The id in the system that it comes from. An entry sent again with the same id is the same entry, even
+    /// if other values have changed. Without an id, people are identified by e-mail address, else by phone
+    /// and name, else by name and company; companies by website, else by name and country.
     #[serde(default)]
     pub(super) external_id: Option<String>,
     /// A person's first name.
@@ -83,7 +83,7 @@ pub(super) struct EntryInput {
     /// A person's last name.
     #[serde(default)]
     last_name: String,
-    /// A company's name; or a person's full name, where it is not known in parts.
+    /// A company's name; or a person's full name, where its parts are not known.
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -147,7 +147,7 @@ pub(super) struct EntryBatch {
     pub(super) items: Vec<serde_json::Value>,
 }
 
-/// What became of something that was given.
+/// The outcome for one entry that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum EntryOutcome {
@@ -161,14 +161,14 @@ pub(super) enum EntryOutcome {
     Refused,
 }
 
-/// An entry that was given, as it is now.
+/// An entry that was sent, in its new state.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TakenEntry {
     pub(super) outcome: EntryOutcome,
     pub(super) entry: EntryDetail,
 }
 
-/// What became of a row.
+/// The outcome for one row.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RowReport {
     /// A batch's items count from 1. A file's rows are numbered as a spreadsheet does: its first line,
@@ -177,11 +177,11 @@ pub(super) struct RowReport {
     pub(super) outcome: EntryOutcome,
     /// The entry that it is.
     pub(super) id: Option<EntryId>,
-    /// Why it was refused, with the next step.
+    /// The reason for refusing the row, with the next step.
     pub(super) problem: Option<Problem>,
 }
 
-/// What became of a batch or a file.
+/// The outcome for a batch or a file.
 #[derive(Serialize, ToSchema)]
 pub(super) struct UploadReport {
     /// Rows that were given; a file's blank ones do not count.
@@ -195,14 +195,14 @@ pub(super) struct UploadReport {
     pub(super) linking: LinkingNotice,
 }
 
-/// Whether what was taken is being linked to the CRM's records.
+/// The state of linking the stored entries to the CRM's records.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LinkingNotice {
     /// A pass over the directory was asked for.
     pub(super) asked: bool,
-    /// What happens next.
+    /// The next thing to happen, for people.
     pub(super) message: String,
-    /// Where the pass can be followed.
+    /// The API path at which the pass can be followed.
     pub(super) see: Option<&'static str>,
 }
 
@@ -221,11 +221,11 @@ pub(super) struct RowPreview {
     pub(super) row: usize,
     pub(super) external_id: Option<String>,
     pub(super) record: Option<RecordFields>,
-    /// Why it would be refused.
+    /// The reason for refusing the column.
     pub(super) problem: Option<Problem>,
 }
 
-/// How a file would be read.
+/// The planned reading of a file.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ColumnsReport {
     /// Its columns, in their order.
@@ -248,10 +248,10 @@ pub(super) struct Badge {
     pub(super) object: String,
     /// The CRM's id.
     pub(super) id: String,
-    /// What people call the object.
+    /// The object's label for people.
     pub(super) label: String,
-    /// The record's own page; what may be seen there is the CRM's own decision. `null` where nothing is
-    /// known of the organisation any more.
+    /// The record's own page; the CRM decides what a user sees there. `null` where the organisation is no
+    /// longer known.
     pub(super) url: Option<String>,
 }
 
@@ -269,17 +269,17 @@ pub(super) struct RecordOwner {
 pub(super) struct EntrySummary {
     pub(super) id: EntryId,
     pub(super) kind: EntryKind,
-    /// What to call it.
+    /// The entry's display name.
     pub(super) name: String,
     pub(super) external_id: Option<String>,
-    /// What is known of it.
+    /// The entry's known values.
     pub(super) record: RecordFields,
     pub(super) state: MatchState,
-    /// It is linked to a record that the CRM has.
+    /// True if it is linked to a record that the CRM has.
     pub(super) in_crm: bool,
     /// The record that it is linked to.
     pub(super) badge: Option<Badge>,
-    /// Whose record that is.
+    /// The owner of that record.
     pub(super) owner: Option<RecordOwner>,
     #[schema(value_type = i64)]
     pub(super) updated_at: Millis,
@@ -293,26 +293,26 @@ pub(super) struct EntryList {
     pub(super) next: Option<String>,
 }
 
-/// What a field of two records says for or against their being one (MA-3).
+/// The evidence of one field for or against two records being the same (MA-3).
 #[derive(Serialize, ToSchema)]
 pub(super) struct FieldWeight {
-    /// What was compared: `name`, `email`, `phone`, `place`; of people `employer` and `title`, of
-    /// companies `web` and `legal_form`. `alternatives`: how often such a pair is one.
+    /// The compared field: `name`, `email`, `phone`, `place`; of people `employer` and `title`, of companies
+    /// `web` and `legal_form`. `alternatives`: the prior odds of such a pair.
     pub(super) field: String,
-    /// How alike the two are in it.
+    /// The level of likeness of the two values.
     pub(super) level: String,
-    /// What that weighs, in thousandths of a bit: positive for, negative against.
+    /// The weight of that level, in thousandths of a bit: positive for the same, negative against.
     pub(super) weight: i32,
-    /// It speaks for their being one.
+    /// The field speaks for the same person or company.
     pub(super) agrees: bool,
 }
 
-/// Why two records are taken for one, or not (MA-3).
+/// The reasons for or against taking two records for the same (MA-3).
 #[derive(Serialize, ToSchema)]
 pub(super) struct ExplanationView {
     /// The sum of the fields' weights, in thousandths of a bit.
     pub(super) score: i32,
-    /// From this score on two records are taken for one.
+    /// The score from which two records are taken for one, in thousandths of a bit.
     pub(super) threshold: i32,
     pub(super) fields: Vec<FieldWeight>,
 }
@@ -352,7 +352,7 @@ pub(super) struct DecisionView {
 #[derive(Serialize, ToSchema)]
 pub(super) struct LinkView {
     pub(super) record: Badge,
-    /// By what it was linked.
+    /// The way in which it was linked.
     pub(super) how: How,
     /// The score when it was linked, in thousandths of a bit.
     pub(super) score: i32,
@@ -362,7 +362,7 @@ pub(super) struct LinkView {
     pub(super) since: Millis,
     /// The CRM has deleted it.
     pub(super) record_gone: bool,
-    /// Why, as the two compare now; `null` where the record is not imported.
+    /// The reasons by the current values of the two; `null` where the record is not imported.
     pub(super) explanation: Option<ExplanationView>,
 }
 
@@ -375,9 +375,9 @@ pub(super) struct ContactInformation {
     pub(super) fields: RecordFields,
     /// The account that the contact is of.
     pub(super) account: Option<Badge>,
-    /// What the lead was converted to.
+    /// The record that the lead was converted to.
     pub(super) converted_to: Option<Badge>,
-    /// When the CRM last changed it.
+    /// The time of the CRM's last change to it.
     #[schema(value_type = Option<i64>)]
     pub(super) modified_at: Option<Millis>,
 }
@@ -387,17 +387,17 @@ pub(super) struct ContactInformation {
 pub(super) struct EntryDetail {
     #[serde(flatten)]
     pub(super) summary: EntrySummary,
-    /// Where it came from.
+    /// The entry's sources.
     pub(super) origins: Vec<Origin>,
     #[schema(value_type = i64)]
     pub(super) created_at: Millis,
-    /// What a person decided.
+    /// The decision of a person.
     pub(super) decision: Option<DecisionView>,
-    /// Records that people said it is not.
+    /// Records that people ruled out.
     pub(super) refused: Vec<Badge>,
     pub(super) link: Option<LinkView>,
     pub(super) contact: Option<ContactInformation>,
-    /// When it was last compared with the CRM's records.
+    /// The time of the last comparison with the CRM's records.
     #[schema(value_type = Option<i64>)]
     pub(super) compared_at: Option<Millis>,
 }
@@ -407,7 +407,7 @@ pub(super) struct EntryDetail {
 pub(super) struct EntryHolder {
     pub(super) kind: EntryKind,
     pub(super) id: EntryId,
-    /// What to call it, while it is there.
+    /// Its display name, while it exists.
     pub(super) name: Option<String>,
 }
 

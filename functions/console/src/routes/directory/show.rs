@@ -35,8 +35,8 @@ const MAX_FILTER: usize = 200;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// Words in the name, or the beginning of an e-mail address. Texts are looked for at the beginnings of
-    /// words, whatever their case, accents and punctuation.
+    /// Words in the name, or the beginning of an e-mail address. Texts are searched at the beginnings of
+    /// words, regardless of case, accents and punctuation.
     q: Option<String>,
     /// Linked to a record of the CRM (`true`), or not (`false`).
     in_crm: Option<bool>,
@@ -114,7 +114,7 @@ pub(super) async fn list(
     })
 }
 
-/// The entry and what it is linked to.
+/// The entry and its link.
 pub(super) async fn find(
     app: &App,
     contract: &ContractId,
@@ -139,12 +139,12 @@ fn owner(matched: Option<&Match>) -> Option<&str> {
     matched?.link.as_ref()?.owner.as_deref()
 }
 
-/// What entries of a contract are shown with.
+/// The context for showing the entries of a contract.
 pub(super) struct View<'a> {
     app: &'a App,
     contract: &'a ContractId,
     config: ContractConfig,
-    /// Where the CRM's pages are, while something is known of a connection.
+    /// The base address of the CRM's pages, while a connection is known.
     organization: Option<Url>,
 }
 
@@ -163,7 +163,7 @@ impl<'a> View<'a> {
         self.config.contract.crm
     }
 
-    /// Where phone numbers without a country code are read as of.
+    /// The region for reading phone numbers without a country code.
     pub(super) fn region(&self) -> Option<&str> {
         self.config.contract.settings.default_region.as_deref()
     }
@@ -373,8 +373,8 @@ const PLACE: &[Part] = &[
     ("country", |record| &record.country),
 ];
 
-/// The fields of a record that agree with the entry's, by their names in answers. What was compared as
-/// one thing can be several fields: those with the same text agree, and all of them where none has.
+/// The fields of a record that agree with the entry's, by their names in answers. One comparison can cover
+/// several fields: those with the same text agree, or all of them where none has the same text.
 fn agreeing(entry: &Entry, found: &CandidateView) -> Vec<&'static str> {
     let (ours, theirs) = (&entry.record, &found.record.shown);
     let compared = found.explanation.fields.iter();

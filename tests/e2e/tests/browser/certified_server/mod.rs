@@ -42,7 +42,7 @@ use self::server::{Server, Shape, named};
 const LOGIN: &str = "ada@acme.example";
 /// Another person of the same organisation.
 const OTHER_LOGIN: &str = "grace@acme.example";
-/// What tells a signed-in browser from others.
+/// The cookie of a signed-in browser.
 const SESSION_COOKIE: &str = "__Host-lb_session";
 /// The connection that the tests make.
 const KIND: ConnectionKind = ConnectionKind::PRODUCTION;
@@ -61,14 +61,14 @@ struct World {
     made: Made,
     /// Our client at the server.
     client: App,
-    /// Where a browser finds the functions. Another site than the server's: `localhost` is not
+    /// The address of the functions for a browser. It is another site than the server's: `localhost` is not
     /// `127.0.0.1`.
     public_url: Url,
     gateway: JoinHandle<()>,
 }
 
 impl World {
-    /// The world, or nothing where it cannot be made and need not be.
+    /// The world, or nothing if it cannot be made and is not required.
     async fn start(shape: Shape) -> Option<Self> {
         Self::start_with(shape, |client| client.client_secret.clone()).await
     }
@@ -146,7 +146,7 @@ impl World {
         self.public_url.join(path).unwrap()
     }
 
-    /// Starts a connection in the browser, as the administrator's page does, and gives the
+    /// Starts a connection in the browser, as the administrator's page does, and returns the
     /// address to go to.
     async fn start_connecting(&self, browser: &Browser) -> Url {
         let (provider, target) = match self.shape {
@@ -164,7 +164,7 @@ impl World {
         answer["authorize_url"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Connects, with login and consent, and gives the text of the last page.
+    /// Connects, with login and consent, and returns the text of the last page.
     async fn connect(&self, browser: &Browser) -> String {
         let url = self.start_connecting(browser).await;
         browser.go(&url).await;
@@ -193,7 +193,7 @@ impl World {
         shown
     }
 
-    /// Makes a seat for a person and gives the link that is sent to them, and the seat's id.
+    /// Makes a seat for a person and returns the link to send to them, and the seat's id.
     async fn invite(&self, email: &str) -> (Url, SeatId) {
         let seat = json!({ "name": "Ada Example", "email": email, "role": "salesperson" });
         let (status, invited) = self.api(Method::POST, "/seats", seat).await;
@@ -207,7 +207,7 @@ impl World {
         (self.sign_in_link(&link), id)
     }
 
-    /// Where people sign in who have done so before.
+    /// The sign-in page for people who signed in before.
     fn sign_in_page(&self) -> Url {
         let provider = match self.shape {
             Shape::Salesforce => "salesforce",
@@ -231,7 +231,7 @@ impl World {
         link
     }
 
-    /// Waits until the browser is where the link leads in the end, and gives its session.
+    /// Waits until the browser is at the link's final address, and returns its session.
     async fn signed_in(&self, browser: &Browser, link: &Url) -> Value {
         let mut pairs = link.query_pairs();
         let (_, back) = pairs.find(|(name, _)| name == "return_to").unwrap();
@@ -246,7 +246,7 @@ impl World {
         serde_json::from_str(&text).expect(&text)
     }
 
-    /// Has crm-import do what ends a connection, and then what that announced.
+    /// Runs crm-import's work of ending connections, and then the work that it announced.
     async fn end(&self, kinds: &[ConnectionKind]) {
         for kind in kinds {
             let message = ImportMessage {
@@ -322,7 +322,7 @@ impl World {
         }
     }
 
-    /// Whether the server says that a token still works.
+    /// True if the server says that a token still works.
     async fn is_active(&self, token: &str) -> bool {
         let path = self.token_path().replace("/token", "/introspect");
         let form = [
@@ -341,7 +341,7 @@ impl World {
     }
 }
 
-/// The server's page that asks who it is.
+/// Fills in the server's login page.
 async fn log_in(browser: &Browser, login: &str) {
     browser.fill("input[name=login]", login).await;
     browser.fill("input[name=password]", "a password").await;
@@ -360,13 +360,13 @@ fn attempt_cookie(authorize_url: &Url) -> String {
     format!("__Host-lb_oauth_{}", &sha256_hex(&[state.as_bytes()])[..12])
 }
 
-/// Asserts that a page tells of a problem.
+/// Asserts that a page shows a problem.
 fn assert_told(page: &str, code: &str) {
     let title = Problem::new(400, code, "", "").title;
     assert!(page.contains(&title), "{page}");
 }
 
-/// Whether the server and the browser are there.
+/// True if the server and the browser are installed.
 #[expect(clippy::disallowed_methods, reason = "the suite's one switch")]
 fn installed() -> bool {
     let package = server::folder().join("node_modules/oidc-provider/package.json");
@@ -490,7 +490,7 @@ async fn many_workers_refresh_once_and_the_grant_survives() {
     }
 }
 
-/// Who replays a used refresh token ends the whole chain; we then ask for a person (CN-3).
+/// A replay of a used refresh token ends the whole chain; a person is then asked to sign in (CN-3).
 #[tokio::test]
 async fn a_replayed_refresh_token_ends_the_connection() {
     let Some(world) = World::start(Shape::Salesforce).await else {
@@ -548,7 +548,7 @@ async fn a_replayed_refresh_token_ends_the_connection() {
     world.stop().await;
 }
 
-/// People sign in by `OpenID` Connect: by an invitation at first, as who they are from then on.
+/// People sign in by `OpenID` Connect: by an invitation at first, by their identity from then on.
 #[tokio::test]
 async fn an_invited_person_signs_in_and_out_in_a_browser() {
     for shape in [Shape::Salesforce, Shape::Entra] {
@@ -571,7 +571,7 @@ async fn an_invited_person_signs_in_and_out_in_a_browser() {
             (&asked[0]["prompt"], &asked[1]["prompt"]),
             (&json!("login"), &json!("consent"))
         );
-        // Who somebody is, is all that is asked for: nothing that works without them.
+        // Only the person's identity is asked for: no permission to act without them.
         assert_eq!(
             named(&events, "authorized")[0]["scope"],
             "openid profile email"
@@ -638,7 +638,7 @@ async fn sign_out(world: &World, browser: &Browser, session: &Value) {
     assert_eq!(copied().await, 401);
 }
 
-/// An invitation is for one person, and an account that nobody invited opens nothing.
+/// An invitation is for one person, and an account without an invitation opens nothing.
 #[tokio::test]
 async fn an_invitation_is_for_the_person_it_names() {
     for shape in [Shape::Salesforce, Shape::Entra] {
@@ -670,8 +670,8 @@ async fn an_invitation_is_for_the_person_it_names() {
     }
 }
 
-/// Who disconnects has the server revoke what it gave: the administrator's connection, and the
-/// sign-ins of seat holders with it (CN-8, CN-11).
+/// A disconnect makes the server revoke everything it gave: the administrator's connection, and the sign-ins
+/// of seat holders with it (CN-8, CN-11).
 #[tokio::test]
 async fn a_disconnected_crm_revokes_all_that_it_gave() {
     let Some(world) = World::start(Shape::Salesforce).await else {
@@ -695,7 +695,7 @@ async fn a_disconnected_crm_revokes_all_that_it_gave() {
     assert_eq!(status, 200, "{started}");
     let url = started["authorize_url"].as_str().unwrap();
     own.go(&url.parse().unwrap()).await;
-    // The server knows who it is; what is asked for is new.
+    // The server knows the person; the permission asked for is new.
     consent(&own).await;
     let path = "/api/v1/me/crm-connections/production";
     own.arrive(&world.at(path)).await;
@@ -759,7 +759,7 @@ async fn a_disconnected_crm_revokes_all_that_it_gave() {
     world.stop().await;
 }
 
-/// Who is not let in, or lets us not in, is told so, and nothing is connected (CN-6).
+/// A person who is refused, or refuses consent, is told so, and nothing is connected (CN-6).
 #[tokio::test]
 async fn a_refused_consent_is_told_as_such() {
     for shape in [Shape::Salesforce, Shape::Entra] {
@@ -800,7 +800,7 @@ async fn a_wrong_client_secret_is_the_operators_to_correct() {
     world.stop().await;
 }
 
-/// The server really holds us to PKCE: what the other tests pass is not passed without.
+/// The server really enforces PKCE: the flows of the other tests fail without it.
 #[tokio::test]
 async fn the_server_enforces_pkce() {
     let Some(world) = World::start(Shape::Salesforce).await else {
@@ -865,7 +865,7 @@ async fn the_server_enforces_pkce() {
         refused(401, "invalid_client")
     );
     assert_eq!(exchange(secret, Some(VERIFIER)).await, refused(200, ""));
-    // A code is good once; who brings it again ends what it gave.
+    // A code is valid once; a second use ends its tokens.
     assert_eq!(
         exchange(secret, Some(VERIFIER)).await,
         refused(400, "invalid_grant")

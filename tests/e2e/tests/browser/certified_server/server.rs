@@ -11,10 +11,10 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Mutex, mpsc};
 use url::Url;
 
-/// How long the server may take to say what it did.
+/// The time limit for the server to report its events.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which CRM's sign-in the server looks like.
+/// The CRM whose sign-in the server looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Salesforce,
@@ -73,7 +73,7 @@ impl Server {
             .arg(folder().join("server.mjs"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // What the server warns of is shown with a test that fails.
+            // The server's warnings are shown with a test that fails.
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
@@ -115,7 +115,7 @@ impl Server {
         }
     }
 
-    /// What happened at the server since it was last asked.
+    /// The events at the server since the last call.
     pub(crate) async fn events(&self) -> Vec<Value> {
         self.tell("mark").await
     }
@@ -126,7 +126,7 @@ impl Server {
         self.io.lock().await.events.append(&mut events);
     }
 
-    /// Gives a command, and takes all events up to its answer.
+    /// Sends a command, and returns all events up to its answer.
     async fn tell(&self, command: &str) -> Vec<Value> {
         let mut io = self.io.lock().await;
         let line = format!("{command}\n");
@@ -141,7 +141,7 @@ impl Server {
         }
     }
 
-    /// Posts a form as it is, and gives status and answer.
+    /// Posts a form unchanged, and returns status and answer.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
         let url = self.url.join(path).unwrap();
         let answer = self.http.post(url).form(form).send().await.unwrap();
@@ -150,7 +150,7 @@ impl Server {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Follows a link as a browser without any cookie, and gives where it is sent.
+    /// Follows a link as a browser without any cookie, and returns the address that it is sent to.
     pub(crate) async fn redirect(&self, url: Url) -> Url {
         let answer = self.http.get(url).send().await.unwrap();
         let location = answer.headers()[reqwest::header::LOCATION].to_str();

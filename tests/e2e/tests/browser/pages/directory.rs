@@ -53,7 +53,7 @@ impl World {
         serde_json::from_value(rows).unwrap()
     }
 
-    /// Where the badges of the page lead.
+    /// The addresses that the page's badges link to.
     async fn badges(&self) -> Vec<String> {
         const BADGES: &str =
             "return [...document.querySelectorAll('a.tag')].map((link) => link.href)";
@@ -76,7 +76,7 @@ impl World {
     }
 }
 
-/// MA-1, MA-4, SV-1: who sent a form is shown with the lead that it became.
+/// MA-1, MA-4, SV-1: the sender of a form is shown with the lead that it became.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whom_a_form_brought_is_shown_with_the_lead_that_it_became() {
     let Some((world, _)) = signed_in().await else {
@@ -124,7 +124,7 @@ async fn a_person_is_added_explained_and_decided_on() {
     };
     let browser = &world.browser;
 
-    // Added by a form, which says what is wrong where it is wrong.
+    // Added by a form, which shows each error at its field.
     world.press("People").await;
     world.sees("Nothing is found.").await;
     world.press("Add a person").await;
@@ -147,7 +147,7 @@ async fn a_person_is_added_explained_and_decided_on() {
         .await;
     world.press("Add").await;
 
-    // Matched at once, with the reasons and what the CRM has.
+    // Matched at once, with the reasons and the CRM's values.
     let shown = world.sees("Is this the right CRM match?").await;
     for part in [
         "It is in the directory now.",
@@ -250,7 +250,7 @@ async fn a_person_is_added_explained_and_decided_on() {
     world.stop().await;
 }
 
-/// SV-1, SV-3: what is looked for stays in the address, and text is shown as text.
+/// SV-1, SV-3: the search stays in the address, and text is shown as text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_directory_is_searched() {
     const HOSTILE: &str = "<img src=x onerror=alert(1)>";
@@ -401,7 +401,7 @@ async fn a_file_is_uploaded_and_its_match_rates_followed() {
     }
     assert_eq!(people().await.unwrap(), expected);
 
-    // Asked for here, it is followed to its end, and the line goes on.
+    // Asked for here, it is followed to its end, and the line is updated.
     let passes = world.api(Method::GET, "/matching", None).await;
     let before = passes["history"].as_array().unwrap().len();
     world.press("Match now").await;

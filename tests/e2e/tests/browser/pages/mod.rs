@@ -1,7 +1,7 @@
 //! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11, MA-1 to MA-5, SV-1 to SV-3).
 //!
-//! Where the browser is missing the tests say so and check nothing, unless
-//! `LEADBRIDGE_SIGN_IN_TESTS` is `required`. Pictures of every page are kept in `target/tmp/pages`.
+//! Without a browser the tests report that and check nothing, unless `LEADBRIDGE_SIGN_IN_TESTS` is
+//! `required`. Pictures of every page are kept in `target/tmp/pages`.
 
 mod directory;
 mod world;
@@ -126,7 +126,7 @@ async fn an_administrator_connects_in_four_steps_and_disconnects() {
     world.is_readable().await;
     world.picture("connected").await;
 
-    // As whom one works there oneself (CN-11).
+    // The user's own CRM account (CN-11).
     world.press("My CRM sign-in").await;
     world.press("Connect").await;
     let shown = world.sees("Sign in again").await;
@@ -141,7 +141,7 @@ async fn an_administrator_connects_in_four_steps_and_disconnects() {
     world.press("Open production").await;
     world.sees("Sync now").await;
 
-    // The end, with what it did.
+    // The end, with its results.
     world.press("Disconnect CRM Sync").await;
     world
         .press("Yes, clean up all previously imported CRM data")
@@ -204,7 +204,7 @@ async fn an_import_is_followed_and_stopped() {
     world.is_readable().await;
     world.picture("import").await;
 
-    // It goes on by itself while somebody looks, and only then.
+    // It is updated by itself while the page is open, and only then.
     objects[1].read = 60_000;
     world.checkpoint(&mut run, &mut objects).await;
     world.sees("60,000 of about 100,000 read").await;
@@ -248,7 +248,7 @@ async fn an_import_is_followed_and_stopped() {
     world.stop().await;
 }
 
-/// CN-2, CN-3, CN-6: the other CRM, chosen in the guide; and what a revoked access says.
+/// CN-2, CN-3, CN-6: the other CRM, chosen in the guide; and the message for a revoked access.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dynamics_is_connected_and_signed_in_to_again() {
     let Some(world) = World::start(CrmKind::Salesforce).await else {
@@ -403,7 +403,7 @@ async fn an_administrator_manages_people_tokens_and_linkedin() {
     world.stop().await;
 }
 
-/// LG-1, CN-11: what the role may not do is not offered, and not done.
+/// LG-1, CN-11: actions that the role does not permit are not offered, and not done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_salesperson_sees_no_administration() {
     let Some(world) = World::start(CrmKind::Salesforce).await else {
@@ -435,7 +435,7 @@ async fn a_salesperson_sees_no_administration() {
     for hidden in ["Add a person", "Upload a file"] {
         assert!(!shown.contains(hidden), "{hidden} in:\n{shown}");
     }
-    // Which record somebody is, everybody decides; who is in the directory, administrators do.
+    // Salespeople decide on matches too; administrators decide on the directory's entries.
     let bob = json!({ "first_name": "Bob", "last_name": "Builder", "emails": ["bob@example.com"] });
     world.api(Method::POST, "/profiles", Some(bob)).await;
     world.press("Search").await;

@@ -1,4 +1,4 @@
-//! A stack with a contract, a browser, and what a person does in it.
+//! A stack with a contract, a browser, and a person's actions in it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -21,10 +21,10 @@ use shared::random::SystemRandom;
 use shared::store::ConnectionKind;
 use url::Url;
 
-/// How long a page may take to show something, with a machine that is busy.
+/// The time limit for a page to show something, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const PRODUCTION: Environment = Environment::Production;
-/// Whom the simulator signs in when nobody says who.
+/// The default user of the simulator's sign-in.
 pub(crate) const ADMIN: &str = "admin@leadbridge.example";
 pub(crate) const SELLER: &str = "seller@leadbridge.example";
 
@@ -75,7 +75,7 @@ impl World {
             .unwrap()
     }
 
-    /// Invites somebody by the API, and gives the link that they get.
+    /// Invites a person by the API, and returns the link for them.
     pub(crate) async fn invite(&self, email: &str, role: &str, provider: &str) -> Url {
         let seat = json!({ "name": email.split('@').next(), "email": email, "role": role });
         let answer = self
@@ -98,8 +98,8 @@ impl World {
         link
     }
 
-    /// Accepts an invitation as `who`, whom the browser's sign-in would not choose, and gives the
-    /// browser the session.
+    /// Accepts an invitation as `who`, who is not the default of the browser's sign-in, and gives the browser
+    /// the session.
     pub(crate) async fn accept_as(&self, link: Url, who: &str) {
         let ca = std::fs::read(&self.harness.simulator.ca_file).unwrap();
         let http = Client::builder()
@@ -191,7 +191,7 @@ impl World {
         answer
     }
 
-    /// Makes a record in the CRM; gives its id.
+    /// Makes a record in the CRM; returns its id.
     pub(crate) async fn record(&self, object: &str, values: Value) -> String {
         let path = format!("/records/salesforce/{object}");
         let made = self
@@ -226,7 +226,7 @@ impl World {
         }
     }
 
-    /// Types into a field instead of what is there.
+    /// Replaces the text of a field.
     pub(crate) async fn type_anew(&self, name: &str, text: &str) {
         const EMPTY: &str = "const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document; \
              top.querySelector(`[name=${arguments[0]}]`).value = '';";
@@ -319,7 +319,7 @@ impl World {
         }
     }
 
-    /// Clicks the button, link or choice of that name, as soon as it is there.
+    /// Clicks the button, link or choice of that name, as soon as it appears.
     pub(crate) async fn press(&self, name: &str) {
         let since = Instant::now();
         let found = json!([name]);
@@ -403,14 +403,14 @@ impl World {
         assert_eq!(faults, json!([]));
     }
 
-    /// A session that is half over is renewed after input; one that nobody uses ends with a warning.
+    /// A session that is half over is renewed after input; an unused one ends with a warning.
     pub(crate) async fn stays_signed_in_while_working(&self) {
         const NEAR: &str = "return import('/app/api.js').then(({ session }) => { \
              session.valid_until = Date.now() + arguments[0]; \
              document.dispatchEvent(new Event('visibilitychange')); })";
         const LEFT: &str =
             "return import('/app/api.js').then(({ session }) => session.valid_until - Date.now())";
-        // What the functions say, made older: as if nobody had been there.
+        // Makes the functions' answers older, as after a time without input.
         const OLD: &str = "const real = window.fetch; window.fetch = async (url, options) => { \
              const answer = await real(url, options); \
              if (options?.method !== 'GET' || !String(url).endsWith('/session')) return answer; \

@@ -55,7 +55,7 @@ async fn die_coming_back(crm: CrmKind, cut: fn(usize) -> Cut) {
             assert_eq!(logged, 0, "{about}");
             assert_eq!(view["sync"]["state"], Value::Null, "{about}");
             assert!(world.open_work().await.is_empty(), "{about}");
-            // The same way back works if nobody has seen it; starting again always does.
+            // The same way back works if its answer was not seen; starting again always does.
             let again = world.come_back(&world.apps, &back, &started.cookie).await;
             if again.status != 200 {
                 assert!(

@@ -1,5 +1,4 @@
-//! The end of a connection, with and without a clean-up: counted, revoked, whatever dies in between
-//! (CN-8).
+//! The end of a connection, with and without a clean-up: counted, revoked, and killed at every step (CN-8).
 
 use std::time::Duration;
 
@@ -17,11 +16,11 @@ use super::world::{PRODUCTION, SANDBOX, SELLER, Who, World, for_both};
 
 const CRM: ConnectionKind = ConnectionKind::PRODUCTION;
 const END: WorkKind = WorkKind::Disconnect(CRM);
-/// Partitions of what is imported.
+/// The partitions of imported data.
 const IMPORTED: [&str; 4] = ["IMPORTED", "MIRROR", "MATCHKEY", "SEEN"];
 
 impl World {
-    /// How many items there are of what was imported of production.
+    /// The number of items imported from production.
     async fn imported(&self) -> usize {
         let items = self.items().await;
         let of = |name: &str| items.get(name).copied().unwrap_or(0);
@@ -29,7 +28,7 @@ impl World {
         kinds.iter().sum::<usize>() + of("SCHEMA")
     }
 
-    /// Mirrors so many contacts of production, each with two match keys.
+    /// Mirrors `count` contacts of production, each with two match keys.
     async fn mirror(&self, count: usize) {
         let text = |text: String| MirrorValue::Text(text);
         let changes: Vec<Change> = (0..count)
@@ -56,7 +55,7 @@ impl World {
         mirror.put_new(self.store(), &changes).await.unwrap();
     }
 
-    /// A seat whose holder is signed in to the CRM too; gives that connection.
+    /// A seat whose holder is signed in to the CRM too; returns that connection.
     async fn own_connection(&self) -> ConnectionKind {
         let seat = self.seat(SELLER).await;
         let started = self.begin_own(&seat, SELLER).await;
@@ -64,7 +63,7 @@ impl World {
         ConnectionKind::User(seat.seat.parse().unwrap(), PRODUCTION)
     }
 
-    /// Asserts that a connection has ended for good, and gives what became of its tokens.
+    /// Asserts that a connection has ended for good, and returns the outcome for its tokens.
     async fn is_over(&self, kind: ConnectionKind) -> Revocation {
         let connection = self.connection(kind).await.unwrap();
         assert_eq!(connection.state, ConnectionState::Disconnected);
@@ -149,7 +148,7 @@ async fn end_and_count(crm: CrmKind, clean_up: bool) {
         if clean_up { purge } else { Value::Null }
     );
 
-    // Nothing else than what was asked for is gone.
+    // Only the data asked for is gone.
     let mut expected = before;
     if clean_up {
         assert_eq!(world.imported().await, 0);
@@ -188,7 +187,7 @@ async fn end_and_count(crm: CrmKind, clean_up: bool) {
     world.stop().await;
 }
 
-/// Kills a worker before or after its n-th outside call, for every n; a healthy one goes on.
+/// Kills a worker before or after its n-th outside call, for every n; a healthy one finishes.
 async fn die_at_every_step(crm: CrmKind, cut: fn(usize) -> Cut) {
     let world = World::start(crm).await;
     world.connect_and_import(PRODUCTION).await;
@@ -230,7 +229,7 @@ async fn die_at_every_step(crm: CrmKind, cut: fn(usize) -> Cut) {
         for (kind, tokens) in [(CRM, &tokens), (own, &own_tokens)] {
             let revocation = world.is_over(kind).await;
             if crm == CrmKind::Salesforce {
-                // Who asks again after a reply that nobody read hears that it is done.
+                // A second request after an unread reply is answered as done.
                 let known = [Revocation::Revoked, Revocation::AlreadyEnded];
                 assert!(known.contains(&revocation), "{about}");
                 assert!(!world.renews(tokens).await, "{about}");
@@ -287,7 +286,7 @@ async fn a_clean_up_begins_when_no_worker_has_the_import() {
         let due = world.store().due_work(world.now(), 100).await.unwrap();
         due.iter().any(|(_, work)| *work == END)
     };
-    // Nobody is sent there before the lease has ended.
+    // No worker is sent there before the lease has ended.
     world.advance(90).await;
     assert!(!due().await);
     world.advance(11).await;
@@ -303,7 +302,7 @@ async fn a_clean_up_begins_when_no_worker_has_the_import() {
         .unwrap();
     assert_eq!((run.state, run.last_success_at), (SyncState::Failed, None));
 
-    // One that only waits is ended at once, and its worker comes too late.
+    // An import that only waits is ended at once, and its worker comes too late.
     world.connect_and_import(PRODUCTION).await;
     leased(None).await;
     world.disconnect(PRODUCTION, true).await.is(202);
@@ -384,7 +383,7 @@ async fn whoever_asks_for_the_end_and_dies_has_asked_or_has_not(crm: CrmKind) {
                 world.settle().await;
                 world.is_over(CRM).await;
             } else {
-                // It stands as if nobody had asked.
+                // It stands as if the end had never been asked for.
                 assert_eq!(
                     world.use_connection(&world.fresh(), CRM).await.unwrap(),
                     200
@@ -450,7 +449,7 @@ async fn a_provider_that_does_not_answer_is_asked_again_and_never_blocks_the_end
             3,
             Revocation::Revoked,
         ),
-        // It was done, but nobody heard.
+        // It was done, but the answer was lost.
         (
             json!({ "kind": "lost_reply" }),
             1,
@@ -568,7 +567,7 @@ async fn no_token_of_a_refresh_that_is_under_way_survives_the_end(crm: CrmKind) 
         world.settle().await;
         let revocation = world.is_over(CRM).await;
         if outlives {
-            // Whoever came second of the two heard that it was done.
+            // The second of the two was answered as done.
             let known = [world.revoked(), Revocation::AlreadyEnded];
             assert!(known.contains(&revocation), "{revocation:?}");
             assert!(used.is_err());

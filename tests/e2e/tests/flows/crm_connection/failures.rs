@@ -12,7 +12,7 @@ const COULD_NOT_CONNECT: &str = "Could not connect to CRM. Please try again late
 const API_ERROR: &str = "The CRM API reported an error. Please try again later.";
 const INSUFFICIENT: &str = "Your CRM account does not have sufficient access privileges. Please check with your CRM administrator.";
 
-/// A failure: how it is brought about, and what is told.
+/// A failure: its cause, and the problem that is shown.
 struct Case {
     about: &'static str,
     /// A fault of the simulator, or its settings under the name of the CRM.
@@ -206,7 +206,7 @@ fn of_sign_in(crm: CrmKind) -> Vec<Case> {
     cases
 }
 
-/// Users whom Dynamics 365 does not let in, though they can sign in.
+/// Users whom Dynamics 365 refuses, though they can sign in.
 fn outsiders() -> [Case; 2] {
     [("not_members", "0x80072560"), ("without_roles", "0x80042f09")].map(|(setting, code)| {
         let own = [super::world::ADMIN];
@@ -259,7 +259,7 @@ async fn a_sign_in_that_fails_is_told_in_the_documents_words_and_connects_nothin
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         is_told(&case, &answer.json);
 
-        // Whoever comes back to the guide reads the same.
+        // The guide shows the same when it is opened again.
         let view = world.view(PRODUCTION).await;
         assert_eq!(view["status"], "not_connected", "{}", case.about);
         assert_eq!(view["message"], json!(case.detail), "{}", case.about);
@@ -352,7 +352,7 @@ async fn a_crm_that_cannot_be_read_is_told_by_the_check_and_passes_by_itself(crm
         assert_eq!(view["status"], "connected", "{}", case.about);
         assert_eq!(view["message"], case.detail);
         is_told(&case, &view["problem"]);
-        // The import says it too, and waits or needs somebody.
+        // The import shows it too, and waits or needs a person.
         world.sync_now(PRODUCTION).await.is(202);
         world.drain().await;
         let sync = world.view(PRODUCTION).await["sync"].clone();
@@ -365,7 +365,7 @@ async fn a_crm_that_cannot_be_read_is_told_by_the_check_and_passes_by_itself(crm
         if passes {
             world.settle().await;
         } else {
-            // Needs a person: who checks again, and then it goes on.
+            // A person has to check again, and then it continues.
             assert!(world.open_work().await.is_empty());
             world.check(PRODUCTION).await.is(200);
             world.drain().await;
@@ -378,10 +378,10 @@ async fn a_crm_that_cannot_be_read_is_told_by_the_check_and_passes_by_itself(crm
 }
 
 for_both!(a_sign_in_into_a_crm_that_cannot_be_read_says_so_at_once);
-/// The same right after the sign-in: it is connected, and what comes next does not work.
+/// The same right after the sign-in: it is connected, and the next step fails.
 async fn a_sign_in_into_a_crm_that_cannot_be_read_says_so_at_once(crm: CrmKind) {
     for case in of_reading(crm) {
-        // Without a role nobody gets as far as this in Dynamics 365.
+        // Without a role a user does not get as far as this in Dynamics 365.
         if crm == CrmKind::Dynamics365 && case.code == "insufficient_access" {
             continue;
         }
@@ -428,7 +428,7 @@ async fn a_connection_that_the_crm_ended_says_so_everywhere_and_is_mended_by_sig
         "nobody knows yet"
     );
 
-    // The next call, whoever makes it, finds out.
+    // The next call finds out, from any caller.
     world.sync_now(PRODUCTION).await.is(202);
     world.drain().await;
     let detail = format!("{label} no longer accepts the connection's sign-in.");

@@ -11,7 +11,7 @@ use super::world::{Answer, PRODUCTION, SANDBOX, Who, World, for_both};
 
 const IN_PROGRESS: &str = "Successfully connected, sync in progress";
 
-/// The steps after the first, by what is done there.
+/// The steps after the first, by their actions.
 const STEPS: [(&str, Method, &str, &str); 3] = [
     (
         "sync_settings",
@@ -82,7 +82,7 @@ async fn the_guide_is_resumed_where_it_was_left_in_both_environments(crm: CrmKin
         IN_PROGRESS
     );
 
-    // Production is a step ahead of the sandbox; each process that asks starts anew.
+    // Production is a step ahead of the sandbox; each view is read by a fresh process.
     for (at, (name, method, path, next)) in STEPS.into_iter().enumerate() {
         let view = world.view_by(&world.fresh(), PRODUCTION).await;
         assert_eq!(step(&view), (name, at as u64 + 2));
@@ -141,7 +141,7 @@ async fn a_different_crm_is_recorded_by_its_name() {
     );
     assert_eq!(logged[0].target, "sandbox");
 
-    // It stays possible to connect the contract's own; that is then what was chosen.
+    // The contract's own CRM can still be connected; the choice is then changed to it.
     world.connect(SANDBOX).await.is(200);
     let view = world.view(SANDBOX).await;
     assert_eq!(view["guide"]["choice"], json!({ "crm": "salesforce" }));
@@ -251,7 +251,7 @@ async fn the_other_crm_takes_the_mappings_along_and_says_what_it_dropped() {
 async fn a_choice_that_overtakes_a_connection_leaves_no_connection_to_the_wrong_crm() {
     let mut connected = 0;
     let mut world = World::start(CrmKind::Salesforce).await;
-    // How long the code's exchange takes decides who is first, and where the other one is then.
+    // The duration of the code's exchange decides which is first, and the state of the other one then.
     for (round, delay) in [0, 1, 2, 4, 8, 12, 16, 24, 40, 80].into_iter().enumerate() {
         world.made = world
             .another(&format!("race-{round}"), CrmKind::Salesforce)
@@ -312,7 +312,7 @@ async fn the_first_import_comes_with_the_connection_and_the_next_every_twelve_ho
     assert_eq!(view["sync"]["state"], "queued");
     assert_eq!(view["sync"]["next_at"], Value::Null);
 
-    // The import, and the link pass over what it brought.
+    // The import, and the link pass over the imported records.
     assert_eq!(world.drain().await, 2);
     let view = world.view(PRODUCTION).await;
     assert_eq!(

@@ -50,7 +50,7 @@ impl World {
         Ok(session.send(call).await?.status.as_u16())
     }
 
-    /// Whether the end is warned of: in the settings, in the notices, and by the schedule.
+    /// True for each place that warns of the end: the settings, the notices, and the schedule.
     async fn is_warned(&self) -> [bool; 3] {
         let soon = |problem: &Value| problem["code"] == "authorization_ends_soon";
         let notices = self.notices(Who::Administrator, "linkedin").await;

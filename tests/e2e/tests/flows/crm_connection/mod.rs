@@ -1,5 +1,5 @@
-//! Connecting a CRM, from the first step of the guide to a provable end (CN-1, CN-2, CN-4 to CN-11):
-//! over the embedded stack, with a clock that moves when told, counted on both sides.
+//! Connecting a CRM, from the first step of the guide to a provable end (CN-1, CN-2, CN-4 to CN-11): over the
+//! embedded stack, with a clock that tests move, counted on both sides.
 
 mod world;
 

@@ -21,7 +21,7 @@ impl World {
         answer.await.is(200).json
     }
 
-    /// Signs in to the CRM as a user of it.
+    /// Signs in to the CRM as one of its users.
     async fn sign_in_own(&self, seat: &SignedIn, user: &str) -> super::world::Answer {
         let started = self.begin_own(seat, user).await;
         self.complete(&self.apps, &started).await
@@ -176,7 +176,7 @@ async fn what_somebody_has_created_in_the_crm_is_theirs(crm: CrmKind) {
     };
     let before = (made(lead).await.len(), made(account).await.len());
 
-    // Nobody writes as somebody else.
+    // Nothing is written as another user.
     for (list, id) in [("profiles", &ann), ("companies", &company)] {
         let refused = create(Who::Seat(&seat), list, id).await;
         assert_eq!(
@@ -297,7 +297,7 @@ async fn it_leads_into_the_connected_organisation_and_to_the_same_person_only(cr
     let seat = world.seat(SELLER).await;
     world.forget_calls().await;
 
-    // Somebody else of the organisation.
+    // Another user of the organisation.
     let answer = world.sign_in_own(&seat, ADMIN).await;
     assert_eq!(
         (answer.status, answer.code()),
@@ -332,7 +332,7 @@ async fn it_leads_into_the_connected_organisation_and_to_the_same_person_only(cr
     );
     assert_eq!(world.connection(kind(&seat)).await, None);
     if crm == CrmKind::Salesforce {
-        // What was not kept was given back.
+        // Tokens that were not stored were revoked.
         assert_eq!(world.count_calls("/revoke").await, 2);
     }
     world.sign_in_own(&seat, SELLER).await.is(200);
@@ -384,7 +384,7 @@ async fn it_ends_by_its_holder_with_the_connection_or_with_the_seat(crm: CrmKind
     assert!(revoked(tokens).await);
     assert_eq!(world.own(&seat).await["problem"]["code"], "not_connected");
 
-    // The seat goes: its sign-in too, and one that is under way comes to nothing.
+    // The seat goes, with its sign-in; one that is under way fails.
     world.connect_and_import(PRODUCTION).await;
     world.sign_in_own(&seat, SELLER).await.is(200);
     let tokens = world.tokens(kind(&seat)).await;

@@ -1,4 +1,4 @@
-//! What the connected user may not read, object by object, until it was given back (CN-4).
+//! Missing read permissions of the connected user, object by object, until they are given back (CN-4).
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ async fn a_user_who_may_not_read_a_required_object_stays_at_the_first_step(crm: 
     );
     assert!(world.open_work().await.is_empty());
 
-    // Checked again before it was given back: the same. Afterwards it goes on.
+    // A check before the permission is given back: the same. Afterwards it continues.
     let check = async || {
         let path = "/permissions/check";
         world
@@ -129,7 +129,7 @@ async fn the_check_names_each_object_and_field_and_no_other_users(crm: CrmKind) 
         .iter()
         .filter(|spec| !spec.several_currencies_only)
     {
-        // What another user lacks is no concern of this connection.
+        // Another user's missing permissions do not concern this connection.
         world.settings(denied(crm, SELLER, spec.name)).await;
         assert_eq!(
             object(&check().await, spec.name)["readable"],

@@ -96,7 +96,7 @@ async fn die_renewing(crm: CrmKind, rotation: bool) {
             let connection = world.connection(CRM).await.unwrap();
             let noted = world.audit("connection.sign_in_needed").await.len() - before;
             if rotation && renewed == 1 && !stored {
-                // The provider has replaced a token that nobody kept: nobody can renew.
+                // The provider has replaced a token, and the new one was not stored: no renewal is possible.
                 assert!(
                     matches!(used, Err(SessionError::SignInNeeded(_))),
                     "{about}"
@@ -112,7 +112,7 @@ async fn die_renewing(crm: CrmKind, rotation: bool) {
                     "{cut:?}"
                 );
             }
-            // However often it is used: nobody asks the provider over and over.
+            // The provider is not asked again at every use.
             for _ in 0..2 {
                 let _ = world.use_connection(&world.fresh(), CRM).await;
             }
@@ -203,7 +203,7 @@ async fn a_refresh_that_fails_makes_nobody_wait(crm: CrmKind) {
         assert!(since.elapsed() < Duration::from_secs(5), "{fault}");
         world.expire().await;
     }
-    // Nor does it keep anybody from ending the connection.
+    // Nor does it prevent the end of the connection.
     world
         .fault(json!({ "system": server, "path_contains": "/token", "kind": "drop" }))
         .await;

@@ -29,7 +29,7 @@ impl World {
     }
 }
 
-/// What the CRM offers from the start: stage, lead source, value field, currency.
+/// The CRM's choices from the start: stage, lead source, value field, currency.
 fn offered(crm: CrmKind) -> [&'static str; 4] {
     match crm {
         CrmKind::Salesforce => ["Prospecting", "Web", "Amount", "EUR"],
@@ -204,7 +204,7 @@ async fn a_choice_that_is_new_in_the_crm_is_accepted_and_one_that_is_gone_is_not
         world.save_roi(roi).await.is(200);
     }
 
-    // What somebody chose stays chosen when the CRM retires it; it cannot be chosen anew.
+    // A chosen value stays chosen when the CRM retires it; it cannot be chosen anew.
     let [_, gone, ..] = offered(crm);
     world.reset(&then).await;
     world

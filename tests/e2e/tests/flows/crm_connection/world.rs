@@ -1,5 +1,5 @@
-//! What these tests stand on: the functions over the embedded stack's table, a contract, a clock that
-//! moves for the functions and the simulator together, and a look at both sides.
+//! The ground of these tests: the functions over the embedded stack's table, a contract, a clock that moves
+//! for the functions and the simulator together, and a look at both sides.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ macro_rules! for_both {
 }
 pub(crate) use for_both;
 
-/// The user that signs in where nobody says who.
+/// The default user of a sign-in.
 pub(crate) const ADMIN: &str = "admin@leadbridge.example";
 /// Another user of the organisation.
 pub(crate) const SELLER: &str = "seller@leadbridge.example";
@@ -130,7 +130,7 @@ pub(crate) struct SignedIn {
     csrf: String,
 }
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Who<'a> {
     Administrator,
@@ -227,7 +227,7 @@ impl World {
         self.crm.label()
     }
 
-    /// Changes how the CRM behaves.
+    /// Changes the CRM's behaviour.
     pub(crate) async fn settings(&self, settings: Value) {
         self.control(
             Method::PATCH,
@@ -237,7 +237,7 @@ impl World {
         .await;
     }
 
-    /// Has the simulator misbehave. Tells the number of the fault.
+    /// Adds a fault to the simulator.
     pub(crate) async fn fault(&self, fault: Value) {
         self.control(Method::POST, "/faults", fault).await;
     }
@@ -260,13 +260,13 @@ impl World {
         self.control(Method::DELETE, "/ledger", Value::Null).await;
     }
 
-    /// How many calls arrived whose `METHOD path` has this in it.
+    /// The number of calls whose `METHOD path` contains `part`.
     pub(crate) async fn count_calls(&self, part: &str) -> usize {
         let calls = self.calls().await;
         calls.iter().filter(|call| call.contains(part)).count()
     }
 
-    // What people and browsers do.
+    // Actions of people and browsers.
 
     async fn request(apps: &Apps, request: Request<Body>) -> Answer {
         let answer = apps.router().oneshot(request).await.unwrap();
@@ -279,7 +279,7 @@ impl World {
         }
     }
 
-    /// A request to a process, as somebody.
+    /// Sends a request to a process, as a caller.
     pub(crate) async fn call(
         &self,
         apps: &Apps,
@@ -416,7 +416,7 @@ impl World {
         started
     }
 
-    /// Has a sign-in lead into another organisation than the usual one.
+    /// Makes a sign-in lead into another organisation than the usual one.
     pub(crate) async fn in_the_other_organization(&self, started: &mut Started) {
         match self.crm {
             CrmKind::Salesforce => {
@@ -438,7 +438,7 @@ impl World {
         }
     }
 
-    /// Signs in at the provider, as a browser would, and gives where it is sent back to.
+    /// Signs in at the provider, as a browser would, and returns the address that it is sent back to.
     pub(crate) async fn sign_in(&self, started: &Started) -> Url {
         let answer = self.http.get(started.authorize_url.clone()).send().await;
         let answer = answer.unwrap();
@@ -559,21 +559,21 @@ impl World {
         started
     }
 
-    // What the schedules and queues do.
+    // Actions of the schedules and queues.
 
-    /// Works on everything that is announced; gives the number of messages.
+    /// Works on all announced messages; returns their number.
     pub(crate) async fn drain(&self) -> usize {
         drain_imports(&self.stack, &self.apps).await
     }
 
-    /// What has work to do, now or later.
+    /// The open work, due now or later.
     pub(crate) async fn open_work(&self) -> Vec<WorkKind> {
         let due = self.store().due_work(FAR, 100).await.unwrap();
         due.into_iter().map(|(_, work)| work).collect()
     }
 
-    /// Lets minutes pass, with a healthy worker, until there is nothing left to do. Gives how many
-    /// passed.
+    /// Lets minutes pass, with a healthy worker, until there is nothing left to do. Returns the number of
+    /// minutes.
     pub(crate) async fn settle(&self) -> usize {
         for minutes in 0..60 {
             self.drain().await;
@@ -588,7 +588,7 @@ impl World {
         panic!("still to do: {:?}", self.open_work().await);
     }
 
-    /// What the schedule does every 12 hours.
+    /// Runs the schedule's task of every 12 hours.
     pub(crate) async fn start_syncs(&self) -> crm_import::Outcome {
         let task = crm_import::Task::StartSyncs { contract: None };
         crm_import::run(&self.apps.import, task).await.unwrap()
@@ -600,7 +600,7 @@ impl World {
         crm_import::work(&apps.import, &ImportMessage { contract, work }).await
     }
 
-    // What is stored, and what the provider says.
+    // The stored items, and the provider's answers.
 
     pub(crate) async fn connection(&self, kind: ConnectionKind) -> Option<Connection> {
         self.store().connection(&self.made.id, kind).await.unwrap()
@@ -613,8 +613,8 @@ impl World {
         entries.filter(|entry| entry.action == action).collect()
     }
 
-    /// How many items the contract has, by what they are: the part of the partition key that
-    /// follows the contract, with the environment or connection where there is one.
+    /// The number of the contract's items, by kind: the part of the partition key that follows the contract,
+    /// with the environment or connection where there is one.
     pub(crate) async fn items(&self) -> BTreeMap<String, usize> {
         let prefix = format!("C#{}", self.made.id);
         let mut count = BTreeMap::new();
@@ -668,7 +668,7 @@ impl World {
         items
     }
 
-    /// Has everything as it was stored then, but for the audit log, which goes on.
+    /// Resets the table to an earlier snapshot, but for the audit log, which goes on.
     pub(crate) async fn reset(&self, then: &[Item]) {
         let key = |item: &Item| {
             Item::from(["PK", "SK"].map(|name| (name.to_owned(), item[name].clone())))
@@ -695,7 +695,7 @@ impl World {
         }
     }
 
-    /// Puts so many items where something imported is kept, as an import of many records would.
+    /// Puts `count` items into an imported partition, as an import of many records would.
     pub(crate) async fn fill(&self, environment: Environment, count: usize) {
         let pk = format!("C#{}#IMPORTED#{environment}", self.made.id);
         let items = (0..count).map(|number| {
@@ -710,7 +710,7 @@ impl World {
         self.write(items.map(|item| put(&item)).collect()).await;
     }
 
-    /// Gives a connection tokens that are good, without a sign-in.
+    /// Gives a connection valid tokens, without a sign-in.
     pub(crate) async fn new_tokens(&self, kind: ConnectionKind) -> Tokens {
         let provider = json!({ "provider": self.system() });
         let minted = self.control(Method::POST, "/tokens", provider).await;
@@ -758,14 +758,14 @@ impl World {
         }
     }
 
-    /// Whether the CRM still lets an access token in.
+    /// True if the CRM still accepts an access token.
     pub(crate) async fn lets_in(&self, tokens: &Tokens) -> bool {
         let url = format!("{}{}", self.base(), self.ping());
         let request = self.http.get(url).bearer_auth(&tokens.access_token);
         request.send().await.unwrap().status() == 200
     }
 
-    /// Whether the sign-in server still renews a refresh token.
+    /// True if the sign-in server still renews a refresh token.
     pub(crate) async fn renews(&self, tokens: &Tokens) -> bool {
         let (path, name) = match self.crm {
             CrmKind::Salesforce => ("/services/oauth2/token", "salesforce"),
@@ -804,7 +804,7 @@ impl World {
 }
 
 impl Started {
-    /// Names who is going to sign in.
+    /// Sets the user who is going to sign in.
     pub(crate) fn hint(&mut self, user: &str) {
         let mut pairs = self.authorize_url.query_pairs_mut();
         pairs.append_pair("login_hint", user);
@@ -816,7 +816,7 @@ fn put(item: &Item) -> WriteRequest {
     WriteRequest::builder().put_request(put.unwrap()).build()
 }
 
-/// What the answer to a start holds.
+/// The flow in the answer to a start request.
 pub(crate) fn started(answer: &Answer) -> Started {
     let url = answer.json["authorize_url"].as_str().unwrap();
     Started {
