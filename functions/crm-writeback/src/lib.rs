@@ -282,12 +282,11 @@ fn weigh(submission: &Submission, setback: &Setback, now: Millis) -> Option<(Mil
     let (contract, id) = (&submission.contract, submission.id);
     let cause = cause.as_deref().map(|cause| cause as &dyn Error);
     let (until, left) = match *fate {
-        Fate::Person => (now, false),
         Fate::Redeliver if tries < MAX_TRIES => {
             tracing::info!(%contract, submission.id = %id, error = cause, "changed meanwhile: delivered again");
             return None;
         }
-        Fate::Redeliver => (now, false),
+        Fate::Person | Fate::Redeliver => (now, false),
         Fate::Wait(until) => (
             until.unwrap_or_else(|| back_off(now, tries)),
             tries < MAX_TRIES,

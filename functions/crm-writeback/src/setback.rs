@@ -195,6 +195,7 @@ mod tests {
     }
 
     /// Every error on the way of a submission, what becomes of it, and the code that its trail shows.
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each error")]
     fn all() -> Vec<(Setback, Fate, &'static str)> {
         let code = || "some_code".to_owned();
         let client = |fault| OAuthError::Client {

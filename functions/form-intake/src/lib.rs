@@ -419,7 +419,7 @@ impl App {
             };
             match proved(secrets, kept.is_now, sealed, read).await? {
                 Err(problem)
-                    if is_unproved(&problem) && !kept.is_now && self.may_reread(form_key, now) =>
+                    if is_unproved(&problem) && !kept.is_now && self.may_reread(&form_key, now) =>
                 {
                     kept = self.form(form_key, Read::Now).await?;
                 }
@@ -437,7 +437,7 @@ impl App {
     }
 
     /// True if secrets may be read again for a request that they did not prove.
-    fn may_reread(&self, of: impl ToString, now: Millis) -> bool {
+    fn may_reread(&self, of: &impl ToString, now: Millis) -> bool {
         self.rereads.take(of.to_string(), now).is_ok()
     }
 

@@ -123,7 +123,7 @@ impl Writer<'_> {
         Ok(crm::open(session))
     }
 
-    /// The CRM as who writes has signed in to it.
+    /// Opens the CRM as the user who creates the record, with that user's own sign-in.
     async fn own(&self) -> Result<Box<dyn Crm>, DecideError> {
         let contract = &self.config.contract.id;
         match self.remote.sessions.open(contract, self.connection).await {
@@ -131,16 +131,16 @@ impl Writer<'_> {
             Err(error) => {
                 // Where nothing is connected at all, that is an administrator's to mend.
                 self.contracts().await?;
-                Err(self.told(error.into()))
+                Err(self.told(&error.into()))
             }
         }
     }
 
-    /// What the CRM says to who writes: where it is their own sign-in that is missing, they are told
-    /// so.
-    fn told(&self, error: CrmError) -> DecideError {
+    /// The CRM's error as the user who creates the record is told it: a sign-in of their own that is missing
+    /// has a text of its own.
+    fn told(&self, error: &CrmError) -> DecideError {
         if let ConnectionKind::User(..) = self.connection {
-            let before = match &error {
+            let before = match error {
                 CrmError::Session(SessionError::NotConnected) => Some(None),
                 CrmError::Session(SessionError::SignInNeeded(reason)) => Some(Some(*reason)),
                 _ => None,
@@ -149,7 +149,7 @@ impl Writer<'_> {
                 return DecideError::refused(texts::own_sign_in(self.label(), before));
             }
         }
-        told(&error, self.label())
+        told(error, self.label())
     }
 
     const fn label(&self) -> &'static str {
@@ -192,14 +192,14 @@ impl Writer<'_> {
         )];
         let name = account.named(Role::Name);
         let is_required = |_: Record, field: &str| field == name;
-        let id = match self.create(crm.as_ref(), &mut writes, is_required).await? {
-            Some(id) => id,
-            None => {
-                let there = crm.id_of(Record::Account, identity).await;
-                let there = there.map_err(|error| self.told(error))?;
-                // Deleted between the two calls.
-                there.ok_or(StoreError::Conflict)?
-            }
+        let made = self.create(crm.as_ref(), &mut writes, is_required).await?;
+        let id = if let Some(id) = made {
+            id
+        } else {
+            let there = crm.id_of(Record::Account, identity).await;
+            let there = there.map_err(|error| self.told(&error))?;
+            // Deleted between the two calls.
+            there.ok_or(StoreError::Conflict)?
         };
         Ok(RecordRef::new(account_object(self.config.contract.crm), id))
     }
@@ -213,7 +213,7 @@ impl Writer<'_> {
     ) -> Result<Option<String>, DecideError> {
         let mut omitted = Vec::new();
         let made = writing::create(crm, writes, is_required, &mut omitted).await;
-        match made.map_err(|error| self.told(error))? {
+        match made.map_err(|error| self.told(&error))? {
             Made::Exists(_) => Ok(None),
             Made::Created(written) => {
                 let fields: Vec<&str> = omitted

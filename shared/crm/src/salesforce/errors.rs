@@ -280,6 +280,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each code")]
     fn each_code_has_its_meaning() {
         let lock = "LeadRules: caused by: System.DmlException: UNABLE_TO_LOCK_ROW";
         for (status, code, message, fields, expected) in [

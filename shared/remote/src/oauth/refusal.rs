@@ -397,6 +397,7 @@ mod tests {
     }
 
     /// Refusals of a refresh token, as observed or documented.
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each refusal")]
     fn of_refresh() -> Vec<(Provider, u16, Value, Meaning)> {
         let busy = "token request is already being processed";
         vec![
