@@ -240,7 +240,7 @@ async fn search(
     );
     // The CRMs cut white space off, and keep no control characters.
     let plain = text.trim() == text && !text.chars().any(char::is_control);
-    if round % 4 == 0 && stored && known && plain && text.len() < 60 {
+    if round.is_multiple_of(4) && stored && known && plain && text.len() < 60 {
         // A host in Unicode, or with escapes, is searched in its own form.
         let ascii = matches!(field.field_type, FieldType::Url { .. })
             && (!text.is_ascii() || text.contains('%'));
@@ -326,14 +326,13 @@ async fn what_looks_like_a_reference_arrives_as_it_was_typed() {
             let detail = tenant.wait_for(&id, &["created", "needs_attention"]).await;
             assert_eq!(detail["state"], "created", "{text}: {detail:#}");
             let (leads, contacts) = (tenant.leads().await, tenant.records("Contact").await);
-            for records in [&leads, &contacts] {
+            for (of_lead, records) in [(true, &leads), (false, &contacts)] {
                 let record = records
                     .iter()
                     .find(|record| tenant.value(record, "first_name") == name)
                     .unwrap();
                 for field in ["last_name", "company", "title", "message", "city"] {
                     let value = tenant.value(record, field);
-                    let of_lead = std::ptr::eq(records, &leads);
                     assert!(
                         value == text || (!of_lead && value.is_null()),
                         "{field}: {value}"

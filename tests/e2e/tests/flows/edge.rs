@@ -7,6 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -30,6 +31,9 @@ use shared::testing::Tripwire;
 use tower::ServiceExt as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// A request's headers: names and values.
+type Headers<'a> = Vec<(&'a str, &'a str)>;
 
 /// An answer, reduced to the parts that are checked.
 struct Answer {
@@ -110,7 +114,7 @@ async fn every_answer_has_its_security_headers() {
     let sign_in = format!("/oauth/sign-in/salesforce?contract={contract}");
     let person = tenant.person("Ada").to_string();
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
-    let cases: Vec<(Method, &str, Vec<(&str, &str)>, &str, u16)> = vec![
+    let cases: Vec<(Method, &str, Headers, &str, u16)> = vec![
         (post.clone(), &form, vec![JSON], &person, 202),
         (post.clone(), &form, vec![JSON], "{", 400),
         (post.clone(), &form, vec![], "x", 415),
@@ -292,7 +296,7 @@ async fn a_refusal_leaves_one_line_that_is_its_metric() {
     let evil = ("origin", "https://evil.example");
     let secret_body = r#"{"email":"somebody@private.example","last_name":"Secretive"}"#;
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
-    let cases: Vec<(Method, &str, Vec<(&str, &str)>, &str, &str, &str, &str)> = vec![
+    let cases: Vec<(Method, &str, Headers, &str, &str, &str, &str)> = vec![
         (
             post.clone(),
             &signed,
@@ -647,10 +651,10 @@ async fn a_signed_post_is_worth_one_submission_for_a_while() {
     let body = json!({ "email": tenant.email("eve"), "last_name": "E", "_idempotency_key": "e" })
         .to_string();
     let mac = shared::signature::hmac_sha256(secret.as_bytes(), &[body.as_bytes()]);
-    let alone = format!(
-        "sha256={}",
-        mac.iter().map(|b| format!("{b:02x}")).collect::<String>()
-    );
+    let mut alone = "sha256=".to_owned();
+    for byte in mac {
+        write!(alone, "{byte:02x}").unwrap();
+    }
     assert_eq!(
         post(&key, &body, &alone, None).await.code(),
         "invalid_signature"

@@ -295,7 +295,7 @@ fn with_hostile_text(body: &Value) -> Vec<Value> {
 }
 
 fn each_place(value: &Value, found: &mut dyn FnMut(&str)) {
-    walk(value, String::new(), &mut |place, value| {
+    walk(value, "", &mut |place, value| {
         if value.is_string() {
             found(place);
         }
@@ -303,24 +303,24 @@ fn each_place(value: &Value, found: &mut dyn FnMut(&str)) {
 }
 
 fn each_object(value: &Value, found: &mut dyn FnMut(&str)) {
-    walk(value, String::new(), &mut |place, value| {
+    walk(value, "", &mut |place, value| {
         if value.is_object() && !place.is_empty() {
             found(place);
         }
     });
 }
 
-fn walk(value: &Value, place: String, visit: &mut dyn FnMut(&str, &Value)) {
-    visit(&place, value);
+fn walk(value: &Value, place: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    visit(place, value);
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                walk(item, format!("{place}/{index}"), visit);
+                walk(item, &format!("{place}/{index}"), visit);
             }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
-                walk(field, format!("{place}/{name}"), visit);
+                walk(field, &format!("{place}/{name}"), visit);
             }
         }
         _ => {}

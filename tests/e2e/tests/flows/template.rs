@@ -204,6 +204,9 @@ fn functions_are_the_folders_of_functions() {
     }
 }
 
+/// An index's name, partition key, sort key and projected attributes.
+type Index = (String, String, String, Vec<String>);
+
 #[test]
 fn table_is_the_one_the_store_is_written_for() {
     let template = template();
@@ -228,7 +231,6 @@ fn table_is_the_one_the_store_is_written_for() {
     );
 
     // An index holds keys and the attributes it is read for, never whole items.
-    type Index = (String, String, String, Vec<String>);
     let deployed: BTreeSet<Index> = list(&table["GlobalSecondaryIndexes"])
         .into_iter()
         .map(|index| {
