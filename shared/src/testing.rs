@@ -1,5 +1,6 @@
 //! Test support: a clock that moves on command, and a wire that counts outside calls and cuts them.
 
+use std::iter;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -44,6 +45,14 @@ pub enum Cut {
     Before(usize),
     /// Just after its n-th outside call took effect, before it saw the answer.
     After(usize),
+}
+
+impl Cut {
+    /// The deaths of a process that differ: before its first call, then after each call. A death before a
+    /// later call leaves the state that a death after the call in front of it leaves.
+    pub fn each() -> impl Iterator<Item = Self> {
+        iter::once(Self::Before(0)).chain((0..).map(Self::After))
+    }
 }
 
 /// Watches every call to AWS and to the outside, and can cut the process off from all of them at one point.

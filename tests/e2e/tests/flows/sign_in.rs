@@ -642,26 +642,20 @@ async fn of_two_who_accept_one_invitation_at_once_one_gets_the_seat() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_first_sign_in_that_dies_before_any_call_is_made_up_for_by_signing_in_again() {
-    Box::pin(die_at_every_call(Cut::Before)).await;
-}
-
-#[tokio::test]
-async fn a_first_sign_in_that_dies_after_any_call_is_made_up_for_by_signing_in_again() {
-    Box::pin(die_at_every_call(Cut::After)).await;
-}
-
 /// Cuts a process off at each of its outside calls while it completes a first sign-in. In every case the same
 /// person signs in again, and there is one seat, one identity.
-async fn die_at_every_call(cut: impl Fn(usize) -> Cut) {
+#[tokio::test]
+async fn a_first_sign_in_that_dies_at_any_call_is_made_up_for_by_signing_in_again() {
+    Box::pin(die_at_every_call()).await;
+}
+
+async fn die_at_every_call() {
     let world = World::start().await;
     let made = &world.dynamics;
     signed_in(&world, "entra", ADMIN, "administrator").await;
     let healthy = process(&world.stack, &Tripwire::new(), &world.clock).router();
     let mut half_way = 0;
-    for n in 0.. {
-        let cut = cut(n);
+    for (n, cut) in Cut::each().enumerate() {
         let seat = world.invite(made, SELLER, "administrator").await;
         let invitation = [("invitation", seat.invitation.as_str())];
         let mut browser = world.browser_on(&healthy);

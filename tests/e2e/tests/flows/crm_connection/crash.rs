@@ -10,21 +10,14 @@ use super::world::{PRODUCTION, World, for_both};
 
 const CRM: ConnectionKind = ConnectionKind::PRODUCTION;
 
-for_both!(a_callback_that_dies_before_any_step_has_connected_with_its_import_or_not);
-async fn a_callback_that_dies_before_any_step_has_connected_with_its_import_or_not(crm: CrmKind) {
-    Box::pin(die_coming_back(crm, Cut::Before)).await;
-}
-
-for_both!(a_callback_that_dies_after_any_step_has_connected_with_its_import_or_not);
-async fn a_callback_that_dies_after_any_step_has_connected_with_its_import_or_not(crm: CrmKind) {
-    Box::pin(die_coming_back(crm, Cut::After)).await;
-}
-
-async fn die_coming_back(crm: CrmKind, cut: fn(usize) -> Cut) {
+for_both!(a_callback_that_dies_at_any_step_has_connected_with_its_import_or_not_at_all);
+async fn a_callback_that_dies_at_any_step_has_connected_with_its_import_or_not_at_all(
+    crm: CrmKind,
+) {
     let world = World::start(crm).await;
     let snapshot = world.snapshot().await;
     let (mut connected, mut not) = (0, 0);
-    for cut in (0..).map(cut) {
+    for cut in Cut::each() {
         world.reset(&snapshot).await;
         let before = world.audit("connection.connect").await.len();
         let started = world.begin_crm(&world.apps, PRODUCTION).await;

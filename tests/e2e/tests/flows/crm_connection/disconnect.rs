@@ -187,8 +187,8 @@ async fn end_and_count(crm: CrmKind, clean_up: bool) {
     world.stop().await;
 }
 
-/// Kills a worker before or after its n-th outside call, for every n; a healthy one finishes.
-async fn die_at_every_step(crm: CrmKind, cut: fn(usize) -> Cut) {
+for_both!(a_worker_that_dies_at_any_step_of_the_end_changes_nothing);
+async fn a_worker_that_dies_at_any_step_of_the_end_changes_nothing(crm: CrmKind) {
     let world = World::start(crm).await;
     world.connect_and_import(PRODUCTION).await;
     let own = world.own_connection().await;
@@ -204,19 +204,20 @@ async fn die_at_every_step(crm: CrmKind, cut: fn(usize) -> Cut) {
     let steps = wire.aws_calls() + wire.outside_calls();
     world.settle().await;
     let mut deaths = world.audit("connection.disconnected").await.len() / 2;
-    for n in (0..14)
-        .chain((14..steps).step_by(400))
-        .chain(steps.saturating_sub(10)..=steps + 1)
-    {
+    let chosen = |n: usize| n < 14 || (n - 14).is_multiple_of(400) || n + 10 >= steps;
+    for (n, cut) in Cut::each().enumerate().take(steps + 2) {
+        if !chosen(n) {
+            continue;
+        }
         // As it was when the end was asked for, with tokens that are good.
         world.reset(&snapshot).await;
         let (tokens, own_tokens) = (world.new_tokens(CRM).await, world.new_tokens(own).await);
 
-        let wire = Tripwire::cutting(cut(n));
+        let wire = Tripwire::cutting(cut);
         world.work(&world.over(&wire), END).await;
         world.settle().await;
 
-        let about = format!("{crm:?} {:?}", cut(n));
+        let about = format!("{crm:?} {cut:?}");
         let end = world.connection(CRM).await.unwrap().disconnect.unwrap();
         let purge = Purge {
             found,
@@ -247,16 +248,6 @@ async fn die_at_every_step(crm: CrmKind, cut: fn(usize) -> Cut) {
         assert!(wire.has_cut() || n + 10 > steps, "{about} of {steps}");
     }
     world.stop().await;
-}
-
-for_both!(a_worker_that_dies_before_any_step_of_the_end_changes_nothing);
-async fn a_worker_that_dies_before_any_step_of_the_end_changes_nothing(crm: CrmKind) {
-    die_at_every_step(crm, Cut::Before).await;
-}
-
-for_both!(a_worker_that_dies_after_any_step_of_the_end_changes_nothing);
-async fn a_worker_that_dies_after_any_step_of_the_end_changes_nothing(crm: CrmKind) {
-    die_at_every_step(crm, Cut::After).await;
 }
 
 #[tokio::test]
