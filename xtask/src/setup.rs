@@ -132,7 +132,8 @@ fn works(command: &[&str]) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Fills `.leadbridge/<name>` from the requirement file, each package by its hash.
+/// Fills `.leadbridge/<name>` from the requirement file, each package by its hash. The file names every package,
+/// so pip resolves nothing: it would ask for a pin of `boto3` beside that of `boto3[crt]`.
 fn venv(name: &str, requirements: &Path) -> Result<()> {
     let folder = scratch().join(name);
     let stamp = folder.join("requirements.stamp");
@@ -151,9 +152,11 @@ fn venv(name: &str, requirements: &Path) -> Result<()> {
         "--quiet",
         "--disable-pip-version-check",
         "--require-hashes",
+        "--no-deps",
         "-r",
     ]);
     run_quietly(pip.arg(requirements))?;
+    succeed(Command::new(folder.join("bin/python")).args(["-m", "pip", "check", "--quiet"]))?;
     Ok(fs::write(stamp, wanted)?)
 }
 
