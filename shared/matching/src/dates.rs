@@ -62,12 +62,12 @@ fn month(word: &str) -> Option<u32> {
 /// Reads a date. In `03/04/1980` the month comes first in the United States and the day elsewhere. The time
 /// of day behind a date is ignored.
 pub(crate) fn read(text: &str, region: Option<&str>) -> Option<Date> {
-    let folded = text::fold(
-        text.split(['T', 't'])
-            .next()
-            .filter(|date| date.len() >= 8)
-            .unwrap_or(text),
-    );
+    // "1980-03-14T00:00:00Z"
+    let day = text
+        .split_once('T')
+        .filter(|(_, time)| time.starts_with(|c: char| c.is_ascii_digit()))
+        .map_or(text, |(day, _)| day);
+    let folded = text::fold(day);
     let mut numbers: Vec<(u32, usize)> = Vec::new();
     let mut named = None;
     for word in folded.split(' ').filter(|word| !word.is_empty()).take(4) {
@@ -132,9 +132,11 @@ mod tests {
             "14. März 1980",
             "1980-03-14T00:00:00Z",
             "14 mars 1980",
+            "1980-03-14 12:30:00",
         ] {
             assert_eq!(read(text, None), date, "{text}");
         }
+        assert_eq!(read("14 August 1980", None), read("1980-08-14", None));
         assert_eq!(read("03/14/1980", Some("US")), date);
         assert_ne!(
             read("03/04/1980", Some("US")),

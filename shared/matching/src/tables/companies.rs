@@ -498,12 +498,24 @@ static NOTHING: LazyLock<HashSet<String>> = LazyLock::new(|| {
         .flat_map(|line| line.split(','))
         // Without umlauts, and with letters in their place.
         .flat_map(|text| [text.to_owned(), umlauts_spelled(text)])
-        .map(|text| text::squash(&text::fold(&text)))
+        .map(|text| stop_gap(&text))
         .filter(|text| !text.is_empty())
         .collect()
 });
 static NOISE_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(NOISE));
 static PHRASES: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| sequences(NOISE_PHRASES));
+
+/// The form in which stop-gaps are compared. In other scripts than Latin it is the text itself: `нет` must
+/// not be taken for the company *Net*.
+fn stop_gap(text: &str) -> String {
+    let latin = |c: char| c <= '\u{24f}' || matches!(c, '\u{1e00}'..='\u{1eff}');
+    if text.chars().any(|c| c.is_alphabetic() && !latin(c)) {
+        let letters = text.chars().filter(|c| c.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
+    } else {
+        text::squash(&text::fold(text))
+    }
+}
 
 fn umlauts_spelled(text: &str) -> String {
     text.replace('ä', "ae")
@@ -661,9 +673,9 @@ pub fn says_nothing(text: &str) -> bool {
         return false;
     }
     let nothing = |text: &str| {
-        let folded = text::squash(&text::fold(text));
+        let text = stop_gap(text);
         // Signs alone.
-        folded.is_empty() || NOTHING.contains(&folded)
+        text.is_empty() || NOTHING.contains(&text)
     };
     // "Self-employed (freelance)", "privat / keine Firma".
     let parts = || text.split(['/', '(', ')', '[', ']', ',', ';', '|']);
@@ -842,6 +854,8 @@ mod tests {
             "X Corp",
             "Test Valley Council",
             "Independent News & Media",
+            "Net",
+            "Wu",
         ] {
             assert!(!says_nothing(text), "{text}");
         }
