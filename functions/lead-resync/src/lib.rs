@@ -175,11 +175,17 @@ impl App {
             .store
             .due_submissions(contract, self.remote.clock.now(), SWEEP_LIMIT)
             .await?;
-        if let Some(first) = due.first()
-            && let Some(first) = self.remote.store.submission(contract, *first).await?
-        {
-            let late = self.remote.clock.now().since(first.due_at) / 1000;
-            outcome.oldest_seconds = outcome.oldest_seconds.max(late);
+        for id in &due {
+            match self.remote.store.submission(contract, *id).await {
+                Ok(Some(oldest)) => {
+                    let late = self.remote.clock.now().since(oldest.due_at) / 1000;
+                    outcome.oldest_seconds = outcome.oldest_seconds.max(late);
+                    break;
+                }
+                // Withdrawn meanwhile; or unreadable, which its worker reports.
+                Ok(None) | Err(StoreError::Malformed(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let messages: Vec<WritebackMessage> = due
             .into_iter()
