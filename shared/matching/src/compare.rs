@@ -281,7 +281,8 @@ fn middle_names(a: &PersonName, b: &PersonName, level: u8) -> u8 {
         return 0;
     };
     // Names that are written out count with the first name.
-    let written = a.first.len() > a.given.len() && a.first_hash == b.first_hash;
+    let several = |name: &PersonName| name.first.len() > name.given.len();
+    let written = (several(a) || several(b)) && a.first_hash == b.first_hash;
     if !alike || written {
         0
     } else if x == y || a.middle.contains(y) || b.middle.contains(x) {

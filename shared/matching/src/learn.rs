@@ -41,6 +41,9 @@ const FEW_MATCHES: f64 = 0.4;
 const CAUTION: f64 = 2.0;
 const COMMON_SHARE: f64 = 0.6;
 const MOST_CAUTION: f64 = 5.0;
+/// If the known model is sure of the matches of so large a share of the records, a model that believes in less
+/// than this share of them has learned from what all records have in common, and is dropped.
+const COLLAPSED: f64 = 0.5;
 /// Number of matches below which the bar is never lower than it was.
 const FEW_SURE: u64 = 50;
 
@@ -405,11 +408,12 @@ pub(crate) fn learn(
     decided: &[(Pattern, bool)],
     records: (usize, usize),
 ) -> Learned {
+    let nothing = || Learned {
+        model: known.clone(),
+        bar: known.threshold,
+    };
     if pairs.len() + decided.len() < LEAST_PAIRS {
-        return Learned {
-            model: known.clone(),
-            bar: known.threshold,
-        };
+        return nothing();
     }
     let mut model = known.clone();
     let fewest = records.0.min(records.1).max(1) as f64;
@@ -426,6 +430,7 @@ pub(crate) fn learn(
     // Assumes that every second record has a match, until the share is known.
     model.threshold = threshold(0.5);
     let mut share = 0.5;
+    let mut at_first = 0.0;
     // Hopeless pairs are examined twice, and then counted with their last result.
     let mut settled = Sums::new(model.kind, model.classes.len());
     let mut open: Cow<'_, [Compared]> = Cow::Borrowed(pairs);
@@ -446,7 +451,11 @@ pub(crate) fn learn(
         for (pattern, is_match) in decided {
             sums.spread(&compiled, pattern, f64::from(u8::from(*is_match)), DECIDED);
         }
-        share = share_of(believed(&ranks));
+        let matched = believed(&ranks);
+        if round == 0 {
+            at_first = matched;
+        }
+        share = share_of(matched);
         fit(&mut model, known, &sums, (share / FEW_MATCHES).min(1.0));
         model.threshold = threshold(share);
     }
@@ -462,6 +471,9 @@ pub(crate) fn learn(
             break;
         }
         model.threshold = next;
+    }
+    if at_first >= fewest * COLLAPSED && (model.matches as f64) < at_first * COLLAPSED {
+        return nothing();
     }
     let chance = model.threshold;
     let mut bar = chance + caution(share);
@@ -684,7 +696,10 @@ mod tests {
                 evidence.count(&b);
                 evidence.observe(&known, (number, &a), (number, &b));
                 evidence.observe(&known, (number, &a), (number / 2, &b));
-                evidence.decide(&known, &a, &b, number % 3 == 0);
+                // Fewer decisions than a new model has to be better at.
+                if number % 10 == 0 {
+                    evidence.decide(&known, &a, &b, number % 20 == 0);
+                }
             }
             evidence.learn(&known)
         };

@@ -169,6 +169,13 @@ fn rare(rarity: u8, usual: Bits, rate: Bits) -> Bits {
     ((Bits::from(rarity) - usual) * rate).clamp(-MOST_RARITY, MOST_RARITY)
 }
 
+/// Limits the likelihood of a level that rarity has corrected. A value that everybody has says nothing, so it
+/// makes agreement among others at most as likely as among matches; it is never evidence against a match.
+fn tempered(corrected: Bits, plain: Bits, of_matches: Option<Bits>) -> Bits {
+    let most = of_matches.map_or(plain, |of_matches| of_matches.max(plain));
+    corrected.min(most).min(0)
+}
+
 impl Compiled {
     pub(crate) fn new(model: &Model) -> Self {
         let mut compiled = Self {
@@ -233,10 +240,13 @@ impl Compiled {
                     }
                 }
             }
-            // No likelihood exceeds certainty, however common the shared values are.
+            let of_matches = row.iter().zip(self.is_match).take(self.classes);
+            let of_matches = of_matches.filter(|(_, is_match)| *is_match);
+            let of_matches = of_matches.map(|(value, _)| *value).max();
+            let fields = of_field.into_iter().zip(row);
             all.iter_mut()
-                .zip(of_field)
-                .for_each(|(all, value)| *all += value.min(0));
+                .zip(fields)
+                .for_each(|(all, (value, plain))| *all += tempered(value, *plain, of_matches));
         }
         all
     }
@@ -311,12 +321,13 @@ impl Model {
         if level == 0 {
             return 0;
         }
-        let of_level = class
-            .levels
-            .get(field)
-            .and_then(|levels| levels.get(level))
-            .copied()
-            .unwrap_or_default();
+        let of = |class: &Class| {
+            let levels = class.levels.get(field);
+            levels.and_then(|levels| levels.get(level)).copied()
+        };
+        let of_level = of(class).unwrap_or_default();
+        let matches = self.classes.iter().filter(|class| class.is_match);
+        let of_matches = matches.map(|class| of(class).unwrap_or_default()).max();
         let rare: Bits = if class.is_match {
             0
         } else {
@@ -327,7 +338,7 @@ impl Model {
                 .map(|(((rarity, usual), rate), _)| rare(*rarity, Bits::from(usual), rate))
                 .sum()
         };
-        (of_level - rare).min(0)
+        tempered(of_level - rare, of_level, of_matches)
     }
 
     /// The likeliest matching class and the likeliest other, with their likelihoods.

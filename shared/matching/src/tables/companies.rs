@@ -56,7 +56,7 @@ as., a s, asa., aksjeselskap, allmennaksjeselskap, ans., da., enk., sf., nuf., b
 aps., ap s, a p s, anpartsselskab, aktieselskab, is., i s, ivs., ivaerksaetterselskab, interessentskab, kommanditselskab, amba., a m b a, amba, smba, fmba, p s
 ehf., hf., ohf., slf., svf., einkahlutafelag, hlutafelag, sp f, spf
 # Estonia, Latvia, Lithuania
-ou., osauhing, aktsiaselts, sia., sabiedriba ar ierobezotu atbildibu, akciju sabiedriba, uab., uzdaroji akcine bendrove, akcine bendrove, mb., vsi., ii., ik., tub
+ou., osauhing, aktsiaselts, sia., sabiedriba ar ierobezotu atbildibu, akciju sabiedriba, uab., uzdaroji akcine bendrove, akcine bendrove, mb., vsi., ik., tub
 # Poland, Czechia, Slovakia, Hungary
 sp z o o, sp zoo, spzoo, spolka z o o, sp z oo, spzo o, sp zo o, sp z o o sp k, sp z o o spk, sp z oo sp k, sp zoo sp k, sp z o o s k a, spolka z ograniczona odpowiedzialnoscia, spolka akcyjna, spolka jawna, spolka komandytowa, sp k, spk, sp j, spj, sp p, ska., sp k a, spolka cywilna, psa.
 sro., s r o, spol s r o, spol sro, spolecnost s rucenim omezenym, spolocnost s rucenim obmedzenym, akciova spolecnost, akciova spolocnost, vos., v o s, ks, komanditni spolecnost, zs., z s, ops., o p s, se
@@ -64,7 +64,7 @@ kft., bt., nyrt., zrt., rt., kkt., kht., ev, korlatolt felelossegu tarsasag, zar
 # Slovenia, Croatia, Bosnia, Serbia, Montenegro, North Macedonia, Kosovo, Albania
 doo., d o o, jdoo., j d o o, dd., d d, dno., kd., jtd., sp., s p, obrt, ad., a d, druzba z omejeno odgovornostjo, drustvo s ogranicenom odgovornoscu, drustvo sa ogranicenom odgovornoscu, dionicko drustvo, dooel., dooel skopje, doo beograd, doo zagreb, shpk., sh p k, sha., sh a, shpk
 # Romania, Moldova, Bulgaria, Greece, Cyprus
-srl d, pfa., ii, sca, snc, societate cu raspundere limitata, societate pe actiuni, ood., eood., ead., ad
+srl d, pfa., sca, snc, societate cu raspundere limitata, societate pe actiuni, ood., eood., ead., ad
 ae., a e, epe., e p e, ike., i k e, ee., e e, oe., o e, monoprosopi ike, monoprosopi epe, anonymi etaireia, anonume etaireia
 # Russia, Ukraine, Belarus, Kazakhstan, Central Asia, Caucasus
 ooo., oao., zao., pao., ao., nao., ip., tov., tdv., pat., prat., pp., too., tdo, ojsc, cjsc, pjsc, ooo, odo., mchj, mmc., llp, qsc, asc
