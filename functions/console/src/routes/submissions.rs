@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
-use shared::domain::field::Field;
+use shared::domain::field::{Field, FieldKind};
 use shared::domain::ids::SubmissionId;
 use shared::domain::mapping::FieldReport;
+use shared::domain::normalize::email::is_address;
 use shared::domain::submission::{
     CrmWrite, Decision, Failure, LeadRef, Origin, SWEEP_AFTER_SECONDS, SourceKind, State as Stage,
     Submission,
@@ -45,6 +46,10 @@ struct Summary {
     state: Stage,
     /// The form's name, or its id at the source.
     form: String,
+    /// The form's id at the source, as the filter `form` takes it.
+    form_id: String,
+    /// The first answer that is an e-mail address, as it arrived: for lists that people read.
+    sender: Option<String>,
     campaign: Option<String>,
     test: bool,
     #[schema(value_type = i64)]
@@ -72,6 +77,14 @@ fn next_step(submission: &Submission) -> Option<String> {
     }
 }
 
+fn sender(submission: &Submission) -> Option<String> {
+    let answers = submission.answers.iter().flatten();
+    let mut values = answers
+        .filter(|field| field.kind == FieldKind::Answer)
+        .map(|field| field.value.trim());
+    values.find(|value| is_address(value)).map(str::to_owned)
+}
+
 impl From<&Submission> for Summary {
     fn from(submission: &Submission) -> Self {
         Self {
@@ -79,6 +92,8 @@ impl From<&Submission> for Summary {
             source: submission.source,
             state: submission.state,
             form: submission.form_label().to_owned(),
+            form_id: submission.origin.form_id.clone(),
+            sender: sender(submission),
             campaign: submission.origin.campaign.clone(),
             test: submission.test,
             received_at: submission.received_at,
