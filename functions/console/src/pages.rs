@@ -40,9 +40,22 @@ const FILES: &[(&str, &str, &str)] = &[
     ("directory.js", SCRIPT, include_str!("pages/directory.js")),
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
     ("entry.js", SCRIPT, include_str!("pages/entry.js")),
+    ("form.js", SCRIPT, include_str!("pages/form.js")),
+    ("forms.js", SCRIPT, include_str!("pages/forms.js")),
+    ("home.js", SCRIPT, include_str!("pages/home.js")),
     ("imports.js", SCRIPT, include_str!("pages/imports.js")),
+    ("list.js", SCRIPT, include_str!("pages/list.js")),
+    ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
+    ("matching.js", SCRIPT, include_str!("pages/matching.js")),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
+    ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
     ("seats.js", SCRIPT, include_str!("pages/seats.js")),
+    ("submission.js", SCRIPT, include_str!("pages/submission.js")),
+    (
+        "submissions.js",
+        SCRIPT,
+        include_str!("pages/submissions.js"),
+    ),
     ("upload.js", SCRIPT, include_str!("pages/upload.js")),
 ];
 
@@ -50,6 +63,13 @@ const FILES: &[(&str, &str, &str)] = &[
 const PAGES: &[&str] = &[
     "sign-in",
     "home",
+    "submissions",
+    "submission",
+    "forms",
+    "form",
+    "mapping",
+    "matching",
+    "scoring",
     "crm-production",
     "crm-sandbox",
     "linkedin",
@@ -141,12 +161,54 @@ fn guard(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{DOCUMENT, FILES, PAGES};
 
+    fn text_of(name: &str) -> &'static str {
+        let found = FILES.iter().find(|(known, ..)| *known == name);
+        found.map(|(_, _, text)| *text).expect(name)
+    }
+
+    /// The names of files behind each `before` in a script.
+    fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
+        let parts = text.split(before).skip(1);
+        parts.filter_map(|part| part.split('"').next())
+    }
+
+    /// The file and all that it imports at once.
+    fn with_imports(name: &'static str, all: &mut BTreeSet<&'static str>) {
+        if all.insert(name) {
+            for imported in named(text_of(name), " from \"./") {
+                with_imports(imported, all);
+            }
+        }
+    }
+
     #[test]
-    fn all_files_together_are_small() {
-        let size: usize = FILES.iter().map(|(_, _, text)| text.len()).sum();
-        assert!(size + DOCUMENT.1.len() <= 110 * 1024, "{size}");
+    fn no_page_transfers_much() {
+        let pages: BTreeSet<&str> = named(text_of("app.js"), "import(\"./").collect();
+        assert!(pages.len() > 10, "{pages:?}");
+        for page in pages {
+            let mut files = BTreeSet::from(["app.css", "icon.svg"]);
+            with_imports("app.js", &mut files);
+            with_imports(page, &mut files);
+            // Pages of people and of companies are told apart by it.
+            with_imports("directory.js", &mut files);
+            let size: usize = files.iter().map(|name| text_of(name).len()).sum();
+            assert!(size + DOCUMENT.1.len() <= 110 * 1024, "{page}: {size}");
+        }
+    }
+
+    #[test]
+    fn every_file_is_loaded_by_a_page() {
+        let mut files = BTreeSet::from(["app.css", "icon.svg"]);
+        with_imports("app.js", &mut files);
+        for page in named(text_of("app.js"), "import(\"./") {
+            with_imports(page, &mut files);
+        }
+        let served: BTreeSet<&str> = FILES.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(files, served);
     }
 
     #[test]
@@ -169,8 +231,10 @@ mod tests {
             assert!(served(name) || name == "#main", "{name}");
         }
         for (name, kind, text) in FILES {
-            for part in text.split(" from \"./").skip(1) {
-                assert!(served(part.split('"').next().unwrap()), "{name}");
+            for before in [" from \"./", "import(\"./"] {
+                for imported in named(text, before) {
+                    assert!(served(imported), "{name}: {imported}");
+                }
             }
             if kind.starts_with("text/javascript") {
                 for sink in [

@@ -22,9 +22,9 @@ let ahead = 0;
 
 const JSON_TYPE = "application/json";
 
-// `type`: the content type of a body that is sent unchanged.
-async function request(method, path, body, type = JSON_TYPE) {
-	const headers = { accept: JSON_TYPE };
+// `type`: the content type of a body that is sent unchanged; `more`: further headers.
+async function request(method, path, body, type = JSON_TYPE, more = {}) {
+	const headers = { accept: JSON_TYPE, ...more };
 	if (body !== undefined) headers["content-type"] = type;
 	if (body !== undefined && type === JSON_TYPE) body = JSON.stringify(body);
 	if (method !== "GET" && session) headers["x-csrf-token"] = session.csrf_token;
@@ -55,6 +55,9 @@ async function guarded(method, path, body, type) {
 export const api = (method, path, body, type) => guarded(method, `api/v1${path}`, body, type);
 
 export const get = (path) => api("GET", path);
+
+// A post to a form as a page that has it makes it. `text` is JSON, sent as it is: it may be signed.
+export const sendForm = (key, text, headers) => request("POST", `forms/${key}`, text, `${JSON_TYPE}; charset=utf-8`, headers);
 
 export async function openSession() {
 	try {

@@ -1,54 +1,168 @@
 // Starts the pages: the signed-in user, the page, navigation.
 
 import { keepSession, link, openSession, ownPage, page, renew, root, session, signInPage, signOut } from "./api.js";
-import { homePage, linkedinPage, myCrmPage } from "./connections.js";
-import { crmPage } from "./crm.js";
-import { action, button, card, check, el, field, form, input, li, note, p, refuse, run, showProblem, time } from "./dom.js";
-import { COMPANIES, directoryPage, PEOPLE } from "./directory.js";
-import { entryPage } from "./entry.js";
-import { ratesPage } from "./rates.js";
-import { auditPage, seatsPage, tokensPage } from "./seats.js";
-import { uploadPage } from "./upload.js";
+import { action, button, card, check, el, field, form, input, li, newId, note, p, refuse, run, showProblem, time } from "./dom.js";
 
 /**
- * name in the address, title, for administrators only, what it shows, the page that leads there
- * @type {[string, string, boolean, (view: any) => Promise<any[]>, string?][]}
+ * A page: name in the address, title, group in the navigation, restriction to administrators, the parent page
+ * of one that the navigation does not list, and the function that loads its module, when the page is opened.
+ * @typedef {object} Page
+ * @property {string} name
+ * @property {string} title
+ * @property {string} [group]
+ * @property {boolean} [administrators]
+ * @property {string} [above]
+ * @property {() => Promise<(view: any) => Promise<any[]>>} load
  */
+
+const people = async (make) => make((await import("./directory.js")).PEOPLE);
+const companies = async (make) => make((await import("./directory.js")).COMPANIES);
+
+/** @type {Page[]} */
 const PAGES = [
-	["home", "Home", false, homePage],
-	["crm-production", "Production CRM", true, crmPage("production")],
-	["crm-sandbox", "Sandbox CRM", true, crmPage("sandbox")],
-	["linkedin", "LinkedIn", false, linkedinPage],
-	["my-crm", "My CRM sign-in", false, myCrmPage],
-	["people", "People", false, directoryPage(PEOPLE)],
-	["person", "Person", false, entryPage(PEOPLE), "people"],
-	["upload-people", "Upload people", true, uploadPage(PEOPLE), "people"],
-	["companies", "Companies", false, directoryPage(COMPANIES)],
-	["company", "Company", false, entryPage(COMPANIES), "companies"],
-	["upload-companies", "Upload companies", true, uploadPage(COMPANIES), "companies"],
-	["match-rates", "Match rates", true, ratesPage],
-	["seats", "Seats", true, seatsPage],
-	["api-tokens", "API tokens", true, tokensPage],
-	["audit-log", "Audit log", true, auditPage],
+	{ name: "home", title: "Home", load: async () => (await import("./home.js")).homePage },
+
+	{ name: "submissions", title: "Submissions", group: "Leads", load: async () => (await import("./submissions.js")).submissionsPage },
+	{ name: "submission", title: "Submission", above: "submissions", load: async () => (await import("./submission.js")).submissionPage },
+	{ name: "forms", title: "Forms", group: "Leads", administrators: true, load: async () => (await import("./forms.js")).formsPage },
+	{ name: "form", title: "Form", above: "forms", administrators: true, load: async () => (await import("./form.js")).formPage },
+	{
+		name: "mapping",
+		title: "Mapping",
+		group: "Leads",
+		administrators: true,
+		load: async () => (await import("./mapping.js")).mappingPage,
+	},
+	{
+		name: "matching",
+		title: "Matching",
+		group: "Leads",
+		administrators: true,
+		load: async () => (await import("./matching.js")).matchingPage,
+	},
+	{
+		name: "scoring",
+		title: "Scoring",
+		group: "Leads",
+		administrators: true,
+		load: async () => (await import("./scoring.js")).scoringPage,
+	},
+
+	{
+		name: "people",
+		title: "People",
+		group: "People & companies",
+		load: async () => people((await import("./directory.js")).directoryPage),
+	},
+	{ name: "person", title: "Person", above: "people", load: async () => people((await import("./entry.js")).entryPage) },
+	{
+		name: "upload-people",
+		title: "Upload people",
+		above: "people",
+		administrators: true,
+		load: async () => people((await import("./upload.js")).uploadPage),
+	},
+	{
+		name: "companies",
+		title: "Companies",
+		group: "People & companies",
+		load: async () => companies((await import("./directory.js")).directoryPage),
+	},
+	{ name: "company", title: "Company", above: "companies", load: async () => companies((await import("./entry.js")).entryPage) },
+	{
+		name: "upload-companies",
+		title: "Upload companies",
+		above: "companies",
+		administrators: true,
+		load: async () => companies((await import("./upload.js")).uploadPage),
+	},
+
+	{
+		name: "match-rates",
+		title: "Match rates",
+		group: "Reports",
+		administrators: true,
+		load: async () => (await import("./rates.js")).ratesPage,
+	},
+
+	{
+		name: "crm-production",
+		title: "Production CRM",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./crm.js")).crmPage("production"),
+	},
+	{
+		name: "crm-sandbox",
+		title: "Sandbox CRM",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./crm.js")).crmPage("sandbox"),
+	},
+	{ name: "linkedin", title: "LinkedIn", group: "Settings", load: async () => (await import("./connections.js")).linkedinPage },
+	{ name: "my-crm", title: "My CRM sign-in", group: "Settings", load: async () => (await import("./connections.js")).myCrmPage },
+	{ name: "seats", title: "Seats", group: "Settings", administrators: true, load: async () => (await import("./seats.js")).seatsPage },
+	{
+		name: "api-tokens",
+		title: "API tokens",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./seats.js")).tokensPage,
+	},
+	{
+		name: "audit-log",
+		title: "Audit log",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./seats.js")).auditPage,
+	},
 ];
 
 const main = document.getElementById("main");
+const nav = document.getElementById("pages");
 const nameOf = (path) => path.split("/").pop();
-const may = (administrators) => !administrators || session.role === "administrator";
+/** @param {Page} page */
+const may = ({ administrators }) => !administrators || session.role === "administrator";
 let leaving = new AbortController();
 
-function header(current) {
-	const above = PAGES.find(([name]) => name === current)?.[4];
+// The navigation: the pages of the user's role, by group. On narrow screens a button opens it.
+function navigation(current) {
+	const above = PAGES.find(({ name }) => name === current)?.above;
 	const here = (name) => (name === current ? "page" : name === above && "true");
-	const links = PAGES.filter(([, , administrators, , parent]) => may(administrators) && !parent).map(([name, title]) =>
-		li(link(name, title, { "aria-current": here(name) })),
+	const shown = PAGES.filter((page) => may(page) && !page.above);
+	const groups = [...new Set(shown.map(({ group }) => group))];
+	nav.classList.remove("open");
+	nav.replaceChildren(
+		...groups.flatMap((group) => {
+			const id = newId();
+			const links = shown.filter((page) => page.group === group);
+			return [
+				group && el("p", { id }, group),
+				el(
+					"ul",
+					group ? { "aria-labelledby": id } : null,
+					links.map(({ name, title }) => li(link(name, title, { "aria-current": here(name) }))),
+				),
+			].filter(Boolean);
+		}),
 	);
+}
+
+function header(current) {
 	const place = el("div");
+	const menu = button("Menu", () => {
+		const open = nav.classList.toggle("open");
+		menu.setAttribute("aria-expanded", String(open));
+	});
+	menu.classList.add("menu");
+	menu.setAttribute("aria-expanded", "false");
+	menu.setAttribute("aria-controls", "pages");
 	document.getElementById("top").replaceChildren(
 		el(
 			"div",
 			{ class: "bar" },
 			link("home", "Leadbridge", { class: "brand" }),
+			menu,
 			el(
 				"div",
 				{ class: "who" },
@@ -56,9 +170,9 @@ function header(current) {
 				button("Sign out", (event) => run(event.target, place, signOut), "plain"),
 				place,
 			),
-			el("nav", { "aria-label": "Pages" }, el("ul", null, links)),
 		),
 	);
+	navigation(current);
 }
 
 // Shows the page of the address. `moved`: the user went there, so the focus moves too.
@@ -68,8 +182,8 @@ async function show(moved) {
 	const { signal } = leaving;
 	for (const open of document.querySelectorAll("dialog")) open.remove();
 	const name = nameOf(location.pathname);
-	const found = PAGES.find(([known]) => known === name);
-	const title = found?.[1] ?? "There is no such page";
+	const found = PAGES.find((page) => page.name === name);
+	const title = found?.title ?? "There is no such page";
 	document.title = `${title} – Leadbridge`;
 	header(name);
 	const heading = el("h1", { tabindex: "-1" }, title);
@@ -82,7 +196,8 @@ async function show(moved) {
 	const view = {
 		signal,
 		query: new URLSearchParams(location.search),
-		reload: () => show(true),
+		// Not once the user has gone on to another page.
+		reload: async () => signal.aborted || show(true),
 		// Shows the page's subject, once that is known.
 		entitle(text) {
 			heading.textContent = text;
@@ -101,9 +216,10 @@ async function show(moved) {
 	};
 	try {
 		if (!found) body.append(p(link("home", "Go to the first page")));
-		else if (!may(found[2])) body.append(note("", "This page is for administrators. Ask one if you need something changed here."));
+		else if (!may(found)) body.append(note("", "This page is for administrators. Ask one if you need something changed here."));
 		else {
-			const parts = await found[3](view);
+			const draw = await found.load();
+			const parts = await draw(view);
 			if (signal.aborted) return;
 			body.replaceChildren(...parts.flat(9).filter(Boolean));
 		}

@@ -1,71 +1,8 @@
-// The first page, LinkedIn's authorisation, and a seat holder's own sign-in to the CRM (CN-7, CN-11).
+// LinkedIn's authorisation, and a seat holder's own sign-in to the CRM (CN-7, CN-11).
 
-import { api, get, goAuthorize, link, session, signOutEverywhere } from "./api.js";
-import { crmCard, statusTag } from "./crm.js";
-import { action, asProblem, button, card, confirmed, el, facts, hint, li, note, p, problemNote, row, tag, time } from "./dom.js";
-
-// A part of a page, or why it cannot be shown.
-const part = (title, work) => work().catch((error) => card(title, problemNote(asProblem(error))));
-
-function subject(about) {
-	if (about === "crm") return ["Production CRM", "crm-production"];
-	if (about === "crm-sandbox") return ["Sandbox CRM", "crm-sandbox"];
-	if (about === "linkedin") return ["LinkedIn", "linkedin"];
-	return [about.startsWith("user-sandbox") ? "Your CRM sign-in (sandbox)" : "Your CRM sign-in", "my-crm"];
-}
-
-async function notices() {
-	const { items } = await get("/notices");
-	if (!items.length) return card("Notices", p("Nothing needs your attention."));
-	return card(
-		"Notices",
-		el(
-			"ul",
-			{ class: "plain" },
-			items.map(({ about, severity, by, problem }) => {
-				const [name, target] = subject(about);
-				const kind = severity === "error" ? "bad" : "warn";
-				return li(
-					link(target, name),
-					" ",
-					tag(kind, severity === "error" ? "Action needed" : "Soon"),
-					problemNote(problem, kind),
-					by && hint("By ", time(by)),
-				);
-			}),
-		),
-	);
-}
-
-export async function homePage() {
-	const cards = await Promise.all([
-		session.role === "administrator" && part("CRM", async () => (await get("/crm-connections")).items.map(crmCard)),
-		part("LinkedIn", async () => {
-			const linkedin = await get("/linkedin");
-			return card(
-				"LinkedIn",
-				p(statusTag(linkedin.connection)),
-				linkedin.authorization_ends_at && p("Until ", time(linkedin.authorization_ends_at)),
-				p(link("linkedin", "Open LinkedIn’s page")),
-			);
-		}),
-		part("Your CRM sign-in", async () => {
-			const own = await get("/me/crm-connections/production");
-			return card(
-				"Your CRM sign-in",
-				p(statusTag(own.status)),
-				own.instance_url && hint(own.instance_url),
-				p(link("my-crm", "Open your CRM sign-in")),
-			);
-		}),
-	]);
-	const own = card(
-		"Your session",
-		p(`You are signed in as ${session.email}, at the longest until `, time(session.session_ends_at), "."),
-		action("Sign out in all browsers", signOutEverywhere),
-	);
-	return [await part("Notices", notices), el("div", { class: "grid" }, cards.flat(), own)];
-}
+import { api, get, goAuthorize, session } from "./api.js";
+import { statusTag } from "./crm.js";
+import { action, button, card, confirmed, facts, note, p, problemNote, row, time } from "./dom.js";
 
 export async function linkedinPage(view) {
 	const linkedin = await get("/linkedin");

@@ -603,6 +603,7 @@ export function crmCard(connection) {
 		p(statusTag(status)),
 		(status !== "not_connected" || connection.problem) && p(connection.message),
 		connection.instance_url && hint(connection.instance_url),
+		connection.sync.last_success_at && hint("Last import ", time(connection.sync.last_success_at)),
 		p(
 			link(
 				`crm-${environment}`,

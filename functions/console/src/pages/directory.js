@@ -1,7 +1,8 @@
 // The people and companies of the directory: searched, and added one by one (MA-1, SV-1, SV-3).
 
 import { api, get, link, session } from "./api.js";
-import { announce, button, cancel, card, dialog, el, field, form, hint, input, p, row, run, select, submit, table, tag } from "./dom.js";
+import { button, cancel, card, dialog, el, field, form, hint, input, row, select, submit, table, tag } from "./dom.js";
+import { searched } from "./list.js";
 
 /**
  * A kind of entry: its path in the API and its pages, what pages call it, the columns of a row.
@@ -167,8 +168,6 @@ function add(kind, view) {
 
 const TEXTS = ["q", "company", "title", "place"];
 const CHOICES = ["in_crm", "state", "owner"];
-// Parts of the directory that are read for one answer: a part may hold no match of the search.
-const MOST_PARTS = 8;
 
 /**
  * @param {Kind} kind
@@ -191,8 +190,6 @@ function entryRows(kind, items, caption) {
 }
 
 export const directoryPage = (kind) => async (view) => {
-	const results = el("div");
-	const foot = el("div");
 	const asked = (name) => view.query.get(name) ?? "";
 	const administrator = session.role === "administrator";
 
@@ -210,80 +207,40 @@ export const directoryPage = (kind) => async (view) => {
 		() => {},
 	);
 
-	let round = 0;
-	const read = async (cursor) => {
-		if (!cursor) round += 1;
-		const mine = round;
-		let next = cursor;
-		let items = [];
-		for (let part = 0; part < MOST_PARTS && !items.length && (next || !part); part++) {
-			const wish = new URLSearchParams();
-			for (const name of [...TEXTS, ...CHOICES]) if (asked(name)) wish.set(name, asked(name));
-			if (next) wish.set("cursor", next);
-			({ items, next } = await get(`${kind.path}?${wish}`));
-			if (mine !== round || view.signal.aborted) return;
-		}
-		for (const { owner } of items) if (owner) offerOwner(owner.id, owner.name);
-		const rows = entryRows(kind, items, `The ${kind.many} that were found`);
-		const body = cursor && results.querySelector("tbody");
-		const first = rows.querySelector("a");
-		if (body) body.append(...rows.querySelectorAll("tbody > tr"));
-		else if (items.length) results.replaceChildren(rows);
-		else results.replaceChildren(p(next ? "Nothing is found so far." : "Nothing is found."));
-		const count = results.querySelectorAll("tbody > tr").length;
-		announce(`${count} ${count === 1 ? kind.one : kind.many}${next ? " so far" : ""}`);
-		const place = el("div");
-		foot.replaceChildren(
-			...(next
-				? [button(items.length ? "Show more" : "Go on searching", (event) => run(event.target, place, () => read(next))), place]
-				: []),
-		);
-		if (cursor) (first ?? foot.querySelector("button"))?.focus();
-	};
-
 	const text = (name, label, explained) => field(label, input(name, { type: "search", maxlength: 200, value: asked(name) }), explained);
-	const search = form(
-		[
-			el(
-				"div",
-				{ class: "grid" },
-				text("q", "Name or e-mail address"),
-				kind.filters.map(([name, label]) => text(name, label)),
-				text("place", "City, state or country"),
-				field(
-					"In the CRM",
-					select(
-						"in_crm",
-						[
-							["", "Either"],
-							["true", "In the CRM"],
-							["false", "Not in the CRM"],
-						],
-						asked("in_crm"),
-					),
-				),
-				field(
-					"State",
-					select("state", [["", "Any"], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
-				),
-				field("Owner of the record", owners),
-			),
-		],
-		[
-			submit("Search"),
-			button("Clear", (event) => {
-				for (const name of [...TEXTS, ...CHOICES]) if (search.elements.namedItem(name)) search.elements.namedItem(name).value = "";
-				event.target.form.requestSubmit();
-			}),
-		],
-		async (fields) => {
-			view.replace(Object.fromEntries([...TEXTS, ...CHOICES].map((name) => [name, fields.namedItem(name)?.value.trim()])));
-			await read();
+	const { search, results } = await searched({
+		view,
+		path: kind.path,
+		names: [...TEXTS, ...CHOICES],
+		one: kind.one,
+		many: kind.many,
+		rows: (items) => {
+			for (const { owner } of items) if (owner) offerOwner(owner.id, owner.name);
+			return entryRows(kind, items, `The ${kind.many} that were found`);
 		},
-	);
-	search.setAttribute("role", "search");
-
-	await read();
+		controls: [
+			text("q", "Name or e-mail address"),
+			kind.filters.map(([name, label]) => text(name, label)),
+			text("place", "City, state or country"),
+			field(
+				"In the CRM",
+				select(
+					"in_crm",
+					[
+						["", "Either"],
+						["true", "In the CRM"],
+						["false", "Not in the CRM"],
+					],
+					asked("in_crm"),
+				),
+			),
+			field(
+				"State",
+				select("state", [["", "Any"], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
+			),
+			field("Owner of the record", owners),
+		],
+	});
 	return [
 		administrator &&
 			row(
@@ -291,6 +248,6 @@ export const directoryPage = (kind) => async (view) => {
 				link(kind.upload, "Upload a file"),
 			),
 		card("Search", search),
-		card("Found", results, foot),
+		card("Found", results),
 	];
 };

@@ -13,6 +13,14 @@ export function el(name, attributes, ...children) {
 	return node;
 }
 
+// An element of a drawing.
+export function svg(name, attributes, ...children) {
+	const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+	for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+	node.append(...children);
+	return node;
+}
+
 export const p = (...children) => el("p", null, children);
 export const hint = (...children) => el("p", { class: "hint" }, children);
 export const strong = (...children) => el("strong", null, children);
@@ -258,17 +266,61 @@ export function confirmed(title, text, button, work) {
 	);
 }
 
-// A secret that is shown once, with a button that copies it.
-export function secret(label, value) {
-	const control = input("secret", { value, readonly: true, onfocus: (event) => event.target.select() });
-	const copy = button("Copy", async () => {
+// A button that copies a text; if the browser refuses, `control` gets the focus, to copy by hand.
+export function copier(label, value, control) {
+	const node = button("Copy", async () => {
 		try {
 			await navigator.clipboard.writeText(value);
-			copy.textContent = "Copied";
+			node.textContent = "Copied";
 			announce(`${label}: copied`);
 		} catch {
 			control.focus();
 		}
 	});
-	return [field(label, control), row(copy)];
+	node.setAttribute("aria-label", `Copy: ${label}`);
+	return node;
+}
+
+// A text in one line with a copy button: an address, or a secret that is shown once.
+export function copied(label, value, name = "copied", hint = null) {
+	const control = input(name, { value, readonly: true, onfocus: (event) => event.target.select() });
+	return el("div", { class: "copied" }, field(label, control, hint), row(copier(label, value, control)));
+}
+export const secret = (label, value) => copied(label, value, "secret");
+
+// A text in several lines with a copy button.
+export function snippet(label, value, hint = null) {
+	const rows = Math.min(value.split("\n").length, 24);
+	const control = el("textarea", { readonly: true, rows, spellcheck: "false", class: "code", onfocus: (event) => event.target.select() });
+	control.value = value;
+	return [field(label, control, hint), row(copier(label, value, control))];
+}
+
+// A text field for a list with one entry in each line, and the entries of such a field.
+export const lines = (name, entries, attributes) =>
+	el("textarea", { name, rows: 4, spellcheck: "false", value: entries.join("\n"), ...attributes });
+export const linesOf = (control) =>
+	control.value
+		.split("\n")
+		.map((line) => line.trim())
+		.filter(Boolean);
+
+// A button in a row of a table; `about` names the row.
+export const small = (about, text, onclick) =>
+	el("button", { type: "button", class: "plain", "aria-label": `${text}: ${about}`, onclick }, text);
+
+const LONG = 300;
+
+// A text from outside: isolated, so that its direction does not change its surroundings, and folded if it is long.
+export function said(text) {
+	const all = String(text);
+	if (all.length <= LONG) return el("bdi", { class: "any" }, all);
+	const characters = [...all];
+	const start = `${characters.slice(0, 100).join("")}…`;
+	return el(
+		"details",
+		null,
+		el("summary", null, el("bdi", { class: "any" }, start), ` (${number(characters.length)} characters)`),
+		el("bdi", { class: "any" }, all),
+	);
 }

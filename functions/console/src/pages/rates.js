@@ -1,7 +1,7 @@
 // The matched share of the directory, now and from pass to pass, and the passes (MA-5).
 
 import { api, get } from "./api.js";
-import { action, announce, card, el, facts, hint, note, number, p, poll, problemNote, table, tag, time } from "./dom.js";
+import { action, announce, card, el, facts, hint, note, number, p, poll, problemNote, svg, table, tag, time } from "./dom.js";
 
 const STATES = { queued: ["warn", "Waiting"], running: ["", "In progress"], succeeded: ["good", "Done"], failed: ["bad", "Failed"] };
 const peopleFirst = (entries) => entries.toSorted((a, b) => b.kind.localeCompare(a.kind));
@@ -12,13 +12,6 @@ const isOpen = (pass) => pass?.state === "queued" || pass?.state === "running";
 const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 const share = (permille) => (permille == null ? "–" : PERCENT.format(permille / 1000));
 const named = (object) => object[0].toUpperCase() + object.slice(1);
-
-function svg(name, attributes, ...children) {
-	const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-	for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-	node.append(...children);
-	return node;
-}
 
 const WIDTH = 300;
 const HEIGHT = 100;

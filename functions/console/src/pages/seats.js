@@ -20,6 +20,7 @@ import {
 	row,
 	secret,
 	select,
+	small,
 	submit,
 	table,
 	tag,
@@ -32,10 +33,6 @@ const ROLES = [
 ];
 const roleName = (role) => ({ service: "Service", ...Object.fromEntries(ROLES) })[role] ?? role;
 const SEAT_STATES = { invited: "Invited", active: "Active", disabled: "Disabled" };
-
-// A button in a row of a table.
-const small = ({ name }, text, onclick) =>
-	el("button", { type: "button", class: "plain", "aria-label": `${text}: ${name}`, onclick }, text);
 
 // All pages of a list, one after the other as they are asked for.
 async function paged(path, draw) {
@@ -109,9 +106,9 @@ export async function seatsPage(view) {
 			),
 		);
 	const buttons = (seat) => [
-		small(seat, "Edit", () => edit(seat)),
+		small(seat.name, "Edit", () => edit(seat)),
 		seat.status !== "disabled" &&
-			small(seat, "New invitation", () =>
+			small(seat.name, "New invitation", () =>
 				confirmed(
 					"New invitation",
 					`The account that ${seat.name} signs in with no longer opens this seat until the new invitation is accepted.`,
@@ -122,13 +119,13 @@ export async function seatsPage(view) {
 					},
 				),
 			),
-		small(seat, "End sessions", () =>
+		small(seat.name, "End sessions", () =>
 			confirmed("End sessions", `${seat.name} is signed out in every browser.`, "End sessions", async () => {
 				await api("DELETE", `/seats/${seat.id}/sessions`);
 				announce("The sessions are ended.");
 			}),
 		),
-		small(seat, "Delete", () =>
+		small(seat.name, "Delete", () =>
 			confirmed("Delete seat", `${seat.name} can no longer sign in, and their own sign-in to the CRM ends.`, "Delete", async () => {
 				await api("DELETE", `/seats/${seat.id}`);
 				return reload;
@@ -193,7 +190,7 @@ export async function tokensPage(view) {
 		);
 	const { items } = await get("/api-tokens");
 	const revoke = (token) =>
-		small(token, "Revoke", () =>
+		small(token.name, "Revoke", () =>
 			confirmed("Revoke API token", `“${token.name}” opens nothing from now on.`, "Revoke", async () => {
 				await api("DELETE", `/api-tokens/${encodeURIComponent(token.id)}`);
 				return view.reload;

@@ -1,0 +1,202 @@
+// The list of forms and other sources of submissions; new forms (LG-9).
+
+import { api, get, link } from "./api.js";
+import { statusTag } from "./crm.js";
+import {
+	action,
+	button,
+	cancel,
+	card,
+	check,
+	copied,
+	dialog,
+	el,
+	field,
+	form,
+	hint,
+	input,
+	lines,
+	linesOf,
+	note,
+	p,
+	row,
+	said,
+	submit,
+	table,
+	tag,
+} from "./dom.js";
+
+/** @typedef {import("./api.js").Api["FormView"]} FormView */
+
+export const KINDS = { website: "Website", google_ads: "Google Ads" };
+export const stateTag = ({ enabled }) => (enabled ? tag("good", "On") : tag("warn", "Off"));
+
+// The API's input for a form with some of its values changed.
+/** @param {FormView} form */
+export const inputOf = (form, changes) => ({
+	name: form.name,
+	kind: form.kind,
+	enabled: form.enabled,
+	campaign: form.campaign ?? null,
+	allowed_origins: form.allowed_origins,
+	redirect_urls: form.redirect_urls,
+	required_fields: form.required_fields,
+	multi_value_fields: form.multi_value_fields,
+	honeypot_field: form.honeypot_field ?? null,
+	max_body_bytes: form.max_body_bytes,
+	max_fields: form.max_fields,
+	body_signatures_until: form.body_signatures_until ?? null,
+	posts_per_minute: form.posts_per_minute,
+	...changes,
+});
+
+// A new random secret of 256 bits, in hexadecimal.
+export function newSecret() {
+	const bytes = crypto.getRandomValues(new Uint8Array(32));
+	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Shows a secret once in a dialog; `then` runs when it is closed.
+export const showSecret = (title, text, value, then) =>
+	dialog(title, (close) => [
+		note("warn", "Copy it now: it is not shown again."),
+		p(text),
+		copied("Secret", value, "secret"),
+		row(button("Done", close, null)),
+	]).addEventListener("close", then);
+
+// Form fields from typed lines: a star behind a name makes the field required.
+export const fieldsOf = (typed) =>
+	typed
+		.map((line) => ({ name: line.replace(/\s*\*$/, ""), required: line.endsWith("*") }))
+		.filter(({ name }, index, all) => name && all.findIndex((other) => other.name === name) === index);
+export const typedOf = (fields) => fields.map(({ name, required }) => name + (required ? "*" : ""));
+export const FIELDS_HINT = "The name of one field in each line, as your page sends it; a star behind it makes it required.";
+
+export const ORIGINS_HINT =
+	"One in each line, such as https://www.example.com. Browsers on other pages cannot post the form; * allows all.";
+
+// The console's own origin: a form that allows it takes test submissions from here.
+export const here = location.origin;
+export const allowsHere = ({ allowed_origins }) => allowed_origins.some((origin) => origin === "*" || origin.toLowerCase() === here);
+
+const nothing = (text) => text.trim() || null;
+
+function newWebsite(view) {
+	dialog("New website form", (close) =>
+		form(
+			[
+				field("Name", input("name", { required: true, maxlength: 100 }), "As your colleagues call it, such as “Contact us”."),
+				field("Pages that may post it", lines("allowed_origins", [], { rows: 3 }), ORIGINS_HINT),
+				field(
+					"Fields",
+					lines("required_fields", ["email*", "first_name", "last_name", "company", "phone"], { rows: 6 }),
+					FIELDS_HINT,
+				),
+				field(
+					"Page to show afterwards (optional)",
+					input("redirect_urls", { type: "url", placeholder: "https://www.example.com/thanks" }),
+					"Where a plain HTML form leads once it is sent.",
+				),
+				field("Campaign (optional)", input("campaign", { maxlength: 100 }), "Its submissions belong to it."),
+				check(
+					"test_here",
+					"Let this console send test submissions",
+					true,
+					"Adds this console’s address to the pages that may post it.",
+				),
+				check("signed", "Take signed posts only", false, "For a server of yours that sends them: a browser cannot keep a secret."),
+			],
+			[submit("Make the form"), cancel(close)],
+			async (fields) => {
+				const wanted = fieldsOf(linesOf(fields.required_fields));
+				const origins = linesOf(fields.allowed_origins);
+				if (fields.test_here.checked && !allowsHere({ allowed_origins: origins })) origins.push(here);
+				const secret = fields.signed.checked ? newSecret() : undefined;
+				const made = await api("POST", "/forms", {
+					name: fields.name.value.trim(),
+					kind: "website",
+					campaign: nothing(fields.campaign.value),
+					allowed_origins: origins,
+					redirect_urls: [fields.redirect_urls.value.trim()].filter(Boolean),
+					required_fields: wanted.filter(({ required }) => required).map(({ name }) => name),
+					secret,
+				});
+				close();
+				const open = () => view.go("form", { id: made.id, fields: typedOf(wanted).join("\n") });
+				if (!secret) return open();
+				showSecret(`The secret of ${made.name}`, "Your server signs each post with it.", secret, open);
+			},
+		),
+	);
+}
+
+function newGoogle(view) {
+	dialog("New Google Ads form", (close) =>
+		form(
+			[
+				field("Name", input("name", { required: true, maxlength: 100 })),
+				field("Campaign (optional)", input("campaign", { maxlength: 100 }), "Its submissions belong to it."),
+				p("A webhook address and a key are made, which you enter in the lead form’s settings in Google Ads."),
+			],
+			[submit("Make the form"), cancel(close)],
+			async (fields) => {
+				const secret = newSecret();
+				const made = await api("POST", "/forms", {
+					name: fields.name.value.trim(),
+					kind: "google_ads",
+					campaign: nothing(fields.campaign.value),
+					secret,
+				});
+				close();
+				const open = () => view.go("form", { id: made.id });
+				showSecret(`The key of ${made.name}`, "Enter it as the key of the webhook in Google Ads.", secret, open);
+			},
+		),
+	);
+}
+
+export async function formsPage(view) {
+	const [{ items }, linkedin] = await Promise.all([get("/forms"), get("/linkedin")]);
+	const submissions = (about, parameters) => link("submissions", "Submissions", { "aria-label": `Submissions: ${about}` }, parameters);
+	const toggle = (item) => {
+		const [node, place] = action(
+			item.enabled ? "Switch off" : "Switch on",
+			async () => {
+				await api("PUT", `/forms/${item.id}`, inputOf(item, { enabled: !item.enabled }));
+				await view.reload();
+			},
+			"plain",
+		);
+		node.setAttribute("aria-label", `${node.textContent}: ${item.name}`);
+		return [node, place];
+	};
+	const rows = [
+		...items
+			.toSorted((a, b) => a.name.localeCompare(b.name))
+			.map((item) => [
+				link("form", said(item.name), null, { id: item.id }),
+				KINDS[item.kind],
+				stateTag(item),
+				item.campaign ? said(item.campaign) : "–",
+				row(submissions(item.name, { form: item.id }), toggle(item)),
+			]),
+		[
+			link("linkedin", "LinkedIn Lead Gen Forms"),
+			"LinkedIn",
+			statusTag(linkedin.connection),
+			linkedin.owners.length ? hint(linkedin.owners.join(", ")) : "–",
+			row(submissions("LinkedIn", { source: "linkedin" })),
+		],
+	];
+	return [
+		row(
+			button("New website form", () => newWebsite(view), null),
+			button("New Google Ads form", () => newGoogle(view)),
+		),
+		items.length === 0 &&
+			note("", "There is no form yet. Make one, paste its snippet into your page, and what people send becomes a lead."),
+		card("Sources of leads", table("Forms and other sources", ["Name", "Source", "State", "Campaign or accounts", "More"], rows)),
+		el("p", { class: "hint" }, "Every LinkedIn form of the accounts that are synced counts; it is set up at LinkedIn."),
+	];
+}

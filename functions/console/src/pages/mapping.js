@@ -1,0 +1,266 @@
+// Field mappings: names on forms beside the CRM's lead fields, with suggestions (LG-7).
+
+import { api, get, link } from "./api.js";
+import {
+	action,
+	announce,
+	asProblem,
+	button,
+	cancel,
+	card,
+	confirmed,
+	dialog,
+	el,
+	field,
+	form,
+	hint,
+	input,
+	note,
+	number,
+	p,
+	problemNote,
+	row,
+	said,
+	select,
+	small,
+	submit,
+	table,
+	tag,
+	time,
+} from "./dom.js";
+
+/** @typedef {import("./api.js").Api["LeadFieldView"]} LeadField */
+/** @typedef {import("./api.js").Api["MappingView"]} Mapping */
+/** @typedef {import("./api.js").Api["DiscoveredName"]} Discovered */
+
+// Common names of form fields, without case and punctuation, with the lead field of either CRM.
+// They are only suggested: a mapping is made when an administrator accepts it.
+const COMMON = [
+	["email mail emailaddress emailadresse workemail businessemail youremail", "Email emailaddress1"],
+	["firstname givenname forename vorname prenom fname", "FirstName firstname"],
+	["lastname surname familyname nachname nom lname", "LastName lastname"],
+	["company companyname organisation organization firma employer unternehmen business", "Company companyname"],
+	["phone phonenumber telephone tel telefon workphone", "Phone telephone1"],
+	["mobile mobilephone cell cellphone handy", "MobilePhone mobilephone"],
+	["title jobtitle position role", "Title jobtitle"],
+	["website url homepage web", "Website websiteurl"],
+	["street address streetaddress strasse", "Street address1_line1"],
+	["city town stadt ort", "City address1_city"],
+	["zip zipcode postcode postalcode plz", "PostalCode address1_postalcode"],
+	["country land", "Country address1_country"],
+	["state province region", "State address1_stateorprovince"],
+	["message comment comments notes question questions nachricht description", "Description description"],
+	["industry sector branche", "Industry industrycode"],
+	["employees numberofemployees companysize", "NumberOfEmployees numberofemployees"],
+].map(([names, targets]) => [names.split(" "), targets.split(" ")]);
+
+const plain = (text) =>
+	text
+		.normalize("NFKD")
+		.toLowerCase()
+		.replace(/[^\p{L}\p{N}]/gu, "");
+
+/** @param {string} name @param {LeadField[]} fields */
+function suggestion(name, fields) {
+	const wanted = plain(name);
+	if (!wanted) return null;
+	const targets = COMMON.find(([names]) => names.includes(wanted))?.[1] ?? [];
+	const same = (field) => [plain(field.name), plain(field.label)].includes(wanted);
+	return (fields.find((field) => targets.includes(field.name)) ?? fields.find(same))?.name ?? null;
+}
+
+const TYPES = {
+	text: "Text",
+	long_text: "Long text",
+	email: "E-mail address",
+	phone: "Phone number",
+	url: "Web address",
+	integer: "Whole number",
+	decimal: "Number",
+	boolean: "Yes or no",
+	date: "Date",
+	date_time: "Date and time",
+	picklist: "One of a list",
+	multi_picklist: "Several of a list",
+	unsupported: "Cannot be set",
+};
+// The label of a lead field's type, with its limits.
+/** @param {LeadField} field */
+function takes(field) {
+	const parts = [TYPES[field.type] ?? field.type];
+	if ("max_length" in field) parts.push(`up to ${number(field.max_length)} characters`);
+	if ("options" in field) parts.push(`${number(field.options.length)} choices`);
+	return parts.join(", ");
+}
+
+// Names are percent-encoded twice in a path: they may have any character.
+const pathOf = (name) => `/field-mappings/${encodeURIComponent(encodeURIComponent(name))}`;
+
+export async function mappingPage(view) {
+	const [{ items, discovered }, lead] = await Promise.all([
+		get("/field-mappings"),
+		get("/lead-fields").catch((error) => ({ problem: asProblem(error), items: [] })),
+	]);
+	/** @type {LeadField[]} */
+	const fields = lead.items.filter(({ mappable }) => mappable);
+	const known = new Map(fields.map((field) => [field.name, field]));
+	const labelOf = (name) => known.get(name)?.label ?? name;
+	const options = fields
+		.map((field) => [field.name, field.label === field.name ? field.name : `${field.label} (${field.name})`])
+		.toSorted((a, b) => a[1].localeCompare(b[1]));
+	const taken = new Map(items.map((mapping) => [mapping.lead_field, mapping.name]));
+
+	const changed = async (text) => {
+		await view.reload();
+		announce(text);
+	};
+	const choice = (name, value, label) => {
+		const control = select("lead_field", [["", "Choose a lead field"], ...options], value);
+		control.setAttribute("aria-label", `Lead field of ${name}`);
+		const told = hint(known.has(value) ? takes(known.get(value)) : "");
+		control.addEventListener("change", () => {
+			told.textContent = known.has(control.value) ? takes(known.get(control.value)) : "";
+		});
+		return [control, label, told];
+	};
+	const inline = (...parts) => {
+		const node = form(...parts);
+		node.classList.add("inline");
+		return node;
+	};
+	const named = (text, name) => {
+		const node = submit(text, "second");
+		node.setAttribute("aria-label", `${text}: ${name}`);
+		return node;
+	};
+
+	/** @param {Mapping} mapping */
+	const mappedRow = (mapping) => {
+		const { name, lead_field, used_by } = mapping;
+		const used = used_by.length > 0 && hint("Matched on by ", said(used_by.join(", ")));
+		const remove = () =>
+			confirmed(`Delete the mapping of ${name}`, "What forms send under this name no longer reaches the CRM.", "Delete", async () => {
+				await api("DELETE", pathOf(name));
+				return () => changed("The mapping is deleted.");
+			});
+		return [
+			said(name),
+			fields.length
+				? inline([choice(name, lead_field, used)], [named("Save", name)], async (elements) => {
+						const wanted = elements.namedItem("lead_field").value;
+						await api("PUT", pathOf(name), { lead_field: wanted });
+						return `${name} leads to ${labelOf(wanted)}.`;
+					})
+				: [said(lead_field), used],
+			small(name, "Delete", remove),
+		];
+	};
+
+	// Several names may lead to one lead field: forms call it differently.
+	const suggested = discovered.map(({ name }) => ({ name, lead_field: suggestion(name, fields) })).filter(({ lead_field }) => lead_field);
+	const suggestionFor = (wanted) => suggested.find(({ name }) => name === wanted)?.lead_field;
+	const acceptAll = async () => {
+		for (const found of suggested) await api("POST", "/field-mappings", found);
+		await changed(`${number(suggested.length)} fields are mapped.`);
+	};
+
+	/** @param {Discovered} found */
+	const discoveredRow = (found) => {
+		const { name, count, forms, last_seen } = found;
+		const target = suggestionFor(name);
+		const forget = async () => {
+			await api("DELETE", `/field-mappings/discovered/${encodeURIComponent(encodeURIComponent(name))}`);
+			return () => changed("The name is forgotten.");
+		};
+		return [
+			said(name),
+			[
+				`On about ${number(count)} ${count === 1 ? "submission" : "submissions"}`,
+				hint("Last ", time(last_seen)),
+				forms.length === 1 && link("submissions", "See them", { "aria-label": `See them: ${name}` }, { form: forms[0] }),
+			],
+			fields.length
+				? inline(
+						[choice(name, target ?? "", target && p(tag("good", "Suggested")))],
+						[named(target ? "Accept" : "Map", name)],
+						async (elements) => {
+							await api("POST", "/field-mappings", { name, lead_field: elements.namedItem("lead_field").value });
+							await changed(`${name} is mapped.`);
+						},
+					)
+				: "–",
+			small(name, "Forget", () => confirmed(`Forget ${name}`, "It is listed again when a form sends it again.", "Forget it", forget)),
+		];
+	};
+
+	const add = () =>
+		dialog("Map another field", (close) =>
+			form(
+				[
+					field("Name on the form", input("name", { required: true, maxlength: 200 }), "Exactly as the form sends it."),
+					field("Lead field", select("lead_field", [["", "Choose a lead field"], ...options], "")),
+				],
+				[submit("Map it"), cancel(close)],
+				async (elements) => {
+					const name = elements.namedItem("name").value;
+					await api("POST", "/field-mappings", { name, lead_field: elements.namedItem("lead_field").value });
+					close();
+					await changed(`${name} is mapped.`);
+				},
+			),
+		);
+
+	const lacking = fields.filter(({ name, required }) => required && !taken.has(name));
+	return [
+		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", "Go to the CRM connection"))],
+		lacking.length > 0 &&
+			note(
+				"",
+				p(
+					`Your CRM wants ${lacking.map(({ label }) => label).join(", ")} of each lead, and no form field leads there: what is missing is filled with a placeholder.`,
+				),
+			),
+		card(
+			"Seen on forms, not mapped",
+			discovered.length
+				? [
+						p("Forms send these, and nothing of them reaches the CRM yet."),
+						suggested.length > 1 && action(`Accept all ${number(suggested.length)} suggestions`, acceptAll, null),
+						table("Names that no mapping has", ["Form field", "Seen", "Lead field", "More"], discovered.map(discoveredRow)),
+					]
+				: p("Every field that forms have sent is mapped."),
+		),
+		card(
+			"Mapped",
+			fields.length > 0 && row(button("Map another field", add)),
+			items.length
+				? table("Mapped fields", ["Form field", "Lead field", "More"], items.map(mappedRow))
+				: p("No field is mapped yet."),
+			p("A change counts for what arrives from now on, and for what is sent again."),
+		),
+		fields.length > 0 &&
+			card(
+				"Lead fields of your CRM",
+				hint("As your CRM told ", time(lead.fetched_at)),
+				action("Ask the CRM again", async () => {
+					await get("/lead-fields?refresh=true");
+					await changed("The lead fields are read again.");
+				}),
+				el(
+					"details",
+					null,
+					el("summary", null, `${number(fields.length)} fields that can be set`),
+					table(
+						"Lead fields of your CRM",
+						["Field", "Name in the CRM", "Takes", "Filled from"],
+						fields.map((item) => [
+							[said(item.label), item.required && [" ", tag("warn", "Required")]],
+							el("code", { class: "any" }, item.name),
+							takes(item),
+							taken.has(item.name) ? said(taken.get(item.name)) : "–",
+						]),
+					),
+				),
+			),
+	];
+}

@@ -1,0 +1,75 @@
+// The scoring rule: points for submissions, and the lead field that shows their sum (LG-6).
+
+import { api, get, link } from "./api.js";
+import { asProblem, card, field, form, hint, input, note, p, problemNote, refuse, said, select, submit, table } from "./dom.js";
+
+/** @typedef {import("./api.js").Api["ScoringRule"]} ScoringRule */
+
+// A number of points from a text field; an empty field gives null.
+function points(control) {
+	const text = control.value.trim();
+	if (!text) return null;
+	if (!/^\d{1,9}$/.test(text)) refuse("That is no number of points.", "Type a whole number.", control.name);
+	return Number(text);
+}
+
+export async function scoringPage() {
+	/** @type {[ScoringRule, any, any]} */
+	const [rule, { items: forms }, lead] = await Promise.all([
+		get("/scoring-rule"),
+		get("/forms"),
+		get("/lead-fields").catch((error) => ({ problem: asProblem(error), items: [] })),
+	]);
+	const fields = lead.items.filter(({ type, updateable }) => updateable && ["integer", "decimal"].includes(type));
+	const names = new Map(forms.map(({ id, name }) => [id, name]));
+	// Forms of other sources are known by the points that they have.
+	const ids = [...new Set([...names.keys(), ...Object.keys(rule.form_points ?? {})])];
+	const box = (name, value) => input(name, { inputmode: "numeric", maxlength: 9, value: value == null ? "" : String(value) });
+	const rows = ids.map((id, index) => {
+		const control = box(`form${index}`, rule.form_points?.[id]);
+		control.setAttribute("aria-label", `Points for ${names.get(id) ?? id}`);
+		const shared = names.has(id) && [...names.values()].filter((name) => name === names.get(id)).length > 1;
+		return [[said(names.get(id) ?? id), shared && hint(id)], control];
+	});
+	return [
+		p("Each submission gives its lead points. The sum is the lead’s score; it only ever raises what your CRM shows."),
+		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", "Go to the CRM connection"))],
+		card(
+			"The rule",
+			form(
+				[
+					field("Points for a submission that creates its lead", box("new_lead_points", rule.new_lead_points)),
+					field("Points for each further one that joins it", box("matched_points", rule.matched_points)),
+					field("Highest score (optional)", box("maximum", rule.maximum), "Empty: there is none."),
+					field(
+						"Lead field that shows the score",
+						select(
+							"lead_field",
+							[["", "None: it is kept here only"], ...fields.map(({ name, label }) => [name, `${label} (${name})`])],
+							rule.lead_field ?? "",
+						),
+						"A field of your CRM’s lead that holds a number.",
+					),
+					rows.length > 0 && [
+						hint("Points of single forms count instead of the two above; empty: the two above count."),
+						table("Points of single forms", ["Form", "Points"], rows),
+					],
+				],
+				[submit("Save")],
+				async (elements) => {
+					const own = ids.map((id, index) => [id, points(elements.namedItem(`form${index}`))]);
+					const given = {
+						new_lead_points: points(elements.namedItem("new_lead_points")) ?? 0,
+						matched_points: points(elements.namedItem("matched_points")) ?? 0,
+						maximum: points(elements.namedItem("maximum")),
+						lead_field: elements.namedItem("lead_field").value || null,
+						form_points: Object.fromEntries(own.filter(([, value]) => value != null)),
+					};
+					await api("PUT", "/scoring-rule", given);
+					return "The rule is saved. Leads keep their score until their next submission.";
+				},
+			),
+		),
+		note("", "A lead with two submissions has the points of its first and of its second, up to the highest score."),
+	];
+}

@@ -1,0 +1,128 @@
+// The list of submissions with search, filters and state (LG-8).
+
+import { api, get, link, session } from "./api.js";
+import { badge } from "./directory.js";
+import { announce, card, confirmed, el, field, hint, input, p, row, said, select, table, tag, time, button } from "./dom.js";
+import { searched } from "./list.js";
+
+/** @typedef {import("./api.js").Api["Summary"]} Summary */
+
+export const SOURCES = { linkedin: "LinkedIn", website: "Website", google_ads: "Google Ads" };
+
+// The states of a submission: colour, label, description.
+export const STATES = {
+	received: ["", "Received", "It is stored and is about to be written to the CRM."],
+	processing: ["", "In progress", "It is being written to the CRM."],
+	waiting: ["warn", "Waiting", "Something stands in its way for a while; it goes on by itself."],
+	needs_attention: ["bad", "Needs attention", "It cannot go on until somebody does the next step below."],
+	held_test: ["warn", "Test lead, held", "The source marked it as a test, so it is held back from the CRM."],
+	created: ["good", "Lead created", "A lead was created in the CRM."],
+	attached: ["good", "Joined a lead", "It joined a lead that was in the CRM already."],
+	withdrawn: ["", "Withdrawn", "The person withdrew it at the source; its answers are deleted here."],
+};
+export const stateTag = (state) => tag(STATES[state]?.[0], STATES[state]?.[1] ?? state);
+
+const NAMES = ["q", "state", "source", "form", "from", "to"];
+const DAY = 24 * 60 * 60 * 1000;
+
+// A day of the address, `2026-05-31`, as the API's time: `to` ends with the day.
+function given(name, value) {
+	if (name !== "from" && name !== "to") return value;
+	const [year, month, day] = value.split("-").map(Number);
+	const start = new Date(year, month - 1, day + (name === "to" ? 1 : 0)).getTime();
+	return Number.isNaN(start) ? "" : start;
+}
+
+/** @param {Summary} submission */
+const summed = ({ error, next_step, lead, sender, state }) => {
+	if (lead) return badge({ label: "Lead", url: lead.url, id: lead.id }, sender);
+	if (state === "held_test") return "Release it, if it is to become a lead";
+	if (next_step) return [next_step, error && hint(error.replaceAll("_", " "))];
+	return "–";
+};
+
+/** @param {Summary[]} items */
+export const submissionRows = (items, caption = "The submissions that were found") =>
+	table(
+		caption,
+		["From", "Form", "Received", "State", "Lead or next step"],
+		items.map((submission) => [
+			link("submission", said(submission.sender ?? "No e-mail address"), null, { id: submission.id }),
+			[said(submission.form), hint(SOURCES[submission.source], submission.campaign && [" · ", said(submission.campaign)])],
+			time(submission.received_at),
+			[stateTag(submission.state), submission.test && submission.state !== "held_test" && [" ", tag("", "Test")]],
+			summed(submission),
+		]),
+	);
+
+// Sends all submissions that need attention again, in batches.
+async function sendAll() {
+	let sent = 0;
+	for (;;) {
+		const { count, more } = await api("POST", "/failed-writes/send-again");
+		sent += count;
+		if (!more || !count) return sent;
+	}
+}
+
+export async function submissionsPage(view) {
+	const asked = (name) => view.query.get(name) ?? "";
+	const administrator = session.role === "administrator";
+
+	// Forms known from the configuration, the address and the results.
+	const forms = select("form", [["", "Any"]], "");
+	const offer = (id, name) => {
+		if (!id) return;
+		const known = [...forms.options].find((option) => option.value === id);
+		if (!known) forms.append(el("option", { value: id }, name));
+		else if (known.text === id) known.text = name;
+	};
+	if (administrator) for (const { id, name } of (await get("/forms")).items) offer(id, name);
+	if (asked("form")) offer(asked("form"), asked("form"));
+	forms.value = asked("form");
+
+	const choice = (name, label, options) => field(label, select(name, [["", "Any"], ...options], asked(name)));
+	const day = (name, label) => field(label, input(name, { type: "date", value: asked(name) }));
+	const { search, results, read } = await searched({
+		view,
+		path: "/submissions",
+		names: NAMES,
+		given,
+		one: "submission",
+		many: "submissions",
+		rows: (items) => {
+			for (const { form_id, form } of items) offer(form_id, form);
+			return submissionRows(items);
+		},
+		controls: [
+			field("Text", input("q", { type: "search", maxlength: 200, value: asked("q") }), "In answers, form, campaign or ids."),
+			choice(
+				"state",
+				"State",
+				Object.entries(STATES).map(([value, [, label]]) => [value, label]),
+			),
+			choice("source", "Source", Object.entries(SOURCES)),
+			field("Form", forms),
+			day("from", "Received from"),
+			day("to", "Received until"),
+		],
+	});
+	const again = () =>
+		confirmed(
+			"Send all again",
+			"Every submission that needs attention is sent to the CRM again. Those whose next step is not done come back here.",
+			"Send all again",
+			async () => {
+				const sent = await sendAll();
+				announce(`${sent} sent again.`);
+				return read;
+			},
+		);
+	const failed = asked("state") === "needs_attention";
+	return [
+		administrator && failed && row(button("Send all again", again)),
+		card("Search", search),
+		card("Found", results),
+		!administrator && p(hint("Administrators send submissions again and change how they are mapped.")),
+	];
+}
