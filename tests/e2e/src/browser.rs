@@ -204,6 +204,12 @@ impl Browser {
         self.post("/execute/sync", &call).await
     }
 
+    /// The value that a script passes to the callback that is its last argument.
+    pub async fn script_async(&self, script: &str, arguments: &Value) -> Value {
+        let call = json!({ "script": script, "args": arguments });
+        self.post("/execute/async", &call).await
+    }
+
     /// Loads the page again.
     pub async fn reload(&self) {
         self.post("/refresh", &json!({})).await;

@@ -403,6 +403,21 @@ impl World {
         assert_eq!(faults, json!([]));
     }
 
+    /// Checks that axe finds no violation of WCAG 2.2 up to AA.
+    pub(crate) async fn passes_axe(&self) {
+        const RUN: &str = "const done = arguments[0]; \
+             window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }) \
+                 .then(({ violations }) => done(violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map(({ html }) => html.slice(0, 300))])), \
+                     (error) => done(String(error)));";
+        let Some(axe) = axe() else {
+            return;
+        };
+        // As a script of the driver's: the page's own policy lets no other in.
+        self.browser.script(&axe, &json!([])).await;
+        let found = self.browser.script_async(RUN, &json!([])).await;
+        assert_eq!(found, json!([]), "{found:#}");
+    }
+
     /// A session that is half over is renewed after input; an unused one ends with a warning.
     pub(crate) async fn stays_signed_in_while_working(&self) {
         const NEAR: &str = "return import('/app/api.js').then(({ session }) => { \
@@ -445,7 +460,6 @@ impl World {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' one switch")]
 fn installed() -> bool {
     let starts = Command::new(DRIVER)
         .arg("--version")
@@ -455,9 +469,28 @@ fn installed() -> bool {
         .is_ok_and(|status| status.success());
     if !starts {
         let text = format!("{DRIVER} is not installed; run `cargo xtask setup` first");
-        let required = std::env::var("LEADBRIDGE_SIGN_IN_TESTS");
-        assert_ne!(required.as_deref(), Ok("required"), "{text}");
+        assert!(!required(), "{text}");
         eprintln!("skipped: {text}");
     }
     starts
+}
+
+/// The script of axe, from the npm packages of the pages; `None` where it is not installed and not required.
+fn axe() -> Option<String> {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../functions/console/node_modules/axe-core/axe.min.js"
+    );
+    let text = std::fs::read_to_string(file).ok();
+    if text.is_none() {
+        let text = "axe is not installed; run `npm ci` in functions/console first";
+        assert!(!required(), "{text}");
+        eprintln!("skipped: {text}");
+    }
+    text
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' one switch")]
+fn required() -> bool {
+    std::env::var("LEADBRIDGE_SIGN_IN_TESTS").as_deref() == Ok("required")
 }
