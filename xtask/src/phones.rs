@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<Counts> {
     )?;
     let file = scratch().join("phones.tsv");
     fs::write(&file, answers)?;
-    let mut command = cargo(["test", "--package", "domain", "--test", "phone_reference"]);
+    let mut command = cargo(["test", "--workspace", "--test", "phone_reference"]);
     let (passed, output) = watch(command.env("LEADBRIDGE_PHONE_REFERENCE", &file))?;
     let mut counts = Counts::from_output(passed, &output);
     if counts.passed + counts.failed == 0 {

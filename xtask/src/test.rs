@@ -2,15 +2,17 @@
 
 use std::{
     fs,
+    num::NonZero,
     path::PathBuf,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 
 use crate::{
-    api, aws, browser, clients, events, fuzz, phones,
+    api, aws, browser, clients, events, fuzz,
     process::{cargo, path_with_tools, read, root, scratch, target, tool, watch},
     setup, soak, stack,
 };
@@ -158,7 +160,6 @@ pub(crate) fn run(options: &Options) -> bool {
         parts.push(("sign-in", Box::new(browser::run)));
         parts.push(("pages", Box::new(pages)));
         parts.push(("template", Box::new(template)));
-        parts.push(("phones", Box::new(phones::run)));
         parts.push(("deny", Box::new(deny)));
         parts.push(("sizes", Box::new(sizes)));
         parts.push(("fuzz", Box::new(move || fuzz::run(&fuzz))));
@@ -227,8 +228,11 @@ pub(crate) fn has_nextest() -> bool {
     read(Command::new("cargo").args(["nextest", "--version"])).is_ok()
 }
 
-/// `cargo nextest run` over the workspace, with the output of failed tests only.
+/// `cargo nextest run` over the workspace, with the output of failed tests only. One test more than
+/// there are cores runs at a time, as each waits for its table now and then.
 pub(crate) fn nextest() -> Command {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (cores + 1).to_string();
     let mut command = cargo([
         "nextest",
         "run",
@@ -237,6 +241,7 @@ pub(crate) fn nextest() -> Command {
         "--no-tests",
         "pass",
     ]);
+    command.args(["--test-threads", &threads]);
     command.args(["--status-level", "fail", "--final-status-level", "slow"]);
     command
 }
@@ -285,14 +290,7 @@ fn pages() -> Result<Counts> {
 /// was fetched (`cargo deny fetch`).
 fn deny() -> Result<Counts> {
     let mut command = tool("cargo-deny")?;
-    command.args([
-        "--offline",
-        "check",
-        "--disable-fetch",
-        "bans",
-        "licenses",
-        "sources",
-    ]);
+    command.args(["--offline", "check", "bans", "licenses", "sources"]);
     if advisories().is_some_and(|folder| folder.is_dir()) {
         command.arg("advisories");
     } else {

@@ -183,7 +183,7 @@ impl App {
                     break;
                 }
                 // Withdrawn meanwhile; or unreadable, which its worker reports.
-                Ok(None) | Err(StoreError::Malformed(_)) => {}
+                Ok(None) | Err(StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
