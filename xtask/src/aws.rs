@@ -146,6 +146,9 @@ impl Emulator {
                 "CAPABILITY_IAM",
                 "CAPABILITY_AUTO_EXPAND",
                 "--no-fail-on-empty-changeset",
+                // A template of this size is read from a bucket.
+                "--s3-bucket",
+                BUCKET,
             ])
             .arg("--parameter-overrides");
         for (name, value) in parameters {
@@ -159,7 +162,9 @@ impl Emulator {
                 STACK,
                 "--query",
                 "StackEvents[?contains(ResourceStatus,`FAILED`)].[LogicalResourceId,ResourceStatusReason]",
-            ])?;
+            ]);
+            // There are none where the stack was never begun.
+            let events = events.unwrap_or_default();
             bail!("the stack was not deployed: {events}\n{error:#}");
         }
         let stacks = self.ask(&["cloudformation", "describe-stacks", "--stack-name", STACK])?;

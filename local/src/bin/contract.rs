@@ -52,7 +52,7 @@ struct Create {
     /// The table (an output of the deployment)
     #[arg(long)]
     table: String,
-    /// The key of sealed secrets: kms:<key arn> (an output of the deployment)
+    /// The key of sealed secrets: kms: and the ARN of the key (an output of the deployment)
     #[arg(long)]
     vault: VaultSpec,
     /// The first administrator's name
