@@ -43,6 +43,8 @@ impl Emulator {
                 "--output",
                 "json",
             ])
+            // `cloudformation deploy` puts the template into the bucket by a client of its own.
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")

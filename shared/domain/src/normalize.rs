@@ -1,7 +1,7 @@
 //! Normal forms by kind of value (LG-5): two values match when their normal forms are equal.
 //!
-//! Text from people is parsed here, for every source: [`invisible`] characters, [`email`] addresses,
-//! [`phone`] numbers, placeholder words ([`stop_gap`]). A repair is made only when it is certain.
+//! Text from people is parsed here, for every source: [`invisible`] characters, [`mod@email`] addresses,
+//! [`mod@phone`] numbers, placeholder words ([`stop_gap`]). A repair is made only when it is certain.
 
 pub mod email;
 pub mod invisible;

@@ -98,7 +98,7 @@ fn given(answer: &PartAnswer) -> Result<Option<Value>, CrmError> {
     }
 }
 
-/// See [`crate::Crm::access`].
+/// See [`crate::SetUp::access`].
 pub(super) async fn access(crm: &Dataverse, now: Millis) -> Result<AccessReport, CrmError> {
     let specs = objects(CrmKind::Dynamics365);
     let mut parts = vec![Part::get(&Query::of("WhoAmI"))];
@@ -328,7 +328,7 @@ fn report(
     }
 }
 
-/// See [`crate::Crm::options`].
+/// See [`crate::SetUp::options`].
 ///
 /// The stages are the opportunity's sales stages (`salesstage`). The import reads an opportunity's
 /// `stepname`, a text without a list of values: the standard sales process keeps the stage's name there, with

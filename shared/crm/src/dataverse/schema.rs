@@ -25,7 +25,7 @@ const ATTRIBUTE_TYPES: &[(&str, &[&str])] = &[
     ("Picklist", &[]),
 ];
 
-/// See [`Crm::lead_schema`](crate::Crm::lead_schema).
+/// See [`SetUp::lead_schema`](crate::SetUp::lead_schema).
 pub(super) async fn lead_schema(crm: &Dataverse, now: Millis) -> Result<LeadSchema, CrmError> {
     const NOTHING: &[&str] = &[];
     let known = vocabulary(CrmKind::Dynamics365);

@@ -21,7 +21,7 @@ fn lead() -> &'static ObjectSpec {
     vocabulary(CrmKind::Dynamics365).lead
 }
 
-/// See [`Crm::find_leads`](crate::Crm::find_leads).
+/// See [`Search::find_leads`](crate::Search::find_leads).
 pub(super) async fn find_leads(
     crm: &Dataverse,
     schema: &LeadSchema,
@@ -60,7 +60,7 @@ fn query(schema: &LeadSchema, search: &LeadSearch<'_>) -> Query {
         .top(MAX_CANDIDATES)
 }
 
-/// See [`Crm::lead_by_identity`](crate::Crm::lead_by_identity).
+/// See [`Search::lead_by_identity`](crate::Search::lead_by_identity).
 pub(super) async fn lead_by_identity(
     crm: &Dataverse,
     schema: &LeadSchema,

@@ -106,7 +106,7 @@ async fn read(crm: &Salesforce, paths: &[String]) -> Result<Vec<Option<Value>>, 
     Ok(bodies)
 }
 
-/// See [`crate::Crm::access`].
+/// See [`crate::SetUp::access`].
 pub(super) async fn access(crm: &Salesforce, now: Millis) -> Result<AccessReport, CrmError> {
     let mut paths: Vec<String> = objects(CrmKind::Salesforce)
         .iter()
@@ -195,7 +195,7 @@ fn everybody_reads(defaults: &Value, object: &str) -> Option<bool> {
     matches!(access, "Read" | "Edit" | "ReadEditTransfer" | "All").then_some(true)
 }
 
-/// See [`crate::Crm::options`].
+/// See [`crate::SetUp::options`].
 pub(super) async fn options(crm: &Salesforce, now: Millis) -> Result<CrmOptions, CrmError> {
     let paths = [
         describe("Opportunity"),

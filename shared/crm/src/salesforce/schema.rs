@@ -115,7 +115,7 @@ impl DescribedField {
     }
 }
 
-/// See [`Crm::lead_schema`](crate::Crm::lead_schema).
+/// See [`SetUp::lead_schema`](crate::SetUp::lead_schema).
 pub(super) async fn lead_schema(crm: &Salesforce, now: Millis) -> Result<LeadSchema, CrmError> {
     let paths = ["Lead", "Contact"].map(|object| format!("sobjects/{object}/describe"));
     let results = crm.batch(&paths).await?;

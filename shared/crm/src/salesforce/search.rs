@@ -19,7 +19,7 @@ fn lead() -> &'static ObjectSpec {
     vocabulary(CrmKind::Salesforce).lead
 }
 
-/// See [`Crm::find_leads`](crate::Crm::find_leads).
+/// See [`Search::find_leads`](crate::Search::find_leads).
 pub(super) async fn find_leads(
     crm: &Salesforce,
     schema: &LeadSchema,
@@ -46,7 +46,7 @@ fn query<'s>(schema: &LeadSchema, search: &LeadSearch<'s>) -> Select<'s> {
         .limit(MAX_CANDIDATES)
 }
 
-/// See [`Crm::lead_by_identity`](crate::Crm::lead_by_identity).
+/// See [`Search::lead_by_identity`](crate::Search::lead_by_identity).
 pub(super) async fn lead_by_identity(
     crm: &Salesforce,
     schema: &LeadSchema,

@@ -134,7 +134,7 @@ pub enum Role {
     ConvertedContact,
 }
 
-/// The parts of an address, in the order of [`Object::addresses`].
+/// The parts of an address, in the order of [`ObjectSpec::addresses`].
 const ADDRESSES: [[Role; 5]; 2] = [
     [
         Role::Street,
