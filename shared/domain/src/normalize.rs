@@ -99,10 +99,11 @@ pub fn web_url(text: &str) -> Option<url::Url> {
 }
 
 /// True for one part of a host name: letters of ASCII (others arrive as Punycode), digits, hyphens and
-/// underscores. The URL standard takes quotes and other punctuation too, which no registrar gives out.
+/// underscores, and apostrophes inside it, as people type them. The URL standard takes other punctuation too,
+/// which no registrar gives out.
 fn is_label(label: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    !label.is_empty() && label.chars().all(is_part)
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '\'');
+    !label.is_empty() && label.chars().all(is_part) && label.trim_matches('\'') == label
 }
 
 /// A web address without invisible characters and surrounding text.
@@ -260,6 +261,11 @@ mod tests {
         check(Comparison::Url, "not a url", None);
         check(Comparison::Url, "ftp://example.com", None);
         check(Comparison::Url, "/\".a", None);
+        check(
+            Comparison::Url,
+            "http://www.o'brien.example/",
+            Some("o'brien.example"),
+        );
         check(
             Comparison::Url,
             "bücher.example",

@@ -1,6 +1,7 @@
 //! The functions over watched wires and a clock that tests move: for tests that kill, race and count.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use local::{Apps, Stack};
@@ -104,6 +105,18 @@ pub fn messages(contract: &ContractId, ids: &[&str]) -> SqsEvent {
 pub async fn import(apps: &Apps, contract: &ContractId) {
     ask_for_import(apps, contract).await;
     assert!(step(apps, contract).await, "one step is not enough");
+}
+
+/// Imports production of a contract on a stack whose own workers run: one of them may take the run first.
+pub async fn import_beside_workers(apps: &Apps, contract: &ContractId) {
+    ask_for_import(apps, contract).await;
+    for _ in 0..300 {
+        if step(apps, contract).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the import does not end");
 }
 
 /// Imports production of a contract in as many steps as it takes, with time going by between them.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use e2e::worker::{ask_for_import, clock, import, import_to_end, process};
+use e2e::worker::{ask_for_import, clock, import, import_beside_workers, import_to_end, process};
 use e2e::{Harness, Tenant};
 use local::Apps;
 use reqwest::Method;
@@ -239,7 +239,7 @@ async fn a_lead_made_in_the_crm_is_joined_by_a_form_after_the_import() {
             }
         };
         let lead = world.create(world.name("Lead", "lead"), values).await;
-        import(&world.apps, &tenant.made.id).await;
+        import_beside_workers(&world.apps, &tenant.made.id).await;
         let form = json!({
             "email": tenant.email("form"), "first_name": "Ada", "last_name": "MULLER LUDENSCHEIDT",
             "company": "burobedarf sud",

@@ -207,7 +207,9 @@ async fn a_pass_and_linking_one_by_one_find_the_same() {
                     email.clone()
                 };
                 world.profile(first, last, &email, company).await;
-                if at % 7 == 0 {
+                // Not for people who are twice in the CRM: which of two equal records is left for the second
+                // entry depends on the order online, and a pass decides it.
+                if at % 7 == 0 && at % 4 != 2 {
                     // The same person under another address: one of the two is the record.
                     let other = format!("other{at}@gmail.com");
                     world.profile(first, last, &other, "").await;
