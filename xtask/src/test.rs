@@ -228,11 +228,8 @@ pub(crate) fn has_nextest() -> bool {
     read(Command::new("cargo").args(["nextest", "--version"])).is_ok()
 }
 
-/// `cargo nextest run` over the workspace, with the output of failed tests only. One test more than
-/// there are cores runs at a time, as each waits for its table now and then.
+/// `cargo nextest run` over the workspace, with the output of failed tests only.
 pub(crate) fn nextest() -> Command {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = (cores + 1).to_string();
     let mut command = cargo([
         "nextest",
         "run",
@@ -241,7 +238,6 @@ pub(crate) fn nextest() -> Command {
         "--no-tests",
         "pass",
     ]);
-    command.args(["--test-threads", &threads]);
     command.args(["--status-level", "fail", "--final-status-level", "slow"]);
     command
 }
@@ -254,7 +250,12 @@ fn tests() -> Result<Counts> {
         return Ok(Counts::from_output(passed, &output));
     }
     let others = format!("not binary({})", browser::TESTS);
-    let (passed, output) = watch(nextest().args(["--filterset", &others]))?;
+    // One more than there are cores, as each test waits for its table now and then.
+    let threads = thread::available_parallelism().map_or(1, NonZero::get) + 1;
+    let mut command = nextest();
+    command.args(["--filterset", &others]);
+    command.args(["--test-threads", &threads.to_string()]);
+    let (passed, output) = watch(&mut command)?;
     let mut counts = Counts::from_output(passed, &output);
     let (passed, output) = watch(&mut cargo(["test", "--workspace", "--doc", "--quiet"]))?;
     counts.join(Counts::from_output(passed, &output));

@@ -198,6 +198,12 @@ impl Browser {
         (answer[0].as_u64().unwrap(), body)
     }
 
+    /// Makes the browser ignore the content security policies of the pages that it opens from now on.
+    pub async fn bypass_policies(&self) {
+        let call = json!({ "cmd": "Page.setBypassCSP", "params": { "enabled": true } });
+        self.post("/goog/cdp/execute", &call).await;
+    }
+
     /// Runs a script in the page and returns its result.
     pub async fn script(&self, script: &str, arguments: &Value) -> Value {
         let call = json!({ "script": script, "args": arguments });

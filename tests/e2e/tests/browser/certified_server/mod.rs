@@ -67,6 +67,14 @@ struct World {
     gateway: JoinHandle<()>,
 }
 
+/// A browser that calls the API from any of its answers. Their own policy lets them load nothing, which
+/// `edge.rs` tests.
+async fn api_browser() -> Browser {
+    let browser = Browser::start().await;
+    browser.bypass_policies().await;
+    browser
+}
+
 impl World {
     /// The world, or nothing if it cannot be made and is not required.
     async fn start(shape: Shape) -> Option<Self> {
@@ -153,6 +161,8 @@ impl World {
             Shape::Salesforce => ("salesforce", json!({ "login_url": self.server.url })),
             Shape::Entra => ("dataverse", json!({ "organization_url": self.server.url })),
         };
+        // A browser forgets it where it opens another site in between.
+        browser.bypass_policies().await;
         browser.go(&self.at("/api/v1/health")).await;
         let token = format!("Bearer {}", self.made.tokens.administrator);
         let request = json!({
@@ -402,7 +412,7 @@ async fn a_crm_is_connected_in_a_browser() {
         let Some(world) = World::start(shape).await else {
             return;
         };
-        let browser = Browser::start().await;
+        let browser = api_browser().await;
         let url = world.start_connecting(&browser).await;
         let name = attempt_cookie(&url);
         let cookie = browser.cookie(&name).await.unwrap();
@@ -460,7 +470,7 @@ async fn many_workers_refresh_once_and_the_grant_survives() {
         let Some(world) = World::start(shape).await else {
             return;
         };
-        world.connect(&Browser::start().await).await;
+        world.connect(&api_browser().await).await;
         let mut refresh_tokens = vec![world.tokens().await.refresh_token.unwrap()];
         world.server.events().await;
         for round in 0..2 {
@@ -496,7 +506,7 @@ async fn a_replayed_refresh_token_ends_the_connection() {
     let Some(world) = World::start(Shape::Salesforce).await else {
         return;
     };
-    world.connect(&Browser::start().await).await;
+    world.connect(&api_browser().await).await;
     let old = world.tokens().await.refresh_token.unwrap();
     world.server.end_access_tokens().await;
     world.call(&world.worker()).await.unwrap();
@@ -540,7 +550,7 @@ async fn a_replayed_refresh_token_ends_the_connection() {
     );
 
     // Signing in again mends it.
-    world.connect(&Browser::start().await).await;
+    world.connect(&api_browser().await).await;
     let status = world.call(&world.worker()).await.unwrap();
     assert_eq!(status, StatusCode::OK);
     let shown = world.shown().await;
@@ -556,7 +566,7 @@ async fn an_invited_person_signs_in_and_out_in_a_browser() {
             return;
         };
         let (invitation, seat) = world.invite(LOGIN).await;
-        let browser = Browser::start().await;
+        let browser = api_browser().await;
         browser.go(&invitation).await;
         log_in(&browser, LOGIN).await;
         consent(&browser).await;
@@ -646,7 +656,7 @@ async fn an_invitation_is_for_the_person_it_names() {
             return;
         };
         let (invitation, _) = world.invite(LOGIN).await;
-        let browser = Browser::start().await;
+        let browser = api_browser().await;
         browser.go(&invitation).await;
         log_in(&browser, OTHER_LOGIN).await;
         consent(&browser).await;
@@ -677,12 +687,12 @@ async fn a_disconnected_crm_revokes_all_that_it_gave() {
     let Some(world) = World::start(Shape::Salesforce).await else {
         return;
     };
-    let administrators = Browser::start().await;
+    let administrators = api_browser().await;
     world.connect(&administrators).await;
 
     // A seat holder signs in to the CRM, from a page of their own browser.
     let (invitation, seat) = world.invite(OTHER_LOGIN).await;
-    let own = Browser::start().await;
+    let own = api_browser().await;
     own.go(&invitation).await;
     log_in(&own, OTHER_LOGIN).await;
     consent(&own).await;
@@ -766,7 +776,7 @@ async fn a_refused_consent_is_told_as_such() {
         let Some(world) = World::start(shape).await else {
             return;
         };
-        let browser = Browser::start().await;
+        let browser = api_browser().await;
         let url = world.start_connecting(&browser).await;
         browser.go(&url).await;
         log_in(&browser, LOGIN).await;
@@ -788,7 +798,7 @@ async fn a_wrong_client_secret_is_the_operators_to_correct() {
     let Some(world) = World::start_with(Shape::Salesforce, secret).await else {
         return;
     };
-    let page = world.connect(&Browser::start().await).await;
+    let page = world.connect(&api_browser().await).await;
     assert_told(&page, "oauth_app_refused");
     assert!(!page.contains(&world.client.client_secret), "{page}");
     assert!(world.connection().await.is_none());
@@ -806,7 +816,7 @@ async fn the_server_enforces_pkce() {
     let Some(world) = World::start(Shape::Salesforce).await else {
         return;
     };
-    let browser = Browser::start().await;
+    let browser = api_browser().await;
     let ours = world.start_connecting(&browser).await;
     let with = |changes: &[(&str, Option<&str>)]| {
         let mut url = ours.clone();
