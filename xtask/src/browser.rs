@@ -20,7 +20,10 @@ pub(crate) fn folder() -> PathBuf {
 /// Runs the tests with their programs required: on their own they skip without these.
 pub(crate) fn run() -> Result<Counts> {
     let mut command = if test::has_nextest() {
-        test::nextest()
+        // A browser on a loaded machine misses a click now and then; nextest names such a test as flaky.
+        let mut command = test::nextest();
+        command.args(["--retries", "1"]);
+        command
     } else {
         cargo(["test", "--workspace", "--no-fail-fast"])
     };
