@@ -1,4 +1,4 @@
-//! What the function reads from its environment, and what its policy lets it do.
+//! The function's environment variables and the permissions of its policy.
 
 use shared::config::{ConfigError, Source};
 use shared::wiring::RemoteConfig;

@@ -23,7 +23,7 @@ use crate::decide::Case;
 const MAX_WEBSITE: usize = 500;
 
 impl Case<'_> {
-    /// What the submission says of its person, for the directory; nothing of a test.
+    /// The submission's person as the directory's work; `None` for a test.
     pub(crate) fn due(&self, submission: &Submission) -> Option<InDirectory> {
         if submission.test {
             return None;
@@ -176,7 +176,7 @@ fn company(person: &Record) -> Option<Record> {
     }))
 }
 
-/// What a form gave, within the directory's limits: people type anything.
+/// Cuts a form's answers to the directory's limits: people type anything.
 fn tidy(mut record: Record) -> Record {
     let cut = |text: &mut String, most: usize| {
         if let Some((end, _)) = text.char_indices().nth(most) {

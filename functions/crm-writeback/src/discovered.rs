@@ -13,7 +13,7 @@ use shared::domain::submission::Submission;
 
 use crate::App;
 
-/// How long counts are collected before they are written, in milliseconds.
+/// Time for collecting counts before they are written, in milliseconds.
 const COLLECT_MILLIS: i64 = 300_000;
 /// Forms that are remembered at once; beyond it all are forgotten, which costs a write for each.
 const MOST_FORMS: usize = 1000;
@@ -22,7 +22,7 @@ const MOST_NAMES: usize = 500;
 
 type Form = (ContractId, String);
 
-/// What this process has seen of each form.
+/// The field names that this process has seen, by form.
 #[derive(Default)]
 pub(crate) struct Discoveries(Mutex<HashMap<Form, Seen>>);
 
@@ -30,9 +30,9 @@ pub(crate) struct Discoveries(Mutex<HashMap<Form, Seen>>);
 struct Seen {
     /// Names that were written.
     written: HashSet<String>,
-    /// What was seen since, and on how many submissions.
+    /// The names seen since the last write, each with its number of submissions.
     counts: BTreeMap<String, u64>,
-    /// When something was last written.
+    /// Time of the last write.
     written_at: Millis,
 }
 

@@ -26,7 +26,7 @@ use crate::decide::Case;
 use crate::setback::{Fate, Setback};
 use crate::{App, LEASE_SECONDS};
 
-/// How long to wait for the submission of the same person that is being written, in seconds.
+/// Wait for another submission of the same person that is being written, in seconds.
 const BUSY_SECONDS: i64 = 2;
 /// Leads of one match key that no longer match it, skipped in one go.
 const MAX_GENERATIONS: usize = 10;
@@ -35,7 +35,7 @@ const MAX_GENERATIONS: usize = 10;
 const SETTLE_SECONDS: i64 = 60;
 /// Leads that the mirror adds to a search at most.
 const MAX_MIRRORED: i32 = 20;
-/// How far clocks may differ, in seconds.
+/// Maximum difference between two clocks, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 120;
 
 /// A lead that was created.
@@ -721,7 +721,7 @@ impl App {
 }
 
 impl Case<'_> {
-    /// Whether a lead's values match on every field of the strategy (LG-5).
+    /// True if a lead's values match on every field of the strategy (LG-5).
     pub(crate) fn matches(&self, lead: &LeadRecord) -> bool {
         let region = self.config.contract.settings.default_region.as_deref();
         !self.normals.is_empty()

@@ -33,28 +33,28 @@ use tokio::time::{Instant, timeout_at};
 use crate::discovered::Discoveries;
 use crate::setback::{FEW_TRIES, Fate, MAX_TRIES, Setback};
 
-/// How long a worker may hold a submission, in seconds: longer than the function's time-out, so
+/// A worker's lease of a submission, in seconds: longer than the function's time-out, so
 /// that a lease ends only after its worker has.
 const LEASE_SECONDS: i64 = 90;
 /// Longest back-off between two tries, in seconds.
 const MAX_BACK_OFF_SECONDS: i64 = 900;
-/// How long after a wait should have ended the sweep steps in, in seconds.
+/// Delay after the end of a wait before the sweep steps in, in seconds.
 const SWEEP_GRACE_SECONDS: i64 = 60;
 
-/// How long a batch may be worked on. What is not done then waits, with what was too slow on its record:
-/// one CRM that does not answer takes nine other submissions and the function's time-out with it
-/// otherwise.
+/// Maximum working time of a batch. Submissions that are not done by then wait, with the cause of the delay in
+/// their trail: otherwise one CRM that does not answer would take nine other submissions and the function's
+/// time-out with it.
 const DEADLINE: Duration = Duration::from_secs(45);
-/// How long the directory's part of a batch may take beyond that.
+/// Extra time for the directory's part of a batch.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What the function works with.
+/// The function's dependencies and settings.
 pub struct App {
     /// Table, vault, sessions.
     pub remote: Remote,
-    /// Where submissions that wait are sent again.
+    /// The queue for submissions that wait.
     pub queue: WritebackQueue,
-    /// How long a batch may be worked on.
+    /// Maximum working time of a batch.
     pub deadline: Duration,
     pub(crate) cached: Cached,
     pub(crate) discoveries: Discoveries,
@@ -78,7 +78,7 @@ impl App {
     /// The app with real adapters.
     ///
     /// # Errors
-    /// When the key file cannot be used.
+    /// Returns an error if the key file cannot be used.
     pub fn build(
         config: &config::Config,
         aws: &shared::aws::SdkConfig,

@@ -19,7 +19,7 @@ pub(crate) const MAX_TRIES: u32 = 200;
 /// hour.
 pub(crate) const FEW_TRIES: u32 = 12;
 
-/// What happens to the submission next.
+/// The next step for the submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is tried again: at that time, or after a growing back-off.
@@ -32,14 +32,13 @@ pub(crate) enum Fate {
     Redeliver,
 }
 
-/// What stands between a submission and its lead.
+/// An obstacle between a submission and its lead.
 #[derive(Debug)]
 pub(crate) struct Setback {
     pub(crate) fate: Fate,
     /// For the submission's trail.
     pub(crate) problem: Problem,
-    /// Whether the trail shows it while the submission waits: what is part of the normal course does
-    /// not have to be read by anybody.
+    /// True if the trail shows it while the submission waits; delays of the normal course are left out.
     pub(crate) told: bool,
     /// For the log.
     pub(crate) cause: Option<Box<dyn Error + Send + Sync>>,
