@@ -68,7 +68,7 @@ pub(crate) fn run() -> Result<Counts> {
 /// without them.
 fn suite(name: &str, switch: &str) -> Result<Counts> {
     let module = format!("{name}::");
-    let mut command = cargo(["test", "--package", "e2e", "--test", "flows", "--", &module]);
+    let mut command = cargo(["test", "--workspace", "--test", "flows", "--", &module]);
     let (passed, output) = watch(command.env(switch, "required"))?;
     let mut counts = Counts::from_output(passed, &output);
     if counts.passed + counts.failed == 0 {
