@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use super::contract::{Change, ContractConfig, Effect};
-use super::crm_settings::{CrmSettings, RoiReporting, SyncSettings};
+use super::crm_settings::{CrmSettings, MAX_PRODUCT_NAME, RoiReporting, SyncSettings};
 use super::default_mappings::counterpart;
 use super::environment::Environment;
 use super::inventory::CrmOptions;
+use super::normalize::invisible::{Form, clean};
 use super::schema::CrmKind;
 use crate::clock::Millis;
 use crate::problem::Problem;
@@ -100,7 +101,8 @@ impl ContractConfig {
     /// Saves the sync settings of an environment (CN-9).
     ///
     /// # Errors
-    /// Returns `invalid_api_share`, or a problem with a stage or lead source that the CRM does not have.
+    /// Returns `invalid_api_share` or `invalid_product_name`, or a problem with a stage or lead source that the CRM
+    /// does not have.
     pub fn set_sync_settings(
         &mut self,
         environment: Environment,
@@ -116,6 +118,19 @@ impl ContractConfig {
                 "Send another share.",
             )
             .with_field("api_share_percent"));
+        }
+        let product = &settings.product_name;
+        let on_one_line = clean(product, Form::Line).text == *product;
+        if !on_one_line || !(1..=MAX_PRODUCT_NAME).contains(&product.chars().count()) {
+            return Err(Problem::new(
+                422,
+                "invalid_product_name",
+                format!(
+                    "The product's name is 1 to {MAX_PRODUCT_NAME} characters on one line, without space around them."
+                ),
+                "Send another name, such as Sales Navigator.",
+            )
+            .with_field("product_name"));
         }
         if let Some(options) = options {
             if let Some(stage) = &settings.pipeline_stage {

@@ -64,6 +64,10 @@ pub struct SyncSettings {
     /// Calls are logged.
     #[serde(default)]
     pub log_calls: bool,
+    /// The name that the subjects of activities call the product by (WB-1), 1 to 80 characters on one
+    /// line.
+    #[serde(default = "product_name")]
+    pub product_name: String,
     /// The lead source of leads and contacts that seat holders create, one of the CRM's own; `null`
     /// leaves it empty.
     #[serde(default)]
@@ -91,6 +95,7 @@ impl Default for SyncSettings {
             log_smart_links: false,
             log_notes: false,
             log_calls: false,
+            product_name: product_name(),
             lead_source: None,
             auto_sync_seat_holders: yes(),
             api_share_percent: api_share(),
@@ -100,6 +105,13 @@ impl Default for SyncSettings {
 
 const fn yes() -> bool {
     true
+}
+
+/// Longest name of the product, in characters.
+pub const MAX_PRODUCT_NAME: usize = 80;
+
+fn product_name() -> String {
+    "Sales Navigator".to_owned()
 }
 
 const fn api_share() -> u8 {

@@ -124,6 +124,13 @@ uuid_id!(
 );
 
 uuid_id!(
+    /// An activity of a seat holder: a function of contract, seat and the client's own key, so that
+    /// what is sent again is the same activity.
+    ActivityId,
+    "activity id"
+);
+
+uuid_id!(
     /// A matching strategy.
     StrategyId,
     "strategy id"

@@ -5,6 +5,7 @@
 //! Read in this order:
 //! - [`contract`]: the configuration of a contract, and every rule of it.
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
+//! - [`activity`]: what seat holders do, on its way to their CRM.
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
 //! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
@@ -15,6 +16,7 @@
 //! - [`connection_kind`]: connections of a contract, by the system that they lead to.
 //! - [`clock`], [`cache`], [`signature`]: time as a port, values kept for a short time, hashes and signatures.
 
+pub mod activity;
 pub mod cache;
 pub mod clock;
 pub mod connection_kind;

@@ -40,6 +40,8 @@ pub enum Permission {
     ChangeDirectory,
     /// Confirm and undo matches, and create records in the CRM (MA-4).
     DecideMatches,
+    /// Log one's own activities to the CRM, and read their results (WB-6).
+    LogActivities,
     /// Invite people, assign and remove roles, end sessions.
     ManageSeats,
     /// Make and revoke API tokens.
@@ -63,6 +65,7 @@ impl Role {
                         | Permission::ConnectOwnUser
                         | Permission::ReadDirectory
                         | Permission::DecideMatches
+                        | Permission::LogActivities
                 )
             }
             Self::Service => matches!(
