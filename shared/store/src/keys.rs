@@ -40,6 +40,7 @@
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in, or by the entry that is not matched |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
 //! | names discovered on a form | `C#{c}#DISCOVERED` | `FORM#{form}` | get, query; its time to live removes it |
@@ -64,7 +65,7 @@ use domain::clock::Millis;
 use domain::connection_kind::ConnectionKind;
 use domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use domain::environment::Environment;
-use domain::ids::{ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
+use domain::ids::{ActivityId, ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
 use domain::inventory::objects;
 use domain::match_keys::MatchKey;
 use domain::schema::CrmKind;
@@ -167,6 +168,7 @@ pub(super) fn shown(item: &Item) -> String {
 /// A model keeps only hashes of values, and a pass's candidates only ids.
 pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("", false),
+    ("ACTIVITY", true),
     ("AUDIT", true),
     ("CLAIM", false),
     ("CONNECTION", true),
@@ -693,6 +695,80 @@ pub(super) fn submission(contract: &ContractId, id: SubmissionId) -> Key {
     key(format!("C#{contract}#SUBMISSION#{id}"), "SUBMISSION")
 }
 
+/// Partition of a seat holder's activities.
+fn activities_of(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#ACTIVITY#{seat}")
+}
+
+pub(super) fn activity(contract: &ContractId, seat: SeatId, id: ActivityId) -> Key {
+    key(activities_of(contract, seat), id.to_string())
+}
+
+/// Seat and id of an activity, by its key.
+pub(super) fn of_activity(partition_key: &str, sort_key: &str) -> Option<(SeatId, ActivityId)> {
+    let seat = last_of(partition_key, "ACTIVITY")?.parse().ok()?;
+    Some((seat, sort_key.parse().ok()?))
+}
+
+/// GSI1 partition of a seat holder's activities.
+pub(super) fn activities_index(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#ACTIVITIES#{seat}")
+}
+
+/// Sort key of an activity in indexes by time.
+pub(super) fn activity_order(at: Millis, id: Option<ActivityId>) -> String {
+    id.map_or_else(|| padded(at), |id| format!("{}#{id}", padded(at)))
+}
+
+/// GSI2 partition of activities that go on by themselves. Apart from the submissions': a backlog of the
+/// ones does not stand before the others.
+pub(super) fn open_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#OPENACTIVITIES")
+}
+
+/// GSI2 partition of activities whose seat holder has to sign in, by seat and time.
+pub(super) fn unsigned_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#UNSIGNEDACTIVITIES")
+}
+
+/// What the sort keys of a seat holder's activities begin with there.
+pub(super) fn unsigned_activities_of(seat: SeatId) -> String {
+    format!("{seat}#")
+}
+
+pub(super) fn unsigned_activity_order(seat: SeatId, at: Millis, id: ActivityId) -> String {
+    format!("{}{}#{id}", unsigned_activities_of(seat), padded(at))
+}
+
+/// The seat of a sort key there.
+pub(super) fn seat_of_unsigned(sort_key: &str) -> Option<SeatId> {
+    sort_key.split_once('#')?.0.parse().ok()
+}
+
+/// GSI2 partition of activities with somebody whom nobody has matched, by entry.
+pub(super) fn unresolved_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#UNRESOLVEDACTIVITIES")
+}
+
+/// What the sort keys of an entry's activities begin with there. The id comes first: entries of both kinds
+/// are spread alike.
+pub(super) fn unresolved_activities_of(entry: EntryRef) -> String {
+    format!("{}:{}#", entry.id, entry.kind)
+}
+
+pub(super) fn unresolved_activity_order(entry: EntryRef, id: ActivityId) -> String {
+    format!("{}{id}", unresolved_activities_of(entry))
+}
+
+/// The entry of a sort key there.
+pub(super) fn entry_of_unresolved(sort_key: &str) -> Option<EntryRef> {
+    let (id, kind) = sort_key.split_once('#')?.0.split_once(':')?;
+    Some(EntryRef {
+        kind: kind.parse().ok()?,
+        id: id.parse().ok()?,
+    })
+}
+
 /// The submission that a partition key is of.
 pub(super) fn submission_of(partition_key: &str) -> Option<SubmissionId> {
     last_of(partition_key, "SUBMISSION")?.parse().ok()
@@ -910,6 +986,7 @@ mod tests {
             session_key(&c),
             token(&c, &token_id),
             submission(&c, SubmissionId(nil)),
+            activity(&c, seat_id, ActivityId(nil)),
             lead_schema(&c),
             audit(&c, Millis(1), nil),
             posts(&c, 7),
@@ -943,6 +1020,18 @@ mod tests {
         assert_eq!(seat_of(&seat(&c, seat_id).pk), Some(seat_id));
         assert_eq!(seat_of(&submission(&c, id).pk), None);
         assert_eq!(submission_of("C#acme#SUBMISSION#x"), None);
+        let (activity_id, at) = (ActivityId(uuid::Uuid::from_u128(9)), Millis(7));
+        let own = activity(&c, seat_id, activity_id);
+        assert_eq!(of_activity(&own.pk, &own.sk), Some((seat_id, activity_id)));
+        assert_eq!(of_activity(&seat(&c, seat_id).pk, &own.sk), None);
+        let unsigned = unsigned_activity_order(seat_id, at, activity_id);
+        assert_eq!(seat_of_unsigned(&unsigned), Some(seat_id));
+        let entry = EntryRef {
+            kind: EntryKind::Company,
+            id: EntryId(uuid::Uuid::from_u128(10)),
+        };
+        let unresolved = unresolved_activity_order(entry, activity_id);
+        assert_eq!(entry_of_unresolved(&unresolved), Some(entry));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod schema;
 
+mod activities;
 mod attachments;
 mod batch;
 mod claims;
@@ -32,12 +33,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use domain::clock::Millis;
 
+pub use activities::{TakenActivity, Unresolved};
 pub use attachments::Attachment;
 pub use claims::{Claim, ClaimWrite};
 pub use configuration::ChangeError;
@@ -95,6 +97,43 @@ impl Store {
             .send()
             .await?;
         answer.item.map(|item| read(entity, item)).transpose()
+    }
+
+    /// Puts an item where there is none of its key; what is there comes back instead. One call.
+    async fn put_new<T: DeserializeOwned>(
+        &self,
+        entity: &'static str,
+        item: Item,
+    ) -> Result<Option<T>, StoreError> {
+        use aws_sdk_dynamodb::operation::put_item::PutItemError;
+        let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok()).cloned();
+        let key = part("PK").zip(part("SK"));
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(PK)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(None),
+            Err(error) => error,
+        };
+        let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
+        else {
+            return Err(error.into());
+        };
+        match failed.item.clone().filter(|item| !item.is_empty()) {
+            Some(item) => read(entity, item).map(Some),
+            // An endpoint that does not return the old item costs one more call.
+            None => {
+                let (pk, sk) = key.ok_or(StoreError::Conflict)?;
+                let stored = self.get(entity, keys::Key { pk, sk }, true).await?;
+                stored.map(Some).ok_or(StoreError::Conflict)
+            }
+        }
     }
 
     /// A query of a partition, as of now.

@@ -16,13 +16,13 @@ use domain::submission::{SWEEP_AFTER_SECONDS, SourceKind, State, Submission};
 
 const ENTITY: &str = "submission";
 
-/// The outcome of an attempt to store a submission.
+/// The outcome of an attempt to store something that is stored once.
 #[derive(Debug)]
-pub enum Accepted {
+pub enum Accepted<T> {
     /// It is stored.
     New,
     /// It was stored before; this is its current state.
-    Repeat(Box<Submission>),
+    Repeat(Box<T>),
 }
 
 /// The outcome of an attempt to take a submission.
@@ -158,36 +158,12 @@ fn search_text(submission: &Submission) -> String {
 
 impl Store {
     /// Stores a submission unless it is already stored. One call.
-    pub async fn accept_submission(&self, submission: &Submission) -> Result<Accepted, StoreError> {
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item(submission)?))
-            .condition_expression("attribute_not_exists(PK)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(Accepted::New),
-            Err(error) => {
-                use aws_sdk_dynamodb::operation::put_item::PutItemError;
-                if let Some(PutItemError::ConditionalCheckFailedException(failed)) =
-                    error.as_service_error()
-                {
-                    let stored = match failed.item.clone().filter(|item| !item.is_empty()) {
-                        Some(item) => read(ENTITY, item)?,
-                        // An endpoint that does not return the old item costs one more call.
-                        None => self
-                            .submission(&submission.contract, submission.id)
-                            .await?
-                            .ok_or(StoreError::Conflict)?,
-                    };
-                    return Ok(Accepted::Repeat(Box::new(stored)));
-                }
-                Err(error.into())
-            }
-        }
+    pub async fn accept_submission(
+        &self,
+        submission: &Submission,
+    ) -> Result<Accepted<Submission>, StoreError> {
+        let stored = self.put_new(ENTITY, item(submission)?).await?;
+        Ok(stored.map_or(Accepted::New, |stored| Accepted::Repeat(Box::new(stored))))
     }
 
     /// A submission.

@@ -1,0 +1,395 @@
+//! Activities: accepted once, taken by one worker at a time, finished once; and found when what they wait
+//! for has come.
+
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use futures::{StreamExt as _, stream};
+
+use super::submissions::{Accepted, Page};
+use super::transaction::{Assumption, Unit};
+use super::{
+    Item, Store, StoreError, keys, number, page_of, read, read_each, size_of_item, text, write,
+};
+use domain::activity::{Activity, ActivityState};
+use domain::clock::Millis;
+use domain::directory::EntryRef;
+use domain::ids::{ActivityId, ContractId, SeatId};
+
+const ENTITY: &str = "activity";
+/// Calls in flight for one seat holder's activities.
+const AT_ONCE: usize = 16;
+/// Items that a page of the list looks at in the index in one call.
+const LIST_SCAN: i32 = 1000;
+/// Calls of the index for one page of the list.
+const LIST_SCANS: usize = 10;
+
+/// What became of an attempt to take an activity.
+#[derive(Debug)]
+pub enum TakenActivity {
+    /// It is the caller's until its lease ends.
+    Mine(Box<Activity>),
+    /// Another worker has it, or there is nothing to do.
+    Not,
+    /// There is no such activity.
+    Missing,
+}
+
+/// An activity with somebody whom nobody has matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unresolved {
+    /// With whom.
+    pub entry: EntryRef,
+    /// Whose it is.
+    pub seat: SeatId,
+    /// Its id.
+    pub id: ActivityId,
+}
+
+/// An activity as an item, in the indexes that its state asks for.
+fn item(activity: &Activity) -> Result<Item, StoreError> {
+    let Activity {
+        contract, seat, id, ..
+    } = activity;
+    let mut item = write(ENTITY, activity, &keys::activity(contract, *seat, *id))?;
+    let mine = keys::activities_index(contract, *seat);
+    let order = keys::activity_order(activity.received_at, Some(*id));
+    keys::LISTS.enter(&mut item, mine, order);
+    let due = || {
+        (
+            keys::open_activities_index(contract),
+            keys::activity_order(activity.due_at, Some(*id)),
+        )
+    };
+    let work = match activity.state {
+        ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting => Some(due()),
+        ActivityState::WaitingForSignIn => Some((
+            keys::unsigned_activities_index(contract),
+            keys::unsigned_activity_order(*seat, activity.received_at, *id),
+        )),
+        // Its person is linked, to a record that is gone: looked at from time to time.
+        ActivityState::Unresolved if activity.gone.is_some() => Some(due()),
+        ActivityState::Unresolved => Some((
+            keys::unresolved_activities_index(contract),
+            keys::unresolved_activity_order(activity.target, *id),
+        )),
+        ActivityState::Written | ActivityState::Failed => None,
+    };
+    if let Some((partition, order)) = work {
+        keys::OPEN_WORK.enter(&mut item, partition, order);
+    }
+    Ok(item)
+}
+
+/// Seat and id of an activity by the keys that an index gave.
+fn place(item: &Item) -> Result<(SeatId, ActivityId), StoreError> {
+    let part = |name: &str| item.get(name)?.as_s().ok();
+    part("PK")
+        .zip(part("SK"))
+        .and_then(|(pk, sk)| keys::of_activity(pk, sk))
+        .ok_or_else(|| StoreError::corrupt(ENTITY))
+}
+
+impl Store {
+    /// Stores activities, each unless it is stored already; what became of each, in their order. One call
+    /// for each.
+    pub async fn accept_activities(
+        &self,
+        activities: &[Activity],
+    ) -> Vec<Result<Accepted<Activity>, StoreError>> {
+        let accepting: Vec<_> = activities
+            .iter()
+            .map(|activity| self.accept_activity(activity))
+            .collect();
+        stream::iter(accepting).buffered(AT_ONCE).collect().await
+    }
+
+    async fn accept_activity(&self, activity: &Activity) -> Result<Accepted<Activity>, StoreError> {
+        let stored = self.put_new(ENTITY, item(activity)?).await?;
+        Ok(stored.map_or(Accepted::New, |stored| Accepted::Repeat(Box::new(stored))))
+    }
+
+    /// A seat holder's activity.
+    pub async fn activity(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        id: ActivityId,
+    ) -> Result<Option<Activity>, StoreError> {
+        let key = keys::activity(contract, seat, id);
+        self.get(ENTITY, key, true).await
+    }
+
+    /// Takes activities of a seat holder for one worker until `lease_until`; what became of each, in
+    /// their order. One call for each.
+    pub async fn take_activities(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        ids: &[ActivityId],
+        now: Millis,
+        lease_until: Millis,
+    ) -> Vec<Result<TakenActivity, StoreError>> {
+        let taking: Vec<_> = ids
+            .iter()
+            .map(|id| self.take_activity(contract, seat, *id, now, lease_until))
+            .collect();
+        stream::iter(taking).buffered(AT_ONCE).collect().await
+    }
+
+    async fn take_activity(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        id: ActivityId,
+        now: Millis,
+        lease_until: Millis,
+    ) -> Result<TakenActivity, StoreError> {
+        use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+        let states = [
+            (":planned", ActivityState::Planned),
+            (":waiting", ActivityState::Waiting),
+            (":unsigned", ActivityState::WaitingForSignIn),
+            (":unresolved", ActivityState::Unresolved),
+            (":writing", ActivityState::Writing),
+        ];
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::activity(contract, seat, id).attributes()))
+            .update_expression(
+                "SET #state = :writing, due_at = :lease, #partition = :open, #sort = :order, \
+                 planned_at = if_not_exists(planned_at, :now) \
+                 ADD version :one, attempts :one, takes :one",
+            )
+            .condition_expression(
+                "attribute_exists(PK) AND (#state IN (:planned, :waiting, :unsigned, :unresolved) \
+                 OR (#state = :writing AND due_at <= :now))",
+            )
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#partition", keys::OPEN_WORK.partition)
+            .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
+            .expression_attribute_values(":lease", number(lease_until.0))
+            .expression_attribute_values(":now", number(now.0))
+            .expression_attribute_values(":open", text(keys::open_activities_index(contract)))
+            .expression_attribute_values(
+                ":order",
+                text(keys::activity_order(lease_until, Some(id))),
+            )
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (place, state) in states {
+            update = update.expression_attribute_values(place, text(state.as_str()));
+        }
+        match update.send().await {
+            Ok(answer) => {
+                let item = answer.attributes.ok_or(StoreError::Conflict)?;
+                Ok(TakenActivity::Mine(Box::new(read(ENTITY, item)?)))
+            }
+            Err(error) => {
+                let Some(UpdateItemError::ConditionalCheckFailedException(refused)) =
+                    error.as_service_error()
+                else {
+                    return Err(error.into());
+                };
+                let there = match &refused.item {
+                    Some(item) if !item.is_empty() => true,
+                    // An endpoint that does not return the old item costs one more call.
+                    _ => self.activity(contract, seat, id).await?.is_some(),
+                };
+                Ok(if there {
+                    TakenActivity::Not
+                } else {
+                    TakenActivity::Missing
+                })
+            }
+        }
+    }
+
+    /// Writes activities, each over the version it was read at, and raises their versions. Gives those
+    /// that were written meanwhile by somebody else, as they are here.
+    pub async fn save_activities(
+        &self,
+        activities: Vec<Activity>,
+    ) -> Result<Vec<Activity>, StoreError> {
+        let mut units = Vec::with_capacity(activities.len());
+        for activity in activities {
+            let expected = activity.version;
+            let item = item(&Activity {
+                version: expected + 1,
+                ..activity.clone()
+            })?;
+            units.push(Unit {
+                bytes: size_of_item(&item),
+                actions: vec![self.put_action(item, Some(Assumption::version(expected)))?],
+                of: activity,
+            });
+        }
+        let (_, lost) = self.run_units(units).await?;
+        Ok(lost)
+    }
+
+    /// A seat holder's activities, newest first. `cursor` is a page's `next`.
+    pub async fn list_activities(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        state: Option<ActivityState>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Activity>, StoreError> {
+        let partition = keys::activities_index(contract, seat);
+        let mut query = self
+            .query_index(&keys::LISTS, &partition)
+            .scan_index_forward(false);
+        query = match state {
+            Some(state) => query
+                .filter_expression("#state = :state")
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":state", text(state.as_str()))
+                .limit(LIST_SCAN),
+            None => query.limit(i32::try_from(limit + 1).unwrap_or(LIST_SCAN)),
+        };
+        let mut start = cursor.and_then(|order| {
+            let id = order.split_once('#')?.1.parse().ok()?;
+            let key = keys::activity(contract, seat, id);
+            Some(keys::LISTS.start(&key, &partition, order))
+        });
+        let mut found: Vec<Item> = Vec::new();
+        for _ in 0..LIST_SCANS {
+            let page = page_of(&query, start).await?;
+            found.extend(page.items);
+            start = page.next;
+            if start.is_none() || found.len() > limit {
+                break;
+            }
+        }
+        let last = if found.len() > limit {
+            found.truncate(limit);
+            found.last()
+        } else {
+            start.as_ref()
+        };
+        let next = last.and_then(|last| keys::sort_key_of(last, &keys::LISTS));
+        let items = self.read_in_order(keys::of_items(&found)).await?;
+        let mut items = read_each(ENTITY, items, |item| read::<Activity>(ENTITY, item));
+        // The index is a moment behind the items.
+        items.retain(|activity| state.is_none_or(|state| activity.state == state));
+        Ok(Page { items, next })
+    }
+
+    /// Activities that were due before `now`: nobody has them, whatever became of their message.
+    pub async fn due_activities(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+        limit: i32,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let before = keys::activity_order(now, None);
+        let partition = keys::open_activities_index(contract);
+        let query = self.query_index_before(&keys::OPEN_WORK, partition, before);
+        let found = page_of(&query.limit(limit), None).await?.items;
+        Ok(read_each(ENTITY, found, |item| place(&item)))
+    }
+
+    /// The next seat holder who has to sign in for activities to go on; in the order of seats, behind
+    /// `after`. One call.
+    pub async fn next_without_sign_in(
+        &self,
+        contract: &ContractId,
+        after: Option<SeatId>,
+    ) -> Result<Option<SeatId>, StoreError> {
+        // A sort key of the seat before is its id and a `#`, which comes before this.
+        let behind = after.map_or_else(|| " ".to_owned(), |seat| format!("{seat}$"));
+        let query = self
+            .query_index(&keys::OPEN_WORK, keys::unsigned_activities_index(contract))
+            .key_condition_expression("#partition = :pk AND #sort > :behind")
+            .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
+            .expression_attribute_values(":behind", text(behind))
+            .limit(1);
+        let found = page_of(&query, None).await?.items;
+        let order = found
+            .first()
+            .and_then(|item| keys::sort_key_of(item, &keys::OPEN_WORK));
+        Ok(order.and_then(|order| keys::seat_of_unsigned(&order)))
+    }
+
+    /// Activities of a seat holder that wait for a sign-in, the oldest first.
+    pub async fn activities_without_sign_in(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        limit: i32,
+    ) -> Result<Vec<ActivityId>, StoreError> {
+        let partition = keys::unsigned_activities_index(contract);
+        let prefix = keys::unsigned_activities_of(seat);
+        let found = self.parked(partition, prefix, limit).await?;
+        let ids = read_each(ENTITY, found, |item| place(&item));
+        Ok(ids.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// Unresolved activities of an entry.
+    pub async fn unresolved_of(
+        &self,
+        contract: &ContractId,
+        entry: EntryRef,
+        limit: i32,
+    ) -> Result<Vec<Unresolved>, StoreError> {
+        let partition = keys::unresolved_activities_index(contract);
+        let prefix = keys::unresolved_activities_of(entry);
+        let found = self.parked(partition, prefix, limit).await?;
+        Ok(read_each(ENTITY, found, |item| unresolved(&item)))
+    }
+
+    async fn parked(
+        &self,
+        partition: String,
+        prefix: String,
+        limit: i32,
+    ) -> Result<Vec<Item>, StoreError> {
+        let query = self
+            .query_index(&keys::OPEN_WORK, partition)
+            .key_condition_expression("#partition = :pk AND begins_with(#sort, :prefix)")
+            .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
+            .expression_attribute_values(":prefix", text(prefix))
+            .limit(limit);
+        Ok(page_of(&query, None).await?.items)
+    }
+
+    /// Unresolved activities in the order of their entries' ids, from `from` on, and after the last again
+    /// from the first: at most `limit` of them. One call, or two.
+    pub async fn unresolved_from(
+        &self,
+        contract: &ContractId,
+        from: uuid::Uuid,
+        limit: usize,
+    ) -> Result<Vec<Unresolved>, StoreError> {
+        let partition = keys::unresolved_activities_index(contract);
+        let mut found: Vec<Item> = Vec::new();
+        for condition in ["#sort >= :from", "#sort < :from"] {
+            let left = limit.saturating_sub(found.len());
+            if left == 0 {
+                break;
+            }
+            let query = self
+                .query_index(&keys::OPEN_WORK, &partition)
+                .key_condition_expression(format!("#partition = :pk AND {condition}"))
+                .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
+                .expression_attribute_values(":from", text(from.to_string()))
+                .limit(i32::try_from(left).unwrap_or(i32::MAX));
+            found.extend(page_of(&query, None).await?.items);
+        }
+        Ok(read_each(ENTITY, found, |item| unresolved(&item)))
+    }
+}
+
+fn unresolved(item: &Item) -> Result<Unresolved, StoreError> {
+    let (seat, id) = place(item)?;
+    let order = keys::sort_key_of(item, &keys::OPEN_WORK);
+    let entry = order.and_then(|order| keys::entry_of_unresolved(&order));
+    Ok(Unresolved {
+        entry: entry.ok_or_else(|| StoreError::corrupt(ENTITY))?,
+        seat,
+        id,
+    })
+}
