@@ -20,6 +20,8 @@ pub enum Record {
     Contact,
     /// An account.
     Account,
+    /// An activity.
+    Task,
 }
 
 impl Record {
@@ -30,6 +32,7 @@ impl Record {
             Self::Lead => "lead",
             Self::Contact => "contact",
             Self::Account => "account",
+            Self::Task => "activity",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The CRM port in its parts: set-up, search, writing and reading in bulk, with one form of errors for all.
 
+mod activity;
 mod error;
 pub mod import;
 pub mod linkedin;
@@ -23,6 +24,10 @@ use domain::schema::{LeadField, LeadSchema};
 use remote::outbound::Provider;
 use remote::session::Session;
 
+pub use self::activity::{
+    ACTIVITIES_AT_ONCE, Activities, ActivityContent, ActivityRules, AttachedActivity,
+    FoundActivity, NewActivity, SoughtActivity,
+};
 use self::error::shown;
 pub use self::error::{CrmError, Failure, Reason, Record, Refusal, failure};
 pub use self::write::{
@@ -132,11 +137,11 @@ pub trait Search: Send + Sync {
     fn lead_url(&self, id: &str) -> String;
 }
 
-/// The port to a CRM for set-up and for creating records; reading in bulk has a port of its own
+/// The port to a CRM for set-up, for creating records and for activities; reading in bulk has a port of its own
 /// ([`import::Source`]).
-pub trait Crm: SetUp + Search + Writer {}
+pub trait Crm: SetUp + Search + Writer + Activities {}
 
-impl<T: SetUp + Search + Writer> Crm for T {}
+impl<T: SetUp + Search + Writer + Activities> Crm for T {}
 
 /// Opens the CRM behind a session.
 #[must_use]

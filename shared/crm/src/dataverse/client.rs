@@ -29,6 +29,15 @@ impl Dataverse {
     }
 
     pub(super) async fn batch(&self, body: String) -> Result<Vec<PartAnswer>, CrmError> {
+        let sets = self.batch_of_sets(body).await?;
+        Ok(sets.into_iter().flatten().collect())
+    }
+
+    /// The answers of a batch, those of a change set together.
+    pub(super) async fn batch_of_sets(
+        &self,
+        body: String,
+    ) -> Result<Vec<Vec<PartAnswer>>, CrmError> {
         let url = self.session.url(&format!("{API}/$batch"))?;
         let mut call = Call::new(Provider::Dataverse, Method::POST, url)
             .header(header::ACCEPT, "application/json")
@@ -41,7 +50,7 @@ impl Dataverse {
         let content_type = answer.header("content-type").unwrap_or_default();
         // A failed batch answers with an error status and still with its parts, or with a plain
         // error when the batch itself was refused.
-        match multipart::answers(content_type, &answer.body) {
+        match multipart::grouped(content_type, &answer.body) {
             Some(parts) if !parts.is_empty() => Ok(parts),
             _ if answer.status.is_success() => Err(CrmError::Unavailable(answer.status)),
             // Refused as a whole, before any part was looked at: the user is no member of the

@@ -5,6 +5,7 @@
 //! primary key makes them idempotent. A lead and its contact go in one change set. Searches go
 //! out in the body of a `$batch`: a query string would carry names and addresses in a URL.
 
+mod activity;
 mod client;
 mod errors;
 mod metadata;
@@ -19,9 +20,11 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Bond, CrmError, LeadRecord, LeadSearch, Outcomes, Record, Search, SetUp, Tie, Write, Writer,
+    Activities, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, LeadRecord,
+    LeadSearch, NewActivity, Outcomes, Record, Search, SetUp, SoughtActivity, Tie, Write, Writer,
     contact_identity,
 };
+use domain::activity::ActivityKind;
 use domain::clock::Millis;
 use domain::inventory::{AccessReport, CrmOptions};
 use domain::schema::{CrmKind, LeadSchema};
@@ -34,6 +37,9 @@ pub(super) use read::DataverseSource;
 const LEADS: &str = "leads";
 const CONTACTS: &str = "contacts";
 const ACCOUNTS: &str = "accounts";
+const TASKS: &str = "tasks";
+/// The column with the id of a task or phone call.
+const ACTIVITY_KEY: &str = "activityid";
 /// The lead's state: 0 is open.
 const STATE: &str = "statecode";
 /// The lead's look-up of its contact, as it is read, and its navigation property, as it is written.
@@ -108,5 +114,44 @@ impl Writer for Dataverse {
 
     fn tie_to_made(&self, lead: Uuid) -> Tie {
         Tie::ToContact(contact_identity(lead).to_string())
+    }
+}
+
+#[async_trait]
+impl Activities for Dataverse {
+    async fn activity_rules(&self, owner: Option<&str>) -> Result<ActivityRules, CrmError> {
+        activity::rules(self, owner).await
+    }
+
+    async fn find_activities(
+        &self,
+        _rules: &ActivityRules,
+        sought: &[SoughtActivity],
+    ) -> Result<Vec<Option<FoundActivity>>, CrmError> {
+        activity::find(self, sought).await
+    }
+
+    async fn create_activities(
+        &self,
+        rules: &ActivityRules,
+        new: &[NewActivity],
+    ) -> Result<Outcomes, CrmError> {
+        activity::create(self, rules, new).await
+    }
+
+    async fn attach_activities(
+        &self,
+        _rules: &ActivityRules,
+        attached: &[AttachedActivity],
+    ) -> Result<Outcomes, CrmError> {
+        activity::attach(self, attached).await
+    }
+
+    fn activity_object(&self, kind: ActivityKind) -> &'static str {
+        activity::object(kind)
+    }
+
+    fn keeps_unassigned(&self, kind: ActivityKind) -> bool {
+        activity::keeps_unassigned(kind)
     }
 }

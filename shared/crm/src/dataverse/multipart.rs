@@ -60,13 +60,24 @@ pub(super) fn independent(parts: &[Part]) -> String {
 
 /// A batch of one change set: all of its writes, or none.
 pub(super) fn change_set(parts: &[Part]) -> String {
-    let mut text =
-        format!("--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={CHANGE_SET}\r\n\r\n");
-    for (index, part) in parts.iter().enumerate() {
-        text.push_str(&format!("--{CHANGE_SET}\r\n"));
-        request(&mut text, part, Some(index + 1));
+    change_sets(&[parts])
+}
+
+/// A batch of change sets, each by itself: all of its writes, or none.
+pub(super) fn change_sets(sets: &[&[Part]]) -> String {
+    let mut text = String::new();
+    for (number, parts) in sets.iter().enumerate() {
+        let boundary = format!("{CHANGE_SET}_{number}");
+        text.push_str(&format!(
+            "--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={boundary}\r\n\r\n"
+        ));
+        for (index, part) in parts.iter().enumerate() {
+            text.push_str(&format!("--{boundary}\r\n"));
+            request(&mut text, part, Some(index + 1));
+        }
+        text.push_str(&format!("--{boundary}--\r\n\r\n"));
     }
-    text.push_str(&format!("--{CHANGE_SET}--\r\n\r\n--{BOUNDARY}--\r\n"));
+    text.push_str(&format!("--{BOUNDARY}--\r\n"));
     text
 }
 
@@ -94,6 +105,12 @@ fn request(text: &mut String, part: &Part, content_id: Option<usize>) {
 /// The answers of a batch in order, those inside change sets included; `None` if the body is not a batch
 /// answer.
 pub(super) fn answers(content_type: &str, body: &[u8]) -> Option<Vec<PartAnswer>> {
+    Some(grouped(content_type, body)?.into_iter().flatten().collect())
+}
+
+/// The answers of a batch in order, those of a change set together; `None` when the body is no batch
+/// answer.
+pub(super) fn grouped(content_type: &str, body: &[u8]) -> Option<Vec<Vec<PartAnswer>>> {
     let mut found = Vec::new();
     collect(&boundary(content_type)?, body, &mut found, 0)?;
     Some(found)
@@ -112,7 +129,7 @@ fn boundary(content_type: &str) -> Option<String> {
     })
 }
 
-fn collect(boundary: &str, body: &[u8], found: &mut Vec<PartAnswer>, depth: u8) -> Option<()> {
+fn collect(boundary: &str, body: &[u8], found: &mut Vec<Vec<PartAnswer>>, depth: u8) -> Option<()> {
     if depth > 2 || boundary.is_empty() {
         return None;
     }
@@ -136,7 +153,10 @@ fn collect(boundary: &str, body: &[u8], found: &mut Vec<PartAnswer>, depth: u8) 
     None
 }
 
-fn one(part: &[u8], found: &mut Vec<PartAnswer>, depth: u8) -> Option<()> {
+fn one(part: &[u8], found: &mut Vec<Vec<PartAnswer>>, depth: u8) -> Option<()> {
+    if depth == 0 {
+        found.push(Vec::new());
+    }
     let (headers, rest) = head(part)?;
     let content_type = headers
         .get("content-type")
@@ -153,7 +173,7 @@ fn one(part: &[u8], found: &mut Vec<PartAnswer>, depth: u8) -> Option<()> {
         .nth(1)?;
     let status = StatusCode::from_bytes(status.as_bytes()).ok()?;
     let (_, body) = head(lines.0)?;
-    found.push(PartAnswer {
+    found.last_mut()?.push(PartAnswer {
         status,
         body: trim_end(body).to_vec(),
     });
@@ -225,6 +245,8 @@ mod tests {
             [204, 412]
         );
         assert_eq!(answers[1].json()["error"]["code"], "0x80040237");
+        let of_set = grouped("multipart/mixed; boundary=b1", ANSWER.as_bytes()).unwrap();
+        assert_eq!(of_set.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
         let unix = ANSWER.replace("\r\n", "\n");
         assert_eq!(
             super::answers("multipart/mixed;boundary=\"b1\"", unix.as_bytes())

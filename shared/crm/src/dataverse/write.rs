@@ -8,7 +8,7 @@ use super::client::Dataverse;
 use super::errors::classify;
 use super::multipart::{self, Part, PartAnswer};
 use super::odata::Query;
-use super::{ACCOUNTS, CONTACT_PROPERTY, CONTACTS, LEADS};
+use super::{ACCOUNTS, ACTIVITY_KEY, CONTACT_PROPERTY, CONTACTS, LEADS, TASKS};
 use crate::{Bond, CrmError, Outcomes, Record, Tie, Verb, Write, WrittenRecord, written};
 use domain::schema::CrmKind;
 use domain::vocabulary::vocabulary;
@@ -19,6 +19,7 @@ const fn set(record: Record) -> &'static str {
         Record::Lead => LEADS,
         Record::Contact => CONTACTS,
         Record::Account => ACCOUNTS,
+        Record::Task => TASKS,
     }
 }
 
@@ -29,6 +30,7 @@ fn key(record: Record) -> &'static str {
         Record::Lead => known.lead.key(),
         Record::Contact => known.contact.key(),
         Record::Account => known.account.key(),
+        Record::Task => ACTIVITY_KEY,
     }
 }
 

@@ -8,6 +8,7 @@
 //! the package in `salesforce/` installs. They are plain inserts, not upserts: an upsert that
 //! meets an existing lead would overwrite it, an insert answers `DUPLICATE_VALUE`.
 
+mod activity;
 mod client;
 mod errors;
 mod metadata;
@@ -21,8 +22,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Bond, CrmError, LeadRecord, LeadSearch, Outcomes, Record, Search, SetUp, Tie, Write, Writer,
+    Activities, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, LeadRecord,
+    LeadSearch, NewActivity, Outcomes, Record, Search, SetUp, SoughtActivity, Tie, Write, Writer,
 };
+use domain::activity::ActivityKind;
 use domain::clock::Millis;
 use domain::inventory::{AccessReport, CrmOptions};
 use domain::schema::{CrmKind, LeadSchema};
@@ -105,5 +108,44 @@ impl Writer for Salesforce {
         // The contact of an earlier attempt is known only by our identity field; without reading it there is
         // no id to tie to.
         Tie::None
+    }
+}
+
+#[async_trait]
+impl Activities for Salesforce {
+    async fn activity_rules(&self, owner: Option<&str>) -> Result<ActivityRules, CrmError> {
+        activity::rules(self, owner).await
+    }
+
+    async fn find_activities(
+        &self,
+        rules: &ActivityRules,
+        sought: &[SoughtActivity],
+    ) -> Result<Vec<Option<FoundActivity>>, CrmError> {
+        activity::find(self, rules, sought).await
+    }
+
+    async fn create_activities(
+        &self,
+        rules: &ActivityRules,
+        new: &[NewActivity],
+    ) -> Result<Outcomes, CrmError> {
+        activity::create(self, rules, new).await
+    }
+
+    async fn attach_activities(
+        &self,
+        rules: &ActivityRules,
+        attached: &[AttachedActivity],
+    ) -> Result<Outcomes, CrmError> {
+        activity::attach(self, rules, attached).await
+    }
+
+    fn activity_object(&self, _kind: ActivityKind) -> &'static str {
+        activity::TASK
+    }
+
+    fn keeps_unassigned(&self, _kind: ActivityKind) -> bool {
+        true
     }
 }

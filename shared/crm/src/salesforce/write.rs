@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::activity::TASK;
 use super::client::{API, Salesforce};
 use super::errors::ApiError;
 use super::{CONTACT_FIELD, IDENTITY_FIELD};
@@ -18,7 +19,7 @@ use crate::{
     Bond, CrmError, Outcomes, Reason, Record, Refusal, Tie, Verb, Write, WrittenRecord, written,
 };
 use domain::schema::CrmKind;
-use domain::vocabulary::{ObjectSpec, vocabulary};
+use domain::vocabulary::vocabulary;
 use remote::outbound::Answer;
 
 /// The relationship of our look-up from lead to contact.
@@ -50,21 +51,21 @@ impl Saved {
     }
 }
 
-fn object(record: Record) -> &'static ObjectSpec {
+/// The name of a record's object, and of the field with its id.
+fn object(record: Record) -> (&'static str, &'static str) {
     let known = vocabulary(CrmKind::Salesforce);
-    match record {
+    let spec = match record {
         Record::Lead => known.lead,
         Record::Contact => known.contact,
         Record::Account => known.account,
-    }
+        Record::Task => return (TASK, "Id"),
+    };
+    (spec.name, spec.key())
 }
 
 /// A row of a collection.
 fn row(record: Record, mut values: Map<String, Value>) -> Value {
-    values.insert(
-        "attributes".to_owned(),
-        json!({"type": object(record).name}),
-    );
+    values.insert("attributes".to_owned(), json!({"type": object(record).0}));
     Value::Object(values)
 }
 
@@ -78,7 +79,7 @@ fn values(writes: &[Write], write: &Write) -> Map<String, Value> {
             }
         }
         Verb::Update { id, .. } => {
-            values.insert(object(write.record).key().to_owned(), json!(id));
+            values.insert(object(write.record).1.to_owned(), json!(id));
         }
     }
     match &write.tie {
@@ -191,7 +192,7 @@ async fn create(
     crm: &Salesforce,
     write: &Write,
 ) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
-    let path = format!("{API}/sobjects/{}", object(write.record).name);
+    let path = format!("{API}/sobjects/{}", object(write.record).0);
     let body = Value::Object(values(&[], write));
     let answer = crm.call(Method::POST, &path, Some(&body)).await?;
     outcome(crm, write, &answer, told(&answer, "id")).await
@@ -249,8 +250,7 @@ pub(super) async fn id_of(
     record: Record,
     identity: Uuid,
 ) -> Result<Option<String>, CrmError> {
-    let object = object(record);
-    let (name, key) = (object.name, object.key());
+    let (name, key) = object(record);
     let path = format!("{API}/sobjects/{name}/{IDENTITY_FIELD}/{identity}?fields={key}");
     let answer = crm.call(Method::GET, &path, None).await?;
     if answer.status.is_success() {
@@ -271,5 +271,5 @@ fn told(answer: &Answer, field: &str) -> Option<String> {
 }
 
 fn record_path(record: Record, id: &str) -> String {
-    format!("{API}/sobjects/{}/{}", object(record).name, encode(id))
+    format!("{API}/sobjects/{}/{}", object(record).0, encode(id))
 }

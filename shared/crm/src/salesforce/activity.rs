@@ -1,0 +1,421 @@
+//! Activities as tasks (object reference, "Task", "TaskStatus").
+//!
+//! A lead or contact stands in `WhoId`, an account in `WhatId`; beside a lead there must be nothing in
+//! `WhatId`. Whether a task is closed follows from its status, whose values are the organisation's own. An
+//! open task has no date: with one, its creation locks the records that it belongs to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::activity::ActivityKind;
+use domain::clock::Millis;
+use domain::directory::RecordRef;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::IDENTITY_FIELD;
+use super::client::{BatchResult, Salesforce};
+use super::soql::{Condition, Select};
+use super::write;
+use crate::activity::fitted;
+use crate::query::Literal;
+use crate::{
+    ActivityContent, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, NewActivity,
+    Outcomes, Reason, Record, Refusal, SoughtActivity, Write,
+};
+
+/// The object.
+pub(super) const TASK: &str = "Task";
+/// UTF-16 units of a subject.
+const SUBJECT: usize = 255;
+/// UTF-16 units of a description.
+const DESCRIPTION: usize = 32_000;
+/// Identities and subjects that a query names, which goes in an address.
+const NAMED_AT_ONCE: usize = 40;
+/// By how much the organisation's clock may be behind ours, in seconds.
+const CLOCK_TOLERANCE_SECONDS: i64 = 600;
+
+/// See [`Activities::activity_rules`](crate::Activities::activity_rules).
+pub(super) async fn rules(
+    crm: &Salesforce,
+    owner: Option<&str>,
+) -> Result<ActivityRules, CrmError> {
+    let statuses = Select::new(
+        "TaskStatus",
+        ["ApiName", "SortOrder", "IsDefault", "IsClosed"],
+    )
+    .order(["SortOrder"])
+    .path("query");
+    let results = crm
+        .batch(&[format!("sobjects/{TASK}/describe"), statuses])
+        .await?;
+    for result in &results {
+        if !result.status().is_success() {
+            return Err(crm.batch_failure(result, Record::Task).await);
+        }
+    }
+    let [described, statuses] = results.as_slice() else {
+        return Err(CrmError::Unavailable(StatusCode::OK));
+    };
+    read_rules(&described.result, &statuses.result, owner)
+        .ok_or_else(|| Refusal::new(Record::Task, Reason::Values, "TaskStatus").into())
+}
+
+/// The rules by the description of tasks and by their statuses; none where one of the statuses is missing.
+fn read_rules(described: &Value, statuses: &Value, owner: Option<&str>) -> Option<ActivityRules> {
+    let fields = described.get("fields")?.as_array()?;
+    let named = |name: &str| {
+        fields
+            .iter()
+            .find(|field| field.get("name").and_then(Value::as_str) == Some(name))
+    };
+    let is = |value: &Value, name: &str| value.get(name) == Some(&Value::Bool(true));
+    let identity = named(IDENTITY_FIELD).is_some_and(|field| is(field, "createable"));
+    let subtypes = named("TaskSubtype").and_then(|field| field.get("picklistValues")?.as_array());
+    let calls = subtypes.into_iter().flatten().any(|choice| {
+        is(choice, "active") && choice.get("value").and_then(Value::as_str) == Some("Call")
+    });
+    let rows = statuses.get("records")?.as_array()?;
+    let name = |row: &Value| Some(row.get("ApiName")?.as_str()?.to_owned());
+    let closed = rows.iter().find(|row| is(row, "IsClosed"))?;
+    let mut open = rows.iter().filter(|row| !is(row, "IsClosed"));
+    let first = open.next()?;
+    let default = std::iter::once(first)
+        .chain(open)
+        .find(|row| is(row, "IsDefault"));
+    Some(ActivityRules {
+        has_identity: identity,
+        open_status: name(default.unwrap_or(first))?,
+        closed_status: name(closed)?,
+        has_calls: calls,
+        owner: owner.map(str::to_owned),
+    })
+}
+
+/// What ends the description of a task in an organisation without our field, so that it can be told from
+/// another that says the same.
+fn mark(identity: Uuid) -> String {
+    format!("\n\n[Leadbridge {identity}]")
+}
+
+fn subject(content: &ActivityContent) -> String {
+    fitted(&content.subject, "", SUBJECT)
+}
+
+/// The fields by which a task belongs to a record, and is closed.
+fn belonging(
+    rules: &ActivityRules,
+    regarding: &RecordRef,
+    occurred_at: Millis,
+) -> [(&'static str, Value); 3] {
+    let field = if regarding.object == "Account" {
+        "WhatId"
+    } else {
+        "WhoId"
+    };
+    let day: String = occurred_at.to_string().chars().take(10).collect();
+    [
+        (field, json!(regarding.id)),
+        ("Status", json!(rules.closed_status)),
+        ("ActivityDate", json!(day)),
+    ]
+}
+
+fn named(values: impl IntoIterator<Item = (&'static str, Value)>) -> BTreeMap<String, Value> {
+    values
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// A new task.
+fn new_task(rules: &ActivityRules, new: &NewActivity) -> Write {
+    let content = &new.content;
+    let behind = if rules.has_identity {
+        String::new()
+    } else {
+        mark(content.identity)
+    };
+    let mut values = named([
+        ("Subject", json!(subject(content))),
+        (
+            "Description",
+            json!(fitted(&content.text, &behind, DESCRIPTION)),
+        ),
+    ]);
+    if content.kind == ActivityKind::Call && rules.has_calls {
+        values.insert("TaskSubtype".to_owned(), json!("Call"));
+    }
+    match &new.regarding {
+        Some(record) => values.extend(named(belonging(rules, record, content.occurred_at))),
+        None => {
+            values.insert("Status".to_owned(), json!(rules.open_status));
+        }
+    }
+    let identity = rules.has_identity.then_some(content.identity);
+    Write::create(Record::Task, identity, values)
+}
+
+/// See [`Activities::create_activities`](crate::Activities::create_activities).
+pub(super) async fn create(
+    crm: &Salesforce,
+    rules: &ActivityRules,
+    new: &[NewActivity],
+) -> Result<Outcomes, CrmError> {
+    let writes: Vec<Write> = new.iter().map(|new| new_task(rules, new)).collect();
+    Ok(told(write::write(crm, &writes, Bond::Each).await?))
+}
+
+/// See [`Activities::attach_activities`](crate::Activities::attach_activities).
+pub(super) async fn attach(
+    crm: &Salesforce,
+    rules: &ActivityRules,
+    attached: &[AttachedActivity],
+) -> Result<Outcomes, CrmError> {
+    let update = |attached: &AttachedActivity| {
+        let values = named(belonging(rules, &attached.regarding, attached.occurred_at));
+        Write::update(Record::Task, attached.id.clone(), None, values)
+    };
+    let writes: Vec<Write> = attached.iter().map(update).collect();
+    Ok(told(write::write(crm, &writes, Bond::Each).await?))
+}
+
+/// Outcomes where a record that is gone is [`CrmError::Missing`]: of a task nothing else is referred to but
+/// its owner, who has signed in.
+fn told(outcomes: Outcomes) -> Outcomes {
+    let gone = |error: &CrmError| matches!(error, CrmError::Refused(refusal) if refusal.code == "INVALID_CROSS_REFERENCE_KEY");
+    let tell = |outcome: Result<_, CrmError>| {
+        outcome.map_err(|error| {
+            if gone(&error) {
+                CrmError::Missing
+            } else {
+                error
+            }
+        })
+    };
+    outcomes.into_iter().map(tell).collect()
+}
+
+/// See [`Activities::find_activities`](crate::Activities::find_activities). Archived tasks are found too:
+/// what happened more than a year ago is archived soon after it was created.
+pub(super) async fn find(
+    crm: &Salesforce,
+    rules: &ActivityRules,
+    sought: &[SoughtActivity],
+) -> Result<Vec<Option<FoundActivity>>, CrmError> {
+    let there = || Condition::is("IsDeleted", &Literal::Boolean(false));
+    let mut paths = Vec::new();
+    for sought in sought.chunks(NAMED_AT_ONCE) {
+        if rules.has_identity {
+            let ids: Vec<String> = sought
+                .iter()
+                .map(|sought| sought.content.identity.to_string())
+                .collect();
+            let ids = ids.iter().map(String::as_str);
+            let own = Condition::one_of(IDENTITY_FIELD, ids);
+            let query = Select::new(TASK, ["Id", "IsClosed", IDENTITY_FIELD])
+                .filter(Condition::All(vec![own, there()]));
+            paths.push(query.path("queryAll"));
+        }
+        // Also where there is our field: it may be younger than the try.
+        let mut subjects: Vec<String> = sought
+            .iter()
+            .map(|sought| subject(&sought.content))
+            .collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let since = sought.iter().map(|sought| sought.since).min();
+        let since = since
+            .unwrap_or_default()
+            .plus_seconds(-CLOCK_TOLERANCE_SECONDS);
+        let mut alike = vec![
+            Condition::one_of("Subject", subjects.iter().map(String::as_str)),
+            Condition::since("CreatedDate", since),
+            there(),
+        ];
+        if let Some(owner) = &rules.owner {
+            alike.push(Condition::one_of("OwnerId", [owner.as_str()]));
+        }
+        let query =
+            Select::new(TASK, ["Id", "IsClosed", "Description"]).filter(Condition::All(alike));
+        paths.push(query.path("queryAll"));
+    }
+    let mut found: HashMap<String, FoundActivity> = HashMap::new();
+    for result in crm.batch(&paths).await? {
+        let mut page = rows(crm, result).await?;
+        loop {
+            for row in &page.rows {
+                let (key, task) = read_task(row).ok_or(CrmError::Unavailable(StatusCode::OK))?;
+                if let Some(key) = key {
+                    found.insert(key, task);
+                }
+            }
+            let Some(next) = page.next else { break };
+            let answer = crm.call(Method::GET, &next, None).await?;
+            if !answer.status.is_success() {
+                return Err(crm.failure(&answer).await);
+            }
+            let body = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
+            page = Page::read(&body).ok_or(CrmError::Unavailable(answer.status))?;
+        }
+    }
+    let take = |sought: &SoughtActivity| found.get(&sought.content.identity.to_string()).cloned();
+    Ok(sought.iter().map(take).collect())
+}
+
+/// A page of a query's rows.
+struct Page {
+    rows: Vec<Value>,
+    /// The path of the next one.
+    next: Option<String>,
+}
+
+impl Page {
+    fn read(body: &Value) -> Option<Self> {
+        let next = body.get("nextRecordsUrl").and_then(Value::as_str);
+        Some(Self {
+            rows: body.get("records")?.as_array()?.clone(),
+            next: next.map(str::to_owned),
+        })
+    }
+}
+
+async fn rows(crm: &Salesforce, result: BatchResult) -> Result<Page, CrmError> {
+    let status = result.status();
+    if !status.is_success() {
+        return Err(crm.batch_failure(&result, Record::Task).await);
+    }
+    Page::read(&result.result).ok_or(CrmError::Unavailable(status))
+}
+
+/// A task, and the identity that it carries in our field or in the mark that ends its description.
+fn read_task(row: &Value) -> Option<(Option<String>, FoundActivity)> {
+    let text = |name: &str| row.get(name).and_then(Value::as_str);
+    let marked = || {
+        let (_, end) = text("Description")?.rsplit_once("[Leadbridge ")?;
+        let id = end.trim_end().strip_suffix(']')?;
+        Some(Uuid::try_parse(id).ok()?.to_string())
+    };
+    let identity = text(IDENTITY_FIELD).map(str::to_owned).or_else(marked);
+    let task = FoundActivity {
+        id: text("Id")?.to_owned(),
+        closed: row.get("IsClosed")?.as_bool()?,
+    };
+    Some((identity, task))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rules(has_identity: bool) -> ActivityRules {
+        ActivityRules {
+            has_identity,
+            open_status: "Offen".to_owned(),
+            closed_status: "Erledigt".to_owned(),
+            has_calls: true,
+            owner: None,
+        }
+    }
+
+    fn new(kind: ActivityKind, regarding: Option<(&str, &str)>) -> NewActivity {
+        NewActivity {
+            content: ActivityContent {
+                kind,
+                identity: Uuid::from_u128(7),
+                subject: "S".repeat(300),
+                text: "Hi".to_owned(),
+                occurred_at: Millis(1_700_000_000_000),
+            },
+            regarding: regarding.map(|(object, id)| RecordRef::new(object, id)),
+        }
+    }
+
+    #[test]
+    fn statuses_are_the_organisations_own() {
+        let described = json!({"fields": [
+            {"name": "Leadbridge_Id__c", "createable": true},
+            {"name": "TaskSubtype", "picklistValues": [{"value": "Call", "active": false}]},
+        ]});
+        let status = |name: &str, closed: bool, default: bool| json!({"ApiName": name, "IsClosed": closed, "IsDefault": default});
+        let read = |rows: Vec<Value>| read_rules(&described, &json!({ "records": rows }), None);
+        let all = vec![
+            status("Neu", false, false),
+            status("Erledigt", true, false),
+            status("Offen", false, true),
+            status("Abgelegt", true, false),
+        ];
+        let found = read(all).unwrap();
+        assert_eq!(
+            (found.open_status.as_str(), found.closed_status.as_str()),
+            ("Offen", "Erledigt")
+        );
+        assert!(found.has_identity && !found.has_calls);
+        // A closed default is no status of what is open.
+        let closed = read(vec![
+            status("Done", true, true),
+            status("New", false, false),
+        ]);
+        assert_eq!(closed.unwrap().open_status, "New");
+        assert_eq!(read(vec![status("New", false, true)]), None);
+        assert_eq!(read(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_task_belongs_to_one_record_in_the_right_field() {
+        let values = |kind, regarding| new_task(&rules(true), &new(kind, regarding)).values;
+        let of_lead = values(ActivityKind::Call, Some(("Lead", "00Q1")));
+        assert_eq!(of_lead["WhoId"], "00Q1");
+        assert!(!of_lead.contains_key("WhatId"));
+        assert_eq!(
+            (&of_lead["Status"], &of_lead["ActivityDate"]),
+            (&json!("Erledigt"), &json!("2023-11-14"))
+        );
+        assert_eq!(of_lead["TaskSubtype"], "Call");
+        let of_account = values(ActivityKind::Note, Some(("Account", "0011")));
+        assert_eq!(of_account["WhatId"], "0011");
+        assert!(!of_account.contains_key("WhoId"));
+        let open = values(ActivityKind::Message, None);
+        assert_eq!(open["Status"], "Offen");
+        for name in ["WhoId", "WhatId", "ActivityDate", "TaskSubtype"] {
+            assert!(!open.contains_key(name), "{name}");
+        }
+        assert_eq!(open["Subject"].as_str().unwrap().chars().count(), SUBJECT);
+        assert_eq!(open["Description"], "Hi");
+    }
+
+    #[test]
+    fn without_our_field_a_task_is_found_by_its_mark() {
+        let unmarked = rules(false);
+        let mut long = new(ActivityKind::Message, None);
+        long.content.text = "x".repeat(DESCRIPTION);
+        for new in [new(ActivityKind::Message, None), long] {
+            let written = new_task(&unmarked, &new).values;
+            let row =
+                json!({"Id": "00T1", "IsClosed": false, "Description": written["Description"]});
+            let (identity, task) = read_task(&row).unwrap();
+            assert_eq!(identity, Some(Uuid::from_u128(7).to_string()));
+            assert_eq!(task.id, "00T1");
+        }
+        for text in [
+            "",
+            "[Leadbridge ",
+            "[Leadbridge x]",
+            "[Leadbridge 7] and more",
+        ] {
+            let row = json!({"Id": "00T1", "IsClosed": false, "Description": text});
+            assert_eq!(read_task(&row).unwrap().0, None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_row_is_read_or_refused(text in "\\PC{0,40}", end in "\\PC{0,10}") {
+            let row = json!({"Id": text, "IsClosed": true, "Description": format!("{text}[Leadbridge {end}")});
+            let _ = read_task(&row);
+            let _ = read_rules(&row, &json!({"records": [row, text]}), None);
+        }
+    }
+}
