@@ -178,6 +178,33 @@ fn unknown_property(ty: &TableType, name: &str) -> Error {
     )
 }
 
+fn is_activity(ty: &TableType) -> bool {
+    matches!(ty.name.as_str(), "task" | "phonecall")
+}
+
+/// An activity begins open, and one that is not open any more stays as it is.
+fn check_activity(ty: &TableType, old: Option<&Record>, changes: &Row) -> Result<(), Error> {
+    let state = |value: Option<&Value>| value.and_then(Value::as_i64);
+    let Some(old) = old else {
+        let status = state(changes.get("statuscode"));
+        if state(changes.get("statecode")).is_some_and(|state| state != 0) {
+            let message = format!(
+                "{} is not a valid status code for state code {}State.Open",
+                status.unwrap_or_default(),
+                ty.schema
+            );
+            return Err(Error::new(400, "0x80048408", message));
+        }
+        return Ok(());
+    };
+    let closed = state(old.get("statecode")).is_some_and(|state| state != 0);
+    if closed && state(changes.get("statecode")) != Some(0) {
+        let message = format!("A {} that is completed or canceled is read-only.", ty.name);
+        return Err(Error::new(400, "0x80040203", message));
+    }
+    Ok(())
+}
+
 /// Rows made earlier in a change set, by content id.
 pub(crate) type Known = BTreeMap<String, (String, String)>;
 
@@ -207,7 +234,12 @@ impl Dataverse {
                 self.may(caller, ty, "create")?;
             }
         }
-        let changes = self.read_changes(caller, ty, create, body, known)?;
+        let mut body = body.clone();
+        let parties = self.parties(ty, &mut body)?;
+        let changes = self.read_changes(caller, ty, create, &body, known)?;
+        if is_activity(ty) {
+            check_activity(ty, old.as_deref(), &changes)?;
+        }
         if !create && changes.contains_key("_ownerid_value") {
             self.may(caller, ty, "assign")?;
         }
@@ -260,6 +292,9 @@ impl Dataverse {
                 row.insert("statuscode".into(), json!(choice.value));
             }
         }
+        if let Some(parties) = parties {
+            row.insert("parties".into(), parties);
+        }
         row.insert(ty.primary_id.clone(), json!(key));
         derive(ty, &mut row);
         if create {
@@ -269,6 +304,54 @@ impl Dataverse {
         row.insert("_modifiedby_value".into(), json!(caller.user));
         self.put(ty, &key, row, caller.now_ms);
         Ok(key)
+    }
+
+    /// Takes the parties of a phone call out of a body: users, contacts, leads and accounts that there are,
+    /// as sender or receiver.
+    fn parties(&self, ty: &TableType, body: &mut Row) -> Result<Option<Value>, Error> {
+        let Some(list) = body.remove(&format!("{}_activity_parties", ty.name)) else {
+            return Ok(None);
+        };
+        if ty.name != "phonecall" {
+            let property = format!("{}_activity_parties", ty.name);
+            return Err(unknown_property(ty, &property));
+        }
+        let mut parties = Vec::new();
+        for party in list.as_array().into_iter().flatten() {
+            let mask = party.get("participationtypemask").and_then(Value::as_i64);
+            if !matches!(mask, Some(1 | 2)) {
+                let message = "The activity party type is not allowed for this activity.";
+                return Err(Error::new(400, "0x80043506", message));
+            }
+            let bound = party
+                .as_object()
+                .into_iter()
+                .flatten()
+                .find_map(|(name, value)| {
+                    let table = name.strip_prefix("partyid_")?.strip_suffix("@odata.bind")?;
+                    Some((table, value.as_str()?))
+                });
+            let (table, address) = bound.ok_or_else(|| unknown_property(ty, "partyid"))?;
+            let target = self
+                .table(table)
+                .filter(|target| {
+                    matches!(
+                        target.name.as_str(),
+                        "systemuser" | "contact" | "lead" | "account"
+                    )
+                })
+                .ok_or_else(|| unknown_property(ty, &format!("partyid_{table}")))?;
+            let id = address
+                .trim_start_matches('/')
+                .strip_prefix(&target.set)
+                .and_then(|key| key.strip_prefix('(')?.strip_suffix(')'));
+            let id = id.unwrap_or_default().to_lowercase();
+            if self.store.get(&target.name, &id).is_none() {
+                return Err(Self::no_row(&target, &id));
+            }
+            parties.push(json!({ "mask": mask, "table": target.name, "id": id }));
+        }
+        Ok(Some(Value::Array(parties)))
     }
 
     /// A row with its defaults.

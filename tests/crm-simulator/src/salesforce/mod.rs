@@ -239,6 +239,15 @@ const ROLES: &[(&str, &str)] = &[
     ("Account Executive", "AccountExecutive"),
 ];
 
+/// The statuses of tasks, in their order; the first is the default.
+const TASK_STATUSES: &[&str] = &[
+    "Not Started",
+    "In Progress",
+    "Completed",
+    "Waiting on someone else",
+    "Deferred",
+];
+
 /// A new organisation's stages: name, forecast category, its name, probability.
 const STAGES: &[(&str, &str, &str, u8)] = &[
     ("Prospecting", "Pipeline", "Pipeline", 10),
@@ -355,7 +364,19 @@ impl Org {
             });
             rows.push(("CurrencyType", currency));
         }
+        rows.extend(Self::task_statuses());
         rows
+    }
+
+    /// The statuses of a task.
+    fn task_statuses() -> impl Iterator<Item = (&'static str, Value)> {
+        TASK_STATUSES.iter().enumerate().map(|(at, name)| {
+            let status = json!({
+                "MasterLabel": name, "ApiName": name, "SortOrder": at + 1,
+                "IsDefault": at == 0, "IsClosed": *name == "Completed",
+            });
+            ("TaskStatus", status)
+        })
     }
 
     /// Adds parts that a state of an earlier version lacks.
@@ -364,6 +385,8 @@ impl Org {
             let rows = self.setup_rows();
             self.put_rows(rows, now_ms);
             self.rebuild();
+        } else if self.store.len("TaskStatus") == 0 {
+            self.put_rows(Self::task_statuses().collect(), now_ms);
         }
     }
 

@@ -334,7 +334,7 @@ impl Org {
         all: bool,
     ) -> Vec<(&'a str, &'a Arc<Record>)> {
         let keep = |row: &Record| {
-            (all || !is_deleted(row))
+            (all || !is_deleted(row) && row.get("IsArchived") != Some(&json!(true)))
                 && query
                     .condition
                     .as_ref()

@@ -298,6 +298,10 @@ impl Org {
             row.insert("OwnerId".into(), json!(owner));
         }
         self.derive(ty, &mut row, &given);
+        if ty.name == "Task" {
+            self.check_task(&row)?;
+            row.insert("IsArchived".into(), json!(is_archived(&row, caller.now_ms)));
+        }
         if id.is_none() {
             self.check_duplicates(caller, ty, &row)?;
         }
@@ -567,14 +571,53 @@ impl Org {
         }
         match ty.name.as_str() {
             "Task" => {
-                let closed = row.get("Status") == Some(&json!("Completed"));
+                let status = row.get("Status").and_then(Value::as_str);
+                let mut statuses = self.store.rows("TaskStatus").map(|(_, row)| row);
+                let closed = statuses.any(|own| {
+                    own.get("ApiName").and_then(Value::as_str) == status
+                        && own.get("IsClosed") == Some(&json!(true))
+                });
                 row.insert("IsClosed".into(), json!(closed));
+                row.insert("AccountId".into(), self.account_of_task(row));
                 let high = row.get("Priority") == Some(&json!("High"));
                 row.insert("IsHighPriority".into(), json!(high));
             }
             "Opportunity" => self.derive_opportunity(row, given),
             _ => {}
         }
+    }
+
+    /// The account of a task: its related account, or that of its contact.
+    fn account_of_task(&self, row: &Row) -> Value {
+        let id = |name: &str| row.get(name).and_then(Value::as_str);
+        if let Some(account) = id("WhatId").filter(|id| id.starts_with("001")) {
+            return json!(account);
+        }
+        let contact = id("WhoId").and_then(|id| self.store.get("Contact", id));
+        let account = contact.and_then(|contact| contact.get("AccountId"));
+        account.cloned().unwrap_or_default()
+    }
+
+    /// Refuses a task that has both a lead and a related record, or whose lead is converted.
+    fn check_task(&self, row: &Row) -> Result<(), Error> {
+        let id = |name: &str| row.get(name).and_then(Value::as_str);
+        let lead = id("WhoId").and_then(|who| self.store.get("Lead", who));
+        let Some(lead) = lead else { return Ok(()) };
+        if id("WhatId").is_some() {
+            return Err(Error::on(
+                "FIELD_INTEGRITY_EXCEPTION",
+                "Cannot set Related To (WhatId) when Name (WhoId) is a lead.",
+                &["WhatId"],
+            ));
+        }
+        if lead.get("IsConverted") == Some(&json!(true)) {
+            return Err(Error::on(
+                "CANNOT_UPDATE_CONVERTED_LEAD",
+                "cannot reference converted lead",
+                &[],
+            ));
+        }
+        Ok(())
     }
 
     /// Sets the fields of an opportunity that follow from its stage, and its expected revenue.
@@ -629,6 +672,14 @@ impl Org {
         }
         Value::Object(out)
     }
+}
+
+/// A task is archived that is closed and a year old.
+fn is_archived(row: &Row, now_ms: i64) -> bool {
+    const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
+    let day = row.get("ActivityDate").and_then(Value::as_str);
+    let at = day.and_then(|day| parse_time(&format!("{day}T00:00:00Z")));
+    row.get("IsClosed") == Some(&Value::Bool(true)) && at.is_some_and(|at| at <= now_ms - YEAR_MS)
 }
 
 fn is_cleared(field: &Field, changes: &Row) -> bool {

@@ -465,6 +465,12 @@ CallDisposition;string;255
 CallObject;string;255
 IsArchived;boolean;0;ro";
 
+const TASK_STATUS: &str = "MasterLabel;string;255;ro
+ApiName;string;255;ro;label=API Name
+SortOrder;int;0;ro
+IsDefault;boolean;0;ro;label=Default
+IsClosed;boolean;0;ro;label=Closed";
+
 const ORGANIZATION: &str = "Name;string;80;ro;req
 Division;string;80;ro
 Street;textarea;255;ro
@@ -509,6 +515,8 @@ pub(crate) const PACKAGE: &[(&str, &str)] = &[
         "Account",
         "Leadbridge_Id__c;string;36;ext;unique;label=Leadbridge Id",
     ),
+    // Whether a field of activities can be unique is not documented: here it is not.
+    ("Task", "Leadbridge_Id__c;string;36;ext;label=Leadbridge Id"),
 ];
 
 /// Name, plural, key prefix, fields, whether rows have an owner, whether they can be deleted.
@@ -552,6 +560,14 @@ const OBJECTS: &[(&str, &str, &str, &str, bool, bool)] = &[
     ("User", "Users", "005", USER, false, false),
     ("Task", "Tasks", "00T", TASK, true, true),
     (
+        "TaskStatus",
+        "Task Status Values",
+        "01I",
+        TASK_STATUS,
+        false,
+        false,
+    ),
+    (
         "Organization",
         "Organizations",
         "00D",
@@ -580,7 +596,10 @@ const CURRENCY_OF_ROW: &str = "CurrencyIsoCode;picklist;255;restricted;label=Cur
 
 /// Objects whose rows are an organisation's set-up: the API only reads them.
 pub(crate) fn is_setup(object: &str) -> bool {
-    matches!(object, "Organization" | "OpportunityStage" | "CurrencyType")
+    matches!(
+        object,
+        "Organization" | "OpportunityStage" | "CurrencyType" | "TaskStatus"
+    )
 }
 
 /// Objects whose rows cannot be deleted.
