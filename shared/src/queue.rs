@@ -1,11 +1,12 @@
 //! The queues. A message carries ids, not data: the table is the truth.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{ContractId, SubmissionId};
+use crate::domain::ids::{ActivityId, ContractId, SeatId, SubmissionId};
 use crate::store::WorkKind;
 
 /// Maximum delay of an SQS message, in seconds.
@@ -20,7 +21,10 @@ pub trait OfContract {
 
 impl OfContract for WritebackMessage {
     fn contract(&self) -> &ContractId {
-        &self.contract
+        match self {
+            Self::Submission(work) => &work.contract,
+            Self::Activities(work) => &work.contract,
+        }
     }
 }
 
@@ -30,14 +34,74 @@ impl OfContract for ImportMessage {
     }
 }
 
+/// "This has to be written to the CRM."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WritebackMessage {
+    /// A submission.
+    Submission(SubmissionWork),
+    /// Activities of one seat holder.
+    Activities(ActivitiesWork),
+}
+
 /// A message that a submission has work to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WritebackMessage {
+pub struct SubmissionWork {
     /// The contract.
     pub contract: ContractId,
     /// The submission.
     pub submission: SubmissionId,
+}
+
+/// "These activities have work to do."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivitiesWork {
+    /// The contract.
+    pub contract: ContractId,
+    /// Whose they are.
+    pub seat: SeatId,
+    /// The activities.
+    pub activities: Vec<ActivityId>,
+}
+
+/// Activities that a message names at most.
+pub const ACTIVITIES_OF_MESSAGE: usize = 100;
+
+impl WritebackMessage {
+    /// About a submission.
+    #[must_use]
+    pub fn submission(contract: &ContractId, submission: SubmissionId) -> Self {
+        Self::Submission(SubmissionWork {
+            contract: contract.clone(),
+            submission,
+        })
+    }
+
+    /// About activities: those of each seat holder together, in as many messages as they take.
+    #[must_use]
+    pub fn activities(
+        contract: &ContractId,
+        all: impl IntoIterator<Item = (SeatId, ActivityId)>,
+    ) -> Vec<Self> {
+        let mut by_seat: BTreeMap<SeatId, Vec<ActivityId>> = BTreeMap::new();
+        for (seat, id) in all {
+            by_seat.entry(seat).or_default().push(id);
+        }
+        let of_seat = |(seat, ids): (SeatId, Vec<ActivityId>)| {
+            let chunks = ids.chunks(ACTIVITIES_OF_MESSAGE);
+            let message = |activities: &[ActivityId]| {
+                Self::Activities(ActivitiesWork {
+                    contract: contract.clone(),
+                    seat,
+                    activities: activities.to_vec(),
+                })
+            };
+            chunks.map(message).collect::<Vec<_>>()
+        };
+        by_seat.into_iter().flat_map(of_seat).collect()
+    }
 }
 
 /// A message that a CRM connection has work to do.
@@ -50,7 +114,7 @@ pub struct ImportMessage {
     pub work: WorkKind,
 }
 
-/// The queue of submissions.
+/// The queue of what is written to CRMs: submissions and activities.
 pub type WritebackQueue = Queue<WritebackMessage>;
 
 /// The queue of imports, and of connections that are being ended.
@@ -137,5 +201,54 @@ impl<M: Serialize + OfContract> Queue<M> {
             .iter()
             .filter_map(|failed| failed.id().parse().ok())
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn messages_are_read_as_what_they_are_about() {
+        let contract: ContractId = "acme".parse().unwrap();
+        let submission = WritebackMessage::submission(&contract, SubmissionId(Uuid::nil()));
+        let text = serde_json::to_string(&submission).unwrap();
+        let plain = r#"{"contract":"acme","submission":"00000000-0000-0000-0000-000000000000"}"#;
+        assert_eq!(text, plain);
+        let seats = [SeatId(Uuid::from_u128(1)), SeatId(Uuid::from_u128(2))];
+        let all = (0..250).map(|n: u32| {
+            (
+                seats[(n % 2) as usize],
+                ActivityId(Uuid::from_u128(n.into())),
+            )
+        });
+        let messages = WritebackMessage::activities(&contract, all);
+        let counts = messages.iter().map(|message| match message {
+            WritebackMessage::Activities(work) => (work.seat, work.activities.len()),
+            WritebackMessage::Submission(_) => panic!("these are activities"),
+        });
+        let expected = [
+            (seats[0], 100),
+            (seats[0], 25),
+            (seats[1], 100),
+            (seats[1], 25),
+        ];
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
+        for message in messages.into_iter().chain([submission]) {
+            let text = serde_json::to_string(&message).unwrap();
+            let read: WritebackMessage = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, message);
+        }
+        for odd in [
+            r#"{"contract":"acme"}"#,
+            r#"{"contract":"acme","submission":"x"}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<WritebackMessage>(odd).is_err(),
+                "{odd}"
+            );
+        }
     }
 }

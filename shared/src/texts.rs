@@ -30,17 +30,20 @@ pub enum Audience {
     Seller,
     /// A user who looks at a submission that is not in the CRM yet.
     Trail,
+    /// A seller whose activity is not in the CRM yet.
+    Activity,
     /// A client of the API, whose request needed the CRM.
     Client,
 }
 
 impl Audience {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Setup,
         Self::SignIn,
         Self::Seller,
         Self::Trail,
+        Self::Activity,
         Self::Client,
     ];
 
@@ -51,6 +54,7 @@ impl Audience {
             Self::SignIn => "start the connection again",
             Self::Seller => "create the record again",
             Self::Trail => "send the submission again",
+            Self::Activity => "send the activity again",
             Self::Client => "send the request again",
         }
     }
@@ -64,7 +68,9 @@ impl Audience {
     fn in_settings(self, remedy: &str) -> String {
         match self {
             Self::Setup | Self::SignIn => format!("{}.", capital(remedy)),
-            Self::Seller => self.after(format_args!("Ask an administrator to {remedy}")),
+            Self::Seller | Self::Activity => {
+                self.after(format_args!("Ask an administrator to {remedy}"))
+            }
             Self::Trail | Self::Client => self.after(capital(remedy)),
         }
     }
@@ -76,7 +82,9 @@ impl Audience {
             Self::Seller => {
                 "Create the record again in a few minutes: nothing is created twice.".to_owned()
             }
-            Self::Trail => "Nothing to do: it is tried again by itself.".to_owned(),
+            Self::Trail | Self::Activity => {
+                "Nothing to do: it is tried again by itself.".to_owned()
+            }
             Self::Client => "Send the request again in a few minutes.".to_owned(),
         }
     }
@@ -265,7 +273,9 @@ pub fn paused(remote: &str, until: Millis, audience: Audience) -> Problem {
         "throttled",
         format!("{remote} asked for a pause until {until}."),
         match audience {
-            Audience::Setup | Audience::Trail => "Nothing to do: it goes on by itself.".to_owned(),
+            Audience::Setup | Audience::Trail | Audience::Activity => {
+                "Nothing to do: it goes on by itself.".to_owned()
+            }
             Audience::SignIn | Audience::Seller | Audience::Client => {
                 format!("{} after that time.", capital(audience.again()))
             }
@@ -322,12 +332,12 @@ pub fn always_in_motion() -> Problem {
 
 /// A problem that was expected to pass but did not, in so many attempts: from now on a person has to act.
 #[must_use]
-pub fn given_up(problem: Problem, tries: u32) -> Problem {
+pub fn given_up(problem: Problem, tries: u32, audience: Audience) -> Problem {
     let passing = problem.next_step.starts_with("Nothing to do");
     let next_step = if passing {
         format!(
             "It was tried {tries} times, and is not tried any more. Look into what is said here; then {}.",
-            Audience::Trail.again()
+            audience.again()
         )
     } else {
         problem.next_step
@@ -386,7 +396,7 @@ pub fn oauth(error: &OAuthError, remote: &str, audience: Audience) -> Problem {
 /// The problem that the remote could not be reached: nothing was sent.
 fn unreachable(remote: &str, audience: Audience) -> Problem {
     match audience {
-        Audience::Trail | Audience::Client => Problem::new(
+        Audience::Trail | Audience::Activity | Audience::Client => Problem::new(
             503,
             "unreachable",
             format!("{remote} could not be reached."),
@@ -419,7 +429,7 @@ pub fn session(error: &SessionError, remote: &str, audience: Audience) -> Proble
                 Audience::Setup | Audience::SignIn | Audience::Seller => {
                     return not_reached(remote, audience);
                 }
-                Audience::Trail => format!(
+                Audience::Trail | Audience::Activity => format!(
                     "{remote} did not answer; whether the last write took effect is checked before it is tried again."
                 ),
                 Audience::Client => format!("{remote} did not answer."),
@@ -452,7 +462,7 @@ pub fn crm(error: &CrmError, crm: &str, audience: Audience) -> Problem {
         ),
         (
             CrmError::Exists | CrmError::Missing | CrmError::Changed | CrmError::RolledBack,
-            Audience::Trail,
+            Audience::Trail | Audience::Activity,
         ) => always_in_motion(),
         (
             CrmError::Exists | CrmError::Missing | CrmError::Changed | CrmError::RolledBack,
@@ -499,7 +509,7 @@ pub fn api_access_missing(crm: &str, code: &str, audience: Audience) -> Problem 
 /// A refusal of a record. The organisation's own words are shown as text, with their origin.
 fn refusal(refusal: &Refusal, crm: &str, audience: Audience) -> Problem {
     let record = refusal.record.name();
-    let seller = audience == Audience::Seller;
+    let seller = matches!(audience, Audience::Seller | Audience::Activity);
     let about = if refusal.fields.is_empty() {
         refusal.code.clone()
     } else {
@@ -797,7 +807,7 @@ mod tests {
             Reason::NoIdentityField,
         ];
         let of = |record| reasons.map(|reason| Refusal::new(record, reason, "CODE"));
-        let records = [Record::Lead, Record::Contact, Record::Account];
+        let records = [Record::Lead, Record::Contact, Record::Account, Record::Task];
         records.into_iter().flat_map(of).collect()
     }
 
@@ -828,8 +838,9 @@ mod tests {
     }
 
     /// Words that belong to certain audiences, with those audiences.
-    const WORDS: [(&str, &[Audience]); 4] = [
+    const WORDS: [(&str, &[Audience]); 5] = [
         ("send the submission again", &[Audience::Trail]),
+        ("send the activity again", &[Audience::Activity]),
         ("create the record again", &[Audience::Seller]),
         ("send the request again", &[Audience::Client]),
         ("start the connection again", &[Audience::SignIn]),
@@ -930,7 +941,7 @@ mod tests {
 
     #[test]
     fn what_was_to_pass_and_did_not_becomes_a_persons() {
-        let given = given_up(table_unavailable(), 200);
+        let given = given_up(table_unavailable(), 200, Audience::Trail);
         assert_eq!(given.code, "temporarily_unavailable");
         assert!(given.next_step.contains("200 times"), "{given:?}");
         assert!(given.next_step.contains("send the submission again"));
@@ -939,6 +950,6 @@ mod tests {
             "Salesforce",
             Audience::Trail,
         );
-        assert_eq!(given_up(refused.clone(), 12), refused);
+        assert_eq!(given_up(refused.clone(), 12, Audience::Trail), refused);
     }
 }

@@ -1,11 +1,12 @@
 //! Writes submissions to the CRM: map, match, claim, create or attach, record; and then their people to
-//! the directory.
+//! the directory. And seat holders' activities: look, create or attach, record.
 //!
-//! A message says that a submission has work to do; the table says what. Each message ends in a
+//! A message says that something has work to do; the table says what. Each message ends in a
 //! state that a person can see: done, waiting (it goes on by itself), or in need of a person. Only
 //! trouble with the table itself, or a message that cannot be read, is given back to the queue,
 //! and by it to the dead-letter queue.
 
+mod activity;
 pub mod config;
 mod decide;
 mod directory;
@@ -13,6 +14,7 @@ mod discovered;
 mod lead;
 mod setback;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +23,9 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 use serde_json::json;
 use shared::cached::Cached;
 use shared::clock::{Clock, Millis};
-use shared::domain::submission::{State, Submission};
-use shared::queue::{WritebackMessage, WritebackQueue};
+use shared::domain::ids::{ActivityId, ContractId, SeatId, SubmissionId};
+use shared::domain::submission::{Failure, State, Submission};
+use shared::queue::{SubmissionWork, WritebackMessage, WritebackQueue};
 use shared::store::{StoreError, Taken};
 use shared::telemetry;
 use shared::texts::{self, Audience};
@@ -30,6 +33,7 @@ use shared::wiring::{Remote, WiringError};
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::activity::RulesCache;
 use crate::discovered::Discoveries;
 use crate::setback::{FEW_TRIES, Fate, MAX_TRIES, Setback};
 
@@ -58,6 +62,7 @@ pub struct App {
     pub deadline: Duration,
     pub(crate) cached: Cached,
     pub(crate) discoveries: Discoveries,
+    pub(crate) rules: RulesCache,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -68,6 +73,7 @@ impl App {
         Self {
             cached: Cached::new(remote.store.clone()),
             discoveries: Discoveries::default(),
+            rules: activity::rules_cache(),
             clock: remote.clock.clone(),
             deadline: DEADLINE,
             remote,
@@ -89,31 +95,62 @@ impl App {
 }
 
 /// Works through a batch of messages, all at once; names those that the queue must deliver again.
+/// Activities of one seat holder are written together, whichever messages name them.
 pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
     let deadline = Instant::now() + app.deadline;
-    let work = event.records.iter().map(|record| async {
+    let mut again: Vec<Option<String>> = Vec::new();
+    let mut submissions = Vec::new();
+    let mut activities: BTreeMap<(ContractId, SeatId), Activities> = BTreeMap::new();
+    for record in event.records {
         let body = record.body.as_deref().unwrap_or_default();
-        let done = if let Ok(message) = serde_json::from_str::<WritebackMessage>(body) {
-            process(app, &message, deadline).await
-        } else {
-            tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
-            false
-        };
-        (done, record.message_id.clone())
-    });
-    let mut response = SqsBatchResponse::default();
-    for (done, id) in futures::future::join_all(work).await {
-        if let (false, Some(id)) = (done, id) {
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = id;
-            response.batch_item_failures.push(failure);
+        match serde_json::from_str(body) {
+            Ok(WritebackMessage::Submission(work)) => submissions.push((work, record.message_id)),
+            Ok(WritebackMessage::Activities(work)) => {
+                let of = activities.entry((work.contract, work.seat)).or_default();
+                of.ids.extend(work.activities);
+                of.messages.push(record.message_id);
+            }
+            Err(_) => {
+                tracing::error!("a message that is none of ours: it goes to the dead-letter queue");
+                again.push(record.message_id);
+            }
         }
+    }
+    let submissions = submissions.into_iter().map(|(work, message)| async move {
+        let done = process(app, &work, deadline).await;
+        if done { Vec::new() } else { vec![message] }
+    });
+    let activities = activities
+        .into_iter()
+        .map(|((contract, seat), of)| async move {
+            let done = app
+                .write_activities(&contract, seat, of.ids, deadline)
+                .await;
+            if done { Vec::new() } else { of.messages }
+        });
+    let (submissions, activities) = tokio::join!(
+        futures::future::join_all(submissions),
+        futures::future::join_all(activities)
+    );
+    again.extend(submissions.into_iter().chain(activities).flatten());
+    let mut response = SqsBatchResponse::default();
+    for id in again.into_iter().flatten() {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = id;
+        response.batch_item_failures.push(failure);
     }
     response
 }
 
+/// Activities of a seat holder, and the messages that name them.
+#[derive(Default)]
+struct Activities {
+    ids: Vec<ActivityId>,
+    messages: Vec<Option<String>>,
+}
+
 /// Works on one submission. `false`: deliver the message again.
-async fn process(app: &App, message: &WritebackMessage, deadline: Instant) -> bool {
+async fn process(app: &App, message: &SubmissionWork, deadline: Instant) -> bool {
     let now = app.clock.now();
     let (contract, id) = (&message.contract, message.submission);
     let taken = app
@@ -201,7 +238,14 @@ impl App {
         setback: Setback,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let Some((until, left)) = weigh(submission, &setback, now) else {
+        let tries = Tries {
+            contract: &submission.contract,
+            submission: Some(submission.id),
+            activity: None,
+            attempts: submission.attempts,
+            failures: &submission.failures,
+        };
+        let Some((until, left)) = weigh(&tries, &setback, now) else {
             return Ok(false);
         };
         let Setback {
@@ -214,7 +258,7 @@ impl App {
         if !left {
             let problem = match fate {
                 Fate::Person => problem,
-                _ => texts::given_up(problem, tries),
+                _ => texts::given_up(problem, tries, Audience::Trail),
             };
             submission.fail(now, problem);
             submission.state = State::NeedsAttention;
@@ -232,10 +276,7 @@ impl App {
         if submission.state != State::Waiting {
             return Ok(true);
         }
-        let message = WritebackMessage {
-            contract: submission.contract.clone(),
-            submission: submission.id,
-        };
+        let message = WritebackMessage::submission(&submission.contract, submission.id);
         let delay = (until.since(now).max(0) + 999) / 1000;
         if let Err(error) = self.queue.send(&message, delay).await {
             tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
@@ -269,21 +310,32 @@ impl App {
     }
 }
 
-/// Until when a submission waits, and whether a try is left to it; none where its message is to be
+/// What was tried so far of something that is to be written.
+struct Tries<'a> {
+    contract: &'a ContractId,
+    /// Which submission it is, or which activity.
+    submission: Option<SubmissionId>,
+    activity: Option<ActivityId>,
+    attempts: u32,
+    failures: &'a [Failure],
+}
+
+/// Until when something waits, and whether a try is left to it; none where its message is to be
 /// delivered again. Logs the setback: it is handled here.
-fn weigh(submission: &Submission, setback: &Setback, now: Millis) -> Option<(Millis, bool)> {
+fn weigh(about: &Tries<'_>, setback: &Setback, now: Millis) -> Option<(Millis, bool)> {
     let Setback {
         fate,
         problem,
         cause,
         ..
     } = setback;
-    let tries = submission.attempts;
-    let (contract, id) = (&submission.contract, submission.id);
+    let (contract, tries) = (about.contract, about.attempts);
+    let submission = about.submission.map(tracing::field::display);
+    let activity = about.activity.map(tracing::field::display);
     let cause = cause.as_deref().map(|cause| cause as &dyn Error);
     let (until, left) = match *fate {
         Fate::Redeliver if tries < MAX_TRIES => {
-            tracing::info!(%contract, submission.id = %id, error = cause, "changed meanwhile: delivered again");
+            tracing::info!(%contract, submission.id = submission, activity.id = activity, error = cause, "changed meanwhile: delivered again");
             return None;
         }
         Fate::Person | Fate::Redeliver => (now, false),
@@ -292,7 +344,7 @@ fn weigh(submission: &Submission, setback: &Setback, now: Millis) -> Option<(Mil
             tries < MAX_TRIES,
         ),
         Fate::WaitBriefly => {
-            let before = submission.failures.iter().rev();
+            let before = about.failures.iter().rev();
             let same = before.take_while(|failure| failure.problem.code == problem.code);
             let few = (FEW_TRIES - 1) as usize;
             (
@@ -302,11 +354,11 @@ fn weigh(submission: &Submission, setback: &Setback, now: Millis) -> Option<(Mil
         }
     };
     if problem.code == texts::OURS {
-        tracing::error!(%contract, submission.id = %id, error = cause, tries, "a fault of ours keeps a submission from the CRM");
+        tracing::error!(%contract, submission.id = submission, activity.id = activity, error = cause, tries, "a fault of ours keeps something from the CRM");
     } else if left {
-        tracing::info!(%contract, submission.id = %id, code = problem.code, error = cause, %until, "waits");
+        tracing::info!(%contract, submission.id = submission, activity.id = activity, code = problem.code, error = cause, %until, "waits");
     } else {
-        tracing::warn!(%contract, submission.id = %id, code = problem.code, error = cause, "needs a person");
+        tracing::warn!(%contract, submission.id = submission, activity.id = activity, code = problem.code, error = cause, "needs a person");
     }
     Some((until, left))
 }

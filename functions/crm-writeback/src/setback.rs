@@ -72,6 +72,16 @@ impl Setback {
         Self::new(Fate::Wait(None), texts::too_slow())
     }
 
+    /// The same setback of something else that was done with it. Its cause is told once.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            fate: self.fate,
+            problem: self.problem.clone(),
+            told: self.told,
+            cause: None,
+        }
+    }
+
     fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
@@ -85,8 +95,13 @@ impl Setback {
         self
     }
 
-    /// An error of a connection; `remote` is its name for people.
+    /// An error of a connection on a submission's way; `remote` is its name for people.
     pub(crate) fn session(error: SessionError, remote: &str) -> Self {
+        Self::session_for(error, remote, Audience::Trail)
+    }
+
+    /// An error of a connection, told to whom it concerns.
+    pub(crate) fn session_for(error: SessionError, remote: &str, audience: Audience) -> Self {
         let fate = match &error {
             SessionError::Paused(until) => Fate::Wait(Some(*until)),
             SessionError::NotSent(_) | SessionError::Unknown(_) => Fate::Wait(None),
@@ -96,14 +111,19 @@ impl Setback {
             | SessionError::AppRefused(_)
             | SessionError::Forbidden => Fate::Person,
         };
-        let problem = texts::session(&error, remote, Audience::Trail);
+        let problem = texts::session(&error, remote, audience);
         Self::new(fate, problem).because(error)
     }
 
-    /// An error of the CRM; `remote` is its name for people.
+    /// An error of the CRM on a submission's way; `remote` is its name for people.
     pub(crate) fn crm(error: CrmError, remote: &str) -> Self {
+        Self::crm_for(error, remote, Audience::Trail)
+    }
+
+    /// An error of the CRM, told to whom it concerns.
+    pub(crate) fn crm_for(error: CrmError, remote: &str, audience: Audience) -> Self {
         let fate = match error {
-            CrmError::Session(error) => return Self::session(error, remote),
+            CrmError::Session(error) => return Self::session_for(error, remote, audience),
             // Decided anew from what the CRM has then.
             CrmError::Exists | CrmError::Missing | CrmError::Changed | CrmError::RolledBack => {
                 return Self::soon(None);
@@ -112,7 +132,7 @@ impl Setback {
             CrmError::Unavailable(_) => Fate::Wait(None),
             CrmError::Unclear(_) => Fate::WaitBriefly,
         };
-        let problem = texts::crm(&error, remote, Audience::Trail);
+        let problem = texts::crm(&error, remote, audience);
         Self::new(fate, problem).because(error)
     }
 
@@ -406,7 +426,8 @@ mod tests {
                 Fate::WaitBriefly | Fate::Redeliver => assert!(!next.is_empty(), "{about}"),
             }
             // Whatever waits in vain ends with something that a person can do.
-            let end = texts::given_up(setback.problem.clone(), MAX_TRIES).next_step;
+            let end =
+                texts::given_up(setback.problem.clone(), MAX_TRIES, Audience::Trail).next_step;
             assert!(!end.starts_with("Nothing to do"), "{about}: {end}");
         }
     }

@@ -21,6 +21,7 @@ pub const PERMISSIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
+    "dynamodb:BatchGetItem",
     "dynamodb:Query",
     "sqs:SendMessage",
     "kms:Decrypt",

@@ -10,7 +10,9 @@ pub mod config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::clock::Millis;
-use shared::domain::ids::ContractId;
+use shared::domain::directory::EntryKind;
+use shared::domain::environment::Environment;
+use shared::domain::ids::{ActivityId, ContractId, SeatId};
 use shared::domain::submission::{NewSubmission, Origin, SourceKind, Submission};
 use shared::linkedin::{FormError, LinkedInApi, LinkedInError, PAGE_SIZE};
 use shared::queue::{WritebackMessage, WritebackQueue};
@@ -19,6 +21,7 @@ use shared::source::linkedin::LeadFormResponse;
 use shared::store::{Accepted, ConnectionKind, PullCursor, StoreError};
 use shared::telemetry;
 use shared::wiring::{Remote, WiringError};
+use uuid::Uuid;
 
 /// The overlap of each pull with the one before, in seconds: responses appear in LinkedIn's finder a while
 /// after they were submitted.
@@ -27,6 +30,10 @@ const OVERLAP_SECONDS: i64 = 3600;
 const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
 /// Submissions swept of one contract in one go; the rest follows a minute later.
 const SWEEP_LIMIT: i32 = 500;
+/// Unresolved activities of one contract that are looked at in one go.
+const UNRESOLVED_LIMIT: usize = 200;
+/// Seat holders of one contract whose sign-in is looked at in one go.
+const SEATS_LIMIT: usize = 50;
 /// Contracts in a row for which the table does not answer before a task is given up.
 const GIVE_UP_AFTER: u32 = 3;
 /// Most pages of one owner in one go; the cursor keeps the place.
@@ -54,13 +61,16 @@ pub struct Outcome {
     pub contracts: usize,
     /// Submissions announced by the sweep.
     pub swept: usize,
+    /// Activities announced by the sweep.
+    #[serde(default)]
+    pub activities: usize,
     /// Responses read from LinkedIn.
     pub read: usize,
     /// Of those, the ones that were not stored before.
     pub new: usize,
     /// Contracts whose connection or owner could not be read this time.
     pub failed: usize,
-    /// The delay of the submission that is most overdue, in seconds.
+    /// The delay of the submission or activity that is most overdue, in seconds.
     #[serde(default)]
     pub oldest_seconds: i64,
 }
@@ -110,7 +120,7 @@ pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
     for contract in contracts {
         outcome.contracts += 1;
         let result = match task {
-            Task::Sweep => app.sweep(&contract, &mut outcome).await,
+            Task::Sweep => app.sweep_all(&contract, &mut outcome).await,
             Task::LinkedInPull { .. } => app.pull(&contract, &mut outcome).await,
         };
         let Err(error) = result else {
@@ -147,6 +157,13 @@ fn begin_elsewhere<T>(items: &mut [T], now: Millis) {
     }
 }
 
+/// A place among ids to begin with, another every minute: those of some minutes in a row are far from each
+/// other, and together everywhere.
+fn elsewhere(now: Millis) -> Uuid {
+    let minute = u64::try_from(now.0.max(0) / 60_000).unwrap_or(0);
+    Uuid::from_u64_pair(minute.reverse_bits(), 0)
+}
+
 #[derive(Debug, thiserror::Error)]
 enum PullError {
     #[error(transparent)]
@@ -167,6 +184,109 @@ impl From<FormError> for PullError {
 }
 
 impl App {
+    async fn sweep_all(
+        &self,
+        contract: &ContractId,
+        outcome: &mut Outcome,
+    ) -> Result<(), PullError> {
+        // The one does not wait for the other, whatever is wrong with it.
+        let submissions = self.sweep(contract, outcome).await;
+        let activities = self.sweep_activities(contract, outcome).await;
+        submissions.and(activities)
+    }
+
+    /// Announces activities whose time has come, whose seat holder has signed in again, and whose person
+    /// has been matched.
+    async fn sweep_activities(
+        &self,
+        contract: &ContractId,
+        outcome: &mut Outcome,
+    ) -> Result<(), PullError> {
+        let (store, now) = (&self.remote.store, self.remote.clock.now());
+        let mut ready = store.due_activities(contract, now, SWEEP_LIMIT).await?;
+        if let Some((seat, id)) = ready.first()
+            && let Some(first) = store.activity(contract, *seat, *id).await?
+        {
+            let late = now.since(first.due_at) / 1000;
+            outcome.oldest_seconds = outcome.oldest_seconds.max(late);
+        }
+        ready.extend(self.signed_in_again(contract, now).await?);
+        ready.extend(self.matched_since(contract, now).await?);
+        outcome.activities += ready.len();
+        let messages = WritebackMessage::activities(contract, ready);
+        for batch in messages.chunks(10) {
+            // What the queue refuses now is found again by the next sweep.
+            self.queue.send_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Activities that waited for a sign-in which has come (WB-9).
+    async fn signed_in_again(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let store = &self.remote.store;
+        let first = SeatId(elsewhere(now));
+        let mut ready = Vec::new();
+        let (mut after, mut around) = (Some(first), false);
+        for _ in 0..SEATS_LIMIT {
+            let Some(seat) = store.next_without_sign_in(contract, after).await? else {
+                if around {
+                    break;
+                }
+                (after, around) = (None, true);
+                continue;
+            };
+            if around && seat > first {
+                break;
+            }
+            after = Some(seat);
+            let kind = ConnectionKind::User(seat, Environment::Production);
+            let own = store.connection(contract, kind).await?;
+            if own.is_some_and(|own| own.stands() && !own.needs_sign_in(now)) {
+                let ids = store.activities_without_sign_in(contract, seat, SWEEP_LIMIT);
+                ready.extend(ids.await?.into_iter().map(|id| (seat, id)));
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Unresolved activities whose person or company has been matched (WB-3). Another part of them each
+    /// minute; the pages announce at once what people match.
+    async fn matched_since(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let store = &self.remote.store;
+        let unresolved = store
+            .unresolved_from(contract, elsewhere(now), UNRESOLVED_LIMIT)
+            .await?;
+        let mut ready = Vec::new();
+        for kind in EntryKind::ALL {
+            let of_kind: Vec<_> = unresolved
+                .iter()
+                .filter(|activity| activity.entry.kind == kind)
+                .collect();
+            if of_kind.is_empty() {
+                continue;
+            }
+            let ids: Vec<_> = of_kind.iter().map(|activity| activity.entry.id).collect();
+            let matches = store
+                .entry_matches(contract, Environment::Production, kind, &ids)
+                .await?;
+            let linked = of_kind.into_iter().filter(|activity| {
+                let link = matches.get(&activity.entry.id);
+                let link = link.and_then(|matched| matched.link.as_ref());
+                link.is_some_and(|link| !link.record_gone)
+            });
+            ready.extend(linked.map(|activity| (activity.seat, activity.id)));
+        }
+        Ok(ready)
+    }
+
     /// Announces every open submission whose time has come: its message was never sent, was lost,
     /// or its worker died.
     async fn sweep(&self, contract: &ContractId, outcome: &mut Outcome) -> Result<(), PullError> {
@@ -189,10 +309,7 @@ impl App {
         }
         let messages: Vec<WritebackMessage> = due
             .into_iter()
-            .map(|submission| WritebackMessage {
-                contract: contract.clone(),
-                submission,
-            })
+            .map(|submission| WritebackMessage::submission(contract, submission))
             .collect();
         for batch in messages.chunks(10) {
             // Messages that the queue refuses now are still due at the next sweep.
@@ -344,10 +461,7 @@ impl App {
             }
             Err(error) => Err(error.into()),
             Ok(Accepted::New) => {
-                let message = WritebackMessage {
-                    contract: contract.clone(),
-                    submission: submission.id,
-                };
+                let message = WritebackMessage::submission(contract, submission.id);
                 if let Err(error) = self.queue.send(&message, 0).await {
                     tracing::warn!(%contract, submission.id = %submission.id, error = &error as &dyn std::error::Error,
                         "stored, but not announced: the sweep will");
@@ -362,7 +476,17 @@ impl App {
 mod tests {
     use shared::clock::Millis;
 
-    use super::begin_elsewhere;
+    use super::{begin_elsewhere, elsewhere};
+
+    #[test]
+    fn every_part_of_the_ids_gets_its_turn() {
+        let minutes = 28_000_000..28_000_016_i64;
+        let mut parts: Vec<u8> = minutes
+            .map(|minute| elsewhere(Millis(minute * 60_000)).as_bytes()[0] >> 4)
+            .collect();
+        parts.sort_unstable();
+        assert_eq!(parts, (0..16).collect::<Vec<u8>>());
+    }
 
     #[test]
     fn every_contract_is_first_at_some_time() {

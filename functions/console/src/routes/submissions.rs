@@ -351,10 +351,7 @@ async fn set_to_work(
         .save_submission(submission)
         .await
         .map_err(|error| error.problem())?;
-    let message = WritebackMessage {
-        contract: submission.contract.clone(),
-        submission: submission.id,
-    };
+    let message = WritebackMessage::submission(&submission.contract, submission.id);
     if let Err(error) = app.queue.send(&message, 0).await {
         tracing::warn!(contract = %submission.contract, submission.id = %submission.id,
             error = &error as &dyn std::error::Error, "set to work, but not announced: the sweep will");
@@ -477,10 +474,7 @@ async fn sweep(
         .map_err(|error| error.problem())?;
     let messages: Vec<WritebackMessage> = due
         .into_iter()
-        .map(|submission| WritebackMessage {
-            contract: caller.contract.clone(),
-            submission,
-        })
+        .map(|submission| WritebackMessage::submission(&caller.contract, submission))
         .collect();
     let mut count = 0;
     for batch in messages.chunks(10) {

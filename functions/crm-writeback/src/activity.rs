@@ -1,0 +1,618 @@
+//! Activities of seat holders, on their way to the CRM (WB-2 to WB-5, WB-7, WB-9): a batch of one seat
+//! holder's is taken, looked for where it was tried before, created or attached in one call, and recorded.
+//!
+//! Nothing is created twice: only who took an activity writes it, until its lease ends, longer than the
+//! function's time-out; and whoever takes it after that looks for it in the CRM first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::json;
+use shared::cache::TtlCache;
+use shared::clock::Millis;
+use shared::crm::{
+    self, ACTIVITIES_AT_ONCE, ActivityContent, ActivityRules, AttachedActivity, Crm, CrmError,
+    FoundActivity, NewActivity, Outcomes, Reason, SoughtActivity,
+};
+use shared::domain::activity::{Activity, ActivityState, CrmActivity};
+use shared::domain::contract::ContractConfig;
+use shared::domain::directory::{EntryKind, EntryRef, RecordRef};
+use shared::domain::environment::Environment;
+use shared::domain::ids::{ActivityId, ContractId, SeatId};
+use shared::domain::schema::CrmKind;
+use shared::domain::submission::CrmWrite;
+use shared::problem::Problem;
+use shared::queue::WritebackMessage;
+use shared::session::SessionError;
+use shared::store::{ConnectionKind, StoreError, TakenActivity};
+use shared::telemetry;
+use shared::texts::{self, Audience};
+use tokio::time::{Instant, timeout_at};
+
+use crate::setback::{Fate, Setback};
+use crate::{App, LEASE_SECONDS, MAX_BACK_OFF_SECONDS, SWEEP_GRACE_SECONDS, Tries, weigh};
+
+/// The environment whose CRM activities are written to.
+const PRODUCTION: Environment = Environment::Production;
+/// For how long what an organisation asks of activities is remembered, in seconds.
+const RULES_FRESH_SECONDS: i64 = 600;
+
+/// How long after a call without an outcome the next try waits, in seconds: what the CRM may still be doing
+/// is done by then, and can be found.
+const UNCERTAIN_SECONDS: i64 = 120;
+
+/// What the organisations ask of the activities of seat holders.
+pub(crate) type RulesCache = TtlCache<(ContractId, SeatId), Arc<ActivityRules>>;
+
+/// An empty cache.
+pub(crate) fn rules_cache() -> RulesCache {
+    TtlCache::new(RULES_FRESH_SECONDS)
+}
+
+/// What became of an activity this time.
+enum End {
+    /// It is in the CRM, closed, with its record.
+    Written,
+    /// Nobody has matched its person.
+    Unresolved,
+    /// Its seat holder has to sign in.
+    WaitsForSignIn(Problem),
+    /// Something stands in its way.
+    Setback(Setback),
+}
+
+impl End {
+    /// The same end, of which nobody knows what the CRM has done.
+    fn uncertain(self, now: Millis) -> Self {
+        match self {
+            Self::Setback(setback) => {
+                Self::Setback(setback.not_before(now.plus_seconds(UNCERTAIN_SECONDS)))
+            }
+            end => end,
+        }
+    }
+
+    /// The same end of another activity of the same call.
+    fn shared(&self) -> Self {
+        match self {
+            Self::Written => Self::Written,
+            Self::Unresolved => Self::Unresolved,
+            Self::WaitsForSignIn(problem) => Self::WaitsForSignIn(problem.clone()),
+            Self::Setback(setback) => Self::Setback(setback.shared()),
+        }
+    }
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Setback(error.into())
+    }
+}
+
+/// Who an activity was with, as the directory has it.
+#[derive(Default)]
+struct Target {
+    known: bool,
+    link: Option<RecordRef>,
+}
+
+/// What is to be done with activities in the CRM: their places in the batch, and the writes.
+#[derive(Default)]
+struct Todo {
+    create: (Vec<usize>, Vec<NewActivity>),
+    attach: (Vec<usize>, Vec<AttachedActivity>),
+}
+
+impl App {
+    /// Writes activities of a seat holder. `false`: their messages are to be delivered again.
+    pub(crate) async fn write_activities(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        mut ids: Vec<ActivityId>,
+        deadline: Instant,
+    ) -> bool {
+        ids.sort_unstable();
+        ids.dedup();
+        let now = self.clock.now();
+        let lease = now.plus_seconds(LEASE_SECONDS);
+        let store = &self.remote.store;
+        let taken = store.take_activities(contract, seat, &ids, now, lease);
+        let mut done = true;
+        let mut mine: Vec<Activity> = Vec::new();
+        for (taken, id) in taken.await.into_iter().zip(ids) {
+            match taken {
+                Ok(TakenActivity::Mine(activity)) => mine.push(*activity),
+                // Another has it; should they die, the sweep finds the lease ended.
+                Ok(TakenActivity::Not) => {}
+                Ok(TakenActivity::Missing) => {
+                    tracing::error!(%contract, activity.id = %id, "a message for an activity that is not there");
+                }
+                // Delivered again it would fail again. The sweep announces it until somebody has mended it.
+                Err(error) if !error.passes() => {
+                    tracing::error!(%contract, activity.id = %id, "an activity that cannot be read");
+                    error.log();
+                }
+                Err(error) => {
+                    tracing::error!(%contract, activity.id = %id, error = &error as &dyn std::error::Error, "the table did not answer");
+                    done = false;
+                }
+            }
+        }
+        // What was said to one person goes in the order in which it was said.
+        mine.sort_by_key(|activity| (activity.target.id, activity.occurred_at, activity.id));
+        while !mine.is_empty() {
+            let rest = mine.split_off(mine.len().min(ACTIVITIES_AT_ONCE));
+            let mut batch = std::mem::replace(&mut mine, rest);
+            let written = timeout_at(deadline, self.write_batch(contract, seat, &mut batch));
+            let ends = match written.await {
+                Ok(Ok(ends)) => ends,
+                Ok(Err(end)) => each(&end, &batch),
+                Err(_) => {
+                    let end = End::Setback(Setback::too_slow());
+                    each(&end.uncertain(self.clock.now()), &batch)
+                }
+            };
+            if let Err(error) = self
+                .settle_batch(contract, batch.into_iter().zip(ends))
+                .await
+            {
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not settled: delivered again");
+                done = false;
+            }
+        }
+        done
+    }
+
+    /// Writes activities of one seat holder, as many as go into a call.
+    async fn write_batch(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        batch: &mut [Activity],
+    ) -> Result<Vec<End>, End> {
+        let now = self.clock.now();
+        let Some(config) = self.cached.config(contract, now).await? else {
+            let problem = Problem::not_found("contract");
+            return Err(End::Setback(Setback::person(problem)));
+        };
+        let targets = self.targets(contract, batch).await?;
+        let crm = self.open_for(&config, seat).await?;
+        let writer = Writer {
+            app: self,
+            config: &config,
+            seat,
+            crm: crm.as_ref(),
+        };
+        let (rules, author) = writer.rules().await?;
+        let content = |activity: &Activity| content(&config, author.as_deref(), activity);
+        let found = writer.look(&rules, batch, content).await?;
+        let mut ends: Vec<Option<End>> = Vec::with_capacity(batch.len());
+        let mut todo = Todo::default();
+        for (place, (activity, found)) in batch.iter_mut().zip(found).enumerate() {
+            let target = targets.get(&activity.target);
+            ends.push(if target.is_some_and(|target| target.known) {
+                let link = target.and_then(|target| target.link.as_ref());
+                writer.plan(place, activity, found, link, &mut todo, content)
+            } else {
+                Some(End::Setback(Setback::person(entry_gone(activity))))
+            });
+        }
+        let (places, new) = todo.create;
+        if !new.is_empty() {
+            let outcomes = crm.create_activities(&rules, &new).await;
+            writer.record("create", (places.as_slice(), outcomes), batch, &mut ends);
+        }
+        let (places, attached) = todo.attach;
+        if !attached.is_empty() {
+            let outcomes = crm.attach_activities(&rules, &attached).await;
+            writer.record("attach", (places.as_slice(), outcomes), batch, &mut ends);
+        }
+        let nothing = || End::Setback(Setback::soon(None));
+        Ok(ends
+            .into_iter()
+            .map(|end| end.unwrap_or_else(nothing))
+            .collect())
+    }
+
+    /// Whom the activities were with, and which records they are.
+    async fn targets(
+        &self,
+        contract: &ContractId,
+        batch: &[Activity],
+    ) -> Result<HashMap<EntryRef, Target>, StoreError> {
+        let mut targets = HashMap::new();
+        for kind in EntryKind::ALL {
+            let of_kind = batch.iter().map(|activity| activity.target);
+            let ids: Vec<_> = of_kind
+                .filter(|target| target.kind == kind)
+                .map(|target| target.id)
+                .collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let store = &self.remote.store;
+            let (entries, mut matches) = tokio::try_join!(
+                store.entries(contract, kind, &ids),
+                store.entry_matches(contract, PRODUCTION, kind, &ids)
+            )?;
+            for id in ids {
+                let link = matches.remove(&id).and_then(|matched| matched.link);
+                let link = link.filter(|link| !link.record_gone);
+                let known = entries.contains_key(&id);
+                let target = targets.entry(EntryRef { kind, id });
+                target.or_insert_with(|| Target {
+                    known,
+                    link: link.map(|link| link.record),
+                });
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The CRM as an activity's writer: Salesforce as the seat holder, Dynamics 365 as the contract's own
+    /// user, who binds the seat holder as owner (WB-4).
+    async fn open_for(&self, config: &ContractConfig, seat: SeatId) -> Result<Box<dyn Crm>, End> {
+        let contract = &config.contract;
+        let sessions = &self.remote.sessions;
+        let kind = match contract.crm {
+            CrmKind::Salesforce => ConnectionKind::User(seat, PRODUCTION),
+            CrmKind::Dynamics365 => ConnectionKind::PRODUCTION,
+        };
+        let error = match sessions.open(&contract.id, kind).await {
+            Ok(session) => return Ok(crm::open(session)),
+            Err(error) => error,
+        };
+        // Where nothing is connected at all, that is an administrator's to mend.
+        if contract.crm == CrmKind::Salesforce
+            && matches!(error, SessionError::NotConnected)
+            && let Err(error) = sessions
+                .open(&contract.id, ConnectionKind::PRODUCTION)
+                .await
+        {
+            let label = contract.crm.label();
+            let setback = Setback::session_for(error, label, Audience::Activity);
+            return Err(End::Setback(setback));
+        }
+        Err(self.told(config, error.into()))
+    }
+
+    /// What an error of the CRM is to an activity: where it is the seat holder's own sign-in that is
+    /// missing, it waits for that.
+    fn told(&self, config: &ContractConfig, error: CrmError) -> End {
+        let crm = config.contract.crm;
+        if crm == CrmKind::Salesforce {
+            let before = match &error {
+                CrmError::Session(SessionError::NotConnected) => Some(None),
+                CrmError::Session(SessionError::SignInNeeded(reason)) => Some(Some(*reason)),
+                _ => None,
+            };
+            if let Some(before) = before {
+                return End::WaitsForSignIn(texts::own_sign_in(crm.label(), before));
+            }
+        }
+        End::Setback(Setback::crm_for(error, crm.label(), Audience::Activity))
+    }
+
+    /// Keeps what became of activities; those that wait for a while are announced for then.
+    async fn settle_batch(
+        &self,
+        contract: &ContractId,
+        batch: impl Iterator<Item = (Activity, End)>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut settled = Vec::new();
+        let mut announced: BTreeMap<i64, Vec<(SeatId, ActivityId)>> = BTreeMap::new();
+        for (mut activity, end) in batch {
+            let until = settle(&mut activity, end, now);
+            if let Some(until) = until {
+                let delay = (until.since(now).max(0) + 999) / 1000;
+                let of = announced.entry(delay).or_default();
+                of.push((activity.seat, activity.id));
+            }
+            *counts.entry(activity.state.as_str()).or_default() += 1;
+            settled.push(activity);
+        }
+        let lost = self.remote.store.save_activities(settled).await?;
+        if !lost.is_empty() {
+            // Written by somebody else meanwhile: they are open, and the sweep comes back to them.
+            tracing::warn!(%contract, count = lost.len(), "activities were changed while they were written");
+        }
+        for (state, count) in counts {
+            let also = json!({"message": "activities processed", "contract": contract});
+            telemetry::count(now, "Activities", count, &[("outcome", state)], also);
+        }
+        for (delay, ids) in announced {
+            for message in WritebackMessage::activities(contract, ids) {
+                if let Err(error) = self.queue.send(&message, delay).await {
+                    tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                        "activities wait, but are not announced: the sweep will");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same end for each of a batch.
+fn each(end: &End, batch: &[Activity]) -> Vec<End> {
+    batch.iter().map(|_| end.shared()).collect()
+}
+
+fn entry_gone(activity: &Activity) -> Problem {
+    let kind = activity.target.kind;
+    Problem::new(
+        409,
+        "target_gone",
+        format!("The {kind} that it belongs to was removed from the directory."),
+        format!("Add the {kind} again; then send the activity again."),
+    )
+}
+
+/// What an activity says in the CRM. Where its owner there is another, its author is told.
+fn content(config: &ContractConfig, author: Option<&str>, activity: &Activity) -> ActivityContent {
+    let settings = config.crm_settings(PRODUCTION).sync.unwrap_or_default();
+    let text = match author {
+        Some(author) => format!("Logged by {author}.\n\n{}", activity.text),
+        None => activity.text.clone(),
+    };
+    ActivityContent {
+        kind: activity.kind,
+        identity: activity.id.0,
+        subject: activity.subject(&settings.product_name),
+        text,
+        occurred_at: activity.occurred_at,
+    }
+}
+
+/// Writes activities of a seat holder to a CRM that is open.
+struct Writer<'a> {
+    app: &'a App,
+    config: &'a ContractConfig,
+    seat: SeatId,
+    crm: &'a dyn Crm,
+}
+
+impl Writer<'_> {
+    fn key(&self) -> (ContractId, SeatId) {
+        (self.config.contract.id.clone(), self.seat)
+    }
+
+    /// What the organisation asks of the seat holder's activities, and their name where they will not be
+    /// the owner.
+    async fn rules(&self) -> Result<(Arc<ActivityRules>, Option<String>), End> {
+        let now = self.app.clock.now();
+        let (contract, store) = (&self.config.contract.id, &self.app.remote.store);
+        let rules = if let Some((rules, _)) = self.app.rules.get(&self.key(), now) {
+            rules
+        } else {
+            let kind = ConnectionKind::User(self.seat, PRODUCTION);
+            let own = store.connection(contract, kind).await?;
+            let user = own.and_then(|own| own.user).map(|user| user.id);
+            let rules = self.crm.activity_rules(user.as_deref()).await;
+            let rules = rules.map_err(|error| self.app.told(self.config, error))?;
+            let rules = Arc::new(rules);
+            self.app.rules.put(self.key(), rules.clone(), now);
+            rules
+        };
+        let author = match (self.config.contract.crm, &rules.owner) {
+            (CrmKind::Dynamics365, None) => {
+                let seat = store.seat(contract, self.seat).await?;
+                Some(seat.map_or_else(|| "a former seat holder".to_owned(), |seat| seat.name))
+            }
+            _ => None,
+        };
+        Ok((rules, author))
+    }
+
+    /// Looks for those that may have been created before; for each of the batch what was found.
+    async fn look(
+        &self,
+        rules: &ActivityRules,
+        batch: &[Activity],
+        content: impl Fn(&Activity) -> ActivityContent,
+    ) -> Result<Vec<Option<FoundActivity>>, End> {
+        let tried = |activity: &&Activity| activity.takes > 1 && activity.record.is_none();
+        let sought: Vec<SoughtActivity> = batch
+            .iter()
+            .filter(tried)
+            .map(|activity| SoughtActivity {
+                content: content(activity),
+                since: activity.planned_at.unwrap_or(activity.received_at),
+            })
+            .collect();
+        let found = if sought.is_empty() {
+            Vec::new()
+        } else {
+            let found = self.crm.find_activities(rules, &sought).await;
+            found.map_err(|error| self.app.told(self.config, error))?
+        };
+        let mut found = found.into_iter();
+        let of = |activity: &Activity| tried(&activity).then(|| found.next()).flatten()?;
+        Ok(batch.iter().map(of).collect())
+    }
+
+    /// What is to be done with an activity; its end where nothing is.
+    fn plan(
+        &self,
+        place: usize,
+        activity: &mut Activity,
+        found: Option<FoundActivity>,
+        link: Option<&RecordRef>,
+        todo: &mut Todo,
+        content: impl Fn(&Activity) -> ActivityContent,
+    ) -> Option<End> {
+        let closed = found.as_ref().is_some_and(|found| found.closed);
+        if let Some(found) = found {
+            let object = self.crm.activity_object(activity.kind).to_owned();
+            activity.record = Some(CrmActivity {
+                object,
+                id: found.id,
+            });
+        }
+        if closed {
+            activity.regarding = activity.regarding.take().or_else(|| link.cloned());
+            return Some(End::Written);
+        }
+        // A record of which the CRM has just said that it is gone is none. Once the activity is there
+        // without one, it is tried again: the link may be right after all.
+        if activity.record.is_some() || activity.gone.as_ref() != link {
+            activity.gone = None;
+        }
+        let link = link.filter(|_| activity.gone.is_none());
+        match (&activity.record, link) {
+            (Some(record), Some(link)) => {
+                let (places, attached) = &mut todo.attach;
+                places.push(place);
+                attached.push(AttachedActivity {
+                    id: record.id.clone(),
+                    kind: activity.kind,
+                    occurred_at: activity.occurred_at,
+                    regarding: link.clone(),
+                });
+            }
+            (None, link) if link.is_some() || self.crm.keeps_unassigned(activity.kind) => {
+                let (places, new) = &mut todo.create;
+                places.push(place);
+                new.push(NewActivity {
+                    content: content(activity),
+                    regarding: link.cloned(),
+                });
+            }
+            _ => return Some(End::Unresolved),
+        }
+        activity.regarding = link.cloned();
+        None
+    }
+
+    /// Takes down what became of the writes of a call.
+    fn record(
+        &self,
+        action: &str,
+        (places, outcomes): (&[usize], Result<Outcomes, CrmError>),
+        batch: &mut [Activity],
+        ends: &mut [Option<End>],
+    ) {
+        let now = self.app.clock.now();
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => {
+                let end = self.app.told(self.config, error).uncertain(now);
+                places.iter().map(|_| Err(end.shared())).collect::<Vec<_>>()
+            }
+        };
+        for (place, outcome) in places.iter().zip(outcomes) {
+            let (Some(activity), Some(end)) = (batch.get_mut(*place), ends.get_mut(*place)) else {
+                continue;
+            };
+            *end = Some(match outcome {
+                Ok(Ok(written)) => {
+                    let object = self.crm.activity_object(activity.kind).to_owned();
+                    activity.record = Some(CrmActivity {
+                        object,
+                        id: written.id,
+                    });
+                    activity.wrote(CrmWrite {
+                        at: now,
+                        action: format!("{action}_activity"),
+                        fields: Vec::new(),
+                    });
+                    if activity.regarding.is_some() {
+                        End::Written
+                    } else {
+                        End::Unresolved
+                    }
+                }
+                Ok(Err(error)) => self.failed(activity, error),
+                Err(end) => end,
+            });
+        }
+    }
+
+    /// What a refused write is to its activity.
+    fn failed(&self, activity: &mut Activity, error: CrmError) -> End {
+        let regarding = activity.regarding.take();
+        match error {
+            CrmError::Missing | CrmError::Changed => {
+                let attached = activity.record.take().is_some();
+                activity.gone = regarding;
+                if attached {
+                    // The activity may be gone, or its record: the next time it is looked for.
+                    End::Unresolved
+                } else {
+                    End::Setback(Setback::soon(None))
+                }
+            }
+            CrmError::Refused(refusal) => {
+                // They may be why: a field that was removed, an owner who was disabled.
+                self.app.rules.forget(&self.key());
+                if refusal.reason == Reason::NoIdentityField {
+                    return End::Setback(Setback::soon(None));
+                }
+                self.app.told(self.config, CrmError::Refused(refusal))
+            }
+            error => self.app.told(self.config, error),
+        }
+    }
+}
+
+/// Brings an activity into the state that its end is. Gives when a message about it is due.
+fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
+    activity.finished_at = None;
+    match end {
+        End::Written => {
+            activity.state = ActivityState::Written;
+            activity.finished_at = Some(now);
+            activity.gone = None;
+            None
+        }
+        End::Unresolved => {
+            activity.state = ActivityState::Unresolved;
+            activity.attempts = 0;
+            // Looked at again then only where its record is gone.
+            activity.due_at = now.plus_seconds(MAX_BACK_OFF_SECONDS);
+            None
+        }
+        End::WaitsForSignIn(problem) => {
+            activity.state = ActivityState::WaitingForSignIn;
+            activity.attempts = 0;
+            activity.fail(now, problem);
+            None
+        }
+        End::Setback(setback) => {
+            let tries = Tries {
+                contract: &activity.contract,
+                submission: None,
+                activity: Some(activity.id),
+                attempts: activity.attempts,
+                failures: &activity.failures,
+            };
+            let attempts = activity.attempts;
+            // Given back to the queue, it would come again when its lease has ended.
+            let (until, left) = weigh(&tries, &setback, now).unwrap_or((now, true));
+            let Setback {
+                fate,
+                problem,
+                told,
+                ..
+            } = setback;
+            if !left {
+                let problem = match fate {
+                    Fate::Person => problem,
+                    _ => texts::given_up(problem, attempts, Audience::Activity),
+                };
+                activity.fail(now, problem);
+                activity.state = ActivityState::Failed;
+                activity.finished_at = Some(now);
+                return None;
+            }
+            if told {
+                activity.fail(now, problem);
+            }
+            activity.state = ActivityState::Waiting;
+            activity.due_at = until.plus_seconds(SWEEP_GRACE_SECONDS);
+            Some(until)
+        }
+    }
+}
