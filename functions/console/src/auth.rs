@@ -43,6 +43,7 @@ needs!(
     ReadDirectory,
     ChangeDirectory,
     DecideMatches,
+    LogActivities,
     ManageSeats,
     ManageTokens
 );

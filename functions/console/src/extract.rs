@@ -80,6 +80,44 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// An item of a batch.
+///
+/// # Errors
+/// `invalid_body` where it is no such item.
+pub(crate) fn item<T: DeserializeOwned>(item: serde_json::Value) -> Result<T, Problem> {
+    // Read as it is, a list would be an object with its fields in order.
+    let read = if item.is_object() {
+        T::deserialize(item).map_err(|error| error.to_string())
+    } else {
+        Err("An item is a JSON object.".to_owned())
+    };
+    read.map_err(|text| {
+        Problem::new(
+            422,
+            "invalid_body",
+            text.chars().take(300).collect::<String>(),
+            "Send the item as described in /api/v1/openapi.json.",
+        )
+    })
+}
+
+/// Checks how many items a batch has.
+///
+/// # Errors
+/// `invalid_batch` unless there are 1 to `most`.
+pub(crate) fn check_batch(count: usize, most: usize, instead: &str) -> Result<(), Problem> {
+    if (1..=most).contains(&count) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        422,
+        "invalid_batch",
+        format!("A batch has 1 to {most} items; this one has {count}."),
+        instead,
+    )
+    .with_field("items"))
+}
+
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         (

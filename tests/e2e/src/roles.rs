@@ -11,6 +11,7 @@ pub fn salesperson_may(method: &Method, path: &str) -> bool {
     let reads = *method == Method::GET;
     OWN.contains(&path)
         || path.starts_with("/me/")
+        || path.starts_with("/activities")
         || ["/notices", "/linkedin/disconnect"].contains(&path)
         || reads && (path.starts_with("/submissions") || path == "/linkedin")
         || is_of_directory(path) && (reads || decides(path))

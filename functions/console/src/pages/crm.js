@@ -427,6 +427,11 @@ async function settingsStep(context) {
 			),
 			group("Activities", LOGS.map(box)),
 			field(
+				"Name of the product in the subjects of activities",
+				input("product_name", { required: true, maxlength: 80, value: saved.product_name }),
+				"As in “Message sent from Sales Navigator”.",
+			),
+			field(
 				"Share of your organisation’s API calls that imports may use, in percent",
 				input("api_share_percent", { type: "number", min: 1, max: 100, required: true, value: saved.api_share_percent }),
 				"Of what the CRM allows in 24 hours. An import that has used its share waits. Dynamics 365 tells no number: there it has no effect.",
@@ -451,6 +456,7 @@ async function settingsStep(context) {
 				auto_save: { leads: is("save_leads"), contacts: is("save_contacts"), accounts: is("save_accounts") },
 				pipeline_stage: fields.pipeline_stage.value || null,
 				lead_source: fields.lead_source.value || null,
+				product_name: fields.product_name.value.trim(),
 				// 0 is refused, as is what is no whole number.
 				api_share_percent: Number.isInteger(share) ? share : 0,
 				...Object.fromEntries(all.map((name) => [name, is(name)])),

@@ -1,5 +1,6 @@
 //! The routes, by subject.
 
+mod activities;
 mod configuration;
 mod crm;
 mod directory;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Routes {
         .merge(sync::routes())
         .merge(directory::routes())
         .merge(matching::routes())
+        .merge(activities::routes())
         .merge(session::routes())
         .merge(seats::routes())
         .merge(tokens::routes())

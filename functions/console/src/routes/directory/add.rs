@@ -20,7 +20,7 @@ use super::shapes::{
 use super::show::View;
 use crate::App;
 use crate::auth::{Caller, ChangeDirectory};
-use crate::extract::Csv;
+use crate::extract::{Csv, check_batch, item};
 
 /// Most items of a batch.
 const MAX_BATCH: usize = 100;
@@ -77,34 +77,13 @@ pub(super) async fn batch(
     kind: EntryKind,
     batch: EntryBatch,
 ) -> Result<UploadReport, Problem> {
-    let count = batch.items.len();
-    if !(1..=MAX_BATCH).contains(&count) {
-        return Err(Problem::new(
-            422,
-            "invalid_batch",
-            format!("A batch has 1 to {MAX_BATCH} items; this one has {count}."),
-            "Send it in parts, or upload a file in CSV.",
-        )
-        .with_field("items"));
-    }
+    let instead = "Send it in parts, or upload a file in CSV.";
+    check_batch(batch.items.len(), MAX_BATCH, instead)?;
     let contract = &caller.contract;
     let config = app.config(contract).await?;
     let region = config.contract.settings.default_region.as_deref();
-    let read = |item: serde_json::Value| -> Result<NewEntry, Problem> {
-        // A plain struct would also accept a list, as an object with its fields in order.
-        let input = if item.is_object() {
-            EntryInput::deserialize(item).map_err(|error| error.to_string())
-        } else {
-            Err("An item is a JSON object.".to_owned())
-        };
-        let input = input.map_err(|text| {
-            Problem::new(
-                422,
-                "invalid_body",
-                text.chars().take(300).collect::<String>(),
-                "Send the item as described in /api/v1/openapi.json.",
-            )
-        })?;
+    let read = |value: serde_json::Value| -> Result<NewEntry, Problem> {
+        let input: EntryInput = item(value)?;
         let (external_id, record) = input.into_parts();
         NewEntry::new(
             contract,

@@ -5,6 +5,7 @@ use shared::linking::{self, Act, Creator, DecideError, Linked, Linking};
 use shared::problem::Problem;
 use shared::store::{self, ConnectionKind};
 
+use super::super::activities;
 use super::shapes::EntryDetail;
 use super::show::{self, ENVIRONMENT, View};
 use crate::App;
@@ -24,6 +25,9 @@ pub(super) async fn decide(
     let linking = view.linking();
     let decided = linking.decide(kind, id, act, &caller.actor, random);
     let Linked { entry, matched } = Box::pin(decided).await.map_err(DecideError::problem)?;
+    if matched.link.is_some() {
+        activities::announce_resolved(app, &caller.contract, entry.reference()).await;
+    }
     view.detail(&entry, Some(&matched)).await
 }
 
@@ -50,6 +54,7 @@ pub(super) async fn create(
     };
     let created = linking::create_record(remote, cached, &config, kind, id, creator);
     let Linked { entry, matched } = Box::pin(created).await.map_err(DecideError::problem)?;
+    activities::announce_resolved(app, contract, entry.reference()).await;
     let view = View::of(app, contract).await?;
     view.detail(&entry, Some(&matched)).await
 }

@@ -6,6 +6,8 @@ mod decide;
 mod shapes;
 mod show;
 
+pub(super) use self::shapes::EntryInput;
+pub(super) use self::show::ENVIRONMENT;
 use crate::described::{Address, Routes};
 
 pub(super) fn routes() -> Routes {

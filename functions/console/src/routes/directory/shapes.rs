@@ -71,7 +71,7 @@ impl From<matching::Record> for RecordFields {
 /// An entry as people and systems send it, with at least one value that identifies the person or company.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EntryInput {
+pub(in crate::routes) struct EntryInput {
     /// The id in the system that it comes from. An entry sent again with the same id is the same entry, even
     /// if other values have changed. Without an id, people are identified by e-mail address, else by phone
     /// and name, else by name and company; companies by website, else by name and country.
@@ -117,7 +117,7 @@ pub(super) struct EntryInput {
 
 impl EntryInput {
     /// The external id, and the rest.
-    pub(super) fn into_parts(self) -> (Option<String>, matching::Record) {
+    pub(in crate::routes) fn into_parts(self) -> (Option<String>, matching::Record) {
         let record = matching::Record {
             first_name: self.first_name,
             last_name: self.last_name,

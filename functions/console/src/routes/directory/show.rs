@@ -27,7 +27,7 @@ use super::shapes::{
 use crate::App;
 
 /// Entries are linked to the records of the CRM that people work in.
-pub(super) const ENVIRONMENT: Environment = Environment::Production;
+pub(in crate::routes) const ENVIRONMENT: Environment = Environment::Production;
 /// Longest text of a filter, in characters.
 const MAX_FILTER: usize = 200;
 

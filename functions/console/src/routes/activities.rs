@@ -1,0 +1,648 @@
+//! Activities of seat holders (WB): sent one by one or in batches, listed, told in full, sent again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use futures::{StreamExt as _, stream};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::clock::Millis;
+use shared::domain::activity::{
+    self, Activity, ActivityKind, ActivityState, CrmActivity, Draft, Given, LogToCrm,
+};
+use shared::domain::contract::ContractConfig;
+use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, RecordRef};
+use shared::domain::ids::{ActivityId, ContractId, SeatId};
+use shared::domain::submission::{CrmWrite, Failure, SWEEP_AFTER_SECONDS};
+use shared::linking::Linking;
+use shared::problem::Problem;
+use shared::queue::WritebackMessage;
+use shared::store::{Accepted, ConnectionKind, StoreError};
+use utoipa::{IntoParams, ToSchema};
+
+use super::directory::{ENVIRONMENT, EntryInput};
+use super::submissions::{check_cursor, page_size};
+use crate::App;
+use crate::auth::{Caller, LogActivities};
+use crate::described::{Routes, routes};
+use crate::extract::{Json, Path, Query, check_batch, item};
+
+/// Most activities of a request.
+const MAX_BATCH: usize = 100;
+/// People and companies that are found or made at once.
+const TARGETS_AT_ONCE: usize = 8;
+/// Unresolved activities that are announced at once where their person is matched; the sweep announces
+/// those that are left.
+const MAX_RESOLVED: i32 = 500;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(list, send))
+        .routes(routes!(detail))
+        .routes(routes!(send_again))
+}
+
+/// Something that a seat holder did. Exactly one of `profile`, `company`, `person` and `organization` says
+/// with whom, or about whom.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ActivityInput {
+    /// Your own key of the activity, 1 to 200 characters: sent again with it, it is the same activity.
+    idempotency_key: String,
+    /// `inmail`, `message`, `note`, `call`, `smart_link_view` or `connection_request`. Companies take notes
+    /// only.
+    kind: String,
+    /// The id of a person in the directory.
+    #[serde(default)]
+    profile: Option<String>,
+    /// The id of a company in the directory.
+    #[serde(default)]
+    company: Option<String>,
+    /// What is known of the person: found in the directory, or added to it.
+    #[serde(default)]
+    person: Option<EntryInput>,
+    /// What is known of the company: found in the directory, or added to it.
+    #[serde(default)]
+    organization: Option<EntryInput>,
+    /// When it happened, in milliseconds since 1970: not before 2021-06-23, and not in the future.
+    occurred_at: i64,
+    /// The thread that it belongs to, up to 200 characters.
+    #[serde(default)]
+    thread: Option<String>,
+    /// The subject of an `InMail`, the title of a smart link; up to 500 characters.
+    #[serde(default)]
+    title: String,
+    /// What was said or written, up to 30,000 characters. `InMails`, messages and notes have one.
+    #[serde(default)]
+    text: String,
+    /// Whether it is logged to the CRM.
+    #[serde(default)]
+    log_to_crm: LogToCrm,
+}
+
+/// Activities to log.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ActivityBatch {
+    /// 1 to 100 of them.
+    #[schema(value_type = Vec<ActivityInput>)]
+    items: Vec<serde_json::Value>,
+}
+
+/// What became of an activity that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ActivityOutcome {
+    /// It is stored, and goes to the CRM by itself.
+    Accepted,
+    /// It was stored before, as it was sent now.
+    Repeated,
+    /// It is not to be logged, and is not stored.
+    NotLogged,
+    /// It is not stored; the problem says why.
+    Refused,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ActivityResult {
+    /// The key that it was sent with.
+    idempotency_key: Option<String>,
+    outcome: ActivityOutcome,
+    /// Its id, where it is stored.
+    id: Option<ActivityId>,
+    /// Where it stands.
+    state: Option<ActivityState>,
+    /// With whom it was.
+    target: Option<EntryRef>,
+    /// Why it was refused.
+    problem: Option<Problem>,
+}
+
+impl ActivityResult {
+    const fn refused(problem: Problem) -> Self {
+        Self {
+            idempotency_key: None,
+            outcome: ActivityOutcome::Refused,
+            id: None,
+            state: None,
+            target: None,
+            problem: Some(problem),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct ActivityResults {
+    /// One for each item, in their order.
+    results: Vec<ActivityResult>,
+}
+
+/// With whom an activity was, as a client says it.
+enum Target {
+    Id(EntryRef),
+    Known(Box<NewEntry>),
+}
+
+impl Target {
+    const fn reference(&self) -> EntryRef {
+        match self {
+            Self::Id(entry) => *entry,
+            Self::Known(new) => EntryRef {
+                kind: new.kind,
+                id: new.id,
+            },
+        }
+    }
+}
+
+/// An item that was read: what it says, and with whom it was.
+struct Item {
+    key: String,
+    draft: Draft,
+    target: Target,
+}
+
+/// What an item comes to before anything is stored.
+enum Checked {
+    Log(Box<Item>),
+    NotLogged(String),
+}
+
+fn target(
+    input: &mut ActivityInput,
+    contract: &ContractId,
+    config: &ContractConfig,
+) -> Result<Target, Problem> {
+    let by_id = |kind: EntryKind, id: &str| {
+        let id: EntryId = id
+            .parse()
+            .map_err(|_| Problem::not_found(kind.as_str()).with_field(kind.as_str()))?;
+        Ok(Target::Id(EntryRef { kind, id }))
+    };
+    let region = config.contract.settings.default_region.as_deref();
+    let known = |kind: EntryKind, input: EntryInput| {
+        let (external_id, record) = input.into_parts();
+        let external_id = external_id.as_deref();
+        let new = NewEntry::new(contract, kind, external_id, record, Origin::Api, region)?;
+        Ok(Target::Known(Box::new(new)))
+    };
+    let given = (
+        input.profile.take(),
+        input.company.take(),
+        input.person.take(),
+        input.organization.take(),
+    );
+    match given {
+        (Some(id), None, None, None) => by_id(EntryKind::Profile, &id),
+        (None, Some(id), None, None) => by_id(EntryKind::Company, &id),
+        (None, None, Some(person), None) => known(EntryKind::Profile, person),
+        (None, None, None, Some(company)) => known(EntryKind::Company, company),
+        _ => Err(Problem::new(
+            422,
+            "one_target_needed",
+            "An activity is with exactly one person or company.",
+            "Send one of profile, company, person and organization.",
+        )
+        .with_field("profile")),
+    }
+}
+
+fn check(
+    value: serde_json::Value,
+    contract: &ContractId,
+    config: &ContractConfig,
+    now: Millis,
+) -> Result<Checked, (Option<String>, Problem)> {
+    let input: ActivityInput = item(value).map_err(|problem| (None, problem))?;
+    let key = input.idempotency_key.clone();
+    read(input, contract, config, now).map_err(|problem| (Some(key), problem))
+}
+
+fn read(
+    mut input: ActivityInput,
+    contract: &ContractId,
+    config: &ContractConfig,
+    now: Millis,
+) -> Result<Checked, Problem> {
+    let target = target(&mut input, contract, config)?;
+    let key = input.idempotency_key;
+    let given = Given {
+        key: key.clone(),
+        kind: input.kind,
+        occurred_at: Millis(input.occurred_at),
+        thread: input.thread,
+        title: input.title,
+        text: input.text,
+    };
+    let draft = Draft::check(given, target.reference().kind, now)?;
+    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+    let logged = input.log_to_crm.decide(draft.kind(), &settings)?;
+    Ok(if logged {
+        Checked::Log(Box::new(Item { key, draft, target }))
+    } else {
+        Checked::NotLogged(key)
+    })
+}
+
+/// The targets that are in the directory, or why they are not. Those that were told by what is known of
+/// them are found or added.
+async fn targets(
+    app: &App,
+    contract: &ContractId,
+    config: &ContractConfig,
+    items: &[(usize, Box<Item>)],
+    now: Millis,
+) -> Result<HashMap<EntryRef, Option<Problem>>, Problem> {
+    let store = &app.remote.store;
+    let mut found: HashMap<EntryRef, Option<Problem>> = HashMap::new();
+    for kind in EntryKind::ALL {
+        let of_kind = items.iter().filter_map(|(_, item)| match &item.target {
+            Target::Id(entry) if entry.kind == kind => Some(entry.id),
+            _ => None,
+        });
+        let ids: Vec<EntryId> = of_kind.collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let there = store.entries(contract, kind, &ids).await;
+        let there = there.map_err(|error| error.problem())?;
+        for id in ids {
+            let missing = || Problem::not_found(kind.as_str()).with_field(kind.as_str());
+            let problem = (!there.contains_key(&id)).then(missing);
+            found.insert(EntryRef { kind, id }, problem);
+        }
+    }
+    let mut known: HashMap<EntryRef, &NewEntry> = HashMap::new();
+    for (_, item) in items {
+        if let Target::Known(new) = &item.target {
+            known.insert(item.target.reference(), new);
+        }
+    }
+    let linking = Linking::new(store, &config.contract, now).with(&app.cached);
+    let linking = &linking;
+    let adding: Vec<_> = known
+        .into_iter()
+        .map(|(entry, new)| async move {
+            let added = linking.add(new, None).await;
+            (entry, added.err().map(|error| error.problem()))
+        })
+        .collect();
+    let added: Vec<_> = stream::iter(adding)
+        .buffer_unordered(TARGETS_AT_ONCE)
+        .collect()
+        .await;
+    for (entry, problem) in added {
+        found.insert(entry, problem);
+    }
+    Ok(found)
+}
+
+/// Sends activities to be logged to the CRM: up to 100, each taken or refused on its own.
+#[utoipa::path(post, path = "/activities", operation_id = "activities_send",
+    description = "An activity is stored before it is answered, and written to the CRM within minutes, once, whatever is sent again. With somebody whom nobody has matched it is open and unassigned in the CRM until somebody matches them. Seat holders only: in Salesforce they write with their own sign-in.",
+    request_body = ActivityBatch, responses((status = 200, body = ActivityResults), (status = 403, body = Problem), (status = 422, body = Problem)))]
+async fn send(
+    State(app): State<Arc<App>>,
+    caller: Caller<LogActivities>,
+    Json(batch): Json<ActivityBatch>,
+) -> Result<Json<ActivityResults>, Problem> {
+    let seat = caller.signed_in()?.seat.id;
+    check_batch(batch.items.len(), MAX_BATCH, "Send it in parts.")?;
+    let contract = &caller.contract;
+    let config = app.config(contract).await?;
+    let now = app.remote.clock.now();
+    let mut results: Vec<ActivityResult> = Vec::with_capacity(batch.items.len());
+    let mut items: Vec<(usize, Box<Item>)> = Vec::new();
+    for value in batch.items {
+        let place = results.len();
+        results.push(match check(value, contract, &config, now) {
+            Ok(Checked::Log(item)) => {
+                let result = ActivityResult {
+                    idempotency_key: Some(item.key.clone()),
+                    outcome: ActivityOutcome::Refused,
+                    target: Some(item.target.reference()),
+                    ..ActivityResult::refused(Problem::unavailable())
+                };
+                items.push((place, item));
+                result
+            }
+            Ok(Checked::NotLogged(key)) => ActivityResult {
+                idempotency_key: Some(key),
+                outcome: ActivityOutcome::NotLogged,
+                id: None,
+                state: None,
+                target: None,
+                problem: None,
+            },
+            Err((key, problem)) => ActivityResult {
+                idempotency_key: key,
+                ..ActivityResult::refused(problem)
+            },
+        });
+    }
+    let targets = targets(&app, contract, &config, &items, now).await?;
+    let mut places = Vec::new();
+    let mut activities = Vec::new();
+    for (place, item) in items {
+        let target = item.target.reference();
+        match targets.get(&target) {
+            Some(Some(problem)) => {
+                if let Some(result) = results.get_mut(place) {
+                    result.problem = Some(problem.clone());
+                    result.target = None;
+                }
+            }
+            _ => {
+                places.push(place);
+                activities.push(item.draft.with(contract, seat, target, now));
+            }
+        }
+    }
+    let accepted = app.remote.store.accept_activities(&activities).await;
+    let mut new = Vec::new();
+    for ((place, activity), accepted) in places.into_iter().zip(&activities).zip(accepted) {
+        let Some(result) = results.get_mut(place) else {
+            continue;
+        };
+        if matches!(accepted, Ok(Accepted::New)) {
+            new.push((seat, activity.id));
+        }
+        tell(result, activity, accepted);
+    }
+    announce(&app, contract, new).await;
+    Ok(Json(ActivityResults { results }))
+}
+
+/// Tells what became of storing an activity.
+fn tell(
+    result: &mut ActivityResult,
+    activity: &Activity,
+    accepted: Result<Accepted<Activity>, StoreError>,
+) {
+    let (outcome, state) = match accepted {
+        Ok(Accepted::New) => (ActivityOutcome::Accepted, activity.state),
+        Ok(Accepted::Repeat(stored)) if stored.same_as(activity) => {
+            (ActivityOutcome::Repeated, stored.state)
+        }
+        Ok(Accepted::Repeat(_)) => {
+            result.problem = Some(activity::key_reused());
+            return;
+        }
+        Err(error) => {
+            error.log();
+            result.problem = Some(error.problem());
+            return;
+        }
+    };
+    result.outcome = outcome;
+    result.state = Some(state);
+    result.id = Some(activity.id);
+    result.problem = None;
+}
+
+/// Tells the workers of activities that have work to do.
+async fn announce(app: &App, contract: &ContractId, ids: Vec<(SeatId, ActivityId)>) {
+    for message in WritebackMessage::activities(contract, ids) {
+        if let Err(error) = app.queue.send(&message, 0).await {
+            tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                "activities are stored, but not announced: the sweep will");
+        }
+    }
+}
+
+/// Tells the workers that somebody was matched with whom activities are unresolved. Whatever becomes of
+/// that, the sweep finds them.
+pub(super) async fn announce_resolved(app: &App, contract: &ContractId, entry: EntryRef) {
+    match app
+        .remote
+        .store
+        .unresolved_of(contract, entry, MAX_RESOLVED)
+        .await
+    {
+        Ok(unresolved) => {
+            let ids = unresolved.iter().map(|one| (one.seat, one.id)).collect();
+            announce(app, contract, ids).await;
+        }
+        Err(error) => {
+            tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                "resolved activities are not announced: the sweep will");
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct ActivitySummary {
+    id: ActivityId,
+    kind: ActivityKind,
+    /// Where it stands.
+    state: ActivityState,
+    /// With whom it was.
+    target: EntryRef,
+    #[schema(value_type = i64)]
+    occurred_at: Millis,
+    #[schema(value_type = i64)]
+    received_at: Millis,
+    /// When it reached its final state.
+    #[schema(value_type = Option<i64>)]
+    finished_at: Option<Millis>,
+    /// The code of the last error, while it is not in the CRM.
+    error: Option<String>,
+    /// What to do next, where somebody has to do something.
+    next_step: Option<String>,
+}
+
+impl From<&Activity> for ActivitySummary {
+    fn from(activity: &Activity) -> Self {
+        let told = !matches!(
+            activity.state,
+            ActivityState::Written | ActivityState::Unresolved
+        );
+        let failure = activity.failures.last().filter(|_| told);
+        let next_step = match activity.state {
+            ActivityState::Unresolved => Some(format!(
+                "Match the {} with its record in the CRM.",
+                activity.target.kind
+            )),
+            _ => failure.map(|failure| failure.problem.next_step.clone()),
+        };
+        Self {
+            id: activity.id,
+            kind: activity.kind,
+            state: activity.state,
+            target: activity.target,
+            occurred_at: activity.occurred_at,
+            received_at: activity.received_at,
+            finished_at: activity.finished_at,
+            error: failure.map(|failure| failure.problem.code.clone()),
+            next_step,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct ActivityDetail {
+    #[serde(flatten)]
+    summary: ActivitySummary,
+    idempotency_key: String,
+    thread: Option<String>,
+    title: String,
+    text: String,
+    /// What it is in the CRM.
+    record: Option<CrmActivity>,
+    /// A link to it there.
+    url: Option<String>,
+    /// The record that it belongs to there.
+    regarding: Option<RecordRef>,
+    /// What was written to the CRM and when.
+    writes: Vec<CrmWrite>,
+    attempts: u32,
+    /// When it is next looked at, while it goes on by itself.
+    #[schema(value_type = Option<i64>)]
+    due_at: Option<Millis>,
+    /// Every error with its next step, the newest last.
+    failures: Vec<Failure>,
+}
+
+async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem> {
+    let mut url = None;
+    if let Some(record) = &activity.record {
+        let contract = &activity.contract;
+        let connection = app
+            .remote
+            .store
+            .connection(contract, ConnectionKind::PRODUCTION)
+            .await
+            .map_err(|error| error.problem())?;
+        let crm = app.config(contract).await?.contract.crm;
+        url = connection.map(|connection| {
+            crm.record_url(&connection.base_url, &record.object, &record.id)
+                .to_string()
+        });
+    }
+    let goes_on = matches!(
+        activity.state,
+        ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting
+    );
+    Ok(ActivityDetail {
+        summary: ActivitySummary::from(&activity),
+        idempotency_key: activity.key,
+        thread: activity.thread,
+        title: activity.title,
+        text: activity.text,
+        record: activity.record,
+        url,
+        regarding: activity.regarding,
+        writes: activity.writes,
+        attempts: activity.attempts,
+        due_at: goes_on.then_some(activity.due_at),
+        failures: activity.failures,
+    })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// In this state only.
+    state: Option<ActivityState>,
+    /// Items of a page, 1 to 200; 50 unless given.
+    limit: Option<usize>,
+    /// A page's `next`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ActivityList {
+    items: Vec<ActivitySummary>,
+    /// Give it as `cursor` for the next page; none after the last.
+    next: Option<String>,
+}
+
+/// Your activities, newest first.
+#[utoipa::path(get, path = "/activities", operation_id = "activities_list", params(ListQuery), responses((status = 200, body = ActivityList), (status = 403, body = Problem)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<LogActivities>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ActivityList>, Problem> {
+    let seat = caller.signed_in()?.seat.id;
+    let limit = page_size(query.limit)?;
+    let cursor = query.cursor.as_deref();
+    check_cursor(cursor)?;
+    let page = app
+        .remote
+        .store
+        .list_activities(&caller.contract, seat, query.state, limit, cursor)
+        .await
+        .map_err(|error| error.problem())?;
+    Ok(Json(ActivityList {
+        items: page.items.iter().map(ActivitySummary::from).collect(),
+        next: page.next,
+    }))
+}
+
+async fn find(app: &App, caller: &Caller<LogActivities>, id: &str) -> Result<Activity, Problem> {
+    let seat = caller.signed_in()?.seat.id;
+    let id: ActivityId = id.parse().map_err(|_| Problem::not_found("activity"))?;
+    let found = app
+        .remote
+        .store
+        .activity(&caller.contract, seat, id)
+        .await
+        .map_err(|error| error.problem())?;
+    found.ok_or_else(|| Problem::not_found("activity"))
+}
+
+/// Everything about one of your activities: what was sent, where it stands, what was written to the CRM.
+#[utoipa::path(get, path = "/activities/{id}", operation_id = "activities_show", params(("id" = String, Path)), responses((status = 200, body = ActivityDetail), (status = 404, body = Problem)))]
+async fn detail(
+    State(app): State<Arc<App>>,
+    caller: Caller<LogActivities>,
+    Path(id): Path<String>,
+) -> Result<Json<ActivityDetail>, Problem> {
+    let activity = find(&app, &caller, &id).await?;
+    Ok(Json(shown(&app, activity).await?))
+}
+
+/// Sends one of your activities to the CRM again that waits or failed. One that is there already is
+/// refused.
+#[utoipa::path(post, path = "/activities/{id}/send", operation_id = "activities_send_again", params(("id" = String, Path)), responses((status = 202, body = ActivityDetail), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn send_again(
+    State(app): State<Arc<App>>,
+    caller: Caller<LogActivities>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<ActivityDetail>), Problem> {
+    let mut activity = find(&app, &caller, &id).await?;
+    match activity.state {
+        ActivityState::Written => {
+            return Err(Problem::new(
+                409,
+                "already_in_crm",
+                "The activity is in the CRM already.",
+                "Nothing to do. Its link is in the activity's detail.",
+            ));
+        }
+        // A worker has it: it goes on by itself.
+        ActivityState::Writing => {}
+        ActivityState::Planned
+        | ActivityState::Waiting
+        | ActivityState::WaitingForSignIn
+        | ActivityState::Unresolved
+        | ActivityState::Failed => {
+            let now = app.remote.clock.now();
+            activity.state = ActivityState::Planned;
+            activity.attempts = 0;
+            activity.due_at = now.plus_seconds(SWEEP_AFTER_SECONDS);
+            activity.finished_at = None;
+            let saved = app.remote.store.save_activities(vec![activity.clone()]);
+            let lost = saved.await.map_err(|error| error.problem())?;
+            if !lost.is_empty() {
+                return Err(StoreError::Conflict.problem());
+            }
+            let ids = vec![(activity.seat, activity.id)];
+            announce(&app, &caller.contract, ids).await;
+        }
+    }
+    Ok((StatusCode::ACCEPTED, Json(shown(&app, activity).await?)))
+}
