@@ -85,7 +85,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// # Errors
 /// `invalid_body` where it is no such item.
 pub(crate) fn item<T: DeserializeOwned>(item: serde_json::Value) -> Result<T, Problem> {
-    // Read as it is, a list would be an object with its fields in order.
+    // A plain struct would also accept a list, as an object with its fields in order.
     let read = if item.is_object() {
         T::deserialize(item).map_err(|error| error.to_string())
     } else {

@@ -12,6 +12,7 @@
     reason = "a test that cannot go on stops"
 )]
 
+mod activities;
 mod connect_flow;
 mod costs;
 mod crm_connection;

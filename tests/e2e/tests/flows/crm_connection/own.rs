@@ -13,21 +13,6 @@ use super::world::{ADMIN, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 const DAY: i64 = 24 * 3600;
 const PATH: &str = "/api/v1/me/crm-connections/production";
 
-impl World {
-    /// A seat holder's own connection, as they see it.
-    async fn own(&self, seat: &SignedIn) -> Value {
-        let none = Value::Null;
-        let answer = self.call(&self.apps, Who::Seat(seat), Method::GET, PATH, &none);
-        answer.await.is(200).json
-    }
-
-    /// Signs in to the CRM as one of its users.
-    async fn sign_in_own(&self, seat: &SignedIn, user: &str) -> super::world::Answer {
-        let started = self.begin_own(seat, user).await;
-        self.complete(&self.apps, &started).await
-    }
-}
-
 fn kind(seat: &SignedIn) -> ConnectionKind {
     ConnectionKind::User(seat.seat.parse().unwrap(), PRODUCTION)
 }

@@ -559,6 +559,20 @@ impl World {
         started
     }
 
+    /// A seat holder's own connection, as they see it.
+    pub(crate) async fn own(&self, seat: &SignedIn) -> Value {
+        let path = "/api/v1/me/crm-connections/production";
+        let none = Value::Null;
+        let answer = self.call(&self.apps, Who::Seat(seat), Method::GET, path, &none);
+        answer.await.is(200).json
+    }
+
+    /// Signs a seat holder in to the CRM as one of its users.
+    pub(crate) async fn sign_in_own(&self, seat: &SignedIn, user: &str) -> Answer {
+        let started = self.begin_own(seat, user).await;
+        self.complete(&self.apps, &started).await
+    }
+
     // Actions of the schedules and queues.
 
     /// Works on all announced messages; returns their number.
