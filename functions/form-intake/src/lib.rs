@@ -496,7 +496,7 @@ impl App {
             return Ok(json!({"status": "accepted", "submission_id": id}));
         }
         if place.announce {
-            let message = WritebackMessage::submission(contract, id);
+            let message = WritebackMessage::submission(&contract, id);
             if let Err(error) = self.queue.send(&message, 0).await {
                 tracing::warn!(%contract, submission.id = %id, error = &error as &dyn std::error::Error,
                     "stored, but not announced: the sweep will");

@@ -5,7 +5,6 @@
 //! without a record nobody would see them.
 
 use domain::activity::ActivityKind;
-use domain::clock::Millis;
 use domain::directory::RecordRef;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -338,6 +337,8 @@ fn classify_found(status: StatusCode, body: &Value) -> Result<(), CrmError> {
 
 #[cfg(test)]
 mod tests {
+    use domain::clock::Millis;
+
     use super::*;
 
     fn content(kind: ActivityKind) -> ActivityContent {

@@ -102,13 +102,7 @@ fn request(text: &mut String, part: &Part, content_id: Option<usize>) {
     }
 }
 
-/// The answers of a batch in order, those inside change sets included; `None` if the body is not a batch
-/// answer.
-pub(super) fn answers(content_type: &str, body: &[u8]) -> Option<Vec<PartAnswer>> {
-    Some(grouped(content_type, body)?.into_iter().flatten().collect())
-}
-
-/// The answers of a batch in order, those of a change set together; `None` when the body is no batch
+/// The answers of a batch in order, those of a change set together; `None` if the body is not a batch
 /// answer.
 pub(super) fn grouped(content_type: &str, body: &[u8]) -> Option<Vec<Vec<PartAnswer>>> {
     let mut found = Vec::new();
@@ -234,6 +228,11 @@ mod tests {
 
     const ANSWER: &str = "--b1\r\nContent-Type: multipart/mixed; boundary=c1\r\n\r\n--c1\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: 1\r\n\r\nHTTP/1.1 204 No Content\r\nOData-EntityId: https://x/contacts(1)\r\n\r\n\r\n--c1\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 412 Precondition Failed\r\nContent-Type: application/json\r\n\r\n{\"error\":{\"code\":\"0x80040237\",\"message\":\"m\"}}\r\n--c1--\r\n--b1--\r\n";
 
+    /// The answers of a batch in order, those inside change sets included.
+    fn answers(content_type: &str, body: &[u8]) -> Option<Vec<PartAnswer>> {
+        Some(grouped(content_type, body)?.into_iter().flatten().collect())
+    }
+
     #[test]
     fn a_change_sets_answers_are_read() {
         let answers = answers("multipart/mixed; boundary=b1", ANSWER.as_bytes()).unwrap();
@@ -249,7 +248,7 @@ mod tests {
         assert_eq!(of_set.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
         let unix = ANSWER.replace("\r\n", "\n");
         assert_eq!(
-            super::answers("multipart/mixed;boundary=\"b1\"", unix.as_bytes())
+            self::answers("multipart/mixed;boundary=\"b1\"", unix.as_bytes())
                 .unwrap()
                 .len(),
             2
