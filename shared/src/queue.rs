@@ -34,7 +34,7 @@ impl OfContract for ImportMessage {
     }
 }
 
-/// "This has to be written to the CRM."
+/// A message that a submission or activities have work to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum WritebackMessage {
@@ -54,23 +54,23 @@ pub struct SubmissionWork {
     pub submission: SubmissionId,
 }
 
-/// "These activities have work to do."
+/// A message that activities of a seat holder have work to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActivitiesWork {
     /// The contract.
     pub contract: ContractId,
-    /// Whose they are.
+    /// Their seat holder.
     pub seat: SeatId,
     /// The activities.
     pub activities: Vec<ActivityId>,
 }
 
-/// Activities that a message names at most.
+/// Maximum number of activities in a message.
 pub const ACTIVITIES_OF_MESSAGE: usize = 100;
 
 impl WritebackMessage {
-    /// About a submission.
+    /// A message about a submission.
     #[must_use]
     pub fn submission(contract: &ContractId, submission: SubmissionId) -> Self {
         Self::Submission(SubmissionWork {
@@ -79,7 +79,7 @@ impl WritebackMessage {
         })
     }
 
-    /// About activities: those of each seat holder together, in as many messages as they take.
+    /// Messages about activities, grouped by seat holder.
     #[must_use]
     pub fn activities(
         contract: &ContractId,
@@ -114,7 +114,7 @@ pub struct ImportMessage {
     pub work: WorkKind,
 }
 
-/// The queue of what is written to CRMs: submissions and activities.
+/// The queue of submissions and activities.
 pub type WritebackQueue = Queue<WritebackMessage>;
 
 /// The queue of imports, and of connections that are being ended.

@@ -83,7 +83,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// An item of a batch.
 ///
 /// # Errors
-/// `invalid_body` where it is no such item.
+/// Returns `invalid_body` if the value is not such an item.
 pub(crate) fn item<T: DeserializeOwned>(item: serde_json::Value) -> Result<T, Problem> {
     // A plain struct would also accept a list, as an object with its fields in order.
     let read = if item.is_object() {
@@ -101,10 +101,10 @@ pub(crate) fn item<T: DeserializeOwned>(item: serde_json::Value) -> Result<T, Pr
     })
 }
 
-/// Checks how many items a batch has.
+/// Checks the number of items of a batch.
 ///
 /// # Errors
-/// `invalid_batch` unless there are 1 to `most`.
+/// Returns `invalid_batch` unless there are 1 to `most` items.
 pub(crate) fn check_batch(count: usize, most: usize, instead: &str) -> Result<(), Problem> {
     if (1..=most).contains(&count) {
         return Ok(());

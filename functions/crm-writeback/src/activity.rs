@@ -1,8 +1,8 @@
-//! Activities of seat holders, on their way to the CRM (WB-2 to WB-5, WB-7, WB-9): a batch of one seat
-//! holder's is taken, looked for where it was tried before, created or attached in one call, and recorded.
+//! The way of seat holders' activities to the CRM (WB-2 to WB-5, WB-7, WB-9). Activities of one seat holder are
+//! taken, looked up if they were tried before, created or attached in one call, and recorded.
 //!
-//! Nothing is created twice: only who took an activity writes it, until its lease ends, longer than the
-//! function's time-out; and whoever takes it after that looks for it in the CRM first.
+//! Nothing is created twice. Only the worker that took an activity writes it, and its lease is longer than the
+//! function's time-out. A worker that takes it later looks it up in the CRM first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,16 +32,16 @@ use tokio::time::{Instant, timeout_at};
 use crate::setback::{Fate, Setback};
 use crate::{App, LEASE_SECONDS, MAX_BACK_OFF_SECONDS, SWEEP_GRACE_SECONDS, Tries, weigh};
 
-/// The environment whose CRM activities are written to.
+/// The environment of the CRM that activities are written to.
 const PRODUCTION: Environment = Environment::Production;
-/// For how long what an organisation asks of activities is remembered, in seconds.
+/// Lifetime of cached activity rules, in seconds.
 const RULES_FRESH_SECONDS: i64 = 600;
 
-/// How long after a call without an outcome the next try waits, in seconds: what the CRM may still be doing
-/// is done by then, and can be found.
+/// Least wait after a call without an outcome, in seconds. By then the CRM has finished any work that it
+/// still did for that call, and its result can be found.
 const UNCERTAIN_SECONDS: i64 = 120;
 
-/// What the organisations ask of the activities of seat holders.
+/// Cache of the organisations' rules for the activities of each seat holder.
 pub(crate) type RulesCache = TtlCache<(ContractId, SeatId), Arc<ActivityRules>>;
 
 /// An empty cache.
@@ -49,20 +49,20 @@ pub(crate) fn rules_cache() -> RulesCache {
     TtlCache::new(RULES_FRESH_SECONDS)
 }
 
-/// What became of an activity this time.
+/// The outcome of one attempt to write an activity.
 enum End {
     /// It is in the CRM, closed, with its record.
     Written,
     /// Nobody has matched its person.
     Unresolved,
-    /// Its seat holder has to sign in.
+    /// Its seat holder has to sign in to the CRM.
     WaitsForSignIn(Problem),
-    /// Something stands in its way.
+    /// An error, with its consequence.
     Setback(Setback),
 }
 
 impl End {
-    /// The same end, of which nobody knows what the CRM has done.
+    /// The same end after a call without an outcome: the next attempt waits until the CRM has finished.
     fn uncertain(self, now: Millis) -> Self {
         match self {
             Self::Setback(setback) => {
@@ -72,7 +72,7 @@ impl End {
         }
     }
 
-    /// The same end of another activity of the same call.
+    /// A copy of the end for another activity of the same call.
     fn shared(&self) -> Self {
         match self {
             Self::Written => Self::Written,
@@ -89,14 +89,14 @@ impl From<StoreError> for End {
     }
 }
 
-/// Who an activity was with, as the directory has it.
+/// The target of an activity as the directory has it.
 #[derive(Default)]
 struct Target {
     known: bool,
     link: Option<RecordRef>,
 }
 
-/// What is to be done with activities in the CRM: their places in the batch, and the writes.
+/// The writes that a batch needs, each with its place in the batch.
 #[derive(Default)]
 struct Todo {
     create: (Vec<usize>, Vec<NewActivity>),
@@ -104,7 +104,7 @@ struct Todo {
 }
 
 impl App {
-    /// Writes activities of a seat holder. `false`: their messages are to be delivered again.
+    /// Writes activities of a seat holder. Returns `false` if their messages have to be delivered again.
     pub(crate) async fn write_activities(
         &self,
         contract: &ContractId,
@@ -123,12 +123,12 @@ impl App {
         for (taken, id) in taken.await.into_iter().zip(ids) {
             match taken {
                 Ok(TakenActivity::Mine(activity)) => mine.push(*activity),
-                // Another has it; should they die, the sweep finds the lease ended.
+                // Another worker has it; if that one dies, the sweep finds the ended lease.
                 Ok(TakenActivity::Not) => {}
                 Ok(TakenActivity::Missing) => {
                     tracing::error!(%contract, activity.id = %id, "a message for an activity that is not there");
                 }
-                // Delivered again it would fail again. The sweep announces it until somebody has mended it.
+                // A second delivery would fail too. The sweep announces it until the item is repaired.
                 Err(error) if !error.passes() => {
                     tracing::error!(%contract, activity.id = %id, "an activity that cannot be read");
                     error.log();
@@ -139,7 +139,7 @@ impl App {
                 }
             }
         }
-        // What was said to one person goes in the order in which it was said.
+        // The activities with one person are written in the order in which they happened.
         mine.sort_by_key(|activity| (activity.target.id, activity.occurred_at, activity.id));
         while !mine.is_empty() {
             let rest = mine.split_off(mine.len().min(ACTIVITIES_AT_ONCE));
@@ -164,7 +164,7 @@ impl App {
         done
     }
 
-    /// Writes activities of one seat holder, as many as go into a call.
+    /// Writes activities of one seat holder, at most as many as one call takes.
     async fn write_batch(
         &self,
         contract: &ContractId,
@@ -215,7 +215,7 @@ impl App {
             .collect())
     }
 
-    /// Whom the activities were with, and which records they are.
+    /// The targets of the activities, with the records that they are linked to.
     async fn targets(
         &self,
         contract: &ContractId,
@@ -250,8 +250,8 @@ impl App {
         Ok(targets)
     }
 
-    /// The CRM as an activity's writer: Salesforce as the seat holder, Dynamics 365 as the contract's own
-    /// user, who binds the seat holder as owner (WB-4).
+    /// Opens the CRM for writing activities: Salesforce as the seat holder, Dynamics 365 as the contract's
+    /// integration user, which sets the seat holder as owner (WB-4).
     async fn open_for(&self, config: &ContractConfig, seat: SeatId) -> Result<Box<dyn Crm>, End> {
         let contract = &config.contract;
         let sessions = &self.remote.sessions;
@@ -263,7 +263,7 @@ impl App {
             Ok(session) => return Ok(crm::open(session)),
             Err(error) => error,
         };
-        // Where nothing is connected at all, that is an administrator's to mend.
+        // If the contract has no connection at all, an administrator has to act.
         if contract.crm == CrmKind::Salesforce
             && matches!(error, SessionError::NotConnected)
             && let Err(error) = sessions
@@ -277,8 +277,8 @@ impl App {
         Err(self.told(config, error.into()))
     }
 
-    /// What an error of the CRM is to an activity: where it is the seat holder's own sign-in that is
-    /// missing, it waits for that.
+    /// The end of an activity after an error of the CRM. A missing sign-in of the seat holder makes it
+    /// wait for that sign-in.
     fn told(&self, config: &ContractConfig, error: CrmError) -> End {
         let crm = config.contract.crm;
         if crm == CrmKind::Salesforce {
@@ -294,7 +294,7 @@ impl App {
         End::Setback(Setback::crm_for(error, crm.label(), Audience::Activity))
     }
 
-    /// Keeps what became of activities; those that wait for a while are announced for then.
+    /// Stores the ends of activities, and sends delayed messages for those that wait.
     async fn settle_batch(
         &self,
         contract: &ContractId,
@@ -316,7 +316,7 @@ impl App {
         }
         let lost = self.remote.store.save_activities(settled).await?;
         if !lost.is_empty() {
-            // Written by somebody else meanwhile: they are open, and the sweep comes back to them.
+            // Another writer changed them: they are still open, and the sweep finds them.
             tracing::warn!(%contract, count = lost.len(), "activities were changed while they were written");
         }
         for (state, count) in counts {
@@ -350,7 +350,7 @@ fn entry_gone(activity: &Activity) -> Problem {
     )
 }
 
-/// What an activity says in the CRM. Where its owner there is another, its author is told.
+/// The content of an activity in the CRM. The text names the author if somebody else owns the record.
 fn content(config: &ContractConfig, author: Option<&str>, activity: &Activity) -> ActivityContent {
     let settings = config.crm_settings(PRODUCTION).sync.unwrap_or_default();
     let text = match author {
@@ -379,8 +379,8 @@ impl Writer<'_> {
         (self.config.contract.id.clone(), self.seat)
     }
 
-    /// What the organisation asks of the seat holder's activities, and their name where they will not be
-    /// the owner.
+    /// The organisation's rules for the seat holder's activities, and the seat holder's name if they will
+    /// not be the owner.
     async fn rules(&self) -> Result<(Arc<ActivityRules>, Option<String>), End> {
         let now = self.app.clock.now();
         let (contract, store) = (&self.config.contract.id, &self.app.remote.store);
@@ -406,7 +406,7 @@ impl Writer<'_> {
         Ok((rules, author))
     }
 
-    /// Looks for those that may have been created before; for each of the batch what was found.
+    /// Looks up activities that an earlier attempt may have created. Returns a result for each of the batch.
     async fn look(
         &self,
         rules: &ActivityRules,
@@ -433,7 +433,7 @@ impl Writer<'_> {
         Ok(batch.iter().map(of).collect())
     }
 
-    /// What is to be done with an activity; its end where nothing is.
+    /// Adds the write that an activity needs to `todo`, or returns its end if it needs none.
     fn plan(
         &self,
         place: usize,
@@ -455,8 +455,8 @@ impl Writer<'_> {
             activity.regarding = activity.regarding.take().or_else(|| link.cloned());
             return Some(End::Written);
         }
-        // A record of which the CRM has just said that it is gone is none. Once the activity is there
-        // without one, it is tried again: the link may be right after all.
+        // A link to a record that the CRM has just reported as gone does not count. After the activity was
+        // created without it, the link is tried again, as it may be right after all.
         if activity.record.is_some() || activity.gone.as_ref() != link {
             activity.gone = None;
         }
@@ -486,7 +486,7 @@ impl Writer<'_> {
         None
     }
 
-    /// Takes down what became of the writes of a call.
+    /// Records the outcomes of the writes of one call.
     fn record(
         &self,
         action: &str,
@@ -530,7 +530,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What a refused write is to its activity.
+    /// The end of an activity after a failed write.
     fn failed(&self, activity: &mut Activity, error: CrmError) -> End {
         let regarding = activity.regarding.take();
         match error {
@@ -538,14 +538,14 @@ impl Writer<'_> {
                 let attached = activity.record.take().is_some();
                 activity.gone = regarding;
                 if attached {
-                    // The activity may be gone, or its record: the next time it is looked for.
+                    // Either the activity or its record is gone: the next attempt looks for it.
                     End::Unresolved
                 } else {
                     End::Setback(Setback::soon(None))
                 }
             }
             CrmError::Refused(refusal) => {
-                // They may be why: a field that was removed, an owner who was disabled.
+                // The cached rules may be the cause: a removed field, a disabled owner.
                 self.app.rules.forget(&self.key());
                 if refusal.reason == Reason::NoIdentityField {
                     return End::Setback(Setback::soon(None));
@@ -557,7 +557,7 @@ impl Writer<'_> {
     }
 }
 
-/// Brings an activity into the state that its end is. Gives when a message about it is due.
+/// Sets the state of an activity by its end. Returns the time at which a message about it is due.
 fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
     activity.finished_at = None;
     match end {
@@ -570,7 +570,7 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
         End::Unresolved => {
             activity.state = ActivityState::Unresolved;
             activity.attempts = 0;
-            // Looked at again then only where its record is gone.
+            // This time only counts if its record is gone.
             activity.due_at = now.plus_seconds(MAX_BACK_OFF_SECONDS);
             None
         }
@@ -589,7 +589,7 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
                 failures: &activity.failures,
             };
             let attempts = activity.attempts;
-            // Given back to the queue, it would come again when its lease has ended.
+            // A message that is returned to the queue would find the lease still running.
             let (until, left) = weigh(&tries, &setback, now).unwrap_or((now, true));
             let Setback {
                 fate,

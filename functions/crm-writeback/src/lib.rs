@@ -310,10 +310,10 @@ impl App {
     }
 }
 
-/// What was tried so far of something that is to be written.
+/// The attempts so far to write a submission or an activity.
 struct Tries<'a> {
     contract: &'a ContractId,
-    /// Which submission it is, or which activity.
+    /// The submission, if it is one; else `activity` is set.
     submission: Option<SubmissionId>,
     activity: Option<ActivityId>,
     attempts: u32,

@@ -72,7 +72,7 @@ impl Setback {
         Self::new(Fate::Wait(None), texts::too_slow())
     }
 
-    /// The same setback of something else that was done with it. Its cause is told once.
+    /// A copy for another item of the same call. Only the original carries the cause, so it is logged once.
     pub(crate) fn shared(&self) -> Self {
         Self {
             fate: self.fate,
@@ -95,12 +95,12 @@ impl Setback {
         self
     }
 
-    /// An error of a connection on a submission's way; `remote` is its name for people.
+    /// An error of a connection while a submission is written; `remote` is its name for people.
     pub(crate) fn session(error: SessionError, remote: &str) -> Self {
         Self::session_for(error, remote, Audience::Trail)
     }
 
-    /// An error of a connection, told to whom it concerns.
+    /// An error of a connection, in the words for an audience.
     pub(crate) fn session_for(error: SessionError, remote: &str, audience: Audience) -> Self {
         let fate = match &error {
             SessionError::Paused(until) => Fate::Wait(Some(*until)),
@@ -115,12 +115,12 @@ impl Setback {
         Self::new(fate, problem).because(error)
     }
 
-    /// An error of the CRM on a submission's way; `remote` is its name for people.
+    /// An error of the CRM while a submission is written; `remote` is its name for people.
     pub(crate) fn crm(error: CrmError, remote: &str) -> Self {
         Self::crm_for(error, remote, Audience::Trail)
     }
 
-    /// An error of the CRM, told to whom it concerns.
+    /// An error of the CRM, in the words for an audience.
     pub(crate) fn crm_for(error: CrmError, remote: &str, audience: Audience) -> Self {
         let fate = match error {
             CrmError::Session(error) => return Self::session_for(error, remote, audience),

@@ -30,9 +30,9 @@ const OVERLAP_SECONDS: i64 = 3600;
 const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
 /// Submissions swept of one contract in one go; the rest follows a minute later.
 const SWEEP_LIMIT: i32 = 500;
-/// Unresolved activities of one contract that are looked at in one go.
+/// Maximum number of unresolved activities of one contract that a sweep checks.
 const UNRESOLVED_LIMIT: usize = 200;
-/// Seat holders of one contract whose sign-in is looked at in one go.
+/// Maximum number of seat holders of one contract whose sign-in a sweep checks.
 const SEATS_LIMIT: usize = 50;
 /// Contracts in a row for which the table does not answer before a task is given up.
 const GIVE_UP_AFTER: u32 = 3;
@@ -157,8 +157,8 @@ fn begin_elsewhere<T>(items: &mut [T], now: Millis) {
     }
 }
 
-/// A place among ids to begin with, another every minute: those of some minutes in a row are far from each
-/// other, and together everywhere.
+/// A start among ids that changes every minute. The starts of successive minutes are far apart and together
+/// cover all ids evenly.
 fn elsewhere(now: Millis) -> Uuid {
     let minute = u64::try_from(now.0.max(0) / 60_000).unwrap_or(0);
     Uuid::from_u64_pair(minute.reverse_bits(), 0)
@@ -189,14 +189,13 @@ impl App {
         contract: &ContractId,
         outcome: &mut Outcome,
     ) -> Result<(), PullError> {
-        // The one does not wait for the other, whatever is wrong with it.
+        // An error of one does not stop the other.
         let submissions = self.sweep(contract, outcome).await;
         let activities = self.sweep_activities(contract, outcome).await;
         submissions.and(activities)
     }
 
-    /// Announces activities whose time has come, whose seat holder has signed in again, and whose person
-    /// has been matched.
+    /// Announces activities that are due, whose seat holder has signed in again, or whose target was matched.
     async fn sweep_activities(
         &self,
         contract: &ContractId,
@@ -215,13 +214,13 @@ impl App {
         outcome.activities += ready.len();
         let messages = WritebackMessage::activities(contract, ready);
         for batch in messages.chunks(10) {
-            // What the queue refuses now is found again by the next sweep.
+            // Messages that the queue refuses now are found again by the next sweep.
             self.queue.send_batch(batch).await?;
         }
         Ok(())
     }
 
-    /// Activities that waited for a sign-in which has come (WB-9).
+    /// Activities whose seat holder has signed in since they began to wait (WB-9).
     async fn signed_in_again(
         &self,
         contract: &ContractId,
@@ -253,8 +252,8 @@ impl App {
         Ok(ready)
     }
 
-    /// Unresolved activities whose person or company has been matched (WB-3). Another part of them each
-    /// minute; the pages announce at once what people match.
+    /// Unresolved activities whose person or company was matched since (WB-3). Each sweep checks a part of
+    /// them; a match that a user confirms is announced at once.
     async fn matched_since(
         &self,
         contract: &ContractId,

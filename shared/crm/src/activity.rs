@@ -1,8 +1,8 @@
-//! Activities in a CRM: created under an identity of ours, looked for before they are created again, and
-//! attached to the record that they belong to (WB-2 to WB-5).
+//! The port for activities: they are created under an identity of ours, looked up before a second attempt,
+//! and attached to the record that they belong to (WB-2 to WB-5).
 //!
-//! An activity with somebody whom nobody has matched is created open and unassigned. What is closed is not
-//! changed any more, so it is attached first and closed then, or both at once.
+//! An activity with an unmatched person is created open and unassigned. A closed activity cannot be changed,
+//! so an activity is attached before it is closed, or in the same call.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -13,46 +13,46 @@ use domain::directory::RecordRef;
 
 use crate::{CrmError, Outcomes};
 
-/// Activities that are created, attached or looked for in one call at most.
+/// Maximum number of activities that are created, attached or looked up in one call.
 pub const ACTIVITIES_AT_ONCE: usize = 200;
 
-/// What the organisation asks of activities, and whose they are.
+/// An organisation's rules for activities, and their owner.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ActivityRules {
-    /// Salesforce: whether there is a field of ours that holds an activity's identity.
+    /// Salesforce: true if the organisation has our field for an activity's identity.
     pub has_identity: bool,
     /// Salesforce: the status of a new task that is open.
     pub open_status: String,
     /// Salesforce: the status of a task that is closed.
     pub closed_status: String,
-    /// Salesforce: whether a task can be told to be a call.
+    /// Salesforce: true if a task can have the subtype of a call.
     pub has_calls: bool,
-    /// The CRM's id of the user who owns them: who signed in (Salesforce), or the one that they are bound
-    /// to (Dynamics 365); none where that one is unknown or disabled.
+    /// The CRM's id of the owner: the user who signed in (Salesforce), or the user that activities are bound
+    /// to (Dynamics 365). None if that user is unknown or disabled.
     pub owner: Option<String>,
 }
 
-/// An activity as it is written.
+/// The content of an activity as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivityContent {
-    /// What was done.
+    /// Its kind.
     pub kind: ActivityKind,
-    /// The identity that it has for ever.
+    /// Its identity, which never changes.
     pub identity: Uuid,
-    /// Its subject; cut where the CRM takes less.
+    /// Its subject; cut to the CRM's limit.
     pub subject: String,
-    /// What was said or written; cut where the CRM takes less, with a mark.
+    /// Its text; cut to the CRM's limit, with a mark.
     pub text: String,
-    /// When it happened.
+    /// The time at which it happened.
     pub occurred_at: Millis,
 }
 
 /// An activity to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewActivity {
-    /// What it says.
+    /// Its content.
     pub content: ActivityContent,
-    /// The record that it belongs to: then it is closed. Without one it is open and unassigned.
+    /// The record that it belongs to. With one it is closed, without one open and unassigned.
     pub regarding: Option<RecordRef>,
 }
 
@@ -61,20 +61,20 @@ pub struct NewActivity {
 pub struct AttachedActivity {
     /// The CRM's id of it.
     pub id: String,
-    /// What was done.
+    /// Its kind.
     pub kind: ActivityKind,
-    /// When it happened.
+    /// The time at which it happened.
     pub occurred_at: Millis,
     /// The record.
     pub regarding: RecordRef,
 }
 
-/// An activity that may have been created by a try whose answer was lost.
+/// An activity that an earlier attempt may have created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoughtActivity {
-    /// What was to be created.
+    /// The content of that attempt.
     pub content: ActivityContent,
-    /// It was not created before this.
+    /// The earliest time at which it can have been created.
     pub since: Millis,
 }
 
@@ -83,21 +83,21 @@ pub struct SoughtActivity {
 pub struct FoundActivity {
     /// The CRM's id of it.
     pub id: String,
-    /// Whether it is closed: then nothing is left to do.
+    /// True if it is closed, so that nothing is left to do.
     pub closed: bool,
 }
 
-/// The part of a CRM that keeps activities.
+/// The part of the port for activities.
 #[async_trait]
 pub trait Activities: Send + Sync {
-    /// What the organisation asks of activities of that user. One call at most.
+    /// The organisation's rules for activities of a user. At most one call.
     ///
     /// # Errors
-    /// [`CrmError::Refused`] when activities cannot be seen.
+    /// Returns [`CrmError::Refused`] if activities cannot be read.
     async fn activity_rules(&self, owner: Option<&str>) -> Result<ActivityRules, CrmError>;
 
-    /// Those of the activities that are there, in their order; what was deleted there is not. One call,
-    /// and in Salesforce one more for each 2,000 tasks that look alike.
+    /// Looks up activities, in their order; deleted ones are not found. One call, and in Salesforce one more
+    /// for each 2,000 tasks with the same subjects.
     async fn find_activities(
         &self,
         rules: &ActivityRules,
@@ -125,18 +125,18 @@ pub trait Activities: Send + Sync {
         attached: &[AttachedActivity],
     ) -> Result<Outcomes, CrmError>;
 
-    /// The CRM's name of the object that such an activity is.
+    /// The CRM's name of the object for a kind of activity.
     fn activity_object(&self, kind: ActivityKind) -> &'static str;
 
-    /// Whether the CRM keeps such an activity also without a record that it belongs to.
+    /// True if the CRM keeps such an activity without a record that it belongs to.
     fn keeps_unassigned(&self, kind: ActivityKind) -> bool;
 }
 
 /// The mark of a text that was cut.
 const CUT: &str = " […]";
 
-/// A text and what stands behind it, within so many UTF-16 units, as both CRMs count. The text is cut
-/// where the two are too long, at the end of a character, with a mark.
+/// A text with its ending, within a number of UTF-16 units, as both CRMs count. If both together are too
+/// long, the text is cut at the end of a character, with a mark.
 pub(crate) fn fitted(text: &str, behind: &str, units: usize) -> String {
     let length = |text: &str| text.encode_utf16().count();
     if length(text) + length(behind) <= units {

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 
 /// The earliest time of an activity: 2021-06-23, 00:00 UTC (WB-8).
 pub const EARLIEST: Millis = Millis(1_624_406_400_000);
-/// By how much a client's clock may be ahead of ours, in seconds.
+/// Tolerance for a client's clock that is ahead of ours, in seconds.
 const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 /// Longest key of a client, in characters.
 const MAX_KEY: usize = 200;
@@ -27,7 +27,7 @@ pub const MAX_TEXT: usize = 30_000;
 /// again.
 const MAX_WRITES: usize = 20;
 
-/// What a seat holder did (WB-1).
+/// The kind of a seat holder's activity (WB-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +40,7 @@ pub enum ActivityKind {
     Note,
     /// A phone call.
     Call,
-    /// A view of something that was shared by a link; its title is what was viewed.
+    /// A view of shared content through a link; its title is that of the content.
     SmartLinkView,
     /// A request to connect; its text is the message with it, if there is one.
     ConnectionRequest,
@@ -70,7 +70,7 @@ impl ActivityKind {
         }
     }
 
-    /// Whether it can be about such an entry: companies take notes only (WB-3).
+    /// True if it can be about such an entry. Companies take notes only (WB-3).
     #[must_use]
     pub const fn fits(self, target: EntryKind) -> bool {
         match target {
@@ -79,7 +79,7 @@ impl ActivityKind {
         }
     }
 
-    /// Whether an administrator has the kind logged (WB-6, CN-9).
+    /// True if the administrator has switched on logging of the kind (WB-6, CN-9).
     #[must_use]
     pub const fn is_logged(self, settings: &SyncSettings) -> bool {
         match self {
@@ -99,7 +99,7 @@ impl ActivityKind {
     /// The kind of that name.
     ///
     /// # Errors
-    /// `unknown_kind`.
+    /// Returns `unknown_kind`.
     pub fn parse(name: &str) -> Result<Self, Problem> {
         let mut all = Self::ALL.into_iter();
         all.find(|kind| kind.as_str() == name).ok_or_else(|| {
@@ -115,7 +115,7 @@ impl ActivityKind {
     }
 }
 
-/// Whether an activity is to be written to the CRM (WB-6).
+/// The choice to log an activity to the CRM (WB-6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -130,11 +130,10 @@ pub enum LogToCrm {
 }
 
 impl LogToCrm {
-    /// Whether an activity of that kind is written.
+    /// True if an activity of a kind is logged.
     ///
     /// # Errors
-    /// `logging_off` for one that is to be written and of a kind that the administrator has not switched
-    /// on.
+    /// Returns `logging_off` if logging is asked for and the administrator has not switched the kind on.
     pub fn decide(self, kind: ActivityKind, settings: &SyncSettings) -> Result<bool, Problem> {
         let on = kind.is_logged(settings);
         if self == Self::Yes && !on {
@@ -153,21 +152,21 @@ impl LogToCrm {
 /// An activity as a client gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Given {
-    /// The client's own key: the same key is the same activity.
+    /// The client's own key, which identifies the activity.
     pub key: String,
     /// Its kind, by name.
     pub kind: String,
-    /// When it happened.
+    /// The time at which it happened.
     pub occurred_at: Millis,
     /// The thread that it belongs to.
     pub thread: Option<String>,
     /// The subject of an `InMail`, the title of a smart link.
     pub title: String,
-    /// What was said or written.
+    /// Its text.
     pub text: String,
 }
 
-/// An activity that was checked, of which it is not known yet whom it was with.
+/// A checked activity without its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     key: String,
@@ -192,7 +191,7 @@ fn within(text: String, field: &str, longest: usize) -> Result<String, Problem> 
 }
 
 impl Draft {
-    /// Checks what a client gave. Characters that cannot be seen, and space around texts, go.
+    /// Checks a client's activity. Removes invisible characters, and space around texts.
     ///
     /// # Errors
     /// 422 `invalid_key`, `unknown_kind`, `kind_does_not_fit`, `date_in_future`, `date_too_early`,
@@ -316,16 +315,16 @@ impl Draft {
     }
 }
 
-/// Where an activity stands.
+/// The state of an activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActivityState {
-    /// Stored; a worker comes for it.
+    /// Stored and announced to the workers.
     Planned,
     /// A worker holds it until its lease ends.
     Writing,
-    /// A passing fault or a limit: it goes on by itself at `due_at`.
+    /// A temporary error or a limit: the next attempt is at `due_at`.
     Waiting,
     /// Its seat holder has to sign in to the CRM; then it goes on by itself (WB-9).
     WaitingForSignIn,
@@ -374,22 +373,22 @@ pub struct CrmActivity {
     pub id: String,
 }
 
-/// What a seat holder did, with everything that happened to it.
+/// An activity of a seat holder, with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// Its id; in the CRM too, where there is a field for it.
     pub id: ActivityId,
     /// The contract that it belongs to.
     pub contract: ContractId,
-    /// Whose it is.
+    /// Its seat holder.
     pub seat: SeatId,
     /// The client's key.
     pub key: String,
-    /// What was done.
+    /// Its kind.
     pub kind: ActivityKind,
-    /// With whom, or about whom.
+    /// The person or company that it was with, or about.
     pub target: EntryRef,
-    /// When it happened.
+    /// The time at which it happened.
     pub occurred_at: Millis,
     /// The thread that it belongs to.
     #[serde(default)]
@@ -397,42 +396,42 @@ pub struct Activity {
     /// The subject of an `InMail`, the title of a smart link.
     #[serde(default)]
     pub title: String,
-    /// What was said or written.
+    /// Its text.
     #[serde(default)]
     pub text: String,
     /// Digest of what the client sent.
     pub digest: String,
-    /// When it was stored.
+    /// The time at which it was stored.
     pub received_at: Millis,
-    /// Where it stands.
+    /// Its state.
     pub state: ActivityState,
-    /// When it is next looked at by the sweep: end of the lease, or of the wait.
+    /// The time from which on the sweep announces it: the end of the lease, or of the wait.
     pub due_at: Millis,
-    /// How often a worker has taken it since somebody sent it.
+    /// Number of attempts since it was last sent.
     pub attempts: u32,
-    /// How often a worker has taken it at all: from the second time on it is looked for in the CRM first.
+    /// Number of all attempts. From the second on it is looked up in the CRM first.
     pub takes: u32,
-    /// When a worker first took it: it is in the CRM since then at the earliest.
+    /// The time of the first attempt, which is the earliest at which it can be in the CRM.
     #[serde(default)]
     pub planned_at: Option<Millis>,
     /// Counts writes; every write names the version it replaces.
     pub version: u64,
-    /// What it is in the CRM.
+    /// Its counterpart in the CRM.
     #[serde(default)]
     pub record: Option<CrmActivity>,
-    /// The record that it belongs to there.
+    /// The record of the CRM that it belongs to.
     #[serde(default)]
     pub regarding: Option<RecordRef>,
     /// The record that its person was linked to when the CRM said that it is no more.
     #[serde(default)]
     pub gone: Option<RecordRef>,
-    /// What was written to the CRM.
+    /// The writes to the CRM.
     #[serde(default)]
     pub writes: Vec<CrmWrite>,
     /// Every error, the newest last.
     #[serde(default)]
     pub failures: Vec<Failure>,
-    /// When it reached its final state.
+    /// The time at which it reached its final state.
     #[serde(default)]
     pub finished_at: Option<Millis>,
 }
@@ -479,14 +478,14 @@ impl Activity {
         self.writes.push(write);
     }
 
-    /// Whether another says the same under the same key.
+    /// True if another activity has the same content.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 }
 
-/// The problem of a key that was used for another activity before.
+/// The problem of a key that was already used for another activity.
 #[must_use]
 pub fn key_reused() -> Problem {
     Problem::new(

@@ -1,5 +1,4 @@
-//! Activities: accepted once, taken by one worker at a time, finished once; and found when what they wait
-//! for has come.
+//! Activities: accepted once, taken by one worker at a time, finished once, and found by what they wait for.
 
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use futures::{StreamExt as _, stream};
@@ -22,7 +21,7 @@ const LIST_SCAN: i32 = 1000;
 /// Calls of the index for one page of the list.
 const LIST_SCANS: usize = 10;
 
-/// What became of an attempt to take an activity.
+/// The outcome of an attempt to take an activity.
 #[derive(Debug)]
 pub enum TakenActivity {
     /// It is the caller's until its lease ends.
@@ -33,18 +32,18 @@ pub enum TakenActivity {
     Missing,
 }
 
-/// An activity with somebody whom nobody has matched.
+/// An activity whose person or company is not matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unresolved {
-    /// With whom.
+    /// The person or company.
     pub entry: EntryRef,
-    /// Whose it is.
+    /// Its seat holder.
     pub seat: SeatId,
     /// Its id.
     pub id: ActivityId,
 }
 
-/// An activity as an item, in the indexes that its state asks for.
+/// An activity as an item, with the index entries of its state.
 fn item(activity: &Activity) -> Result<Item, StoreError> {
     let Activity {
         contract, seat, id, ..
@@ -89,8 +88,8 @@ fn place(item: &Item) -> Result<(SeatId, ActivityId), StoreError> {
 }
 
 impl Store {
-    /// Stores activities, each unless it is stored already; what became of each, in their order. One call
-    /// for each.
+    /// Stores activities, each unless it is already stored. Returns the outcomes in their order. One call for
+    /// each.
     pub async fn accept_activities(
         &self,
         activities: &[Activity],
@@ -118,8 +117,8 @@ impl Store {
         self.get(ENTITY, key, true).await
     }
 
-    /// Takes activities of a seat holder for one worker until `lease_until`; what became of each, in
-    /// their order. One call for each.
+    /// Takes activities of a seat holder for one worker until `lease_until`. Returns the outcomes in their
+    /// order. One call for each.
     pub async fn take_activities(
         &self,
         contract: &ContractId,
@@ -206,8 +205,8 @@ impl Store {
         }
     }
 
-    /// Writes activities, each over the version it was read at, and raises their versions. Gives those
-    /// that were written meanwhile by somebody else, as they are here.
+    /// Saves activities, each over the version that was read, and raises their versions. Returns those that
+    /// another writer changed, as given.
     pub async fn save_activities(
         &self,
         activities: Vec<Activity>,
@@ -278,7 +277,7 @@ impl Store {
         Ok(Page { items, next })
     }
 
-    /// Activities that were due before `now`: nobody has them, whatever became of their message.
+    /// Activities that were due before `now` and that no worker has.
     pub async fn due_activities(
         &self,
         contract: &ContractId,
@@ -292,8 +291,8 @@ impl Store {
         Ok(read_each(ENTITY, found, |item| place(&item)))
     }
 
-    /// The next seat holder who has to sign in for activities to go on; in the order of seats, behind
-    /// `after`. One call.
+    /// The next seat holder with activities that wait for a sign-in, in the order of seats after `after`. One
+    /// call.
     pub async fn next_without_sign_in(
         &self,
         contract: &ContractId,

@@ -720,8 +720,8 @@ pub(super) fn activity_order(at: Millis, id: Option<ActivityId>) -> String {
     id.map_or_else(|| padded(at), |id| format!("{}#{id}", padded(at)))
 }
 
-/// GSI2 partition of activities that go on by themselves. Apart from the submissions': a backlog of the
-/// ones does not stand before the others.
+/// GSI2 partition of activities that continue by themselves. It is separate from that of the submissions, so
+/// that a backlog of one does not delay the other.
 pub(super) fn open_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#OPENACTIVITIES")
 }
@@ -731,7 +731,7 @@ pub(super) fn unsigned_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#UNSIGNEDACTIVITIES")
 }
 
-/// What the sort keys of a seat holder's activities begin with there.
+/// The prefix of a seat holder's sort keys in that partition.
 pub(super) fn unsigned_activities_of(seat: SeatId) -> String {
     format!("{seat}#")
 }
@@ -740,18 +740,18 @@ pub(super) fn unsigned_activity_order(seat: SeatId, at: Millis, id: ActivityId) 
     format!("{}{}#{id}", unsigned_activities_of(seat), padded(at))
 }
 
-/// The seat of a sort key there.
+/// The seat in a sort key of that partition.
 pub(super) fn seat_of_unsigned(sort_key: &str) -> Option<SeatId> {
     sort_key.split_once('#')?.0.parse().ok()
 }
 
-/// GSI2 partition of activities with somebody whom nobody has matched, by entry.
+/// GSI2 partition of activities with an unmatched person or company, by entry.
 pub(super) fn unresolved_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#UNRESOLVEDACTIVITIES")
 }
 
-/// What the sort keys of an entry's activities begin with there. The id comes first: entries of both kinds
-/// are spread alike.
+/// The prefix of an entry's sort keys in that partition. The id comes first, so that entries of both kinds
+/// are spread evenly.
 pub(super) fn unresolved_activities_of(entry: EntryRef) -> String {
     format!("{}:{}#", entry.id, entry.kind)
 }
@@ -760,7 +760,7 @@ pub(super) fn unresolved_activity_order(entry: EntryRef, id: ActivityId) -> Stri
     format!("{}{id}", unresolved_activities_of(entry))
 }
 
-/// The entry of a sort key there.
+/// The entry in a sort key of that partition.
 pub(super) fn entry_of_unresolved(sort_key: &str) -> Option<EntryRef> {
     let (id, kind) = sort_key.split_once('#')?.0.split_once(':')?;
     Some(EntryRef {

@@ -99,7 +99,7 @@ impl Store {
         answer.item.map(|item| read(entity, item)).transpose()
     }
 
-    /// Puts an item where there is none of its key; what is there comes back instead. One call.
+    /// Puts an item unless its key exists, and returns the stored item if it does. One call.
     async fn put_new<T: DeserializeOwned>(
         &self,
         entity: &'static str,

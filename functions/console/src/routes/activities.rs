@@ -43,12 +43,13 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(send_again))
 }
 
-/// Something that a seat holder did. Exactly one of `profile`, `company`, `person` and `organization` says
-/// with whom, or about whom.
+/// An activity of a seat holder. Exactly one of `profile`, `company`, `person` and `organization` names its
+/// target.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ActivityInput {
-    /// Your own key of the activity, 1 to 200 characters: sent again with it, it is the same activity.
+    /// Your own key of the activity, 1 to 200 characters. An activity sent again with the same key is the
+    /// same activity.
     idempotency_key: String,
     /// `inmail`, `message`, `note`, `call`, `smart_link_view` or `connection_request`. Companies take notes
     /// only.
@@ -59,13 +60,13 @@ struct ActivityInput {
     /// The id of a company in the directory.
     #[serde(default)]
     company: Option<String>,
-    /// What is known of the person: found in the directory, or added to it.
+    /// The known details of the person, who is found in the directory or added to it.
     #[serde(default)]
     person: Option<EntryInput>,
-    /// What is known of the company: found in the directory, or added to it.
+    /// The known details of the company, which is found in the directory or added to it.
     #[serde(default)]
     organization: Option<EntryInput>,
-    /// When it happened, in milliseconds since 1970: not before 2021-06-23, and not in the future.
+    /// Its time in milliseconds since 1970: not before 2021-06-23, and not in the future.
     occurred_at: i64,
     /// The thread that it belongs to, up to 200 characters.
     #[serde(default)]
@@ -73,10 +74,10 @@ struct ActivityInput {
     /// The subject of an `InMail`, the title of a smart link; up to 500 characters.
     #[serde(default)]
     title: String,
-    /// What was said or written, up to 30,000 characters. `InMails`, messages and notes have one.
+    /// Its text, up to 30,000 characters. Required for `InMails`, messages and notes.
     #[serde(default)]
     text: String,
-    /// Whether it is logged to the CRM.
+    /// The choice to log it to the CRM or not.
     #[serde(default)]
     log_to_crm: LogToCrm,
 }
@@ -90,17 +91,17 @@ struct ActivityBatch {
     items: Vec<serde_json::Value>,
 }
 
-/// What became of an activity that was sent.
+/// The outcome of an activity in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ActivityOutcome {
     /// It is stored, and goes to the CRM by itself.
     Accepted,
-    /// It was stored before, as it was sent now.
+    /// It was already stored with the same content.
     Repeated,
-    /// It is not to be logged, and is not stored.
+    /// It is not logged to the CRM, and not stored.
     NotLogged,
-    /// It is not stored; the problem says why.
+    /// It is not stored; the problem names the cause.
     Refused,
 }
 
@@ -111,11 +112,11 @@ struct ActivityResult {
     outcome: ActivityOutcome,
     /// Its id, where it is stored.
     id: Option<ActivityId>,
-    /// Where it stands.
+    /// Its state.
     state: Option<ActivityState>,
-    /// With whom it was.
+    /// The person or company that it was with.
     target: Option<EntryRef>,
-    /// Why it was refused.
+    /// The cause of a refusal.
     problem: Option<Problem>,
 }
 
@@ -138,7 +139,7 @@ struct ActivityResults {
     results: Vec<ActivityResult>,
 }
 
-/// With whom an activity was, as a client says it.
+/// The target of an activity as a client names it.
 enum Target {
     Id(EntryRef),
     Known(Box<NewEntry>),
@@ -156,14 +157,14 @@ impl Target {
     }
 }
 
-/// An item that was read: what it says, and with whom it was.
+/// A checked item of a request, with its target.
 struct Item {
     key: String,
     draft: Draft,
     target: Target,
 }
 
-/// What an item comes to before anything is stored.
+/// The outcome of the check of an item, before anything is stored.
 enum Checked {
     Log(Box<Item>),
     NotLogged(String),
@@ -245,8 +246,8 @@ fn read(
     })
 }
 
-/// The targets that are in the directory, or why they are not. Those that were told by what is known of
-/// them are found or added.
+/// The targets, each with a problem if it is not in the directory. Targets given by their details are found
+/// or added.
 async fn targets(
     app: &App,
     contract: &ContractId,
@@ -298,7 +299,7 @@ async fn targets(
     Ok(found)
 }
 
-/// Sends activities to be logged to the CRM: up to 100, each taken or refused on its own.
+/// Stores up to 100 activities and logs them to the CRM. Each is accepted or refused on its own.
 #[utoipa::path(post, path = "/activities", operation_id = "activities_send",
     description = "An activity is stored before it is answered, and written to the CRM within minutes, once, whatever is sent again. With somebody whom nobody has matched it is open and unassigned in the CRM until somebody matches them. Seat holders only: in Salesforce they write with their own sign-in.",
     request_body = ActivityBatch, responses((status = 200, body = ActivityResults), (status = 403, body = Problem), (status = 422, body = Problem)))]
@@ -374,7 +375,7 @@ async fn send(
     Ok(Json(ActivityResults { results }))
 }
 
-/// Tells what became of storing an activity.
+/// Puts the outcome of storing an activity into its result.
 fn tell(
     result: &mut ActivityResult,
     activity: &Activity,
@@ -401,7 +402,7 @@ fn tell(
     result.problem = None;
 }
 
-/// Tells the workers of activities that have work to do.
+/// Announces activities to the workers.
 async fn announce(app: &App, contract: &ContractId, ids: Vec<(SeatId, ActivityId)>) {
     for message in WritebackMessage::activities(contract, ids) {
         if let Err(error) = app.queue.send(&message, 0).await {
@@ -411,8 +412,8 @@ async fn announce(app: &App, contract: &ContractId, ids: Vec<(SeatId, ActivityId
     }
 }
 
-/// Tells the workers that somebody was matched with whom activities are unresolved. Whatever becomes of
-/// that, the sweep finds them.
+/// Announces the unresolved activities of an entry that was just matched. The sweep finds any that this
+/// misses.
 pub(super) async fn announce_resolved(app: &App, contract: &ContractId, entry: EntryRef) {
     match app
         .remote
@@ -435,20 +436,20 @@ pub(super) async fn announce_resolved(app: &App, contract: &ContractId, entry: E
 struct ActivitySummary {
     id: ActivityId,
     kind: ActivityKind,
-    /// Where it stands.
+    /// Its state.
     state: ActivityState,
-    /// With whom it was.
+    /// The person or company that it was with.
     target: EntryRef,
     #[schema(value_type = i64)]
     occurred_at: Millis,
     #[schema(value_type = i64)]
     received_at: Millis,
-    /// When it reached its final state.
+    /// The time at which it reached its final state.
     #[schema(value_type = Option<i64>)]
     finished_at: Option<Millis>,
     /// The code of the last error, while it is not in the CRM.
     error: Option<String>,
-    /// What to do next, where somebody has to do something.
+    /// The next step, if a person has to act.
     next_step: Option<String>,
 }
 
@@ -488,16 +489,16 @@ struct ActivityDetail {
     thread: Option<String>,
     title: String,
     text: String,
-    /// What it is in the CRM.
+    /// Its counterpart in the CRM.
     record: Option<CrmActivity>,
-    /// A link to it there.
+    /// A link to its counterpart.
     url: Option<String>,
-    /// The record that it belongs to there.
+    /// The record of the CRM that it belongs to.
     regarding: Option<RecordRef>,
-    /// What was written to the CRM and when.
+    /// The writes to the CRM, with their times.
     writes: Vec<CrmWrite>,
     attempts: u32,
-    /// When it is next looked at, while it goes on by itself.
+    /// The time of its next attempt, if it continues by itself.
     #[schema(value_type = Option<i64>)]
     due_at: Option<Millis>,
     /// Every error with its next step, the newest last.
@@ -594,7 +595,7 @@ async fn find(app: &App, caller: &Caller<LogActivities>, id: &str) -> Result<Act
     found.ok_or_else(|| Problem::not_found("activity"))
 }
 
-/// Everything about one of your activities: what was sent, where it stands, what was written to the CRM.
+/// One of your activities in full: its content, its state and its writes to the CRM.
 #[utoipa::path(get, path = "/activities/{id}", operation_id = "activities_show", params(("id" = String, Path)), responses((status = 200, body = ActivityDetail), (status = 404, body = Problem)))]
 async fn detail(
     State(app): State<Arc<App>>,
@@ -605,7 +606,7 @@ async fn detail(
     Ok(Json(shown(&app, activity).await?))
 }
 
-/// Sends one of your activities to the CRM again that waits or failed. One that is there already is
+/// Sends one of your activities again if it waits or has failed. An activity that is already in the CRM is
 /// refused.
 #[utoipa::path(post, path = "/activities/{id}/send", operation_id = "activities_send_again", params(("id" = String, Path)), responses((status = 202, body = ActivityDetail), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn send_again(
@@ -623,7 +624,7 @@ async fn send_again(
                 "Nothing to do. Its link is in the activity's detail.",
             ));
         }
-        // A worker has it: it goes on by itself.
+        // A worker has it, so nothing is to be sent.
         ActivityState::Writing => {}
         ActivityState::Planned
         | ActivityState::Waiting

@@ -31,7 +31,7 @@ struct Table {
     text: &'static str,
     subject_units: usize,
     text_units: usize,
-    /// What the navigation property to the record begins and ends with.
+    /// The beginning and the end of the navigation property to the record.
     regarding: (&'static str, &'static str),
 }
 
@@ -90,8 +90,8 @@ pub(super) const fn keeps_unassigned(kind: ActivityKind) -> bool {
     table(kind).closed.is_some()
 }
 
-/// See [`Activities::activity_rules`](crate::Activities::activity_rules). An owner who is disabled or gone
-/// is none.
+/// See [`Activities::activity_rules`](crate::Activities::activity_rules). A disabled or deleted user does not
+/// become the owner.
 pub(super) async fn rules(crm: &Dataverse, owner: Option<&str>) -> Result<ActivityRules, CrmError> {
     let Some(owner) = owner.and_then(|owner| Uuid::parse_str(owner).ok()) else {
         return Ok(ActivityRules::default());
@@ -116,7 +116,7 @@ fn one(answers: &[PartAnswer]) -> Result<&PartAnswer, CrmError> {
     answers.first().ok_or(CrmError::Unavailable(StatusCode::OK))
 }
 
-/// The address of a record for a bound property; none of what is no record that an activity can have.
+/// The address of a record for a bound property; none if an activity cannot belong to such a record.
 fn address(record: &RecordRef) -> Option<String> {
     let set = match record.object.as_str() {
         "contact" => CONTACTS,
@@ -136,7 +136,7 @@ fn bind(table: &Table, record: &RecordRef, values: &mut Map<String, Value>) -> O
     Some(())
 }
 
-/// A text as a note shows it, which is rich text.
+/// A text as the rich text of a note.
 fn rich(text: &str) -> String {
     let mut rich = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -253,10 +253,10 @@ pub(super) async fn attach(
     write(crm, attached.iter().map(set).collect()).await
 }
 
-/// The parts of an activity's change set, with its id; none where it cannot be asked for.
+/// The parts of an activity's change set, with its id; none if no request can be built.
 type Set = Option<(Uuid, Vec<Part>)>;
 
-/// Writes each set by itself: all of it, or nothing.
+/// Writes each set by itself, all of it or nothing.
 async fn write(crm: &Dataverse, sets: Vec<Set>) -> Result<Outcomes, CrmError> {
     let parts: Vec<&[Part]> = sets
         .iter()

@@ -30,9 +30,9 @@ pub(super) const TASK: &str = "Task";
 const SUBJECT: usize = 255;
 /// UTF-16 units of a description.
 const DESCRIPTION: usize = 32_000;
-/// Identities and subjects that a query names, which goes in an address.
+/// Maximum number of identities or subjects in a query, as a query is part of an address.
 const NAMED_AT_ONCE: usize = 40;
-/// By how much the organisation's clock may be behind ours, in seconds.
+/// Tolerance for an organisation's clock that is behind ours, in seconds.
 const CLOCK_TOLERANCE_SECONDS: i64 = 600;
 
 /// See [`Activities::activity_rules`](crate::Activities::activity_rules).
@@ -61,7 +61,7 @@ pub(super) async fn rules(
         .ok_or_else(|| Refusal::new(Record::Task, Reason::Values, "TaskStatus").into())
 }
 
-/// The rules by the description of tasks and by their statuses; none where one of the statuses is missing.
+/// The rules that follow from the describe of tasks and from their statuses; none if a status is missing.
 fn read_rules(described: &Value, statuses: &Value, owner: Option<&str>) -> Option<ActivityRules> {
     let fields = described.get("fields")?.as_array()?;
     let named = |name: &str| {
@@ -92,8 +92,8 @@ fn read_rules(described: &Value, statuses: &Value, owner: Option<&str>) -> Optio
     })
 }
 
-/// What ends the description of a task in an organisation without our field, so that it can be told from
-/// another that says the same.
+/// The mark that ends the description of a task in an organisation without our field. It identifies the
+/// task among others with the same content.
 fn mark(identity: Uuid) -> String {
     format!("\n\n[Leadbridge {identity}]")
 }
@@ -180,8 +180,8 @@ pub(super) async fn attach(
     Ok(told(write::write(crm, &writes, Bond::Each).await?))
 }
 
-/// Outcomes where a record that is gone is [`CrmError::Missing`]: of a task nothing else is referred to but
-/// its owner, who has signed in.
+/// Outcomes with a missing record as [`CrmError::Missing`]. The only other reference of a task is its owner,
+/// who has signed in, so a failed reference is the record's.
 fn told(outcomes: Outcomes) -> Outcomes {
     let gone = |error: &CrmError| matches!(error, CrmError::Refused(refusal) if refusal.code == "INVALID_CROSS_REFERENCE_KEY");
     let tell = |outcome: Result<_, CrmError>| {
@@ -196,8 +196,8 @@ fn told(outcomes: Outcomes) -> Outcomes {
     outcomes.into_iter().map(tell).collect()
 }
 
-/// See [`Activities::find_activities`](crate::Activities::find_activities). Archived tasks are found too:
-/// what happened more than a year ago is archived soon after it was created.
+/// See [`Activities::find_activities`](crate::Activities::find_activities). Archived tasks are found too, as
+/// a task that happened more than a year ago is archived soon after its creation.
 pub(super) async fn find(
     crm: &Salesforce,
     rules: &ActivityRules,
@@ -217,7 +217,7 @@ pub(super) async fn find(
                 .filter(Condition::All(vec![own, there()]));
             paths.push(query.path("queryAll"));
         }
-        // Also where there is our field: it may be younger than the try.
+        // Needed even with our field, which may have been added after the attempt.
         let mut subjects: Vec<String> = sought
             .iter()
             .map(|sought| subject(&sought.content))
@@ -353,7 +353,7 @@ mod tests {
             ("Offen", "Erledigt")
         );
         assert!(found.has_identity && !found.has_calls);
-        // A closed default is no status of what is open.
+        // A closed default is not a status for open tasks.
         let closed = read(vec![
             status("Done", true, true),
             status("New", false, false),

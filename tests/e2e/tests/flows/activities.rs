@@ -1,5 +1,5 @@
-//! Activities of seat holders on their way to both CRMs (WB-1 to WB-9): counted on both sides after
-//! whatever can happen to them.
+//! Activities of seat holders on their way to both CRMs (WB-1 to WB-9), counted on both sides after every
+//! kind of failure.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use axum::http::Method;
@@ -190,7 +190,7 @@ impl Desk {
         {}
     }
 
-    /// What the schedule does every minute.
+    /// Runs the sweep, then the workers.
     async fn sweep(&self) {
         let task = lead_resync::Task::Sweep;
         lead_resync::handle(&self.world.apps.resync, task)
@@ -487,8 +487,8 @@ async fn what_is_sent_or_delivered_again_is_in_the_crm_once(crm: CrmKind) {
     desk.stop().await;
 }
 
-/// Has processes die before and after each of their outside calls while they write an activity, and
-/// afterwards a healthy one and the sweep go on.
+/// Kills a process before and after each of its outside calls while it writes an activity. A healthy process
+/// and the sweep continue after each death.
 async fn die_writing(crm: CrmKind, with_field: bool, matched: bool) {
     let mut desk = Desk::open(crm).await;
     if !with_field {
