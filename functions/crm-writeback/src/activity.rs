@@ -1,8 +1,8 @@
-//! The way of seat holders' activities to the CRM (WB-2 to WB-5, WB-7, WB-9). Activities of one seat holder are
-//! taken, looked up if they were tried before, created or attached in one call, and recorded.
+//! The way of seat holders' activities to the CRM (WB-2 to WB-5, WB-7, WB-9). Activities of one seat holder
+//! are taken, looked up if they were tried before, created or attached in one call, and recorded.
 //!
-//! Nothing is created twice. Only the worker that took an activity writes it, and its lease is longer than the
-//! function's time-out. A worker that takes it later looks it up in the CRM first.
+//! Nothing is created twice. Only the worker that took an activity writes it, and its lease is longer than
+//! the function's time-out. A worker that takes it later looks it up in the CRM first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

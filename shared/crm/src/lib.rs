@@ -137,8 +137,8 @@ pub trait Search: Send + Sync {
     fn lead_url(&self, id: &str) -> String;
 }
 
-/// The port to a CRM for set-up, for creating records and for activities; reading in bulk has a port of its own
-/// ([`import::Source`]).
+/// The port to a CRM for set-up, for creating records and for activities; reading in bulk has a port of its
+/// own ([`import::Source`]).
 pub trait Crm: SetUp + Search + Writer + Activities {}
 
 impl<T: SetUp + Search + Writer + Activities> Crm for T {}

@@ -101,8 +101,8 @@ impl ContractConfig {
     /// Saves the sync settings of an environment (CN-9).
     ///
     /// # Errors
-    /// Returns `invalid_api_share` or `invalid_product_name`, or a problem with a stage or lead source that the CRM
-    /// does not have.
+    /// Returns `invalid_api_share` or `invalid_product_name`, or a problem with a stage or lead source that
+    /// the CRM does not have.
     pub fn set_sync_settings(
         &mut self,
         environment: Environment,
