@@ -2,7 +2,8 @@
 //! are taken, looked up if they were tried before, created or attached in one call, and recorded.
 //!
 //! Nothing is created twice. Only the worker that took an activity writes it, and its lease is longer than
-//! the function's time-out. A worker that takes it later looks it up in the CRM first.
+//! the function's time-out and the CRM's own time for a call. A worker that takes it later looks it up in the
+//! CRM first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use shared::texts::{self, Audience};
 use tokio::time::{Instant, timeout_at};
 
 use crate::setback::{Fate, Setback};
-use crate::{App, LEASE_SECONDS, MAX_BACK_OFF_SECONDS, SWEEP_GRACE_SECONDS, Tries, weigh};
+use crate::{App, MAX_BACK_OFF_SECONDS, SWEEP_GRACE_SECONDS, Tries, weigh};
 
 /// The environment of the CRM that activities are written to.
 const PRODUCTION: Environment = Environment::Production;
@@ -40,6 +41,9 @@ const RULES_FRESH_SECONDS: i64 = 600;
 /// Least wait after a call without an outcome, in seconds. By then the CRM has finished any work that it
 /// still did for that call, and its result can be found.
 const UNCERTAIN_SECONDS: i64 = 120;
+/// A worker's lease of an activity, in seconds: the function's time-out, and then the time for which the last
+/// call of a worker that died can still take effect.
+const LEASE_SECONDS: i64 = 60 + UNCERTAIN_SECONDS;
 
 /// Cache of the organisations' rules for the activities of each seat holder.
 pub(crate) type RulesCache = TtlCache<(ContractId, SeatId), Arc<ActivityRules>>;
@@ -141,17 +145,24 @@ impl App {
         }
         // The activities with one person are written in the order in which they happened.
         mine.sort_by_key(|activity| (activity.target.id, activity.occurred_at, activity.id));
+        // What stops a batch as a whole stops the later ones: they do not overtake it.
+        let mut stopped: Option<End> = None;
         while !mine.is_empty() {
             let rest = mine.split_off(mine.len().min(ACTIVITIES_AT_ONCE));
             let mut batch = std::mem::replace(&mut mine, rest);
-            let written = timeout_at(deadline, self.write_batch(contract, seat, &mut batch));
-            let ends = match written.await {
-                Ok(Ok(ends)) => ends,
-                Ok(Err(end)) => each(&end, &batch),
-                Err(_) => {
+            let ends = if let Some(end) = &stopped {
+                each(end, &batch)
+            } else {
+                let written = timeout_at(deadline, self.write_batch(contract, seat, &mut batch));
+                let written = written.await.unwrap_or_else(|_| {
                     let end = End::Setback(Setback::too_slow());
-                    each(&end.uncertain(self.clock.now()), &batch)
-                }
+                    Err(end.uncertain(self.clock.now()))
+                });
+                written.unwrap_or_else(|end| {
+                    let ends = each(&end, &batch);
+                    stopped = Some(end);
+                    ends
+                })
             };
             if let Err(error) = self
                 .settle_batch(contract, batch.into_iter().zip(ends))
@@ -185,7 +196,7 @@ impl App {
             crm: crm.as_ref(),
         };
         let (rules, author) = writer.rules().await?;
-        let content = |activity: &Activity| content(&config, author.as_deref(), activity);
+        let content = |activity: &Activity| content(author.as_deref(), activity);
         let found = writer.look(&rules, batch, content).await?;
         let mut ends: Vec<Option<End>> = Vec::with_capacity(batch.len());
         let mut todo = Todo::default();
@@ -350,9 +361,18 @@ fn entry_gone(activity: &Activity) -> Problem {
     )
 }
 
+/// The problem of an activity that somebody closed in the CRM while it belonged to no record.
+fn closed_without_record(crm: &str) -> Problem {
+    Problem::new(
+        409,
+        "closed_in_crm",
+        format!("Somebody closed it in {crm} before it belonged to a record."),
+        "Open it again there, or set there what it is regarding. Then send the activity again.",
+    )
+}
+
 /// The content of an activity in the CRM. The text names the author if somebody else owns the record.
-fn content(config: &ContractConfig, author: Option<&str>, activity: &Activity) -> ActivityContent {
-    let settings = config.crm_settings(PRODUCTION).sync.unwrap_or_default();
+fn content(author: Option<&str>, activity: &Activity) -> ActivityContent {
     let text = match author {
         Some(author) => format!("Logged by {author}.\n\n{}", activity.text),
         None => activity.text.clone(),
@@ -360,7 +380,7 @@ fn content(config: &ContractConfig, author: Option<&str>, activity: &Activity) -
     ActivityContent {
         kind: activity.kind,
         identity: activity.id.0,
-        subject: activity.subject(&settings.product_name),
+        subject: activity.subject(),
         text,
         occurred_at: activity.occurred_at,
     }
@@ -406,17 +426,24 @@ impl Writer<'_> {
         Ok((rules, author))
     }
 
-    /// Looks up activities that an earlier attempt may have created. Returns a result for each of the batch.
+    /// True if an earlier attempt may have created an activity, or, in Dynamics 365, attached and closed it:
+    /// there an activity that is closed cannot be attached again.
+    fn is_sought(&self, activity: &Activity) -> bool {
+        let attaches_once = self.config.contract.crm == CrmKind::Dynamics365;
+        activity.takes > 1 && (activity.record.is_none() || attaches_once)
+    }
+
+    /// Looks up activities that an earlier attempt may have written, and forgets the records of those that
+    /// are not there. Returns a result for each of the batch.
     async fn look(
         &self,
         rules: &ActivityRules,
-        batch: &[Activity],
+        batch: &mut [Activity],
         content: impl Fn(&Activity) -> ActivityContent,
     ) -> Result<Vec<Option<FoundActivity>>, End> {
-        let tried = |activity: &&Activity| activity.takes > 1 && activity.record.is_none();
         let sought: Vec<SoughtActivity> = batch
             .iter()
-            .filter(tried)
+            .filter(|activity| self.is_sought(activity))
             .map(|activity| SoughtActivity {
                 content: content(activity),
                 since: activity.planned_at.unwrap_or(activity.received_at),
@@ -429,8 +456,17 @@ impl Writer<'_> {
             found.map_err(|error| self.app.told(self.config, error))?
         };
         let mut found = found.into_iter();
-        let of = |activity: &Activity| tried(&activity).then(|| found.next()).flatten()?;
-        Ok(batch.iter().map(of).collect())
+        let of = |activity: &mut Activity| {
+            if !self.is_sought(activity) {
+                return None;
+            }
+            let found = found.next().flatten();
+            if found.is_none() {
+                activity.record = None;
+            }
+            found
+        };
+        Ok(batch.iter_mut().map(of).collect())
     }
 
     /// Adds the write that an activity needs to `todo`, or returns its end if it needs none.
@@ -443,17 +479,28 @@ impl Writer<'_> {
         todo: &mut Todo,
         content: impl Fn(&Activity) -> ActivityContent,
     ) -> Option<End> {
-        let closed = found.as_ref().is_some_and(|found| found.closed);
         if let Some(found) = found {
             let object = self.crm.activity_object(activity.kind).to_owned();
             activity.record = Some(CrmActivity {
                 object,
                 id: found.id,
             });
-        }
-        if closed {
-            activity.regarding = activity.regarding.take().or_else(|| link.cloned());
-            return Some(End::Written);
+            let crm = self.config.contract.crm;
+            match found.regarding {
+                // It may belong to a record that its person was linked to before.
+                Some(id) if found.closed => {
+                    let known = [activity.regarding.take(), link.cloned()];
+                    let mut known = known.into_iter().flatten();
+                    activity.regarding = known.find(|record| record.id.eq_ignore_ascii_case(&id));
+                    return Some(End::Written);
+                }
+                // Closed tasks of Salesforce can still be attached.
+                None if found.closed && link.is_some() && crm == CrmKind::Dynamics365 => {
+                    let problem = closed_without_record(crm.label());
+                    return Some(End::Setback(Setback::person(problem)));
+                }
+                _ => {}
+            }
         }
         // A link to a record that the CRM has just reported as gone does not count. After the activity was
         // created without it, the link is tried again, as it may be right after all.
@@ -535,6 +582,8 @@ impl Writer<'_> {
         let regarding = activity.regarding.take();
         match error {
             CrmError::Missing | CrmError::Changed => {
+                // The cached owner may be what is missing.
+                self.app.rules.forget(&self.key());
                 let attached = activity.record.take().is_some();
                 activity.gone = regarding;
                 if attached {
@@ -547,7 +596,8 @@ impl Writer<'_> {
             CrmError::Refused(refusal) => {
                 // The cached rules may be the cause: a removed field, a disabled owner.
                 self.app.rules.forget(&self.key());
-                if refusal.reason == Reason::NoIdentityField {
+                let owned = self.config.contract.crm == CrmKind::Dynamics365;
+                if refusal.reason == Reason::NoIdentityField || owned && activity.attempts <= 1 {
                     return End::Setback(Setback::soon(None));
                 }
                 self.app.told(self.config, CrmError::Refused(refusal))
@@ -594,9 +644,11 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
             let Setback {
                 fate,
                 problem,
+                quiet,
                 told,
                 ..
             } = setback;
+            activity.quiet_until = quiet.unwrap_or(activity.quiet_until);
             if !left {
                 let problem = match fate {
                     Fate::Person => problem,
@@ -610,6 +662,8 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
             if told {
                 activity.fail(now, problem);
             }
+            // A message that comes earlier would find that nobody may take it.
+            let until = until.max(activity.quiet_until);
             activity.state = ActivityState::Waiting;
             activity.due_at = until.plus_seconds(SWEEP_GRACE_SECONDS);
             Some(until)

@@ -38,6 +38,8 @@ pub(crate) struct Setback {
     pub(crate) fate: Fate,
     /// For the submission's trail.
     pub(crate) problem: Problem,
+    /// The time until which a call without an outcome may still take effect.
+    pub(crate) quiet: Option<Millis>,
     /// True if the trail shows it while the submission waits; delays of the normal course are left out.
     pub(crate) told: bool,
     /// For the log.
@@ -54,6 +56,7 @@ impl Setback {
         Self {
             fate,
             problem,
+            quiet: None,
             told: true,
             cause: None,
         }
@@ -77,6 +80,7 @@ impl Setback {
         Self {
             fate: self.fate,
             problem: self.problem.clone(),
+            quiet: self.quiet,
             told: self.told,
             cause: None,
         }
@@ -87,10 +91,15 @@ impl Setback {
         self
     }
 
-    /// The same, but not tried again before that time.
+    /// The same, but not tried again before that time, unless the CRM said that nothing was done.
     pub(crate) fn not_before(mut self, until: Millis) -> Self {
-        if let Fate::Wait(None) = self.fate {
-            self.fate = Fate::Wait(Some(until));
+        match self.fate {
+            Fate::Wait(None) => {
+                self.fate = Fate::Wait(Some(until));
+                self.quiet = Some(until);
+            }
+            Fate::WaitBriefly => self.quiet = Some(until),
+            Fate::Wait(Some(_)) | Fate::Person | Fate::Redeliver => {}
         }
         self
     }

@@ -73,6 +73,9 @@ pub struct Outcome {
     /// The delay of the submission or activity that is most overdue, in seconds.
     #[serde(default)]
     pub oldest_seconds: i64,
+    /// The delay of the activity that is most overdue, in seconds.
+    #[serde(default)]
+    pub oldest_activity_seconds: i64,
 }
 
 /// The function's dependencies: the table, the vault, the sessions and the write-back queue.
@@ -144,6 +147,8 @@ pub async fn handle(app: &App, task: Task) -> Result<Outcome, StoreError> {
     if task == Task::Sweep {
         let (now, late) = (app.remote.clock.now(), outcome.oldest_seconds);
         telemetry::count(now, "OldestWaitingSeconds", late, &[], Value::Null);
+        let late = outcome.oldest_activity_seconds;
+        telemetry::count(now, "OldestActivitySeconds", late, &[], Value::Null);
     }
     tracing::info!(?task, ?outcome, "re-sync ended");
     Ok(outcome)
@@ -201,23 +206,57 @@ impl App {
         contract: &ContractId,
         outcome: &mut Outcome,
     ) -> Result<(), PullError> {
-        let (store, now) = (&self.remote.store, self.remote.clock.now());
-        let mut ready = store.due_activities(contract, now, SWEEP_LIMIT).await?;
-        if let Some((seat, id)) = ready.first()
-            && let Some(first) = store.activity(contract, *seat, *id).await?
-        {
-            let late = now.since(first.due_at) / 1000;
-            outcome.oldest_seconds = outcome.oldest_seconds.max(late);
-        }
-        ready.extend(self.signed_in_again(contract, now).await?);
-        ready.extend(self.matched_since(contract, now).await?);
-        outcome.activities += ready.len();
+        let now = self.remote.clock.now();
+        // An error with some does not stop the others.
+        let due = self.overdue(contract, now, outcome).await;
+        let due = self.announce(contract, due, outcome).await;
+        let signed_in = self.signed_in_again(contract, now).await;
+        let signed_in = self.announce(contract, signed_in, outcome).await;
+        let matched = self.matched_since(contract, now).await;
+        let matched = self.announce(contract, matched, outcome).await;
+        due.and(signed_in).and(matched)
+    }
+
+    async fn announce(
+        &self,
+        contract: &ContractId,
+        ready: Result<Vec<(SeatId, ActivityId)>, StoreError>,
+        outcome: &mut Outcome,
+    ) -> Result<(), PullError> {
+        let ready = ready?;
+        let count = ready.len();
         let messages = WritebackMessage::activities(contract, ready);
         for batch in messages.chunks(10) {
             // Messages that the queue refuses now are found again by the next sweep.
             self.queue.send_batch(batch).await?;
         }
+        outcome.activities += count;
         Ok(())
+    }
+
+    /// Activities that should have continued by themselves.
+    async fn overdue(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let store = &self.remote.store;
+        let due = store.due_activities(contract, now, SWEEP_LIMIT).await?;
+        for (seat, id) in &due {
+            match store.activity(contract, *seat, *id).await {
+                Ok(Some(oldest)) => {
+                    let late = now.since(oldest.due_at) / 1000;
+                    outcome.oldest_seconds = outcome.oldest_seconds.max(late);
+                    outcome.oldest_activity_seconds = outcome.oldest_activity_seconds.max(late);
+                    break;
+                }
+                // An activity that cannot be read is reported by its worker, and stops no other.
+                Ok(None) | Err(StoreError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(due)
     }
 
     /// Activities whose seat holder has signed in since they began to wait (WB-9).
@@ -243,7 +282,15 @@ impl App {
             }
             after = Some(seat);
             let kind = ConnectionKind::User(seat, Environment::Production);
-            let own = store.connection(contract, kind).await?;
+            let own = match store.connection(contract, kind).await {
+                Ok(own) => own,
+                // Its activities wait until it is repaired; those of other seat holders do not.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    error.log();
+                    None
+                }
+                Err(error) => return Err(error),
+            };
             if own.is_some_and(|own| own.stands() && !own.needs_sign_in(now)) {
                 let ids = store.activities_without_sign_in(contract, seat, SWEEP_LIMIT);
                 ready.extend(ids.await?.into_iter().map(|id| (seat, id)));

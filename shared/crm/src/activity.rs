@@ -83,8 +83,10 @@ pub struct SoughtActivity {
 pub struct FoundActivity {
     /// The CRM's id of it.
     pub id: String,
-    /// True if it is closed, so that nothing is left to do.
+    /// True if it is closed.
     pub closed: bool,
+    /// The CRM's id of the record that it belongs to.
+    pub regarding: Option<String>,
 }
 
 /// The part of the port for activities.
@@ -133,7 +135,7 @@ pub trait Activities: Send + Sync {
 }
 
 /// The mark of a text that was cut.
-const CUT: &str = " […]";
+pub(crate) const CUT: &str = " […]";
 
 /// A text with its ending, within a number of UTF-16 units, as both CRMs count. If both together are too
 /// long, the text is cut at the end of a character, with a mark.

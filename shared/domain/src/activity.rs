@@ -254,13 +254,15 @@ impl Draft {
         self.kind
     }
 
-    /// The activity of a seat holder with somebody, as it is first stored.
+    /// The activity of a seat holder with somebody, as it is first stored. `product` is the name of the
+    /// product in its subject.
     #[must_use]
     pub fn with(
         self,
         contract: &ContractId,
         seat: SeatId,
         target: EntryRef,
+        product: &str,
         now: Millis,
     ) -> Activity {
         let digest = self.digest(target);
@@ -277,6 +279,7 @@ impl Draft {
             thread: self.thread,
             title: self.title,
             text: self.text,
+            product: product.to_owned(),
             digest,
             received_at: now,
             state: ActivityState::Planned,
@@ -284,6 +287,7 @@ impl Draft {
             attempts: 0,
             takes: 0,
             planned_at: None,
+            quiet_until: Millis::default(),
             version: 1,
             record: None,
             regarding: None,
@@ -399,6 +403,9 @@ pub struct Activity {
     /// Its text.
     #[serde(default)]
     pub text: String,
+    /// The name of the product in its subject. It stays the same when the setting changes, so that a task
+    /// without our field is found again by its subject.
+    pub product: String,
     /// Digest of what the client sent.
     pub digest: String,
     /// The time at which it was stored.
@@ -414,6 +421,10 @@ pub struct Activity {
     /// The time of the first attempt, which is the earliest at which it can be in the CRM.
     #[serde(default)]
     pub planned_at: Option<Millis>,
+    /// The time until which a call without an outcome may still take effect in the CRM. No worker takes the
+    /// activity before, whatever announces it.
+    #[serde(default)]
+    pub quiet_until: Millis,
     /// Counts writes; every write names the version it replaces.
     pub version: u64,
     /// Its counterpart in the CRM.
@@ -439,7 +450,8 @@ pub struct Activity {
 impl Activity {
     /// The subject in the CRM (WB-1).
     #[must_use]
-    pub fn subject(&self, product: &str) -> String {
+    pub fn subject(&self) -> String {
+        let product = &self.product;
         let with = |start: String, title: &str| {
             if title.is_empty() {
                 start
@@ -528,7 +540,13 @@ mod tests {
     fn activity(given: Given) -> Activity {
         let contract = "acme".parse().unwrap();
         let draft = Draft::check(given, EntryKind::Profile, NOW).unwrap();
-        draft.with(&contract, SeatId(Uuid::nil()), ada(), NOW)
+        draft.with(
+            &contract,
+            SeatId(Uuid::nil()),
+            ada(),
+            "Sales Navigator",
+            NOW,
+        )
     }
 
     #[test]
@@ -547,21 +565,21 @@ mod tests {
                 "Connection Request sent from Sales Navigator – How are you?",
             ),
         ] {
-            assert_eq!(activity(given(kind)).subject("Sales Navigator"), subject);
+            assert_eq!(activity(given(kind)).subject(), subject);
         }
         let bare = Given {
             title: String::new(),
             text: "x".to_owned(),
             ..given("inmail")
         };
-        assert_eq!(activity(bare).subject("Crm"), "InMail sent from Crm");
+        assert_eq!(activity(bare).subject(), "InMail sent from Sales Navigator");
         let silent = Given {
             text: " ".to_owned(),
             ..given("connection_request")
         };
         assert_eq!(
-            activity(silent).subject("Crm"),
-            "Connection Request sent from Crm"
+            activity(silent).subject(),
+            "Connection Request sent from Sales Navigator"
         );
     }
 
@@ -723,8 +741,8 @@ mod tests {
             let given = Given { key, kind: kind.to_owned(), occurred_at: Millis(at), thread, title, text };
             if let Ok(draft) = Draft::check(given, EntryKind::Profile, NOW) {
                 prop_assert!(draft.occurred_at >= EARLIEST && draft.occurred_at.0 <= NOW.0 + 300_000);
-                let activity = draft.with(&"acme".parse().unwrap(), SeatId(Uuid::nil()), ada(), NOW);
-                prop_assert!(!activity.subject("P").contains(['\n', '\r', '\0']));
+                let activity = draft.with(&"acme".parse().unwrap(), SeatId(Uuid::nil()), ada(), "P", NOW);
+                prop_assert!(!activity.subject().contains(['\n', '\r', '\0']));
             }
         }
     }

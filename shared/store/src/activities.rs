@@ -162,7 +162,8 @@ impl Store {
             )
             .condition_expression(
                 "attribute_exists(PK) AND (#state IN (:planned, :waiting, :unsigned, :unresolved) \
-                 OR (#state = :writing AND due_at <= :now))",
+                 OR (#state = :writing AND due_at <= :now)) \
+                 AND (attribute_not_exists(quiet_until) OR quiet_until <= :now)",
             )
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#partition", keys::OPEN_WORK.partition)

@@ -343,6 +343,8 @@ async fn send(
         });
     }
     let targets = targets(&app, contract, &config, &items, now).await?;
+    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+    let product = &settings.product_name;
     let mut places = Vec::new();
     let mut activities = Vec::new();
     for (place, item) in items {
@@ -356,7 +358,7 @@ async fn send(
             }
             _ => {
                 places.push(place);
-                activities.push(item.draft.with(contract, seat, target, now));
+                activities.push(item.draft.with(contract, seat, target, product, now));
             }
         }
     }

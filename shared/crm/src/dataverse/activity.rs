@@ -15,7 +15,7 @@ use super::errors::classify;
 use super::multipart::{self, Part, PartAnswer};
 use super::odata::Query;
 use super::{ACCOUNTS, CONTACTS, LEADS, STATE, TASKS};
-use crate::activity::fitted;
+use crate::activity::{CUT, fitted};
 use crate::{
     ActivityContent, ActivityRules, AttachedActivity, CrmError, FoundActivity, NewActivity,
     Outcomes, Record, SoughtActivity, WrittenRecord,
@@ -33,6 +33,8 @@ struct Table {
     text_units: usize,
     /// The beginning and the end of the navigation property to the record.
     regarding: (&'static str, &'static str),
+    /// The column with the id of that record.
+    record: &'static str,
 }
 
 const TASK: Table = Table {
@@ -43,6 +45,7 @@ const TASK: Table = Table {
     subject_units: 200,
     text_units: 2_000,
     regarding: ("regardingobjectid_", "_task"),
+    record: "_regardingobjectid_value",
 };
 
 const PHONE_CALL: Table = Table {
@@ -53,6 +56,7 @@ const PHONE_CALL: Table = Table {
     subject_units: 200,
     text_units: 2_000,
     regarding: ("regardingobjectid_", "_phonecall"),
+    record: "_regardingobjectid_value",
 };
 
 const NOTE: Table = Table {
@@ -63,6 +67,7 @@ const NOTE: Table = Table {
     subject_units: 500,
     text_units: 100_000,
     regarding: ("objectid_", ""),
+    record: "_objectid_value",
 };
 
 /// Sender and receiver of a phone call.
@@ -136,19 +141,33 @@ fn bind(table: &Table, record: &RecordRef, values: &mut Map<String, Value>) -> O
     Some(())
 }
 
-/// A text as the rich text of a note.
-fn rich(text: &str) -> String {
+/// A text as the rich text of a note, within a number of UTF-16 units. It is cut between two characters of
+/// the text, never within an escaped one.
+fn rich(text: &str, units: usize) -> String {
+    let length = |text: &str| text.encode_utf16().count();
     let mut rich = String::with_capacity(text.len());
+    let (mut used, mut cut) = (0, None);
     for letter in text.chars() {
-        match letter {
-            '&' => rich.push_str("&amp;"),
-            '<' => rich.push_str("&lt;"),
-            '>' => rich.push_str("&gt;"),
-            '"' => rich.push_str("&quot;"),
-            '\'' => rich.push_str("&#39;"),
-            '\n' => rich.push_str("<br>"),
-            letter => rich.push(letter),
+        let mut own = [0; 4];
+        let piece: &str = match letter {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '"' => "&quot;",
+            '\'' => "&#39;",
+            '\n' => "<br>",
+            letter => letter.encode_utf8(&mut own),
+        };
+        // The last place at which the mark of a cut still fits.
+        if used + length(CUT) <= units {
+            cut = Some(rich.len());
         }
+        rich.push_str(piece);
+        used += length(piece);
+    }
+    if used > units {
+        rich.truncate(cut.unwrap_or_default());
+        rich.push_str(CUT);
     }
     rich
 }
@@ -167,11 +186,11 @@ fn columns(
         json!(fitted(&content.subject, "", table.subject_units)),
     );
     let text = if table.closed.is_none() {
-        rich(&content.text)
+        rich(&content.text, table.text_units)
     } else {
-        content.text.clone()
+        fitted(&content.text, "", table.text_units)
     };
-    put(table.text, json!(fitted(&text, "", table.text_units)));
+    put(table.text, json!(text));
     let owner = rules
         .owner
         .as_ref()
@@ -302,12 +321,9 @@ pub(super) async fn find(
 ) -> Result<Vec<Option<FoundActivity>>, CrmError> {
     let part = |sought: &SoughtActivity| {
         let table = table(sought.content.kind);
-        let column = if table.closed.is_some() {
-            STATE
-        } else {
-            "subject"
-        };
-        Part::get(&Query::record(table.set, sought.content.identity).select([column]))
+        let state = table.closed.map(|_| STATE);
+        let columns = state.into_iter().chain([table.record]);
+        Part::get(&Query::record(table.set, sought.content.identity).select(columns))
     };
     let parts: Vec<Part> = sought.iter().map(part).collect();
     let answers = crm.batch(multipart::independent(&parts)).await?;
@@ -322,6 +338,10 @@ pub(super) async fn find(
             Ok(()) => Ok(Some(FoundActivity {
                 id: sought.content.identity.to_string(),
                 closed: body.get(STATE).and_then(Value::as_i64) != Some(0),
+                regarding: body
+                    .get(table(sought.content.kind).record)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
             })),
         }
     });
@@ -394,6 +414,15 @@ mod tests {
                 keeps_unassigned(kind)
             );
         }
+        // A note is not cut within an escaped character.
+        let long = ActivityContent {
+            text: "\"".repeat(30_000),
+            ..content(ActivityKind::Note)
+        };
+        let note = columns(&rules(), &long, Some(&contact)).unwrap();
+        let text = note["notetext"].as_str().unwrap();
+        assert!(text.encode_utf16().count() <= 100_000);
+        assert_eq!(text.replace("&quot;", ""), CUT);
         // Nothing that an activity can belong to.
         let odd = RecordRef::new("contact", "x");
         assert_eq!(

@@ -18,7 +18,7 @@ use super::client::{BatchResult, Salesforce};
 use super::soql::{Condition, Select};
 use super::write;
 use crate::activity::fitted;
-use crate::query::Literal;
+use crate::query::{Literal, encode};
 use crate::{
     ActivityContent, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, NewActivity,
     Outcomes, Reason, Record, Refusal, SoughtActivity, Write,
@@ -32,6 +32,10 @@ const SUBJECT: usize = 255;
 const DESCRIPTION: usize = 32_000;
 /// Maximum number of identities or subjects in a query, as a query is part of an address.
 const NAMED_AT_ONCE: usize = 40;
+/// Maximum length of the subjects in a query, encoded, in bytes. One subject is never longer.
+const NAMED_BYTES: usize = 8_000;
+/// Maximum number of queries in a call.
+const QUERIES_AT_ONCE: usize = 25;
 /// Tolerance for an organisation's clock that is behind ours, in seconds.
 const CLOCK_TOLERANCE_SECONDS: i64 = 600;
 
@@ -205,7 +209,7 @@ pub(super) async fn find(
 ) -> Result<Vec<Option<FoundActivity>>, CrmError> {
     let there = || Condition::is("IsDeleted", &Literal::Boolean(false));
     let mut paths = Vec::new();
-    for sought in sought.chunks(NAMED_AT_ONCE) {
+    for sought in groups(sought) {
         if rules.has_identity {
             let ids: Vec<String> = sought
                 .iter()
@@ -213,7 +217,7 @@ pub(super) async fn find(
                 .collect();
             let ids = ids.iter().map(String::as_str);
             let own = Condition::one_of(IDENTITY_FIELD, ids);
-            let query = Select::new(TASK, ["Id", "IsClosed", IDENTITY_FIELD])
+            let query = Select::new(TASK, ["Id", "IsClosed", "WhoId", "WhatId", IDENTITY_FIELD])
                 .filter(Condition::All(vec![own, there()]));
             paths.push(query.path("queryAll"));
         }
@@ -236,12 +240,16 @@ pub(super) async fn find(
         if let Some(owner) = &rules.owner {
             alike.push(Condition::one_of("OwnerId", [owner.as_str()]));
         }
-        let query =
-            Select::new(TASK, ["Id", "IsClosed", "Description"]).filter(Condition::All(alike));
+        let query = Select::new(TASK, ["Id", "IsClosed", "WhoId", "WhatId", "Description"])
+            .filter(Condition::All(alike));
         paths.push(query.path("queryAll"));
     }
     let mut found: HashMap<String, FoundActivity> = HashMap::new();
-    for result in crm.batch(&paths).await? {
+    let mut results = Vec::new();
+    for paths in paths.chunks(QUERIES_AT_ONCE) {
+        results.extend(crm.batch(paths).await?);
+    }
+    for result in results {
         let mut page = rows(crm, result).await?;
         loop {
             for row in &page.rows {
@@ -261,6 +269,23 @@ pub(super) async fn find(
     }
     let take = |sought: &SoughtActivity| found.get(&sought.content.identity.to_string()).cloned();
     Ok(sought.iter().map(take).collect())
+}
+
+/// The activities in groups of which each fits into a query.
+fn groups(sought: &[SoughtActivity]) -> Vec<&[SoughtActivity]> {
+    let mut groups = Vec::new();
+    let mut rest = sought;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take(NAMED_AT_ONCE).take_while(|sought| {
+            bytes += encode(&subject(&sought.content)).len();
+            bytes <= NAMED_BYTES
+        });
+        let (group, others) = rest.split_at(fitting.count().max(1));
+        groups.push(group);
+        rest = others;
+    }
+    groups
 }
 
 /// A page of a query's rows.
@@ -300,6 +325,7 @@ fn read_task(row: &Value) -> Option<(Option<String>, FoundActivity)> {
     let task = FoundActivity {
         id: text("Id")?.to_owned(),
         closed: row.get("IsClosed")?.as_bool()?,
+        regarding: text("WhoId").or_else(|| text("WhatId")).map(str::to_owned),
     };
     Some((identity, task))
 }
@@ -407,6 +433,25 @@ mod tests {
         ] {
             let row = json!({"Id": "00T1", "IsClosed": false, "Description": text});
             assert_eq!(read_task(&row).unwrap().0, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_subjects_are_sought_in_queries_that_fit_into_an_address() {
+        let sought = |title: &str| {
+            let mut content = new(ActivityKind::Inmail, None).content;
+            content.subject = title.to_owned();
+            SoughtActivity {
+                content,
+                since: Millis::default(),
+            }
+        };
+        for (title, largest) in [("Short", NAMED_AT_ONCE), (&*"名".repeat(300), 3)] {
+            let all = vec![sought(title); 90];
+            let groups = groups(&all);
+            let sizes: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+            assert_eq!(sizes.iter().sum::<usize>(), 90);
+            assert_eq!(sizes.iter().max(), Some(&largest), "{title}");
         }
     }
 
