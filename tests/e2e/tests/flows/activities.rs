@@ -2,6 +2,7 @@
 //! kind of failure.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::Method;
 use local::Apps;
 use serde_json::{Value, json};
@@ -188,6 +189,34 @@ impl Desk {
             .unwrap()
             > 0
         {}
+    }
+
+    /// Takes every message from the queue without working on it.
+    async fn lose_messages(&self) {
+        let sqs = shared::aws::sqs(&self.world.stack.aws);
+        let queue = &self.world.stack.queue_url;
+        let lost = async |_: SqsEvent| SqsBatchResponse::default();
+        while local::poll_queue(&sqs, queue, lost).await.unwrap() > 0 {}
+    }
+
+    /// Loses the CRM's answer to the second call of a worker that knows nothing yet: it reads the rules, then
+    /// it writes.
+    async fn lose_the_second_reply(&self) {
+        let part = self.field("/composite", "$batch");
+        let fault = json!({
+            "system": self.world.system(), "method": "POST", "path_contains": part, "skip": 1,
+            "kind": "lost_reply",
+        });
+        self.world.fault(fault).await;
+    }
+
+    /// Undoes the match of one profile with the contact, and matches another one with it.
+    async fn give_contact(&self, from: &str, to: &str) {
+        let path = format!("/profiles/{from}/unmatch");
+        let unmatched = self.world.api(Method::POST, &path, Value::Null).await;
+        unmatched.is(200);
+        self.match_to("profiles", to, "contact", &self.contact)
+            .await;
     }
 
     /// Runs the sweep, then the workers.
@@ -546,6 +575,163 @@ async fn without_our_field_a_worker_that_dies_at_any_call_leaves_one_task() {
     Box::pin(die_writing(CrmKind::Salesforce, false, true)).await;
 }
 
+for_both!(several_threads a_worker_that_dies_while_it_attaches_leaves_one_attached_activity);
+async fn a_worker_that_dies_while_it_attaches_leaves_one_attached_activity(crm: CrmKind) {
+    let mut desk = Desk::open(crm).await;
+    let mut reached_all = false;
+    for n in 0..MANY_STEPS {
+        let mut reached = false;
+        for (name, cut) in [("before", Cut::Before(n)), ("after", Cut::After(n))] {
+            desk.seat = desk.world.again(SELLER).await;
+            let about = format!("{crm:?} {cut:?}");
+            let key = format!("attaching-{name}-{n}");
+            let id = desk.accepted(Desk::message(&desk.nobody, &key)).await;
+            desk.work(&desk.world.apps, &[&id]).await;
+            let state = desk.stored(&id).await.state;
+            assert_eq!(state, ActivityState::Unresolved, "{about}");
+            desk.give_contact(&desk.ada, &desk.nobody).await;
+            let wire = Tripwire::cutting(cut);
+            desk.work(&desk.world.over(&wire), &[&id]).await;
+            reached |= wire.has_cut();
+            desk.work(&desk.world.apps, &[&id]).await;
+            desk.settle(&[&id], ActivityState::Written, &about).await;
+            let record = desk.record(&format!("text of {key}."), &about).await;
+            let attached = (Some(desk.contact.clone()), true);
+            assert_eq!(desk.belongs(&record), attached, "{about}");
+            let regarding = desk.stored(&id).await.regarding.unwrap();
+            assert_eq!(regarding.id, desk.contact, "{about}");
+            desk.give_contact(&desk.nobody, &desk.ada).await;
+        }
+        if !reached {
+            assert!(n >= 5, "the flow has steps to die at: {n}");
+            reached_all = true;
+            break;
+        }
+    }
+    assert!(reached_all, "the flow makes more than {MANY_STEPS} calls");
+    desk.stop().await;
+}
+
+for_both!(a_lost_reply_bars_every_worker_until_the_crm_has_finished);
+async fn a_lost_reply_bars_every_worker_until_the_crm_has_finished(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    let id = desk.accepted(Desk::message(&desk.ada, "uncertain")).await;
+    desk.lose_the_second_reply().await;
+    desk.work(&desk.world.fresh(), &[&id]).await;
+    desk.world.no_faults().await;
+    let stored = desk.stored(&id).await;
+    assert_eq!((stored.state, stored.takes), (ActivityState::Waiting, 1));
+    // Delivered again, and sent again by a person: the call may still be at work in the CRM.
+    desk.work(&desk.world.apps, &[&id]).await;
+    let path = format!("/{id}/send");
+    desk.call(Method::POST, &path, Value::Null).await.is(202);
+    desk.drain().await;
+    desk.sweep().await;
+    assert_eq!(desk.stored(&id).await.takes, 1);
+    desk.settle(&[&id], ActivityState::Written, "uncertain")
+        .await;
+    desk.record("text of uncertain.", "uncertain").await;
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn without_our_field_a_new_name_of_the_product_doubles_nothing() {
+    let mut desk = Desk::open(CrmKind::Salesforce).await;
+    let bare = json!({ "leadbridge_fields_installed": false });
+    desk.world.settings(bare).await;
+    let id = desk.accepted(Desk::message(&desk.ada, "renamed")).await;
+    desk.lose_the_second_reply().await;
+    desk.work(&desk.world.fresh(), &[&id]).await;
+    desk.world.no_faults().await;
+    let named = json!({ "log_messages_and_inmails": true, "product_name": "Navigator" });
+    let put = desk
+        .world
+        .of(PRODUCTION, Method::PUT, "/sync-settings", named);
+    put.await.is(200);
+    desk.settle(&[&id], ActivityState::Written, "renamed").await;
+    let record = desk.record("text of renamed.", "renamed").await;
+    assert_eq!(record["Subject"], "Message sent from Sales Navigator");
+    desk.seat = desk.world.again(SELLER).await;
+    let later = desk.accepted(Desk::message(&desk.ada, "later")).await;
+    desk.work(&desk.world.fresh(), &[&later]).await;
+    let record = desk.record("text of later.", "later").await;
+    assert_eq!(record["Subject"], "Message sent from Navigator");
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn an_activity_that_somebody_closed_in_dynamics_is_not_told_as_attached() {
+    let desk = Desk::open(CrmKind::Dynamics365).await;
+    let id = desk.accepted(Desk::message(&desk.nobody, "closed")).await;
+    desk.drain().await;
+    let record = desk.record("text of closed.", "closed").await;
+    let number = record["activityid"].as_str().unwrap();
+    let path = format!("/records/dataverse/task/{number}");
+    let closed = json!({ "statecode": 1, "statuscode": 5 });
+    desk.world.control(Method::PATCH, &path, closed).await;
+    desk.give_contact(&desk.ada, &desk.nobody).await;
+    desk.drain().await;
+    let story = desk.call(Method::GET, &format!("/{id}"), Value::Null).await;
+    let story = story.is(200).json;
+    assert_eq!(
+        (&story["state"], &story["error"]),
+        (&json!("failed"), &json!("closed_in_crm")),
+        "{story}"
+    );
+    let next = story["next_step"].as_str().unwrap();
+    assert!(next.ends_with("Then send the activity again."), "{next}");
+    let record = desk.record("text of closed.", "closed").await;
+    assert_eq!(desk.belongs(&record), (None, true), "{record}");
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_who_was_disabled_since_is_replaced() {
+    let desk = Desk::open(CrmKind::Dynamics365).await;
+    let before = desk.accepted(Desk::message(&desk.ada, "enabled")).await;
+    desk.drain().await;
+    assert_eq!(desk.stored(&before).await.state, ActivityState::Written);
+    let user = desk.world.own(&desk.seat).await["user"]["id"].clone();
+    let path = format!("/records/dataverse/systemuser/{}", user.as_str().unwrap());
+    let disabled = json!({ "isdisabled": true });
+    desk.world.control(Method::PATCH, &path, disabled).await;
+    let after = desk.accepted(Desk::message(&desk.ada, "disabled")).await;
+    // The worker's rules are older than the change.
+    desk.work(&desk.world.apps, &[&after]).await;
+    desk.settle(&[&after], ActivityState::Written, "disabled")
+        .await;
+    let record = desk.record("text of disabled.", "disabled").await;
+    let text = record["description"].as_str().unwrap();
+    assert!(text.starts_with("Logged by Somebody."), "{text}");
+    desk.stop().await;
+}
+
+for_both!(an_activity_that_cannot_be_read_stops_no_other);
+async fn an_activity_that_cannot_be_read_stops_no_other(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    let spoilt = desk.accepted(Desk::message(&desk.ada, "spoilt")).await;
+    desk.world.advance(1).await;
+    let good = desk.accepted(Desk::message(&desk.ada, "sound")).await;
+    let table = shared::aws::dynamodb(&desk.world.stack.aws);
+    let partition = format!("C#{}#ACTIVITY#{}", desk.world.made.id, desk.seat.seat);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let spoil = table
+        .update_item()
+        .table_name(local::TABLE)
+        .key("PK", text(&partition))
+        .key("SK", text(&spoilt))
+        .update_expression("SET #digest = :odd")
+        .expression_attribute_names("#digest", "digest")
+        .expression_attribute_values(":odd", AttributeValue::Bool(true));
+    spoil.send().await.unwrap();
+    // Both messages are lost.
+    desk.lose_messages().await;
+    desk.settle(&[&good], ActivityState::Written, "sound").await;
+    desk.record("text of sound.", "sound").await;
+    assert_eq!(desk.records("text of spoilt.").await.len(), 0);
+    desk.stop().await;
+}
+
 for_both!(broken_replies_neither_lose_nor_double_an_activity);
 async fn broken_replies_neither_lose_nor_double_an_activity(crm: CrmKind) {
     let mut desk = Desk::open(crm).await;
@@ -759,10 +945,7 @@ async fn who_is_not_matched_is_resolved_later_and_attached(crm: CrmKind) {
         .is(200);
     desk.match_to("profiles", &desk.ada, "contact", &desk.contact)
         .await;
-    let sqs = shared::aws::sqs(&desk.world.stack.aws);
-    let queue = &desk.world.stack.queue_url;
-    let lost = async |_: SqsEvent| SqsBatchResponse::default();
-    while local::poll_queue(&sqs, queue, lost).await.unwrap() > 0 {}
+    desk.lose_messages().await;
     assert_eq!(desk.stored(&late).await.state, ActivityState::Unresolved);
     desk.sweep().await;
     assert_eq!(desk.stored(&late).await.state, ActivityState::Written);
