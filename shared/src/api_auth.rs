@@ -190,7 +190,9 @@ fn is_own_page(headers: &HeaderMap, public_url: &Url) -> bool {
     own_origin && text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
 }
 
-fn role_not_allowed() -> Problem {
+/// The problem of a caller whose role may not do this.
+#[must_use]
+pub fn role_not_allowed() -> Problem {
     Problem::new(
         403,
         "role_not_allowed",

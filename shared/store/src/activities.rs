@@ -18,6 +18,8 @@ const ENTITY: &str = "activity";
 const AT_ONCE: usize = 16;
 /// Items that a page of the list looks at in the index in one call.
 const LIST_SCAN: i32 = 1000;
+/// Longest wait of an activity for a time, in seconds, with room to spare.
+const WAIT_ENDS_SECONDS: i64 = 7 * 24 * 3600;
 /// Calls of the index for one page of the list.
 const LIST_SCANS: usize = 10;
 
@@ -62,7 +64,7 @@ fn item(activity: &Activity) -> Result<Item, StoreError> {
         ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting => Some(due()),
         ActivityState::WaitingForSignIn => Some((
             keys::unsigned_activities_index(contract),
-            keys::unsigned_activity_order(*seat, activity.received_at, *id),
+            keys::seat_activity_order(*seat, activity.received_at, *id),
         )),
         // Its person is linked, to a record that is gone: looked at from time to time.
         ActivityState::Unresolved if activity.gone.is_some() => Some(due()),
@@ -70,7 +72,11 @@ fn item(activity: &Activity) -> Result<Item, StoreError> {
             keys::unresolved_activities_index(contract),
             keys::unresolved_activity_order(activity.target, *id),
         )),
-        ActivityState::Written | ActivityState::Failed => None,
+        ActivityState::Failed => Some((
+            keys::failed_activities_index(contract),
+            keys::seat_activity_order(*seat, activity.received_at, *id),
+        )),
+        ActivityState::Written => None,
     };
     if let Some((partition, order)) = work {
         keys::OPEN_WORK.enter(&mut item, partition, order);
@@ -311,7 +317,7 @@ impl Store {
         let order = found
             .first()
             .and_then(|item| keys::sort_key_of(item, &keys::OPEN_WORK));
-        Ok(order.and_then(|order| keys::seat_of_unsigned(&order)))
+        Ok(order.and_then(|order| keys::seat_of_activity_order(&order)))
     }
 
     /// Activities of a seat holder that wait for a sign-in, the oldest first.
@@ -322,8 +328,8 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<ActivityId>, StoreError> {
         let partition = keys::unsigned_activities_index(contract);
-        let prefix = keys::unsigned_activities_of(seat);
-        let found = self.parked(partition, prefix, limit).await?;
+        let prefix = keys::seat_activities_of(seat);
+        let found = self.parked(partition, Some(prefix), limit).await?;
         let ids = read_each(ENTITY, found, |item| place(&item));
         Ok(ids.into_iter().map(|(_, id)| id).collect())
     }
@@ -337,23 +343,104 @@ impl Store {
     ) -> Result<Vec<Unresolved>, StoreError> {
         let partition = keys::unresolved_activities_index(contract);
         let prefix = keys::unresolved_activities_of(entry);
-        let found = self.parked(partition, prefix, limit).await?;
+        let found = self.parked(partition, Some(prefix), limit).await?;
         Ok(read_each(ENTITY, found, |item| unresolved(&item)))
     }
 
+    /// The first items of a partition, or of those whose sort keys have a prefix.
     async fn parked(
         &self,
         partition: String,
-        prefix: String,
+        prefix: Option<String>,
         limit: i32,
     ) -> Result<Vec<Item>, StoreError> {
+        let query = self.query_index(&keys::OPEN_WORK, partition).limit(limit);
+        let query = match prefix {
+            Some(prefix) => query
+                .key_condition_expression("#partition = :pk AND begins_with(#sort, :prefix)")
+                .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
+                .expression_attribute_values(":prefix", text(prefix)),
+            None => query,
+        };
+        Ok(page_of(&query, None).await?.items)
+    }
+
+    /// Failed activities of a contract, or of one of its seat holders, by seat and time. One call.
+    pub async fn failed_activities(
+        &self,
+        contract: &ContractId,
+        seat: Option<SeatId>,
+        limit: i32,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let partition = keys::failed_activities_index(contract);
+        let prefix = seat.map(keys::seat_activities_of);
+        let found = self.parked(partition, prefix, limit).await?;
+        Ok(read_each(ENTITY, found, |item| place(&item)))
+    }
+
+    /// Activities of a contract, or of one of its seat holders, that wait for a time or for a sign-in: up to
+    /// `limit` of each. Two calls.
+    pub async fn waiting_activities(
+        &self,
+        contract: &ContractId,
+        seat: Option<SeatId>,
+        now: Millis,
+        limit: i32,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let partition = keys::unsigned_activities_index(contract);
+        let prefix = seat.map(keys::seat_activities_of);
+        let found = self.parked(partition, prefix, limit).await?;
+        let mut waiting = read_each(ENTITY, found, |item| place(&item));
+        // Every wait for a time ends sooner.
+        let later = now.plus_seconds(WAIT_ENDS_SECONDS);
+        let due = self.due_activities(contract, later, limit).await?;
+        let due = due.into_iter();
+        waiting.extend(due.filter(|(of, _)| seat.is_none_or(|seat| seat == *of)));
+        Ok(waiting)
+    }
+
+    /// A contract's activities that wait for people, in the order of their index: unresolved ones by their
+    /// entry, failed ones and those without a sign-in by their seat holder. None in any other state.
+    /// `cursor` is a page's `next`.
+    pub async fn activities_for_people(
+        &self,
+        contract: &ContractId,
+        state: ActivityState,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Activity>, StoreError> {
+        let partition = match state {
+            ActivityState::Unresolved => keys::unresolved_activities_index(contract),
+            ActivityState::Failed => keys::failed_activities_index(contract),
+            ActivityState::WaitingForSignIn => keys::unsigned_activities_index(contract),
+            ActivityState::Planned
+            | ActivityState::Writing
+            | ActivityState::Waiting
+            | ActivityState::Written => {
+                return Ok(Page {
+                    items: Vec::new(),
+                    next: None,
+                });
+            }
+        };
         let query = self
             .query_index(&keys::OPEN_WORK, partition)
-            .key_condition_expression("#partition = :pk AND begins_with(#sort, :prefix)")
-            .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
-            .expression_attribute_values(":prefix", text(prefix))
-            .limit(limit);
-        Ok(page_of(&query, None).await?.items)
+            .limit(i32::try_from(limit).unwrap_or(LIST_SCAN));
+        let query = match cursor {
+            Some(cursor) => query
+                .key_condition_expression("#partition = :pk AND #sort > :after")
+                .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
+                .expression_attribute_values(":after", text(cursor)),
+            None => query,
+        };
+        let page = page_of(&query, None).await?;
+        let last = page.next.as_ref();
+        let next = last.and_then(|last| keys::sort_key_of(last, &keys::OPEN_WORK));
+        let items = self.read_in_order(keys::of_items(&page.items)).await?;
+        let mut items = read_each(ENTITY, items, |item| read::<Activity>(ENTITY, item));
+        // The index is a moment behind the items.
+        items.retain(|activity| activity.state == state);
+        Ok(Page { items, next })
     }
 
     /// Unresolved activities in the order of their entries' ids, from `from` on, and after the last again

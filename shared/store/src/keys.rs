@@ -40,7 +40,7 @@
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
-//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in, or by the entry that is not matched |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
 //! | names discovered on a form | `C#{c}#DISCOVERED` | `FORM#{form}` | get, query; its time to live removes it |
@@ -731,17 +731,22 @@ pub(super) fn unsigned_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#UNSIGNEDACTIVITIES")
 }
 
-/// The prefix of a seat holder's sort keys in that partition.
-pub(super) fn unsigned_activities_of(seat: SeatId) -> String {
+/// GSI2 partition of failed activities, by seat and time.
+pub(super) fn failed_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#FAILEDACTIVITIES")
+}
+
+/// The prefix of a seat holder's sort keys in those partitions.
+pub(super) fn seat_activities_of(seat: SeatId) -> String {
     format!("{seat}#")
 }
 
-pub(super) fn unsigned_activity_order(seat: SeatId, at: Millis, id: ActivityId) -> String {
-    format!("{}{}#{id}", unsigned_activities_of(seat), padded(at))
+pub(super) fn seat_activity_order(seat: SeatId, at: Millis, id: ActivityId) -> String {
+    format!("{}{}#{id}", seat_activities_of(seat), padded(at))
 }
 
-/// The seat in a sort key of that partition.
-pub(super) fn seat_of_unsigned(sort_key: &str) -> Option<SeatId> {
+/// The seat in a sort key of those partitions.
+pub(super) fn seat_of_activity_order(sort_key: &str) -> Option<SeatId> {
     sort_key.split_once('#')?.0.parse().ok()
 }
 
@@ -1024,8 +1029,8 @@ mod tests {
         let own = activity(&c, seat_id, activity_id);
         assert_eq!(of_activity(&own.pk, &own.sk), Some((seat_id, activity_id)));
         assert_eq!(of_activity(&seat(&c, seat_id).pk, &own.sk), None);
-        let unsigned = unsigned_activity_order(seat_id, at, activity_id);
-        assert_eq!(seat_of_unsigned(&unsigned), Some(seat_id));
+        let unsigned = seat_activity_order(seat_id, at, activity_id);
+        assert_eq!(seat_of_activity_order(&unsigned), Some(seat_id));
         let entry = EntryRef {
             kind: EntryKind::Company,
             id: EntryId(uuid::Uuid::from_u128(10)),

@@ -7,6 +7,7 @@ use axum::extract::State;
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use shared::api_auth::role_not_allowed;
 use shared::clock::Millis;
 use shared::domain::activity::{
     self, Activity, ActivityKind, ActivityState, CrmActivity, Draft, Given, LogToCrm,
@@ -14,6 +15,7 @@ use shared::domain::activity::{
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, RecordRef};
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
+use shared::domain::role::Permission;
 use shared::domain::submission::{CrmWrite, Failure, SWEEP_AFTER_SECONDS};
 use shared::linking::Linking;
 use shared::problem::Problem;
@@ -22,7 +24,7 @@ use shared::store::{Accepted, ConnectionKind, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::directory::{ENVIRONMENT, EntryInput};
-use super::submissions::{check_cursor, page_size};
+use super::submissions::{check_cursor, invalid_cursor, page_size};
 use crate::App;
 use crate::auth::{Caller, LogActivities};
 use crate::described::{Routes, routes};
@@ -35,10 +37,15 @@ const TARGETS_AT_ONCE: usize = 8;
 /// Unresolved activities that are announced at once where their person is matched; the sweep announces
 /// those that are left.
 const MAX_RESOLVED: i32 = 500;
+/// Failed activities that one request sends again, and waiting ones of each kind.
+const MAX_RETRY: i32 = 200;
+/// Longest cursor of a list of the whole contract, in bytes.
+const MAX_CURSOR: usize = 200;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .routes(routes!(list, send))
+        .routes(routes!(retry))
         .routes(routes!(detail))
         .routes(routes!(send_again))
 }
@@ -438,6 +445,8 @@ pub(super) async fn announce_resolved(app: &App, contract: &ContractId, entry: E
 struct ActivitySummary {
     id: ActivityId,
     kind: ActivityKind,
+    /// Its seat holder.
+    seat: SeatId,
     /// Its state.
     state: ActivityState,
     /// The person or company that it was with.
@@ -472,6 +481,7 @@ impl From<&Activity> for ActivitySummary {
         Self {
             id: activity.id,
             kind: activity.kind,
+            seat: activity.seat,
             state: activity.state,
             target: activity.target,
             occurred_at: activity.occurred_at,
@@ -543,10 +553,36 @@ async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem>
     })
 }
 
+/// The seat holders whose activities a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Scope {
+    /// The caller.
+    #[default]
+    Mine,
+    /// All of the contract: administrators only.
+    Contract,
+}
+
+/// The seat holder of a scope; none for all of the contract.
+fn seat_of(
+    caller: &Caller<LogActivities>,
+    scope: Option<Scope>,
+) -> Result<Option<SeatId>, Problem> {
+    match scope.unwrap_or_default() {
+        Scope::Mine => Ok(Some(caller.signed_in()?.seat.id)),
+        Scope::Contract if caller.role.may(Permission::SendAgain) => Ok(None),
+        Scope::Contract => Err(role_not_allowed()),
+    }
+}
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// `mine` unless given. With `contract`, which takes an administrator, the state is `unresolved`,
+    /// `failed` or `waiting_for_sign_in`.
+    scope: Option<Scope>,
     /// In this state only.
     state: Option<ActivityState>,
     /// Items of a page, 1 to 200; 50 unless given.
@@ -562,27 +598,125 @@ struct ActivityList {
     next: Option<String>,
 }
 
-/// Your activities, newest first.
+/// Your activities, newest first; or those of the contract that wait for people.
 #[utoipa::path(get, path = "/activities", operation_id = "activities_list", params(ListQuery), responses((status = 200, body = ActivityList), (status = 403, body = Problem)))]
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<LogActivities>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ActivityList>, Problem> {
-    let seat = caller.signed_in()?.seat.id;
+    let seat = seat_of(&caller, query.scope)?;
     let limit = page_size(query.limit)?;
     let cursor = query.cursor.as_deref();
-    check_cursor(cursor)?;
-    let page = app
-        .remote
-        .store
-        .list_activities(&caller.contract, seat, query.state, limit, cursor)
-        .await
-        .map_err(|error| error.problem())?;
+    let (store, contract) = (&app.remote.store, &caller.contract);
+    let page = if let Some(seat) = seat {
+        check_cursor(cursor)?;
+        store
+            .list_activities(contract, seat, query.state, limit, cursor)
+            .await
+    } else {
+        if cursor.is_some_and(|cursor| cursor.is_empty() || cursor.len() > MAX_CURSOR) {
+            return Err(invalid_cursor());
+        }
+        let state = state_for_people(query.state)?;
+        store
+            .activities_for_people(contract, state, limit, cursor)
+            .await
+    };
+    let page = page.map_err(|error| error.problem())?;
     Ok(Json(ActivityList {
         items: page.items.iter().map(ActivitySummary::from).collect(),
         next: page.next,
     }))
+}
+
+/// The state of a list of the whole contract.
+fn state_for_people(state: Option<ActivityState>) -> Result<ActivityState, Problem> {
+    let listed = [
+        ActivityState::Unresolved,
+        ActivityState::Failed,
+        ActivityState::WaitingForSignIn,
+    ];
+    state.filter(|state| listed.contains(state)).ok_or_else(|| {
+        let names = listed.map(ActivityState::as_str).join(", ");
+        Problem::new(
+            400,
+            "invalid_state",
+            "The activities of the whole contract are listed by what they wait for.",
+            format!("Send as state one of {names}."),
+        )
+        .with_field("state")
+    })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RetryQuery {
+    /// `mine` unless given; `contract` takes an administrator.
+    scope: Option<Scope>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ActivitiesRetried {
+    /// Activities that are tried again now.
+    count: usize,
+    /// There may be more: call again.
+    more: bool,
+}
+
+/// Sends again all of your activities that failed or wait, or all of the contract's, up to 200 of each kind in
+/// one go. An activity whose last call had no outcome is first tried when that call has ended.
+#[utoipa::path(post, path = "/activities/retry", operation_id = "activities_retry", params(RetryQuery), responses((status = 202, body = ActivitiesRetried), (status = 403, body = Problem)))]
+async fn retry(
+    State(app): State<Arc<App>>,
+    caller: Caller<LogActivities>,
+    Query(query): Query<RetryQuery>,
+) -> Result<(StatusCode, Json<ActivitiesRetried>), Problem> {
+    let seat = seat_of(&caller, query.scope)?;
+    let (store, contract) = (&app.remote.store, &caller.contract);
+    let now = app.remote.clock.now();
+    let failed = store.failed_activities(contract, seat, MAX_RETRY).await;
+    let failed = failed.map_err(|error| error.problem())?;
+    let waiting = store
+        .waiting_activities(contract, seat, now, MAX_RETRY)
+        .await
+        .map_err(|error| error.problem())?;
+    let most = usize::try_from(MAX_RETRY).unwrap_or(usize::MAX);
+    let more = failed.len() >= most;
+    let mut again = Vec::new();
+    for (seat, id) in failed {
+        match store.activity(contract, seat, id).await {
+            Ok(Some(mut activity)) if activity.state == ActivityState::Failed => {
+                plan_again(&mut activity, now);
+                again.push(activity);
+            }
+            // Another request has sent it.
+            Ok(_) => {}
+            // An activity that cannot be read stops no other.
+            Err(error) if !error.passes() => error.log(),
+            Err(error) => return Err(error.problem()),
+        }
+    }
+    let mut ids: Vec<_> = again.iter().map(|one| (one.seat, one.id)).collect();
+    let lost = store.save_activities(again).await;
+    let lost = lost.map_err(|error| error.problem())?;
+    ids.retain(|(_, id)| lost.iter().all(|one| one.id != *id));
+    ids.extend(waiting);
+    let count = ids.len();
+    announce(&app, contract, ids).await;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(ActivitiesRetried { count, more }),
+    ))
+}
+
+/// Makes an activity one that is tried again, with all attempts left.
+fn plan_again(activity: &mut Activity, now: Millis) {
+    activity.state = ActivityState::Planned;
+    activity.attempts = 0;
+    activity.due_at = now.plus_seconds(SWEEP_AFTER_SECONDS);
+    activity.finished_at = None;
 }
 
 async fn find(app: &App, caller: &Caller<LogActivities>, id: &str) -> Result<Activity, Problem> {
@@ -633,11 +767,7 @@ async fn send_again(
         | ActivityState::WaitingForSignIn
         | ActivityState::Unresolved
         | ActivityState::Failed => {
-            let now = app.remote.clock.now();
-            activity.state = ActivityState::Planned;
-            activity.attempts = 0;
-            activity.due_at = now.plus_seconds(SWEEP_AFTER_SECONDS);
-            activity.finished_at = None;
+            plan_again(&mut activity, app.remote.clock.now());
             let saved = app.remote.store.save_activities(vec![activity.clone()]);
             let lost = saved.await.map_err(|error| error.problem())?;
             if !lost.is_empty() {

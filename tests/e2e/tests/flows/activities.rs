@@ -1220,3 +1220,70 @@ async fn a_thousand_messages_take_few_calls_and_a_refused_one_is_sent_again(crm:
     }
     desk.stop().await;
 }
+
+#[tokio::test]
+async fn all_that_failed_is_sent_again_by_its_seat_holder_or_an_administrator() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    let deny = json!({"denied": {"Task": ["create"]}});
+    desk.world.settings(deny).await;
+    let mut ids = Vec::new();
+    for key in ["failed-1", "failed-2"] {
+        ids.push(desk.accepted(Desk::message(&desk.ada, key)).await);
+    }
+    desk.drain().await;
+    let all_are = async |state: ActivityState| {
+        for id in &ids {
+            let stored = desk.stored(id).await;
+            assert_eq!(stored.state, state, "{:?}", stored.failures);
+        }
+    };
+    all_are(ActivityState::Failed).await;
+    // An administrator sees those of everybody, page by page.
+    let path = "/activities?scope=contract&state=failed&limit=1";
+    let first = desk.world.get(path).await;
+    let next = first["next"].as_str().unwrap().replace('#', "%23");
+    let second = desk.world.get(&format!("{path}&cursor={next}")).await;
+    let mut listed = Vec::new();
+    for page in [&first, &second] {
+        assert_eq!(page["items"][0]["seat"], json!(desk.seat.seat));
+        assert_eq!(page["items"][0]["error"], "crm_permission_missing");
+        listed.push(page["items"][0]["id"].as_str().unwrap().to_owned());
+    }
+    let mut expected = ids.clone();
+    listed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    let own = desk.call(Method::GET, "?scope=contract&state=failed", Value::Null);
+    let own = own.await;
+    assert_eq!((own.status, own.code()), (403, "role_not_allowed"));
+    let own = desk.call(Method::POST, "/retry?scope=contract", Value::Null);
+    let own = own.await;
+    assert_eq!((own.status, own.code()), (403, "role_not_allowed"));
+    let path = "/activities?scope=contract&state=written";
+    let odd = desk.world.api(Method::GET, path, Value::Null).await;
+    assert_eq!((odd.status, odd.code()), (400, "invalid_state"));
+    // The cause is still there.
+    let again = desk.call(Method::POST, "/retry", Value::Null).await;
+    assert_eq!(again.is(202).json, json!({ "count": 2, "more": false }));
+    desk.drain().await;
+    all_are(ActivityState::Failed).await;
+    desk.world.settings(json!({"denied": {}})).await;
+    let path = "/activities/retry?scope=contract";
+    let again = desk.world.api(Method::POST, path, Value::Null).await;
+    assert_eq!(again.is(202).json["count"], 2);
+    desk.drain().await;
+    all_are(ActivityState::Written).await;
+    for text in ["text of failed-1.", "text of failed-2."] {
+        desk.record(text, text).await;
+    }
+    let again = desk.call(Method::POST, "/retry", Value::Null).await;
+    assert_eq!(again.is(202).json["count"], 0);
+    // Unresolved ones of everybody.
+    let open = desk.accepted(Desk::message(&desk.nobody, "open")).await;
+    desk.drain().await;
+    let path = "/activities?scope=contract&state=unresolved";
+    let list = desk.world.get(path).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list["items"][0]["id"], json!(open));
+    desk.stop().await;
+}
