@@ -627,6 +627,11 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
         End::WaitsForSignIn(problem) => {
             activity.state = ActivityState::WaitingForSignIn;
             activity.attempts = 0;
+            if activity.takes <= 1 {
+                // Nothing was written. A search that began here would read all tasks since then.
+                activity.takes = 0;
+                activity.planned_at = None;
+            }
             activity.fail(now, problem);
             None
         }
