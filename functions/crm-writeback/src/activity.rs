@@ -426,11 +426,12 @@ impl Writer<'_> {
         Ok((rules, author))
     }
 
-    /// True if an earlier attempt may have created an activity, or, in Dynamics 365, attached and closed it:
-    /// there an activity that is closed cannot be attached again.
+    /// True if an earlier attempt may have created an activity, or found that it or its record is gone. In
+    /// Dynamics 365 also if it may have attached and closed it, as that is possible only once.
     fn is_sought(&self, activity: &Activity) -> bool {
         let attaches_once = self.config.contract.crm == CrmKind::Dynamics365;
-        activity.takes > 1 && (activity.record.is_none() || attaches_once)
+        let uncertain = activity.record.is_none() || activity.gone.is_some();
+        activity.takes > 1 && (uncertain || attaches_once)
     }
 
     /// Looks up activities that an earlier attempt may have written, and forgets the records of those that
@@ -447,6 +448,7 @@ impl Writer<'_> {
             .map(|activity| SoughtActivity {
                 content: content(activity),
                 since: activity.planned_at.unwrap_or(activity.received_at),
+                id: activity.record.as_ref().map(|record| record.id.clone()),
             })
             .collect();
         let found = if sought.is_empty() {
@@ -584,9 +586,8 @@ impl Writer<'_> {
             CrmError::Missing | CrmError::Changed => {
                 // The cached owner may be what is missing.
                 self.app.rules.forget(&self.key());
-                let attached = activity.record.take().is_some();
                 activity.gone = regarding;
-                if attached {
+                if activity.record.is_some() {
                     // Either the activity or its record is gone: the next attempt looks for it.
                     End::Unresolved
                 } else {

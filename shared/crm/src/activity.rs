@@ -76,6 +76,8 @@ pub struct SoughtActivity {
     pub content: ActivityContent,
     /// The earliest time at which it can have been created.
     pub since: Millis,
+    /// The CRM's id of it, if that is known: somebody may have edited the rest since.
+    pub id: Option<String>,
 }
 
 /// An activity that is in the CRM.

@@ -210,6 +210,16 @@ pub(super) async fn find(
     let there = || Condition::is("IsDeleted", &Literal::Boolean(false));
     let mut paths = Vec::new();
     for sought in groups(sought) {
+        let known: Vec<&str> = sought
+            .iter()
+            .filter_map(|sought| sought.id.as_deref())
+            .collect();
+        if !known.is_empty() {
+            let own = Condition::one_of("Id", known);
+            let query = Select::new(TASK, ["Id", "IsClosed", "WhoId", "WhatId", "Description"])
+                .filter(Condition::All(vec![own, there()]));
+            paths.push(query.path("queryAll"));
+        }
         if rules.has_identity {
             let ids: Vec<String> = sought
                 .iter()
@@ -255,8 +265,10 @@ pub(super) async fn find(
             for row in &page.rows {
                 let (key, task) = read_task(row).ok_or(CrmError::Unavailable(StatusCode::OK))?;
                 if let Some(key) = key {
-                    found.insert(key, task);
+                    found.insert(key, task.clone());
                 }
+                // An identity is never like an id.
+                found.insert(task.id.clone(), task);
             }
             let Some(next) = page.next else { break };
             let answer = crm.call(Method::GET, &next, None).await?;
@@ -267,7 +279,11 @@ pub(super) async fn find(
             page = Page::read(&body).ok_or(CrmError::Unavailable(answer.status))?;
         }
     }
-    let take = |sought: &SoughtActivity| found.get(&sought.content.identity.to_string()).cloned();
+    let take = |sought: &SoughtActivity| {
+        let known = sought.id.as_ref().and_then(|id| found.get(id));
+        let identity = sought.content.identity.to_string();
+        known.or_else(|| found.get(&identity)).cloned()
+    };
     Ok(sought.iter().map(take).collect())
 }
 
@@ -444,6 +460,7 @@ mod tests {
             SoughtActivity {
                 content,
                 since: Millis::default(),
+                id: None,
             }
         };
         for (title, largest) in [("Short", NAMED_AT_ONCE), (&*"名".repeat(300), 3)] {

@@ -1289,3 +1289,39 @@ async fn all_that_failed_is_sent_again_by_its_seat_holder_or_an_administrator() 
     assert_eq!(list["items"][0]["id"], json!(open));
     desk.stop().await;
 }
+
+#[tokio::test]
+async fn an_open_task_that_somebody_edited_is_found_again_by_its_id() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    let bare = json!({ "leadbridge_fields_installed": false });
+    desk.world.settings(bare).await;
+    let id = desk.accepted(Desk::message(&desk.nobody, "edited")).await;
+    desk.drain().await;
+    let record = desk.record("text of edited.", "edited").await;
+    let path = format!(
+        "/records/salesforce/Task/{}",
+        record["Id"].as_str().unwrap()
+    );
+    let edited = json!({ "Description": "My own words" });
+    desk.world.control(Method::PATCH, &path, edited).await;
+    // Attaching it fails, as its record is gone: whether the task is still there is looked up.
+    desk.give_contact(&desk.ada, &desk.nobody).await;
+    let path = format!("/records/salesforce/Contact/{}", desk.contact);
+    desk.world.control(Method::DELETE, &path, Value::Null).await;
+    desk.drain().await;
+    for _ in 0..2 {
+        desk.world.advance(1100).await;
+        desk.sweep().await;
+    }
+    assert_eq!(desk.stored(&id).await.state, ActivityState::Unresolved);
+    let path = format!("/profiles/{}/unmatch", desk.leo);
+    let unmatched = desk.world.api(Method::POST, &path, Value::Null).await;
+    unmatched.is(200);
+    desk.match_to("profiles", &desk.nobody, "lead", &desk.lead)
+        .await;
+    desk.settle(&[&id], ActivityState::Written, "edited").await;
+    let record = desk.record("Message sent from", "edited").await;
+    let attached = (Some(desk.lead.clone()), true);
+    assert_eq!(desk.belongs(&record), attached, "{record}");
+    desk.stop().await;
+}
