@@ -463,7 +463,7 @@ mod tests {
                 id: None,
             }
         };
-        for (title, largest) in [("Short", NAMED_AT_ONCE), (&*"名".repeat(300), 3)] {
+        for (title, largest) in [("Short", NAMED_AT_ONCE), ("名".repeat(300).as_str(), 3)] {
             let all = vec![sought(title); 90];
             let groups = groups(&all);
             let sizes: Vec<usize> = groups.iter().map(|group| group.len()).collect();
