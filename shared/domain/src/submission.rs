@@ -234,7 +234,7 @@ pub struct CrmWrite {
     /// Time of the CRM's confirmation.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
-    /// `create_lead`, `fill_lead`, `delete_lead`.
+    /// `create_lead`, `fill_lead`, `delete_lead`; of an activity `create_activity`, `attach_activity`.
     pub action: String,
     /// The fields written.
     pub fields: Vec<String>,

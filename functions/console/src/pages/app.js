@@ -77,6 +77,10 @@ const PAGES = [
 		load: async () => companies((await import("./upload.js")).uploadPage),
 	},
 
+	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },
+	{ name: "activity", title: "Activity", above: "activities", load: async () => (await import("./activity.js")).activityPage },
+	{ name: "log-activity", title: "Log an activity", group: "Activities", load: async () => (await import("./log.js")).logPage },
+
 	{
 		name: "match-rates",
 		title: "Match rates",

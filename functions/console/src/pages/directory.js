@@ -17,6 +17,7 @@ import { searched } from "./list.js";
  * @property {[string, string][]} filters
  * @property {string} made
  * @property {string} crm
+ * @property {"profile" | "company"} target the name of such an entry in an activity
  */
 
 /** @type {Kind} */
@@ -37,6 +38,7 @@ export const PEOPLE = {
 	],
 	made: "lead",
 	crm: "contact or lead",
+	target: "profile",
 };
 /** @type {Kind} */
 export const COMPANIES = {
@@ -50,6 +52,7 @@ export const COMPANIES = {
 	filters: [],
 	made: "account",
 	crm: "account",
+	target: "company",
 };
 
 const FIELDS = {
@@ -82,7 +85,7 @@ export const fieldsOf = (record) =>
 		.map((name) => [name, [record[name]].flat().join(", ")]);
 
 export const nameOf = ({ first_name, last_name, name }) => [first_name, last_name].filter(Boolean).join(" ") || name;
-const placeOf = ({ city, state, country }) => [city, state, country].filter(Boolean).join(", ");
+export const placeOf = ({ city, state, country }) => [city, state, country].filter(Boolean).join(", ");
 
 const STATES = {
 	matched: ["good", "Matched"],

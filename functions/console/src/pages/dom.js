@@ -125,6 +125,34 @@ export function problemNote(problem, kind = "bad") {
 	return note(kind, strong(problem.detail), p(`Next step: ${problem.next_step}`));
 }
 
+// A step of a timeline.
+export const step = (kind, title, at, ...children) =>
+	li(el("h3", { class: kind }, title), at != null && p(el("span", { class: "hint" }, time(at))), children);
+
+// The number of newest problems that a timeline shows at once; older ones are folded.
+const RECENT = 3;
+
+// The steps of a timeline for problems that were met. `stopped`: the kind of the last one, if it is still there.
+export function problemSteps(failures, stopped) {
+	const steps = failures.map(({ at, problem }, index) => {
+		const kind = index === failures.length - 1 ? stopped : "";
+		return step(kind, kind ? "It stopped here" : "It was held up", at, problemNote(problem, kind));
+	});
+	const older = steps.splice(0, Math.max(0, steps.length - RECENT));
+	return [
+		older.length > 0 &&
+			li(
+				el(
+					"details",
+					null,
+					el("summary", null, `${number(older.length)} earlier problems`),
+					el("ol", { class: "timeline" }, older),
+				),
+			),
+		steps,
+	];
+}
+
 // An error that is a problem (RFC 9457): its detail, the next step, and the field.
 export class Refusal extends Error {
 	constructor(problem) {

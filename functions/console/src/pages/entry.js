@@ -307,5 +307,13 @@ export const entryPage = (kind) => async (view) => {
 	const entry = await get(path);
 	const said = lastWord();
 	draw(entry);
-	return [p(link(kind.list, `All ${kind.many}`)), said && note("good", said), body];
+	return [
+		p(
+			link(kind.list, `All ${kind.many}`),
+			" · ",
+			link("log-activity", `Log an activity with this ${kind.one}`, null, { [kind.target]: id }),
+		),
+		said && note("good", said),
+		body,
+	];
 };

@@ -1,5 +1,6 @@
-// The first page: notices, submissions by state, connections, and the first steps of a new contract.
+// The first page: notices, submissions and activities by state, connections, and the first steps of a new contract.
 
+import { STATES as ACTIVITY_STATES } from "./activities.js";
 import { get, link, session, signOutEverywhere } from "./api.js";
 import { crmCard, statusTag } from "./crm.js";
 import { action, asProblem, card, el, hint, li, number, p, problemNote, svg, table, tag, time } from "./dom.js";
@@ -45,14 +46,13 @@ const DAYS = 14;
 const PART = 200;
 const PARTS = 5;
 
-// The newest submissions of a search, with a mark where there are more.
-async function newest(wish) {
+// The newest items of a list, with a mark where there are more.
+async function newest(path, wish) {
 	const items = [];
 	let cursor = null;
 	for (let part = 0; part < PARTS; part++) {
 		const query = new URLSearchParams({ ...wish, limit: String(PART), ...(cursor && { cursor }) });
-		/** @type {import("./api.js").Api["SubmissionList"]} */
-		const found = await get(`/submissions?${query}`);
+		const found = await get(`${path}?${query}`);
 		items.push(...found.items);
 		cursor = found.next;
 		if (!cursor) break;
@@ -108,33 +108,40 @@ function perDay(items, today) {
 	);
 }
 
-const WATCHED = ["needs_attention", "waiting", "held_test"];
+// The items of a list in each of these states, as far as there are any, with the way to them.
+async function watched(list, states, names, show) {
+	const found = await Promise.all(states.map((state) => newest(`/${list}`, { state })));
+	const shown = found.map(({ items, more }, index) => {
+		const state = states[index];
+		const [kind, name] = names[state];
+		return (
+			items.length > 0 &&
+			li(
+				tag(kind, `${number(items.length)}${more ? "+" : ""} ${name.toLowerCase()}`),
+				" ",
+				link(list, `${show}: ${name.toLowerCase()}`, null, { state }),
+			)
+		);
+	});
+	return shown.some(Boolean) ? el("ul", { class: "plain" }, shown) : p("None waits and none needs somebody.");
+}
 
 async function submissions() {
 	const today = new Date();
 	today.setHours(0, 0, 0, 0);
 	const from = new Date(today);
 	from.setDate(from.getDate() - (DAYS - 1));
-	const [recent, ...open] = await Promise.all([newest({ from: String(from.getTime()) }), ...WATCHED.map((state) => newest({ state }))]);
+	const [recent, waiting] = await Promise.all([
+		newest("/submissions", { from: String(from.getTime()) }),
+		watched("submissions", ["needs_attention", "waiting", "held_test"], STATES, "Show"),
+	]);
 	const counted = ({ items, more }) => `${number(items.length)}${more ? " or more" : ""}`;
-	const waiting = open.map(({ items, more }, index) => {
-		const state = WATCHED[index];
-		const [kind, name] = STATES[state];
-		return (
-			items.length > 0 &&
-			li(
-				tag(kind, `${number(items.length)}${more ? "+" : ""} ${name.toLowerCase()}`),
-				" ",
-				link("submissions", `Show: ${name.toLowerCase()}`, null, { state }),
-			)
-		);
-	});
 	const states = Object.entries(STATES)
 		.map(([state, [, name]]) => [state, name, recent.items.filter((item) => item.state === state).length])
 		.filter(([, , count]) => count);
 	return card(
 		"Submissions",
-		waiting.some(Boolean) ? el("ul", { class: "plain" }, waiting) : p("None waits and none needs somebody."),
+		waiting,
 		recent.items.length
 			? el(
 					"div",
@@ -157,6 +164,15 @@ async function submissions() {
 		p(link("submissions", "All submissions")),
 	);
 }
+
+// -- Activities
+
+const activities = async () =>
+	card(
+		"Your activities",
+		await watched("activities", ["failed", "waiting_for_sign_in", "unresolved", "waiting"], ACTIVITY_STATES, "Show activities"),
+		p(link("activities", "All your activities")),
+	);
 
 // -- The directory
 
@@ -213,10 +229,11 @@ async function checklist() {
 
 export async function homePage() {
 	const administrator = session.role === "administrator";
-	const [told, first, sent, ...cards] = await Promise.all([
+	const [told, first, sent, logged, ...cards] = await Promise.all([
 		part("Notices", notices),
 		administrator && part("First steps", checklist),
 		part("Submissions", submissions),
+		part("Your activities", activities),
 		administrator && part("CRM", async () => (await get("/crm-connections")).items.map(crmCard)),
 		administrator && part("In the CRM", rates),
 		part("LinkedIn", async () => {
@@ -243,5 +260,5 @@ export async function homePage() {
 		p(`You are signed in as ${session.email}, at the longest until `, time(session.session_ends_at), "."),
 		action("Sign out in all browsers", signOutEverywhere),
 	);
-	return [told, first, sent, el("div", { class: "grid" }, cards.flat(), own)];
+	return [told, first, sent, logged, el("div", { class: "grid" }, cards.flat(), own)];
 }

@@ -7,6 +7,26 @@ import { announce, button, el, form, p, run, submit } from "./dom.js";
 const MOST_PARTS = 8;
 
 /**
+ * The next items of a list, and the cursor behind them.
+ * @param {string} path
+ * @param {Record<string, any>} wish its parameters; those without a value are left out
+ * @param {string} [cursor]
+ * @param {() => boolean} [over] true once nobody waits for them any more
+ * @returns {Promise<{ items: any[], next: string | null }>}
+ */
+export async function nextItems(path, wish, cursor, over = () => false) {
+	const query = new URLSearchParams();
+	for (const [name, value] of Object.entries(wish)) if (value) query.set(name, String(value));
+	let next = cursor;
+	let items = [];
+	for (let part = 0; part < MOST_PARTS && !items.length && (next || !part) && !over(); part++) {
+		if (next) query.set("cursor", next);
+		({ items, next } = await get(`${path}?${query}`));
+	}
+	return { items, next };
+}
+
+/**
  * @param {object} wish
  * @param {any} wish.view
  * @param {string} wish.path the list in the API
@@ -16,33 +36,37 @@ const MOST_PARTS = 8;
  * @param {string} wish.many
  * @param {(items: any[]) => HTMLElement} wish.rows a table with a row for each item
  * @param {(name: string, value: string) => string | number} [wish.given] the API's value of a parameter
+ * @param {() => HTMLElement} [wish.none] what is shown where nothing is found
  * @returns {Promise<{ search: HTMLFormElement, results: HTMLElement, read: () => Promise<void> }>}
  */
-export async function searched({ view, path, names, controls, one, many, rows, given = (_, value) => value }) {
+export async function searched({
+	view,
+	path,
+	names,
+	controls,
+	one,
+	many,
+	rows,
+	given = (_, value) => value,
+	none = () => p("Nothing is found."),
+}) {
 	const found = el("div");
 	const foot = el("div");
 	let round = 0;
 	const part = async (cursor) => {
 		if (!cursor) round += 1;
 		const mine = round;
-		let next = cursor;
-		let items = [];
-		for (let part = 0; part < MOST_PARTS && !items.length && (next || !part); part++) {
-			const wish = new URLSearchParams();
-			for (const name of names) {
-				const value = view.query.get(name);
-				if (value) wish.set(name, String(given(name, value)));
-			}
-			if (next) wish.set("cursor", next);
-			({ items, next } = await get(`${path}?${wish}`));
-			if (mine !== round || view.signal.aborted) return;
-		}
+		const over = () => mine !== round || view.signal.aborted;
+		const asked = names.filter((name) => view.query.get(name));
+		const wish = Object.fromEntries(asked.map((name) => [name, given(name, view.query.get(name))]));
+		const { items, next } = await nextItems(path, wish, cursor, over);
+		if (over()) return;
 		const table = rows(items);
 		const body = cursor && found.querySelector("tbody");
 		const first = table.querySelector("a");
 		if (body) body.append(...table.querySelectorAll("tbody > tr"));
 		else if (items.length) found.replaceChildren(table);
-		else found.replaceChildren(p(next ? "Nothing is found so far." : "Nothing is found."));
+		else found.replaceChildren(next ? p("Nothing is found so far.") : none());
 		const count = found.querySelectorAll("tbody > tr").length;
 		announce(`${count} ${count === 1 ? one : many}${next ? " so far" : ""}`);
 		const place = el("div");

@@ -11,14 +11,15 @@ import {
 	el,
 	facts,
 	hint,
-	li,
 	moveTo,
 	number,
 	p,
 	poll,
 	problemNote,
+	problemSteps,
 	row,
 	said,
+	step,
 	table,
 	tag,
 	time,
@@ -39,14 +40,8 @@ const OUTCOMES = {
 };
 const KINDS = { consent: "Consent", hidden: "Hidden field", context: "Known from the source" };
 const WRITES = { create_lead: "The lead was created", fill_lead: "The lead was updated", delete_lead: "The lead was deleted" };
-// The number of newest errors that are shown at once; older ones are folded.
-const RECENT = 3;
 
 const any = (list) => list.flatMap((text, index) => [index > 0 && ", ", said(text)]);
-
-// A step of the timeline.
-const step = (kind, title, at, ...children) =>
-	li(el("h3", { class: kind }, title), at != null && p(el("span", { class: "hint" }, time(at))), children);
 
 /** @param {Detail} detail */
 function arrived({ form, source, campaign, submitted_at, response_id, origin, answers, mapping, received_at, withdrawn_at, test }) {
@@ -157,24 +152,7 @@ const scored = ({ points, lead_score }) =>
 /** @param {Detail} detail */
 function problems({ failures, state }) {
 	const over = ["created", "attached", "withdrawn"].includes(state);
-	const steps = failures.map(({ at, problem }, index) => {
-		const last = index === failures.length - 1;
-		const kind = last && !over ? (state === "needs_attention" ? "bad" : "warn") : "";
-		return step(kind, last && !over ? "It stopped here" : "It was held up", at, problemNote(problem, kind));
-	});
-	const older = steps.splice(0, Math.max(0, steps.length - RECENT));
-	return [
-		older.length > 0 &&
-			li(
-				el(
-					"details",
-					null,
-					el("summary", null, `${number(older.length)} earlier problems`),
-					el("ol", { class: "timeline" }, older),
-				),
-			),
-		steps,
-	];
+	return problemSteps(failures, over ? "" : state === "needs_attention" ? "bad" : "warn");
 }
 
 /** @param {Detail} detail */

@@ -23,7 +23,7 @@ use shared::queue::WritebackMessage;
 use shared::store::{Accepted, ConnectionKind, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
-use super::directory::{ENVIRONMENT, EntryInput};
+use super::directory::{ENVIRONMENT, EntryHolder, EntryInput};
 use super::submissions::{check_cursor, invalid_cursor, page_size};
 use crate::App;
 use crate::auth::{Caller, LogActivities};
@@ -450,7 +450,7 @@ struct ActivitySummary {
     /// Its state.
     state: ActivityState,
     /// The person or company that it was with.
-    target: EntryRef,
+    target: EntryHolder,
     #[schema(value_type = i64)]
     occurred_at: Millis,
     #[schema(value_type = i64)]
@@ -464,8 +464,8 @@ struct ActivitySummary {
     next_step: Option<String>,
 }
 
-impl From<&Activity> for ActivitySummary {
-    fn from(activity: &Activity) -> Self {
+impl ActivitySummary {
+    fn of(activity: &Activity, names: &HashMap<EntryRef, String>) -> Self {
         let told = !matches!(
             activity.state,
             ActivityState::Written | ActivityState::Unresolved
@@ -483,7 +483,11 @@ impl From<&Activity> for ActivitySummary {
             kind: activity.kind,
             seat: activity.seat,
             state: activity.state,
-            target: activity.target,
+            target: EntryHolder {
+                kind: activity.target.kind,
+                id: activity.target.id,
+                name: names.get(&activity.target).cloned(),
+            },
             occurred_at: activity.occurred_at,
             received_at: activity.received_at,
             finished_at: activity.finished_at,
@@ -517,7 +521,30 @@ struct ActivityDetail {
     failures: Vec<Failure>,
 }
 
+/// The display names of the activities' people and companies, as far as they are in the directory.
+async fn target_names(
+    app: &App,
+    contract: &ContractId,
+    activities: &[Activity],
+) -> Result<HashMap<EntryRef, String>, Problem> {
+    let mut names = HashMap::new();
+    for kind in EntryKind::ALL {
+        let targets = activities.iter().map(|activity| activity.target);
+        let of_kind = targets.filter(|target| target.kind == kind);
+        let ids: Vec<EntryId> = of_kind.map(|target| target.id).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let entries = app.remote.store.entries(contract, kind, &ids).await;
+        let entries = entries.map_err(|error| error.problem())?;
+        let named = entries.into_iter();
+        names.extend(named.map(|(id, entry)| (EntryRef { kind, id }, entry.name())));
+    }
+    Ok(names)
+}
+
 async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem> {
+    let names = target_names(app, &activity.contract, std::slice::from_ref(&activity)).await?;
     let mut url = None;
     if let Some(record) = &activity.record {
         let contract = &activity.contract;
@@ -538,7 +565,7 @@ async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem>
         ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting
     );
     Ok(ActivityDetail {
-        summary: ActivitySummary::from(&activity),
+        summary: ActivitySummary::of(&activity, &names),
         idempotency_key: activity.key,
         thread: activity.thread,
         title: activity.title,
@@ -624,8 +651,12 @@ async fn list(
             .await
     };
     let page = page.map_err(|error| error.problem())?;
+    let names = target_names(&app, &caller.contract, &page.items).await?;
+    let items = page.items.iter();
     Ok(Json(ActivityList {
-        items: page.items.iter().map(ActivitySummary::from).collect(),
+        items: items
+            .map(|activity| ActivitySummary::of(activity, &names))
+            .collect(),
         next: page.next,
     }))
 }

@@ -6,7 +6,7 @@ mod decide;
 mod shapes;
 mod show;
 
-pub(super) use self::shapes::EntryInput;
+pub(super) use self::shapes::{EntryHolder, EntryInput};
 pub(super) use self::show::ENVIRONMENT;
 use crate::described::{Address, Routes};
 

@@ -402,13 +402,13 @@ pub(super) struct EntryDetail {
     pub(super) compared_at: Option<Millis>,
 }
 
-/// An entry that a record is linked to.
+/// An entry of the directory, by kind and id, with its name.
 #[derive(Serialize, ToSchema)]
-pub(super) struct EntryHolder {
-    pub(super) kind: EntryKind,
-    pub(super) id: EntryId,
+pub(in crate::routes) struct EntryHolder {
+    pub(in crate::routes) kind: EntryKind,
+    pub(in crate::routes) id: EntryId,
     /// Its display name, while it exists.
-    pub(super) name: Option<String>,
+    pub(in crate::routes) name: Option<String>,
 }
 
 /// A record that an entry may be.

@@ -30,12 +30,6 @@ impl World {
         sent["submission_id"].as_str().unwrap().to_owned()
     }
 
-    /// Checks that the page passes our own checks and those of axe.
-    async fn is_accessible(&self) {
-        self.is_readable().await;
-        self.passes_axe().await;
-    }
-
     /// Chooses a lead field for a name, in the name's own row.
     async fn choose_lead_field(&self, name: &str, lead_field: &str) {
         const CHOOSE: &str = "const list = [...document.querySelectorAll('select')].find((list) => list.getAttribute('aria-label') === arguments[0]); \

@@ -191,9 +191,24 @@ impl World {
         answer
     }
 
+    /// The simulator's name of the contract's CRM.
+    const fn system(&self) -> &'static str {
+        match self.made.crm {
+            CrmKind::Salesforce => "salesforce",
+            CrmKind::Dynamics365 => "dataverse",
+        }
+    }
+
+    /// The records of an object in the CRM.
+    pub(crate) async fn records_of(&self, object: &str) -> Vec<Value> {
+        let path = format!("/records/{}/{object}", self.system());
+        let records = self.harness.control(Method::GET, &path, None).await;
+        records.as_array().unwrap().clone()
+    }
+
     /// Makes a record in the CRM; returns its id.
     pub(crate) async fn record(&self, object: &str, values: Value) -> String {
-        let path = format!("/records/salesforce/{object}");
+        let path = format!("/records/{}/{object}", self.system());
         let made = self
             .harness
             .control(Method::POST, &path, Some(values))
@@ -416,6 +431,12 @@ impl World {
         self.browser.script(&axe, &json!([])).await;
         let found = self.browser.script_async(RUN, &json!([])).await;
         assert_eq!(found, json!([]), "{found:#}");
+    }
+
+    /// Checks that the page passes our own checks and those of axe.
+    pub(crate) async fn is_accessible(&self) {
+        self.is_readable().await;
+        self.passes_axe().await;
     }
 
     /// A session that is half over is renewed after input; an unused one ends with a warning.

@@ -1,0 +1,199 @@
+// Logs an activity with a person or company (WB-1, WB-6, WB-8).
+
+import { api, get, link } from "./api.js";
+import { KINDS, signInNote } from "./activities.js";
+import { COMPANIES, PEOPLE, fieldName, placeOf } from "./directory.js";
+import { announce, card, el, field, form, group, hint, input, p, Refusal, refuse, select, showProblem, submit } from "./dom.js";
+import { nextItems } from "./list.js";
+
+// With whom an activity can be: the name in the API, and the kind of entry that is searched or described.
+const TARGETS = {
+	profile: { label: "A person whom we know", kind: PEOPLE },
+	company: { label: "A company that we know", kind: COMPANIES },
+	person: { label: "Somebody new", kind: PEOPLE, fields: ["external_id", "emails", "first_name", "last_name", "company"] },
+	organization: { label: "A new company", kind: COMPANIES, fields: ["name", "website", "external_id"] },
+};
+const EXPLAINED = {
+	external_id: "It tells who they are: two of one name stay two.",
+	emails: "One of their own. Several with commas between them.",
+};
+
+// The kinds that have a title, and its label.
+const TITLED = { inmail: "Subject", smart_link_view: "Title of what was viewed" };
+
+const CHOICES = [
+	["yes", "Yes"],
+	["default", "If the administrator has switched it on for the kind"],
+	["no", "No: nothing is kept of it"],
+];
+
+// The wait after a keystroke before the directory is searched, in milliseconds.
+const PAUSE = 250;
+
+// An instant as a control for a local time shows it.
+function local(date) {
+	const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
+	return shifted.toISOString().slice(0, 16);
+}
+
+/** @param {import("./api.js").Api["EntrySummary"]} entry */
+const offered = ({ id, name, record, in_crm }) => [
+	id,
+	[name || "(no name)", record.title, record.company, placeOf(record), !in_crm && "not matched"].filter(Boolean).join(" · "),
+];
+
+/**
+ * A search in the directory while somebody types, with a list to choose from.
+ * @param {any} view
+ * @param {import("./directory.js").Kind} kind
+ * @param {import("./api.js").Api["EntrySummary"]} [chosen]
+ */
+function finder(view, kind, chosen) {
+	const list = select(kind.target, chosen ? [offered(chosen)] : [["", "Search first"]], chosen?.id);
+	const query = input("q", { type: "search", maxlength: 200 });
+	const said = el("div");
+	let round = 0;
+	const look = async () => {
+		round += 1;
+		const mine = round;
+		const over = () => mine !== round || view.signal.aborted;
+		const q = query.value.trim();
+		if (!q) return;
+		try {
+			const { items, next } = await nextItems(kind.path, { q, limit: 20 }, null, over);
+			if (over()) return;
+			const first = items.length ? `Choose one of ${items.length}` : "Nobody is found";
+			const options = [["", first], ...items.map(offered)];
+			list.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+			const other = TARGETS[kind === PEOPLE ? "person" : "organization"].label;
+			const none = `No ${kind.one} of the directory has such a name. Choose “${other}” above.`;
+			const more = next && "There may be more: type more of the name.";
+			said.replaceChildren(...[items.length ? more : none].filter(Boolean).map((text) => hint(text)));
+			announce(items.length ? `${items.length} found` : "Nobody is found");
+		} catch (error) {
+			if (!over()) showProblem(said, error);
+		}
+	};
+	let waiting = 0;
+	query.addEventListener("input", () => {
+		clearTimeout(waiting);
+		waiting = setTimeout(look, PAUSE);
+	});
+	query.addEventListener("keydown", (event) => {
+		// It searches, and does not send the form.
+		if (event.key !== "Enter") return;
+		event.preventDefault();
+		clearTimeout(waiting);
+		look();
+	});
+	const label = kind === PEOPLE ? "Person" : "Company";
+	return [field("Name or e-mail address", query, "Words of the name, or the beginning of the address."), field(label, list), said];
+}
+
+function details({ fields }) {
+	return el(
+		"div",
+		{ class: "grid" },
+		fields.map((name) => field(name === "external_id" ? "Profile address" : fieldName(name), input(name), EXPLAINED[name])),
+	);
+}
+
+// What the form says of the target, as the API takes it.
+function targetOf(target, fields) {
+	const { kind, fields: names } = TARGETS[target];
+	if (!names) {
+		const id = fields.namedItem(target).value;
+		if (!id) refuse(`No ${kind.one} is chosen.`, "Search by name or e-mail address, then choose from the list.", target);
+		return id;
+	}
+	const given = {};
+	for (const name of names) {
+		const text = fields.namedItem(name).value.trim();
+		const parts = () => text.split(/[,;]/).map((part) => part.trim());
+		if (text) given[name] = name === "emails" ? parts().filter(Boolean) : text;
+	}
+	return given;
+}
+
+export async function logPage(view) {
+	const known = ["profile", "company"].find((name) => view.query.get(name));
+	const [told, chosen] = await Promise.all([
+		signInNote(),
+		known && get(`${TARGETS[known].kind.path}/${encodeURIComponent(view.query.get(known))}`),
+	]);
+	// The same for every try: an answer that was lost does not log it twice.
+	const idempotency_key = crypto.randomUUID();
+
+	const kinds = select("kind", Object.entries(KINDS), "message");
+	const title = input("title", { maxlength: 500 });
+	const titled = field("Title", title);
+	const name = () => {
+		titled.hidden = !(kinds.value in TITLED);
+		titled.querySelector("label").textContent = TITLED[kinds.value] ?? "Title";
+	};
+	kinds.addEventListener("change", name);
+
+	const targets = select(
+		"target",
+		Object.entries(TARGETS).map(([value, { label }]) => [value, label]),
+		known ?? "profile",
+	);
+	const who = el("div");
+	const ask = (chosen) => {
+		const target = TARGETS[targets.value];
+		who.replaceChildren(...[target.fields ? details(target) : finder(view, target.kind, chosen)].flat());
+		// Companies take notes only.
+		for (const option of kinds.options) option.disabled = target.kind === COMPANIES && option.value !== "note";
+		if (target.kind === COMPANIES) kinds.value = "note";
+		name();
+	};
+	targets.addEventListener("change", () => ask());
+	ask(chosen);
+
+	const log = async (fields) => {
+		const target = targets.value;
+		const occurred_at = Date.parse(fields.namedItem("occurred_at").value);
+		const who = targetOf(target, fields);
+		if (Number.isNaN(occurred_at)) refuse("The time is missing.", "Say when it happened.", "occurred_at");
+		const item = {
+			idempotency_key,
+			kind: kinds.value,
+			[target]: who,
+			occurred_at,
+			title: titled.hidden ? "" : title.value,
+			text: fields.namedItem("text").value,
+			log_to_crm: fields.namedItem("log_to_crm").value,
+		};
+		/** @type {import("./api.js").Api["ActivityResults"]} */
+		const { results } = await api("POST", "/activities", { items: [item] });
+		const [{ outcome, id, problem }] = results;
+		if (problem?.code === "key_reused")
+			refuse(
+				"It was logged before you changed it; only the answer was lost.",
+				"Look at it among your activities. To log another one, open this page again.",
+			);
+		if (outcome === "refused") throw new Refusal(problem);
+		if (outcome === "not_logged") return "It is not logged to the CRM, so nothing is kept of it.";
+		await view.go("activity", { id });
+		announce("It is logged.");
+	};
+	return [
+		p(link("activities", "All my activities")),
+		told,
+		card(
+			"What you did",
+			form(
+				[
+					group("With whom", field("It was with", targets, "Companies take notes only."), who),
+					field("Kind", kinds),
+					field("When", input("occurred_at", { type: "datetime-local", required: true, value: local(new Date()) })),
+					titled,
+					field("Text", el("textarea", { name: "text", rows: 6 }), "Messages, InMails and notes need one."),
+					field("Log it to the CRM", select("log_to_crm", CHOICES, "yes")),
+				],
+				[submit("Log it")],
+				log,
+			),
+		),
+	];
+}
