@@ -75,7 +75,7 @@ const person = (seat) => [
 	field(
 		"Role",
 		select("role", ROLES, seat?.role ?? "salesperson"),
-		"Administrators set everything up; salespeople authorise LinkedIn, sign in to the CRM and decide on matches.",
+		"Administrators set everything up; salespeople authorise LinkedIn, sign in to the CRM, log activities and decide on matches.",
 	),
 ];
 const given = (fields) => ({ name: fields.name.value, email: fields.email.value, role: fields.role.value });

@@ -205,7 +205,7 @@ async fn a_salesperson_logs_activities_and_sees_them_written() {
     browser.fill("[name=first_name]", "Grace").await;
     browser.fill("[name=last_name]", "Hopper").await;
     browser.fill("[name=emails]", "nobody").await;
-    browser.fill("[name=text]", "Hello Grace.").await;
+    browser.fill("[name=text]", "<b>Hello</b> Grace.").await;
     world.press("Log it").await;
     browser.find("[name=emails][aria-invalid=true]").await;
     world.is_accessible().await;
@@ -213,7 +213,8 @@ async fn a_salesperson_logs_activities_and_sees_them_written() {
     world.type_anew("emails", "grace@navy.example").await;
     world.press("Log it").await;
     browser.arrive(&world.at("/app/activity")).await;
-    world.sees("Unresolved").await;
+    let shown = world.sees("Unresolved").await;
+    assert!(shown.contains("<b>Hello</b> Grace."), "{shown}");
     world.is_accessible().await;
     world.picture("activity-unresolved").await;
     world.press("My activities").await;
@@ -235,7 +236,7 @@ async fn a_salesperson_logs_activities_and_sees_them_written() {
     world.press("My activities").await;
     world.press("Grace Hopper").await;
     world.sees("It was attached to the record and closed").await;
-    let tasks = world.with_text("Task", "Hello Grace.").await;
+    let tasks = world.with_text("Task", "<b>Hello</b> Grace.").await;
     assert_eq!(tasks.len(), 1, "{tasks:?}");
     assert_eq!(tasks[0]["WhoId"], json!(other));
 
