@@ -1,4 +1,4 @@
-//! What comes into the directory: checked, identified, and brought together with what is there.
+//! Additions to the directory: checks, the identity of a new entry, and merging with the stored entry.
 
 use matching::Record;
 use matching::tables::free_mail;
@@ -22,10 +22,10 @@ pub const MAX_EXTERNAL_ID: usize = 200;
 pub const MAX_CONTACTS: usize = 20;
 /// Longest phone number, in characters: with extension and separators.
 const MAX_PHONE: usize = 60;
-/// Of how many origins an entry keeps that it came from them.
+/// Most origins that are kept of an entry.
 pub const MAX_ORIGINS: usize = 50;
 
-/// Websites where every company has a page: the domain says nothing of whose page it is.
+/// Websites on which any company can have a page, so the domain does not identify a company.
 const SHARED_DOMAINS: &[&str] = &[
     "behance.net",
     "bit.ly",
@@ -63,39 +63,42 @@ const SHARED_DOMAINS: &[&str] = &[
 /// A person or company to be added to the directory, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
-    /// What it is.
+    /// The kind of entry.
     pub kind: EntryKind,
-    /// The id that follows from who it is.
+    /// The id, derived from the external id or else from the identifying values.
     pub id: EntryId,
-    /// The id that the contract's own system has for it.
+    /// The id of the person or company in the contract's own system.
     pub external_id: Option<String>,
-    /// What is known of it: without space around, within the limits.
+    /// The values, trimmed and within the limits.
     pub record: Record,
-    /// Where it comes from.
+    /// The source of this addition.
     pub origin: Origin,
 }
 
-/// What becomes of an entry when a submission that it came from is withdrawn.
+/// The effect on an entry of withdrawing a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
-    /// It did not come from that submission.
+    /// The entry did not come from that submission.
     Untouched,
-    /// It came from nothing else: it goes.
+    /// The entry came from nothing else and is removed.
     Remove,
-    /// It came from elsewhere too: it stays.
+    /// The entry came from elsewhere too and stays, without that origin.
     Keep(Box<Entry>),
 }
 
 impl NewEntry {
-    /// Checks what is to be added, and finds its identity: the external id where there is one. Otherwise
-    /// of a person the first e-mail address that is not of a function such as `info@`, else the first
-    /// phone number (`region`, ISO 3166 alpha-2, is for those without a country code) with the full name,
-    /// else the full name with the company; of a company the registered domain of its website, or of its
-    /// own e-mail address, else the name without legal form with the country.
+    /// Checks the values and derives the identity, which is the external id if there is one. Otherwise:
+    ///
+    /// - for a person, the first e-mail address that is not of a role such as `info@`, else the first phone
+    ///   number with the full name, else the full name with the company;
+    /// - for a company, the registered domain of its website, or of an e-mail address of its own, else the
+    ///   name without its legal form, with the country.
+    ///
+    /// `region` (ISO 3166 alpha-2) is the default region for phone numbers without a country code.
     ///
     /// # Errors
-    /// 422 `nothing_given`, `no_identity`, `text_too_long`, `too_many_values`, `invalid_email`,
-    /// `invalid_phone`, `not_of_a_company`, each with the field.
+    /// Returns a 422 problem: `nothing_given`, `no_identity`, `text_too_long`, `too_many_values`,
+    /// `invalid_email`, `invalid_phone`, `not_of_a_company`, each with the field.
     pub fn new(
         contract: &ContractId,
         kind: EntryKind,
@@ -111,7 +114,7 @@ impl NewEntry {
             EntryKind::Profile => &mut record.company,
             EntryKind::Company => &mut record.name,
         };
-        // "Self-employed" and "n/a" are no company, and those who say so have nothing in common.
+        // "Self-employed" and "n/a" name no company, and people who give them have nothing in common.
         if stop_gap::of_company(company_name).is_some() {
             company_name.clear();
         }
@@ -154,7 +157,7 @@ impl NewEntry {
 }
 
 impl Entry {
-    /// The entry of who is added for the first time.
+    /// The entry of a person or company that is added for the first time.
     #[must_use]
     pub fn added(new: &NewEntry, now: Millis) -> Self {
         Self {
@@ -171,9 +174,9 @@ impl Entry {
         }
     }
 
-    /// The entry after it was added again: what is given replaces what was there, e-mail addresses and
-    /// phone numbers are kept beside those that were there, and nothing that is not given is emptied.
-    /// None where all of it was there already.
+    /// Returns the entry after the same person or company was added again, or `None` if nothing changes.
+    /// Given values replace the stored ones, and values that are not given stay. E-mail addresses and phone
+    /// numbers are added to the stored ones.
     #[must_use]
     pub fn merged(&self, new: &NewEntry, now: Millis) -> Option<Self> {
         let mut entry = self.clone();
@@ -196,7 +199,7 @@ impl Entry {
         if !entry.origins.contains(&new.origin) {
             entry.origins.push(new.origin);
             if entry.origins.len() > MAX_ORIGINS {
-                // The oldest of the submissions goes: there is no other of which there are many.
+                // The oldest submission is dropped: submissions are the only origins that can be many.
                 let oldest = entry
                     .origins
                     .iter()
@@ -211,8 +214,8 @@ impl Entry {
         Some(entry)
     }
 
-    /// What becomes of it when a submission is withdrawn at its source. What the submission said of
-    /// somebody who came from elsewhere too cannot be told from what the others said, and stays.
+    /// The effect on this entry of withdrawing a submission at its source. If the entry has other origins,
+    /// its values stay, since the submission's values cannot be told apart from those of the other origins.
     #[must_use]
     pub fn withdrawn(&self, submission: SubmissionId) -> Withdrawal {
         let mut entry = self.clone();
@@ -230,7 +233,7 @@ impl Entry {
     }
 }
 
-/// The single values of a record with their names and longest lengths.
+/// The single values of a record, with their names and maximum lengths in characters.
 fn texts(record: &mut Record) -> [(&'static str, &mut String, usize); 11] {
     [
         ("first_name", &mut record.first_name, MAX_TEXT),
@@ -257,12 +260,13 @@ fn check_texts(record: &mut Record) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Text on one line, without repeated space and characters that cannot be seen.
+/// Puts a text on one line, without repeated spaces and invisible characters.
 fn tidy(text: &str) -> String {
     clean(text, Form::Line).text
 }
 
-/// Values that there may be several of: each checked, none twice, not too many.
+/// Checks the values of a field that may have several: drops empty ones and duplicates, and refuses more than
+/// [`MAX_CONTACTS`].
 fn checked(
     values: &[String],
     field: &str,
@@ -324,7 +328,7 @@ fn phone(text: &str) -> Result<String, Problem> {
         )
         .with_field("phones")
     };
-    // A spreadsheet marks a text that looks like a number with a quote.
+    // Spreadsheets mark a number that is kept as text with a leading quote.
     let text = text.strip_prefix('\'').unwrap_or(text);
     match phone::read(text, None) {
         Err(NoPhone::Rounded) => Err(refused(
@@ -384,7 +388,7 @@ fn no_identity(kind: EntryKind) -> Problem {
     .with_field(field)
 }
 
-/// What identifies a person: the sort of it, and two texts.
+/// The identity of a person: its type (`email`, `phone` or `name`) and two texts.
 fn person(record: &Record, region: Option<&str>) -> Option<[String; 3]> {
     let own = record.emails.iter().find_map(|email| {
         let email = normalize::email(email)?;
@@ -406,7 +410,7 @@ fn person(record: &Record, region: Option<&str>) -> Option<[String; 3]> {
     (!company.is_empty()).then(|| ["name".to_owned(), name, company])
 }
 
-/// First and last name, folded; none of who has only one of the two, which is no full name.
+/// The first and last name, folded; empty if either is missing, since one of them is not a full name.
 fn full_name(record: &Record) -> String {
     let (first, last) = if record.first_name.is_empty() && record.last_name.is_empty() {
         matching::person::split(&record.name)
@@ -420,7 +424,7 @@ fn full_name(record: &Record) -> String {
     format!("{first} {last}")
 }
 
-/// What identifies a company: the sort of it, and two texts.
+/// The identity of a company: its type (`domain` or `name`) and two texts.
 fn company(record: &Record) -> Option<[String; 3]> {
     let mut hosts = record
         .emails
@@ -436,16 +440,16 @@ fn company(record: &Record) -> Option<[String; 3]> {
     (!name.is_empty()).then(|| ["name".to_owned(), name, country])
 }
 
-/// The registered domain of a website, where it is of one company: no provider of mailboxes, and no
-/// site where everybody has a page.
+/// The registered domain of a website if it belongs to one company: `None` for mailbox providers and for
+/// sites on which any company can have a page.
 #[must_use]
 pub fn registered_domain(website: &str) -> Option<String> {
     let domain = matching::contact::website(website)?;
     (!SHARED_DOMAINS.contains(&domain.as_str())).then_some(domain)
 }
 
-/// Those that were there and those that are given, each once; where they are too many the oldest of those
-/// that are not given go. Done again it changes nothing.
+/// Unites the stored and the given values, each once by its `key`. Above [`MAX_CONTACTS`] values, the oldest
+/// stored ones that are not given are dropped. Idempotent.
 fn united(old: &[String], given: &[String], key: fn(&str) -> String) -> Vec<String> {
     let is_in = |list: &[String], value: &str| {
         let wanted = key(value);
@@ -469,7 +473,7 @@ fn email_key(email: &str) -> String {
     email.to_lowercase()
 }
 
-/// The digits: however it is punctuated it is one number.
+/// The digits of a phone number, so that punctuation makes no difference.
 fn phone_key(phone: &str) -> String {
     let plain = plain_digits(phone);
     plain.chars().filter(char::is_ascii_digit).collect()

@@ -1,12 +1,12 @@
-//! A link pass: all entries of the directory against all records of the mirror. Work that one worker
-//! has at a time, as an import is.
+//! The link pass: it matches all entries of the directory with all records of the mirror. One worker at a
+//! time holds it by a lease, as with an import.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 use crate::problem::Problem;
 
-/// A message may come this much before its time, in milliseconds.
+/// Tolerance for a message that arrives before the pass is due, in milliseconds.
 const EARLY_MILLIS: i64 = 1000;
 
 /// What a link pass is doing.
@@ -24,68 +24,71 @@ pub enum PassState {
     Failed,
 }
 
-/// How far a link pass has come.
+/// The progress of a link pass.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct LinkProgress {
-    /// What it does now.
+    /// The name of the present stage.
     pub stage: String,
-    /// How much of it is done.
+    /// The items of the stage that are done.
     pub done: u64,
-    /// How much there is to do, where that is known.
+    /// The total items of the stage, if known.
     pub of: Option<u64>,
     /// Entries whose match was written.
     pub written: u64,
 }
 
-/// The link pass that waits or runs, or the last one.
+/// The link pass that waits or runs, or else the latest one that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkPass {
-    /// What it is doing.
+    /// The state of the pass.
     pub state: PassState,
-    /// Counts the contract's passes.
+    /// The number of the pass among the contract's passes; 1 is the first.
     pub pass: u64,
-    /// Who asked for it: a person, or what part of the system.
+    /// The requester of the pass: a user, or the part of the system that asked for it.
     pub requested_by: String,
-    /// When.
+    /// The time of the request.
     pub requested_at: Millis,
-    /// From then on a worker may take it: it was asked for, it waits, or its worker died.
+    /// The earliest time at which a worker may take the pass: the time of the request, the end of a wait, or
+    /// the end of the lease of a worker that died.
     pub due_at: Millis,
-    /// Until then one worker has it alone; none between two steps.
+    /// The end of the present worker's exclusive lease; `None` between two steps.
     #[serde(default)]
     pub lease_until: Option<Millis>,
-    /// Times in a row that a worker took it and did not come further.
+    /// The number of consecutive times that a worker took the pass without making progress.
     #[serde(default)]
     pub attempts: u32,
-    /// When a worker first took it.
+    /// The time at which a worker first took the pass.
     #[serde(default)]
     pub started_at: Option<Millis>,
-    /// When it ended.
+    /// The time at which the pass ended.
     #[serde(default)]
     pub finished_at: Option<Millis>,
-    /// When one last reached its end.
+    /// The time at which a pass of the contract last succeeded.
     #[serde(default)]
     pub last_success_at: Option<Millis>,
-    /// How far it has come.
+    /// The progress of the pass.
     #[serde(default)]
     pub progress: LinkProgress,
-    /// Where its worker goes on: a text of the worker's own making, empty at the beginning.
+    /// The checkpoint from which the next worker continues: a text in the worker's own format, empty at the
+    /// beginning.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub kept: String,
-    /// Who asked for another while it ran: that one follows it.
+    /// The requester of another pass while this one runs; that pass follows this one.
     #[serde(default)]
     pub again: Option<String>,
-    /// Why it waits or failed.
+    /// The reason for waiting or failure, with the next step.
     #[serde(default)]
     pub problem: Option<Problem>,
-    /// Counts its writes; 1 is the first.
+    /// The number of writes of this item so far; 1 is the first.
     pub version: u64,
 }
 
 impl LinkPass {
-    /// What to store when somebody asks for a pass, after `before`. None where the one that waits is the
-    /// one asked for. One that is under way may be past what it is asked for: another follows it.
+    /// Returns the item to store for a request of a pass, given the stored item `before`. Returns `None` if a
+    /// pass that has not started, or one that is to follow the present one, already meets the request. A pass
+    /// under way may be past the change that led to the request, so another pass follows it.
     #[must_use]
     pub fn requested(before: Option<&Self>, by: &str, now: Millis) -> Option<Self> {
         if let Some(open) = before.filter(|before| before.is_open()) {
@@ -104,7 +107,7 @@ impl LinkPass {
             pass: before.map_or(1, |before| before.pass + 1),
             requested_by: by.to_owned(),
             requested_at: now,
-            // A worker of one that was ended from outside may still be at it.
+            // The worker of a pass that was closed from outside may still be running.
             due_at: lease.map_or(now, |until| until.max(now)),
             lease_until: lease,
             attempts: 0,
@@ -119,20 +122,21 @@ impl LinkPass {
         })
     }
 
-    /// Whether it still has work to do.
+    /// Returns true if the pass is queued or running.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, PassState::Queued | PassState::Running)
     }
 
-    /// Whether a worker has it at `now`.
+    /// Returns true if a worker holds the lease at `now`.
     #[must_use]
     pub fn is_leased(&self, now: Millis) -> bool {
         self.lease_until.is_some_and(|until| until > now)
     }
 
-    /// What to store to have it alone for `lease_seconds`; none where there is nothing to do now, or
-    /// another has it. The lease has to be longer than a worker can live.
+    /// Returns the item to store for taking the pass with a lease of `lease_seconds`, or `None` if the pass
+    /// has ended, is not due yet, or is leased to another worker. The lease must be longer than the worker's
+    /// time-out.
     #[must_use]
     pub fn taken(&self, now: Millis, lease_seconds: i64) -> Option<Self> {
         let due = self.due_at.since(now) <= EARLY_MILLIS;
@@ -151,7 +155,7 @@ impl LinkPass {
         })
     }
 
-    /// What to store as its worker goes on, and keeps it: how far it has come.
+    /// Returns the item to store when the worker has made progress and continues under its lease.
     #[must_use]
     pub fn advanced(&self, progress: LinkProgress) -> Self {
         Self {
@@ -163,8 +167,8 @@ impl LinkPass {
         }
     }
 
-    /// What to store when its worker gives it back: the next goes on at `due`, after a setback because
-    /// of `problem`.
+    /// Returns the item to store when the worker gives the pass back: the next worker continues at `due`.
+    /// After a setback, `problem` is the reason.
     #[must_use]
     pub fn handed_over(&self, due: Millis, problem: Option<Problem>) -> Self {
         Self {
@@ -177,8 +181,8 @@ impl LinkPass {
         }
     }
 
-    /// What to store at its end, that of success where there is no `problem`; where another was asked
-    /// for meanwhile, that one.
+    /// Returns the item to store at the end of the pass: succeeded without a `problem`, failed with one. If
+    /// another pass was requested meanwhile, the item is that pass, queued.
     #[must_use]
     pub fn ended(&self, now: Millis, problem: Option<Problem>) -> Self {
         let succeeded = problem.is_none();
@@ -210,8 +214,8 @@ impl LinkPass {
         })
     }
 
-    /// What to store when it is ended for good, as what it works on is no more. A worker that has it
-    /// finds out at its next write.
+    /// Returns the item to store when the pass is ended from outside because its data is gone. No requested
+    /// pass follows. A worker that still holds the lease notices at its next write, which conflicts.
     #[must_use]
     pub fn closed(&self, now: Millis, problem: Problem) -> Self {
         let open = Self {

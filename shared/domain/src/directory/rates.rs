@@ -1,61 +1,62 @@
-//! How much of the directory is in the CRM, and how much of the CRM is in the directory (MA-5).
+//! The match rates: the shares of the directory that are in the CRM, and of the CRM that are in the
+//! directory (MA-5).
 
 use serde::{Deserialize, Serialize};
 
 use super::{EntryKind, MatchState};
 use crate::clock::Millis;
 
-/// What a link pass counted at its end.
+/// The counts of a link pass at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema), schema(as = MatchRates))]
 pub struct Rates {
-    /// When.
+    /// The time of the count.
     #[cfg_attr(feature = "http-api", schema(value_type = i64))]
     pub at: Millis,
-    /// Which pass.
+    /// The number of the pass.
     pub pass: u64,
-    /// The CRM's records, object by object.
+    /// The counts of the CRM's records, one for each object.
     pub objects: Vec<ObjectRates>,
-    /// The directory's entries, kind by kind.
+    /// The counts of the directory's entries, one for each kind.
     pub entries: Vec<EntryRates>,
 }
 
-/// Records of an object.
+/// The counts of an object's records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct ObjectRates {
     /// The CRM's name for the object.
     pub object: String,
-    /// All.
+    /// All records.
     pub records: u64,
-    /// Those that are an entry's link.
+    /// Records that an entry is linked to.
     pub matched: u64,
-    /// Those of them that a person chose.
+    /// Matched records that a user chose.
     pub manual: u64,
-    /// Those that are no entry's link.
+    /// Records that no entry is linked to.
     pub unmatched: u64,
 }
 
-/// Entries of a kind.
+/// The counts of a kind's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 pub struct EntryRates {
     /// The kind.
     pub kind: EntryKind,
-    /// All.
+    /// All entries.
     pub entries: u64,
-    /// Those that are a record of the CRM.
+    /// Entries that are linked to a record of the CRM.
     pub matched: u64,
-    /// Those of them that a person decided on.
+    /// Matched entries that a user decided on.
     pub manual: u64,
-    /// Those that a person said are not what they were linked to.
+    /// Entries whose link a user refused.
     pub refused: u64,
-    /// Those that are no record of the CRM, the refused ones among them.
+    /// Entries that are linked to no record of the CRM, including the refused ones.
     pub unmatched: u64,
 }
 
 impl EntryRates {
-    /// No entry yet.
+    /// The counts of a kind before any entry is counted.
     #[must_use]
     pub const fn none(kind: EntryKind) -> Self {
         Self {
@@ -68,7 +69,7 @@ impl EntryRates {
         }
     }
 
-    /// Counts an entry in its state; `manual` says whether a person decided on it.
+    /// Counts an entry by its state. `manual` is true if a user decided on it.
     pub fn count(&mut self, state: MatchState, manual: bool) {
         self.entries += 1;
         if state.in_crm() {
@@ -80,7 +81,7 @@ impl EntryRates {
         }
     }
 
-    /// The share that is in the CRM, in thousandths; none where there is nothing.
+    /// The share of entries that are in the CRM, in thousandths; `None` if there are no entries.
     #[must_use]
     pub fn share_permille(&self) -> Option<u64> {
         (self.matched * 1000).checked_div(self.entries)
@@ -88,7 +89,7 @@ impl EntryRates {
 }
 
 impl ObjectRates {
-    /// The share that is in the directory, in thousandths; none where there is nothing.
+    /// The share of records that are in the directory, in thousandths; `None` if there are no records.
     #[must_use]
     pub fn share_permille(&self) -> Option<u64> {
         (self.matched * 1000).checked_div(self.records)

@@ -1,4 +1,4 @@
-//! What the directory is searched by (SV-3).
+//! The filters and the page cursor of the directory's search (SV-3).
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,34 +8,34 @@ use matching::text::fold;
 use super::{Entry, EntryId, EntryKind, Match, MatchState};
 use crate::ids::InvalidId;
 
-/// Which entries to list. Texts are looked for at the beginnings of words, whatever their case, accents
-/// and punctuation.
+/// The filters of a search; an entry has to pass all of them. Texts match at the beginnings of words,
+/// regardless of case, accents and punctuation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// In the name or an e-mail address.
+    /// Text in the name, or the beginning of an e-mail address.
     pub q: Option<String>,
-    /// Only those that are a record of the CRM, or only those that are none.
+    /// True for entries that are in the CRM only, false for entries that are not.
     pub in_crm: Option<bool>,
-    /// In the company's name.
+    /// Text in the company's name.
     pub company: Option<String>,
-    /// In the job title.
+    /// Text in the job title.
     pub title: Option<String>,
-    /// In the city, state or country.
+    /// Text in the city, state or country.
     pub place: Option<String>,
-    /// The CRM's id of the record's owner.
+    /// The CRM's id of the linked record's owner.
     pub owner: Option<String>,
-    /// In this state.
+    /// The match state.
     pub state: Option<MatchState>,
 }
 
 impl Filter {
-    /// Whether it lets everything pass.
+    /// Returns true if no filter is set, so that every entry passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it lets an entry pass.
+    /// Returns true if an entry with this match passes all filters.
     #[must_use]
     pub fn matches(&self, entry: &Entry, matched: Option<&Match>) -> bool {
         let record = &entry.record;
@@ -71,18 +71,19 @@ fn wanted(filter: Option<&String>, has: impl FnOnce(&str) -> bool) -> bool {
     filter.is_none_or(|text| has(text))
 }
 
-/// Whether the words of `wanted` stand in `text` in a row, the last one maybe cut off.
+/// Returns true if `text` contains the words of `wanted` in a row; the last one may be the beginning of a
+/// word. False if `wanted` has no words.
 fn has_words(text: &str, wanted: &str) -> bool {
     let wanted = fold(wanted);
     !wanted.is_empty() && format!(" {}", fold(text)).contains(&format!(" {wanted}"))
 }
 
-/// Where a page of the directory begins: opaque to clients.
+/// The position at which a page of the directory begins; opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectoryCursor {
     /// The shard.
     pub shard: u32,
-    /// The entry that was the last one; none at the shard's beginning.
+    /// The last entry of the page before; `None` at the shard's beginning.
     pub after: Option<EntryId>,
 }
 
