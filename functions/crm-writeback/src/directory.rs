@@ -1,8 +1,8 @@
 //! The directory: the person of a submission, and their company, once the lead is final (MA-1).
 //!
-//! A step of its own, which the submission says is due from the same write on that makes its lead final.
-//! Whatever happens to it, the submission is done; and whatever happens to the worker, the sweep announces
-//! what is still due. Doing it again does no harm: who a person is follows from what is known of them.
+//! A separate step: the write that makes the submission's lead final also marks this step as due. The
+//! submission counts as done even if this step fails, and the sweep announces the step again until it is
+//! done. The step is idempotent, because an entry's id is derived from the person's values.
 
 use matching::Record;
 use shared::domain::contract::ContractConfig;

@@ -422,7 +422,7 @@ impl App {
         }
     }
 
-    /// Has the submission say what the CRM refused, and what was written without.
+    /// Records on the submission what the CRM refused, and which values were left out of the write.
     fn tell(&self, submission: &mut Submission, case: &mut Case<'_>, omitted: &[Omission]) {
         for omission in omitted {
             let problem = texts::omission(omission, case.remote);

@@ -1,4 +1,5 @@
-//! What people decide (MA-4): it holds for everybody in the contract, and what is computed gives way.
+//! Decisions of users about entries (MA-4). A decision holds for everybody in the contract and overrides
+//! computed links.
 
 use super::{Linked, Linking, PRODUCTION};
 use crate::domain::directory::{EntryId, EntryKind, How, Match, RecordRef};
@@ -7,38 +8,38 @@ use crate::problem::Problem;
 use crate::random::Random;
 use crate::store::{self, ActError, Acted, Chosen, StoreError};
 
-/// How often an act is tried again that met another change.
+/// The number of tries of an act that conflicts with other changes.
 const TRIES: usize = 5;
 
-/// What somebody decides of an entry.
+/// A user's decision about an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// It is this record: the one it is linked to, or another.
+    /// Links the entry to this record, which may be the one it is linked to already.
     Match(RecordRef),
-    /// It is not the record that it is linked to.
+    /// Refuses the record that the entry is linked to.
     Unmatch,
-    /// It is to be linked by score again.
+    /// Links the entry by score again.
     Automatic,
 }
 
-/// An act as it is done in the table.
+/// An act in the form in which the table executes it.
 #[derive(Clone, Copy)]
 pub(super) enum Deed<'d> {
-    /// It is this record, as the mirror has it now.
+    /// Links the entry to this record, with the values that the mirror has now.
     Match(&'d RecordRef),
-    /// It is this record, which the mirror need not have.
+    /// Links the entry to this record, which may be missing from the mirror.
     Choose(&'d Chosen),
     Unmatch,
     Automatic,
 }
 
-/// Why a decision was not taken.
+/// The reason for refusing a decision, or for failing to store it.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
-    /// The table did not answer, or others keep changing the same.
+    /// The table did not answer, or the same items kept changing during all tries.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It cannot be; what to do.
+    /// The decision is not possible; the problem has the next step.
     #[error("refused")]
     Refused(Box<Problem>),
 }
@@ -48,7 +49,7 @@ impl DecideError {
         Self::Refused(Box::new(problem))
     }
 
-    /// What the caller of an API is told.
+    /// The problem to return to the caller of the API.
     #[must_use]
     pub fn problem(self) -> Problem {
         match self {
@@ -68,7 +69,7 @@ impl From<ActError> for DecideError {
     }
 }
 
-/// That there is no such record to match with.
+/// The problem of a record that is not in the import, so that it cannot be matched.
 fn record_not_found(record: &RecordRef) -> Problem {
     Problem::new(
         404,
@@ -80,12 +81,12 @@ fn record_not_found(record: &RecordRef) -> Problem {
 }
 
 impl Linking<'_> {
-    /// Takes a decision of a person, with its audit entry, and links anew who lost a record by it.
+    /// Stores a user's decision with its audit entry, and then links anew the entry that lost a record by it.
     ///
     /// # Errors
-    /// [`DecideError::Refused`] where there is no such entry (`not_found`) or record
-    /// (`record_not_found`), where records of that object are not for such entries
-    /// (`record_of_wrong_kind`), and where a person gave the record to another entry (`record_taken`).
+    /// Returns [`DecideError::Refused`] if there is no such entry (`not_found`) or record
+    /// (`record_not_found`), if entries of this kind cannot be records of that object
+    /// (`record_of_wrong_kind`), or if a user chose the record for another entry (`record_taken`).
     pub async fn decide(
         &self,
         kind: EntryKind,
@@ -106,8 +107,8 @@ impl Linking<'_> {
         Box::pin(self.after(acted, act == Act::Automatic)).await
     }
 
-    /// Links anew the entry that lost a record, and those that waited for one that is free now. The decision
-    /// stands whatever becomes of that.
+    /// Links anew the entry that lost a record, and the entries that waited for the freed one. The decision
+    /// stands even if this fails; the next link pass then does it.
     pub(super) async fn after(&self, acted: Acted, again: bool) -> Result<Linked, DecideError> {
         let (kind, id) = (acted.entry.kind, acted.entry.id);
         let lost = acted.lost.map(|lost| lost.id);
@@ -127,11 +128,11 @@ impl Linking<'_> {
         })
     }
 
-    /// Links the entries that wait for a record whose entry was removed. Where that cannot be done now, the
-    /// next pass does it.
+    /// Links the entries that wait for a record whose entry was removed. If that fails, it asks for a link
+    /// pass, which does it.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns an error if the link pass cannot be requested because the table does not answer.
     pub async fn hand_over(&self, kind: EntryKind, record: RecordRef) -> Result<(), StoreError> {
         if let Err(error) = self.link_others(kind, None, Some(record)).await {
             self.leave_to_pass(&error).await?;
@@ -199,7 +200,7 @@ impl Linking<'_> {
         ))
     }
 
-    /// A record as a person chooses it for an entry.
+    /// The data of a record that a user chooses for an entry: score, threshold and owner.
     async fn chosen(
         &self,
         kind: EntryKind,
@@ -217,7 +218,7 @@ impl Linking<'_> {
         let link = matched.and_then(|matched| matched.link);
         let created = link.filter(|link| link.how == How::Created && link.record == *record);
         let Some(found) = self.record_of(record).await? else {
-            // One that was created for it can be confirmed before it is imported.
+            // A record that was created for the entry can be confirmed before it is imported.
             let Some(link) = created.filter(|link| !link.record_gone) else {
                 return Err(DecideError::refused(record_not_found(record)));
             };

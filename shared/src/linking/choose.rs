@@ -1,24 +1,25 @@
-//! Which of its candidates an entry is linked to (MA-2). Pure, and the same for one entry online and for
-//! a pass over all of them.
+//! The choice of an entry's link among its candidates (MA-2). Pure, and the same for a single entry online
+//! and for a link pass over all entries.
 //!
-//! An entry takes the best-scoring record that it can have. It can have a record that nobody has, or
-//! whose entry scores less with it. Where a second record is as good within the margin, there is no
-//! telling which it is, and it is linked to neither; unless the two are one by the same reckoning: then
-//! the CRM has it twice, and the better one will do. Of two that are equally good none is better.
+//! An entry takes the available record with the best score. A record is available if no other entry has it,
+//! or if the entry that has it scores lower with it. If the score of a second available record is within the
+//! margin, the choice is ambiguous and the entry is linked to neither. The exception: if the model also takes
+//! the two records for one, they are duplicates in the CRM, and the better one is chosen. With equal scores
+//! neither is better, so the entry is linked to neither.
 
 use matching::{Bits, Model};
 
 use crate::domain::directory::EntryId;
 
-/// From how much below the threshold on a candidate is kept for people to choose from.
+/// The distance below the threshold within which a candidate is kept for users to choose from.
 const LISTED_BELOW: Bits = 12_000;
 
-/// What a model decides by.
+/// The limits by which a model's scores decide.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Score from which on two are taken for one.
+    /// The score from which on a pair is taken for a match.
     pub threshold: Bits,
-    /// By how much the best must be better than the second.
+    /// The least distance of the best score from the second.
     pub margin: Bits,
 }
 
@@ -32,50 +33,50 @@ impl Rules {
         }
     }
 
-    /// Whether a candidate is worth being kept.
+    /// Returns true if a candidate with this score is kept.
     #[must_use]
     pub const fn lists(self, score: Bits) -> bool {
         score >= self.threshold.saturating_sub(LISTED_BELOW)
     }
 }
 
-/// Who has a record.
+/// The other entry that has a record, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// No other entry.
     Nobody,
-    /// An entry for which a person said so: it keeps it.
+    /// An entry for which a user chose the record, and which keeps it.
     Person,
-    /// An entry that the record was created for, and its score.
+    /// The entry that the record was created for, with its score.
     Created(Bits),
-    /// An entry that is linked by this score.
+    /// An entry that is linked to the record by this score.
     Score(Bits, EntryId),
 }
 
-/// What becomes of an entry.
+/// The outcome for an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice<K> {
-    /// It is linked to nothing.
+    /// The entry is linked to nothing.
     Nothing,
-    /// It keeps the record that was created for it.
+    /// The entry keeps the record that was created for it.
     Created,
-    /// It is this record.
+    /// The entry is linked to this record, by this score.
     Record(K, Bits),
 }
 
-/// An entry about which something is to be decided.
+/// An entry to be decided on.
 #[derive(Debug, Clone, Copy)]
 pub struct Chooser<'c, K> {
     /// The entry.
     pub id: EntryId,
-    /// Its candidates, the best first, equal ones in an order that does not depend on chance.
+    /// The candidates by descending score; the order of equal scores is deterministic.
     pub candidates: &'c [(K, Bits)],
     /// The record that was created for it, and their score.
     pub created: Option<(K, Bits)>,
 }
 
-/// Decides what an entry is linked to. `holder` tells which other entry has a record, `same` whether two
-/// records are one by the model's reckoning.
+/// Decides the link of an entry. `holder` returns the other entry that has a record; `same` returns true if
+/// the model takes two records for one.
 pub fn choose<K: Copy + PartialEq>(
     rules: Rules,
     chooser: Chooser<'_, K>,
@@ -86,7 +87,7 @@ pub fn choose<K: Copy + PartialEq>(
         Holder::Nobody => true,
         Holder::Person => false,
         Holder::Created(theirs) => score >= theirs.saturating_add(rules.margin),
-        // Equal scores: in the order of ids, whoever came first.
+        // With equal scores, the entry with the lower id has the record.
         Holder::Score(theirs, other) => (score, other) > (theirs, chooser.id),
     };
     let mut others = chooser
@@ -149,7 +150,7 @@ mod tests {
             candidates,
             created,
         };
-        // 8 and 9 are one.
+        // Records 8 and 9 are duplicates.
         choose(RULES, chooser, holder, |a, b| {
             a.min(b) == 8 && a.max(b) == 9
         })
@@ -177,7 +178,7 @@ mod tests {
             chosen(&[(9, 20), (8, 16), (1, 16)], None, nobody),
             Choice::Nothing
         );
-        // Which of two equal ones, nobody can tell.
+        // Two equal scores are ambiguous, even for duplicates.
         assert_eq!(chosen(&[(9, 20), (8, 20)], None, nobody), Choice::Nothing);
         assert_eq!(chosen(&[(9, 20), (1, 20)], None, nobody), Choice::Nothing);
     }
@@ -214,7 +215,7 @@ mod tests {
             chosen(&two, None, held(Holder::Created(15))),
             Choice::Record(1, 20)
         );
-        // What another has is no rival.
+        // A record that another entry has is not a rival.
         let near = [(2, 20), (1, 19)];
         assert_eq!(
             chosen(&near, None, held(Holder::Score(30, id(9)))),

@@ -1,8 +1,8 @@
-//! A new record in the CRM for an entry that has none (MA-4): a lead for a profile, an account for a
+//! Creation of a record in the CRM for an entry that has none (MA-4): a lead for a profile, an account for a
 //! company.
 //!
-//! The record's identity is a function of the entry, and the CRM keeps it unique. So whoever asks again,
-//! after a crash or a lost answer, gets the record that was created.
+//! The record's identity is derived from the entry, and the CRM keeps it unique. So a second request, after a
+//! crash or a lost answer, returns the record that was created.
 
 use std::collections::BTreeMap;
 
@@ -28,24 +28,24 @@ use crate::texts::{self, Audience};
 use crate::wiring::Remote;
 use crate::writing::{self, Made};
 
-/// Who has a record created.
+/// The requester of a new record.
 #[derive(Debug, Clone, Copy)]
 pub struct Creator<'a> {
-    /// As the audit log names them.
+    /// The actor of the audit entry.
     pub by: &'a str,
-    /// With whose sign-in to the CRM: it is theirs there. A seat holder's own, or the contract's for
+    /// The connection whose CRM user creates and owns the record: a seat holder's own, or the contract's for
     /// programs.
     pub connection: ConnectionKind,
 }
 
-/// Creates the record of an entry in production's CRM and links the entry to it, with its audit entry.
-/// An entry that a record was created for already has that one.
+/// Creates the record of an entry in production's CRM and links the entry to it, with an audit entry. If a
+/// record was created for the entry before, nothing is created, and the entry keeps that record.
 ///
 /// # Errors
-/// [`DecideError::Refused`] where there is no such entry, where seat holders may not create leads
-/// (`create_leads_off`), where they have not signed in to the CRM (`user_sign_in_needed`, CN-11), where
-/// the CRM is not connected or does not take the record. When the CRM did not answer, ask again: nothing
-/// is created twice.
+/// Returns [`DecideError::Refused`] if there is no such entry, if the creation of leads is switched off
+/// (`create_leads_off`), if the seat holder has not signed in to the CRM (`user_sign_in_needed`, CN-11), or
+/// if the CRM is not connected or refuses the record. If the CRM did not answer, call again: nothing is
+/// created twice.
 pub async fn create_record(
     remote: &Remote,
     cached: &Cached,
@@ -107,7 +107,7 @@ pub async fn create_record(
     Box::pin(linking.after(acted, false)).await
 }
 
-/// Writes to the CRM for somebody.
+/// Writes to the CRM on behalf of the requester.
 struct Writer<'a> {
     remote: &'a Remote,
     config: &'a ContractConfig,
@@ -115,7 +115,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The CRM as the contract has connected it.
+    /// Opens the CRM with the contract's own connection.
     async fn contracts(&self) -> Result<Box<dyn Crm>, DecideError> {
         let (contract, kind) = (&self.config.contract.id, ConnectionKind::PRODUCTION);
         let session = self.remote.sessions.open(contract, kind).await;
@@ -129,15 +129,15 @@ impl Writer<'_> {
         match self.remote.sessions.open(contract, self.connection).await {
             Ok(session) => Ok(crm::open(session)),
             Err(error) => {
-                // Where nothing is connected at all, that is an administrator's to mend.
+                // If the contract itself is not connected, return that error: an administrator has to fix it.
                 self.contracts().await?;
                 Err(self.told(&error.into()))
             }
         }
     }
 
-    /// The CRM's error as the user who creates the record is told it: a sign-in of their own that is missing
-    /// has a text of its own.
+    /// The CRM's error in the words for the user who creates the record. A missing sign-in of that user has
+    /// its own text.
     fn told(&self, error: &CrmError) -> DecideError {
         if let ConnectionKind::User(..) = self.connection {
             let before = match error {
@@ -204,7 +204,7 @@ impl Writer<'_> {
         Ok(RecordRef::new(account_object(self.config.contract.crm), id))
     }
 
-    /// Creates a record; the id of the last of the writes. `None`: it is there already.
+    /// Creates a record and returns the id of the last write, or `None` if the record exists already.
     async fn create(
         &self,
         crm: &dyn Crm,
@@ -236,8 +236,8 @@ impl Writer<'_> {
         lead_source: Option<&str>,
     ) -> Result<RecordRef, DecideError> {
         let contract = &self.config.contract;
-        // The lead's fields, and what was made before, are the contract's to know: who writes may not see
-        // all of them, nor what somebody else had created.
+        // The lead's fields and earlier leads are read with the contract's connection: the creating user may
+        // lack access to some fields and to leads that other users created.
         let all = self.contracts().await?;
         let now = self.remote.clock.now();
         let schema = cached.schema(&contract.id, all.as_ref(), now).await;
@@ -266,8 +266,9 @@ impl Writer<'_> {
         Ok(record(there.ok_or(StoreError::Conflict)?.id))
     }
 
-    /// An organisation without our fields cannot tell whether a lead was created for the entry before: a
-    /// lead with the same e-mail address, or else name and company, is taken for it.
+    /// Finds the lead that was created for the entry before, in an organisation without our fields: a lead
+    /// that has the same values in all of first name, last name, company and e-mail address that the entry
+    /// has.
     async fn made_before(
         &self,
         crm: &dyn Crm,
@@ -311,7 +312,7 @@ impl Writer<'_> {
     }
 }
 
-/// What the CRM says, for somebody who waits for it.
+/// Logs the CRM's error and returns it in the words for a user who waits.
 fn told(error: &CrmError, label: &str) -> DecideError {
     tracing::warn!(
         error = error as &dyn std::error::Error,
@@ -320,8 +321,8 @@ fn told(error: &CrmError, label: &str) -> DecideError {
     DecideError::refused(texts::crm(error, label, Audience::Seller))
 }
 
-/// The lead's values. What does not fit its field is left out; what the CRM requires and nobody knows
-/// has the contract's placeholder.
+/// The lead's values. Values that do not fit their field are left out. Required text fields without a value
+/// get the contract's placeholder.
 fn values(
     config: &ContractConfig,
     entry: &Entry,
@@ -352,7 +353,7 @@ fn values(
         (Role::PostalCode, record.postcode.clone()),
         (Role::Country, record.country.clone()),
         (Role::Source, lead_source.unwrap_or_default().to_owned()),
-        // Dynamics 365 shows it first.
+        // Dynamics 365 shows the topic first.
         (Role::Topic, entry.name()),
     ];
     let given = given.map(|(role, text)| (lead.named(role), text));

@@ -1,4 +1,4 @@
-//! Asks for a pass over the whole directory; crm-import makes it.
+//! Requests for a link pass over the whole directory, which crm-import runs.
 
 use crate::clock::Millis;
 use crate::crm_setup;
@@ -7,11 +7,11 @@ use crate::domain::ids::ContractId;
 use crate::queue::ImportQueue;
 use crate::store::{Store, StoreError, WorkKind};
 
-/// Asks for a link pass and announces it. One that waits is the one asked for; one that is under way is
-/// followed by another.
+/// Requests a link pass and announces it to the import queue. A pass that has not started yet meets the
+/// request; after one that is under way, another follows.
 ///
 /// # Errors
-/// When the table does not answer. A message that the queue does not take is sent by the schedule.
+/// Returns an error if the table does not answer. If the queue refuses the message, the schedule sends it.
 pub async fn request_link_pass(
     store: &Store,
     queue: &ImportQueue,
@@ -24,7 +24,7 @@ pub async fn request_link_pass(
     Ok(pass)
 }
 
-/// Stores that a pass is asked for.
+/// Stores the request of a pass; returns the pass that meets it.
 pub(super) async fn ask(
     store: &Store,
     contract: &ContractId,

@@ -1,8 +1,9 @@
-//! Links between entries and records: one record of one entry, and one entry of one record.
+//! Links between entries and records: an entry has at most one record, and a record at most one entry.
 //!
-//! The change of a link is one transaction over everything that it assumes: the match as it was read, the
-//! entry as it was when that was decided, and the record being free, the entry's already, or of the entry
-//! that it is taken from. So a person's decision that came in between wins, and no record has two entries.
+//! Each change of a link is one transaction that asserts everything it relies on: the match as it was read,
+//! the entry's version at the time of the decision, and the record's owner, which must be nobody, the same
+//! entry, or the entry that loses the record. So a user's decision in the meantime wins, and no record has
+//! two entries.
 
 use std::collections::HashMap;
 
@@ -17,27 +18,27 @@ const LINKED: &str = "linked record";
 const WAITING: &str = "waiting entry";
 /// The attribute of a linked record that names its entry.
 const OWNER: &str = "entry";
-/// About how many bytes a match with its candidates takes.
+/// The approximate size of a match with its candidates, in bytes.
 const MATCH_BYTES: usize = 2_000;
 
-/// An entry whose match is written.
+/// An entry whose match is written: unchanged, or written in the same transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EntryAs {
-    /// It stays as it is: the version that the match was decided from.
+    /// The entry is unchanged and must have the version that the match was decided from.
     Is {
-        /// What it is.
+        /// The kind of entry.
         kind: EntryKind,
-        /// Its id.
+        /// The id of the entry.
         id: EntryId,
-        /// The version that it has to have.
+        /// The required version.
         version: u64,
     },
-    /// It is written too, over the version before its own.
+    /// The entry is written too, replacing the version before its own.
     Becomes(Box<Entry>),
 }
 
 impl EntryAs {
-    /// The entry as it was read.
+    /// The unchanged entry, as it was read.
     #[must_use]
     pub const fn is(entry: &Entry) -> Self {
         Self::Is {
@@ -47,7 +48,7 @@ impl EntryAs {
         }
     }
 
-    /// Which entry it is.
+    /// The reference to the entry.
     #[must_use]
     pub const fn reference(&self) -> EntryRef {
         match self {
@@ -65,9 +66,9 @@ impl EntryAs {
 pub struct Holder {
     /// The entry.
     pub entry: EntryRef,
-    /// The version that it has to have.
+    /// The required version of the entry.
     pub version: u64,
-    /// Its match as it was read. It loses its link, and keeps its candidates.
+    /// The entry's match as it was read. It loses its link and keeps its candidates.
     pub before: Match,
 }
 
@@ -76,17 +77,17 @@ pub struct Holder {
 pub struct LinkWrite {
     /// The entry.
     pub entry: EntryAs,
-    /// Its match as it was read.
+    /// The match as it was read.
     pub before: Option<Match>,
-    /// As it is to be. Its `version` is the table's to count, and candidates beyond the tenth go.
+    /// The new match. The store sets its `version` and drops candidates beyond the tenth.
     pub after: Match,
-    /// The entry that has the new link's record now.
+    /// The entry that has the new link's record now and loses it.
     pub from: Option<Holder>,
-    /// The record that a user chose for the entry and that it cannot have.
+    /// A record that a user chose for the entry but that another entry has.
     pub waits_for: Option<WaitsFor>,
 }
 
-/// A record that users chose for two entries, as those that they chose were merged in the CRM.
+/// A record that users chose for two entries, because the records that they chose were merged in the CRM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitsFor {
     /// The record.
@@ -96,7 +97,7 @@ pub struct WaitsFor {
 }
 
 impl Store {
-    /// The entries that those records are linked to, by record.
+    /// Returns the entries that are linked to these records, by record.
     pub async fn linked(
         &self,
         contract: &ContractId,
@@ -123,7 +124,8 @@ impl Store {
         Ok(found.into_iter().collect())
     }
 
-    /// The entries that waited for a record when another had it. Some may wait for it no longer.
+    /// Returns the entries that began to wait for a record while another entry had it. Some of them may have
+    /// stopped waiting since.
     pub async fn waiting(
         &self,
         contract: &ContractId,
@@ -137,11 +139,11 @@ impl Store {
         }))
     }
 
-    /// Changes a match while the environment's connection to that organisation stands.
+    /// Changes a match if the environment is connected to that organisation.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the entry, its match or the record's link was changed meanwhile, or
-    /// the connection does not stand: read again and decide anew.
+    /// Returns [`StoreError::Conflict`] if the entry, its match or the record's link has changed meanwhile,
+    /// or if that connection has ended. The caller has to read again and decide anew.
     pub async fn write_link(
         &self,
         contract: &ContractId,
@@ -154,9 +156,9 @@ impl Store {
         self.transact(actions).await
     }
 
-    /// Changes many matches, each all or nothing, and gives back those where something was changed
-    /// meanwhile. Only for who has the link pass: a clean-up waits for its lease, and nothing else keeps
-    /// these writes from following one.
+    /// Changes many matches, each all or nothing, and returns those that conflicted or were throttled. Only
+    /// the worker that holds the link pass may call this: these writes do not check the connection, and a
+    /// clean-up waits only for that lease, so later writes would store data after the clean-up.
     pub async fn write_links(
         &self,
         contract: &ContractId,
@@ -176,7 +178,7 @@ impl Store {
         Ok(lost)
     }
 
-    /// The writes of a change, with all that it assumes.
+    /// Returns the writes of a change, with all its conditions.
     pub(super) fn link_actions(
         &self,
         contract: &ContractId,
@@ -209,7 +211,8 @@ impl Store {
             actions.push(self.free(contract, environment, record, entry)?);
         }
         if let Some(WaitsFor { record, by }) = &change.waits_for {
-            // Who lets go of a record looks for those that wait: either it sees this note, or this fails.
+            // The transaction that frees a record reads the waiting entries afterwards: either it finds this
+            // note, or the condition below fails.
             let holds = Assumption::attribute(OWNER, Some(text(by.to_string())));
             actions.push(self.check_action(&keys::linked(contract, environment, record), holds)?);
             let mut note = keys::waiting(contract, environment, record, entry).attributes();
@@ -222,7 +225,7 @@ impl Store {
             let version = holder.version;
             let stays = EntryAs::Is { kind, id, version };
             actions.push(self.entry_action(contract, &stays)?);
-            // It may have come to link to another record since; then that one stays.
+            // The holder may be linked to another record by now; that link stays.
             if holder.before.record() == new {
                 let loses = holder.before.unlinked(change.after.at);
                 let before = Some(&holder.before);
@@ -265,7 +268,7 @@ impl Store {
         self.versioned_put(write(MATCH, &after, &key)?, after.version)
     }
 
-    /// Has a record no longer be an entry's, if it is.
+    /// Returns the deletion of the record's link, which fails if another entry has the record.
     pub(super) fn free(
         &self,
         contract: &ContractId,
@@ -279,7 +282,7 @@ impl Store {
     }
 }
 
-/// The entry that an item names.
+/// The entry that an item refers to; `None` if the attribute is missing or malformed.
 fn entry_of(item: &Item) -> Option<EntryRef> {
     let (kind, id) = item.get(OWNER)?.as_s().ok()?.split_once(':')?;
     Some(EntryRef {
