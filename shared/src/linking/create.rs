@@ -267,8 +267,8 @@ impl Writer<'_> {
     }
 
     /// Finds the lead that was created for the entry before, in an organisation without our fields: a lead
-    /// that has the same values in all of first name, last name, company and e-mail address that the entry
-    /// has.
+    /// that agrees with the new lead in every matchable value of first name, last name, company and e-mail
+    /// address.
     async fn made_before(
         &self,
         crm: &dyn Crm,
