@@ -142,7 +142,7 @@ impl App {
     }
 }
 
-/// An entry to add; none where nothing tells who it is.
+/// An entry to add; `None` if the values are not enough to identify it, or are not valid.
 fn new_entry(
     config: &ContractConfig,
     submission: &Submission,

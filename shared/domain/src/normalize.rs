@@ -65,7 +65,7 @@ pub fn url(text: &str) -> Option<String> {
     let parsed = web_url(text)?;
     let host = parsed.host_str()?.to_lowercase();
     let host = host.strip_prefix("www.").unwrap_or(&host);
-    // What may stand behind an address (`bare_url`) does not end one.
+    // Remove trailing punctuation that may follow an address in a text (see `bare_url`).
     let path = parsed.path().trim_end_matches(['/', ',', ';', '\'']);
     let port = parsed
         .port()

@@ -271,7 +271,7 @@ mod tests {
                 "https://acme.crm4.dynamics.com/main.aspx?pagetype=entityrecord&etn=account&id={guid}"
             )
         );
-        // Whatever text an id contains, the address stays the organisation's.
+        // The address stays on the organisation's host for any text in an id.
         assert_eq!(
             url(
                 CrmKind::Salesforce,

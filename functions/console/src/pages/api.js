@@ -101,7 +101,7 @@ export async function goAuthorize(provider, body) {
 	const url = new URL(authorize_url);
 	if (!/^https?:$/.test(url.protocol)) throw new Refusal(unexpected(502));
 	location.assign(url);
-	// The page goes away; what waits for this need not go on.
+	// The browser leaves the page, so callers that wait for this need not continue.
 	return new Promise(() => {});
 }
 

@@ -331,7 +331,7 @@ async function start() {
 	const asked = new URLSearchParams(location.search).get("contract");
 	if (nameOf(location.pathname) === "sign-in") return showSignIn();
 	if (!session) return location.replace(signInPage());
-	// Another contract than the one somebody is signed in to.
+	// The address asks for a contract other than the session's.
 	if (asked && asked !== session.contract) return location.replace(signInPage(null, asked));
 	if (!asked) {
 		const url = new URL(location.href);

@@ -121,7 +121,7 @@ export const uploadPage = (kind) => async () => {
 			wanted += 1;
 			return run(lists, trouble, async () => {
 				let read;
-				// Somebody who changes several goes on while one is asked for.
+				// The user may change more settings while a request runs; the last ones count.
 				for (let at = 0; at !== wanted;) {
 					at = wanted;
 					read = await send("/columns", chosen(), bytes);
@@ -185,7 +185,7 @@ export const uploadPage = (kind) => async () => {
 			if (!file) refuse("No file is chosen.", "Choose one.", "file");
 			if (file.size > MOST_BYTES)
 				refuse("The file is larger than 5 MB.", "Split it, and upload the parts one after the other.", "file");
-			// Read now: what is shown is what is uploaded, whatever becomes of the file.
+			// Read the file now, so that the rows shown are uploaded even if it changes later.
 			await look(await file.arrayBuffer());
 		},
 	);

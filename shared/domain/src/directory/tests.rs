@@ -233,7 +233,7 @@ fn what_cannot_be_taken_is_refused_with_the_field() {
     )
     .unwrap_err();
     assert_eq!(long.field.as_deref(), Some("external_id"));
-    // What is there in part is tidied and taken.
+    // Usable values are tidied and kept; empty ones are dropped.
     let tidied = profile(Record {
         title: "  Chief\u{a0}\t of \r\n Staff\u{7}".to_owned(),
         emails: vec![
@@ -403,7 +403,7 @@ fn decisions_follow_merges_to_the_survivor() {
     );
     assert_eq!(followed.refused, [contact("5")]);
     assert_eq!(followed.version, decided.version + 1);
-    // What was refused is merged into what she is: she is that.
+    // The refused record is merged into the chosen one: the decision stays.
     let into = decided.followed(merged(&[("3", "1")])).unwrap();
     assert_eq!(
         (into.decided(), into.refused.as_slice()),
@@ -582,7 +582,7 @@ proptest! {
             for email in &new.record.emails {
                 prop_assert!(entry.record.emails.iter().any(|kept| kept.eq_ignore_ascii_case(email)));
             }
-            // What comes out can go in again.
+            // A merged record is valid input again.
             let again = NewEntry::new(&contract(), EntryKind::Profile, Some("1"), entry.record.clone(), Origin::Csv, None);
             prop_assert!(again.is_ok());
         }

@@ -215,7 +215,7 @@ pub fn read(text: &str, region: Option<&str>) -> Result<Phone, NoPhone> {
     let e164 = PHONE_NUMBER_UTIL
         .format(&parsed, PhoneNumberFormat::E164)
         .into_owned();
-    // What is written is read again: as the same number, or it was not certain.
+    // The written number must read back as the same number; otherwise the reading was not certain.
     let again = PHONE_NUMBER_UTIL.parse(&e164, None).ok();
     let again = again.map(|again| {
         PHONE_NUMBER_UTIL
@@ -405,7 +405,7 @@ mod tests {
             let phone = read(text, Some("DE")).unwrap_or_else(|why| panic!("{text}: {why:?}"));
             assert_eq!(phone.written(), "+16502530000 ext. 136", "{text}");
             assert_eq!(phone.normal(), "+16502530000;ext=136", "{text}");
-            // What was written is read again.
+            // The written forms read back as the same number.
             assert_eq!(read(&phone.written(), None), Ok(phone.clone()));
             assert_eq!(read(&phone.normal(), None), Ok(phone));
         }

@@ -111,7 +111,7 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     world.is_accessible().await;
     world.picture("submission").await;
 
-    // What nothing maps is mapped, beside what the CRM offers.
+    // An unmapped form field is mapped to one of the CRM's fields.
     world.press("Map this field").await;
     world.sees("Seen on forms, not mapped").await;
     world.sees("On about 1 submission").await;
@@ -128,7 +128,7 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     world.press("Save: first_name").await;
     world.sees("first_name leads to First Name.").await;
 
-    // What failed says what to do, and is sent again when that is done.
+    // A failed submission shows its next step, and is sent again after the problem is fixed.
     world
         .salesforce(json!({ "denied": { "Lead": ["create"] } }))
         .await;
@@ -158,7 +158,7 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     assert!(shown.contains("Description"), "{shown}");
     world.no_longer_sees("Send again").await;
 
-    // What is looked for stays in the address.
+    // The search text stays in the address after a reload.
     world.press("All submissions").await;
     world.sees("hopper@example.com").await;
     browser.fill("[name=q]", "hopper").await;
