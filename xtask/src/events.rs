@@ -8,7 +8,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
@@ -19,6 +18,7 @@ use crate::{
     process::{
         Daemon, build, http, listens, port_is_free, read, root, scratch, succeed, target, tool,
     },
+    product,
     test::Counts,
 };
 
@@ -47,22 +47,24 @@ impl Default for Options {
 }
 
 const WATCH: &str = "cargo-lambda-watch";
-const DEV: &str = "dev";
 
 /// Serves the functions, sends the payloads, checks the answers, and ends its programs.
 pub(crate) fn run(options: &Options) -> Result<Counts> {
     // Remains of an earlier run, if it was interrupted.
-    for left in [WATCH, DEV] {
-        Daemon::stop(left)?;
-    }
+    Daemon::stop(WATCH)?;
     port_is_free(options.port, "--port")?;
     let names = functions()?;
-    build(names.iter().map(String::as_str).chain(["local"]))?;
+    build(names.iter().map(String::as_str).chain([product::PROGRAM]))?;
     // With an endpoint given, the caller's environment is the functions'.
     let embedded = match std::env::var_os("AWS_ENDPOINT_URL") {
         Some(_) => None,
-        None => Some(embedded_stack(options.dev_port)?),
+        None => Some(product::start("events", options.dev_port, "--dev-port")?),
     };
+    let variables = embedded
+        .as_ref()
+        .map(|(_, description)| variables(description))
+        .transpose()?
+        .unwrap_or_default();
 
     let address = [
         "--invoke-address",
@@ -79,10 +81,9 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
     let watch = Daemon::start(WATCH, &mut command)?;
     let base = format!("http://127.0.0.1:{}", options.port);
     watch.wait(30, || listens(options.port).then_some(()))?;
-    let variables = embedded.as_ref().map(|(_, variables)| variables.as_slice());
     let _functions = names
         .iter()
-        .map(|name| serve_binary(name, &base, variables.unwrap_or_default()))
+        .map(|name| serve_binary(name, &base, &variables))
         .collect::<Result<Vec<_>>>()?;
 
     let mut counts = Counts::default();
@@ -285,28 +286,4 @@ fn contains(answer: &Value, expected: &Value) -> bool {
         }
         _ => answer == expected,
     }
-}
-
-/// Starts `cargo dev`, with state of its own, and returns the variables its functions run with.
-fn embedded_stack(port: u16) -> Result<(Daemon, Vec<(String, String)>)> {
-    port_is_free(port, "--dev-port")?;
-    let before = SystemTime::now();
-    let mut command = std::process::Command::new(target().join("debug/local"));
-    command
-        .current_dir(root())
-        .args(["--port", &port.to_string(), "--reset"])
-        // A folder of its own: the state of the user's `cargo dev` is left alone.
-        .arg("--folder")
-        .arg(scratch().join("events"));
-    let daemon = Daemon::start(DEV, &mut command)?;
-    let file = scratch().join("events/dev.json");
-    let description: Value = daemon.wait(60, || {
-        let written = fs::metadata(&file).ok()?.modified().ok()?;
-        // File times are coarser than the clock.
-        (written + Duration::from_millis(50) >= before)
-            .then(|| serde_json::from_str(&fs::read_to_string(&file).ok()?).ok())
-            .flatten()
-    })?;
-    let variables = variables(&description)?;
-    Ok((daemon, variables))
 }

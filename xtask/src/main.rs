@@ -15,6 +15,8 @@ mod events;
 mod fuzz;
 mod phones;
 mod process;
+mod product;
+mod screenshots;
 mod setup;
 mod soak;
 mod stack;
@@ -69,6 +71,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Take pictures of every page, as each role sees it: light and dark, narrow and wide
+    Screenshots(screenshots::Options),
     /// Measure; arguments go to the bench program
     Bench {
         /// Arguments of the bench program
@@ -104,6 +108,7 @@ fn dispatch(task: Task) -> Result<bool> {
         Task::Phones => phones::run().map(|counts| counts.failed == 0),
         Task::Fuzz(options) => fuzz::run(&options).map(|counts| counts.failed == 0),
         Task::Soak { arguments } => soak::run(&arguments).map(|counts| counts.failed == 0),
+        Task::Screenshots(options) => screenshots::run(&options),
         Task::Bench { arguments } => {
             let mut command = process::cargo(["run", "--release", "-p", "bench", "--"]);
             process::succeed(command.args(arguments)).map(|()| true)

@@ -122,7 +122,8 @@ fn listed(needs: &[&Need]) -> String {
     names.join(", ")
 }
 
-fn works(command: &[&str]) -> bool {
+/// True if a program starts and succeeds.
+pub(crate) fn works(command: &[&str]) -> bool {
     let Some((program, arguments)) = command.split_first() else {
         return false;
     };

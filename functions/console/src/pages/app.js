@@ -5,27 +5,45 @@ import { action, button, card, check, el, field, form, input, li, newId, note, p
 
 /**
  * A page: name in the address, title, group in the navigation, restriction to administrators, the parent page
- * of one that the navigation does not list, and the function that loads its module, when the page is opened.
+ * of one that the navigation does not list, the list of the API with the entries that the page shows, one by
+ * its `id`, and the function that loads its module, when the page is opened.
  * @typedef {object} Page
  * @property {string} name
  * @property {string} title
  * @property {string} [group]
  * @property {boolean} [administrators]
  * @property {string} [above]
+ * @property {string} [entries]
  * @property {() => Promise<(view: any) => Promise<any[]>>} load
  */
 
 const people = async (make) => make((await import("./directory.js")).PEOPLE);
 const companies = async (make) => make((await import("./directory.js")).COMPANIES);
 
-/** @type {Page[]} */
-const PAGES = [
+/**
+ * Also read by `cargo xtask screenshots`.
+ * @type {Page[]}
+ */
+export const PAGES = [
 	{ name: "home", title: "Home", load: async () => (await import("./home.js")).homePage },
 
 	{ name: "submissions", title: "Submissions", group: "Leads", load: async () => (await import("./submissions.js")).submissionsPage },
-	{ name: "submission", title: "Submission", above: "submissions", load: async () => (await import("./submission.js")).submissionPage },
+	{
+		name: "submission",
+		title: "Submission",
+		above: "submissions",
+		entries: "/submissions",
+		load: async () => (await import("./submission.js")).submissionPage,
+	},
 	{ name: "forms", title: "Forms", group: "Leads", administrators: true, load: async () => (await import("./forms.js")).formsPage },
-	{ name: "form", title: "Form", above: "forms", administrators: true, load: async () => (await import("./form.js")).formPage },
+	{
+		name: "form",
+		title: "Form",
+		above: "forms",
+		entries: "/forms",
+		administrators: true,
+		load: async () => (await import("./form.js")).formPage,
+	},
 	{
 		name: "mapping",
 		title: "Mapping",
@@ -54,7 +72,13 @@ const PAGES = [
 		group: "People & companies",
 		load: async () => people((await import("./directory.js")).directoryPage),
 	},
-	{ name: "person", title: "Person", above: "people", load: async () => people((await import("./entry.js")).entryPage) },
+	{
+		name: "person",
+		title: "Person",
+		above: "people",
+		entries: "/profiles",
+		load: async () => people((await import("./entry.js")).entryPage),
+	},
 	{
 		name: "upload-people",
 		title: "Upload people",
@@ -68,7 +92,13 @@ const PAGES = [
 		group: "People & companies",
 		load: async () => companies((await import("./directory.js")).directoryPage),
 	},
-	{ name: "company", title: "Company", above: "companies", load: async () => companies((await import("./entry.js")).entryPage) },
+	{
+		name: "company",
+		title: "Company",
+		above: "companies",
+		entries: "/companies",
+		load: async () => companies((await import("./entry.js")).entryPage),
+	},
 	{
 		name: "upload-companies",
 		title: "Upload companies",
