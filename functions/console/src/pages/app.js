@@ -108,7 +108,13 @@ export const PAGES = [
 	},
 
 	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },
-	{ name: "activity", title: "Activity", above: "activities", load: async () => (await import("./activity.js")).activityPage },
+	{
+		name: "activity",
+		title: "Activity",
+		above: "activities",
+		entries: "/activities",
+		load: async () => (await import("./activity.js")).activityPage,
+	},
 	{ name: "log-activity", title: "Log an activity", group: "Activities", load: async () => (await import("./log.js")).logPage },
 
 	{
