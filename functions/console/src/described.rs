@@ -4,15 +4,40 @@
 //! the start's time. The file is generated from the handlers' own annotations. A test checks that it is
 //! current: after a change the test fails, and writes the file anew.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
+use http::{HeaderMap, StatusCode, header};
 
 use crate::App;
+use crate::pages::{has_kept, tag_of};
 
 /// The API's description: OpenAPI 3.1.
 pub const DESCRIPTION: &str = include_str!("../openapi.json");
+
+/// The description as it is served, without the indents that make the file's changes readable, and its entity
+/// tag. Made when it is first asked for. No text in JSON has a line break, so a line begins with its indent.
+static SERVED: LazyLock<(String, String)> = LazyLock::new(|| {
+    let text: String = DESCRIPTION.lines().map(str::trim_start).collect();
+    let tag = tag_of(&[text.as_bytes()]);
+    (text, tag)
+});
+
+/// Serves the description to everybody; clients keep it, and ask whether it is still the one.
+pub(crate) async fn serve(headers: HeaderMap) -> Response {
+    let (text, tag) = &*SERVED;
+    let kept = [
+        (header::ETAG, tag.as_str()),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    if has_kept(&headers, tag) {
+        return (StatusCode::NOT_MODIFIED, kept).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kept, kind, text.as_str()).into_response()
+}
 
 /// The handlers of one address, by method.
 pub(crate) struct Address {
@@ -254,7 +279,7 @@ mod tests {
             .nest("/api/v1", routes::all().described)
             .split_for_parts();
         describe_refusals(&mut description);
-        // Lines, so that changes can be read; an indent of one space, since the file is served unchanged.
+        // Lines, so that changes can be read.
         let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
         let mut text = serde_json::Serializer::with_formatter(Vec::new(), format);
         description.serialize(&mut text).unwrap();

@@ -178,16 +178,10 @@ impl App {
 
 /// The function's routes.
 pub fn router(app: Arc<App>) -> Router {
-    let description = async || {
-        (
-            [(http::header::CONTENT_TYPE, "application/json")],
-            DESCRIPTION,
-        )
-    };
     let edge = app.edge.clone();
     let routes = Router::new()
         .nest("/api/v1", routes::all().router())
-        .route("/api/v1/openapi.json", get(description))
+        .route("/api/v1/openapi.json", get(described::serve))
         .merge(pages::routes())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || {

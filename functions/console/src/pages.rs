@@ -51,6 +51,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
     ("matching.js", SCRIPT, include_str!("pages/matching.js")),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
+    ("reference.js", SCRIPT, include_str!("pages/reference.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
     ("seats.js", SCRIPT, include_str!("pages/seats.js")),
     ("submission.js", SCRIPT, include_str!("pages/submission.js")),
@@ -89,6 +90,7 @@ const PAGES: &[&str] = &[
     "match-rates",
     "seats",
     "api-tokens",
+    "api-reference",
     "audit-log",
 ];
 
@@ -101,7 +103,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 static TAG: LazyLock<String> = LazyLock::new(|| {
     let mut texts = vec![DOCUMENT.1.as_bytes()];
     texts.extend(FILES.iter().map(|(_, _, text)| text.as_bytes()));
-    format!("\"{}\"", &sha256_hex(&texts)[..32])
+    tag_of(&texts)
 });
 
 pub(crate) fn routes() -> Router<Arc<App>> {
@@ -128,18 +130,27 @@ async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
     } else {
         StatusCode::NOT_FOUND
     };
-    let kept = headers.get_all(header::IF_NONE_MATCH).iter();
-    let is_kept = kept
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| tag.trim().trim_start_matches("W/") == TAG.as_str());
-    let mut response = if is_known && is_kept {
+    let mut response = if is_known && has_kept(&headers, &TAG) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         (status, [(header::CONTENT_TYPE, kind)], text).into_response()
     };
     guard(response.headers_mut());
     response
+}
+
+/// True if the client has kept the content of this tag, as its `If-None-Match` says.
+pub(crate) fn has_kept(headers: &HeaderMap, tag: &str) -> bool {
+    let kept = headers.get_all(header::IF_NONE_MATCH).iter();
+    kept.filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|kept| kept.trim().trim_start_matches("W/") == tag)
+}
+
+/// The entity tag of content: a hash of its parts.
+pub(crate) fn tag_of(parts: &[&[u8]]) -> String {
+    let hash = sha256_hex(parts);
+    format!("\"{}\"", hash.get(..32).unwrap_or(&hash))
 }
 
 fn guard(headers: &mut HeaderMap) {

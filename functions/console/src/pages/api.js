@@ -22,20 +22,25 @@ let ahead = 0;
 
 const JSON_TYPE = "application/json";
 
-// `type`: the content type of a body that is sent unchanged; `more`: further headers.
-async function request(method, path, body, type = JSON_TYPE, more = {}) {
+// `type`: the content type of a body that is sent unchanged; `more`: further headers; `cache`: the browser's part in it.
+async function send(method, path, body, type = JSON_TYPE, more = {}, cache = /** @type {RequestCache} */ ("no-store")) {
 	const headers = { accept: JSON_TYPE, ...more };
 	if (body !== undefined) headers["content-type"] = type;
-	if (body !== undefined && type === JSON_TYPE) body = JSON.stringify(body);
 	if (method !== "GET" && session) headers["x-csrf-token"] = session.csrf_token;
 	let answer;
 	try {
-		answer = await fetch(new URL(path, root), { method, headers, body, cache: "no-store" });
+		answer = await fetch(new URL(path, root), { method, headers, body, cache });
 	} catch {
 		throw new Refusal(unreachable);
 	}
 	const date = Date.parse(answer.headers.get("date") ?? "");
 	if (date) ahead = date - Date.now();
+	return answer;
+}
+
+async function request(method, path, body, type = JSON_TYPE, more = {}, cache = undefined) {
+	if (body !== undefined && type === JSON_TYPE) body = JSON.stringify(body);
+	const answer = await send(method, path, body, type, more, cache);
 	const data = await answer.json().catch(() => null);
 	if (answer.ok) return data;
 	throw new Refusal(data?.next_step ? data : unexpected(answer.status));
@@ -55,6 +60,19 @@ async function guarded(method, path, body, type) {
 export const api = (method, path, body, type) => guarded(method, `api/v1${path}`, body, type);
 
 export const get = (path) => api("GET", path);
+
+// The API's description. The browser keeps it, and asks whether it is still the one.
+export const description = () => request("GET", "api/v1/openapi.json", undefined, undefined, {}, "no-cache");
+
+// A call with the session's own rights, and its whole answer, whatever that is. `path` is one of the description,
+// `body` a text that is sent as it is.
+export async function attempt(method, path, body, type) {
+	const began = performance.now();
+	const answer = await send(method, path.slice(1), body, type);
+	const text = await answer.text();
+	const duration = Math.round(performance.now() - began);
+	return { status: answer.status, headers: [...answer.headers], text, duration };
+}
 
 // A post to a form as a page that has it makes it. `text` is JSON, sent as it is: it may be signed.
 export const sendForm = (key, text, headers) => request("POST", `forms/${key}`, text, `${JSON_TYPE}; charset=utf-8`, headers);

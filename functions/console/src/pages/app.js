@@ -150,6 +150,12 @@ export const PAGES = [
 		load: async () => (await import("./seats.js")).tokensPage,
 	},
 	{
+		name: "api-reference",
+		title: "API reference",
+		group: "Settings",
+		load: async () => (await import("./reference.js")).referencePage,
+	},
+	{
 		name: "audit-log",
 		title: "Audit log",
 		group: "Settings",

@@ -324,6 +324,9 @@ export function snippet(label, value, hint = null) {
 	return [field(label, control, hint), row(copier(label, value, control))];
 }
 
+// A text in single quotes for a shell.
+export const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
 // A text field for a list with one entry in each line, and the entries of such a field.
 export const lines = (name, entries, attributes) =>
 	el("textarea", { name, rows: 4, spellcheck: "false", value: entries.join("\n"), ...attributes });

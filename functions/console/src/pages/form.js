@@ -23,6 +23,7 @@ import {
 	refuse,
 	row,
 	said,
+	shell,
 	snippet,
 	submit,
 	time,
@@ -55,8 +56,6 @@ const SAMPLES = [
 const kindOf = (name) => SAMPLES.find(([pattern]) => /** @type {RegExp} */ (pattern).test(name)) ?? [null, "Test", "text"];
 
 const html = (text) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
-// A text in single quotes for a shell.
-const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const labelOf = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
 /** @param {FormView} view @param {Field[]} fields */
