@@ -43,6 +43,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
     ("entry.js", SCRIPT, include_str!("pages/entry.js")),
     ("form.js", SCRIPT, include_str!("pages/form.js")),
+    ("export.js", SCRIPT, include_str!("pages/export.js")),
     ("forms.js", SCRIPT, include_str!("pages/forms.js")),
     ("home.js", SCRIPT, include_str!("pages/home.js")),
     ("imports.js", SCRIPT, include_str!("pages/imports.js")),
@@ -53,6 +54,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
+    ("search.js", SCRIPT, include_str!("pages/search.js")),
     ("seats.js", SCRIPT, include_str!("pages/seats.js")),
     ("submission.js", SCRIPT, include_str!("pages/submission.js")),
     (
@@ -61,6 +63,7 @@ const FILES: &[(&str, &str, &str)] = &[
         include_str!("pages/submissions.js"),
     ),
     ("upload.js", SCRIPT, include_str!("pages/upload.js")),
+    ("views.js", SCRIPT, include_str!("pages/views.js")),
 ];
 
 /// The names of the pages, as the script has them.

@@ -194,6 +194,39 @@ function navigation(current) {
 	);
 }
 
+// The search over everything. Its module is loaded when somebody comes to the box.
+function finder() {
+	const results = el("div", { class: "results" });
+	const box = input("find", {
+		type: "search",
+		maxlength: 200,
+		placeholder: "Search everything: /",
+		"aria-label": "Search pages, people, companies and submissions",
+		"aria-keyshortcuts": "/",
+	});
+	const around = el("form", { class: "find", role: "search", "aria-label": "Everything" }, box, results);
+	const shown = PAGES.filter((page) => may(page) && !page.above);
+	// A key before the module is there must not send the form.
+	around.addEventListener("submit", (event) => event.preventDefault());
+	const load = () =>
+		import("./search.js").then(
+			({ searchEverything }) => searchEverything(around, box, results, shown),
+			() => box.addEventListener("focus", load, { once: true }),
+		);
+	box.addEventListener("focus", load, { once: true });
+	return around;
+}
+
+// Leads to the search, if the key is not for something that is typed into.
+function seek(event) {
+	if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+	if (event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]")) return;
+	const box = document.querySelector("input[name=find]");
+	if (!(box instanceof HTMLElement)) return;
+	event.preventDefault();
+	box.focus();
+}
+
 function header(current) {
 	const place = el("div");
 	const menu = button("Menu", () => {
@@ -208,6 +241,7 @@ function header(current) {
 			"div",
 			{ class: "bar" },
 			link("home", "Leadbridge", { class: "brand" }),
+			finder(),
 			menu,
 			el(
 				"div",
@@ -389,6 +423,7 @@ async function start() {
 		history.pushState(null, "", link.href);
 		show(true);
 	});
+	document.addEventListener("keydown", seek);
 	keepSession(warn);
 	await show(false);
 }

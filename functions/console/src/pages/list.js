@@ -6,6 +6,16 @@ import { announce, button, el, form, p, run, submit } from "./dom.js";
 // The most parts that are read for one page of results: a part may hold no match of the search.
 const MOST_PARTS = 8;
 
+// The API's parameters of a search, from those of the page's address.
+export function wishOf(view, names, given = (_, value) => value) {
+	const wish = new URLSearchParams();
+	for (const name of names) {
+		const value = view.query.get(name);
+		if (value) wish.set(name, String(given(name, value)));
+	}
+	return wish;
+}
+
 /**
  * The next items of a list, and the cursor behind them.
  * @param {string} path
@@ -39,17 +49,7 @@ export async function nextItems(path, wish, cursor, over = () => false) {
  * @param {() => HTMLElement} [wish.none] what is shown where nothing is found
  * @returns {Promise<{ search: HTMLFormElement, results: HTMLElement, read: () => Promise<void> }>}
  */
-export async function searched({
-	view,
-	path,
-	names,
-	controls,
-	one,
-	many,
-	rows,
-	given = (_, value) => value,
-	none = () => p("Nothing is found."),
-}) {
+export async function searched({ view, path, names, controls, one, many, rows, given, none = () => p("Nothing is found.") }) {
 	const found = el("div");
 	const foot = el("div");
 	let round = 0;
@@ -57,9 +57,7 @@ export async function searched({
 		if (!cursor) round += 1;
 		const mine = round;
 		const over = () => mine !== round || view.signal.aborted;
-		const asked = names.filter((name) => view.query.get(name));
-		const wish = Object.fromEntries(asked.map((name) => [name, given(name, view.query.get(name))]));
-		const { items, next } = await nextItems(path, wish, cursor, over);
+		const { items, next } = await nextItems(path, Object.fromEntries(wishOf(view, names, given)), cursor, over);
 		if (over()) return;
 		const table = rows(items);
 		const body = cursor && found.querySelector("tbody");

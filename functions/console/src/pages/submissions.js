@@ -3,7 +3,9 @@
 import { api, get, link, session } from "./api.js";
 import { badge } from "./directory.js";
 import { announce, card, confirmed, el, field, hint, input, p, row, said, select, table, tag, time, button } from "./dom.js";
+import { exporter, utc } from "./export.js";
 import { searched } from "./list.js";
+import { savedViews } from "./views.js";
 
 /** @typedef {import("./api.js").Api["Summary"]} Summary */
 
@@ -55,6 +57,24 @@ export const submissionRows = (items, caption = "The submissions that were found
 		]),
 	);
 
+/** @type {[string, (submission: Summary) => any][]} */
+const COLUMNS = [
+	["Id", ({ id }) => id],
+	["From", ({ sender }) => sender],
+	["Form", ({ form }) => form],
+	["Form id", ({ form_id }) => form_id],
+	["Source", ({ source }) => SOURCES[source] ?? source],
+	["Campaign", ({ campaign }) => campaign],
+	["State", ({ state }) => STATES[state]?.[1] ?? state],
+	["Test", ({ test }) => (test ? "Yes" : "No")],
+	["Received (UTC)", ({ received_at }) => utc(received_at)],
+	["Finished (UTC)", ({ finished_at }) => utc(finished_at)],
+	["Lead", ({ lead }) => lead?.id],
+	["Lead’s address", ({ lead }) => lead?.url],
+	["Error", ({ error }) => error],
+	["Next step", ({ next_step }) => next_step],
+];
+
 // Sends all submissions that need attention again, in batches.
 async function sendAll() {
 	let sent = 0;
@@ -83,13 +103,9 @@ export async function submissionsPage(view) {
 
 	const choice = (name, label, options) => field(label, select(name, [["", "Any"], ...options], asked(name)));
 	const day = (name, label) => field(label, input(name, { type: "date", value: asked(name) }));
+	const list = { view, path: "/submissions", names: NAMES, given, one: "submission", many: "submissions" };
 	const { search, results, read } = await searched({
-		view,
-		path: "/submissions",
-		names: NAMES,
-		given,
-		one: "submission",
-		many: "submissions",
+		...list,
 		rows: (items) => {
 			for (const { form_id, form } of items) offer(form_id, form);
 			return submissionRows(items);
@@ -121,8 +137,8 @@ export async function submissionsPage(view) {
 	const failed = asked("state") === "needs_attention";
 	return [
 		administrator && failed && row(button("Send all again", again)),
-		card("Search", search),
-		card("Found", results),
+		card("Search", search, savedViews(view, "submissions", NAMES)),
+		card("Found", results, exporter({ ...list, columns: COLUMNS })),
 		!administrator && p(hint("Administrators send submissions again and change how they are mapped.")),
 	];
 }

@@ -1,0 +1,96 @@
+// The export of a list into a file of separated values, page by page (LG-8).
+
+import { get } from "./api.js";
+import { announce, button, el, note, number, run } from "./dom.js";
+import { wishOf } from "./list.js";
+
+// The most items of a page of the API.
+const PAGE = "200";
+// By this a spreadsheet knows that the file is UTF-8.
+const MARK = "\uFEFF";
+// Spreadsheets part cells by a semicolon where the comma is for decimals.
+const SEPARATOR = new Intl.NumberFormat().format(1.5).includes(",") ? ";" : ",";
+
+// The start of a formula, of the cell or of what a spreadsheet with other separators takes for one. The apostrophe
+// before it makes it a text.
+const FORMULA = /(^|[;,\t\r\n])(?=[\s\p{C}]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu;
+
+function cell(value) {
+	const text = String(value ?? "").replace(FORMULA, "$1'");
+	return `"${text.replaceAll('"', '""')}"`;
+}
+const line = (values) => `${values.map(cell).join(SEPARATOR)}\r\n`;
+
+// A time as spreadsheets read it, in UTC.
+export const utc = (ms) => (ms == null ? "" : new Date(ms).toISOString().slice(0, 19).replace("T", " "));
+
+function keep(name, parts) {
+	const address = URL.createObjectURL(new Blob(parts, { type: "text/csv;charset=utf-8" }));
+	el("a", { href: address, download: name }).click();
+	setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/**
+ * The button that exports what a search finds, with the way to stop it. An export that fails goes on from where it was.
+ * @param {object} wish
+ * @param {any} wish.view
+ * @param {string} wish.path the list in the API
+ * @param {string[]} wish.names the parameters of the search
+ * @param {(name: string, value: string) => string | number} [wish.given] the API's value of a parameter
+ * @param {string} wish.one
+ * @param {string} wish.many
+ * @param {[string, (item: any) => any][]} wish.columns
+ */
+export function exporter({ view, path, names, given, one, many, columns }) {
+	const place = el("div");
+	const beside = el("div", { class: "row" });
+	const counted = (count) => `${number(count)} ${count === 1 ? one : many}`;
+	// What an export that failed has read.
+	let kept = null;
+	const work = async () => {
+		const asked = String(wishOf(view, names, given));
+		const mine = kept?.asked === asked ? kept : { asked, parts: [MARK + line(columns.map(([head]) => head))], cursor: null, count: 0 };
+		kept = null;
+		let stopped = false;
+		const state = el("span", { class: "number" });
+		const stop = button("Stop", () => {
+			stopped = true;
+		});
+		const tell = () => (state.textContent = `${counted(mine.count)} so far`);
+		tell();
+		beside.replaceChildren(state, stop);
+		try {
+			do {
+				const wish = new URLSearchParams(asked);
+				wish.set("limit", PAGE);
+				if (mine.cursor) wish.set("cursor", mine.cursor);
+				const { items, next } = await get(`${path}?${wish}`);
+				if (view.signal.aborted) return;
+				mine.parts.push(items.map((item) => line(columns.map(([, of]) => of(item)))).join(""));
+				mine.cursor = next;
+				mine.count += items.length;
+				tell();
+			} while (mine.cursor && !stopped);
+		} catch (error) {
+			kept = mine;
+			node.textContent = "Go on exporting";
+			throw error;
+		} finally {
+			if (stop === document.activeElement) node.focus();
+			beside.replaceChildren();
+		}
+		node.textContent = TITLE;
+		const name = `${many}-${utc(Date.now()).slice(0, 10)}.csv`;
+		const said = mine.cursor
+			? "The export is stopped; nothing was saved."
+			: mine.count
+				? `${counted(mine.count)} saved as ${name}.`
+				: "There is nothing to export.";
+		if (!mine.cursor && mine.count) keep(name, mine.parts);
+		place.replaceChildren(note(mine.cursor || !mine.count ? "" : "good", said));
+		announce(said);
+	};
+	const TITLE = "Export as CSV";
+	const node = button(TITLE, () => run(node, place, work));
+	return el("div", null, el("div", { class: "row" }, node, beside), place);
+}
