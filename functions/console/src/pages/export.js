@@ -13,7 +13,7 @@ const SEPARATOR = new Intl.NumberFormat().format(1.5).includes(",") ? ";" : ",";
 
 // The start of a formula, of the cell or of what a spreadsheet with other separators takes for one. The apostrophe
 // before it makes it a text.
-const FORMULA = /(^|[;,\t\r\n])(?=[\s\p{C}]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu;
+const FORMULA = /(^|[;,\t\n]|\r(?!\n))(?=(?:(?![\r\n])[\s\p{C}])*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu;
 
 function cell(value) {
 	const text = String(value ?? "").replace(FORMULA, "$1'");

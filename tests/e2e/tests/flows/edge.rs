@@ -102,6 +102,30 @@ async fn new_form(tenant: &Tenant<'_>, rules: Value) -> (String, String) {
     (text("id"), text("form_key"))
 }
 
+/// LG-1: the API's description is whole, and a client that has it is told so.
+#[tokio::test]
+async fn the_description_is_kept_by_clients() {
+    let harness = Harness::embedded(false).await;
+    let at = format!("{}/api/v1/openapi.json", harness.console);
+    let answer = harness.http.get(&at).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_eq!(answer.headers()["cache-control"], "no-cache");
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    let served = answer.text().await.unwrap();
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(parsed(&served), parsed(console::DESCRIPTION));
+    for (known, status) in [(tag.as_str(), 304), ("\"other\"", 200)] {
+        let request = harness.http.get(&at).header("if-none-match", known);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{known}");
+        assert_eq!(answer.headers()["etag"], tag.as_str());
+        let text = answer.text().await.unwrap();
+        assert_eq!(text.is_empty(), status == 304);
+    }
+    harness.stop().await;
+}
+
 /// OP-1: the security headers of an answer do not depend on its route or its content.
 #[tokio::test]
 async fn every_answer_has_its_security_headers() {

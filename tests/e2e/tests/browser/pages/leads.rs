@@ -351,6 +351,215 @@ async fn a_test_lead_is_released_by_an_administrator_only() {
     world.stop().await;
 }
 
+/// LG-8: what a search finds is exported whole, whatever it holds, and can be stopped and gone on with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn submissions_are_exported_as_they_are_filtered() {
+    // Pages of two items, of which each takes a while and some may fail; files are kept for the test to read.
+    const PREPARE: &str = "window.files = []; window.failing = 0; window.waiting = 0; \
+         const fetched = window.fetch; \
+         window.fetch = async (url, options) => { \
+             const exported = String(url).includes('limit=200'); \
+             if (exported && window.waiting) await new Promise((done) => setTimeout(done, window.waiting)); \
+             if (exported && String(url).includes('cursor=') && window.failing-- > 0) throw new TypeError('lost'); \
+             return fetched(String(url).replace('limit=200', 'limit=2'), options); }; \
+         const made = URL.createObjectURL; \
+         URL.createObjectURL = (file) => { window.files.push(file); return made.call(URL, file); }; \
+         HTMLAnchorElement.prototype.click = function () { window.saved = this.download; };";
+    const READ: &str = "const done = arguments[0]; window.files.pop().arrayBuffer().then((bytes) => \
+         done([[...new Uint8Array(bytes).slice(0, 3)], new TextDecoder().decode(bytes), window.saved, window.files.length]));";
+    let Some(world) = signed_in().await else {
+        return;
+    };
+    let browser = &world.browser;
+    let form = json!({ "name": "=HYPERLINK(\"x\")", "kind": "website", "campaign": "Spring;-1, \u{e9}t\u{e9}", "allowed_origins": ["*"] });
+    let form = world.api(Method::POST, "/forms", Some(form)).await;
+    let key = form["form_key"].as_str().unwrap();
+    let mut ids = Vec::new();
+    for number in 1..=5 {
+        let answers =
+            json!({ "email": format!("hopper{number}@example.com"), "last_name": "Hopper" });
+        ids.push(world.post(key, &answers).await);
+    }
+    let answers = json!({ "email": "lovelace@example.com", "last_name": "Lovelace" });
+    let other = world.post(key, &answers).await;
+    for id in ids.iter().chain([&other]) {
+        let path = format!("/submissions/{id}");
+        world.until(&path, "/state", "created").await;
+    }
+
+    world.press("Submissions").await;
+    world.sees("lovelace@example.com").await;
+    browser.script(PREPARE, &json!([])).await;
+    browser.fill("main [name=q]", "hopper").await;
+    world.press("Search").await;
+    world.no_longer_sees("lovelace@example.com").await;
+    world.press("Export as CSV").await;
+    world.sees("5 submissions saved as submissions-").await;
+    world.is_accessible().await;
+    world.picture("submissions-exported").await;
+    let read = browser.script_async(READ, &json!([])).await;
+    assert_eq!(read[0], json!([0xEF, 0xBB, 0xBF]));
+    assert_eq!(read[3], 0);
+    assert!(read[2].as_str().unwrap().starts_with("submissions-"));
+    let text = read[1].as_str().unwrap();
+    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 6, "{text}");
+    assert!(lines[0].starts_with("\"Id\",\"From\",\"Form\","), "{text}");
+    for (number, id) in ids.iter().enumerate() {
+        let line = lines.iter().find(|line| line.contains(id)).unwrap();
+        let start = format!(
+            "\"{id}\",\"hopper{}@example.com\",\"'=HYPERLINK(\"\"x\"\")\",",
+            number + 1
+        );
+        assert!(line.starts_with(&start), "{line}");
+        assert!(
+            line.contains("\"Website\",\"Spring;'-1, \u{e9}t\u{e9}\",\"Lead created\",\"No\",\"20"),
+            "{line}"
+        );
+    }
+
+    // A connection that is lost on the way: what was read stays, and nothing comes twice.
+    browser.script("window.failing = 1", &json!([])).await;
+    world.press("Export as CSV").await;
+    world.sees("Leadbridge could not be reached.").await;
+    world.press("Go on exporting").await;
+    world.sees("5 submissions saved as submissions-").await;
+    let again = browser.script_async(READ, &json!([])).await;
+    assert_eq!(again[1], read[1]);
+
+    // Stopped on the way: nothing is saved.
+    browser.script("window.waiting = 1000", &json!([])).await;
+    world.press("Export as CSV").await;
+    world.press("Stop").await;
+    world
+        .sees("The export is stopped; nothing was saved.")
+        .await;
+    let files = "return window.files.length";
+    assert_eq!(browser.script(files, &json!([])).await, 0);
+    world.no_complaints().await;
+    world.stop().await;
+}
+
+/// LG-8: a search gets a name, by which it is found again; it is its owner's alone, and can be deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_for_submissions_is_saved() {
+    let Some(world) = signed_in().await else {
+        return;
+    };
+    let browser = &world.browser;
+    let form = json!({ "name": "Contact", "kind": "website", "allowed_origins": ["*"] });
+    let form = world.api(Method::POST, "/forms", Some(form)).await;
+    let key = form["form_key"].as_str().unwrap();
+    for name in ["hopper", "lovelace"] {
+        let answers = json!({ "email": format!("{name}@example.com"), "last_name": name });
+        world.post(key, &answers).await;
+    }
+    world.press("Submissions").await;
+    world.sees("lovelace@example.com").await;
+    world.press("Save this view").await;
+    browser.fill("dialog [name=name]", HOSTILE).await;
+    world.press("Save").await;
+    world.sees("Nothing is searched for.").await;
+    world.press("Cancel").await;
+
+    browser.fill("main [name=q]", "hopper").await;
+    world.press("Search").await;
+    world.no_longer_sees("lovelace@example.com").await;
+    world.press("Save this view").await;
+    world.press("Save").await;
+    world.sees("The name is missing.").await;
+    browser.fill("dialog [name=name]", HOSTILE).await;
+    world.is_accessible().await;
+    world.press("Save").await;
+    world.sees(HOSTILE).await;
+    world.is_accessible().await;
+    world.picture("submissions-views").await;
+    world.press("Save this view").await;
+    browser.fill("dialog [name=name]", HOSTILE).await;
+    world.press("Save").await;
+    world.sees("There is a view of this name.").await;
+    world.press("Cancel").await;
+
+    world.press("Clear").await;
+    world.sees("lovelace@example.com").await;
+    browser.reload().await;
+    world.sees("lovelace@example.com").await;
+    world.press(HOSTILE).await;
+    world.no_longer_sees("lovelace@example.com").await;
+    world.sees("hopper@example.com").await;
+    assert_eq!(world.value("q").await, "hopper");
+
+    // Another person in the same browser has views of their own.
+    browser.forget_cookies().await;
+    let link = world.invite(SELLER, "salesperson", "salesforce").await;
+    world.accept_as(link, SELLER).await;
+    browser.go(&world.at("/app/submissions")).await;
+    world.sees("Views stay in this browser.").await;
+    assert!(!world.text().await.contains(HOSTILE));
+    world.no_complaints().await;
+    world.stop().await;
+}
+
+/// LG-8, SV-3: the search over everything, by its key and by the keyboard alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_searched_from_every_page() {
+    const KEY: &str = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', \
+         { key: arguments[0], bubbles: true, cancelable: true })); \
+         return document.activeElement.getAttribute('name') ?? document.activeElement.textContent;";
+    const RESULTS: &str =
+        "return [...document.querySelectorAll('.results a')].map((one) => one.textContent)";
+    let Some(world) = signed_in().await else {
+        return;
+    };
+    let browser = &world.browser;
+    let form = json!({ "name": "Contact", "kind": "website", "allowed_origins": ["*"] });
+    let form = world.api(Method::POST, "/forms", Some(form)).await;
+    let answers = json!({
+        "email": "grace@example.com", "first_name": "Grace", "last_name": "Hopper", "company": "Compilers Ltd",
+    });
+    world
+        .post(form["form_key"].as_str().unwrap(), &answers)
+        .await;
+    let name = "/items/0/record/last_name";
+    world.until("/profiles?q=hopper", name, "Hopper").await;
+    let name = "/items/0/name";
+    let company = "Compilers Ltd";
+    world.until("/companies?q=compilers", name, company).await;
+
+    world.press("Audit log").await;
+    world.sees("Before and after").await;
+    assert_eq!(browser.script(KEY, &json!(["/"])).await, "find");
+    browser.fill("[name=find]", "hopper").await;
+    world.sees("Grace Hopper").await;
+    world.sees("grace@example.com").await;
+    world.is_accessible().await;
+    world.picture("search").await;
+    let first = browser.script(KEY, &json!(["ArrowDown"])).await;
+    assert!(first.as_str().unwrap().starts_with("Grace Hopper"));
+    assert_eq!(browser.script(KEY, &json!(["ArrowUp"])).await, "find");
+    assert_eq!(browser.script(KEY, &json!(["Escape"])).await, "find");
+    assert_eq!(browser.script(RESULTS, &json!([])).await, json!([]));
+
+    world.type_anew("find", "compilers").await;
+    world.sees(company).await;
+    world.type_anew("find", "mapp").await;
+    world.sees("Pages").await;
+    let found = browser.script(RESULTS, &json!([])).await;
+    assert_eq!(found[0], "Mapping");
+    world.type_anew("find", "hopper").await;
+    world.press("Grace Hopper").await;
+    browser.arrive(&world.at("/app/person")).await;
+    world.sees("grace@example.com").await;
+
+    // The key is a character where something is typed.
+    world.press("People").await;
+    world.sees("Name or e-mail address").await;
+    browser.fill("main [name=q]", "/").await;
+    assert_eq!(world.value("q").await, "/");
+    world.no_complaints().await;
+    world.stop().await;
+}
+
 /// LG-8, WB-6: what strangers send is text, however long and in whichever direction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_content_is_shown_as_text() {

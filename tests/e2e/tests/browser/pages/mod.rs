@@ -6,6 +6,7 @@
 mod activities;
 mod directory;
 mod leads;
+mod reference;
 mod world;
 
 use std::time::Duration;
