@@ -177,7 +177,6 @@ function navigation(current) {
 	const here = (name) => (name === current ? "page" : name === above && "true");
 	const shown = PAGES.filter((page) => may(page) && !page.above);
 	const groups = [...new Set(shown.map(({ group }) => group))];
-	nav.classList.remove("open");
 	nav.replaceChildren(
 		...groups.flatMap((group) => {
 			const id = newId();
@@ -252,6 +251,7 @@ function header(current) {
 			),
 		),
 	);
+	nav.classList.remove("open");
 	navigation(current);
 }
 
@@ -265,7 +265,9 @@ async function show(moved) {
 	const found = PAGES.find((page) => page.name === name);
 	const title = found?.title ?? "There is no such page";
 	document.title = `${title} – Leadbridge`;
-	header(name);
+	// A page that is drawn again by itself leaves the header: somebody may type in its search.
+	if (moved || !document.querySelector("#top .find")) header(name);
+	else navigation(name);
 	const heading = el("h1", { tabindex: "-1" }, title);
 	const body = el("div", { "aria-busy": true });
 	main.replaceChildren(heading, body);

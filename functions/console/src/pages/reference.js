@@ -354,6 +354,7 @@ function tryIt(one) {
 	const sample =
 		body && el("textarea", { name: "body", rows: 8, spellcheck: "false", class: "code", value: bodySample(body), dir: "ltr" });
 	const call = async (request) => {
+		place.replaceChildren();
 		const answer = await attempt(...request);
 		place.replaceChildren(...answerOf(answer));
 		return () => {
@@ -379,7 +380,7 @@ function tryIt(one) {
 				),
 				sample && field(body.required ? "Body" : "Body (optional)", sample, body.type),
 			],
-			[submit("Try it", method === "get" ? null : "second")],
+			[submit("Try it")],
 			async (fields) => {
 				const request = requestOf(one, fields);
 				if (method === "get") return (await call(request))();
