@@ -4,12 +4,15 @@
 //! the start's time. The file is generated from the handlers' own annotations. A test checks that it is
 //! current: after a change the test fails, and writes the file anew.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
+use serde_json::{Map, Value, json};
+use shared::problem::Problem;
 
 use crate::App;
 use crate::pages::{has_kept, tag_of};
@@ -17,26 +20,100 @@ use crate::pages::{has_kept, tag_of};
 /// The API's description: OpenAPI 3.1.
 pub const DESCRIPTION: &str = include_str!("../openapi.json");
 
-/// The description as it is served, without the indents that make the file's changes readable, and its entity
-/// tag. Made when it is first asked for. No text in JSON has a line break, so a line begins with its indent.
-static SERVED: LazyLock<(String, String)> = LazyLock::new(|| {
-    let text: String = DESCRIPTION.lines().map(str::trim_start).collect();
-    let tag = tag_of(&[text.as_bytes()]);
-    (text, tag)
-});
+/// The description, read. Made when a part of it is first asked for.
+static WHOLE: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(DESCRIPTION).unwrap_or_default());
 
-/// Serves the description to everybody; clients keep it, and ask whether it is still the one.
-pub(crate) async fn serve(headers: HeaderMap) -> Response {
-    let (text, tag) = &*SERVED;
+/// Serves the description to everybody; clients keep it, and ask whether it is still the one. `?index` is its
+/// operations with their summaries, and `?part=` with the first name of a path everything about the paths of
+/// that name: pages load no more than they show.
+pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let text = if query == "index" {
+        Some(index_of(&WHOLE).to_string())
+    } else if let Some(name) = query.strip_prefix("part=") {
+        part_of(&WHOLE, name).map(|part| part.to_string())
+    } else {
+        // Without the indents that make the file's changes readable: no text in JSON has a line break.
+        Some(DESCRIPTION.lines().map(str::trim_start).collect())
+    };
+    let Some(text) = text else {
+        return Problem::not_found("part of the description").into_response();
+    };
+    let tag = tag_of(&[text.as_bytes()]);
     let kept = [
         (header::ETAG, tag.as_str()),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    if has_kept(&headers, tag) {
+    if has_kept(&headers, &tag) {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
     }
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    (kept, kind, text.as_str()).into_response()
+    (kept, kind, text).into_response()
+}
+
+/// The description without components, and with nothing of an operation but its summary, description and tags.
+fn index_of(whole: &Value) -> Value {
+    let mut index = whole.clone();
+    if let Some(description) = index.as_object_mut() {
+        description.remove("components");
+    }
+    let paths = index.get_mut("paths").and_then(Value::as_object_mut);
+    for item in paths.into_iter().flat_map(Map::values_mut) {
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            if let Some(operation) = operation.as_object_mut() {
+                operation
+                    .retain(|name, _| matches!(name.as_str(), "summary" | "description" | "tags"));
+            }
+        }
+    }
+    index
+}
+
+/// The first name of a path below the API's root.
+fn name_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/")?.split('/').next()
+}
+
+/// The paths of one name, with all components that they refer to.
+fn part_of(whole: &Value, name: &str) -> Option<Value> {
+    let paths = whole.get("paths")?.as_object()?;
+    let paths: Map<String, Value> = paths
+        .iter()
+        .filter(|(path, _)| name_of(path) == Some(name))
+        .map(|(path, item)| (path.clone(), item.clone()))
+        .collect();
+    if paths.is_empty() {
+        return None;
+    }
+    let mut references: BTreeSet<&str> = BTreeSet::new();
+    let mut open: Vec<&Value> = paths.values().collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => {
+                let reference = fields.get("$ref").and_then(Value::as_str);
+                if let Some(reference) = reference
+                    && references.insert(reference)
+                {
+                    open.extend(whole.pointer(reference.trim_start_matches('#')));
+                }
+                open.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    let mut components: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for reference in references {
+        let names = reference.strip_prefix("#/components/");
+        if let Some((kind, name)) = names.and_then(|names| names.split_once('/'))
+            && let Some(component) = whole.pointer(reference.trim_start_matches('#'))
+        {
+            let of_kind = components.entry(kind).or_default();
+            of_kind.insert(name.to_owned(), component.clone());
+        }
+    }
+    Some(json!({ "paths": paths, "components": components }))
 }
 
 /// The handlers of one address, by method.
@@ -113,6 +190,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use serde::Serialize as _;
+    use serde_json::Value;
     use utoipa::OpenApi as _;
     use utoipa::openapi::header::HeaderBuilder;
     use utoipa::openapi::path::{Operation, ParameterIn};
@@ -123,7 +201,7 @@ mod tests {
     use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
     use utoipa_axum::router::OpenApiRouter;
 
-    use super::DESCRIPTION;
+    use super::{DESCRIPTION, index_of, name_of, part_of};
     use crate::routes;
 
     #[derive(utoipa::OpenApi)]
@@ -296,5 +374,39 @@ mod tests {
                 "openapi.json was old, and is written anew: look at what changed, and commit it"
             );
         }
+    }
+
+    #[test]
+    fn parts_hold_everything_and_are_small() {
+        let whole: Value = serde_json::from_str(DESCRIPTION).unwrap();
+        let index = index_of(&whole);
+        let paths = whole["paths"].as_object().unwrap();
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().unwrap() {
+                let listed = &index["paths"][path][method];
+                assert_eq!(listed["summary"], operation["summary"], "{method} {path}");
+                assert!(listed.get("responses").is_none());
+            }
+        }
+        let names: BTreeSet<&str> = paths.keys().filter_map(|path| name_of(path)).collect();
+        let mut found = 0;
+        for name in names {
+            let part = part_of(&whole, name).unwrap();
+            for (path, item) in part["paths"].as_object().unwrap() {
+                assert_eq!(item, &whole["paths"][path]);
+                found += 1;
+            }
+            let text = part.to_string();
+            for reference in text.split("\"$ref\":\"#").skip(1) {
+                let pointer = reference.split('"').next().unwrap();
+                assert!(part.pointer(pointer).is_some(), "{name}: {pointer}");
+                assert_eq!(part.pointer(pointer), whole.pointer(pointer));
+            }
+            // With the page's files at most 150 KB: see the test of those.
+            let size = index.to_string().len() + text.len();
+            assert!(size <= 60 * 1024, "{name}: {size}");
+        }
+        assert_eq!(found, paths.len());
+        assert_eq!(part_of(&whole, "nothing"), None);
     }
 }

@@ -61,8 +61,9 @@ export const api = (method, path, body, type) => guarded(method, `api/v1${path}`
 
 export const get = (path) => api("GET", path);
 
-// The API's description. The browser keeps it, and asks whether it is still the one.
-export const description = () => request("GET", "api/v1/openapi.json", undefined, undefined, {}, "no-cache");
+// A part of the API's description: `index`, or `part=` and the first name of paths. The browser keeps it, and asks whether
+// it is still the one.
+export const description = (part) => request("GET", `api/v1/openapi.json?${part}`, undefined, undefined, {}, "no-cache");
 
 // A call with the session's own rights, and its whole answer, whatever that is. `path` is one of the description,
 // `body` a text that is sent as it is.

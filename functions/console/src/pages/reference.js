@@ -2,6 +2,7 @@
 
 import { attempt, description, link, root, session } from "./api.js";
 import {
+	action,
 	announce,
 	card,
 	confirmed,
@@ -20,6 +21,7 @@ import {
 	row,
 	select,
 	shell,
+	showProblem,
 	snippet,
 	submit,
 	table,
@@ -31,8 +33,33 @@ const JSON_TYPE = "application/json";
 // The most characters of an answer that are shown.
 const MOST_SHOWN = 200_000;
 
-// The description, once a page has read it.
+// The description, as far as pages have read it: its index first, and then part by part.
 let described = null;
+const learned = new Map();
+
+// The first name of a path, by which the description has its parts.
+const partOf = (path) => path.split("/")[3];
+
+// Reads all about the paths of a name.
+function learn(name) {
+	if (!learned.has(name))
+		learned.set(
+			name,
+			description(`part=${encodeURIComponent(name)}`).then(
+				({ paths, components }) => {
+					Object.assign(described.paths, paths);
+					for (const [kind, found] of Object.entries(components))
+						described.components[kind] = { ...described.components[kind], ...found };
+				},
+				(error) => {
+					// To be tried again.
+					learned.delete(name);
+					throw error;
+				},
+			),
+		);
+	return learned.get(name);
+}
 
 // -- Schemas
 
@@ -236,29 +263,29 @@ function treeOf(schema) {
 
 // -- Operations
 
-// The operations of the description, by tag, or by the first part of their path.
+// The operations of the description's index, by tag, or by the first name of their path.
 function operationsOf({ paths }) {
 	const groups = new Map();
 	for (const [path, item] of Object.entries(paths))
 		for (const method of Object.keys(METHODS)) {
 			if (!item[method]) continue;
-			const operation = item[method];
-			const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(resolved);
-			const [type, content] = Object.entries(resolved(operation.requestBody).content ?? {})[0] ?? [];
-			const about = [method, path, operation.summary, operation.description, ...parameters.map(({ name }) => name)];
-			const group = operation.tags?.[0] ?? path.replace(/^\/api\/v1\//, "").split("/")[0];
-			const found = {
-				key: `${method.toUpperCase()} ${path}`,
-				method,
-				path,
-				operation,
-				parameters,
-				body: type && { type, content, required: resolved(operation.requestBody).required },
-				text: about.filter(Boolean).join(" ").toLowerCase(),
-			};
+			const { tags, summary, description } = item[method];
+			const group = tags?.[0] ?? partOf(path);
+			const text = [method, path, summary, description].filter(Boolean).join(" ").toLowerCase();
+			const found = { key: `${method.toUpperCase()} ${path}`, method, path, summary, text };
 			groups.set(group, [...(groups.get(group) ?? []), found]);
 		}
 	return groups;
+}
+
+// All about an operation, once its part is read.
+function inFull({ key, method, path }) {
+	const item = described.paths[path];
+	const operation = item[method];
+	const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(resolved);
+	const request = resolved(operation.requestBody);
+	const [type, content] = Object.entries(request.content ?? {})[0] ?? [];
+	return { key, method, path, operation, parameters, body: type && { type, content, required: request.required } };
 }
 
 const WORDS = { api: "API", crm: "CRM", linkedin: "LinkedIn" };
@@ -441,15 +468,30 @@ function content(one) {
 }
 
 export async function referencePage(view) {
-	described ??= await description();
+	described ??= { ...(await description("index")), components: {} };
 	const groups = operationsOf(described);
 	const asked = view.query.get("operation");
 	const all = [];
 	const cards = [...groups].map(([group, operations]) => {
 		const nodes = operations.map((one) => {
-			const { key, method, path, operation } = one;
+			const { key, method, path, summary } = one;
 			const title = el("h3", null, tag(METHODS[method], method.toUpperCase()), " ", code(path));
-			const node = folded([title, el("span", { class: "hint" }, " ", prose(operation.summary ?? ""))], () => content(one));
+			const place = el("div", { "aria-busy": true }, hint("…"));
+			const fill = async () => {
+				try {
+					await learn(partOf(path));
+					place.replaceChildren(...content(inFull(one)).flat(9).filter(Boolean));
+				} catch (error) {
+					showProblem(place, error);
+					place.append(...action("Try again", fill));
+				} finally {
+					place.removeAttribute("aria-busy");
+				}
+			};
+			const node = folded([title, el("span", { class: "hint" }, " ", prose(summary ?? ""))], () => {
+				fill();
+				return place;
+			});
 			node.classList.add("operation");
 			node.addEventListener("toggle", () => {
 				if (node.open) view.replace({ operation: key });
@@ -504,7 +546,7 @@ export async function referencePage(view) {
 		el(
 			"div",
 			{ role: "search", "aria-label": "Operations" },
-			field("Find an operation", find, "By words of its path, summary or parameters."),
+			field("Find an operation", find, "By words of its path or of what it does."),
 		),
 		none,
 		cards.map(({ node }) => node),

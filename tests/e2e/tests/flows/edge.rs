@@ -123,6 +123,10 @@ async fn the_description_is_kept_by_clients() {
         let text = answer.text().await.unwrap();
         assert_eq!(text.is_empty(), status == 304);
     }
+    for (query, status) in [("index", 200), ("part=forms", 200), ("part=nothing", 404)] {
+        let answer = harness.http.get(format!("{at}?{query}")).send().await;
+        assert_eq!(answer.unwrap().status().as_u16(), status, "{query}");
+    }
     harness.stop().await;
 }
 
