@@ -193,9 +193,29 @@ function navigation(current) {
 	);
 }
 
+// The key that leads to the search. As it is a single character it can be switched off (WCAG 2.1.4), for this browser.
+const SLASH = "leadbridge.slash";
+const slash = {
+	get on() {
+		try {
+			return localStorage.getItem(SLASH) !== "off";
+		} catch {
+			return true;
+		}
+	},
+	set on(on) {
+		try {
+			localStorage.setItem(SLASH, on ? "on" : "off");
+		} catch {
+			// Where nothing can be kept it stays on.
+		}
+	},
+};
+
 // The search over everything. Its module is loaded when somebody comes to the box.
 function finder() {
-	const results = el("div", { class: "results" });
+	// It takes the focus of a click on it, which would close it otherwise.
+	const results = el("div", { class: "results", tabindex: "-1" });
 	const box = input("find", {
 		type: "search",
 		maxlength: 200,
@@ -209,7 +229,7 @@ function finder() {
 	around.addEventListener("submit", (event) => event.preventDefault());
 	const load = () =>
 		import("./search.js").then(
-			({ searchEverything }) => searchEverything(around, box, results, shown),
+			({ searchEverything }) => searchEverything(around, box, results, shown, slash),
 			() => box.addEventListener("focus", load, { once: true }),
 		);
 	box.addEventListener("focus", load, { once: true });
@@ -219,6 +239,7 @@ function finder() {
 // Leads to the search, if the key is not for something that is typed into.
 function seek(event) {
 	if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+	if (!slash.on) return;
 	if (event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]")) return;
 	const box = document.querySelector("input[name=find]");
 	if (!(box instanceof HTMLElement)) return;

@@ -2,7 +2,7 @@
 
 import { get, link } from "./api.js";
 import { COMPANIES, PEOPLE } from "./directory.js";
-import { announce, el, hint, li, newId, number } from "./dom.js";
+import { announce, check, el, hint, li, newId, number } from "./dom.js";
 
 const WAIT_MS = 250;
 // The shortest text that is looked for, the most results of a kind, and the most parts of a list that are read for them.
@@ -62,8 +62,9 @@ function section(title, links, ...more) {
  * @param {HTMLInputElement} box
  * @param {HTMLElement} results
  * @param {{ name: string, title: string, group?: string }[]} pages those that the user may open
+ * @param {{ on: boolean }} slash whether the key leads to the box
  */
-export function searchEverything(around, box, results, pages) {
+export function searchEverything(around, box, results, pages, slash) {
 	let round = 0;
 	let timer;
 	const close = () => {
@@ -89,6 +90,7 @@ export function searchEverything(around, box, results, pages) {
 					]
 				: []),
 			...places,
+			check("slash", "The key / leads here", slash.on, null, { onchange: ({ target }) => (slash.on = target.checked) }),
 		);
 		await Promise.all(
 			KINDS.map(async (kind, index) => {

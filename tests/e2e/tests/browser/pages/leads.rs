@@ -553,7 +553,13 @@ async fn everything_is_searched_from_every_page() {
     browser.arrive(&world.at("/app/person")).await;
     world.sees("grace@example.com").await;
 
-    // The key is a character where something is typed.
+    // The key can be switched off, and is a character where something is typed.
+    world.type_anew("find", "hopper").await;
+    world.press("The key / leads here").await;
+    browser
+        .script("document.activeElement.blur()", &json!([]))
+        .await;
+    assert_ne!(browser.script(KEY, &json!(["/"])).await, "find");
     world.press("People").await;
     world.sees("Name or e-mail address").await;
     browser.fill("main [name=q]", "/").await;
