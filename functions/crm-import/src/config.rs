@@ -42,6 +42,8 @@ pub struct Config {
     pub remote: RemoteConfig,
     /// `LEADBRIDGE_IMPORT_QUEUE_URL`: where work is announced.
     pub import_queue_url: String,
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, which Lambda sets: the function's memory in megabytes.
+    pub megabytes: Option<u64>,
 }
 
 impl Config {
@@ -53,6 +55,9 @@ impl Config {
         Ok(Self {
             remote: RemoteConfig::from_source(source)?,
             import_queue_url: source.required("LEADBRIDGE_IMPORT_QUEUE_URL")?,
+            megabytes: source
+                .optional("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+                .and_then(|megabytes| megabytes.parse().ok()),
         })
     }
 }

@@ -110,6 +110,8 @@ pub struct App {
     pub import_time: Duration,
     /// After this a worker of a link pass begins nothing new and hands over.
     pub link_time: Duration,
+    /// Maximum number of entries and records that a link pass links at a time.
+    pub link_most: u64,
     cached: Cached,
 }
 
@@ -123,6 +125,7 @@ impl App {
             queue,
             import_time: sync::WORK_TIME,
             link_time: link::WORK_TIME,
+            link_most: link::most_at_once(link::MEGABYTES),
         }
     }
 
@@ -135,7 +138,11 @@ impl App {
         aws: &shared::aws::SdkConfig,
     ) -> Result<Self, WiringError> {
         let queue = ImportQueue::new(shared::aws::sqs(aws), config.import_queue_url.clone());
-        Ok(Self::new(Remote::build(&config.remote, aws)?, queue))
+        let mut app = Self::new(Remote::build(&config.remote, aws)?, queue);
+        if let Some(megabytes) = config.megabytes {
+            app.link_most = link::most_at_once(megabytes);
+        }
+        Ok(app)
     }
 
     fn now(&self) -> Millis {

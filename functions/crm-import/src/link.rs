@@ -1,23 +1,26 @@
 //! A link pass: every entry of the directory against every record of the mirror (MA-1, MA-2).
 //!
-//! The directory is in memory, kind by kind; the mirror streams by, some pages at once. What comes of it is
-//! decided for all entries together, and written where it differs from what the table has. So a pass can
-//! be begun anew at any point, and one that finds nothing new writes nothing.
+//! Directory and mirror are read once, in parallel and in order of their shards; the engine links them in
+//! memory. What comes of it is decided for all entries together, and written where it differs from what
+//! the table has. So a pass can be begun anew at any point, and one that finds nothing new writes nothing.
 //!
-//! A worker whose time ends before the mirror does keeps the candidates found so far and where it is; the
-//! next goes on there. A person's decision that comes in between wins: each write assumes the version of
-//! the entry that it was decided from.
+//! Where entries and records are more than fit into the function's memory, both are cut by shards, and
+//! each part of the entries meets each part of the records ([`Parts`]): what the parts find is kept in the
+//! table until all have met. Then nothing is learned, and the model that was known is used. Where workers
+//! die over a part, the next cuts smaller. When it is decided, the entries of a kind and their candidates
+//! are in memory together, without the records.
 //!
-//! Memory: about 1 KB for each entry of the kind, 150 bytes for each account while contacts stream by, and a
-//! page of 1 MB for each of [`SHARDS_AT_ONCE`]; the number of contacts and leads does not matter.
+//! A worker whose time ends hands over between two parts, or between two shards that are written. A
+//! person's decision that comes in between wins: each write assumes the version of the entry that it was
+//! decided from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all, try_join_all};
-use matching::learn::Evidence;
-use matching::{Bits, Clean, Model};
+use matching::{Bits, Model, bulk};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::crm_setup;
@@ -31,7 +34,7 @@ use shared::domain::ids::ContractId;
 use shared::domain::linked_record::{self, Account, linked_objects};
 use shared::domain::sync::SyncState;
 use shared::linking::Linking;
-use shared::linking::board::{Board, Draft, Known, Outcome, Streamed, There};
+use shared::linking::board::{Board, Draft, Known, Outcome, Pairs, Part, There};
 use shared::problem::Problem;
 use shared::store::{
     Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
@@ -50,28 +53,29 @@ pub(crate) const WORK_TIME: Duration = Duration::from_mins(1);
 const STEP_TIME: Duration = Duration::from_secs(110);
 /// Workers in a row that did not come further before a person is asked to look.
 const MAX_ATTEMPTS: u32 = 5;
-/// Shards of an object that are read at once.
-const SHARDS_AT_ONCE: u32 = 4;
+/// Shards that are read at once.
+const SHARDS_AT_ONCE: u32 = 8;
 /// Records of a page.
 const PAGE: i32 = 1000;
 /// How often what is done is told while it goes on.
 const TELL_EVERY: Duration = Duration::from_secs(5);
-/// Entries of a piece of a draft: some 200 KB.
-const DRAFT_ENTRIES: usize = 400;
+/// Entries of a piece of a draft: with ten candidates each, and ids and owners of 36 characters, below the
+/// 350,000 bytes that a piece may have.
+const DRAFT_ENTRIES: usize = 300;
 /// Entries that lost against another writer and are linked one by one; more are left to the next pass.
 const MAX_LOST: usize = 200;
-/// Entries and pairs from which on there is something to learn.
+/// Entries from which on there is something to learn.
 const LEARN_ENTRIES: usize = 200;
-const LEARN_PAIRS: usize = 1000;
-/// Pairs that are learned from at most: 24 bytes each.
-const MOST_PAIRS: usize = 1_000_000;
-/// Records whose values are counted at most, about: how rare they are is part of what is learned.
-const MOST_COUNTED: u64 = 200_000;
 /// A model is kept where it scores pairs otherwise than the one before, in the mean by so much, in
 /// thousandths of a bit.
 const MATERIAL: u64 = 300;
-/// Who asks for the pass that follows a new model; that one learns nothing.
-const BY_MODEL: &str = "model";
+/// Estimate of the bytes that an entry or a record takes while it is linked, and of what the function takes
+/// beside, the accounts' names and the pages that are read included. Where it is too low and a worker dies of
+/// it, the next cuts smaller.
+const BYTES_EACH: u64 = 2_500;
+const BYTES_BESIDE: u64 = 250_000_000;
+/// The function's memory where nothing says it: that of the template, in megabytes.
+pub(crate) const MEGABYTES: u64 = 3_008;
 /// Companies first: there are fewer of them.
 const KINDS: [EntryKind; 2] = [EntryKind::Company, EntryKind::Profile];
 /// When a record that was made is in the mirror for certain: how far clocks may differ and how long a
@@ -84,17 +88,13 @@ const SETTLED_SECONDS: i64 = 900;
 struct Place {
     /// Which of [`KINDS`].
     kind: usize,
-    /// Which of its objects streams by.
-    object: usize,
-    /// Which [`SHARDS_AT_ONCE`] shards of it.
-    group: u32,
-    /// The record that each of them goes on after.
-    after: Vec<After>,
-    /// Records that streamed by.
-    done: u64,
-    /// Candidates of the kind are kept.
-    drafts: bool,
-    /// Everything streamed by: the shard of the directory that is written next.
+    /// The parts that the kind is cut into; `None` before that is known.
+    parts: Option<Parts>,
+    /// How often a worker's death made the parts smaller.
+    smaller: u32,
+    /// Number of pairs of parts that have met, and whose findings are stored.
+    met: u32,
+    /// All have met: the shard of the directory that is written next.
     shard: u32,
     /// What was counted of the kind so far: entries, and links of each object with those of people.
     counted: Option<EntryRates>,
@@ -108,12 +108,83 @@ struct Place {
     written: u64,
 }
 
+/// The number of parts that entries and records are cut into, each by its shards, so that a pair of parts fits
+/// into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Parts {
+    entries: u32,
+    records: u32,
+}
+
+impl Parts {
+    /// The fewest that have no more than `most` entries and records together.
+    fn of(entries: u64, records: u64, most: u64) -> Self {
+        let mut parts = Self {
+            entries: 1,
+            records: 1,
+        };
+        loop {
+            let of_entries = entries / u64::from(parts.entries);
+            let of_records = records / u64::from(parts.records);
+            let (can_entries, can_records) = (
+                parts.entries < DIRECTORY_SHARDS,
+                parts.records < MIRROR_SHARDS,
+            );
+            if of_entries.saturating_add(of_records) <= most || !can_entries && !can_records {
+                return parts;
+            }
+            if can_entries && (of_entries >= of_records || !can_records) {
+                parts.entries *= 2;
+            } else {
+                parts.records *= 2;
+            }
+        }
+    }
+
+    const fn count(self) -> u32 {
+        self.entries * self.records
+    }
+
+    /// The shards of the entries and of the records that meet as the `at`th.
+    fn shards(self, at: u32) -> (Range<u32>, Range<u32>) {
+        let of = |number: u32, parts: u32, shards: u32| {
+            let size = shards / parts;
+            number * size..(number + 1) * size
+        };
+        (
+            of(at / self.records, self.entries, DIRECTORY_SHARDS),
+            of(at % self.records, self.records, MIRROR_SHARDS),
+        )
+    }
+}
+
+/// The maximum number of entries and records that a worker links at a time, in a function of so many
+/// megabytes.
+pub(crate) fn most_at_once(megabytes: u64) -> u64 {
+    let bytes = megabytes.saturating_mul(1_000_000);
+    bytes.saturating_sub(BYTES_BESIDE).max(bytes / 4) / BYTES_EACH
+}
+
+/// Entries and records that have met.
+struct Met {
+    board: Board,
+    part: Part,
+    pairs: Pairs,
+}
+
 /// How far a shard was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 enum After {
     Start,
     Record(String),
     End,
+}
+
+/// Shards, as many together as are read at once.
+fn at_once(shards: Range<u32>) -> Vec<Vec<u32>> {
+    let shards: Vec<u32> = shards.collect();
+    let together = shards.chunks(SHARDS_AT_ONCE as usize);
+    together.map(<[u32]>::to_vec).collect()
 }
 
 /// A worker's step of a pass.
@@ -207,7 +278,7 @@ impl Worker<'_> {
             if !Box::pin(self.kind(*kind)).await? {
                 return self.give_back(None).await;
             }
-            let drafts = self.place.drafts;
+            let drafts = self.place.met > 0;
             self.place = Place {
                 kind: self.place.kind + 1,
                 entries: std::mem::take(&mut self.place.entries),
@@ -218,7 +289,7 @@ impl Worker<'_> {
             self.keep("linked", 0, None).await?;
             if drafts {
                 let store = &self.app.remote.store;
-                store.put_link_drafts(self.contract, Vec::new()).await?;
+                store.delete_link_drafts(self.contract).await?;
             }
         }
         let rates = Rates {
@@ -318,113 +389,182 @@ impl Worker<'_> {
 
     /// Links the entries of a kind. `false`: there was no time for all of it.
     async fn kind(&mut self, kind: EntryKind) -> Result<bool, StoreError> {
-        let store = self.app.remote.store.clone();
-        let config = self.config.clone();
-        let crm = config.contract.crm;
+        let crm = self.config.contract.crm;
         let objects = linked_objects(crm, kind);
         let model = Arc::unwrap_or_clone(self.linking().model(kind).await?);
-        let region = config.contract.settings.default_region.as_deref();
-        let mut board = Board::new(model.clone(), region, objects);
-        self.load(kind, &mut board).await?;
         let sizes = self.sizes(objects).await?;
-        if board.is_empty() {
-            self.place.entries.push(EntryRates::none(kind));
-            let none = objects.iter().zip(&sizes);
-            let none = none.map(|(object, records)| object_rates(object, *records, 0, 0));
-            self.place.objects.extend(none);
-            return Ok(true);
+        let parts = self.parts(kind, &sizes).await?;
+        let mut whole = None;
+        while self.place.met < parts.count() {
+            let (of_entries, of_records) = parts.shards(self.place.met);
+            let board = self.board(kind, model.clone(), of_entries).await?;
+            if board.is_empty() && parts.count() == 1 {
+                self.place.entries.push(EntryRates::none(kind));
+                let none = objects.iter().zip(&sizes);
+                let none = none.map(|(object, records)| object_rates(object, *records, 0, 0));
+                self.place.objects.extend(none);
+                return Ok(true);
+            }
+            let part = if board.is_empty() {
+                Part::default()
+            } else {
+                self.part(kind, of_records).await?
+            };
+            let learns =
+                parts.count() == 1 && self.place.shard == 0 && board.telling() >= LEARN_ENTRIES;
+            let board = self.meet(kind, board, part, learns).await?;
+            if parts.count() == 1 {
+                whole = Some(board);
+                break;
+            }
+            self.keep_drafts(&board).await?;
+            if !self.in_time() {
+                return Ok(false);
+            }
         }
-        if self.place.drafts {
-            let pieces = store.link_drafts(self.contract).await?;
-            let drafts = pieces
-                .iter()
-                .filter_map(|piece| serde_json::from_slice(piece).ok());
-            board.take_up(drafts.collect::<Vec<Draft>>());
-        }
-        let of = sizes.iter().sum();
-        let mut evidence = self.evidence(&board);
-        if !self
-            .stream(kind, &mut board, of, &model, &mut evidence)
-            .await?
-        {
-            self.keep_drafts(&board, of).await?;
-            return Ok(false);
-        }
+        let board = if let Some(board) = whole {
+            board
+        } else {
+            let mut board = self.board(kind, model, 0..DIRECTORY_SHARDS).await?;
+            let store = &self.app.remote.store;
+            for part in 0..parts.count() {
+                let pieces = store.link_drafts(self.contract, Some(part)).await?;
+                let drafts = pieces.iter().map(|piece| serde_json::from_slice(piece));
+                let drafts: Result<Vec<Draft>, _> = drafts.collect();
+                let drafts = drafts.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+                board.take_up(drafts);
+            }
+            board
+        };
         let Decided { all, known } = self.decide(kind, &board).await?;
         let grounds = Grounds {
             known: &known,
-            threshold: model.threshold,
-            model: model.version,
+            threshold: board.model().threshold,
+            model: board.model().version,
             now: self.app.now(),
         };
         if !self.write(kind, &grounds, &all, &sizes).await? {
-            // What streamed by is not read again.
-            self.keep_drafts(&board, of).await?;
+            // What has met does not meet again.
+            if self.place.met < parts.count() {
+                self.keep_drafts(&board).await?;
+            } else {
+                self.keep("writing", u64::from(self.place.shard), None)
+                    .await?;
+            }
             return Ok(false);
-        }
-        if let Some(mut evidence) = evidence {
-            let (entries, records) = board.alone();
-            evidence.alone(entries, records);
-            self.learn(kind, &model, &board, &known, evidence).await?;
         }
         Ok(true)
     }
 
-    /// What is learned from; none where there is too little, or where not all of it streams by one worker.
-    fn evidence(&self, board: &Board) -> Option<Evidence> {
-        let learns = board.telling() >= LEARN_ENTRIES
-            && self.pass.requested_by != BY_MODEL
-            && self.place.done == 0
-            && self.place.object == 0;
-        learns.then(Evidence::new)
+    /// The parts that entries and records are cut into. A worker that died may have had too little memory or
+    /// time: after each that died before the first parts had met, and after the second that died over later
+    /// ones, the next cuts smaller and begins with the kind anew. What cannot be cut smaller goes on where it
+    /// was.
+    async fn parts(&mut self, kind: EntryKind, sizes: &[u64]) -> Result<Parts, StoreError> {
+        let before = self.place.parts;
+        let free = if before.is_some() { 2 } else { 1 };
+        let died = self.pass.attempts.saturating_sub(free);
+        if let Some(parts) = before
+            && (died == 0 || self.place.met == parts.count())
+        {
+            return Ok(parts);
+        }
+        // Shards are even.
+        let first = self.load_shard(kind, 0).await?;
+        let entries = first.len() as u64 * u64::from(DIRECTORY_SHARDS);
+        let smaller = self.place.smaller.saturating_add(died);
+        let most = self.app.link_most.checked_shr(smaller.saturating_mul(2));
+        let parts = Parts::of(entries, sizes.iter().sum(), most.unwrap_or(0).max(1));
+        if let Some(before) = before.filter(|before| before.count() >= parts.count()) {
+            return Ok(before);
+        }
+        // Of these nothing is of use: it may be of other parts, or of a pass that died at its end.
+        let store = &self.app.remote.store;
+        store.delete_link_drafts(self.contract).await?;
+        self.place.smaller = smaller;
+        self.place.met = 0;
+        self.place.parts = Some(parts);
+        Ok(parts)
     }
 
-    /// Learns how much each agreement says in this directory and this CRM, beginning with what is shipped.
-    /// Where that changes scores, another pass follows, which links by it.
-    async fn learn(
+    /// Has entries and records meet. The engine links on all cores; meanwhile the pass is told of, and given
+    /// up where the connection ends.
+    async fn meet(
         &mut self,
         kind: EntryKind,
-        model: &Model,
-        board: &Board,
-        known: &Known,
-        mut evidence: Evidence,
-    ) -> Result<(), StoreError> {
-        if evidence.len() < LEARN_PAIRS {
-            return Ok(());
-        }
-        for clean in board.cleans() {
-            evidence.count(clean);
-        }
-        for (entry, record, is_match) in board.decided(known) {
-            evidence.decide(model, entry, record, is_match);
-        }
-        let mut learned = evidence.learn(&Model::shipped(kind.matching()));
-        learned.version = model.version + 1;
-        let (mut pairs, mut sum) = (0, 0);
-        let entries: Vec<&Clean> = board.cleans().take(500).collect();
-        for (a, b) in entries.iter().zip(entries.iter().skip(1)) {
-            for (a, b) in [(a, a), (a, b)] {
-                let above =
-                    |model: &Model| i64::from(model.score(a, b)) - i64::from(model.threshold);
-                sum += above(&learned).abs_diff(above(model));
-                pairs += 1;
+        board: Board,
+        part: Part,
+        learns: bool,
+    ) -> Result<Board, StoreError> {
+        let count = board.len() as u64;
+        let comparing = move || {
+            let pairs = board.pairs(&part);
+            Met { board, part, pairs }
+        };
+        let mut met = self.beside("comparing", count, comparing).await?;
+        if learns {
+            let decided = self.known(kind, met.board.decided_on()).await?;
+            let learning = move || {
+                let Met { board, part, pairs } = &met;
+                let learned = board.learned(part, pairs, &decided);
+                let differs = board.differs(&learned, part, pairs);
+                (met, learned, differs)
+            };
+            let (as_before, mut learned, differs) =
+                self.beside("learning", count, learning).await?;
+            met = as_before;
+            if learned.pairs > 0 && differs >= MATERIAL {
+                learned.version = met.board.model().version + 1;
+                let learned = self.keep_model(kind, learned).await?;
+                let scoring = move || {
+                    let Met { board, part, pairs } = &mut met;
+                    board.adopt(learned, part, pairs);
+                    met
+                };
+                met = self.beside("comparing", count, scoring).await?;
             }
         }
-        if sum < pairs * MATERIAL {
-            return Ok(());
-        }
+        let Met {
+            mut board,
+            part,
+            pairs,
+        } = met;
+        board.meet(&part, &pairs);
+        Ok(board)
+    }
+
+    /// Keeps a model that was learned; gives the one that counts.
+    async fn keep_model(&self, kind: EntryKind, learned: Model) -> Result<Model, StoreError> {
         let store = &self.app.remote.store;
-        match store
-            .put_model(self.contract, kind, &learned, self.app.now())
-            .await
-        {
-            // Two passes learned at once: one of them did.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
+        let now = self.app.now();
+        match store.put_model(self.contract, kind, &learned, now).await {
+            Ok(()) => {
+                tracing::info!(contract = %self.contract, %kind, version = learned.version, pairs = learned.pairs, "model learned");
+                Ok(learned)
+            }
+            // Two passes learned at once: the other's is as good.
+            Err(StoreError::Conflict) => {
+                Ok(Arc::unwrap_or_clone(self.linking().model(kind).await?))
+            }
+            Err(error) => Err(error),
         }
-        tracing::info!(contract = %self.contract, %kind, version = learned.version, pairs = learned.pairs, "model learned");
-        self.follow(BY_MODEL);
-        Ok(())
+    }
+
+    /// Has something computed beside the table; meanwhile the pass is told of, and given up where its
+    /// connection ends.
+    async fn beside<T: Send + 'static>(
+        &mut self,
+        stage: &str,
+        of: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut work = tokio::task::spawn_blocking(work);
+        loop {
+            match tokio::time::timeout(TELL_EVERY, &mut work).await {
+                Ok(done) => return done.map_err(|error| StoreError::Unavailable(Box::new(error))),
+                Err(_) => self.tell(stage, 0, Some(of)).await?,
+            }
+        }
     }
 
     /// Has another pass follow this one.
@@ -432,25 +572,37 @@ impl Worker<'_> {
         self.pass.again.get_or_insert_with(|| by.to_owned());
     }
 
-    /// Keeps the candidates, and then where to go on: a part that is read twice does no harm.
-    async fn keep_drafts(&mut self, board: &Board, of: u64) -> Result<(), StoreError> {
+    /// Keeps what the entries and records found that met last, and then that they have.
+    async fn keep_drafts(&mut self, board: &Board) -> Result<(), StoreError> {
         let pieces: Result<Vec<Vec<u8>>, _> = board
             .drafts(DRAFT_ENTRIES)
             .map(|draft| serde_json::to_vec(&draft))
             .collect();
         let pieces = pieces.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         let store = &self.app.remote.store;
-        store.put_link_drafts(self.contract, pieces).await?;
-        self.place.drafts = true;
-        self.keep("comparing", self.place.done, Some(of)).await
+        let of = self.place.parts.map(|parts| u64::from(parts.count()));
+        store
+            .put_link_drafts(self.contract, self.place.met, pieces)
+            .await?;
+        self.place.met += 1;
+        self.keep("comparing", u64::from(self.place.met), of).await
     }
 
-    /// Takes the entries of a kind into memory.
-    async fn load(&mut self, kind: EntryKind, board: &mut Board) -> Result<(), StoreError> {
-        for shards in (0..DIRECTORY_SHARDS).collect::<Vec<_>>().chunks(4) {
+    /// Takes the entries of some shards into memory.
+    async fn board(
+        &mut self,
+        kind: EntryKind,
+        model: Model,
+        shards: Range<u32>,
+    ) -> Result<Board, StoreError> {
+        let config = self.config.clone();
+        let region = config.contract.settings.default_region.as_deref();
+        let objects = linked_objects(config.contract.crm, kind);
+        let mut board = Board::new(model, region, objects);
+        for shards in at_once(shards) {
             let mut loaded: Vec<BoxFuture<'_, _>> = Vec::with_capacity(shards.len());
             for shard in shards {
-                loaded.push(Box::pin(self.load_shard(kind, *shard)));
+                loaded.push(Box::pin(self.load_shard(kind, shard)));
             }
             for (entry, matched) in try_join_all(loaded).await?.into_iter().flatten() {
                 board.add(&entry, matched.as_ref());
@@ -458,7 +610,7 @@ impl Worker<'_> {
             self.tell("reading the directory", board.len() as u64, None)
                 .await?;
         }
-        Ok(())
+        Ok(board)
     }
 
     async fn load_shard(
@@ -492,20 +644,18 @@ impl Worker<'_> {
         Ok(objects.iter().map(size).collect())
     }
 
-    /// Names and websites of all accounts, by id.
+    /// The names and websites of all accounts, by id.
     async fn accounts(&mut self) -> Result<HashMap<String, Account>, StoreError> {
         let crm = self.config.contract.crm;
         let object = linked_record::account_object(crm);
         let mut accounts = HashMap::new();
-        for group in 0..MIRROR_SHARDS / SHARDS_AT_ONCE {
-            let mut after = vec![After::Start; SHARDS_AT_ONCE as usize];
+        for shards in at_once(0..MIRROR_SHARDS) {
+            let mut after = vec![After::Start; shards.len()];
             while after.iter().any(|after| *after != After::End) {
-                for page in self.pages(object, group, &mut after).await? {
-                    let found = page.into_iter().filter_map(|record| {
-                        let account = linked_record::account(crm, record.values.as_ref()?)?;
-                        Some((record.id, account))
-                    });
-                    accounts.extend(found);
+                for record in self.pages(object, &shards, &mut after).await? {
+                    let account = record.values.as_ref();
+                    let account = account.and_then(|values| linked_record::account(crm, values));
+                    accounts.extend(account.map(|account| (record.id, account)));
                 }
                 self.tell("reading accounts", accounts.len() as u64, None)
                     .await?;
@@ -519,9 +669,9 @@ impl Worker<'_> {
         &self,
         object: &str,
         shard: u32,
-        after: After,
+        after: &After,
     ) -> Result<Option<Page<MirrorRecord>>, StoreError> {
-        let after = match &after {
+        let after = match after {
             After::Start => None,
             After::Record(id) => Some(id.as_str()),
             After::End => return Ok(None),
@@ -533,59 +683,45 @@ impl Worker<'_> {
         Ok(Some(page))
     }
 
-    /// The next page of each shard of a group.
+    /// The next page of each of some shards, in their order.
     async fn pages(
         &self,
         object: &str,
-        group: u32,
+        shards: &[u32],
         after: &mut [After],
-    ) -> Result<Vec<Vec<MirrorRecord>>, StoreError> {
+    ) -> Result<Vec<MirrorRecord>, StoreError> {
         let mut reads: Vec<BoxFuture<'_, _>> = Vec::with_capacity(after.len());
-        for (shard, after) in (group * SHARDS_AT_ONCE..).zip(&*after) {
-            reads.push(Box::pin(self.page(object, shard, after.clone())));
+        for (shard, after) in shards.iter().zip(&*after) {
+            reads.push(Box::pin(self.page(object, *shard, after)));
         }
         let read = join_all(reads).await;
-        let mut pages = Vec::with_capacity(read.len());
+        let mut records = Vec::new();
         for (page, after) in read.into_iter().zip(after) {
             let Some(page) = page? else { continue };
             *after = page.next.map_or(After::End, After::Record);
-            pages.push(page.items);
+            records.extend(page.items);
         }
-        Ok(pages)
+        Ok(records)
     }
 
-    /// Has the mirror's records stream by the entries. `false`: there was no time for all of them.
-    async fn stream(
-        &mut self,
-        kind: EntryKind,
-        board: &mut Board,
-        of: u64,
-        model: &Model,
-        evidence: &mut Option<Evidence>,
-    ) -> Result<bool, StoreError> {
-        let crm = self.config.contract.crm;
-        let objects = linked_objects(crm, kind);
-        let count_every = (of / MOST_COUNTED).max(1);
-        let mut met = 0;
-        if self.place.object >= objects.len() {
-            return Ok(true);
-        }
+    /// Takes the records of a kind in some shards into memory. What was merged or converted is another
+    /// record now.
+    async fn part(&mut self, kind: EntryKind, shards: Range<u32>) -> Result<Part, StoreError> {
+        let config = self.config.clone();
+        let crm = config.contract.crm;
+        let settings = &config.contract.settings;
+        let region = settings.default_region.as_deref();
         let accounts = match kind {
             EntryKind::Company => HashMap::new(),
             EntryKind::Profile => self.accounts().await?,
         };
-        let config = self.config.clone();
-        let settings = &config.contract.settings;
-        let region = settings.default_region.as_deref();
-        while let Some(object) = objects.get(self.place.object).copied() {
-            if self.place.after.len() != SHARDS_AT_ONCE as usize {
-                self.place.after = vec![After::Start; SHARDS_AT_ONCE as usize];
-            }
-            let mut after = std::mem::take(&mut self.place.after);
-            while after.iter().any(|after| *after != After::End) {
-                for page in self.pages(object, self.place.group, &mut after).await? {
-                    self.place.done += page.len() as u64;
-                    for record in page {
+        let mut part = Part::default();
+        for object in linked_objects(crm, kind) {
+            for shards in at_once(shards.clone()) {
+                let mut after = vec![After::Start; shards.len()];
+                while after.iter().any(|after| *after != After::End) {
+                    let mut taken = Vec::new();
+                    for record in self.pages(object, &shards, &mut after).await? {
                         let Some(values) = record.values.filter(|_| record.merged_into.is_none())
                         else {
                             continue;
@@ -595,63 +731,47 @@ impl Worker<'_> {
                         }
                         let account = linked_record::account_of(crm, object, &values);
                         let account = account.and_then(|id| accounts.get(id));
-                        let Some(shown) = linked_record::record(
+                        let shown = linked_record::record(
                             crm,
                             object,
                             &values,
                             account,
                             &settings.placeholder,
-                        ) else {
-                            continue;
-                        };
-                        let clean = Clean::new(kind.matching(), &shown, region);
-                        met += 1;
-                        if let Some(evidence) = evidence.as_mut()
-                            && met % count_every == 0
-                        {
-                            evidence.count(&clean);
-                        }
-                        let streamed = Streamed {
-                            object,
-                            id: &record.id,
-                            clean: &clean,
-                            owner: linked_record::owner_of(crm, object, &values),
-                            keys: &record.keys,
-                        };
-                        board.meet(&streamed, |entry, record| {
-                            if let Some(evidence) = evidence
-                                && evidence.len() < MOST_PAIRS
-                            {
-                                evidence.observe(model, entry, record);
-                            }
-                        });
+                        );
+                        let owner = linked_record::owner_of(crm, object, &values);
+                        let owner = owner.map(str::to_owned);
+                        let reference = RecordRef::new(*object, record.id);
+                        taken.extend(shown.map(|shown| (reference, owner, shown)));
                     }
+                    let shown = taken.iter().map(|(.., shown)| shown);
+                    let cleans =
+                        bulk::clean(kind.matching(), shown, |shown| (*shown).clone(), region);
+                    for ((record, owner, _), clean) in taken.into_iter().zip(cleans) {
+                        part.push(record, owner.as_deref(), clean);
+                    }
+                    self.tell("reading records", part.len() as u64, None)
+                        .await?;
                 }
-                self.tell("comparing", self.place.done, Some(of)).await?;
-                if !self.in_time() {
-                    break;
-                }
-            }
-            if after.iter().any(|after| *after != After::End) {
-                self.place.after = after;
-                return Ok(false);
-            }
-            self.place.group += 1;
-            if self.place.group >= MIRROR_SHARDS / SHARDS_AT_ONCE {
-                self.place.group = 0;
-                self.place.object += 1;
-            }
-            if !self.in_time() {
-                return Ok(false);
             }
         }
-        Ok(true)
+        Ok(part)
     }
 
     /// Decides on all entries.
     async fn decide(&self, kind: EntryKind, board: &Board) -> Result<Decided, StoreError> {
+        let known = self.known(kind, board.questions()).await?;
+        let all = board.decide(&known);
+        Ok(Decided { all, known })
+    }
+
+    /// Reads some records of the mirror.
+    async fn known(
+        &self,
+        kind: EntryKind,
+        wanted: BTreeSet<RecordRef>,
+    ) -> Result<Known, StoreError> {
         let linking = self.linking();
-        let records = linking.look(kind, board.questions()).await?;
+        let records = linking.look(kind, wanted).await?;
         let store = &self.app.remote.store;
         let sync = store.sync(self.contract, PRODUCTION).await?;
         let began = sync
@@ -676,8 +796,7 @@ impl Worker<'_> {
             };
             known.there.insert(record, there);
         }
-        let all = board.decide(&known);
-        Ok(Decided { all, known })
+        Ok(known)
     }
 
     /// Writes what differs, and counts. `false`: there was no time for all of it.
@@ -925,5 +1044,42 @@ fn object_rates(object: &str, records: u64, matched: u64, manual: u64) -> Object
         matched,
         manual,
         unmatched: records.saturating_sub(matched),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{DIRECTORY_SHARDS, MIRROR_SHARDS, Parts};
+
+    #[test]
+    fn parts_fit_and_meet_once() {
+        for (entries, records, most) in [
+            (0, 0, 1),
+            (10, 10, 20),
+            (1_000, 10, 200),
+            (10, 1_000, 200),
+            (1_000_000, 1_000_000, 1_100_000),
+            (5_000_000, 3_000_000, 1_100_000),
+        ] {
+            let parts = Parts::of(entries, records, most);
+            let each = entries / u64::from(parts.entries) + records / u64::from(parts.records);
+            assert!(each <= most, "{parts:?}");
+            let mut met: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+            for at in 0..parts.count() {
+                let (of_entries, of_records) = parts.shards(at);
+                for entry in of_entries {
+                    for record in of_records.clone() {
+                        *met.entry((entry, record)).or_default() += 1;
+                    }
+                }
+            }
+            assert_eq!(met.len(), (DIRECTORY_SHARDS * MIRROR_SHARDS) as usize);
+            assert!(met.values().all(|times| *times == 1), "{parts:?}");
+        }
+        // What does not fit at all is cut as far as can be.
+        let most = Parts::of(u64::MAX, u64::MAX, 1);
+        assert_eq!(most.count(), DIRECTORY_SHARDS * MIRROR_SHARDS);
     }
 }

@@ -73,17 +73,31 @@ pub fn record(
     placeholder: &str,
 ) -> Option<Record> {
     let spec = matched(crm, object)?;
-    let one = |field: &str| text(values, field, placeholder).to_owned();
+    let mut record = record_by(crm, object, |field| text(values, field, placeholder))?;
+    if let Some(account) = account.filter(|_| spec.subject == Subject::Contact) {
+        record.company.clone_from(&account.name);
+        record.website.clone_from(&account.website);
+    }
+    Some(record)
+}
+
+/// Converts a record as [`record`] does, but without its account. `value` gives the text of a field, empty
+/// where there is none.
+#[must_use]
+pub fn record_by<'v>(
+    crm: CrmKind,
+    object: &str,
+    value: impl Fn(&str) -> &'v str,
+) -> Option<Record> {
+    let spec = matched(crm, object)?;
+    let one = |field: &str| value(field).to_owned();
     let of_role = |role: Role| one(spec.read_as(role));
     let several = |roles: &[Role]| -> Vec<String> {
         let texts = roles.iter().map(|role| of_role(*role));
         texts.filter(|text| !text.is_empty()).collect()
     };
-    let address = spec.addresses().find(|address| {
-        address
-            .iter()
-            .any(|field| !text(values, field, placeholder).is_empty())
-    });
+    let mut addresses = spec.addresses();
+    let address = addresses.find(|address| address.iter().any(|field| !value(field).is_empty()));
     let [street, city, state, postcode, country] =
         address.map_or_else(Default::default, |address| address.map(one));
     let is_company = spec.subject == Subject::Account;
@@ -115,11 +129,15 @@ pub fn record(
     {
         record.name = std::mem::take(&mut record.last_name);
     }
-    if let Some(account) = account.filter(|_| spec.subject == Subject::Contact) {
-        record.company.clone_from(&account.name);
-        record.website.clone_from(&account.website);
-    }
     Some(record)
+}
+
+/// The CRM's id of a record's account, empty where there is none. `value` gives the text of a field.
+#[must_use]
+pub fn account_by<'v>(crm: CrmKind, object: &str, value: impl Fn(&str) -> &'v str) -> &'v str {
+    matched(crm, object)
+        .and_then(|spec| spec.of_role(Role::Account))
+        .map_or("", |field| value(field.name))
 }
 
 /// The account as its contacts see it.

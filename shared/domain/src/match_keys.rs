@@ -7,21 +7,35 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
-use matching::tables::free_mail;
+use matching::{company, contact, person, text};
 
+use super::directory::EntryKind;
+use super::linked_record;
 use super::mirror::Values;
 use super::normalize;
 use super::schema::CrmKind;
-use super::vocabulary::{ObjectSpec, Role, Subject, vocabulary};
+use super::vocabulary::{Role, Subject, vocabulary};
 
 /// Version of the rules below, and of the engine's rules for distinguishing companies. It is part of the
 /// digest that marks a mirrored record as changed: after a change of the rules the next pass over all records
 /// writes them with their new keys.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// Most keys of a record.
-pub const MAX_KEYS: usize = 6;
+pub const MAX_KEYS: usize = 8;
 /// Maximum length of a key, in bytes; longer ones are cut.
 pub const MAX_KEY_BYTES: usize = 200;
+/// Separator behind the head of a key. The head is looked for as a whole, the rest by as much of its
+/// beginning as is known. No normal form contains it.
+const REST: char = '>';
+/// Number of letters of a company's name in the head of its key.
+const CALLED: usize = 4;
+/// Maximum number of further words of a company's name that are keys of their own.
+const MAX_WORDS: usize = 2;
+/// Maximum number of records that a look-up leads to: a key that more records share is not used, however few
+/// entries share it. Two records of one person that share it with so many also share a finer key.
+const MOST: usize = 50;
+/// Maximum number of keys that are listed; the records of those that fit are compared.
+const MOST_LISTED: usize = 200;
 
 /// The kind of value that a key is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,13 +44,21 @@ pub enum KeyKind {
     Email,
     /// A phone number.
     Phone,
-    /// A last name and a company.
-    Person,
-    /// A first and a last name.
+    /// A person by the sound of the last name; then the names.
     Name,
-    /// A company's name.
-    Company,
-    /// The host of a website.
+    /// A person by the company's domain.
+    At,
+    /// A person by the company's name.
+    Staff,
+    /// A person by the CRM's id of the company.
+    Account,
+    /// A person by the city.
+    City,
+    /// A company by the beginning of its name; then the name.
+    Called,
+    /// A company by a further word of its name.
+    Word,
+    /// A company by the domain of its website.
     Domain,
 }
 
@@ -45,26 +67,51 @@ impl KeyKind {
         match self {
             Self::Email => "email",
             Self::Phone => "phone",
-            Self::Person => "person",
             Self::Name => "name",
-            Self::Company => "company",
+            Self::At => "at",
+            Self::Staff => "staff",
+            Self::Account => "account",
+            Self::City => "city",
+            Self::Called => "called",
+            Self::Word => "word",
             Self::Domain => "domain",
         }
     }
 }
 
-/// A key for finding records. The table stores its text form, `{kind}:{normal form}`.
+/// A key for finding records. The table stores its text form, `{kind}:{normal form}`; some kinds have more
+/// behind a `>`, of which a look-up gives as much as it knows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MatchKey(String);
+pub struct MatchKey {
+    text: String,
+    open: bool,
+}
 
 impl MatchKey {
     fn new(kind: KeyKind, normal: &str) -> Option<Self> {
         if normal.is_empty() {
             return None;
         }
-        let mut key = format!("{}:{normal}", kind.as_str());
-        key.truncate(key.floor_char_boundary(MAX_KEY_BYTES));
-        Some(Self(key))
+        let mut text = format!("{}:{normal}", kind.as_str());
+        text.truncate(text.floor_char_boundary(MAX_KEY_BYTES));
+        Some(Self { text, open: false })
+    }
+
+    /// The key with more parts behind its head.
+    fn with(mut self, rest: &[&str]) -> Self {
+        for part in rest {
+            self.text.push(REST);
+            self.text.push_str(part);
+        }
+        let end = self.text.floor_char_boundary(MAX_KEY_BYTES);
+        self.text.truncate(end);
+        self
+    }
+
+    /// The open key: all keys that begin with this text.
+    fn open(mut self) -> Self {
+        self.open = true;
+        self
     }
 
     /// The key of an e-mail address.
@@ -79,136 +126,199 @@ impl MatchKey {
         Self::new(KeyKind::Phone, &normalize::phone(text, region)?)
     }
 
-    /// The key of a person with a first and a last name.
+    /// The key for the registered domain of a company's website; `None` for the domain of a public mailbox
+    /// provider.
     #[must_use]
-    pub fn name(first: &str, last: &str) -> Option<Self> {
-        let (first, last) = (normalize::fold(first), normalize::fold(last));
-        if first.is_empty() || last.is_empty() {
-            return None;
-        }
-        Self::new(KeyKind::Name, &format!("{first} {last}"))
-    }
-
-    /// The key of a person of that last name at a company.
-    #[must_use]
-    pub fn person(last: &str, company: &str) -> Option<Self> {
-        let last = normalize::fold(last);
-        let core = matching::person::last_core(&last);
-        let last = if core.is_empty() { last } else { core };
-        let company = company_core(company);
-        if last.is_empty() || company.is_empty() {
-            return None;
-        }
-        // Folded text holds no `@`.
-        Self::new(KeyKind::Person, &format!("{last}@{company}"))
+    pub fn domain(website: &str) -> Option<Self> {
+        Self::new(KeyKind::Domain, &contact::website(website)?)
     }
 
     /// The key of a company. Its legal form and other parts that do not identify it do not count.
     #[must_use]
-    pub fn company(name: &str) -> Option<Self> {
-        Self::new(KeyKind::Company, &company_core(name))
-    }
-
-    /// The key for the domain of a company's website; `None` for the domain of a public mailbox provider.
-    #[must_use]
-    pub fn domain(website: &str) -> Option<Self> {
-        let host = normalize::web_url(website)?.host_str()?.to_lowercase();
-        let host = host.strip_prefix("www.").unwrap_or(&host);
-        Self::new(
-            KeyKind::Domain,
-            Some(host).filter(|host| !free_mail::is_free(host))?,
-        )
-    }
-
-    /// The key for the company domain of an e-mail address; `None` for an address of a public mailbox
-    /// provider.
-    #[must_use]
-    pub fn email_domain(address: &str) -> Option<Self> {
-        Self::domain(normalize::email(address)?.rsplit_once('@')?.1)
+    pub fn called(name: &str) -> Option<Self> {
+        called(&company_core(name))
     }
 
     /// Wraps a key that was read from storage.
     #[must_use]
     pub fn stored(key: &str) -> Self {
-        Self(key.to_owned())
+        Self {
+            text: key.to_owned(),
+            open: false,
+        }
     }
 
-    /// The key's text.
+    /// The key's text; for an open key, the beginning of the texts that it stands for.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// True for an open key, which stands for all keys that begin with its text.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The part of the key that is looked for as a whole.
+    #[must_use]
+    pub fn head(&self) -> &str {
+        self.text.split(REST).next().unwrap_or_default()
     }
 }
 
 impl Display for MatchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
+}
+
+/// Text in small Latin letters and digits. Texts that are equal by [`normalize::fold`] stay so.
+fn plain(text: &str) -> String {
+    text::fold(&normalize::fold(text))
 }
 
 /// The distinguishing part of a company's name in normal form. Names that compare as equal have the same one.
 fn company_core(name: &str) -> String {
-    let folded = normalize::fold(name);
-    let core = matching::company::core(&folded);
-    if core.is_empty() { folded } else { core }
+    let folded = plain(name);
+    let core = company::core(&folded);
+    text::squash(if core.is_empty() { &folded } else { &core })
 }
 
-/// The fields of an object that keys are made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct KeyFields {
-    /// The e-mail address.
-    pub email: Option<&'static str>,
-    /// Phone numbers: the usual one, the mobile one.
-    pub phones: [Option<&'static str>; 2],
-    /// The country of the first address: its numbers may lack the country code.
-    pub country: Option<&'static str>,
-    /// First name.
-    pub first: Option<&'static str>,
-    /// Last name.
-    pub last: Option<&'static str>,
-    /// A company's name.
-    pub company: Option<&'static str>,
-    /// A company's website.
-    pub website: Option<&'static str>,
+/// A person's name as keys have it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Name {
+    /// The first name without further ones.
+    first: String,
+    /// The last name without particles.
+    last: String,
+    first_sound: String,
+    last_sound: String,
 }
 
-impl KeyFields {
-    fn of(spec: &ObjectSpec) -> Option<Self> {
-        let field = |role: Role| Some(spec.read_as(role)).filter(|name| !name.is_empty());
-        match spec.subject {
-            Subject::Contact | Subject::Lead => Some(Self {
-                email: field(Role::Email),
-                phones: [field(Role::Phone), field(Role::Mobile)],
-                country: field(Role::Country),
-                first: field(Role::FirstName),
-                last: field(Role::LastName),
-                company: field(Role::Company),
-                website: None,
-            }),
-            Subject::Account => Some(Self {
-                company: field(Role::Name),
-                website: field(Role::Website),
-                ..Self::default()
-            }),
-            Subject::User => Some(Self {
-                email: field(Role::Email),
-                ..Self::default()
-            }),
-            Subject::Other => None,
+impl Name {
+    fn new(first: &str, last: &str) -> Self {
+        let (first, folded) = (plain(first), plain(last));
+        let core = person::last_core(&folded);
+        let last = text::squash(if core.is_empty() { &folded } else { &core });
+        let first = first.split(' ').next().unwrap_or_default().to_owned();
+        Self {
+            first_sound: text::sound(&first),
+            last_sound: text::sound(&last),
+            first,
+            last,
         }
     }
+
+    fn of(record: &matching::Record) -> Self {
+        if record.last_name.is_empty() {
+            let (first, last) = person::split(&record.name);
+            Self::new(&first, &last)
+        } else {
+            Self::new(&record.first_name, &record.last_name)
+        }
+    }
+
+    /// The key of somebody of this name in a group of people.
+    fn within(&self, kind: KeyKind, group: &str) -> Option<MatchKey> {
+        if self.last.is_empty() {
+            return None;
+        }
+        let rest = [self.last_sound.as_str(), &self.first, &self.last];
+        Some(MatchKey::new(kind, group)?.with(&rest))
+    }
+
+    /// Compares with another name; true if it may be the same person's: the first or the last names sound
+    /// alike, or both begin alike. `rest` has the form that [`within`](Self::within) writes.
+    fn may_be(&self, rest: &str) -> bool {
+        let mut parts = rest.split(REST);
+        let mut next = || parts.next().unwrap_or_default();
+        let (last_sound, first, last) = (next(), next(), next());
+        let first_sound = text::sound(first);
+        let same = |a: &str, b: &str| !a.is_empty() && a == b;
+        let begins = |a: &str, b: &str| {
+            let (a, b) = (a.chars().next(), b.chars().next());
+            a.is_some() && a == b
+        };
+        same(&self.last_sound, last_sound)
+            || same(&self.first_sound, &first_sound)
+            || same(&self.last_sound, &first_sound)
+            || begins(&self.first, first) && begins(&self.last, last)
+    }
+}
+
+/// The domains of a person's company: of the e-mail addresses and of the website.
+fn domains(record: &matching::Record) -> Vec<String> {
+    let emails = record.emails.iter();
+    let of_emails = emails.filter_map(|email| contact::website(email.trim().rsplit_once('@')?.1));
+    let mut domains: Vec<String> = Vec::new();
+    for domain in of_emails.chain(contact::website(&record.website)) {
+        if !domains.contains(&domain) {
+            domains.push(domain);
+        }
+    }
+    domains
+}
+
+/// Keys, each once.
+#[derive(Default)]
+struct Keys(Vec<MatchKey>);
+
+impl Keys {
+    fn add(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
+        for key in keys {
+            if !self.0.contains(&key) {
+                self.0.push(key);
+            }
+        }
+    }
+
+    fn few(mut self) -> Vec<MatchKey> {
+        self.0.truncate(MAX_KEYS);
+        self.0
+    }
+}
+
+/// The keys of a company.
+fn company_keys(record: &matching::Record, region: Option<&str>) -> Keys {
+    let mut keys = Keys::default();
+    let core = company_core(&record.name);
+    keys.add(called(&core));
+    keys.add(MatchKey::domain(&record.website));
+    let domains = domains(record).into_iter();
+    keys.add(domains.filter_map(|domain| MatchKey::new(KeyKind::Domain, &domain)));
+    let phones = record.phones.iter();
+    keys.add(
+        phones
+            .filter_map(|number| MatchKey::phone(number, region))
+            .take(2),
+    );
+    keys.add(
+        words(&record.name)
+            .skip(1)
+            .take(MAX_WORDS)
+            .filter_map(|word| MatchKey::new(KeyKind::Word, &word)),
+    );
+    keys
+}
+
+/// The key of a company's name in normal form.
+fn called(core: &str) -> Option<MatchKey> {
+    let beginning: String = core.chars().take(CALLED).collect();
+    Some(MatchKey::new(KeyKind::Called, &beginning)?.with(&[core]))
+}
+
+/// The words of a company's name that distinguish it.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let core = company::core(&plain(name));
+    let words: Vec<String> = core.split(' ').map(str::to_owned).collect();
+    words.into_iter().filter(|word| word.len() >= 3)
 }
 
 /// The CRM's name for its leads.
 #[must_use]
 pub fn lead_object(crm: CrmKind) -> &'static str {
     vocabulary(crm).lead.name
-}
-
-/// The fields of an object that keys are made from; `None` for an object that is not matched.
-#[must_use]
-pub fn key_fields(crm: CrmKind, object: &str) -> Option<KeyFields> {
-    KeyFields::of(vocabulary(crm).object(object)?)
 }
 
 /// The keys of a record, the most selective first, each once, at most [`MAX_KEYS`]. Numbers without a country
@@ -220,81 +330,191 @@ pub fn keys(
     values: &Values,
     default_region: Option<&str>,
 ) -> Vec<MatchKey> {
-    let Some(fields) = key_fields(crm, object) else {
-        return Vec::new();
+    let value = |field: &str| values.text(field).unwrap_or_default();
+    let Some(record) = linked_record::record_by(crm, object, value) else {
+        let spec = vocabulary(crm).object(object);
+        let user = spec.filter(|spec| spec.subject == Subject::User);
+        let email = user.and_then(|user| values.text(user.read_as(Role::Email)));
+        return email.and_then(MatchKey::email).into_iter().collect();
     };
-    let text = |field: Option<&'static str>| field.and_then(|field| values.text(field));
-    let (first, last) = (text(fields.first), text(fields.last));
-    let company = text(fields.company);
-    let region = text(fields.country).and_then(region_of).or(default_region);
-
-    let mut keys = Vec::with_capacity(MAX_KEYS);
-    let mut add = |key: Option<MatchKey>| {
-        if let Some(key) = key.filter(|key| !keys.contains(key)) {
-            keys.push(key);
-        }
-    };
-    add(text(fields.email).and_then(MatchKey::email));
-    for phone in fields.phones {
-        add(text(phone).and_then(|number| MatchKey::phone(number, region)));
+    let region = region_of(&record.country).or(default_region);
+    if linked_record::kind_of(crm, object) == Some(EntryKind::Company) {
+        return company_keys(&record, region).few();
     }
-    add(last
-        .zip(company)
-        .and_then(|(last, company)| MatchKey::person(last, company)));
-    add(first
-        .zip(last)
-        .and_then(|(first, last)| MatchKey::name(first, last)));
-    add(company.and_then(MatchKey::company));
-    add(text(fields.website).and_then(MatchKey::domain));
-    keys.truncate(MAX_KEYS);
-    keys
+    let name = Name::of(&record);
+    let mut keys = Keys::default();
+    keys.add(
+        record
+            .emails
+            .iter()
+            .filter_map(|email| MatchKey::email(email)),
+    );
+    let phones = record.phones.iter();
+    keys.add(phones.filter_map(|number| MatchKey::phone(number, region)));
+    keys.add(named(&name));
+    let domain = domains(&record).into_iter().next();
+    keys.add(domain.and_then(|domain| name.within(KeyKind::At, &domain)));
+    let company = company_core(&record.company);
+    let staff = name.within(KeyKind::Staff, &company);
+    // Somebody without a last name is found by the company alone.
+    keys.add(staff.or_else(|| {
+        let nobody = MatchKey::new(KeyKind::Staff, &company)?;
+        Some(nobody.with(&["", &name.first, ""]))
+    }));
+    let account = linked_record::account_by(crm, object, value);
+    keys.add(name.within(KeyKind::Account, account));
+    keys.add(name.within(KeyKind::City, &text::squash(&plain(&record.city))));
+    keys.few()
 }
 
-/// The keys of an entry of the directory: the same that [`keys`] makes of a record of the same person or
-/// company, the most selective first, each once, at most [`MAX_KEYS`].
+/// The key of a person by name.
+fn named(name: &Name) -> Option<MatchKey> {
+    let key = MatchKey::new(KeyKind::Name, &name.last_sound)?;
+    Some(key.with(&[&name.first, &name.last]))
+}
+
+/// A look-up of records: keys from the widest to the narrowest. The first key that leads to at most its number
+/// of records is used; if none does, the look-up finds nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    keys: Vec<(MatchKey, usize)>,
+    /// The name that records have to be similar to; with none, all that are found are compared.
+    like: Option<Name>,
+}
+
+impl Lookup {
+    fn one(key: MatchKey) -> Self {
+        Self {
+            keys: vec![(key, MOST)],
+            like: None,
+        }
+    }
+
+    /// The keys, the widest first, each with the maximum number of records that it may lead to.
+    pub fn keys(&self) -> impl Iterator<Item = (&MatchKey, usize)> {
+        self.keys.iter().map(|(key, most)| (key, *most))
+    }
+
+    /// Tells if a record that was found is worth comparing; `key` is the text of its key.
+    #[must_use]
+    pub fn fits(&self, key: &str) -> bool {
+        let rest = key.split_once(REST).map_or("", |(_, rest)| rest);
+        self.like.as_ref().is_none_or(|name| name.may_be(rest))
+    }
+}
+
+/// The look-up of an entry among the people of a group.
+fn among(kind: KeyKind, group: &str, name: &Name) -> Option<Lookup> {
+    let all = MatchKey::new(kind, group)?;
+    let mut keys = vec![(all.clone().with(&[""]).open(), MOST_LISTED)];
+    if !name.last_sound.is_empty() {
+        keys.push((all.clone().with(&[&name.last_sound, ""]).open(), MOST));
+        if !name.first.is_empty() {
+            let narrow = [name.last_sound.as_str(), &name.first, ""];
+            keys.push((all.with(&narrow).open(), MOST));
+        }
+    }
+    Some(Lookup {
+        keys,
+        like: Some(name.clone()),
+    })
+}
+
+/// The look-ups that find the records an entry may be, except those by its company ([`colleagues`]).
 #[must_use]
-pub fn entry_keys(
+pub fn lookups(
     kind: matching::Kind,
     record: &matching::Record,
     default_region: Option<&str>,
-) -> Vec<MatchKey> {
-    let mut keys = Vec::with_capacity(MAX_KEYS);
-    let mut add = |key: Option<MatchKey>| {
-        if let Some(key) = key.filter(|key| !keys.contains(key)) {
-            keys.push(key);
+) -> Vec<Lookup> {
+    let region = region_of(&record.country).or(default_region);
+    if kind == matching::Kind::Company {
+        let keys = company_keys(record, region).0.into_iter();
+        let mut lookups: Vec<Lookup> = keys
+            .filter(|key| !key.head().starts_with(KeyKind::Called.as_str()))
+            .map(Lookup::one)
+            .collect();
+        let core = company_core(&record.name);
+        // As much of the name as leaves few.
+        let mut beginnings: Vec<(MatchKey, usize)> = Vec::new();
+        for letters in [6, 10, 16, usize::MAX] {
+            let beginning: String = core.chars().take(letters).collect();
+            let key = called(&beginning).map(MatchKey::open);
+            beginnings.extend(key.map(|key| (key, MOST)));
         }
-    };
-    match kind {
-        matching::Kind::Person => {
-            let region = region_of(&record.country).or(default_region);
-            let (first, last) = if record.last_name.is_empty() {
-                matching::person::split(&record.name)
-            } else {
-                (record.first_name.clone(), record.last_name.clone())
+        beginnings.dedup();
+        lookups.push(Lookup {
+            keys: beginnings,
+            like: None,
+        });
+        for (at, word) in words(&record.name).take(MAX_WORDS + 1).enumerate() {
+            // What is the first word here may be a further one there, and the other way round.
+            let other = match at {
+                0 => MatchKey::new(KeyKind::Word, &word),
+                _ => called(&word).map(MatchKey::open),
             };
-            // One of each kind first: a long list of numbers must not keep the name out.
-            let mut emails = record.emails.iter().map(|email| MatchKey::email(email));
-            let mut phones = record
-                .phones
-                .iter()
-                .map(|number| MatchKey::phone(number, region));
-            add(emails.next().flatten());
-            add(phones.next().flatten());
-            add(MatchKey::person(&last, &record.company));
-            add(MatchKey::name(&first, &last));
-            emails.chain(phones).for_each(add);
+            lookups.extend(other.map(Lookup::one));
         }
-        matching::Kind::Company => {
-            add(MatchKey::company(&record.name));
-            add(MatchKey::domain(&record.website));
-            let emails = record.emails.iter();
-            emails
-                .map(|email| MatchKey::email_domain(email))
-                .for_each(add);
-        }
+        return lookups;
     }
-    keys.truncate(MAX_KEYS);
-    keys
+    let name = Name::of(record);
+    let mut keys = Keys::default();
+    // A long list of numbers is no reason for as many queries.
+    keys.add(
+        record
+            .emails
+            .iter()
+            .filter_map(|email| MatchKey::email(email))
+            .take(4),
+    );
+    let phones = record.phones.iter();
+    keys.add(
+        phones
+            .filter_map(|number| MatchKey::phone(number, region))
+            .take(4),
+    );
+    let mut lookups: Vec<Lookup> = keys.0.into_iter().map(Lookup::one).collect();
+    if let Some(sound) = MatchKey::new(KeyKind::Name, &name.last_sound) {
+        let mut keys = vec![(sound.clone().with(&[""]).open(), MOST)];
+        if let Some(initial) = name.first.chars().next() {
+            keys.push((sound.clone().with(&[&initial.to_string()]).open(), MOST));
+            keys.push((sound.clone().with(&[&name.first, ""]).open(), MOST));
+            keys.push((sound.with(&[&name.first, &name.last]), MOST));
+        }
+        lookups.push(Lookup { keys, like: None });
+        // First and last name may be swapped.
+        let swapped = MatchKey::new(KeyKind::Name, &name.first_sound);
+        let swapped = swapped.map(|key| key.with(&[&name.last, ""]).open());
+        lookups.extend(swapped.map(Lookup::one));
+    }
+    let domains = domains(record).into_iter().take(3);
+    lookups.extend(domains.filter_map(|domain| among(KeyKind::At, &domain, &name)));
+    lookups.extend(among(KeyKind::Staff, &company_core(&record.company), &name));
+    let city = text::squash(&plain(&record.city));
+    lookups.extend(among(KeyKind::City, &city, &name).map(|mut lookup| {
+        // A city is too many people to list.
+        lookup.keys.remove(0);
+        lookup.like = None;
+        lookup
+    }));
+    lookups.retain(|lookup| !lookup.keys.is_empty());
+    lookups
+}
+
+/// The look-ups that find the accounts a person's company may be.
+#[must_use]
+pub fn employers(record: &matching::Record) -> Vec<Lookup> {
+    let domains = domains(record).into_iter().take(3);
+    let keys = domains.filter_map(|domain| MatchKey::new(KeyKind::Domain, &domain));
+    let mut lookups: Vec<Lookup> = keys.map(Lookup::one).collect();
+    lookups.extend(MatchKey::called(&record.company).map(Lookup::one));
+    lookups
+}
+
+/// The look-up that finds the contacts of an account that an entry may be.
+#[must_use]
+pub fn colleagues(record: &matching::Record, account: &str) -> Option<Lookup> {
+    among(KeyKind::Account, account, &Name::of(record))
 }
 
 /// The most selective key from values of lead fields; `value` returns a field's value.
@@ -305,19 +525,39 @@ pub fn best_key<'v>(
     value: impl Fn(&str) -> Option<&'v str>,
     region: Option<&str>,
 ) -> Option<MatchKey> {
-    let fields = key_fields(crm, object)?;
-    let text = |field: Option<&'static str>| field.and_then(&value);
-    let (first, last) = (text(fields.first), text(fields.last));
-    let company = text(fields.company);
-    text(fields.email)
+    let spec = vocabulary(crm).object(object)?;
+    let text = |role: Role| {
+        let name = spec.read_as(role);
+        Some(name).filter(|name| !name.is_empty()).and_then(&value)
+    };
+    let (first, last) = (text(Role::FirstName), text(Role::LastName));
+    let company = text(Role::Company);
+    text(Role::Email)
         .and_then(MatchKey::email)
         .or_else(|| {
-            let mut numbers = fields.phones.into_iter().filter_map(&text);
+            let mut numbers = [Role::Phone, Role::Mobile].into_iter().filter_map(text);
             numbers.find_map(|number| MatchKey::phone(number, region))
         })
-        .or_else(|| MatchKey::person(last?, company?))
-        .or_else(|| MatchKey::name(first?, last?))
-        .or_else(|| MatchKey::company(company?))
+        .or_else(|| {
+            let company = company_core(company?);
+            let name = Name::new(first.unwrap_or_default(), last?);
+            if !name.first.is_empty() {
+                return name.within(KeyKind::Staff, &company);
+            }
+            // Of one that has no first name, the last is read as a whole name ([`linked_record`]).
+            let is_one = !name.last.is_empty() && !last?.trim().contains(' ');
+            let staff = MatchKey::new(KeyKind::Staff, &company)?;
+            is_one.then(|| staff.with(&[&name.last_sound, ""]).open())
+        })
+        .or_else(|| {
+            let name = Name::new(first?, last?);
+            let key = MatchKey::new(KeyKind::Name, &name.last_sound)?;
+            (!name.first.is_empty()).then(|| key.with(&[&name.first, &name.last]))
+        })
+        .or_else(|| {
+            let staff = MatchKey::new(KeyKind::Staff, &company_core(company?))?;
+            Some(staff.with(&[""]).open())
+        })
 }
 
 /// The region (ISO 3166 alpha-2) of a country's code or name, in English or in its own language.
@@ -385,11 +625,14 @@ VN=vietnam,viet_nam VU=vanuatu WS=samoa XK=kosovo YE=yemen ZA=south_africa,zaf Z
 mod tests {
     use proptest::prelude::*;
 
-    use super::{MAX_KEY_BYTES, MAX_KEYS, MatchKey, best_key, entry_keys, keys, region_of};
+    use super::{
+        MAX_KEY_BYTES, MAX_KEYS, MatchKey, best_key, colleagues, employers, keys, lookups,
+        region_of,
+    };
     use crate::mirror::{Value, Values};
     use crate::normalize::{Comparison, normalize};
     use crate::schema::CrmKind;
-    use crate::vocabulary::objects;
+    use crate::vocabulary::{Role, Subject, objects};
 
     fn values(of: &[(&'static str, &str)]) -> Values {
         let of = of
@@ -421,9 +664,9 @@ mod tests {
             &[
                 "email:jürgen@example.com",
                 "phone:+4930901820",
-                "person:muller@muller sons",
-                "name:jurgen muller",
-                "company:muller sons",
+                "name:nlr>jurgen>muller",
+                "at:example.com>nlr>jurgen>muller",
+                "staff:mullersons>nlr>jurgen>muller",
             ],
         );
         check(
@@ -434,21 +677,33 @@ mod tests {
                 ("firstname", "Ada"),
                 ("lastname", "O’Brien"),
                 ("telephone1", "415 555 2671"),
+                ("_parentcustomerid_value", "a1"),
+                ("address1_city", "Austin, TX"),
             ],
             &[
                 "email:ada@example.com",
                 "phone:+14155552671",
-                "name:ada obrien",
+                "name:aprn>ada>obrien",
+                "at:example.com>aprn>ada>obrien",
+                "account:a1>aprn>ada>obrien",
+                "city:austintx>aprn>ada>obrien",
             ],
         );
         check(
             CrmKind::Dynamics365,
             "account",
             &[
-                ("name", "Ångström AB"),
-                ("websiteurl", "https://www.Example.com/about?x=1"),
+                ("name", "The Ångström Paper Works of Uppsala AB"),
+                ("websiteurl", "https://news.Example.com/about?x=1"),
+                ("telephone1", "415 555 2671"),
             ],
-            &["company:angstrom", "domain:example.com"],
+            &[
+                "called:angs>angstrompaperworksofuppsala",
+                "domain:example.com",
+                "phone:+14155552671",
+                "word:paper",
+                "word:works",
+            ],
         );
         check(
             CrmKind::Salesforce,
@@ -462,58 +717,112 @@ mod tests {
             &[("Name", "Big deal")],
             &[],
         );
-        check(CrmKind::Salesforce, "Lead", &[("LastName", "Only")], &[]);
+        check(
+            CrmKind::Salesforce,
+            "Lead",
+            &[("LastName", "Only")],
+            &["name:anl>>only"],
+        );
+    }
+
+    /// True if a look-up leads to a record by one of its keys when no other record shares them.
+    fn leads(lookup: &super::Lookup, keys: &[MatchKey]) -> bool {
+        let (first, _) = lookup.keys().next().unwrap();
+        keys.iter().any(|key| {
+            let same = if first.is_open() {
+                key.as_str().starts_with(first.as_str())
+            } else {
+                key.as_str() == first.as_str()
+            };
+            same && lookup.fits(key.as_str())
+        })
+    }
+
+    fn found(record: &matching::Record, object: &str, of: &[(&'static str, &str)]) -> usize {
+        let keys = keys(CrmKind::Salesforce, object, &values(of), Some("US"));
+        let kind = match object {
+            "Account" => matching::Kind::Company,
+            _ => matching::Kind::Person,
+        };
+        let lookups = lookups(kind, record, Some("US")).into_iter();
+        let account = of.iter().find(|(name, _)| *name == "AccountId");
+        let colleagues = account.and_then(|(_, account)| colleagues(record, account));
+        let all = lookups.chain(colleagues);
+        all.filter(|lookup| leads(lookup, &keys)).count()
     }
 
     #[test]
-    fn an_entry_has_the_keys_of_its_record() {
+    fn an_entry_finds_its_record_however_it_is_written() {
         let person = matching::Record {
-            first_name: "Jürgen".to_owned(),
+            first_name: "Jürgen K.".to_owned(),
             last_name: "von Müller".to_owned(),
             company: "Müller & Söhne".to_owned(),
+            website: "mueller-soehne.de".to_owned(),
+            city: "Köln".to_owned(),
             country: "Deutschland".to_owned(),
-            emails: ["j@example.com", "J@EXAMPLE.com", "second@gmail.com"]
+            emails: ["j@example.com", "second@gmail.com"]
                 .map(str::to_owned)
                 .to_vec(),
-            phones: ["030 901820", "+1 415 555 2671"]
-                .map(str::to_owned)
-                .to_vec(),
+            phones: vec!["030 901820".to_owned()],
             ..matching::Record::default()
         };
-        let found = entry_keys(matching::Kind::Person, &person, Some("US"));
-        let found: Vec<&str> = found.iter().map(MatchKey::as_str).collect();
-        assert_eq!(
-            found,
-            [
-                "email:j@example.com",
-                "phone:+4930901820",
-                "person:muller@muller sons",
-                "name:jurgen von muller",
-                "email:second@gmail.com",
-                "phone:+14155552671",
-            ]
-        );
+        let lead = |of: &[(&'static str, &str)]| found(&person, "Lead", of);
+        // Without the further first name, misspelled, swapped, by a short name at the company.
+        assert_eq!(lead(&[("FirstName", "Jurgen"), ("LastName", "Mueller")]), 1);
+        assert_eq!(lead(&[("FirstName", "J."), ("LastName", "Miller")]), 1);
+        assert_eq!(lead(&[("FirstName", "Müller"), ("LastName", "Jürgen")]), 1);
+        assert_eq!(lead(&[("FirstName", "Jürgen"), ("LastName", "Schmidt")]), 0);
+        let at = [("Email", "js@news.mueller-soehne.de")];
+        let married = [("FirstName", "Jürgen"), ("LastName", "Schmidt")];
+        assert_eq!(lead(&[&married[..], &at].concat()), 1);
+        let other = [("FirstName", "Anna"), ("LastName", "Schmidt")];
+        assert_eq!(lead(&[&other[..], &at].concat()), 0);
+        let staff = [("Company", "Mueller & Soehne GmbH")];
+        assert_eq!(lead(&[&married[..], &staff].concat()), 0);
+        let staff = [("Company", "Müller & Söhne GmbH")];
+        assert_eq!(lead(&[&married[..], &staff].concat()), 1);
+        assert_eq!(lead(&[("LastName", "Muller"), ("City", "KÖLN")]), 2);
+        // A contact by its account, which the employer's name or domain leads to.
+        let contact = [("LastName", "Miller"), ("AccountId", "001")];
+        assert_eq!(found(&person, "Contact", &contact), 2);
+        let account = [
+            ("Name", "Müller & Söhne AG"),
+            ("Website", "www.mueller-soehne.de"),
+        ];
+        let account = keys(CrmKind::Salesforce, "Account", &values(&account), None);
+        let employers = employers(&person);
+        assert_eq!(employers.iter().filter(|of| leads(of, &account)).count(), 2);
         let unsplit = matching::Record {
             name: "Jürgen von Müller".to_owned(),
             ..matching::Record::default()
         };
-        let found = entry_keys(matching::Kind::Person, &unsplit, None);
-        assert_eq!(found, [MatchKey::name("Jürgen", "von Müller").unwrap()]);
-        let company = matching::Record {
-            name: "The Example Company, Inc.".to_owned(),
-            website: "http://gmail.com".to_owned(),
+        assert_eq!(found(&unsplit, "Lead", &[("LastName", "Muller")]), 1);
+    }
+
+    #[test]
+    fn a_company_is_found_by_the_beginning_of_its_name_and_by_its_words() {
+        let company = |name: &str| matching::Record {
+            name: name.to_owned(),
+            ..matching::Record::default()
+        };
+        let account =
+            |name: &str, other: &str| found(&company(name), "Account", &[("Name", other)]);
+        assert!(account("The Example Company, Inc.", "Example") > 0);
+        assert!(account("Stanwick Therapeutics", "Stanwick Therapeut. GmbH") > 0);
+        assert!(account("Burley Elementary School", "Public School Burley") > 0);
+        assert_eq!(account("Burley", "Yale"), 0);
+        let record = matching::Record {
             emails: ["info@web.de", "info@www.example.com"]
                 .map(str::to_owned)
                 .to_vec(),
-            ..matching::Record::default()
+            phones: vec!["(415) 555-2671".to_owned()],
+            website: "http://gmail.com".to_owned(),
+            ..company("Nobody knows")
         };
-        let found = entry_keys(matching::Kind::Company, &company, None);
-        assert!(found.contains(&MatchKey::company("Example Company").unwrap()));
-        assert_eq!(
-            found.get(1).map(MatchKey::as_str),
-            Some("domain:example.com")
-        );
-        assert_eq!(found.len(), 2);
+        let by = |of: &[(&'static str, &str)]| found(&record, "Account", of);
+        assert_eq!(by(&[("Name", "X"), ("Website", "example.com")]), 1);
+        assert_eq!(by(&[("Name", "X"), ("Phone", "415 555 2671")]), 1);
+        assert_eq!(by(&[("Name", "X"), ("Website", "gmail.com")]), 0);
     }
 
     #[test]
@@ -546,27 +855,29 @@ mod tests {
 
     #[test]
     fn fields_of_keys_are_imported() {
+        let person = [
+            Role::Email,
+            Role::Phone,
+            Role::Mobile,
+            Role::City,
+            Role::Country,
+            Role::FirstName,
+            Role::LastName,
+            Role::Company,
+            Role::Account,
+        ];
         for crm in [CrmKind::Salesforce, CrmKind::Dynamics365] {
             for spec in objects(crm) {
-                let Some(fields) = super::key_fields(crm, spec.name) else {
-                    continue;
+                let roles: &[Role] = match spec.subject {
+                    Subject::Contact | Subject::Lead => &person,
+                    Subject::Account => &[Role::Name, Role::Website, Role::Phone],
+                    Subject::User => &[Role::Email],
+                    Subject::Other => &[],
                 };
-                let named = [
-                    fields.email,
-                    fields.country,
-                    fields.first,
-                    fields.last,
-                    fields.company,
-                    fields.website,
-                ];
-                for field in named
-                    .into_iter()
-                    .flatten()
-                    .chain(fields.phones.into_iter().flatten())
-                {
+                for name in roles.iter().map(|role| spec.read_as(*role)) {
                     assert!(
-                        spec.fields(false).any(|name| name == field),
-                        "{}.{field}",
+                        name.is_empty() || spec.fields(false).any(|field| field == name),
+                        "{}.{name}",
                         spec.name
                     );
                 }
@@ -607,7 +918,9 @@ mod tests {
                     "LastName" => last.as_str(),
                     _ => company.as_str(),
                 }), None);
-                prop_assert!(mirrored.contains(&key.unwrap()));
+                // What is not known of it is left open.
+                let key = key.unwrap();
+                prop_assert!(mirrored.iter().any(|mirrored| mirrored.as_str().starts_with(key.as_str())), "{key} {mirrored:?}");
             }
         }
     }

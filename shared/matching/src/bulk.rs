@@ -8,8 +8,8 @@ use rustc_hash::FxHashSet;
 use crate::assign::{self, Link};
 pub use crate::block::CutBlock;
 use crate::clean::Clean;
-use crate::learn;
-use crate::model::Model;
+use crate::learn::{self, Evidence};
+use crate::model::{Compiled, Model};
 use crate::rarity::Counts;
 use crate::{Bits, Kind, Record, block, compare};
 
@@ -43,6 +43,9 @@ pub struct Outcome {
     pub links: Vec<Link>,
     /// Pairs that were not linked because another pair of one of their records is as good.
     pub ambiguous: Vec<Link>,
+    /// Pairs that only coarse keys found and whose scores are too low for that: many other pairs have as much
+    /// in common. Ordered by left, then right.
+    pub doubtful: Vec<(u32, u32)>,
     /// Number of pairs that were compared.
     pub candidates: u64,
     /// Keys that too many records share.
@@ -180,6 +183,7 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         })
     };
     more.retain(|pair| pairs.binary_search(pair).is_err());
+    let mut doubtful = Vec::new();
     if !more.is_empty() {
         // Few are still missing, among many pairs: each pair is correspondingly less likely a match.
         let missing = 1.0 + decided.links.len() as f64 * MISSING;
@@ -195,6 +199,13 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
                 0
             }
         });
+        let least = bar + handicap;
+        let scored = compared.iter().zip(&decided.scores);
+        doubtful = scored
+            .map(|(pair, score)| ((pair.0, pair.1), *score))
+            .filter(|(pair, score)| *score < least && late.contains(pair))
+            .map(|(pair, _)| pair)
+            .collect();
     }
     let Decided {
         scores,
@@ -217,11 +228,59 @@ pub fn link_clean(kind: Kind, left: &[Clean], right: &[Clean], options: &Options
         ranked,
         links,
         ambiguous,
+        doubtful,
         cut,
         model,
         bar,
         stages,
     }
+}
+
+/// The scores of pairs by a model, in their order; 0 where there is no such record.
+#[must_use]
+pub fn scores(model: &Model, left: &[Clean], right: &[Clean], pairs: &[(u32, u32)]) -> Vec<Bits> {
+    let compiled = Compiled::new(model);
+    pairs
+        .par_iter()
+        .with_min_len(1024)
+        .map(
+            |(l, r)| match (left.get(*l as usize), right.get(*r as usize)) {
+                (Some(a), Some(b)) => compiled.score(&compare::compare(a, b, &model.rarity)),
+                _ => 0,
+            },
+        )
+        .collect()
+}
+
+/// Learns a model from pairs of two sets, beginning with `known`: the rarity of values from the two sets, the
+/// frequency of levels from the pairs and from what people decided (`true`: the two are one). `records` is the
+/// number of records of each set, those without a pair included. Returns `known` if [`Evidence::learn`]
+/// learns nothing.
+#[must_use]
+pub fn learn(
+    known: &Model,
+    left: &[Clean],
+    right: &[Clean],
+    pairs: &[(u32, u32)],
+    decided: &[(&Clean, &Clean, bool)],
+    records: (usize, usize),
+) -> Model {
+    let mut evidence = Evidence::new();
+    for record in left.iter().chain(right) {
+        evidence.count(record);
+    }
+    let mut of_sets = known.clone();
+    of_sets.rarity = evidence.rarity();
+    evidence.observe_all(&of_sets, (left, right), pairs);
+    evidence.among(records);
+    for (a, b, is_match) in decided {
+        evidence.decide(&of_sets, a, b, *is_match);
+    }
+    let learned = evidence.learn(&of_sets);
+    if learned.version == known.version {
+        return known.clone();
+    }
+    learned
 }
 
 struct Decided {

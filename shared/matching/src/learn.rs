@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 
 use crate::compare::{self, FIELDS, Pattern, SHARED};
 use crate::model::{Compiled, Model};
-use crate::rarity::Counts;
+use crate::rarity::{Counts, Rarity};
 use crate::{Bits, Clean, Kind};
 
 /// Rounds of expectation maximisation.
@@ -105,6 +105,33 @@ impl Evidence {
             .push((left, right, compare::compare(a, b, &model.rarity)));
         self.lefts.insert(left);
         self.rights.insert(right);
+    }
+
+    /// Adds pairs that nobody decided, as numbers of records in two sets. Compares on all cores.
+    pub(crate) fn observe_all(
+        &mut self,
+        model: &Model,
+        (left, right): (&[Clean], &[Clean]),
+        pairs: &[(u32, u32)],
+    ) {
+        let compared = pairs.par_iter().with_min_len(AT_ONCE).filter_map(|(l, r)| {
+            let (a, b) = (left.get(*l as usize)?, right.get(*r as usize)?);
+            Some((*l, *r, compare::compare(a, b, &model.rarity)))
+        });
+        self.pairs.par_extend(compared);
+        self.lefts.extend(pairs.iter().map(|pair| pair.0));
+        self.rights.extend(pairs.iter().map(|pair| pair.1));
+    }
+
+    /// The rarity of the values that were counted.
+    pub(crate) fn rarity(&self) -> Rarity {
+        self.counts.rarity()
+    }
+
+    /// Sets the number of records of each set, those that are in no pair included ([`alone`](Self::alone)).
+    pub(crate) fn among(&mut self, records: (usize, usize)) {
+        self.alone.0 = records.0.saturating_sub(self.lefts.len());
+        self.alone.1 = records.1.saturating_sub(self.rights.len());
     }
 
     /// Adds records of each set that are in no pair. They have no match, and so show how few records have

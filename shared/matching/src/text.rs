@@ -56,6 +56,12 @@ pub fn squash(folded: &str) -> String {
     folded.chars().filter(|c| *c != ' ').collect()
 }
 
+/// The approximate sound of a word: most spellings and typing errors of a name share it.
+#[must_use]
+pub fn sound(word: &str) -> String {
+    crate::similar::skeleton(word)
+}
+
 /// The hash of a text of a kind. It is the same on every machine and in every version, because models store
 /// it.
 #[must_use]

@@ -1,27 +1,24 @@
 //! A whole directory in memory beside its candidates: what a link pass decides on (MA-2). Pure.
 //!
-//! Records stream by; of each entry the best [`MAX_CANDIDATES`] are kept, whatever order they come in.
-//! Then every entry is linked as it would be alone, by [`choose`], until nothing changes any more. So
-//! linking an entry online after a pass finds what the pass found.
+//! The engine finds and scores the pairs of the entries and a part of the records ([`Part`]); of each
+//! entry the best [`MAX_CANDIDATES`] are kept, whatever parts they come from. Then every entry is linked
+//! as it would be alone, by [`choose`], until nothing changes any more. So linking an entry online after
+//! a pass finds what the pass found.
 //!
-//! An entry takes about half a kilobyte in normal form and as much again for its candidates and the keys
-//! by which they are found; a record that is no candidate takes nothing.
+//! Memory grows with the entries and the records that are there together; crm-import bounds their number.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+use matching::assign::Link as Pair;
+use matching::bulk::{self, Options};
 use matching::{Bits, Clean, Kind, Model};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::choose::{Choice, Chooser, Holder, Rules, choose};
 use crate::domain::directory::{
     Decision, Entry, EntryId, How, Link, MAX_CANDIDATES, Match, RecordRef,
 };
-use crate::domain::match_keys::entry_keys;
 
-/// Entries of one key that are compared with a record at most. Who shares a key with more shares
-/// something finer with the one that he is.
-const MAX_PER_KEY: usize = 50;
 /// How often an entry is decided on at most, in the mean: a bound for what cannot happen.
 const MAX_TURNS: usize = 50;
 
@@ -35,6 +32,8 @@ struct Row {
     created: Option<Link>,
     /// The record that it is linked to now.
     linked: Option<RecordRef>,
+    /// The candidates that were known before the pass.
+    known: Vec<RecordRef>,
 }
 
 /// What people decided of it.
@@ -47,32 +46,20 @@ enum Kept {
 /// A candidate of an entry, by the number of its record.
 type Scored = (Bits, u32);
 
-/// The entries of a kind, and their candidates as far as records have streamed by.
+/// The entries of a kind, and their candidates as far as parts of the records have met them.
 pub struct Board {
     kind: Kind,
     model: Model,
     region: Option<String>,
     rows: Vec<Row>,
     cleans: Vec<Clean>,
-    /// Entries by their match keys: what they are found by online, they are found by here.
-    by_key: HashMap<u64, Vec<u32>>,
     tops: Vec<Vec<Scored>>,
     /// Records that were candidates at some time, by number.
     records: Vec<RecordRef>,
     /// Their owners, by number.
     owners: Owners,
-    /// Records that were created for entries, or that an entry's submission was just written to: that the
-    /// two are alike says nothing of others.
-    made: HashSet<RecordRef>,
-    /// Whether there is something to learn from a pair of the entry.
-    paired: Vec<bool>,
-    /// Records that streamed by and were not made of an entry; and those of them that have such a pair.
-    apart: usize,
-    apart_paired: usize,
     /// Ranks of the objects: of equal candidates one of the first object is taken.
     objects: &'static [&'static str],
-    /// How many records streamed by.
-    met: u32,
 }
 
 /// Owners of records, each name once.
@@ -103,19 +90,37 @@ impl Owners {
     }
 }
 
-/// A record as the mirror has it, for a pass.
-pub struct Streamed<'s> {
-    /// Its object.
-    pub object: &'s str,
-    /// Its id.
-    pub id: &'s str,
-    /// What the engine compares.
-    pub clean: &'s Clean,
-    /// The CRM's id of its owner.
-    pub owner: Option<&'s str>,
-    /// The text of its match keys.
-    pub keys: &'s BTreeSet<String>,
+/// Records of the CRM in memory: all of a kind, or as many as fit beside the entries.
+#[derive(Default)]
+pub struct Part {
+    records: Vec<RecordRef>,
+    owners: Owners,
+    cleans: Vec<Clean>,
 }
+
+impl Part {
+    /// Takes a record up, in normal form, with the CRM's id of its owner.
+    pub fn push(&mut self, record: RecordRef, owner: Option<&str>, clean: Clean) {
+        self.records.push(record);
+        self.owners.push(owner);
+        self.cleans.push(clean);
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// True without any record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// Pairs of a board's entries and a part's records that share something, with their scores.
+pub struct Pairs(Vec<Pair>);
 
 /// A record that was looked at.
 pub struct There {
@@ -175,15 +180,6 @@ pub struct Draft(Vec<(EntryId, Vec<DraftCandidate>)>);
 /// Rank of the object, id of the record, score, owner.
 type DraftCandidate = (u8, String, Bits, Option<String>);
 
-fn hash(key: &str) -> u64 {
-    let digest = Sha256::digest(key.as_bytes());
-    let mut bytes = [0; 8];
-    for (to, from) in bytes.iter_mut().zip(digest) {
-        *to = from;
-    }
-    u64::from_be_bytes(bytes)
-}
-
 impl Board {
     /// An empty board. `objects`: those whose records the entries can be, the preferred first.
     #[must_use]
@@ -194,32 +190,19 @@ impl Board {
             region: region.map(str::to_owned),
             rows: Vec::new(),
             cleans: Vec::new(),
-            by_key: HashMap::new(),
             tops: Vec::new(),
             records: Vec::new(),
             owners: Owners::default(),
-            made: HashSet::new(),
-            paired: Vec::new(),
-            apart: 0,
-            apart_paired: 0,
             objects,
-            met: 0,
         }
     }
 
     /// Takes an entry up.
     pub fn add(&mut self, entry: &Entry, matched: Option<&Match>) {
-        let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        for key in entry_keys(self.kind, &entry.record, self.region.as_deref()) {
-            let entries = self.by_key.entry(hash(key.as_str())).or_default();
-            if entries.len() < MAX_PER_KEY {
-                entries.push(row);
-            }
-        }
         let link = matched.and_then(|matched| matched.link.clone());
-        let created = link.clone().filter(|link| link.how == How::Created);
-        self.made
-            .extend(created.iter().map(|link| link.record.clone()));
+        let candidates = matched.map_or(&[][..], |matched| &matched.candidates);
+        let mut known: Vec<RecordRef> = candidates.iter().map(|one| one.record.clone()).collect();
+        known.extend(link.iter().map(|link| link.record.clone()));
         self.rows.push(Row {
             id: entry.id,
             version: entry.version,
@@ -230,13 +213,13 @@ impl Board {
             },
             refused: entry.refused.clone(),
             linked: link.as_ref().map(|link| link.record.clone()),
-            created,
+            created: link.filter(|link| link.how == How::Created),
+            known,
         });
         let region = self.region.as_deref();
         self.cleans
             .push(Clean::new(self.kind, &entry.record, region));
         self.tops.push(Vec::new());
-        self.paired.push(false);
     }
 
     /// How many entries it has.
@@ -251,29 +234,21 @@ impl Board {
         self.rows.is_empty()
     }
 
-    /// Entries that tell how often an entry is a record: those whose record was not made of them.
+    /// Records that people decided on.
     #[must_use]
-    pub fn telling(&self) -> usize {
-        let rows = self.rows.iter();
-        rows.filter(|row| row.created.is_none()).count()
-    }
-
-    /// Entries, and records that streamed by, that no pair to learn from is of, without those that were
-    /// made of each other.
-    #[must_use]
-    pub fn alone(&self) -> (usize, usize) {
-        let rows = self.rows.iter().zip(&self.paired);
-        let entries = rows.filter(|(row, paired)| row.created.is_none() && !**paired);
-        (entries.count(), self.apart - self.apart_paired)
-    }
-
-    /// The entries in normal form.
-    pub fn cleans(&self) -> impl Iterator<Item = &Clean> {
-        self.cleans.iter()
+    pub fn decided_on(&self) -> BTreeSet<RecordRef> {
+        let mut records = BTreeSet::new();
+        for row in &self.rows {
+            if let Kept::Matched(record) = &row.decision {
+                records.insert(record.clone());
+            }
+            records.extend(row.refused.iter().cloned());
+        }
+        records
     }
 
     /// Pairs that people decided, and how.
-    pub fn decided<'k>(
+    fn decided<'k>(
         &'k self,
         known: &'k Known,
     ) -> impl Iterator<Item = (&'k Clean, &'k Clean, bool)> {
@@ -294,55 +269,135 @@ impl Board {
         })
     }
 
-    /// Compares a record with the entries that it could be. `seen` is told of every pair that there is
-    /// something to learn from, with the numbers of the two: what was made of each other is as like as can
-    /// be, and says nothing of how often an entry is a record.
-    pub fn meet(
-        &mut self,
-        record: &Streamed<'_>,
-        mut seen: impl FnMut((u32, &Clean), (u32, &Clean)),
-    ) {
-        let met = self.met;
-        self.met = self.met.wrapping_add(1);
-        let by_key = record
-            .keys
-            .iter()
-            .filter_map(|key| self.by_key.get(&hash(key)));
-        let mut rows: Vec<u32> = by_key.flatten().copied().collect();
-        rows.sort_unstable();
-        rows.dedup();
+    /// The pairs of an entry and a record that could be one: those that the engine finds, and those that
+    /// were known before, as linking one by one may have found them.
+    #[must_use]
+    pub fn pairs(&self, part: &Part) -> Pairs {
+        let options = Options {
+            model: Some(self.model.clone()),
+            fixed: true,
+        };
+        let found = bulk::link_clean(self.kind, &self.cleans, &part.cleans, &options);
+        let mut pairs = found.pairs;
+        pairs.retain(|pair| {
+            let pair = (pair.left, pair.right);
+            found.doubtful.binary_search(&pair).is_err()
+        });
+        let mut wanted: HashMap<&RecordRef, Vec<u32>> = HashMap::new();
+        for (row, number) in self.rows.iter().zip(0..) {
+            for record in &row.known {
+                wanted.entry(record).or_default().push(number);
+            }
+        }
+        if !wanted.is_empty() {
+            let mut more = Vec::new();
+            for (record, number) in part.records.iter().zip(0..) {
+                let rows = wanted.get(record).into_iter().flatten();
+                more.extend(rows.map(|row| (*row, number)));
+            }
+            let scores = bulk::scores(&self.model, &self.cleans, &part.cleans, &more);
+            pairs.extend(
+                more.into_iter()
+                    .zip(scores)
+                    .map(|((left, right), score)| Pair { left, right, score }),
+            );
+            pairs.sort_unstable_by_key(|pair| (pair.left, pair.right));
+            pairs.dedup_by_key(|pair| (pair.left, pair.right));
+        }
+        Pairs(pairs)
+    }
+
+    /// A model that fits the entries and the records. `known` has the records that people decided on.
+    #[must_use]
+    pub fn learned(&self, part: &Part, pairs: &Pairs, known: &Known) -> Model {
+        let (pairs, records) = self.evidence(part, pairs);
+        let decided: Vec<_> = self.decided(known).collect();
+        let shipped = Model::shipped(self.kind);
+        bulk::learn(
+            &shipped,
+            &self.cleans,
+            &part.cleans,
+            &pairs,
+            &decided,
+            records,
+        )
+    }
+
+    /// The pairs that there is something to learn from, and of how many entries and records they tell, those
+    /// without a pair included. A record that was created for an entry, or that its submission was just
+    /// written to, is as like it as can be: that says nothing of how alike others are, nor of how often an
+    /// entry is a record.
+    fn evidence(&self, part: &Part, pairs: &Pairs) -> (Vec<(u32, u32)>, (usize, usize)) {
+        let made: Vec<bool> = self.rows.iter().map(|row| row.created.is_some()).collect();
+        let created = self.rows.iter().filter_map(|row| row.created.as_ref());
+        let created: HashSet<&RecordRef> = created.map(|link| &link.record).collect();
+        let records = part.records.iter();
+        let of_made: Vec<bool> = records.map(|record| created.contains(record)).collect();
+        let is = |of: &[bool], at: u32| of.get(at as usize).copied().unwrap_or_default();
+        let apart = |pair: &&Pair| !is(&made, pair.left) && !is(&of_made, pair.right);
+        let others = pairs.0.iter().filter(apart);
+        let count = |of: &[bool]| of.iter().filter(|made| !**made).count();
+        (
+            others.map(|pair| (pair.left, pair.right)).collect(),
+            (count(&made), count(&of_made)),
+        )
+    }
+
+    /// Entries that tell how often an entry is a record: those whose record was not made of them.
+    #[must_use]
+    pub fn telling(&self) -> usize {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.created.is_none()).count()
+    }
+
+    /// The model that it scores by.
+    #[must_use]
+    pub const fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The mean difference, in thousandths of a bit, between the distances from the threshold that the model
+    /// and another give the pairs that either of the two would keep.
+    #[must_use]
+    pub fn differs(&self, other: &Model, part: &Part, pairs: &Pairs) -> u64 {
+        let numbers: Vec<(u32, u32)> = pairs.0.iter().map(|pair| (pair.left, pair.right)).collect();
+        let scores = bulk::scores(other, &self.cleans, &part.cleans, &numbers);
+        let (ours, theirs) = (Rules::of(&self.model), Rules::of(other));
+        let (mut sum, mut kept) = (0_u64, 0_u64);
+        for (pair, score) in pairs.0.iter().zip(scores) {
+            if ours.lists(pair.score) || theirs.lists(score) {
+                let above = i64::from(pair.score) - i64::from(ours.threshold);
+                sum += above.abs_diff(i64::from(score) - i64::from(theirs.threshold));
+                kept += 1;
+            }
+        }
+        sum / kept.max(1)
+    }
+
+    /// Has the board score by another model from now on.
+    pub fn adopt(&mut self, model: Model, part: &Part, pairs: &mut Pairs) {
+        self.model = model;
+        let numbers: Vec<(u32, u32)> = pairs.0.iter().map(|pair| (pair.left, pair.right)).collect();
+        let scores = bulk::scores(&self.model, &self.cleans, &part.cleans, &numbers);
+        for (pair, score) in pairs.0.iter_mut().zip(scores) {
+            pair.score = score;
+        }
+    }
+
+    /// Keeps the best pairs of each entry.
+    pub fn meet(&mut self, part: &Part, pairs: &Pairs) {
         let rules = Rules::of(&self.model);
-        let reference = RecordRef::new(record.object, record.id);
-        let is_made = self.made.contains(&reference);
-        let mut is_paired = false;
-        let mut number = None;
-        for row in rows {
-            let (Some(clean), Some(entry)) =
-                (self.cleans.get(row as usize), self.rows.get(row as usize))
-            else {
+        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        for pair in pairs.0.iter().filter(|pair| rules.lists(pair.score)) {
+            let Some(record) = part.records.get(pair.right as usize) else {
                 continue;
             };
-            if !is_made && entry.created.is_none() {
-                seen((row, clean), (met, record.clean));
-                is_paired = true;
-                if let Some(paired) = self.paired.get_mut(row as usize) {
-                    *paired = true;
-                }
-            }
-            let score = self.model.score(clean, record.clean);
-            if !rules.lists(score) {
-                continue;
-            }
-            let number = *number.get_or_insert_with(|| {
-                self.records.push(reference.clone());
-                self.owners.push(record.owner);
+            let number = *numbers.entry(pair.right).or_insert_with(|| {
+                self.records.push(record.clone());
+                self.owners.push(part.owners.get(pair.right));
                 u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
             });
-            self.insert(row as usize, score, number);
-        }
-        if !is_made {
-            self.apart += 1;
-            self.apart_paired += usize::from(is_paired);
+            self.insert(pair.left as usize, pair.score, number);
         }
     }
 
@@ -358,7 +413,7 @@ impl Board {
             return;
         };
         let of = |number: u32| self.records.get(number as usize);
-        // A part of the mirror may be read twice.
+        // A part that was begun and not ended meets the entries again.
         top.retain(|(_, other)| *other != number && of(*other) != of(number));
         let order = |scored: &Scored| {
             let record = of(scored.1);
@@ -429,12 +484,8 @@ impl Board {
     /// on, those that were created for entries, and candidates that are as good as each other.
     #[must_use]
     pub fn questions(&self) -> BTreeSet<RecordRef> {
-        let mut questions = BTreeSet::new();
+        let mut questions = self.decided_on();
         for row in &self.rows {
-            if let Kept::Matched(record) = &row.decision {
-                questions.insert(record.clone());
-            }
-            questions.extend(row.refused.iter().cloned());
             questions.extend(row.created.as_ref().map(|link| link.record.clone()));
         }
         for (a, b) in self.contested() {
@@ -797,16 +848,13 @@ impl<'b> Settling<'b> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use matching::{Clean, Kind, Model, Record};
 
-    use super::{Board, Streamed};
+    use super::{Board, Part};
     use crate::clock::Millis;
     use crate::domain::directory::{
         Entry, EntryKind, How, Link, Match, NewEntry, Origin, RecordRef,
     };
-    use crate::domain::match_keys::entry_keys;
 
     fn person(first: &str, email: &str) -> Record {
         Record {
@@ -824,21 +872,13 @@ mod tests {
         Entry::added(&new.unwrap(), Millis(0))
     }
 
-    /// Has a record stream by; gives how many pairs there are to learn from.
-    fn meet(board: &mut Board, id: &str, record: &Record) -> usize {
-        let keys = entry_keys(Kind::Person, record, None).into_iter();
-        let keys: BTreeSet<String> = keys.map(|key| key.to_string()).collect();
-        let clean = Clean::new(Kind::Person, record, None);
-        let streamed = Streamed {
-            object: "Lead",
-            id,
-            clean: &clean,
-            owner: None,
-            keys: &keys,
-        };
-        let mut seen = 0;
-        board.meet(&streamed, |_, _| seen += 1);
-        seen
+    fn part(records: &[(&str, &Record)]) -> Part {
+        let mut part = Part::default();
+        for (id, record) in records {
+            let clean = Clean::new(Kind::Person, record, None);
+            part.push(RecordRef::new("Lead", *id), None, clean);
+        }
+        part
     }
 
     #[test]
@@ -861,12 +901,21 @@ mod tests {
         board.add(&entry(&grace), None);
         assert_eq!((board.len(), board.telling()), (2, 1));
         // The lead of Ada's form; the contact that was made with it; somebody who is nobody's.
-        assert_eq!(meet(&mut board, "1", &ada), 0);
-        assert_eq!(meet(&mut board, "2", &ada), 0);
-        assert_eq!(meet(&mut board, "3", &person("Emmy", "e@uni.de")), 0);
-        assert_eq!(board.alone(), (1, 2));
-        assert_eq!(meet(&mut board, "4", &grace), 1);
-        assert_eq!(board.alone(), (0, 2));
+        let emmy = person("Emmy", "e@uni.de");
+        let alone = part(&[("1", &ada), ("2", &ada), ("3", &emmy)]);
+        let of_ada = board.pairs(&alone);
+        let learned_from =
+            |pairs: &[(u32, u32)], of: u32| pairs.iter().any(|(entry, _)| *entry == of);
+        let (pairs, records) = board.evidence(&alone, &of_ada);
+        assert!(!learned_from(&pairs, 0));
+        assert_eq!(records, (1, 2));
+        board.meet(&alone, &of_ada);
+        let other = part(&[("4", &grace)]);
+        let of_grace = board.pairs(&other);
+        let (pairs, records) = board.evidence(&other, &of_grace);
+        assert!(learned_from(&pairs, 1) && !learned_from(&pairs, 0));
+        assert_eq!(records, (1, 1));
+        board.meet(&other, &of_grace);
         let found: Vec<usize> = board.tops.iter().map(Vec::len).collect();
         assert_eq!(found, [2, 1]);
     }

@@ -9,12 +9,11 @@ use super::Linking;
 use crate::domain::directory::{Entry, EntryKind, RecordRef};
 use crate::domain::environment::Environment;
 use crate::domain::linked_record::{self, Account, Values, kind_of, linked_objects};
-use crate::domain::match_keys::entry_keys;
+use crate::domain::match_keys::{self, Lookup};
 use crate::store::{Mirror, MirrorRecord, StoreError};
 
-/// Records that one key leads to at most. Who shares a key with more shares something finer with the
-/// one that he is, or is found by the next link pass.
-const MAX_PER_KEY: i32 = 50;
+/// Accounts whose contacts are looked through for one entry.
+const MAX_ACCOUNTS: usize = 10;
 /// Merges in a row that are followed.
 const MAX_MERGES: usize = 10;
 
@@ -89,31 +88,71 @@ impl Linking<'_> {
         }
     }
 
-    /// Records that share a key with an entry.
+    /// Records that an entry may be, by their keys.
     pub(super) async fn found_by_key(
         &self,
         entry: &Entry,
     ) -> Result<BTreeSet<RecordRef>, StoreError> {
         let kind = entry.kind.matching();
         let objects = linked_objects(self.crm, entry.kind);
-        // A key of people leads to records of several objects, and to users of the CRM.
+        // A key of companies leads to accounts alone.
         let one = Some(objects).filter(|objects| objects.len() == 1);
         let object = one.and_then(|objects| objects.first()).copied();
-        let keys = entry_keys(kind, &entry.record, self.region);
-        let found = keys.iter().map(|key| {
-            self.store.by_match_key(
+        let lookups = match_keys::lookups(kind, &entry.record, self.region);
+        let lookups = lookups.iter().map(|lookup| self.found(lookup, object));
+        let by_keys = Box::pin(try_join_all(lookups));
+        let of_account = Box::pin(self.colleagues(entry));
+        let (by_keys, of_account) = both(by_keys, of_account).await?;
+        let mut found: BTreeSet<RecordRef> = by_keys.into_iter().flatten().collect();
+        found.extend(of_account);
+        found.retain(|record| objects.contains(&record.object.as_str()));
+        Ok(found)
+    }
+
+    /// The contacts of somebody's company that may be that person.
+    async fn colleagues(&self, entry: &Entry) -> Result<Vec<RecordRef>, StoreError> {
+        if entry.kind != EntryKind::Profile {
+            return Ok(Vec::new());
+        }
+        let object = Some(linked_record::account_object(self.crm));
+        let employers = match_keys::employers(&entry.record);
+        let accounts = employers.iter().map(|lookup| self.found(lookup, object));
+        let accounts = try_join_all(accounts).await?.into_iter().flatten();
+        let accounts: BTreeSet<String> = accounts.map(|account| account.id).collect();
+        let lookups: Vec<Lookup> = accounts
+            .iter()
+            .take(MAX_ACCOUNTS)
+            .filter_map(|account| match_keys::colleagues(&entry.record, account))
+            .collect();
+        let found = lookups.iter().map(|lookup| self.found(lookup, None));
+        Ok(try_join_all(found).await?.into_iter().flatten().collect())
+    }
+
+    /// The records that a look-up leads to: by its widest key that leads to few enough.
+    async fn found(
+        &self,
+        lookup: &Lookup,
+        object: Option<&str>,
+    ) -> Result<Vec<RecordRef>, StoreError> {
+        for (key, most) in lookup.keys() {
+            let limit = i32::try_from(most + 1).unwrap_or(i32::MAX);
+            let found = self.store.listed_by_match_key(
                 self.contract,
                 Environment::Production,
                 key,
                 object,
-                MAX_PER_KEY,
-            )
-        });
-        let found = try_join_all(found).await?.into_iter().flatten();
-        Ok(found
-            .filter(|(object, _)| objects.contains(&object.as_str()))
-            .map(|(object, id)| RecordRef { object, id })
-            .collect())
+                limit,
+            );
+            let mut found = found.await?;
+            if found.len() <= most {
+                found.retain(|(key, ..)| lookup.fits(key));
+                let found = found.into_iter();
+                return Ok(found
+                    .map(|(_, object, id)| RecordRef { object, id })
+                    .collect());
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Reads records of a kind, with the accounts of contacts, and follows merges and conversions.

@@ -542,7 +542,7 @@ impl<'a> Linking<'a> {
                 .known
                 .before
                 .as_ref()
-                .is_some_and(|before| before.same_as(&after))
+                .is_some_and(|before| before.links_as(&after))
         {
             return Ok((None, linked));
         }

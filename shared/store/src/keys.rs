@@ -29,7 +29,7 @@
 //! | match of an entry | `C#{c}#MATCH#{environment}#{kind}#{shard}` | `{id}` | get, batch get, paged query beside the entries of its shard; counted and emptied by a clean-up |
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
-//! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
+//! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{part}#{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
 //! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
 //! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20; counted and emptied by a clean-up of production |
 //! | match rates | `C#{c}#RATES` | `{time}` | query, newest first; its time to live removes it |
@@ -54,10 +54,11 @@
 //! Two index partitions are without a contract, for schedules: `GSI1PK` = `CONTRACTS`, and `GSI2PK` =
 //! `WORK`, the open work on CRM connections by the time it is due.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::Item;
 use super::schema::Index;
@@ -343,14 +344,30 @@ pub(super) fn link_pass(contract: &ContractId) -> Key {
     key(crm(contract, Environment::Production), "LINK")
 }
 
-/// Partition of what a link pass keeps between two of its steps.
-pub(super) fn link_drafts(contract: &ContractId, environment: Environment) -> String {
+fn link_drafts_partition(contract: &ContractId, environment: Environment) -> String {
     format!("C#{contract}#LINKDRAFT#{environment}")
 }
 
-/// A piece of it.
-pub(super) fn link_draft(partition: &str, piece: usize) -> Key {
-    key(partition.to_owned(), format!("{piece:06}"))
+/// Partition of what a link pass keeps between two of its steps, and what the sort keys of a part of it
+/// begin with; nothing for all of it.
+pub(super) fn link_drafts(
+    contract: &ContractId,
+    environment: Environment,
+    part: Option<u32>,
+) -> (String, String) {
+    let prefix = part.map_or_else(String::new, |part| format!("{part:04}#"));
+    (link_drafts_partition(contract, environment), prefix)
+}
+
+/// A piece of a part.
+pub(super) fn link_draft(
+    contract: &ContractId,
+    environment: Environment,
+    part: u32,
+    piece: usize,
+) -> Key {
+    let (partition, prefix) = link_drafts(contract, environment, Some(part));
+    key(partition, format!("{prefix}{piece:06}"))
 }
 
 /// Everything that was read from a CRM environment, or computed from it: the partitions that a clean-up
@@ -375,7 +392,7 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     }
     partitions
         .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
-    partitions.push(link_drafts(contract, environment));
+    partitions.push(link_drafts_partition(contract, environment));
     for shard in 0..DIRECTORY_SHARDS {
         for kind in EntryKind::ALL {
             partitions.push(match_partition(contract, environment, kind, shard));
@@ -550,7 +567,7 @@ fn match_key_shard(contract: &ContractId, environment: Environment, shard: u32) 
 }
 
 /// Partition of a match key, and what the sort keys of its records begin with; with an object, of that
-/// object's records.
+/// object's records. Keys with one head lie together, in the order of the rest.
 pub(super) fn match_key(
     contract: &ContractId,
     environment: Environment,
@@ -558,13 +575,27 @@ pub(super) fn match_key(
     object: Option<&str>,
 ) -> (String, String) {
     let name = match_key.as_str();
-    let mut prefix = format!("{}#", part(name, MAX_MATCH_KEY));
-    if let Some(object) = object {
-        prefix.push_str(object);
+    let mut prefix = if match_key.is_open() {
+        // Always shorter than what is replaced by its hash.
+        utf8_percent_encode(name, NAME).to_string()
+    } else {
+        part(name, MAX_MATCH_KEY)
+    };
+    if !match_key.is_open() {
         prefix.push('#');
+        if let Some(object) = object {
+            prefix.push_str(object);
+            prefix.push('#');
+        }
     }
-    let shard = shard(name, MATCH_KEY_SHARDS);
+    let shard = shard(match_key.head(), MATCH_KEY_SHARDS);
     (match_key_shard(contract, environment, shard), prefix)
+}
+
+/// The text of a match key, by the sort key of one of its records.
+pub(super) fn text_of_match_key(sort_key: &str) -> Cow<'_, str> {
+    let encoded = sort_key.split('#').next().unwrap_or_default();
+    percent_decode_str(encoded).decode_utf8_lossy()
 }
 
 /// Object and id of a record, by the sort key of one of its match keys.
@@ -964,7 +995,6 @@ mod tests {
         let (seat_id, entry_id) = (SeatId(nil), EntryId(nil));
         let form_id: FormId = "form-0001".parse().unwrap();
         let token_id: TokenId = "t-01".parse().unwrap();
-        let partition = link_drafts(&c, production);
         vec![
             super::contract(&c),
             strategy(&c, StrategyId(nil)),
@@ -979,7 +1009,7 @@ mod tests {
             sync(&c, production),
             run(&c, production, Millis(i64::MAX), u64::MAX),
             link_pass(&c),
-            link_draft(&partition, 1),
+            link_draft(&c, production, 1, 1),
             access_report(&c, production),
             crm_options(&c, production),
             entry(&c, EntryKind::Profile, entry_id),
@@ -1116,7 +1146,7 @@ mod tests {
             let c: ContractId = "acme".parse().unwrap();
             for environment in Environment::ALL {
                 let partitions = imported_partitions(&c, environment);
-                let match_key = MatchKey::company(&name);
+                let match_key = MatchKey::called(&name);
                 let link = linked(&c, environment, &RecordRef::new(name.clone(), id.clone()));
                 prop_assert!(partitions.contains(&link.pk) && link.sk.len() <= 1024);
                 for kind in EntryKind::ALL {

@@ -709,6 +709,32 @@ impl Store {
         object: Option<&str>,
         limit: i32,
     ) -> Result<Vec<(String, String)>, StoreError> {
+        // Keys that begin alike are of several objects.
+        let listed = if key.is_open() && object.is_some() {
+            limit.saturating_mul(4)
+        } else {
+            limit
+        };
+        let found = self.listed_by_match_key(contract, environment, key, object, listed);
+        let found = found.await?.into_iter();
+        let of_object = |found: &str| object.is_none_or(|object| object == found);
+        Ok(found
+            .filter(|(_, found, _)| of_object(found))
+            .map(|(_, object, id)| (object, id))
+            .take(usize::try_from(limit).unwrap_or_default())
+            .collect())
+    }
+
+    /// The same with the texts of the keys. Of a key that knows a beginning only, records of any object are
+    /// given.
+    pub async fn listed_by_match_key(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        key: &MatchKey,
+        object: Option<&str>,
+        limit: i32,
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
         let (pk, prefix) = keys::match_key(contract, environment, key, object);
         let query = self
             .query_prefix(pk, prefix)
@@ -719,8 +745,10 @@ impl Store {
         Ok(found
             .iter()
             .filter_map(|item| {
-                let (object, id) = keys::of_match_key(item.get("SK")?.as_s().ok()?)?;
-                Some((object.to_owned(), id.to_owned()))
+                let sort_key = item.get("SK")?.as_s().ok()?;
+                let (object, id) = keys::of_match_key(sort_key)?;
+                let text = keys::text_of_match_key(sort_key).into_owned();
+                Some((text, object.to_owned(), id.to_owned()))
             })
             .collect())
     }

@@ -19,6 +19,7 @@ mod lambda;
 mod mapping;
 mod matching;
 mod matching_generate;
+mod matching_paths;
 mod matching_sets;
 mod matching_words;
 mod matching_worker;

@@ -11,6 +11,7 @@ use matching::Kind;
 use serde::de::DeserializeOwned;
 
 use crate::matching_generate::{Table, Tables, companies, people};
+use crate::matching_paths::Way;
 use crate::matching_sets::{Quality, find};
 use crate::matching_worker::{Judged, Linked, Task, Verdict, quality};
 use crate::report::{Row, Section, Target};
@@ -33,6 +34,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<Section> {
     let mut section = Section::new("matching");
     let mut lines = vec![HEAD.map(str::to_owned)];
+    let mut ways = vec![WAYS_HEAD.map(str::to_owned)];
     let made = tempfile::tempdir()?;
     let count = if options.quick { 1_000 } else { 5_000 };
     for (name, tables) in [
@@ -43,6 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
         let folder = made.path().join(&name);
         write(&folder, &tables, true)?;
         let judged = judge(&name, &folder, options, &mut lines, &mut section)?;
+        as_users_have_it(&name, &folder, &mut ways, &mut section)?;
         // Every column of these says something.
         ensure!(
             judged.left_out.is_empty(),
@@ -61,10 +64,11 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
             let name = folder.strip_prefix(&sets).unwrap_or(&folder);
             let name = name.display().to_string();
             judge(&name, &folder, options, &mut lines, &mut section)?;
+            as_users_have_it(&name, &folder, &mut ways, &mut section)?;
         }
     }
     costs(options.quick, &mut section)?;
-    for line in table(&lines) {
+    for line in table(&lines).into_iter().chain(table(&ways)) {
         section.note(line);
     }
     section.note("F1 stands beside that at the best threshold for the set, which looks at the truth. “One-to-one” uses each record once; “each left” lets several of the left have one of the right.");
@@ -157,6 +161,75 @@ fn line(name: &str, mode: &str, verdict: &Verdict, judged: &Judged) -> [String; 
         format!("{:.0}", linked.peak_megabytes),
         judged.left_out.join(" "),
     ]
+}
+
+const WAYS: usize = 14;
+const WAYS_HEAD: [&str; WAYS] = [
+    "set",
+    "CRM",
+    "records",
+    "way",
+    "precision",
+    "recall",
+    "F1",
+    "best F1",
+    "recall of kept",
+    "keys each",
+    "reads each",
+    "read units each",
+    "write units each",
+    "USD for a million",
+];
+/// Prices of a million units on demand in us-east-1, in US dollars, by the price list of November 2026.
+const READ_PRICE: f64 = 0.125;
+const WRITE_PRICE: f64 = 0.625;
+
+/// One set as the product links it: by a pass, and entry by entry.
+fn as_users_have_it(
+    name: &str,
+    folder: &Path,
+    lines: &mut Vec<[String; WAYS]>,
+    section: &mut Section,
+) -> Result<()> {
+    let ways: Vec<Way> = worker(&Task::Paths {
+        folder: folder.to_owned(),
+    })?;
+    for way in &ways {
+        let (crm, of) = (way.crm.as_str(), if way.online { "online" } else { "pass" });
+        section.row(
+            Row::new(format!("{name}, F1 {of}, {crm}"), "", way.own.quality.f1)
+                .beside(way.best.quality.f1),
+        );
+        let each = |count: f64| count / decimal(way.entries.max(1));
+        if way.online {
+            let processor = each(way.processor) * 1e3;
+            let row = Row::new(
+                format!("{name}, processor time of a link online, {crm}"),
+                "ms",
+                processor,
+            );
+            section.row(row);
+        }
+        let (units, own) = (&way.units, &way.own.quality);
+        let price = each(units.read_units) * READ_PRICE + each(units.write_units) * WRITE_PRICE;
+        lines.push([
+            name.to_owned(),
+            crm.to_owned(),
+            format!("{} x {}", way.entries, way.records),
+            of.to_owned(),
+            format!("{:.4}", own.precision),
+            format!("{:.4}", own.recall),
+            format!("{:.4}", own.f1),
+            format!("{:.4}", way.best.quality.f1),
+            format!("{:.4}", way.candidate_recall),
+            format!("{:.2}", way.keys),
+            format!("{:.2}", each(count(units.reads))),
+            format!("{:.2}", each(units.read_units)),
+            format!("{:.2}", each(units.write_units)),
+            format!("{price:.2}"),
+        ]);
+    }
+    Ok(())
 }
 
 /// Cells in columns, words to the left and numbers to the right.
@@ -305,12 +378,17 @@ fn each(linked: &Linked) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn count(of: u64) -> f64 {
+    of as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn decimal(count: usize) -> f64 {
     count as f64
 }
 
 /// Writes `left.csv` and `right.csv`, and `truth.csv` if it is needed for judging a link run.
-fn write(folder: &Path, tables: &Tables, with_truth: bool) -> Result<()> {
+pub(crate) fn write(folder: &Path, tables: &Tables, with_truth: bool) -> Result<()> {
     fs::create_dir_all(folder)?;
     for (file, table) in [("left.csv", &tables.left), ("right.csv", &tables.right)] {
         let mut writer = csv::Writer::from_path(folder.join(file))?;

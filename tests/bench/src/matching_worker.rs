@@ -12,6 +12,7 @@ use matching::columns::record;
 use matching::{Bits, Clean, Kind, Model, Record};
 use serde::{Deserialize, Serialize};
 
+use crate::matching_paths;
 use crate::matching_sets::{
     Cut, Judge, Mode, Reading, Rows, kind, open, read, read_truth, write_links,
 };
@@ -39,6 +40,8 @@ pub(crate) enum Task {
     Link { folder: PathBuf },
     /// The same by equal e-mail addresses alone.
     Join { folder: PathBuf },
+    /// Links the set as users have it linked; answers each [`Way`](matching_paths::Way).
+    Paths { folder: PathBuf },
     /// One record at a time; answers the seconds of processor time for each.
     Online { folder: PathBuf, times: usize },
 }
@@ -87,6 +90,7 @@ pub(crate) fn run() -> Result<()> {
         } => serde_json::to_string(&judge(&folder, dump.as_ref(), errors)?),
         Task::Link { folder } => serde_json::to_string(&stream(&folder)?),
         Task::Join { folder } => serde_json::to_string(&join(&folder)?),
+        Task::Paths { folder } => serde_json::to_string(&matching_paths::run(&folder)?),
         Task::Online { folder, times } => serde_json::to_string(&online(&folder, times)?),
     };
     println!("{}", answer?);

@@ -301,8 +301,14 @@ impl Match {
     /// Whether another says the same of the same entry: then there is nothing to write.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
+        self.links_as(other) && self.candidates == other.candidates
+    }
+
+    /// Compares with another match of the same entry; true if both have the same link, whatever their
+    /// candidates.
+    #[must_use]
+    pub fn links_as(&self, other: &Self) -> bool {
         self.link == other.link
-            && self.candidates == other.candidates
             && self.model == other.model
             && self.entry_version == other.entry_version
     }

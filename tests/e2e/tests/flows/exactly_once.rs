@@ -17,8 +17,9 @@ const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 /// More outside calls than any flow makes.
 const MANY_STEPS: usize = 60;
 
-/// AWS calls that bring the person and company of a final lead into the directory.
-const FOR_THE_DIRECTORY: usize = 6;
+/// AWS calls that bring the person and company of a final lead into the directory: a company's name is looked
+/// for by its beginning and by each of its words, here two.
+const FOR_THE_DIRECTORY: usize = 8;
 
 /// Runs `flow` in processes that die before and after their n-th outside call, for every n that
 /// the flow reaches, and hands each dead process's remains to `check`.

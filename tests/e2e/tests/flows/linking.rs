@@ -444,6 +444,107 @@ async fn a_submission_becomes_a_profile_that_is_linked_to_its_lead() {
     }
 }
 
+/// Somebody out of many: no two share a name.
+fn somebody(number: usize) -> (&'static str, &'static str) {
+    const FIRSTS: [&str; 16] = [
+        "Ada", "Bruno", "Chidi", "Dagmar", "Emre", "Fatima", "Goran", "Hiroshi", "Ines", "Jonas",
+        "Kavya", "Lucia", "Mehdi", "Noor", "Olga", "Pedro",
+    ];
+    const LASTS: [&str; 16] = [
+        "Abel",
+        "Brandt",
+        "Castillo",
+        "Dimitrov",
+        "Eriksen",
+        "Fontaine",
+        "Gupta",
+        "Horvath",
+        "Ivanova",
+        "Jansen",
+        "Kowalski",
+        "Lindqvist",
+        "Moreau",
+        "Nakamura",
+        "Okafor",
+        "Petrov",
+    ];
+    (FIRSTS[number % 16], LASTS[number / 16 % 16])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_linked_by_construction_teaches_nothing_of_strangers() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let contract = world.id().clone();
+    // Ordinary posts: each writes a lead, and its profile is that lead.
+    let mut ids = Vec::new();
+    for number in 0..220 {
+        let (first, last) = somebody(number);
+        let body = json!({
+            "email": tenant.email(&format!("{first}.{last}").to_lowercase()), "first_name": first,
+            "last_name": last, "company": format!("{last} {first} Works"), "country": "DE",
+        });
+        ids.push(tenant.submit(&body, None).await);
+    }
+    for batch in ids.chunks(10) {
+        let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+        crm_writeback::handle(&world.apps.writeback, messages(&contract, &batch)).await;
+    }
+    // People who are not in the CRM, so that there is something to learn from.
+    for number in 0..220 {
+        let (first, last) = somebody(number);
+        let email = format!("{last}.{first}{number}@elsewhere{}.com", number % 7).to_lowercase();
+        world.profile(last, first, &email, "Elsewhere").await;
+    }
+    world.import().await;
+    let shipped = matching::Model::shipped(matching::Kind::Person);
+    let model = world.linking().model(PROFILE).await.unwrap();
+    assert!(model.threshold >= shipped.threshold, "{}", model.threshold);
+    let linked = links(&world, PROFILE).await;
+    let by_score = linked
+        .values()
+        .flatten()
+        .filter(|link| link.1 == How::Score);
+    assert_eq!(by_score.count(), 0, "strangers are linked");
+    // Namesakes in another continent, for whom the CRM has a record each.
+    for number in [3, 40, 77] {
+        let (first, last) = somebody(number);
+        let lead = json!({
+            "FirstName": first, "LastName": last, "Company": "Outback Mining", "Country": "Australia",
+            "City": "Perth", "Email": format!("{number}@outback-mining.com.au"),
+        });
+        world.create("Lead", lead).await;
+    }
+    world.import().await;
+    let again = links(&world, PROFILE).await;
+    assert_eq!(again, linked);
+    for number in [3, 40, 77] {
+        let (first, last) = somebody(number);
+        let record = Record {
+            first_name: first.to_owned(),
+            last_name: last.to_owned(),
+            company: "Prairie Foods".to_owned(),
+            country: "Canada".to_owned(),
+            city: "Calgary".to_owned(),
+            emails: vec![format!("{number}@prairie-foods.ca")],
+            ..Record::default()
+        };
+        let namesake = world.add(PROFILE, record).await;
+        world.linking().link_entry(PROFILE, namesake).await.unwrap();
+        assert_eq!(
+            world.link_of(PROFILE, namesake).await,
+            None,
+            "{first} {last}"
+        );
+    }
+    world.pass().await;
+    let all = links(&world, PROFILE).await;
+    let by_score = all.values().flatten().filter(|link| link.1 == How::Score);
+    assert_eq!(by_score.count(), 0, "namesakes are linked");
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_records_that_are_as_good_neither_is_taken() {
     for crm in BOTH {
@@ -700,7 +801,7 @@ async fn a_pass_in_many_steps_ends_as_one_in_one() {
     assert!(
         world
             .store()
-            .link_drafts(world.id())
+            .link_drafts(world.id(), None)
             .await
             .unwrap()
             .is_empty()
@@ -734,6 +835,67 @@ async fn a_pass_in_many_steps_ends_as_one_in_one() {
     );
     assert_eq!(DIRECTORY_SHARDS, 16);
     harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_in_parts_ends_as_one_over_all_at_once() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    known(&world).await;
+    for number in 0..60 {
+        let (first, last) = somebody(number);
+        let email = tenant.email(&format!("{first}.{last}").to_lowercase());
+        match number % 3 {
+            0 => drop(world.lead(first, last, &email, "Works").await),
+            1 => drop(world.contact(first, last, "", None).await),
+            _ => {}
+        }
+        let email = if number % 4 == 0 {
+            format!("private{number}@gmail.com")
+        } else {
+            email
+        };
+        world.profile(first, last, &email, "Works").await;
+    }
+    world.import_only().await;
+    world.pass().await;
+    let at_once = (links(&world, PROFILE).await, links(&world, COMPANY).await);
+    assert!(at_once.0.values().flatten().count() >= 20);
+    // As much memory as a handful takes; with all the time in the world, and with none.
+    for link_time in [std::time::Duration::from_mins(1), std::time::Duration::ZERO] {
+        for (kind, all) in EntryKind::ALL.into_iter().zip([&at_once.0, &at_once.1]) {
+            assert_eq!(all.len(), world.directory(kind).await.len());
+            for (entry, before) in world.directory(kind).await.into_values() {
+                let after = Match::nothing(before.at);
+                let organization = organization(&world).await;
+                write(&world, &organization, &entry, &before, after).await;
+            }
+        }
+        let mut apps = world.apps.clone();
+        let mut import = crm_import::App::new(
+            world.apps.import.remote.clone(),
+            world.apps.import.queue.clone(),
+        );
+        import.link_time = link_time;
+        import.link_most = 12;
+        apps.import = std::sync::Arc::new(import);
+        world.ask_for_pass().await;
+        world.finish_pass(&apps, 600).await;
+        let in_parts = (links(&world, PROFILE).await, links(&world, COMPANY).await);
+        assert_eq!(in_parts, at_once, "{link_time:?}");
+        let left = world.store().link_drafts(world.id(), None).await;
+        assert!(left.unwrap().is_empty());
+    }
+    harness.stop().await;
+}
+
+async fn organization(world: &DirectoryWorld<'_>) -> String {
+    let connection = world
+        .store()
+        .connection(world.id(), shared::store::ConnectionKind::PRODUCTION)
+        .await;
+    connection.unwrap().unwrap().organization
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ impl World {
         kinds.iter().sum::<usize>() + of("SCHEMA")
     }
 
-    /// Mirrors `count` contacts of production, each with two match keys.
+    /// Mirrors `count` contacts of production, each with three match keys.
     async fn mirror(&self, count: usize) {
         let text = |text: String| MirrorValue::Text(text);
         let changes: Vec<Change> = (0..count)
