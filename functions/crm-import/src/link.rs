@@ -8,11 +8,12 @@
 //! each part of the entries meets each part of the records ([`Parts`]): what the parts find is kept in the
 //! table until all have met. Then nothing is learned, and the model that was known is used. Where workers
 //! die over a part, the next cuts smaller. When it is decided, the entries of a kind and their candidates
-//! are in memory together, without the records.
+//! are in memory together, without the records. A part finds every pair that the whole finds, and may find
+//! more: the engine leaves keys out that too many records share, and a part has fewer of them.
 //!
-//! A worker whose time ends hands over between two parts, or between two shards that are written. A
-//! person's decision that comes in between wins: each write assumes the version of the entry that it was
-//! decided from.
+//! A worker whose time ends hands over between two parts, or between two shards that are written. An entry
+//! that came or changed after its part was compared is left as it was linked online. A person's decision
+//! that comes in between wins: each write assumes the version of the entry that it was decided from.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -45,7 +46,7 @@ use shared::texts::{self, Audience};
 use crate::App;
 
 const PRODUCTION: Environment = Environment::Production;
-/// How long a worker has the pass alone, in seconds: longer than the function's time-out.
+/// Time that a worker has the pass alone, in seconds: longer than the function's time-out.
 const LEASE_SECONDS: i64 = 180;
 /// After this a worker begins nothing new and hands over.
 pub(crate) const WORK_TIME: Duration = Duration::from_mins(1);
@@ -57,15 +58,18 @@ const MAX_ATTEMPTS: u32 = 5;
 const SHARDS_AT_ONCE: u32 = 8;
 /// Records of a page.
 const PAGE: i32 = 1000;
-/// How often what is done is told while it goes on.
+/// Interval at which progress is stored.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Entries of a piece of a draft: with ten candidates each, and ids and owners of 36 characters, below the
 /// 350,000 bytes that a piece may have.
 const DRAFT_ENTRIES: usize = 300;
 /// Entries that lost against another writer and are linked one by one; more are left to the next pass.
 const MAX_LOST: usize = 200;
-/// Entries from which on there is something to learn.
+/// Minimum number of entries for learning, not counting those whose record was made of them.
 const LEARN_ENTRIES: usize = 200;
+/// Number of pairs from which on a pass that learns nothing returns to the shipped model: what was learned
+/// before no longer fits. With fewer the model stays.
+const LEARN_PAIRS: usize = 1000;
 /// A model is kept where it scores pairs otherwise than the one before, in the mean by so much, in
 /// thousandths of a bit.
 const MATERIAL: u64 = 300;
@@ -78,30 +82,30 @@ const BYTES_BESIDE: u64 = 250_000_000;
 pub(crate) const MEGABYTES: u64 = 3_008;
 /// Companies first: there are fewer of them.
 const KINDS: [EntryKind; 2] = [EntryKind::Company, EntryKind::Profile];
-/// When a record that was made is in the mirror for certain: how far clocks may differ and how long a
-/// transaction of the CRM may take, in seconds.
+/// Time after which a record that was made is in the mirror for certain, in seconds: the difference of clocks,
+/// and the duration of a transaction of the CRM.
 const SETTLED_SECONDS: i64 = 900;
 
-/// Where a pass goes on.
+/// The position from which the next worker continues a pass.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Place {
-    /// Which of [`KINDS`].
+    /// Index in [`KINDS`].
     kind: usize,
     /// The parts that the kind is cut into; `None` before that is known.
     parts: Option<Parts>,
-    /// How often a worker's death made the parts smaller.
+    /// Number of times that a worker's death made the parts smaller, by four each time.
     smaller: u32,
     /// Number of pairs of parts that have met, and whose findings are stored.
     met: u32,
     /// All have met: the shard of the directory that is written next.
     shard: u32,
-    /// What was counted of the kind so far: entries, and links of each object with those of people.
+    /// Counts of the kind so far: entries, and links of each object with those that people decided.
     counted: Option<EntryRates>,
     linked: BTreeMap<String, (u64, u64)>,
     /// Linked records of each object that were created since the import and are not in the mirror.
     new: BTreeMap<String, u64>,
-    /// What was counted of the kinds before.
+    /// Counts of the kinds before.
     entries: Vec<EntryRates>,
     objects: Vec<ObjectRates>,
     /// Entries whose match was written.
@@ -117,7 +121,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The fewest that have no more than `most` entries and records together.
+    /// The smallest number of parts of which each pair has at most `most` entries and records together.
     fn of(entries: u64, records: u64, most: u64) -> Self {
         let mut parts = Self {
             entries: 1,
@@ -172,7 +176,7 @@ struct Met {
     pairs: Pairs,
 }
 
-/// How far a shard was read.
+/// The position up to which a shard was read.
 #[derive(Clone, PartialEq, Eq)]
 enum After {
     Start,
@@ -180,7 +184,7 @@ enum After {
     End,
 }
 
-/// Shards, as many together as are read at once.
+/// Groups shards by as many as are read at once.
 fn at_once(shards: Range<u32>) -> Vec<Vec<u32>> {
     let shards: Vec<u32> = shards.collect();
     let together = shards.chunks(SHARDS_AT_ONCE as usize);
@@ -301,7 +305,7 @@ impl Worker<'_> {
         self.end(None, Some(&rates)).await
     }
 
-    /// Keeps how far the pass has come. Fails where it is somebody else's, or the connection ends.
+    /// Stores the position and the progress. Fails if another worker has the pass, or the connection ends.
     async fn keep(&mut self, stage: &str, done: u64, of: Option<u64>) -> Result<(), StoreError> {
         let mut pass = self.pass.advanced(LinkProgress {
             stage: stage.to_owned(),
@@ -319,7 +323,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Tells how far it has come, now and then. Where it goes on after a death stays as it was kept.
+    /// Stores the progress, every few seconds. The position after a death stays as it was stored last.
     async fn tell(&mut self, stage: &str, done: u64, of: Option<u64>) -> Result<(), StoreError> {
         if self.told.elapsed() < TELL_EVERY {
             return Ok(());
@@ -354,8 +358,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Somebody else has the pass, or the connection is being ended: then who ends it need not wait for
-    /// the lease.
+    /// Closes the pass if the connection is being ended, so that the clean-up need not wait for the lease;
+    /// fails if another worker has the pass.
     async fn give_up(&mut self) -> Result<(), StoreError> {
         let store = &self.app.remote.store;
         let connection = store
@@ -412,7 +416,7 @@ impl Worker<'_> {
             };
             let learns =
                 parts.count() == 1 && self.place.shard == 0 && board.telling() >= LEARN_ENTRIES;
-            let board = self.meet(kind, board, part, learns).await?;
+            let board = Box::pin(self.meet(kind, board, part, learns)).await?;
             if parts.count() == 1 {
                 whole = Some(board);
                 break;
@@ -434,6 +438,7 @@ impl Worker<'_> {
                 let drafts = drafts.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
                 board.take_up(drafts);
             }
+            board.leave_out(parts.records);
             board
         };
         let Decided { all, known } = self.decide(kind, &board).await?;
@@ -478,7 +483,7 @@ impl Worker<'_> {
         if let Some(before) = before.filter(|before| before.count() >= parts.count()) {
             return Ok(before);
         }
-        // Of these nothing is of use: it may be of other parts, or of a pass that died at its end.
+        // Drafts that are left are of other parts, or of a pass whose worker died at its end.
         let store = &self.app.remote.store;
         store.delete_link_drafts(self.contract).await?;
         self.place.smaller = smaller;
@@ -487,8 +492,8 @@ impl Worker<'_> {
         Ok(parts)
     }
 
-    /// Has entries and records meet. The engine links on all cores; meanwhile the pass is told of, and given
-    /// up where the connection ends.
+    /// Finds and scores the pairs of entries and records, and learns if asked to; returns the board with the
+    /// best pairs of each entry. The engine uses all cores.
     async fn meet(
         &mut self,
         kind: EntryKind,
@@ -503,7 +508,7 @@ impl Worker<'_> {
         };
         let mut met = self.beside("comparing", count, comparing).await?;
         if learns {
-            let decided = self.known(kind, met.board.decided_on()).await?;
+            let decided = Box::pin(self.known(kind, met.board.decided_on())).await?;
             let learning = move || {
                 let Met { board, part, pairs } = &met;
                 let learned = board.learned(part, pairs, &decided);
@@ -513,7 +518,8 @@ impl Worker<'_> {
             let (as_before, mut learned, differs) =
                 self.beside("learning", count, learning).await?;
             met = as_before;
-            if learned.pairs > 0 && differs >= MATERIAL {
+            let tells = learned.pairs > 0 || met.pairs.len() >= LEARN_PAIRS;
+            if tells && differs >= MATERIAL {
                 learned.version = met.board.model().version + 1;
                 let learned = self.keep_model(kind, learned).await?;
                 let scoring = move || {
@@ -533,7 +539,7 @@ impl Worker<'_> {
         Ok(board)
     }
 
-    /// Keeps a model that was learned; gives the one that counts.
+    /// Stores a learned model; returns the one that is used from now on.
     async fn keep_model(&self, kind: EntryKind, learned: Model) -> Result<Model, StoreError> {
         let store = &self.app.remote.store;
         let now = self.app.now();
@@ -542,7 +548,7 @@ impl Worker<'_> {
                 tracing::info!(contract = %self.contract, %kind, version = learned.version, pairs = learned.pairs, "model learned");
                 Ok(learned)
             }
-            // Two passes learned at once: the other's is as good.
+            // Another pass stored one meanwhile, which is as good.
             Err(StoreError::Conflict) => {
                 Ok(Arc::unwrap_or_clone(self.linking().model(kind).await?))
             }
@@ -550,8 +556,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Has something computed beside the table; meanwhile the pass is told of, and given up where its
-    /// connection ends.
+    /// Computes something on another thread; meanwhile stores the progress, and fails if another worker has the
+    /// pass or the connection ends.
     async fn beside<T: Send + 'static>(
         &mut self,
         stage: &str,
@@ -567,12 +573,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Has another pass follow this one.
+    /// Requests another pass after this one.
     fn follow(&mut self, by: &str) {
         self.pass.again.get_or_insert_with(|| by.to_owned());
     }
 
-    /// Keeps what the entries and records found that met last, and then that they have.
+    /// Stores the candidates of the pair of parts that met last, and then that it has met: a worker that dies
+    /// between the two compares it again, and replaces what is stored.
     async fn keep_drafts(&mut self, board: &Board) -> Result<(), StoreError> {
         let pieces: Result<Vec<Vec<u8>>, _> = board
             .drafts(DRAFT_ENTRIES)
@@ -588,7 +595,7 @@ impl Worker<'_> {
         self.keep("comparing", u64::from(self.place.met), of).await
     }
 
-    /// Takes the entries of some shards into memory.
+    /// Reads the entries of some shards into memory.
     async fn board(
         &mut self,
         kind: EntryKind,
@@ -632,7 +639,7 @@ impl Worker<'_> {
         }
     }
 
-    /// How many records the mirror has of each object.
+    /// Number of records that the mirror has of each object, by the last import.
     async fn sizes(&self, objects: &[&str]) -> Result<Vec<u64>, StoreError> {
         let store = &self.app.remote.store;
         let syncs = store.object_syncs(self.contract, PRODUCTION).await?;
@@ -704,8 +711,8 @@ impl Worker<'_> {
         Ok(records)
     }
 
-    /// Takes the records of a kind in some shards into memory. What was merged or converted is another
-    /// record now.
+    /// Reads the records of a kind in some shards into memory. Those that were merged or converted are left
+    /// out: another record has taken their place.
     async fn part(&mut self, kind: EntryKind, shards: Range<u32>) -> Result<Part, StoreError> {
         let config = self.config.clone();
         let crm = config.contract.crm;
@@ -891,7 +898,7 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// Takes the records that go to other entries from those that have them: there are few.
+    /// Unlinks the entries whose records go to other entries: there are few.
     async fn free(&mut self, kind: EntryKind, outcomes: &[Outcome]) -> Result<(), StoreError> {
         let store = self.app.remote.store.clone();
         let wanted = holders(outcomes);
@@ -931,13 +938,13 @@ impl Worker<'_> {
     }
 }
 
-/// What was decided, and on what grounds.
+/// The decisions, and the knowledge that they depend on.
 struct Decided {
     all: Vec<Outcome>,
     known: Known,
 }
 
-/// What decisions are written down with.
+/// The values that writes are made with.
 struct Grounds<'d> {
     known: &'d Known,
     threshold: Bits,
@@ -946,7 +953,7 @@ struct Grounds<'d> {
 }
 
 impl Grounds<'_> {
-    /// The write that a decision takes; none where the table says so already.
+    /// The write that a decision takes; `None` if the table has the same already.
     fn write(
         &self,
         outcome: &Outcome,

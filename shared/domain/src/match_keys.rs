@@ -29,8 +29,8 @@ pub const MAX_KEY_BYTES: usize = 200;
 const REST: char = '>';
 /// Number of letters of a company's name in the head of its key.
 const CALLED: usize = 4;
-/// Maximum number of further words of a company's name that are keys of their own.
-const MAX_WORDS: usize = 2;
+/// Maximum number of words of a company's name that are keys of their own.
+const MAX_WORDS: usize = 3;
 /// Maximum number of records that a look-up leads to: a key that more records share is not used, however few
 /// entries share it. Two records of one person that share it with so many also share a finer key.
 const MOST: usize = 50;
@@ -56,7 +56,7 @@ pub enum KeyKind {
     City,
     /// A company by the beginning of its name; then the name.
     Called,
-    /// A company by a further word of its name.
+    /// A company by a word of its name.
     Word,
     /// A company by the domain of its website.
     Domain,
@@ -295,7 +295,6 @@ fn company_keys(record: &matching::Record, region: Option<&str>) -> Keys {
     );
     keys.add(
         words(&record.name)
-            .skip(1)
             .take(MAX_WORDS)
             .filter_map(|word| MatchKey::new(KeyKind::Word, &word)),
     );
@@ -447,14 +446,6 @@ pub fn lookups(
             keys: beginnings,
             like: None,
         });
-        for (at, word) in words(&record.name).take(MAX_WORDS + 1).enumerate() {
-            // What is the first word here may be a further one there, and the other way round.
-            let other = match at {
-                0 => MatchKey::new(KeyKind::Word, &word),
-                _ => called(&word).map(MatchKey::open),
-            };
-            lookups.extend(other.map(Lookup::one));
-        }
         return lookups;
     }
     let name = Name::of(record);
@@ -701,6 +692,7 @@ mod tests {
                 "called:angs>angstrompaperworksofuppsala",
                 "domain:example.com",
                 "phone:+14155552671",
+                "word:angstrom",
                 "word:paper",
                 "word:works",
             ],

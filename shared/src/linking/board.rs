@@ -1,9 +1,12 @@
-//! A whole directory in memory beside its candidates: what a link pass decides on (MA-2). Pure.
+//! The board of a link pass: the entries of a kind in memory, with their candidates (MA-2). Pure.
 //!
 //! The engine finds and scores the pairs of the entries and a part of the records ([`Part`]); of each
 //! entry the best [`MAX_CANDIDATES`] are kept, whatever parts they come from. Then every entry is linked
 //! as it would be alone, by [`choose`], until nothing changes any more. So linking an entry online after
 //! a pass finds what the pass found.
+//!
+//! Between two steps of a pass the candidates are kept as [`Draft`]s. An entry that came or changed after
+//! its part was compared is left out of the decision ([`Board::leave_out`]): linking it online decides.
 //!
 //! Memory grows with the entries and the records that are there together; crm-import bounds their number.
 
@@ -19,7 +22,7 @@ use crate::domain::directory::{
     Decision, Entry, EntryId, How, Link, MAX_CANDIDATES, Match, RecordRef,
 };
 
-/// How often an entry is decided on at most, in the mean: a bound for what cannot happen.
+/// Maximum number of decisions on an entry, in the mean: a bound for what cannot happen.
 const MAX_TURNS: usize = 50;
 
 /// An entry of the directory as a pass needs it.
@@ -34,9 +37,20 @@ struct Row {
     linked: Option<RecordRef>,
     /// The candidates that were known before the pass.
     known: Vec<RecordRef>,
+    /// Number of parts of the records that it was compared with, in this version.
+    met: u32,
+    /// It was not compared with all of them, so the pass does not decide on it.
+    late: bool,
 }
 
-/// What people decided of it.
+impl Row {
+    /// True if the pass decides on it: users decided nothing, and it was compared with all records.
+    const fn is_open(&self) -> bool {
+        matches!(self.decision, Kept::Nothing) && !self.late
+    }
+}
+
+/// The users' decision on an entry.
 enum Kept {
     Nothing,
     Matched(RecordRef),
@@ -99,7 +113,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Takes a record up, in normal form, with the CRM's id of its owner.
+    /// Adds a record, in normal form, with the CRM's id of its owner.
     pub fn push(&mut self, record: RecordRef, owner: Option<&str>, clean: Clean) {
         self.records.push(record);
         self.owners.push(owner);
@@ -122,22 +136,36 @@ impl Part {
 /// Pairs of a board's entries and a part's records that share something, with their scores.
 pub struct Pairs(Vec<Pair>);
 
-/// A record that was looked at.
+impl Pairs {
+    /// Number of pairs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True without any pair.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A record that the mirror has.
 pub struct There {
-    /// What the engine compares.
+    /// The record in the engine's normal form.
     pub clean: Clean,
     /// The CRM's id of its owner.
     pub owner: Option<String>,
 }
 
-/// What is known of the records that people decided on, and of those that are as good as each other.
+/// The mirror's knowledge of the records that people decided on, and of those that are as good as each other.
 #[derive(Default)]
 pub struct Known {
     /// Survivors of merges.
     pub survivors: HashMap<RecordRef, RecordRef>,
     /// Records that are there.
     pub there: HashMap<RecordRef, There>,
-    /// Leads that were converted, and to which contact.
+    /// Contacts by the leads that were converted to them.
     pub converted: HashMap<RecordRef, RecordRef>,
     /// A record that was created before this and is not in the mirror is gone from the CRM.
     pub settled: Option<crate::clock::Millis>,
@@ -148,7 +176,7 @@ pub struct Known {
 pub struct Chosen {
     /// The record.
     pub record: RecordRef,
-    /// How that was found.
+    /// The reason of the link.
     pub how: How,
     /// Their score; none where the record is not there.
     pub score: Option<Bits>,
@@ -158,30 +186,31 @@ pub struct Chosen {
     pub owner: Option<String>,
 }
 
-/// What becomes of an entry.
+/// The decision on an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The entry.
     pub id: EntryId,
     /// Its version as it was when the pass read it.
     pub version: u64,
-    /// What it was linked to when the pass read it.
+    /// The record that it was linked to when the pass read it.
     pub was: Option<RecordRef>,
-    /// What it is to be linked to.
+    /// The record that it is to be linked to.
     pub link: Option<Chosen>,
-    /// What it could be, the best first.
+    /// The records that it could be, the best first.
     pub candidates: Vec<(RecordRef, Bits)>,
 }
 
-/// The candidates of some entries, as a pass keeps them between two of its steps.
+/// The candidates of some entries, as a pass keeps them between two of its steps: the entry, the version of it
+/// that was compared, and its candidates, possibly none.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Draft(Vec<(EntryId, Vec<DraftCandidate>)>);
+pub struct Draft(Vec<(EntryId, u64, Vec<DraftCandidate>)>);
 
 /// Rank of the object, id of the record, score, owner.
 type DraftCandidate = (u8, String, Bits, Option<String>);
 
 impl Board {
-    /// An empty board. `objects`: those whose records the entries can be, the preferred first.
+    /// Creates an empty board. `objects`: those whose records the entries can be, the preferred first.
     #[must_use]
     pub fn new(model: Model, region: Option<&str>, objects: &'static [&'static str]) -> Self {
         Self {
@@ -197,7 +226,7 @@ impl Board {
         }
     }
 
-    /// Takes an entry up.
+    /// Adds an entry with its match.
     pub fn add(&mut self, entry: &Entry, matched: Option<&Match>) {
         let link = matched.and_then(|matched| matched.link.clone());
         let candidates = matched.map_or(&[][..], |matched| &matched.candidates);
@@ -215,6 +244,8 @@ impl Board {
             linked: link.as_ref().map(|link| link.record.clone()),
             created: link.filter(|link| link.how == How::Created),
             known,
+            met: 0,
+            late: false,
         });
         let region = self.region.as_deref();
         self.cleans
@@ -222,13 +253,13 @@ impl Board {
         self.tops.push(Vec::new());
     }
 
-    /// How many entries it has.
+    /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether it has none.
+    /// True without any entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -247,7 +278,7 @@ impl Board {
         records
     }
 
-    /// Pairs that people decided, and how.
+    /// Pairs that people decided: the entry, the record, and `true` if they are one.
     fn decided<'k>(
         &'k self,
         known: &'k Known,
@@ -323,8 +354,8 @@ impl Board {
         )
     }
 
-    /// The pairs that there is something to learn from, and of how many entries and records they tell, those
-    /// without a pair included. A record that was created for an entry, or that its submission was just
+    /// The pairs to learn from, and the numbers of entries and records that they are out of, those without a
+    /// pair included. A record that was created for an entry, or that its submission was just
     /// written to, is as like it as can be: that says nothing of how alike others are, nor of how often an
     /// entry is a record.
     fn evidence(&self, part: &Part, pairs: &Pairs) -> (Vec<(u32, u32)>, (usize, usize)) {
@@ -343,14 +374,14 @@ impl Board {
         )
     }
 
-    /// Entries that tell how often an entry is a record: those whose record was not made of them.
+    /// Number of entries that show how often an entry is a record: those whose record was not made of them.
     #[must_use]
     pub fn telling(&self) -> usize {
         let rows = self.rows.iter();
         rows.filter(|row| row.created.is_none()).count()
     }
 
-    /// The model that it scores by.
+    /// The model of the scores.
     #[must_use]
     pub const fn model(&self) -> &Model {
         &self.model
@@ -374,7 +405,7 @@ impl Board {
         sum / kept.max(1)
     }
 
-    /// Has the board score by another model from now on.
+    /// Replaces the model, and scores the pairs by the new one.
     pub fn adopt(&mut self, model: Model, part: &Part, pairs: &mut Pairs) {
         self.model = model;
         let numbers: Vec<(u32, u32)> = pairs.0.iter().map(|pair| (pair.left, pair.right)).collect();
@@ -384,11 +415,17 @@ impl Board {
         }
     }
 
-    /// Keeps the best pairs of each entry.
+    /// Notes that all entries were compared with a part, and keeps the best pairs of each.
     pub fn meet(&mut self, part: &Part, pairs: &Pairs) {
         let rules = Rules::of(&self.model);
         let mut numbers: HashMap<u32, u32> = HashMap::new();
+        for row in &mut self.rows {
+            row.met += 1;
+        }
         for pair in pairs.0.iter().filter(|pair| rules.lists(pair.score)) {
+            if !self.has_room(pair.left as usize, pair.score) {
+                continue;
+            }
             let Some(record) = part.records.get(pair.right as usize) else {
                 continue;
             };
@@ -401,6 +438,14 @@ impl Board {
         }
     }
 
+    /// False if the entry has as many candidates as are kept, all better than this score.
+    fn has_room(&self, row: usize, score: Bits) -> bool {
+        let top = self.tops.get(row);
+        let worst = top.and_then(|top| top.get(MAX_CANDIDATES - 1));
+        worst.is_none_or(|(worst, _)| score >= *worst)
+    }
+
+    /// The rank of a record's object.
     fn rank(&self, record: &RecordRef) -> usize {
         let mut objects = self.objects.iter();
         objects
@@ -434,28 +479,26 @@ impl Board {
         }
     }
 
-    /// The candidates so far, in pieces of so many entries.
+    /// The entries with their candidates so far, in pieces of `size` entries.
     pub fn drafts(&self, size: usize) -> impl Iterator<Item = Draft> {
-        let rows: Vec<usize> = (0..self.rows.len())
-            .filter(|row| self.tops.get(*row).is_some_and(|top| !top.is_empty()))
-            .collect();
-        let pieces: Vec<Vec<usize>> = rows.chunks(size.max(1)).map(<[usize]>::to_vec).collect();
-        pieces.into_iter().map(|rows| {
-            let of_row = |row: usize| {
-                let id = self.rows.get(row)?.id;
-                let top = self.tops.get(row)?.iter().filter_map(|(score, number)| {
+        let size = size.max(1);
+        (0..self.rows.len()).step_by(size).map(move |from| {
+            let rows = self.rows.iter().zip(&self.tops).skip(from).take(size);
+            let drafts = rows.map(|(entry, top)| {
+                let top = top.iter().filter_map(|(score, number)| {
                     let record = self.records.get(*number as usize)?;
                     let rank = u8::try_from(self.rank(record)).ok()?;
                     let owner = self.owners.get(*number).map(str::to_owned);
                     Some((rank, record.id.clone(), *score, owner))
                 });
-                Some((id, top.collect()))
-            };
-            Draft(rows.into_iter().filter_map(of_row).collect())
+                (entry.id, entry.version, top.collect())
+            });
+            Draft(drafts.collect())
         })
     }
 
-    /// Takes candidates up that an earlier step found. Entries that are no longer there are left out.
+    /// Adds the candidates that an earlier step found. Those of entries that are gone or have another version
+    /// by now are left out.
     pub fn take_up(&mut self, drafts: impl IntoIterator<Item = Draft>) {
         let rows: HashMap<EntryId, usize> = self
             .rows
@@ -464,19 +507,36 @@ impl Board {
             .map(|(row, entry)| (entry.id, row))
             .collect();
         let mut numbers: HashMap<(u8, String), u32> = HashMap::new();
-        for (id, top) in drafts.into_iter().flat_map(|draft| draft.0) {
-            let Some(row) = rows.get(&id) else { continue };
+        for (id, version, top) in drafts.into_iter().flat_map(|draft| draft.0) {
+            let Some(row) = rows.get(&id).copied() else {
+                continue;
+            };
+            match self.rows.get_mut(row) {
+                Some(entry) if entry.version == version => entry.met += 1,
+                _ => continue,
+            }
             for (rank, record, score, owner) in top {
                 let Some(object) = self.objects.get(usize::from(rank)) else {
                     continue;
                 };
+                if !self.has_room(row, score) {
+                    continue;
+                }
                 let number = *numbers.entry((rank, record)).or_insert_with_key(|(_, id)| {
                     self.records.push(RecordRef::new(*object, id.clone()));
                     self.owners.push(owner.as_deref());
                     u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
                 });
-                self.insert(*row, score, number);
+                self.insert(row, score, number);
             }
+        }
+    }
+
+    /// Leaves out of the decision the entries that were not compared with `parts` parts of the records in their
+    /// present version: they came or changed while the pass went on, and linking them online decides.
+    pub fn leave_out(&mut self, parts: u32) {
+        for row in &mut self.rows {
+            row.late = row.met < parts;
         }
     }
 
@@ -501,7 +561,7 @@ impl Board {
         let rules = Rules::of(&self.model);
         let mut pairs = BTreeSet::new();
         for (row, top) in self.rows.iter().zip(&self.tops) {
-            if !matches!(row.decision, Kept::Nothing) {
+            if !row.is_open() {
                 continue;
             }
             for (at, (score, a)) in top.iter().enumerate() {
@@ -517,7 +577,7 @@ impl Board {
         pairs
     }
 
-    /// Decides on every entry.
+    /// Decides on every entry that was not left out.
     #[must_use]
     pub fn decide(&self, known: &Known) -> Vec<Outcome> {
         let mut settling = Settling::new(self, known);
@@ -526,14 +586,14 @@ impl Board {
     }
 }
 
-/// Who has a record while it is decided.
+/// The entry that has a record while it is decided.
 #[derive(Clone, Copy)]
 struct Held {
     row: usize,
     by: Holder,
 }
 
-/// Deciding on every entry until nothing changes.
+/// The state of deciding on the entries until nothing changes.
 struct Settling<'b> {
     board: &'b Board,
     known: &'b Known,
@@ -627,7 +687,7 @@ impl<'b> Settling<'b> {
             }
         }
         for (row, entry) in board.rows.iter().enumerate() {
-            if !matches!(entry.decision, Kept::Nothing) {
+            if !entry.is_open() {
                 continue;
             }
             if let Some((record, score)) = settling.created_for(row) {
@@ -684,7 +744,7 @@ impl<'b> Settling<'b> {
         let rows = 0..self.board.rows.len();
         let automatic = |row: &usize| {
             let entry = self.board.rows.get(*row);
-            entry.is_some_and(|entry| matches!(entry.decision, Kept::Nothing))
+            entry.is_some_and(Row::is_open)
         };
         let mut order: Vec<usize> = rows.filter(automatic).collect();
         for row in &order {
@@ -734,7 +794,7 @@ impl<'b> Settling<'b> {
         }
     }
 
-    /// Decides on an entry; gives those for whom that changes something.
+    /// Decides on an entry; returns the entries for which that changes something.
     fn turn(&mut self, row: usize) -> Vec<usize> {
         let Some(entry) = self.board.rows.get(row) else {
             return Vec::new();
@@ -797,7 +857,7 @@ impl<'b> Settling<'b> {
         }
         affected.retain(|row| {
             let entry = self.board.rows.get(*row);
-            entry.is_some_and(|entry| matches!(entry.decision, Kept::Nothing))
+            entry.is_some_and(Row::is_open)
         });
         affected
     }
@@ -818,31 +878,33 @@ impl<'b> Settling<'b> {
             Some(board.owners.get(number).map(str::to_owned))
         };
         let all = board.rows.iter().zip(&self.links).zip(&board.tops);
-        all.map(|((entry, link), top)| {
-            let link = link.and_then(|(number, how, score)| {
-                let record = (*self.records.get(number as usize)?).clone();
-                let owner = owner(top, &record);
-                Some(Chosen {
-                    there: owner.is_some(),
-                    owner: owner.flatten(),
-                    record,
-                    how,
-                    score,
-                })
-            });
-            let candidates = top.iter().filter_map(|(score, number)| {
-                let record = board.records.get(*number as usize)?;
-                Some((record.clone(), *score))
-            });
-            Outcome {
-                id: entry.id,
-                version: entry.version,
-                was: entry.linked.clone(),
-                link,
-                candidates: candidates.collect(),
-            }
-        })
-        .collect()
+        let decided = all.filter(|((entry, _), _)| !entry.late);
+        decided
+            .map(|((entry, link), top)| {
+                let link = link.and_then(|(number, how, score)| {
+                    let record = (*self.records.get(number as usize)?).clone();
+                    let owner = owner(top, &record);
+                    Some(Chosen {
+                        there: owner.is_some(),
+                        owner: owner.flatten(),
+                        record,
+                        how,
+                        score,
+                    })
+                });
+                let candidates = top.iter().filter_map(|(score, number)| {
+                    let record = board.records.get(*number as usize)?;
+                    Some((record.clone(), *score))
+                });
+                Outcome {
+                    id: entry.id,
+                    version: entry.version,
+                    was: entry.linked.clone(),
+                    link,
+                    candidates: candidates.collect(),
+                }
+            })
+            .collect()
     }
 }
 
@@ -850,16 +912,16 @@ impl<'b> Settling<'b> {
 mod tests {
     use matching::{Clean, Kind, Model, Record};
 
-    use super::{Board, Part};
+    use super::{Board, Draft, Known, Part};
     use crate::clock::Millis;
     use crate::domain::directory::{
         Entry, EntryKind, How, Link, Match, NewEntry, Origin, RecordRef,
     };
 
-    fn person(first: &str, email: &str) -> Record {
+    fn person(first: &str, last: &str, email: &str) -> Record {
         Record {
             first_name: first.to_owned(),
-            last_name: "Byron".to_owned(),
+            last_name: last.to_owned(),
             emails: vec![email.to_owned()],
             ..Record::default()
         }
@@ -883,7 +945,8 @@ mod tests {
 
     #[test]
     fn what_was_made_of_an_entry_is_its_candidate_and_no_evidence() {
-        let (ada, grace) = (person("Ada", "ada@acme.com"), person("Grace", "g@acme.com"));
+        let ada = person("Ada", "Byron", "ada@acme.com");
+        let grace = person("Grace", "Hopper", "grace@navy.mil");
         let mut board = Board::new(Model::shipped(Kind::Person), None, &["Contact", "Lead"]);
         let created = Match {
             link: Some(Link {
@@ -901,7 +964,7 @@ mod tests {
         board.add(&entry(&grace), None);
         assert_eq!((board.len(), board.telling()), (2, 1));
         // The lead of Ada's form; the contact that was made with it; somebody who is nobody's.
-        let emmy = person("Emmy", "e@uni.de");
+        let emmy = person("Emmy", "Noether", "emmy@uni.de");
         let alone = part(&[("1", &ada), ("2", &ada), ("3", &emmy)]);
         let of_ada = board.pairs(&alone);
         let learned_from =
@@ -918,5 +981,56 @@ mod tests {
         board.meet(&other, &of_grace);
         let found: Vec<usize> = board.tops.iter().map(Vec::len).collect();
         assert_eq!(found, [2, 1]);
+    }
+    #[test]
+    fn what_came_or_changed_between_two_steps_is_left_out_of_the_decision() {
+        let people = [
+            person("Ada", "Byron", "ada@acme.com"),
+            person("Grace", "Hopper", "grace@navy.mil"),
+            person("Emmy", "Noether", "emmy@uni.de"),
+        ];
+        let [ada, grace, emmy] = people.each_ref().map(entry);
+        let [of_ada, of_grace, of_emmy] = people.each_ref();
+        let empty = || Board::new(Model::shipped(Kind::Person), None, &["Contact", "Lead"]);
+        let mut first = empty();
+        first.add(&ada, None);
+        first.add(&grace, None);
+        let records = part(&[("1", of_ada), ("2", of_grace), ("3", of_emmy)]);
+        let pairs = first.pairs(&records);
+        assert!(pairs.len() >= 2 && !pairs.is_empty());
+        first.meet(&records, &pairs);
+        // An entry without a candidate was compared too.
+        let (alone, nothing) = (part(&[]), first.pairs(&part(&[])));
+        first.meet(&alone, &nothing);
+        let kept = |board: &Board| -> Vec<Draft> {
+            let texts = board
+                .drafts(1)
+                .map(|draft| serde_json::to_string(&draft).unwrap());
+            texts
+                .map(|text| serde_json::from_str(&text).unwrap())
+                .collect()
+        };
+        let drafts = kept(&first);
+        assert_eq!(drafts.len(), 2);
+        let mut then = empty();
+        then.add(&ada, None);
+        let changed = Entry {
+            version: grace.version + 1,
+            ..grace.clone()
+        };
+        then.add(&changed, None);
+        then.add(&emmy, None);
+        then.take_up(drafts);
+        then.leave_out(1);
+        let decided = then.decide(&Known::default());
+        let [outcome] = decided.as_slice() else {
+            panic!("{decided:?}");
+        };
+        assert_eq!(outcome.id, ada.id);
+        let link = outcome.link.as_ref().unwrap();
+        assert_eq!(link.record, RecordRef::new("Lead", "1"));
+        // With more parts to come it is too early for all.
+        then.leave_out(2);
+        assert!(then.decide(&Known::default()).is_empty());
     }
 }

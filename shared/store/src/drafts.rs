@@ -48,10 +48,10 @@ impl Store {
     /// Deletes all stored pieces.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the table did not take all of it.
+    /// Returns [`StoreError::Unavailable`] if the table did not take all of it.
     pub async fn delete_link_drafts(&self, contract: &ContractId) -> Result<(), StoreError> {
         let keys = self.draft_keys(contract, None).await?.into_iter();
-        let deletes: Result<_, _> = keys.map(Write::delete).collect();
+        let deletes: Result<Vec<Write>, StoreError> = keys.map(Write::delete).collect();
         self.write_all(deletes?, WRITES_AT_ONCE).await
     }
 
@@ -75,10 +75,10 @@ impl Store {
         }
     }
 
-    /// The stored pieces of a part, or of all parts.
+    /// The stored pieces of a part, or of all parts, in no particular order.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn link_drafts(
         &self,
         contract: &ContractId,

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -37,9 +36,9 @@ const LINKED_AT_ONCE: usize = 16;
 /// The result of a way of linking.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Way {
-    /// Which CRM's fields the records have.
+    /// The CRM whose fields the records have.
     pub(crate) crm: CrmKind,
-    /// Entry by entry; or a pass.
+    /// True for linking entry by entry, false for a pass.
     pub(crate) online: bool,
     /// At our threshold, and at the best.
     pub(crate) own: Cut,
@@ -56,7 +55,7 @@ pub(crate) struct Way {
     pub(crate) processor: f64,
 }
 
-/// Both ways, with each CRM's fields.
+/// Links the set of a folder in both ways, with each CRM's fields.
 pub(crate) fn run(folder: &Path) -> Result<Vec<Way>> {
     let (set, judge) = labelled(folder)?;
     let mut ways = Vec::new();
@@ -73,7 +72,7 @@ struct Set {
     right: Rows,
 }
 
-/// A labelled set, and who judges links by it.
+/// A labelled set, with the judge of its links.
 fn labelled(folder: &Path) -> Result<(Set, Judge)> {
     let kind = kind(&folder.join("left.csv"))?;
     let set = Set {
@@ -99,9 +98,9 @@ fn ways_of(crm: CrmKind, set: &Set, judge: &Judge) -> Result<[Way; 2]> {
     let online = World::new(&rig, crm, set, &addresses)?;
     let app = crm_import::App::new(remote.clone(), queue.clone());
     let (keys, ways) = rig.front.block_on(async {
-        let keys = passed.fill(set, crm).await?;
-        online.fill(set, crm).await?;
-        let by_pass = watch.measured(passed.pass(&app, &queue)).await?;
+        let keys = Box::pin(passed.fill(set, crm)).await?;
+        Box::pin(online.fill(set, crm)).await?;
+        let by_pass = watch.measured(Box::pin(passed.pass(&app, &queue))).await?;
         let by_pass = (by_pass, passed.found(set, judge).await?);
         let store = &remote.store;
         let entry_kind = entry_kind(set.kind);
@@ -111,7 +110,9 @@ fn ways_of(crm: CrmKind, set: &Set, judge: &Judge) -> Result<[Way; 2]> {
                 .put_model(&online.id, entry_kind, &model, SystemClock.now())
                 .await?;
         }
-        let alone = watch.measured(online.one_by_one(store, entry_kind)).await?;
+        let alone = watch
+            .measured(Box::pin(online.one_by_one(store, entry_kind)))
+            .await?;
         let alone = (alone, online.found(set, judge).await?);
         Ok::<_, anyhow::Error>((keys, [by_pass, alone]))
     })?;

@@ -890,6 +890,40 @@ async fn a_pass_in_parts_ends_as_one_over_all_at_once() {
     harness.stop().await;
 }
 
+/// People are added and linked online between the steps of a pass, before and after their shard is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_linked_online_between_two_steps_of_a_pass_stays() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    known(&world).await;
+    let mut leads = Vec::new();
+    for number in 0..40 {
+        let (first, last) = somebody(number);
+        let email = tenant.email(&format!("{first}.{last}").to_lowercase());
+        let lead = world.lead(first, last, &email, "Works").await;
+        leads.push((first, last, email, lead));
+    }
+    world.import_only().await;
+    world.ask_for_pass().await;
+    let hasty = world.hasty();
+    let mut expected = BTreeMap::new();
+    for (first, last, email, lead) in leads {
+        crm_import::work(&hasty.import, &world.message()).await;
+        world.advance(200).await;
+        let id = world.profile(first, last, &email, "Works").await;
+        world.linking().link_entry(PROFILE, id).await.unwrap();
+        expected.insert(id, lead);
+    }
+    world.finish_pass(&hasty, 200).await;
+    let linked = links(&world, PROFILE).await;
+    for (id, lead) in expected {
+        let link = linked[&id].as_ref().map(|link| &link.0);
+        assert_eq!(link, Some(&lead));
+    }
+    harness.stop().await;
+}
+
 async fn organization(world: &DirectoryWorld<'_>) -> String {
     let connection = world
         .store()
