@@ -394,7 +394,7 @@ impl Lookup {
         self.keys.iter().map(|(key, most)| (key, *most))
     }
 
-    /// Tells if a record that was found is worth comparing; `key` is the text of its key.
+    /// True if a record that was found is worth comparing; `key` is the text of its key.
     #[must_use]
     pub fn fits(&self, key: &str) -> bool {
         let rest = key.split_once(REST).map_or("", |(_, rest)| rest);
@@ -450,7 +450,7 @@ pub fn lookups(
     }
     let name = Name::of(record);
     let mut keys = Keys::default();
-    // A long list of numbers is no reason for as many queries.
+    // Each is a query, so only the first four of each are looked up.
     keys.add(
         record
             .emails

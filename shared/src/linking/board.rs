@@ -308,12 +308,13 @@ impl Board {
             model: Some(self.model.clone()),
             fixed: true,
         };
-        let found = bulk::link_clean(self.kind, &self.cleans, &part.cleans, &options);
-        let mut pairs = found.pairs;
-        pairs.retain(|pair| {
-            let pair = (pair.left, pair.right);
-            found.doubtful.binary_search(&pair).is_err()
-        });
+        // What else it finds is as large as the pairs.
+        let bulk::Outcome {
+            mut pairs,
+            doubtful,
+            ..
+        } = bulk::link_clean(self.kind, &self.cleans, &part.cleans, &options);
+        pairs.retain(|pair| doubtful.binary_search(&(pair.left, pair.right)).is_err());
         let mut wanted: HashMap<&RecordRef, Vec<u32>> = HashMap::new();
         for (row, number) in self.rows.iter().zip(0..) {
             for record in &row.known {

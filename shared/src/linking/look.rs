@@ -1,4 +1,5 @@
-//! What the mirror has of records: with their accounts, and where merges in the CRM led.
+//! Records of the mirror, with their accounts and the survivors of merges; and the look-ups by match key that
+//! find the records an entry may be.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,9 +13,10 @@ use crate::domain::linked_record::{self, Account, Values, kind_of, linked_object
 use crate::domain::match_keys::{self, Lookup};
 use crate::store::{Mirror, MirrorRecord, StoreError};
 
-/// Accounts whose contacts are looked through for one entry.
+/// Maximum number of accounts whose contacts are looked up for one entry. Contacts of further accounts with the
+/// name or domain of its employer are found by their other keys, or by the next link pass.
 const MAX_ACCOUNTS: usize = 10;
-/// Merges in a row that are followed.
+/// Maximum number of merges in a row that are followed.
 const MAX_MERGES: usize = 10;
 
 /// A record as the mirror has it.
@@ -22,7 +24,7 @@ const MAX_MERGES: usize = 10;
 pub struct CrmRecord {
     /// The record.
     pub record: RecordRef,
-    /// What the engine compares of it.
+    /// The record in the form that the engine compares.
     pub shown: matching::Record,
     /// Its values, by the CRM's field names.
     pub values: Values,
@@ -32,19 +34,19 @@ pub struct CrmRecord {
     pub account: Option<RecordRef>,
     /// The contact that a lead was converted to.
     pub converted_to: Option<RecordRef>,
-    /// When the CRM had last changed it.
+    /// Time of its last change in the CRM.
     pub modified: Option<crate::clock::Millis>,
 }
 
-/// A record with what the engine compares of it in normal form.
+/// A record with its normal form.
 pub struct Seen {
     /// The record.
     pub crm: CrmRecord,
-    /// What the engine compares of it, in normal form.
+    /// The record in the engine's normal form.
     pub clean: Clean,
 }
 
-/// Records by what they were asked for as, and where merges led.
+/// Records that were read, and the survivors of those that were merged.
 #[derive(Default)]
 pub struct Records {
     seen: BTreeMap<RecordRef, Seen>,
@@ -88,7 +90,7 @@ impl Linking<'_> {
         }
     }
 
-    /// Records that an entry may be, by their keys.
+    /// Finds the records that an entry may be by their keys.
     pub(super) async fn found_by_key(
         &self,
         entry: &Entry,
@@ -109,7 +111,7 @@ impl Linking<'_> {
         Ok(found)
     }
 
-    /// The contacts of somebody's company that may be that person.
+    /// Finds the contacts of a person's employers that may be that person.
     async fn colleagues(&self, entry: &Entry) -> Result<Vec<RecordRef>, StoreError> {
         if entry.kind != EntryKind::Profile {
             return Ok(Vec::new());
@@ -128,7 +130,7 @@ impl Linking<'_> {
         Ok(try_join_all(found).await?.into_iter().flatten().collect())
     }
 
-    /// The records that a look-up leads to: by its widest key that leads to few enough.
+    /// Finds the records of a look-up: by its widest key that leads to few enough, or none.
     async fn found(
         &self,
         lookup: &Lookup,
@@ -158,7 +160,7 @@ impl Linking<'_> {
     /// Reads records of a kind, with the accounts of contacts, and follows merges and conversions.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn look(
         &self,
         kind: EntryKind,
@@ -292,11 +294,11 @@ impl Linking<'_> {
         })
     }
 
-    /// What the mirror has of a record; of one that was merged in the CRM, its survivor. `None`: it has
+    /// Reads a record from the mirror; of one that was merged in the CRM, its survivor. `None`: it has
     /// none, as the CRM deleted it or has not been imported since it was made.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn record_of(&self, record: &RecordRef) -> Result<Option<CrmRecord>, StoreError> {
         let Some(kind) = kind_of(self.crm, &record.object) else {
             return Ok(None);
@@ -307,7 +309,7 @@ impl Linking<'_> {
     }
 }
 
-/// Two reads of the table at once.
+/// Waits for two reads of the table at once.
 pub(super) async fn both<A, B>(
     a: impl Future<Output = Result<A, StoreError>>,
     b: impl Future<Output = Result<B, StoreError>>,

@@ -348,8 +348,8 @@ fn link_drafts_partition(contract: &ContractId, environment: Environment) -> Str
     format!("C#{contract}#LINKDRAFT#{environment}")
 }
 
-/// Partition of what a link pass keeps between two of its steps, and what the sort keys of a part of it
-/// begin with; nothing for all of it.
+/// Partition of the drafts of a link pass, and the beginning of the sort keys of one part's; empty for those
+/// of all parts.
 pub(super) fn link_drafts(
     contract: &ContractId,
     environment: Environment,
@@ -359,7 +359,7 @@ pub(super) fn link_drafts(
     (link_drafts_partition(contract, environment), prefix)
 }
 
-/// A piece of a part.
+/// A piece of the drafts of a part.
 pub(super) fn link_draft(
     contract: &ContractId,
     environment: Environment,
@@ -566,8 +566,8 @@ fn match_key_shard(contract: &ContractId, environment: Environment, shard: u32) 
     format!("C#{contract}#MATCHKEY#{environment}#{shard:02x}")
 }
 
-/// Partition of a match key, and what the sort keys of its records begin with; with an object, of that
-/// object's records. Keys with one head lie together, in the order of the rest.
+/// Partition of a match key, and the beginning of the sort keys of its records; with an object, of that
+/// object's records, unless the key is open. Keys with one head are in one partition, in the order of the rest.
 pub(super) fn match_key(
     contract: &ContractId,
     environment: Environment,
@@ -576,7 +576,7 @@ pub(super) fn match_key(
 ) -> (String, String) {
     let name = match_key.as_str();
     let mut prefix = if match_key.is_open() {
-        // Always shorter than what is replaced by its hash.
+        // At most 600 bytes: no key that begins so is replaced by its hash.
         utf8_percent_encode(name, NAME).to_string()
     } else {
         part(name, MAX_MATCH_KEY)
@@ -592,7 +592,7 @@ pub(super) fn match_key(
     (match_key_shard(contract, environment, shard), prefix)
 }
 
-/// The text of a match key, by the sort key of one of its records.
+/// The text of a match key, from the sort key of one of its records.
 pub(super) fn text_of_match_key(sort_key: &str) -> Cow<'_, str> {
     let encoded = sort_key.split('#').next().unwrap_or_default();
     percent_decode_str(encoded).decode_utf8_lossy()

@@ -700,7 +700,8 @@ impl Mirror<'_> {
 
 impl Store {
     /// Object and id of the records that have a match key, at most `limit`; with an object, of that object
-    /// only. One query. A key can outlive its record, so the caller has to read the records.
+    /// only. One query. For an open key with an object, the first `4 * limit` records of any object are looked
+    /// through. A key can outlive its record, so the caller has to read the records.
     pub async fn by_match_key(
         &self,
         contract: &ContractId,
@@ -725,8 +726,8 @@ impl Store {
             .collect())
     }
 
-    /// The same with the texts of the keys. Of a key that knows a beginning only, records of any object are
-    /// given.
+    /// Text of the key, object and id of the records that have a match key, at most `limit`. One query. For an
+    /// open key, those of all keys that begin with its text, of any object.
     pub async fn listed_by_match_key(
         &self,
         contract: &ContractId,
