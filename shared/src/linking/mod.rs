@@ -2,8 +2,8 @@
 //! or changed or decided on. A pass over all of them is crm-import's; it decides by the same
 //! [`choose`](choose::choose).
 //!
-//! An entry's candidates are the records that share a key with it, those that the last pass kept, and
-//! those that people decided on. The mirror may be hours behind the CRM; so is what is linked.
+//! An entry's candidates are the records that its keys lead to, those that the last pass kept, and those that
+//! people decided on. The mirror may be hours behind the CRM; so is what is linked.
 
 mod acts;
 pub mod board;
@@ -40,12 +40,12 @@ pub use pass::request_link_pass;
 use look::both;
 
 const PRODUCTION: Environment = Environment::Production;
-/// How often an entry is looked at again that was changed between our read and our write.
+/// Maximum number of times that an entry is read again because it changed between our read and our write.
 const ROUNDS: usize = 6;
-/// Entries that are linked anew because the one before took their record. Whoever is left is linked by
-/// the next pass.
+/// Maximum number of entries that are linked anew because the one before took their record. The next pass links
+/// the rest.
 const MAX_CHAIN: usize = 8;
-/// How far the CRM's clock may be from ours, and how long a transaction of it may take, in seconds.
+/// Maximum difference of the CRM's clock from ours, and duration of a transaction of it, in seconds.
 const SETTLED_SECONDS: i64 = 900;
 
 /// Links the entries of a contract, at a time.
@@ -57,13 +57,13 @@ pub struct Linking<'a> {
     pub contract: &'a ContractId,
     /// Its CRM.
     pub crm: CrmKind,
-    /// Where phone numbers without a country code are read as of, if a record names no country.
+    /// The region of phone numbers without a country code, if a record names no country.
     pub region: Option<&'a str>,
-    /// What is written into required fields for which a form gave nothing: it says nothing.
+    /// The text that is written into required fields that a form left empty: it stands for a missing value.
     pub placeholder: &'a str,
     /// The time.
     pub now: Millis,
-    /// What is remembered of models and connections, for who links all day.
+    /// The cache of models and connections, for workers that link many entries.
     pub cached: Option<&'a Cached>,
 }
 
@@ -81,7 +81,7 @@ pub struct Linked {
 pub struct CandidateView {
     /// The record.
     pub record: CrmRecord,
-    /// What speaks for it and against it.
+    /// The evidence for and against it.
     pub explanation: Explanation,
     /// The entry is linked to it.
     pub linked: bool,
@@ -91,7 +91,7 @@ pub struct CandidateView {
     pub taken_by: Option<EntryRef>,
 }
 
-/// Why an entry is linked.
+/// The reason for linking an entry.
 enum Change<'a> {
     /// The CRM's records changed, or what was decided did.
     Nothing,
@@ -112,7 +112,7 @@ struct Known {
     added: Added,
 }
 
-/// What became of linking one entry.
+/// The result of linking one entry.
 struct Done {
     added: Added,
     linked: Linked,
@@ -127,16 +127,16 @@ struct Case {
     known: Known,
     clean: Clean,
     records: Records,
-    /// What it could be, the best first.
+    /// The records that it could be, the best first.
     candidates: Vec<(RecordRef, Bits)>,
 }
 
-/// Who has the records that an entry could be.
+/// The entries that have the records that an entry could be.
 #[derive(Default)]
 struct Holders(BTreeMap<RecordRef, (Holder, crate::store::Holder)>);
 
 impl<'a> Linking<'a> {
-    /// Of a contract.
+    /// Creates the linking of a contract's entries.
     #[must_use]
     pub fn new(store: &'a Store, contract: &'a Contract, now: Millis) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl<'a> Linking<'a> {
         }
     }
 
-    /// The same with what is remembered. A write still assumes that the connection stands.
+    /// Adds the cache. A write still assumes that the connection stands.
     #[must_use]
     pub const fn with(self, cached: &'a Cached) -> Self {
         Self {
@@ -162,7 +162,7 @@ impl<'a> Linking<'a> {
     /// The model that a kind of entries is linked by now: what was learned, or what was shipped.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn model(&self, kind: EntryKind) -> Result<Arc<Model>, StoreError> {
         if let Some(cached) = self.cached {
             return cached.model(self.contract, kind, self.now).await;
@@ -442,7 +442,7 @@ impl<'a> Linking<'a> {
         })
     }
 
-    /// What is to be written of an entry, if anything; and how it stands then.
+    /// Decides on an entry: the write that it takes, if any, and its state afterwards.
     async fn decide_case(
         &self,
         model: &Model,
@@ -629,11 +629,10 @@ impl<'a> Linking<'a> {
         Ok((!gone).then_some((record, own)))
     }
 
-    /// Whether a record that was made at a time would be in the mirror by now, if it were still in the
-    /// CRM.
+    /// True if a record that was made at a time would be in the mirror by now, were it still in the CRM.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn is_gone(&self, since: Millis) -> Result<bool, StoreError> {
         let sync = self.store.sync(self.contract, PRODUCTION).await?;
         Ok(sync.is_some_and(|sync| {
@@ -643,7 +642,7 @@ impl<'a> Linking<'a> {
         }))
     }
 
-    /// Which other entries have these records.
+    /// Finds the other entries that have these records.
     async fn holders(
         &self,
         model: &Model,
@@ -695,10 +694,10 @@ impl<'a> Linking<'a> {
         Ok(holders)
     }
 
-    /// What an entry could be, the best first, for people to choose from.
+    /// Finds the records that an entry could be, the best first, for people to choose from.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn candidates(&self, entry: &Entry) -> Result<Vec<CandidateView>, StoreError> {
         let model = Box::pin(self.model(entry.kind));
         let before = self
@@ -741,10 +740,10 @@ impl<'a> Linking<'a> {
         Ok(shown.collect())
     }
 
-    /// What speaks for and against an entry's being a record.
+    /// Explains the score of an entry with a record.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
     pub async fn explain(
         &self,
         entry: &Entry,
@@ -774,7 +773,7 @@ impl Case {
 }
 
 impl Known {
-    /// What was found, with the change. `None`: there is no such entry.
+    /// Applies the change to the entry that was read. `None`: there is no such entry.
     fn new(
         found: Option<(Entry, Option<Match>)>,
         change: &Change<'_>,
@@ -794,7 +793,7 @@ impl Known {
         })
     }
 
-    /// Whether nothing is new of it, and its link was decided with all of that.
+    /// True if the change adds nothing new, and the entry's link was decided with all of that.
     fn is_settled(&self, change: &Change<'_>) -> bool {
         let Change::Add { record, .. } = change else {
             return false;

@@ -298,7 +298,8 @@ impl Match {
         }
     }
 
-    /// Whether another says the same of the same entry: then there is nothing to write.
+    /// Compares with another match of the same entry; true if both are the same, so that there is nothing to
+    /// write.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         self.links_as(other) && self.candidates == other.candidates
