@@ -861,7 +861,8 @@ async fn a_pass_in_parts_ends_as_one_over_all_at_once() {
     world.import_only().await;
     world.pass().await;
     let at_once = (links(&world, PROFILE).await, links(&world, COMPANY).await);
-    assert!(at_once.0.values().flatten().count() >= 20);
+    // Whoever has the address of a lead is it.
+    assert!(at_once.0.values().flatten().count() >= 15);
     // As much memory as a handful takes; with all the time in the world, and with none.
     for link_time in [std::time::Duration::from_mins(1), std::time::Duration::ZERO] {
         for (kind, all) in EntryKind::ALL.into_iter().zip([&at_once.0, &at_once.1]) {
