@@ -53,7 +53,7 @@ pub struct Outcome {
     /// The model that decided.
     pub model: Model,
     /// Minimum score at which a pair without rivals was linked. With all records known it may be lower than
-    /// the model's threshold, which is for records that come alone.
+    /// the threshold of `model`, which is for records that come alone.
     pub bar: Bits,
     /// Duration of each stage.
     pub stages: Vec<(&'static str, Duration)>,
@@ -254,8 +254,8 @@ pub fn scores(model: &Model, left: &[Clean], right: &[Clean], pairs: &[(u32, u32
 
 /// Learns a model from pairs of two sets, beginning with `known`: the rarity of values from the two sets, the
 /// frequency of levels from the pairs and from what people decided (`true`: the two are one). `records` is the
-/// number of records of each set, those without a pair included. Returns `known` if [`Evidence::learn`]
-/// learns nothing.
+/// number of records of each set, those without a pair included. The threshold is the [`Outcome::bar`] of
+/// linking the two sets. Returns `known` if [`Evidence::learn`] learns nothing.
 #[must_use]
 pub fn learn(
     known: &Model,

@@ -73,6 +73,7 @@ pub struct Evidence {
     lefts: FxHashSet<u32>,
     rights: FxHashSet<u32>,
     alone: (usize, usize),
+    whole: bool,
     made_left: FxHashSet<u32>,
     made_right: FxHashSet<u32>,
 }
@@ -88,6 +89,7 @@ impl Evidence {
             lefts: FxHashSet::default(),
             rights: FxHashSet::default(),
             alone: (0, 0),
+            whole: false,
             made_left: FxHashSet::default(),
             made_right: FxHashSet::default(),
         }
@@ -128,8 +130,11 @@ impl Evidence {
         self.counts.rarity()
     }
 
-    /// Sets the number of records of each set, those that are in no pair included ([`alone`](Self::alone)).
+    /// Sets the number of records of each set, those that are in no pair included ([`alone`](Self::alone)). The
+    /// pairs are then all that two whole sets have, so the threshold is the bar of [`Learned`], which may be lower
+    /// than the known one.
     pub(crate) fn among(&mut self, records: (usize, usize)) {
+        self.whole = true;
         self.alone.0 = records.0.saturating_sub(self.lefts.len());
         self.alone.1 = records.1.saturating_sub(self.rights.len());
     }
@@ -171,7 +176,7 @@ impl Evidence {
     ///
     /// Returns `known` for fewer than thirty pairs, and if the learned model separates confirmed pairs from
     /// refused ones no better. The threshold is lower than that of `known` only if users confirmed the pairs
-    /// in between.
+    /// in between, or if the pairs are those of two whole sets.
     #[must_use]
     pub fn learn(&self, known: &Model) -> Model {
         let pairs: Cow<'_, [Compared]> = if self.made_left.is_empty() {
@@ -189,12 +194,27 @@ impl Evidence {
             rest(&self.lefts, &self.made_left, self.alone.0),
             rest(&self.rights, &self.made_right, self.alone.1),
         );
-        let mut model = learn(known, &pairs, &self.decided, records).model;
+        let mut model = self.fitted(known, &pairs, &self.decided, records);
         if model.version == known.version || !self.is_better(known, &pairs, records) {
             return known.clone();
         }
         if !self.counts.is_empty() {
             model.rarity = self.counts.rarity();
+        }
+        model
+    }
+
+    /// The model that fits some of the evidence.
+    fn fitted(
+        &self,
+        known: &Model,
+        pairs: &[Compared],
+        decided: &[(Pattern, bool)],
+        records: (usize, usize),
+    ) -> Model {
+        let Learned { mut model, bar } = learn(known, pairs, decided, records);
+        if self.whole {
+            model.threshold = bar;
         }
         model
     }
@@ -216,7 +236,7 @@ impl Evidence {
         let [one, other] = &halves;
         let (mut before, mut after) = (0.0, 0.0);
         for (taught, asked) in [(one, other), (other, one)] {
-            let learned = learn(known, pairs, taught, records).model;
+            let learned = self.fitted(known, pairs, taught, records);
             before += surprise(known, asked);
             after += surprise(&learned, asked);
         }
@@ -805,5 +825,26 @@ mod tests {
         };
         assert_eq!(learned(false), known.threshold);
         assert!(learned(true) < known.threshold);
+    }
+
+    #[test]
+    fn two_whole_sets_lower_the_threshold_unless_few_of_their_records_match() {
+        let known = Model {
+            threshold: 60_000,
+            ..Model::shipped(Kind::Person)
+        };
+        let learned = |matches: u32| {
+            let mut evidence = Evidence::new();
+            for number in 0..matches {
+                let (a, _) = moved(number);
+                evidence.observe(&known, (number, &a), (number, &a));
+            }
+            evidence.among((matches as usize, matches as usize));
+            let learned = evidence.learn(&known);
+            assert_eq!(learned.version, known.version + 1);
+            learned.threshold
+        };
+        assert!(learned(120) < known.threshold);
+        assert_eq!(learned(40), known.threshold);
     }
 }

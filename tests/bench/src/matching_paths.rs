@@ -561,30 +561,37 @@ mod tests {
     use crate::matching_sets::Mode;
 
     /// Nobody tuned anything to these.
-    fn holds(kind: Kind, tables: &Tables) {
+    fn holds(kind: Kind, crm: CrmKind, tables: &Tables) {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), tables, true).unwrap();
         let (set, judge) = labelled(folder.path()).unwrap();
         assert_eq!(set.kind, kind);
         let (left, right) = (&set.left.records, &set.right.records);
-        let engine = link(kind, left, right, Some("US"), &Options::default());
-        let engine = judge.all(&engine.links, Mode::OneToOne).f1;
-        for crm in [CrmKind::Salesforce, CrmKind::Dynamics365] {
-            let [pass, online] = ways_of(crm, &set, &judge).unwrap();
-            let (pass, online) = (pass.own.quality.f1, online.own.quality.f1);
-            println!("{kind:?} {crm:?}: engine {engine}, pass {pass}, online {online}");
-            assert!(pass >= engine - 0.01, "{kind:?} {crm:?}: {pass} {engine}");
-            assert!(online >= pass - 0.015, "{kind:?} {crm:?}: {online} {pass}");
-        }
+        let linked = link(kind, left, right, Some("US"), &Options::default());
+        let engine = judge.all(&linked.links, Mode::OneToOne);
+        let [pass, online] = ways_of(crm, &set, &judge).unwrap();
+        // Enough of each to tell a threshold from candidates that are missing or taken.
+        let all = format!(
+            "{kind:?} {crm:?}:\nengine {engine:?}, candidates {}, bar {}, threshold {}\npass {pass:?}\nonline {online:?}",
+            judge.recall(&linked.pairs),
+            linked.bar,
+            linked.model.threshold,
+        );
+        println!("{all}");
+        let (pass, online) = (pass.own.quality.f1, online.own.quality.f1);
+        assert!(pass >= engine.f1 - 0.01, "{all}");
+        assert!(online >= pass - 0.015, "{all}");
     }
+
+    // A CRM each, for time; `cargo xtask bench matching` measures both kinds in both.
 
     #[test]
     fn a_pass_links_people_as_the_engine_does_and_linking_online_nearly_so() {
-        holds(Kind::Person, &people(31, 1_000));
+        holds(Kind::Person, CrmKind::Salesforce, &people(31, 400));
     }
 
     #[test]
     fn a_pass_links_companies_as_the_engine_does_and_linking_online_nearly_so() {
-        holds(Kind::Company, &companies(32, 1_000));
+        holds(Kind::Company, CrmKind::Dynamics365, &companies(32, 400));
     }
 }
