@@ -689,7 +689,7 @@ mod tests {
                 ("telephone1", "415 555 2671"),
             ],
             &[
-                "called:angs>angstrompaperworksofuppsala",
+                "called:angs>angstrompaperworksuppsala",
                 "domain:example.com",
                 "phone:+14155552671",
                 "word:angstrom",

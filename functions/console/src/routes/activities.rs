@@ -609,6 +609,7 @@ fn seat_of(
 struct ListQuery {
     /// `mine` unless given. With `contract`, which takes an administrator, the state is `unresolved`,
     /// `failed` or `waiting_for_sign_in`.
+    #[param(inline)]
     scope: Option<Scope>,
     /// In this state only.
     state: Option<ActivityState>,
@@ -685,6 +686,7 @@ fn state_for_people(state: Option<ActivityState>) -> Result<ActivityState, Probl
 #[into_params(parameter_in = Query)]
 struct RetryQuery {
     /// `mine` unless given; `contract` takes an administrator.
+    #[param(inline)]
     scope: Option<Scope>,
 }
 

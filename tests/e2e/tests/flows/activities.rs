@@ -893,7 +893,7 @@ async fn who_is_not_matched_is_resolved_later_and_attached(crm: CrmKind) {
     }
     // Several sweeps later it is as it was.
     let versions = desk.stored(&message).await.version;
-    desk.world.advance(3600).await;
+    desk.world.advance(1200).await;
     desk.sweep().await;
     assert_eq!(desk.stored(&message).await.version, versions);
     let list = desk
