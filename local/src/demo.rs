@@ -248,7 +248,7 @@ pub async fn contracts(place: &Place<'_>) -> Result<Vec<Demo>> {
             CrmKind::Salesforce,
             "demo-form-000000000001",
             "demo-google-form-01",
-            "urn:li:sponsoredAccount:123",
+            "urn:li:sponsoredAccount:456",
         ),
         (
             "acme-dynamics",
@@ -256,7 +256,7 @@ pub async fn contracts(place: &Place<'_>) -> Result<Vec<Demo>> {
             CrmKind::Dynamics365,
             "demo-form-000000000002",
             "demo-google-form-02",
-            "urn:li:sponsoredAccount:456",
+            "urn:li:sponsoredAccount:123",
         ),
     ] {
         let id: ContractId = id.parse()?;
@@ -442,8 +442,8 @@ fn sign_in(
     Ok(link.into())
 }
 
-/// Adds LinkedIn's data: the first contract's ad account, and the form and leads that the payloads in
-/// `events/` refer to.
+/// Adds LinkedIn's data: the first contract's ad account with a form, and the form and leads that the
+/// payloads in `events/` refer to.
 async fn linkedin_leads(control: &Url) -> Result<()> {
     let client = Client::new();
     let known: Value = client
@@ -468,6 +468,16 @@ async fn linkedin_leads(control: &Url) -> Result<()> {
             question(3, "EMAIL", "Email address"), question(4, "COMPANY_NAME", "Company name"),
         ], "legalInfo": {"consents": []}},
     });
+    let book_a_demo = json!({
+        "id": 7_234_300, "versionId": 1, "name": "Book a demo", "state": "PUBLISHED",
+        "owner": {"sponsoredAccount": "urn:li:sponsoredAccount:456"},
+        "hiddenFields": [{"name": "utm_campaign", "value": "spring"}],
+        "content": {"questions": [
+            question(1, "FIRST_NAME", "First name"), question(2, "LAST_NAME", "Last name"),
+            question(3, "EMAIL", "Email address"), question(4, "COMPANY_NAME", "Company name"),
+            question(5, "JOB_TITLE", "Job title"), question(6, "PHONE_NUMBER", "Phone number"),
+        ], "legalInfo": {"consents": []}},
+    });
     let mut posts = vec![
         (
             "/linkedin/accounts",
@@ -478,6 +488,7 @@ async fn linkedin_leads(control: &Url) -> Result<()> {
             json!({"id": "520866471", "name": "Acme webinars"}),
         ),
         ("/linkedin/forms", form),
+        ("/linkedin/forms", book_a_demo),
     ];
     for (id, first, last, email, test) in [
         (

@@ -3,7 +3,9 @@
 //!
 //! Only this crate and `tests/` know that emulators and the simulator exist.
 
+pub mod company;
 pub mod demo;
+pub mod people;
 pub mod seed;
 
 mod emulators;
@@ -363,12 +365,23 @@ impl Apps {
     /// # Errors
     /// Returns an error if a variable is missing, or a file it names cannot be used.
     pub fn build(variables: &BTreeMap<String, String>, aws: &SdkConfig) -> Result<Self> {
+        Self::at(variables, aws, Arc::new(SystemClock))
+    }
+
+    /// The same over another clock than the machine's.
+    ///
+    /// # Errors
+    /// Returns an error if a variable is missing, or a file it names cannot be used.
+    pub fn at(
+        variables: &BTreeMap<String, String>,
+        aws: &SdkConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let source = Source::fixed(variables.clone());
         let config = RemoteConfig::from_source(&source)?;
         let store = Store::new(shared::aws::dynamodb(aws), config.table.clone());
         let ca_file = source.required("SSL_CERT_FILE")?;
         let outbound = outbound(&config, Path::new(&ca_file))?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let remote = Remote::with(&config, aws, store, outbound, clock)?;
         let queue_url = source.required("LEADBRIDGE_WRITEBACK_QUEUE_URL")?;
         let queue = WritebackQueue::new(shared::aws::sqs(aws), queue_url);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use local::demo::{self, Demo, Place, SimulatorAddresses};
-use local::{Options, Stack, TABLE};
+use local::{Options, Stack, TABLE, company};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +22,9 @@ struct Arguments {
     /// Forget everything and start anew.
     #[arg(long)]
     reset: bool,
+    /// Make the demo contracts alone in a new state, without the company's two months.
+    #[arg(long)]
+    bare: bool,
     /// The folder for state and `dev.json`.
     #[arg(long, default_value = ".leadbridge")]
     folder: PathBuf,
@@ -57,6 +60,7 @@ async fn run() -> Result<()> {
     if arguments.reset && state.exists() {
         std::fs::remove_dir_all(&state).context("the state could not be removed")?;
     }
+    let new_company = company::begin(&state, !arguments.bare)?;
     let mut stack = Stack::start(Options {
         port: Some(arguments.port),
         state: Some(state),
@@ -65,6 +69,10 @@ async fn run() -> Result<()> {
     })
     .await?;
     let simulator = SimulatorAddresses::of(&stack)?;
+    if new_company {
+        println!("Making a company with two months behind it, this once…");
+        Box::pin(company::make(&stack, &simulator)).await?;
+    }
     let import = &stack.apps().import;
     let place = Place {
         remote: &import.remote,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     process::{tool, watch},
-    product,
+    product::{self, Data},
     test::Counts,
 };
 
@@ -21,8 +21,12 @@ const EXAMPLES: &str = "12";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth,use_after_free";
 
 pub(crate) fn run() -> Result<Counts> {
-    let (_product, description) =
-        product::start(PRODUCT, PORT, "another port in xtask/src/api.rs")?;
+    let (_product, description) = product::start(
+        PRODUCT,
+        PORT,
+        "another port in xtask/src/api.rs",
+        Data::Bare,
+    )?;
     let token = description
         .pointer("/contracts/0/tokens/administrator")
         .and_then(Value::as_str)

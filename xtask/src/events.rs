@@ -18,7 +18,7 @@ use crate::{
     process::{
         Daemon, build, http, listens, port_is_free, read, root, scratch, succeed, target, tool,
     },
-    product,
+    product::{self, Data},
     test::Counts,
 };
 
@@ -58,7 +58,12 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
     // With an endpoint given, the caller's environment is the functions'.
     let embedded = match std::env::var_os("AWS_ENDPOINT_URL") {
         Some(_) => None,
-        None => Some(product::start("events", options.dev_port, "--dev-port")?),
+        None => Some(product::start(
+            "events",
+            options.dev_port,
+            "--dev-port",
+            Data::Bare,
+        )?),
     };
     let variables = embedded
         .as_ref()

@@ -1,4 +1,4 @@
-//! The product with its demo data, as `cargo dev` starts it, for commands that need one of their own.
+//! The product, as `cargo dev` starts it, for commands that need one of their own.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -15,9 +15,18 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     scratch().join(name)
 }
 
+/// The data of a new product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// The demo contracts alone.
+    Bare,
+    /// The demo contracts with the company's two months.
+    Company,
+}
+
 /// Starts a product on the six ports from `port` on, with new state, and returns its `dev.json` too. `option`
 /// names the way to choose other ports.
-pub(crate) fn start(name: &str, port: u16, option: &str) -> Result<(Daemon, Value)> {
+pub(crate) fn start(name: &str, port: u16, option: &str, data: Data) -> Result<(Daemon, Value)> {
     // The remains of an earlier run, if it was interrupted.
     Daemon::stop(name)?;
     port_is_free(port, option)?;
@@ -31,9 +40,16 @@ pub(crate) fn start(name: &str, port: u16, option: &str) -> Result<(Daemon, Valu
     command
         .args(["--port", &port.to_string(), "--folder"])
         .arg(&folder);
+    if data == Data::Bare {
+        command.arg("--bare");
+    }
     let daemon = Daemon::start(name, &mut command)?;
-    // Written last of all: if it exists, everything runs.
-    let description = daemon.wait(120, || {
+    // Written last of all: if it exists, everything runs. Two months take longer on a busy machine.
+    let seconds = match data {
+        Data::Bare => 120,
+        Data::Company => 600,
+    };
+    let description = daemon.wait(seconds, || {
         let text = fs::read_to_string(folder.join("dev.json")).ok()?;
         serde_json::from_str(&text).ok()
     })?;

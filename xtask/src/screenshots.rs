@@ -1,5 +1,5 @@
 //! `cargo xtask screenshots`: pictures of every page, by the program of that name in tests/e2e, on a product of
-//! its own with demo data.
+//! its own with the company of the demo data.
 
 use std::{path::PathBuf, process::Command};
 
@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 
 use crate::{
     process::{build, target, watch},
-    product, setup,
+    product::{self, Data},
+    setup,
 };
 
 /// The pictures' folder, and the product's ports.
@@ -31,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         "Chromium with its driver is not installed; run `cargo xtask setup` first"
     );
     build([PROGRAM, product::PROGRAM])?;
-    let (_product, _) = product::start(PROGRAM, options.port, "--port")?;
+    let (_product, _) = product::start(PROGRAM, options.port, "--port", Data::Company)?;
     let folder = options.folder.clone();
     let folder = folder.unwrap_or_else(|| target().join("screenshots"));
     let mut command = Command::new(target().join("debug").join(PROGRAM));

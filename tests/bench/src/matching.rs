@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use local::people::{Table, Tables, companies, people};
 use matching::Kind;
 use serde::de::DeserializeOwned;
 
-use crate::matching_generate::{Table, Tables, companies, people};
 use crate::matching_paths::Way;
 use crate::matching_sets::{Quality, find};
 use crate::matching_worker::{Judged, Linked, Task, Verdict, quality};

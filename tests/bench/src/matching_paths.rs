@@ -551,13 +551,13 @@ fn number(at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use local::people::{Tables, companies, people};
     use matching::Kind;
     use matching::bulk::{Options, link};
     use shared::domain::schema::CrmKind;
 
     use super::{labelled, ways_of};
     use crate::matching::write;
-    use crate::matching_generate::{Tables, companies, people};
     use crate::matching_sets::Mode;
 
     /// Nobody tuned anything to these.

@@ -183,6 +183,14 @@ impl Simulator {
         &self.ca_file
     }
 
+    /// Saves now, for whoever has to know that it is kept; without a state file nothing is.
+    pub fn save(&self) -> anyhow::Result<()> {
+        match &self.state_file {
+            Some(file) => self.world.save(file),
+            None => Ok(()),
+        }
+    }
+
     /// Stops listening, lets calls in flight end, and saves.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);

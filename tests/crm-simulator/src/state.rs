@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) signer: KeyPair,
     pub(crate) changed: Notify,
     urls: Mutex<Urls>,
+    /// Two that save at once would write into one file.
+    saving: Mutex<()>,
 }
 
 /// The addresses of the systems, for tokens that are minted rather than signed in for.
@@ -91,6 +93,7 @@ impl World {
             signer,
             changed: Notify::new(),
             urls: Mutex::default(),
+            saving: Mutex::default(),
         })
     }
 
@@ -114,6 +117,7 @@ impl World {
         fn raw<T: Serialize>(mutex: &Mutex<T>) -> serde_json::Result<Box<RawValue>> {
             serde_json::value::to_raw_value(&*lock(mutex))
         }
+        let _alone = lock(&self.saving);
         let saving = Saving {
             clock: self.clock.source(),
             salesforce: raw(&self.salesforce)?,

@@ -13,6 +13,7 @@
 )]
 
 mod activities;
+mod company;
 mod connect_flow;
 mod costs;
 mod crm_connection;

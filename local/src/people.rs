@@ -8,27 +8,34 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::matching_words::{
+use words::{
     ADJECTIVES, COINED, COINED_ENDINGS, COUNTRIES, Country, DEPARTMENTS, NOUNS, RANKS, TITLES,
 };
 
+mod words;
+
 /// Two tables to link. The first column of each is `id`.
-pub(crate) struct Tables {
-    pub(crate) left: Table,
-    pub(crate) right: Table,
+pub struct Tables {
+    /// Records as people enter them about themselves.
+    pub left: Table,
+    /// Records after years in a CRM.
+    pub right: Table,
     /// Rows of the left and of the right that are the same person or company.
-    pub(crate) truth: Vec<(usize, usize)>,
+    pub truth: Vec<(usize, usize)>,
 }
 
 /// The export of a system.
-pub(crate) struct Table {
-    pub(crate) header: Vec<&'static str>,
-    pub(crate) rows: Vec<Vec<String>>,
+pub struct Table {
+    /// The names of the columns.
+    pub header: Vec<&'static str>,
+    /// The cells of each row, in the order of the columns.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// Tables with `count` people on either side.
-pub(crate) fn people(seed: u64, count: usize) -> Tables {
-    let mut world = World::new(seed, count / 8 + 20);
+#[must_use]
+pub fn people(seed: u64, count: usize) -> Tables {
+    let mut world = World::new(seed, count / 8 + 20, false);
     let matched = count * 6 / 10;
     let mut everybody: Vec<Person> = (0..matched).map(|_| world.person()).collect();
     let mut sides: [Vec<usize>; 2] = [(0..matched).collect(), (0..matched).collect()];
@@ -92,9 +99,10 @@ pub(crate) fn people(seed: u64, count: usize) -> Tables {
 }
 
 /// Tables with `count` companies on either side.
-pub(crate) fn companies(seed: u64, count: usize) -> Tables {
+#[must_use]
+pub fn companies(seed: u64, count: usize) -> Tables {
     let matched = count * 6 / 10;
-    let mut world = World::new(seed, matched);
+    let mut world = World::new(seed, matched, false);
     let mut sides: [Vec<usize>; 2] = [(0..matched).collect(), (0..matched).collect()];
     for side in &mut sides {
         while side.len() < count {
@@ -134,6 +142,152 @@ pub(crate) fn companies(seed: u64, count: usize) -> Tables {
             }),
         },
     }
+}
+
+/// Companies and the people who work for them, as a sales organisation meets them. Their domains end in
+/// `.example`.
+pub struct Market {
+    /// The companies.
+    pub companies: Vec<Firm>,
+    /// The people. Few companies employ many of them.
+    pub people: Vec<Member>,
+}
+
+/// The values of a company; empty where a system has none.
+#[derive(Debug, Clone, Default)]
+pub struct Firm {
+    /// Its name, often with the legal form.
+    pub name: String,
+    /// The address of its website.
+    pub website: String,
+    /// The number of its switchboard.
+    pub phone: String,
+    /// Its place.
+    pub place: Place,
+}
+
+/// An address in its parts; empty where a system has none.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// Street and number.
+    pub street: String,
+    /// The city.
+    pub city: String,
+    /// State or province.
+    pub state: String,
+    /// The postal code.
+    pub postcode: String,
+    /// The country's name.
+    pub country: String,
+}
+
+/// A person of a market.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The index of the employer among the market's companies.
+    pub company: usize,
+    /// The address at work. Nobody else has it.
+    pub work_email: String,
+    /// What the person types into a form.
+    pub typed: Values,
+    /// What a CRM has of the same person after years.
+    pub kept: Values,
+}
+
+/// The values of a person in one system; empty where it has none.
+#[derive(Debug, Clone, Default)]
+pub struct Values {
+    /// Given names.
+    pub first_name: String,
+    /// The surname.
+    pub last_name: String,
+    /// An e-mail address, at work or personal.
+    pub email: String,
+    /// A telephone number at work.
+    pub phone: String,
+    /// A mobile number.
+    pub mobile: String,
+    /// The job title.
+    pub title: String,
+    /// The employer's name.
+    pub company: String,
+    /// The employer's website.
+    pub website: String,
+    /// The address, at work or at home.
+    pub place: Place,
+}
+
+impl Place {
+    /// Of the last cells of a row.
+    fn of(mut cells: impl Iterator<Item = String>) -> Self {
+        let mut next = || cells.next().unwrap_or_default();
+        Self {
+            street: next(),
+            city: next(),
+            state: next(),
+            postcode: next(),
+            country: next(),
+        }
+    }
+}
+
+impl Firm {
+    fn of(row: Vec<String>) -> Self {
+        let mut cells = row.into_iter();
+        Self {
+            name: cells.next().unwrap_or_default(),
+            website: cells.next().unwrap_or_default(),
+            phone: cells.next().unwrap_or_default(),
+            place: Place::of(cells),
+        }
+    }
+}
+
+impl Values {
+    fn of(row: Vec<String>) -> Self {
+        let mut cells = row.into_iter();
+        let mut next = || cells.next().unwrap_or_default();
+        Self {
+            first_name: next(),
+            last_name: next(),
+            email: next(),
+            phone: next(),
+            mobile: next(),
+            title: next(),
+            company: next(),
+            website: next(),
+            place: Place::of(cells),
+        }
+    }
+}
+
+/// A market with this many companies and people.
+#[must_use]
+pub fn market(seed: u64, companies: usize, people: usize) -> Market {
+    let mut world = World::new(seed, companies, true);
+    let firms = world.companies.clone();
+    let mut market = Market {
+        companies: Vec::new(),
+        people: Vec::new(),
+    };
+    for firm in &firms {
+        let row = world.company_row(firm, &CLEAN);
+        market.companies.push(Firm::of(row));
+    }
+    for _ in 0..people {
+        let mut person = world.person();
+        // All that is known of somebody is of the present employer.
+        person.former_job = None;
+        let typed = world.person_row(&person, &CLEAN);
+        let kept = world.person_row(&person, &WORN);
+        market.people.push(Member {
+            company: person.job.company,
+            work_email: person.job.email,
+            typed: Values::of(typed),
+            kept: Values::of(kept),
+        });
+    }
+    market
 }
 
 /// The rows of the left and the right that hold the same person or company.
@@ -490,6 +644,8 @@ struct World {
     company_sums: Vec<u64>,
     /// Addresses and domains are given once.
     taken: HashSet<String>,
+    /// Domains end in `.example`, where nobody can have one.
+    fictional: bool,
     titles: Titles,
     adjectives: Skewed,
     nouns: Skewed,
@@ -504,7 +660,7 @@ struct Titles {
 }
 
 impl World {
-    fn new(seed: u64, companies: usize) -> Self {
+    fn new(seed: u64, companies: usize, fictional: bool) -> Self {
         let weight = |sum: &mut u64, country: &Country| {
             *sum += country.weight;
             Some(*sum)
@@ -516,6 +672,7 @@ impl World {
             companies: Vec::new(),
             company_sums: zipf(companies, 30),
             taken: HashSet::new(),
+            fictional,
             titles: Titles {
                 ranks: Skewed::parse(RANKS, 3),
                 departments: Skewed::parse(DEPARTMENTS, 3),
@@ -712,10 +869,9 @@ impl World {
                 .collect(),
             _ => parts.concat(),
         };
-        let ends: Vec<_> = self
-            .lands
-            .get(land)
-            .map_or("com", |land| land.country.domains)
+        let own = self.lands.get(land).filter(|_| !self.fictional);
+        let ends: Vec<_> = own
+            .map_or("example", |land| land.country.domains)
             .split_whitespace()
             .collect();
         let end = self.chance.pick(&ends);
@@ -868,10 +1024,9 @@ impl World {
     }
 
     fn personal_mail(&mut self, land: usize, given: &Ways, surname: &str) -> String {
-        let hosts: Vec<_> = self
-            .lands
-            .get(land)
-            .map_or("gmail.com", |land| land.country.free_mail)
+        let own = self.lands.get(land).filter(|_| !self.fictional);
+        let hosts: Vec<_> = own
+            .map_or("mail.example", |land| land.country.free_mail)
             .split_whitespace()
             .collect();
         let host = self.chance.pick(&hosts);
@@ -1462,8 +1617,8 @@ fn plain(letter: char, german: bool) -> String {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{Chance, Land, Tables, companies, grouped, misspelled, people};
-    use crate::matching_words::COUNTRIES;
+    use super::words::COUNTRIES;
+    use super::{Chance, Land, Tables, companies, grouped, market, misspelled, people};
 
     fn check(tables: &Tables, count: usize) {
         for table in [&tables.left, &tables.right] {
@@ -1532,6 +1687,20 @@ mod tests {
         assert!((500..1_000).contains(&same_name), "{same_name}");
         assert!((250..700).contains(&same_mail), "{same_mail}");
         assert_eq!(all, 0);
+    }
+
+    #[test]
+    fn a_market_is_the_seeds_and_nobodys_own() {
+        let (one, again) = (market(5, 40, 200), market(5, 40, 200));
+        assert_eq!((one.companies.len(), one.people.len()), (40, 200));
+        let addresses: BTreeSet<_> = one.people.iter().map(|one| &one.work_email).collect();
+        assert_eq!(addresses.len(), 200);
+        for (person, same) in one.people.iter().zip(&again.people) {
+            assert!(person.work_email.ends_with(".example"));
+            assert!(person.company < 40 && !person.typed.last_name.is_empty());
+            assert_eq!(person.work_email, same.work_email);
+            assert_eq!(person.kept.place.street, same.kept.place.street);
+        }
     }
 
     #[test]

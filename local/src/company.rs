@@ -1,0 +1,1023 @@
+//! A company one can believe in, for a new state of `cargo dev`: both demo contracts have two months behind
+//! them, with records in their CRM, sellers, submissions of every kind, people and companies, and imports.
+//!
+//! Everything is written by the product itself. Its functions run over a clock that goes through the two
+//! months, and the simulator's clock goes along; people and companies are made up from fixed seeds. Nothing
+//! else runs meanwhile.
+//!
+//! A state that was begun and not finished is thrown away at the next start: nobody has worked with it yet.
+
+mod rows;
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::future::try_join_all;
+use reqwest::{Client, Method, RequestBuilder, Response, header};
+use serde_json::{Value, json};
+use shared::clock::{Clock, Millis, SystemClock};
+use shared::crm_setup;
+use shared::domain::default_mappings::lead_field;
+use shared::domain::environment::Environment;
+use shared::domain::schema::CrmKind;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::demo::{self, LINKEDIN_CLIENT_SECRET, SimulatorAddresses};
+use crate::people::{self, Firm, Market, Member, Values};
+use crate::seed::Made;
+use crate::{Apps, Stack};
+use rows::{Deal, Making, Object, Outcome, SELLERS, nth};
+
+/// The file that marks a state whose company is not finished.
+const UNFINISHED: &str = "company.unfinished";
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// How far back the company's time with the product reaches.
+const DAYS: i64 = 61;
+/// Days from one import to the next. The product's own schedule has two a day: too many to wait for.
+const IMPORT_EVERY: i64 = 12;
+
+/// Companies of a market, and the first of them that are accounts in the CRM.
+const COMPANIES: usize = 110;
+const ACCOUNTS: usize = 90;
+/// People of a market: first the CRM's contacts, then its leads, then those that it does not know.
+const CONTACTS: usize = 200;
+const LEADS: usize = 130;
+const STRANGERS: usize = 130;
+/// Opportunities of a CRM.
+const DEALS: usize = 100;
+
+/// Responses that arrive while the CRM lets nobody create leads.
+const DENIED: [usize; 2] = [23, 24];
+/// A response of LinkedIn, and the one in whose place its withdrawal comes.
+const WITHDRAWN: (usize, usize) = (35, 39);
+/// A response of which no field is mapped.
+const NOTHING_MAPPED: usize = 43;
+/// A response of an ad account that is not the contract's.
+const FOREIGN: usize = 52;
+/// Responses that LinkedIn tells of and does not have: one was given up, one is waited for.
+const GONE: usize = 58;
+const WAITING: usize = 9_999;
+
+const MESSAGES: [&str; 4] = [
+    "We are looking for a better way to get our leads into the CRM. Can somebody call me this week?",
+    "Could you send us prices for 40 seats?",
+    "We met at the trade fair and would like to see a demo.",
+    "Does it work with our web forms in several languages?",
+];
+const PRODUCTS: [&str; 5] = [
+    "pilot",
+    "40 seats",
+    "renewal",
+    "on-site training",
+    "premium support",
+];
+const TEAM_SIZES: [&str; 3] = ["1-10", "11-50", "51+"];
+
+/// Prepares a folder for a start: throws away a state whose company is not finished, and marks a new one where
+/// a company is wanted. Returns true if [`make`] is to be called.
+///
+/// # Errors
+/// Returns an error if the folder cannot be used.
+pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
+    let mark = state.join(UNFINISHED);
+    if mark.exists() {
+        std::fs::remove_dir_all(state).context("an unfinished state could not be removed")?;
+    }
+    if !wanted || state.join("table.sqlite").exists() {
+        return Ok(false);
+    }
+    std::fs::create_dir_all(state)
+        .with_context(|| format!("cannot make the folder {}", state.display()))?;
+    std::fs::write(&mark, "cargo dev makes a company here\n")
+        .with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok(true)
+}
+
+/// Makes the company in a new state that is not driven yet, and takes [`begin`]'s mark away.
+///
+/// # Errors
+/// Returns an error if anything of it fails; the state is then of no use.
+pub async fn make(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
+    let clock = Arc::new(StoryClock(AtomicI64::new(0)));
+    let apps = Apps::at(&stack.variables, &stack.aws, clock.clone())?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (stop, stopping) = watch::channel(false);
+    let server = crate::serve(listener, &apps, stopping);
+    let certificate = reqwest::Certificate::from_pem(&std::fs::read(&simulator.ca_file)?)?;
+    let http = Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_only([certificate])
+        .build()?;
+    let story = Story {
+        stack,
+        simulator,
+        clock,
+        apps,
+        url,
+        http,
+        sqs: shared::aws::sqs(&stack.aws),
+    };
+    let told = Box::pin(story.tell(SystemClock.now())).await;
+    let _ = stop.send(true);
+    server.abort();
+    told.context("the company could not be made (--bare starts without it)")?;
+    stack.simulator.save()?;
+    match std::fs::remove_file(stack.folder().join(UNFINISHED)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The time in the story.
+struct StoryClock(AtomicI64);
+
+impl StoryClock {
+    fn set(&self, now: Millis) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for StoryClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A contract, and what its CRM was filled with.
+struct Side {
+    made: Made,
+    /// LinkedIn's ad account, and its form.
+    account: &'static str,
+    form: &'static str,
+    market: Market,
+    /// The key of the form for white papers.
+    paper_key: String,
+    /// Ids in the CRM.
+    sellers: Vec<String>,
+    accounts: Vec<String>,
+    contacts: Vec<String>,
+    /// Open opportunities, with their amounts.
+    deals: Vec<(String, u32)>,
+}
+
+impl Side {
+    fn new(made: Made, seed: u64) -> Self {
+        let (account, form) = match made.crm {
+            CrmKind::Salesforce => ("456", "7234300"),
+            CrmKind::Dynamics365 => ("123", "7234246"),
+        };
+        Self {
+            made,
+            account,
+            form,
+            market: people::market(seed, COMPANIES, CONTACTS + LEADS + STRANGERS),
+            paper_key: String::new(),
+            sellers: Vec::new(),
+            accounts: Vec::new(),
+            contacts: Vec::new(),
+            deals: Vec::new(),
+        }
+    }
+
+    /// The people of the CRM's contacts, of its leads, and the others.
+    fn groups(&self) -> [&[Member]; 3] {
+        let people = self.market.people.as_slice();
+        [
+            people.get(..CONTACTS).unwrap_or_default(),
+            people.get(CONTACTS..CONTACTS + LEADS).unwrap_or_default(),
+            people.get(CONTACTS + LEADS..).unwrap_or_default(),
+        ]
+    }
+
+    /// The sender of a response, and the address that they give.
+    fn sender(&self, number: usize) -> Result<(&Member, &str)> {
+        let [contacts, leads, strangers] = self.groups();
+        let person = match number % 7 {
+            1 | 4 => {
+                let person = one(leads, number * 3)?;
+                return Ok((person, crm_address(person)));
+            }
+            5 => one(contacts, number * 5)?,
+            // Somebody who wrote before.
+            6 => one(strangers, number - 3)?,
+            _ => one(strangers, number)?,
+        };
+        let address = match person.typed.email.as_str() {
+            "" => person.work_email.as_str(),
+            address => address,
+        };
+        Ok((person, address))
+    }
+
+    /// The employer of a person, as these values name it.
+    fn employer<'a>(&'a self, person: &Member, values: &'a Values) -> &'a str {
+        let firm = self.market.companies.get(person.company);
+        match firm.filter(|_| values.company.is_empty()) {
+            Some(firm) => &firm.name,
+            None => &values.company,
+        }
+    }
+
+    /// LinkedIn's id of a response.
+    fn response(&self, number: usize) -> String {
+        format!("{}-{number:04}", self.account)
+    }
+
+    /// A lead of the contract's own ad account, as the simulator takes it.
+    fn lead(&self, number: usize, time: Millis, test: bool) -> Result<Value> {
+        let (person, email) = self.sender(number)?;
+        let values = &person.typed;
+        let mut answers = serde_json::Map::new();
+        for (field, value) in [
+            ("EMAIL", email),
+            ("FIRST_NAME", values.first_name.as_str()),
+            ("LAST_NAME", values.last_name.as_str()),
+            ("COMPANY_NAME", self.employer(person, values)),
+            ("JOB_TITLE", values.title.as_str()),
+            ("PHONE_NUMBER", values.mobile.as_str()),
+        ] {
+            if !value.is_empty() {
+                answers.insert(field.to_owned(), json!(value));
+            }
+        }
+        Ok(json!({
+            "account": self.account, "form": self.form, "id": self.response(number), "campaign": "198",
+            "submitted_at": time.0, "test": test, "answers": answers,
+        }))
+    }
+}
+
+/// The address of a person in the CRM.
+fn crm_address(person: &Member) -> &str {
+    match person.kept.email.as_str() {
+        "" => &person.work_email,
+        address => address,
+    }
+}
+
+/// One of a list, by a number that may be larger than the list is long.
+fn one<T>(list: &[T], number: usize) -> Result<&T> {
+    let at = number.checked_rem(list.len()).unwrap_or(0);
+    list.get(at).context("there is none to choose from")
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The number of responses of a day, counted from 1970: few at weekends, and more of late.
+fn responses(day: i64, today: i64) -> i64 {
+    let growth = i64::from(today - day < 21);
+    match (day + 4).rem_euclid(7) {
+        0 | 6 => i64::from(day.rem_euclid(3) == 0),
+        _ => 1 + day.rem_euclid(2) + growth,
+    }
+}
+
+/// The body of an answer, which has to be a good one.
+async fn answer(request: RequestBuilder, about: &str) -> Result<Value> {
+    let answer = request.send().await?;
+    let status = answer.status();
+    let text = answer.text().await?;
+    ensure!(status.is_success(), "{about}: {status} {text}");
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+fn text_at(value: &Value, pointer: &str) -> Result<String> {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    let text = text.with_context(|| format!("no {pointer} in {value}"))?;
+    Ok(text.to_owned())
+}
+
+/// The address that an answer redirects to.
+fn redirected(answer: &Response) -> Result<Url> {
+    let to = answer.headers().get(header::LOCATION);
+    let to = to.with_context(|| format!("no redirect from {}", answer.url()))?;
+    Ok(answer.url().join(to.to_str()?)?)
+}
+
+/// A file in CSV.
+fn csv<'a, const N: usize>(header: &str, rows: impl Iterator<Item = [&'a str; N]>) -> String {
+    let mut text = format!("{header}\n");
+    for row in rows {
+        let cells = row.map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+fn person_cells(person: &Member) -> [&str; 13] {
+    let values = &person.typed;
+    let place = &values.place;
+    [
+        values.first_name.as_str(),
+        values.last_name.as_str(),
+        values.email.as_str(),
+        values.phone.as_str(),
+        values.mobile.as_str(),
+        values.title.as_str(),
+        values.company.as_str(),
+        values.website.as_str(),
+        place.street.as_str(),
+        place.city.as_str(),
+        place.state.as_str(),
+        place.postcode.as_str(),
+        place.country.as_str(),
+    ]
+}
+
+fn firm_cells(firm: &Firm) -> [&str; 8] {
+    let place = &firm.place;
+    [
+        firm.name.as_str(),
+        firm.website.as_str(),
+        firm.phone.as_str(),
+        place.street.as_str(),
+        place.city.as_str(),
+        place.state.as_str(),
+        place.postcode.as_str(),
+        place.country.as_str(),
+    ]
+}
+
+/// The functions at a time in the past, and the ways to act in it.
+struct Story<'a> {
+    stack: &'a Stack,
+    simulator: &'a SimulatorAddresses,
+    clock: Arc<StoryClock>,
+    apps: Apps,
+    /// Where those functions listen.
+    url: String,
+    http: Client,
+    sqs: aws_sdk_sqs::Client,
+}
+
+// The means.
+impl Story<'_> {
+    async fn control(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+        let mut request = self
+            .http
+            .request(method, self.simulator.control.join(path)?);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request, path).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        self.control(Method::POST, path, Some(body)).await
+    }
+
+    /// A call of the product's API.
+    async fn api(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value> {
+        let url = format!("{}/api/v1{path}", self.url);
+        let mut request = self.http.request(method, url).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request, path).await
+    }
+
+    /// Goes to a time, with both CRMs and LinkedIn.
+    async fn at(&self, time: Millis) -> Result<()> {
+        self.clock.set(time);
+        self.post("/clock", json!({ "now_ms": time.0 })).await?;
+        Ok(())
+    }
+
+    /// Changes a setting of Salesforce and Dataverse.
+    async fn set(&self, name: &str, [salesforce, dataverse]: [Value; 2]) -> Result<()> {
+        let change =
+            json!({ "salesforce": { name: salesforce }, "dataverse": { name: dataverse } });
+        self.control(Method::PATCH, "/settings", Some(change))
+            .await?;
+        Ok(())
+    }
+
+    /// Adds a row to a CRM; returns its id.
+    async fn add(&self, crm: CrmKind, object: Object, row: Value) -> Result<String> {
+        let path = format!("/records/{}/{}", rows::system(crm), object.name(crm));
+        text_at(&self.post(&path, row).await?, "/id")
+    }
+
+    /// A value of the first row of an object; null where it has none.
+    async fn first_value(&self, crm: CrmKind, object: Object, name: &str) -> Result<Value> {
+        let path = format!("/records/{}/{}", rows::system(crm), object.name(crm));
+        let found = self.control(Method::GET, &path, None).await?;
+        let value = found.pointer("/0").and_then(|row| row.get(name));
+        Ok(value.cloned().unwrap_or_default())
+    }
+
+    async fn change(&self, crm: CrmKind, object: Object, id: &str, change: Value) -> Result<()> {
+        let path = format!("/records/{}/{}/{id}", rows::system(crm), object.name(crm));
+        self.control(Method::PATCH, &path, Some(change)).await?;
+        Ok(())
+    }
+
+    /// Works on all messages about submissions.
+    async fn write_back(&self) -> Result<()> {
+        loop {
+            let taken = crate::poll_queue(&self.sqs, &self.stack.queue_url, |batch| {
+                Box::pin(crm_writeback::handle(&self.apps.writeback, batch))
+            });
+            if Box::pin(taken).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Announces what is due, and works on it.
+    async fn sweep(&self) -> Result<()> {
+        let sweep = lead_resync::handle(&self.apps.resync, lead_resync::Task::Sweep);
+        Box::pin(sweep).await?;
+        self.write_back().await
+    }
+
+    /// Works on imports and link passes until none is open.
+    async fn work_off(&self, sides: &[Side]) -> Result<()> {
+        for _ in 0..40 {
+            loop {
+                let taken = crate::poll_queue(&self.sqs, &self.stack.import_queue_url, |batch| {
+                    Box::pin(crm_import::work_batch(&self.apps.import, batch))
+                });
+                if Box::pin(taken).await? == 0 {
+                    break;
+                }
+            }
+            let mut open = false;
+            for side in sides {
+                let (store, contract) = (&self.apps.import.remote.store, &side.made.id);
+                let sync = store.sync(contract, Environment::Production).await?;
+                let pass = store.link_pass(contract).await?;
+                open |= sync.is_some_and(|sync| sync.is_open());
+                open |= pass.is_some_and(|pass| pass.is_open());
+            }
+            if !open {
+                return Ok(());
+            }
+            self.at(self.clock.now().plus_seconds(30)).await?;
+            let resume = crm_import::run(&self.apps.import, crm_import::Task::Resume);
+            Box::pin(resume).await?;
+        }
+        bail!("the imports do not end")
+    }
+
+    /// Imports both CRMs, as the schedule does.
+    async fn import(&self, sides: &[Side]) -> Result<()> {
+        let import = &self.apps.import;
+        for side in sides {
+            let asked = crm_setup::request_sync(
+                &import.remote,
+                &import.queue,
+                &side.made.id,
+                Environment::Production,
+                "schedule",
+            );
+            Box::pin(asked).await?;
+        }
+        self.work_off(sides).await
+    }
+}
+
+// The two months.
+impl Story<'_> {
+    async fn tell(&self, now: Millis) -> Result<()> {
+        let begin = now.plus_seconds(-DAYS * DAY);
+        // The CRMs' own rows are as old as this process. They have to be older than what follows, or imports
+        // of changes would look for changes after them only.
+        self.at(begin.plus_seconds(-HOUR)).await?;
+        self.post("/reset", json!({})).await?;
+        self.post("/samples", json!({})).await?;
+        let settings = self.control(Method::GET, "/settings", None).await?;
+        let usual = ["/salesforce/session_seconds", "/dataverse/session_seconds"]
+            .map(|name| settings.pointer(name).cloned().unwrap_or_default());
+        // Sign-ins last through the story: refreshing them at every step would be a third of its calls.
+        let long = json!(2 * DAYS * DAY);
+        self.set("session_seconds", [long.clone(), long]).await?;
+
+        self.at(begin).await?;
+        let mut sides = self.contracts().await?;
+        let filled = sides.iter_mut().map(|side| self.fill(side, begin));
+        try_join_all(filled).await?;
+        self.work_off(&sides).await?;
+        self.at(begin.plus_seconds(HOUR)).await?;
+        for side in &mut sides {
+            side.paper_key = self.set_up(side).await?;
+        }
+        self.at(begin.plus_seconds(3 * HOUR)).await?;
+        for side in &sides {
+            self.upload(side).await?;
+        }
+        self.work_off(&sides).await?;
+        for side in &sides {
+            self.correct(side).await?;
+        }
+        let end = now.plus_seconds(-HOUR);
+        self.days(&sides, begin, end).await?;
+        self.at(end).await?;
+        self.invite_last(&sides).await?;
+        self.import(&sides).await?;
+        self.at(now.plus_seconds(-3 * MINUTE)).await?;
+        for side in &sides {
+            self.gone(side, WAITING).await?;
+        }
+        self.write_back().await?;
+        let pull = lead_resync::Task::LinkedInPull { contract: None };
+        Box::pin(lead_resync::handle(&self.apps.resync, pull)).await?;
+        self.write_back().await?;
+
+        // The present.
+        self.set("session_seconds", usual).await?;
+        for provider in ["salesforce", "dataverse"] {
+            let path = "/tokens/expire";
+            self.post(path, json!({ "provider": provider })).await?;
+        }
+        self.control(Method::DELETE, "/ledger", None).await?;
+        self.post("/clock", json!({ "system": true })).await?;
+        Ok(())
+    }
+
+    /// The demo contracts, made and connected at this time.
+    async fn contracts(&self) -> Result<Vec<Side>> {
+        let import = &self.apps.import;
+        let place = demo::Place {
+            remote: &import.remote,
+            queue: &import.queue,
+            public_url: &self.stack.url.parse()?,
+            simulator: self.simulator,
+        };
+        let demos = Box::pin(demo::contracts(&place)).await?;
+        let seeded = demos.into_iter().zip(41..);
+        Ok(seeded
+            .map(|(demo, seed)| Side::new(demo.made, seed))
+            .collect())
+    }
+
+    /// Fills a CRM with what it holds before the product comes.
+    async fn fill(&self, side: &mut Side, begin: Millis) -> Result<()> {
+        let crm = side.made.crm;
+        let ago = |days: usize| begin.plus_seconds(-whole(days) * DAY);
+        let unit = self.first_value(crm, Object::User, "_businessunitid_value");
+        let unit = unit.await?;
+        let currency = "_transactioncurrencyid_value";
+        let currency = self.first_value(crm, Object::Opportunity, currency).await?;
+        for (number, seller) in SELLERS.iter().enumerate() {
+            let row = rows::user(crm, number, seller, &unit);
+            side.sellers.push(self.add(crm, Object::User, row).await?);
+        }
+        let owners = side.sellers.clone();
+        let making = |number: usize, days: usize| {
+            one(&owners, number).map(|owner| Making {
+                crm,
+                number,
+                owner,
+                at: ago(days),
+            })
+        };
+        for (number, firm) in side.market.companies.iter().take(ACCOUNTS).enumerate() {
+            let row = rows::account(making(number, 90 + number * 7)?, firm);
+            side.accounts
+                .push(self.add(crm, Object::Account, row).await?);
+        }
+        for (number, person) in side.market.people.iter().take(CONTACTS).enumerate() {
+            let account = side.accounts.get(person.company);
+            let row = rows::contact(making(number, 60 + number * 2)?, person, account);
+            let id = self.add(crm, Object::Contact, row).await?;
+            side.contacts.push(id);
+        }
+        let [_, leads, _] = side.groups();
+        for (number, person) in leads.iter().enumerate() {
+            let making = making(number, 1 + number * 37 % 115)?;
+            let company = side.employer(person, &person.kept);
+            let row = rows::lead(making, person, crm_address(person), company);
+            self.add(crm, Object::Lead, row).await?;
+        }
+        for number in 0..DEALS {
+            let at = number * 13 % ACCOUNTS;
+            let account = one(&side.accounts, at)?;
+            let firm = one(&side.market.companies, at)?;
+            let mut people = side.market.people.iter().take(CONTACTS);
+            let contact = people.position(|person| person.company == at);
+            let outcome = match number % 5 {
+                1 => Outcome::Won,
+                3 => Outcome::Lost,
+                _ => Outcome::Open,
+            };
+            let age = 20 + number * 3;
+            let close = match outcome {
+                Outcome::Open => begin.plus_seconds(whole(number * 3 % 150) * DAY),
+                Outcome::Won | Outcome::Lost => ago(age / 2),
+            };
+            let amount = 2_000 + u32::try_from(number * 79 % 180).unwrap_or(0) * 500;
+            let deal = Deal {
+                name: format!("{}: {}", firm.name, nth(&PRODUCTS, number)),
+                account,
+                contact: contact.and_then(|at| side.contacts.get(at)),
+                amount,
+                close,
+                outcome,
+            };
+            let row = rows::opportunity(making(number, age)?, &deal, &currency);
+            let id = self.add(crm, Object::Opportunity, row).await?;
+            if outcome == Outcome::Open {
+                side.deals.push((id, amount));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first day: the guide's other steps, a mapping, a form, and the team. Returns the form's key.
+    async fn set_up(&self, side: &Side) -> Result<String> {
+        let token = side.made.tokens.administrator.as_str();
+        let environment = "/crm-connections/production";
+        let path = format!("{environment}/options");
+        let options = self.api(token, Method::GET, &path, None).await?;
+        let sync = json!({
+            "create_leads": true, "update_leads": true, "create_contacts": true, "validate_crm_data": true,
+        });
+        let roi = json!({ "enabled": true, "currency": text_at(&options, "/currencies/0/code")? });
+        for (path, body) in [("sync-settings", sync), ("roi-reporting", roi)] {
+            let path = format!("{environment}/{path}");
+            self.api(token, Method::PUT, &path, Some(body)).await?;
+        }
+        let path = format!("{environment}/guide/finish");
+        self.api(token, Method::POST, &path, None).await?;
+        let mapping =
+            json!({ "name": "job_title", "lead_field": lead_field("title", side.made.crm) });
+        self.api(token, Method::POST, "/field-mappings", Some(mapping))
+            .await?;
+        for seller in SELLERS.iter().take(SELLERS.len() - 1) {
+            let name = format!("{} {}", seller.first, seller.last);
+            self.invite(side, &name, seller.email, true).await?;
+        }
+        let form = json!({
+            "name": "White paper", "kind": "website", "campaign": "White paper: clean CRM data",
+            "allowed_origins": ["https://www.example.com"], "required_fields": ["email"],
+            "honeypot_field": "fax_number",
+        });
+        let form = self.api(token, Method::POST, "/forms", Some(form)).await?;
+        text_at(&form, "/form_key")
+    }
+
+    /// Makes a seller's seat; they accept the invitation at once, or not yet.
+    async fn invite(&self, side: &Side, name: &str, email: &str, accept: bool) -> Result<()> {
+        let token = side.made.tokens.administrator.as_str();
+        let seat = json!({ "name": name, "email": email, "role": "salesperson" });
+        let seat = self.api(token, Method::POST, "/seats", Some(seat)).await?;
+        if accept {
+            let (pointer, login) = match side.made.crm {
+                CrmKind::Salesforce => ("/invitation/salesforce", true),
+                CrmKind::Dynamics365 => ("/invitation/entra", false),
+            };
+            let mut link: Url = text_at(&seat, pointer)?.parse()?;
+            if login {
+                let login = self.simulator.salesforce.as_str().trim_end_matches('/');
+                link.query_pairs_mut().append_pair("login_url", login);
+            }
+            self.sign_in(&link, email).await?;
+        }
+        Ok(())
+    }
+
+    /// The last of the sellers was invited lately.
+    async fn invite_last(&self, sides: &[Side]) -> Result<()> {
+        let [.., seller] = &SELLERS;
+        let name = format!("{} {}", seller.first, seller.last);
+        for side in sides {
+            self.invite(side, &name, seller.email, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes through a link to sign in, as a browser does: to the provider and back.
+    async fn sign_in(&self, link: &Url, user: &str) -> Result<()> {
+        let here = |url: &Url| {
+            let query = url.query().unwrap_or_default();
+            format!("{}{}?{query}", self.url, url.path())
+        };
+        let page = "text/html,application/xhtml+xml";
+        let start = self.http.get(here(link)).header(header::ACCEPT, page);
+        let start = start.send().await?;
+        let mut provider = redirected(&start)?;
+        provider.query_pairs_mut().append_pair("login_hint", user);
+        let cookies: Vec<String> = start
+            .headers()
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .filter_map(|cookie| Some(cookie.to_str().ok()?.split(';').next()?.to_owned()))
+            .collect();
+        let chosen = self.http.get(provider).send().await?;
+        let back = redirected(&chosen)?;
+        let back = self
+            .http
+            .get(here(&back))
+            .header(header::ACCEPT, page)
+            .header(header::COOKIE, cookies.join("; "));
+        let done = back.send().await?;
+        let status = done.status();
+        if !status.is_redirection() {
+            bail!("{user} was not signed in: {status} {}", done.text().await?);
+        }
+        Ok(())
+    }
+
+    /// An administrator uploads the people and companies that marketing knows.
+    async fn upload(&self, side: &Side) -> Result<()> {
+        let [contacts, leads, strangers] = side.groups();
+        let people = contacts.iter().step_by(2);
+        let people = people.chain(leads.iter().step_by(3));
+        let people = people.chain(strangers.iter().rev().take(40));
+        let header = "first_name,last_name,email,phone,mobile,job_title,company,website,street,city,state,postcode,country";
+        let file = csv(header, people.map(person_cells));
+        self.upload_file(side, "/profiles/csv", file).await?;
+        let firms = side.market.companies.iter().skip(COMPANIES / 3);
+        let header = "name,website,phone,street,city,state,postcode,country";
+        let file = csv(header, firms.map(firm_cells));
+        self.upload_file(side, "/companies/csv", file).await
+    }
+
+    async fn upload_file(&self, side: &Side, path: &str, file: String) -> Result<()> {
+        let request = self
+            .http
+            .post(format!("{}/api/v1{path}", self.url))
+            .bearer_auth(&side.made.tokens.administrator)
+            .header(header::CONTENT_TYPE, "text/csv")
+            .body(file);
+        answer(request, path).await?;
+        Ok(())
+    }
+
+    /// A seller sees that somebody is not the record that they were linked to.
+    async fn correct(&self, side: &Side) -> Result<()> {
+        let token = side.made.tokens.salesperson.as_str();
+        let path = "/profiles?in_crm=true&limit=20";
+        let found = self.api(token, Method::GET, path, None).await?;
+        if let Ok(id) = text_at(&found, "/items/2/id") {
+            let path = format!("/profiles/{id}/unmatch");
+            self.api(token, Method::POST, &path, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Day after day: responses, the CRM's own life, imports.
+    async fn days(&self, sides: &[Side], begin: Millis, end: Millis) -> Result<()> {
+        let day_of = |time: Millis| time.0.div_euclid(DAY * 1000);
+        let (first, today) = (day_of(begin) + 1, day_of(end));
+        let mut number = 0;
+        for day in first..=today {
+            let morning = Millis(day * DAY * 1000);
+            let since = day - first;
+            let early = morning.plus_seconds(5 * HOUR);
+            if since > 0 && since % IMPORT_EVERY == 0 && early < end {
+                self.at(early).await?;
+                self.live(sides, since / IMPORT_EVERY).await?;
+                self.import(sides).await?;
+            }
+            for slot in 0..responses(day, today) {
+                let minutes = whole(number * 37 % 60);
+                let time =
+                    morning.plus_seconds((7 + slot * 4) * HOUR + minutes * MINUTE + slot * 11);
+                if time >= end {
+                    break;
+                }
+                self.at(time).await?;
+                self.respond(sides, number, time).await?;
+                number += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What sellers do in the CRM between two imports.
+    async fn live(&self, sides: &[Side], round: i64) -> Result<()> {
+        let round = usize::try_from(round).unwrap_or(0);
+        let today = self.clock.now();
+        for side in sides {
+            let crm = side.made.crm;
+            for number in round * 4..round * 4 + 4 {
+                let (id, person) = (
+                    one(&side.contacts, number * 3)?,
+                    one(&side.market.people, number * 3)?,
+                );
+                let title = match person.typed.title.as_str() {
+                    "" => "Managing Director",
+                    title => title,
+                };
+                let change = rows::promoted(crm, title);
+                self.change(crm, Object::Contact, id, change).await?;
+            }
+            for number in round * 4..round * 4 + 4 {
+                let (id, amount) = one(&side.deals, number)?;
+                let change = rows::closed(crm, *amount, today, number % 4 != 3);
+                self.change(crm, Object::Opportunity, id, change).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Both contracts get a response, and it is worked on.
+    async fn respond(&self, sides: &[Side], number: usize, time: Millis) -> Result<()> {
+        let denied = DENIED.contains(&number);
+        if denied {
+            let create = ["Lead", "lead"].map(|object| json!({ object: ["create"] }));
+            self.set("denied", create).await?;
+        }
+        let sent = sides.iter().map(|side| self.send(side, number, time));
+        try_join_all(sent).await?;
+        self.clock.set(time.plus_seconds(2));
+        self.write_back().await?;
+        if denied {
+            self.set("denied", [json!({}), json!({})]).await?;
+        }
+        if number == GONE {
+            // As the sweep comes back to it until it is given up.
+            for tries in 0..14 {
+                let pause = 62 + 2_i64.pow(tries).min(900);
+                self.at(self.clock.now().plus_seconds(pause)).await?;
+                self.sweep().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a response to a contract.
+    async fn send(&self, side: &Side, number: usize, time: Millis) -> Result<()> {
+        let test = number % 17 == 13;
+        match (number, number % 10) {
+            (NOTHING_MAPPED, _) => {
+                let question = ("your_main_challenge", "Duplicates, most of all.");
+                self.google(side, number, false, &[question]).await
+            }
+            (FOREIGN, _) => {
+                let lead = json!({
+                    "account": "520866471", "form": "3162", "id": side.response(number),
+                    "submitted_at": time.0, "answers": {
+                        "EMAIL": "sam.reed@mail.example", "FIRST_NAME": "Sam", "LAST_NAME": "Reed",
+                        "COMPANY_NAME": "Reed Events",
+                    },
+                });
+                self.linkedin(side, lead).await
+            }
+            (GONE, _) => self.gone(side, number).await,
+            _ if number == WITHDRAWN.1 => {
+                let path = format!("/linkedin/leads/{}/delete", side.response(WITHDRAWN.0));
+                let deliver = json!({ "deliver": self.delivery(side) });
+                self.post(&path, deliver).await?;
+                Ok(())
+            }
+            (_, 0 | 2 | 5 | 8) => {
+                let lead = side.lead(number, time, test)?;
+                self.linkedin(side, lead).await
+            }
+            (_, 3 | 7) => {
+                let (person, email) = side.sender(number)?;
+                let values = &person.typed;
+                let name = format!("{} {}", values.first_name, values.last_name);
+                let columns = [
+                    ("FULL_NAME", name.trim()),
+                    ("EMAIL", email),
+                    ("PHONE_NUMBER", values.mobile.as_str()),
+                    ("COMPANY_NAME", side.employer(person, values)),
+                ];
+                self.google(side, number, test, &columns).await
+            }
+            (_, 1 | 6) => {
+                let (person, email) = side.sender(number)?;
+                let values = &person.typed;
+                let body = json!({
+                    "email": email, "first_name": values.first_name, "last_name": values.last_name,
+                    "company": side.employer(person, values), "job_title": values.title,
+                    "country": values.place.country, "team_size": nth(&TEAM_SIZES, number),
+                    "utm_source": "newsletter",
+                });
+                self.website(&side.paper_key, &body).await
+            }
+            _ => {
+                let (person, email) = side.sender(number)?;
+                let values = &person.typed;
+                let body = json!({
+                    "email": email, "first_name": values.first_name, "last_name": values.last_name,
+                    "company": side.employer(person, values), "phone": values.phone,
+                    "city": values.place.city, "country": values.place.country,
+                    "message": nth(&MESSAGES, number),
+                });
+                self.website(&side.made.form_key, &body).await
+            }
+        }
+    }
+
+    async fn website(&self, key: &str, body: &Value) -> Result<()> {
+        let url = format!("{}/forms/{key}", self.url);
+        answer(self.http.post(url).json(body), key).await?;
+        Ok(())
+    }
+
+    async fn google(
+        &self,
+        side: &Side,
+        number: usize,
+        test: bool,
+        columns: &[(&str, &str)],
+    ) -> Result<()> {
+        let columns: Vec<Value> = columns
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(id, value)| json!({ "column_id": id, "column_name": id, "string_value": value }))
+            .collect();
+        let body = json!({
+            "lead_id": format!("demo-{number:04}"), "api_version": "1.0", "form_id": 40_000_000_000_u64,
+            "campaign_id": 123_456_789, "google_key": side.made.google_key, "is_test": test,
+            "gcl_id": format!("demo-click-{number}"), "user_column_data": columns,
+        });
+        let key = &side.made.google_form_key;
+        let url = format!("{}/webhooks/google-ads/{key}", self.url);
+        answer(self.http.post(url).json(&body), key).await?;
+        Ok(())
+    }
+
+    /// How LinkedIn tells a contract of a lead.
+    fn delivery(&self, side: &Side) -> Value {
+        json!({
+            "url": format!("{}/webhooks/linkedin/{}", self.url, side.made.id),
+            "client_secret": LINKEDIN_CLIENT_SECRET,
+        })
+    }
+
+    /// Makes a lead at LinkedIn, which tells the contract of it.
+    async fn linkedin(&self, side: &Side, mut lead: Value) -> Result<()> {
+        if let Some(lead) = lead.as_object_mut() {
+            lead.insert("deliver".to_owned(), self.delivery(side));
+        }
+        let made = self.post("/linkedin/leads", lead).await?;
+        let told = made.pointer("/statuses/0").and_then(Value::as_u64);
+        ensure!(told == Some(200), "a notification was answered {made}");
+        Ok(())
+    }
+
+    /// LinkedIn tells of a lead that it no longer has when it is asked.
+    async fn gone(&self, side: &Side, number: usize) -> Result<()> {
+        let lead = side.lead(number, self.clock.now(), false)?;
+        self.linkedin(side, lead).await?;
+        let path = format!("/linkedin/leads/{}/delete", side.response(number));
+        self.post(&path, json!({})).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DENIED, FOREIGN, GONE, NOTHING_MAPPED, UNFINISHED, WITHDRAWN, begin, responses};
+
+    #[test]
+    fn an_unfinished_state_is_begun_anew_and_a_finished_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("dev");
+        let table = state.join("table.sqlite");
+        assert!(begin(&state, true).unwrap());
+        std::fs::write(&table, "half").unwrap();
+        assert!(begin(&state, true).unwrap());
+        assert!(!table.exists(), "the half is gone");
+        std::fs::write(&table, "whole").unwrap();
+        std::fs::remove_file(state.join(UNFINISHED)).unwrap();
+        assert!(!begin(&state, true).unwrap());
+        assert!(table.exists());
+    }
+
+    #[test]
+    fn an_unfinished_state_is_no_state_for_others_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("dev");
+        assert!(begin(&state, true).unwrap());
+        assert!(!begin(&state, false).unwrap());
+        assert!(!state.exists());
+    }
+
+    #[test]
+    fn every_special_response_comes() {
+        let numbers = [DENIED[0], DENIED[1], WITHDRAWN.0, WITHDRAWN.1];
+        let last = numbers.into_iter().chain([NOTHING_MAPPED, FOREIGN, GONE]);
+        let last = i64::try_from(last.max().unwrap()).unwrap();
+        // Whatever weekday it is.
+        for today in 20_000..20_014 {
+            let sum: i64 = (today - 59..today).map(|day| responses(day, today)).sum();
+            assert!((last + 2..110).contains(&sum), "{sum}");
+        }
+    }
+}
