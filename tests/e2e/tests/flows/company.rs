@@ -7,6 +7,7 @@ use local::demo::{self, Demo, Place, SimulatorAddresses};
 use local::{Options, Stack, company};
 use reqwest::Client;
 use serde_json::Value;
+use url::Url;
 
 /// What is there, by name.
 type Counts = BTreeMap<String, usize>;
@@ -48,18 +49,22 @@ async fn started(state: &Path, made: bool) -> Counts {
 
 /// All items of a list of the API.
 async fn all(stack: &Stack, demo: &Demo, path: &str) -> Vec<Value> {
-    let (http, mut items, mut cursor) = (Client::new(), Vec::new(), String::new());
+    let http = Client::new();
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let url = format!("{}/api/v1{path}{cursor}", stack.url);
+        let mut url: Url = format!("{}/api/v1{path}", stack.url).parse().unwrap();
+        if let Some(cursor) = &cursor {
+            url.query_pairs_mut().append_pair("cursor", cursor);
+        }
         let request = http.get(url).bearer_auth(&demo.made.tokens.administrator);
         let answer = request.send().await.unwrap();
         let status = answer.status();
         let page: Value = answer.json().await.unwrap();
         assert!(status.is_success(), "{path}: {page}");
         items.extend(page["items"].as_array().unwrap().iter().cloned());
-        match page["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return items,
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return items;
         }
     }
 }
@@ -75,7 +80,7 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
         counts.insert(format!("reason {code}"), 1);
     }
     for (name, path) in [
-        ("forms", "/forms?"),
+        ("forms", "/forms"),
         ("people in the CRM", "/profiles?limit=200&in_crm=true"),
         ("other people", "/profiles?limit=200&in_crm=false"),
         ("companies in the CRM", "/companies?limit=200&in_crm=true"),
@@ -84,7 +89,7 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
         let found = all(stack, demo, path).await.len();
         counts.insert(name.to_owned(), found);
     }
-    for seat in all(stack, demo, "/seats?").await {
+    for seat in all(stack, demo, "/seats").await {
         let status = seat["status"].as_str().unwrap();
         *counts.entry(format!("seat {status}")).or_default() += 1;
     }
@@ -121,6 +126,11 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
 /// OP-5: a new state begins with a company that has something on every page, and a second start adds nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_state_has_a_company_and_a_second_start_adds_nothing() {
+    // The functions' log is shown if it fails.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter("warn,dynoxide=error")
+        .with_test_writer()
+        .try_init();
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("dev");
     let first = started(&state, true).await;
@@ -145,7 +155,7 @@ async fn a_new_state_has_a_company_and_a_second_start_adds_nothing() {
             ("import succeeded", 6),
             ("CRM accounts", 90),
             ("CRM contacts", 200),
-            ("CRM leads", 150),
+            ("CRM leads", 140),
             ("CRM opportunities", 100),
         ] {
             let count = first.get(&format!("{contract} {name}"));
