@@ -42,7 +42,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<()> {
+/// Shows the functions' log from now on.
+fn show_log() {
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_default_env()
@@ -50,6 +51,9 @@ async fn run() -> Result<()> {
         )
         .with_writer(std::io::stderr)
         .init();
+}
+
+async fn run() -> Result<()> {
     let arguments = Arguments::parse();
     std::fs::create_dir_all(&arguments.folder)
         .with_context(|| format!("cannot make the folder {}", arguments.folder.display()))?;
@@ -61,6 +65,10 @@ async fn run() -> Result<()> {
         std::fs::remove_dir_all(&state).context("the state could not be removed")?;
     }
     let new_company = company::begin(&state, !arguments.bare)?;
+    // The log of a company's two months would fill the terminal; what fails in it is told.
+    if !new_company {
+        show_log();
+    }
     let mut stack = Stack::start(Options {
         port: Some(arguments.port),
         state: Some(state),
@@ -72,6 +80,7 @@ async fn run() -> Result<()> {
     if new_company {
         println!("Making a company with two months behind it, this once…");
         Box::pin(company::make(&stack, &simulator)).await?;
+        show_log();
     }
     let import = &stack.apps().import;
     let place = Place {
