@@ -1,5 +1,6 @@
 //! A company one can believe in, for a new state of `cargo dev`: both demo contracts have two months behind
-//! them, with records in their CRM, sellers, submissions of every kind, people and companies, and imports.
+//! them, with records in their CRM, sellers and their activities, submissions of every kind, people and
+//! companies, and imports.
 //!
 //! Everything is written by the product itself. Its functions run over a clock that goes through the two
 //! months, and the simulator's clock goes along; people and companies are made up from fixed seeds. Nothing
@@ -8,6 +9,7 @@
 //! A state that was begun and not finished is thrown away at the next start: nobody has worked with it yet.
 
 mod rows;
+mod visits;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -27,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
 
-use crate::demo::{self, LINKEDIN_CLIENT_SECRET, SimulatorAddresses};
+use crate::demo::{self, Demo, DemoSeat, LINKEDIN_CLIENT_SECRET, SimulatorAddresses};
 use crate::people::{self, Firm, Market, Member, Values};
 use crate::seed::Made;
 use crate::{Apps, Stack};
@@ -39,7 +41,7 @@ const UNFINISHED: &str = "company.unfinished";
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// How far back the company's time with the product reaches.
+/// Days that the company has used the product.
 const DAYS: i64 = 61;
 /// Days from one import to the next. The product's own schedule has two a day: too many to wait for.
 const IMPORT_EVERY: i64 = 12;
@@ -62,7 +64,8 @@ const WITHDRAWN: (usize, usize) = (35, 39);
 const NOTHING_MAPPED: usize = 43;
 /// A response of an ad account that is not the contract's.
 const FOREIGN: usize = 52;
-/// Responses that LinkedIn tells of and does not have: one was given up, one is waited for.
+/// Responses that LinkedIn tells of and does not have: one was given up, one is waited for. That one is given up
+/// too when the product has run for three quarters of an hour; then each kind of end is there.
 const GONE: usize = 58;
 const WAITING: usize = 9_999;
 
@@ -156,6 +159,8 @@ impl Clock for StoryClock {
 /// A contract, and what its CRM was filled with.
 struct Side {
     made: Made,
+    /// The seats that the demo names.
+    seats: Vec<DemoSeat>,
     /// LinkedIn's ad account, and its form.
     account: &'static str,
     form: &'static str,
@@ -171,13 +176,15 @@ struct Side {
 }
 
 impl Side {
-    fn new(made: Made, seed: u64) -> Self {
+    fn new(demo: Demo, seed: u64) -> Self {
+        let Demo { made, seats } = demo;
         let (account, form) = match made.crm {
             CrmKind::Salesforce => ("456", "7234300"),
             CrmKind::Dynamics365 => ("123", "7234246"),
         };
         Self {
             made,
+            seats,
             account,
             form,
             market: people::market(seed, COMPANIES, CONTACTS + LEADS + STRANGERS),
@@ -299,6 +306,13 @@ fn text_at(value: &Value, pointer: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// The cookies that an answer sets, as a browser sends them back.
+fn cookies(answer: &Response) -> Vec<String> {
+    let set = answer.headers().get_all(header::SET_COOKIE).iter();
+    set.filter_map(|cookie| Some(cookie.to_str().ok()?.split(';').next()?.to_owned()))
+        .collect()
+}
+
 /// The address that an answer redirects to.
 fn redirected(answer: &Response) -> Result<Url> {
     let to = answer.headers().get(header::LOCATION);
@@ -357,7 +371,7 @@ struct Story<'a> {
     simulator: &'a SimulatorAddresses,
     clock: Arc<StoryClock>,
     apps: Apps,
-    /// Where those functions listen.
+    /// The address of those functions.
     url: String,
     http: Client,
     sqs: aws_sdk_sqs::Client,
@@ -431,7 +445,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Works on all messages about submissions.
+    /// Works on all messages about submissions and activities.
     async fn write_back(&self) -> Result<()> {
         loop {
             let taken = crate::poll_queue(&self.sqs, &self.stack.queue_url, |batch| {
@@ -565,9 +579,7 @@ impl Story<'_> {
         };
         let demos = Box::pin(demo::contracts(&place)).await?;
         let seeded = demos.into_iter().zip(41..);
-        Ok(seeded
-            .map(|(demo, seed)| Side::new(demo.made, seed))
-            .collect())
+        Ok(seeded.map(|(demo, seed)| Side::new(demo, seed)).collect())
     }
 
     /// Fills a CRM with what it holds before the product comes.
@@ -620,10 +632,10 @@ impl Story<'_> {
                 3 => Outcome::Lost,
                 _ => Outcome::Open,
             };
-            let age = 20 + number * 3;
+            let old = 20 + number * 3;
             let close = match outcome {
                 Outcome::Open => begin.plus_seconds(whole(number * 3 % 150) * DAY),
-                Outcome::Won | Outcome::Lost => ago(age / 2),
+                Outcome::Won | Outcome::Lost => ago(old / 2),
             };
             let amount = 2_000 + u32::try_from(number * 79 % 180).unwrap_or(0) * 500;
             let deal = Deal {
@@ -634,7 +646,7 @@ impl Story<'_> {
                 close,
                 outcome,
             };
-            let row = rows::opportunity(making(number, age)?, &deal, &currency);
+            let row = rows::opportunity(making(number, old)?, &deal, &currency);
             let id = self.add(crm, Object::Opportunity, row).await?;
             if outcome == Outcome::Open {
                 side.deals.push((id, amount));
@@ -651,6 +663,7 @@ impl Story<'_> {
         let options = self.api(token, Method::GET, &path, None).await?;
         let sync = json!({
             "create_leads": true, "update_leads": true, "create_contacts": true, "validate_crm_data": true,
+            "log_messages_and_inmails": true, "log_smart_links": true, "log_notes": true, "log_calls": true,
         });
         let roi = json!({ "enabled": true, "currency": text_at(&options, "/currencies/0/code")? });
         for (path, body) in [("sync-settings", sync), ("roi-reporting", roi)] {
@@ -663,6 +676,9 @@ impl Story<'_> {
             json!({ "name": "job_title", "lead_field": lead_field("title", side.made.crm) });
         self.api(token, Method::POST, "/field-mappings", Some(mapping))
             .await?;
+        for seat in &side.seats {
+            self.sign_in(&seat.sign_in.parse()?, &seat.email).await?;
+        }
         for seller in SELLERS.iter().take(SELLERS.len() - 1) {
             let name = format!("{} {}", seller.first, seller.last);
             self.invite(side, &name, seller.email, true).await?;
@@ -682,15 +698,12 @@ impl Story<'_> {
         let seat = json!({ "name": name, "email": email, "role": "salesperson" });
         let seat = self.api(token, Method::POST, "/seats", Some(seat)).await?;
         if accept {
-            let (pointer, login) = match side.made.crm {
-                CrmKind::Salesforce => ("/invitation/salesforce", true),
-                CrmKind::Dynamics365 => ("/invitation/entra", false),
+            let pointer = match side.made.crm {
+                CrmKind::Salesforce => "/invitation/salesforce",
+                CrmKind::Dynamics365 => "/invitation/entra",
             };
-            let mut link: Url = text_at(&seat, pointer)?.parse()?;
-            if login {
-                let login = self.simulator.salesforce.as_str().trim_end_matches('/');
-                link.query_pairs_mut().append_pair("login_url", login);
-            }
+            let link: Url = text_at(&seat, pointer)?.parse()?;
+            let link = self.at_simulator(side, link);
             self.sign_in(&link, email).await?;
         }
         Ok(())
@@ -702,38 +715,6 @@ impl Story<'_> {
         let name = format!("{} {}", seller.first, seller.last);
         for side in sides {
             self.invite(side, &name, seller.email, false).await?;
-        }
-        Ok(())
-    }
-
-    /// Goes through a link to sign in, as a browser does: to the provider and back.
-    async fn sign_in(&self, link: &Url, user: &str) -> Result<()> {
-        let here = |url: &Url| {
-            let query = url.query().unwrap_or_default();
-            format!("{}{}?{query}", self.url, url.path())
-        };
-        let page = "text/html,application/xhtml+xml";
-        let start = self.http.get(here(link)).header(header::ACCEPT, page);
-        let start = start.send().await?;
-        let mut provider = redirected(&start)?;
-        provider.query_pairs_mut().append_pair("login_hint", user);
-        let cookies: Vec<String> = start
-            .headers()
-            .get_all(header::SET_COOKIE)
-            .iter()
-            .filter_map(|cookie| Some(cookie.to_str().ok()?.split(';').next()?.to_owned()))
-            .collect();
-        let chosen = self.http.get(provider).send().await?;
-        let back = redirected(&chosen)?;
-        let back = self
-            .http
-            .get(here(&back))
-            .header(header::ACCEPT, page)
-            .header(header::COOKIE, cookies.join("; "));
-        let done = back.send().await?;
-        let status = done.status();
-        if !status.is_redirection() {
-            bail!("{user} was not signed in: {status} {}", done.text().await?);
         }
         Ok(())
     }
@@ -776,7 +757,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Day after day: responses, the CRM's own life, imports.
+    /// Day after day: responses, the CRM's own life, imports, activities.
     async fn days(&self, sides: &[Side], begin: Millis, end: Millis) -> Result<()> {
         let day_of = |time: Millis| time.0.div_euclid(DAY * 1000);
         let (first, today) = (day_of(begin) + 1, day_of(end));
@@ -789,6 +770,11 @@ impl Story<'_> {
                 self.at(early).await?;
                 self.live(sides, since / IMPORT_EVERY).await?;
                 self.import(sides).await?;
+                let visit = early.plus_seconds(HOUR + 30 * MINUTE);
+                if visit < end {
+                    self.at(visit).await?;
+                    Box::pin(self.log_activities(sides, since / IMPORT_EVERY)).await?;
+                }
             }
             for slot in 0..responses(day, today) {
                 let minutes = whole(number * 37 % 60);
@@ -805,7 +791,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// What sellers do in the CRM between two imports.
+    /// Changes that sellers make in the CRM between two imports.
     async fn live(&self, sides: &[Side], round: i64) -> Result<()> {
         let round = usize::try_from(round).unwrap_or(0);
         let today = self.clock.now();
@@ -952,7 +938,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// How LinkedIn tells a contract of a lead.
+    /// The delivery of LinkedIn's notifications to a contract.
     fn delivery(&self, side: &Side) -> Value {
         json!({
             "url": format!("{}/webhooks/linkedin/{}", self.url, side.made.id),

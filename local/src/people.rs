@@ -188,9 +188,9 @@ pub struct Member {
     pub company: usize,
     /// The address at work. Nobody else has it.
     pub work_email: String,
-    /// What the person types into a form.
+    /// The values that the person types into a form.
     pub typed: Values,
-    /// What a CRM has of the same person after years.
+    /// The values that a CRM has of the same person after years.
     pub kept: Values,
 }
 

@@ -324,7 +324,7 @@ pub(super) fn lead(making: Making<'_>, person: &Member, email: &str, company: &s
     making.finished(row)
 }
 
-/// How a sale stands.
+/// The state of a sale.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Open,
@@ -339,7 +339,7 @@ pub(super) struct Deal<'a> {
     pub(super) contact: Option<&'a String>,
     /// In whole units of the currency.
     pub(super) amount: u32,
-    /// When it was or should be closed.
+    /// The time at which it was or should be closed.
     pub(super) close: Millis,
     pub(super) outcome: Outcome,
 }

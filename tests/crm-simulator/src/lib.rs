@@ -183,7 +183,10 @@ impl Simulator {
         &self.ca_file
     }
 
-    /// Saves now, for whoever has to know that it is kept; without a state file nothing is.
+    /// Saves the state to its file now. Does nothing without a file.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be written.
     pub fn save(&self) -> anyhow::Result<()> {
         match &self.state_file {
             Some(file) => self.world.save(file),

@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) signer: KeyPair,
     pub(crate) changed: Notify,
     urls: Mutex<Urls>,
-    /// Two that save at once would write into one file.
+    /// Held while the file is written, so that two writers do not mix.
     saving: Mutex<()>,
 }
 

@@ -9,7 +9,7 @@ use reqwest::Client;
 use serde_json::Value;
 use url::Url;
 
-/// What is there, by name.
+/// Numbers of things, by name.
 type Counts = BTreeMap<String, usize>;
 
 /// Starts as `cargo dev` does, but for the queues and schedules, which would change what is counted.
@@ -97,21 +97,28 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
         let state = run["state"].as_str().unwrap();
         *counts.entry(format!("import {state}")).or_default() += 1;
     }
+    for state in ["unresolved", "waiting_for_sign_in", "failed"] {
+        let path = format!("/activities?limit=200&scope=contract&state={state}");
+        let found = all(stack, demo, &path).await.len();
+        counts.insert(format!("activity {state}"), found);
+    }
     let objects = match demo.made.id.as_str() {
         "acme-salesforce" => [
             "salesforce/Account",
             "salesforce/Contact",
             "salesforce/Lead",
             "salesforce/Opportunity",
+            "salesforce/Task",
         ],
         _ => [
             "dataverse/account",
             "dataverse/contact",
             "dataverse/lead",
             "dataverse/opportunity",
+            "dataverse/task",
         ],
     };
-    for (name, object) in ["accounts", "contacts", "leads", "opportunities"]
+    for (name, object) in ["accounts", "contacts", "leads", "opportunities", "tasks"]
         .into_iter()
         .zip(objects)
     {
@@ -150,13 +157,16 @@ async fn a_new_state_has_a_company_and_a_second_start_adds_nothing() {
             ("other people", 10),
             ("companies in the CRM", 30),
             ("other companies", 5),
-            ("seat active", 3),
-            ("seat invited", 3),
+            ("seat active", 5),
+            ("seat invited", 1),
             ("import succeeded", 6),
             ("CRM accounts", 90),
             ("CRM contacts", 200),
             ("CRM leads", 140),
             ("CRM opportunities", 100),
+            ("CRM tasks", 25),
+            ("activity unresolved", 3),
+            ("activity failed", 1),
         ] {
             let count = first.get(&format!("{contract} {name}"));
             let count = count.copied().unwrap_or(0);
@@ -170,6 +180,11 @@ async fn a_new_state_has_a_company_and_a_second_start_adds_nothing() {
             let count = first.get(&format!("{contract} {none}"));
             assert_eq!(count, None, "{contract}: {none}: {first:#?}");
         }
+    }
+    // In Dynamics 365 activities are not written with people's own sign-ins.
+    for (contract, waiting) in [("acme-salesforce", true), ("acme-dynamics", false)] {
+        let count = first[&format!("{contract} activity waiting_for_sign_in")];
+        assert_eq!(count > 0, waiting, "{contract}: {first:#?}");
     }
     assert_eq!(started(&state, false).await, first);
 }
