@@ -285,12 +285,12 @@ impl App {
             let setback = Setback::session_for(error, label, Audience::Activity);
             return Err(End::Setback(setback));
         }
-        Err(self.told(config, error.into()))
+        Err(Self::told(config, error.into()))
     }
 
     /// The end of an activity after an error of the CRM. A missing sign-in of the seat holder makes it
     /// wait for that sign-in.
-    fn told(&self, config: &ContractConfig, error: CrmError) -> End {
+    fn told(config: &ContractConfig, error: CrmError) -> End {
         let crm = config.contract.crm;
         if crm == CrmKind::Salesforce {
             let before = match &error {
@@ -411,7 +411,7 @@ impl Writer<'_> {
             let own = store.connection(contract, kind).await?;
             let user = own.and_then(|own| own.user).map(|user| user.id);
             let rules = self.crm.activity_rules(user.as_deref()).await;
-            let rules = rules.map_err(|error| self.app.told(self.config, error))?;
+            let rules = rules.map_err(|error| App::told(self.config, error))?;
             let rules = Arc::new(rules);
             self.app.rules.put(self.key(), rules.clone(), now);
             rules
@@ -455,7 +455,7 @@ impl Writer<'_> {
             Vec::new()
         } else {
             let found = self.crm.find_activities(rules, &sought).await;
-            found.map_err(|error| self.app.told(self.config, error))?
+            found.map_err(|error| App::told(self.config, error))?
         };
         let mut found = found.into_iter();
         let of = |activity: &mut Activity| {
@@ -547,7 +547,7 @@ impl Writer<'_> {
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(error) => {
-                let end = self.app.told(self.config, error).uncertain(now);
+                let end = App::told(self.config, error).uncertain(now);
                 places.iter().map(|_| Err(end.shared())).collect::<Vec<_>>()
             }
         };
@@ -601,9 +601,9 @@ impl Writer<'_> {
                 if refusal.reason == Reason::NoIdentityField || owned && activity.attempts <= 1 {
                     return End::Setback(Setback::soon(None));
                 }
-                self.app.told(self.config, CrmError::Refused(refusal))
+                App::told(self.config, CrmError::Refused(refusal))
             }
-            error => self.app.told(self.config, error),
+            error => App::told(self.config, error),
         }
     }
 }

@@ -117,23 +117,20 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let error = match result {
-            Ok(_) => return Ok(None),
-            Err(error) => error,
+        let Err(error) = result else {
+            return Ok(None);
         };
         let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
         else {
             return Err(error.into());
         };
-        match failed.item.clone().filter(|item| !item.is_empty()) {
-            Some(item) => read(entity, item).map(Some),
-            // An endpoint that does not return the old item costs one more call.
-            None => {
-                let (pk, sk) = key.ok_or(StoreError::Conflict)?;
-                let stored = self.get(entity, keys::Key { pk, sk }, true).await?;
-                stored.map(Some).ok_or(StoreError::Conflict)
-            }
+        if let Some(item) = failed.item.clone().filter(|item| !item.is_empty()) {
+            return read(entity, item).map(Some);
         }
+        // An endpoint that does not return the old item costs one more call.
+        let (pk, sk) = key.ok_or(StoreError::Conflict)?;
+        let stored = self.get(entity, keys::Key { pk, sk }, true).await?;
+        stored.map(Some).ok_or(StoreError::Conflict)
     }
 
     /// A query of a partition, as of now.

@@ -211,7 +211,8 @@ fn as_users_have_it(
             section.row(row);
         }
         let (units, own) = (&way.units, &way.own.quality);
-        let price = each(units.read_units) * READ_PRICE + each(units.write_units) * WRITE_PRICE;
+        let price =
+            each(units.read_capacity) * READ_PRICE + each(units.write_capacity) * WRITE_PRICE;
         lines.push([
             name.to_owned(),
             crm.to_owned(),
@@ -224,8 +225,8 @@ fn as_users_have_it(
             format!("{:.4}", way.candidate_recall),
             format!("{:.2}", way.keys),
             format!("{:.2}", each(count(units.reads))),
-            format!("{:.2}", each(units.read_units)),
-            format!("{:.2}", each(units.write_units)),
+            format!("{:.2}", each(units.read_capacity)),
+            format!("{:.2}", each(units.write_capacity)),
             format!("{price:.2}"),
         ]);
     }

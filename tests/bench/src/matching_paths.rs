@@ -536,8 +536,8 @@ fn values(crm: CrmKind, object: &str, record: &Record) -> Vec<(&'static str, Str
         record.postcode.clone(),
         record.country.clone(),
     ];
-    let named = names.iter().copied().zip(texts);
-    named.filter(|(name, _)| !name.is_empty()).collect()
+    let fields = names.iter().copied().zip(texts);
+    fields.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

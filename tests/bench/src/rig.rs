@@ -137,9 +137,9 @@ pub(crate) struct Watch {
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Units {
     pub(crate) reads: u64,
-    pub(crate) read_units: f64,
+    pub(crate) read_capacity: f64,
     pub(crate) writes: u64,
-    pub(crate) write_units: f64,
+    pub(crate) write_capacity: f64,
 }
 
 impl Units {
@@ -155,7 +155,7 @@ impl Units {
             "Query" | "GetItem" => {
                 let consistent = request.get("ConsistentRead") == Some(&Value::Bool(true));
                 self.reads += 1;
-                self.read_units += (answer / 4096.0).ceil() * if consistent { 1.0 } else { 0.5 };
+                self.read_capacity += (answer / 4096.0).ceil() * if consistent { 1.0 } else { 0.5 };
             }
             "BatchGetItem" => {
                 let tables = request.get("RequestItems").and_then(Value::as_object);
@@ -165,21 +165,21 @@ impl Units {
                     .filter_map(|(_, table)| table.get("Keys")?.as_array());
                 let keys: usize = keys.map(Vec::len).sum();
                 self.reads += 1;
-                self.read_units += f64::from(u32::try_from(keys).unwrap_or(u32::MAX))
+                self.read_capacity += f64::from(u32::try_from(keys).unwrap_or(u32::MAX))
                     .max((answer / 4096.0).ceil());
             }
             "PutItem" | "UpdateItem" | "DeleteItem" => {
                 self.writes += 1;
-                self.write_units += (size(request) / 1024.0).ceil();
+                self.write_capacity += (size(request) / 1024.0).ceil();
             }
             "TransactWriteItems" => {
                 self.writes += 1;
-                self.write_units += 2.0 * request.get("TransactItems").map_or(0.0, of);
+                self.write_capacity += 2.0 * request.get("TransactItems").map_or(0.0, of);
             }
             "BatchWriteItem" => {
                 let tables = request.get("RequestItems").and_then(Value::as_object);
                 self.writes += 1;
-                self.write_units += tables
+                self.write_capacity += tables
                     .into_iter()
                     .flatten()
                     .map(|(_, items)| of(items))

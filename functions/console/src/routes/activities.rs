@@ -356,17 +356,14 @@ async fn send(
     let mut activities = Vec::new();
     for (place, item) in items {
         let target = item.target.reference();
-        match targets.get(&target) {
-            Some(Some(problem)) => {
-                if let Some(result) = results.get_mut(place) {
-                    result.problem = Some(problem.clone());
-                    result.target = None;
-                }
+        if let Some(Some(problem)) = targets.get(&target) {
+            if let Some(result) = results.get_mut(place) {
+                result.problem = Some(problem.clone());
+                result.target = None;
             }
-            _ => {
-                places.push(place);
-                activities.push(item.draft.with(contract, seat, target, product, now));
-            }
+        } else {
+            places.push(place);
+            activities.push(item.draft.with(contract, seat, target, product, now));
         }
     }
     let accepted = app.remote.store.accept_activities(&activities).await;
@@ -537,8 +534,8 @@ async fn target_names(
         }
         let entries = app.remote.store.entries(contract, kind, &ids).await;
         let entries = entries.map_err(|error| error.problem())?;
-        let named = entries.into_iter();
-        names.extend(named.map(|(id, entry)| (EntryRef { kind, id }, entry.name())));
+        let entries = entries.into_iter();
+        names.extend(entries.map(|(id, entry)| (EntryRef { kind, id }, entry.name())));
     }
     Ok(names)
 }

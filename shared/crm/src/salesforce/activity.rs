@@ -1,4 +1,4 @@
-//! Activities as tasks (object reference, "Task", "TaskStatus").
+//! Activities as tasks (object reference, `Task` and `TaskStatus`).
 //!
 //! A lead or contact stands in `WhoId`, an account in `WhatId`; beside a lead there must be nothing in
 //! `WhatId`. Whether a task is closed follows from its status, whose values are the organisation's own. An

@@ -45,6 +45,10 @@ impl Desk {
     }
 
     async fn without_sign_in(crm: CrmKind) -> Self {
+        Box::pin(Self::set_up(crm)).await
+    }
+
+    async fn set_up(crm: CrmKind) -> Self {
         let world = World::start(crm).await;
         let made = async |salesforce: (&str, Value), dynamics: (&str, Value)| {
             let (object, values) = match crm {

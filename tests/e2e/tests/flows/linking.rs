@@ -940,14 +940,15 @@ async fn a_decision_and_additions_beside_a_pass_are_not_lost() {
     let world = DirectoryWorld::of(&tenant).await;
     let mut entries = Vec::new();
     let mut leads = Vec::new();
-    for number in 0..24 {
-        let (last, email) = (
-            format!("Person{number}"),
-            tenant.email(&format!("p{number}")),
-        );
-        leads.push(world.lead("Ann", &last, &email, "Works").await);
-        entries.push(world.profile("Ann", &last, &email, "Works").await);
+    // So unlike each other that a lead that is let go fits nobody else.
+    let surnames = "Abbott Bramley Cervantes Dimitrov Eastwood Fujimoto Gallagher Hutchins Ivanova Jurgens Kowalski \
+                    Lombardi Mbeki Novotny Okafor Pettersson Quist Rodriguez Szabo Thorvald Umarov Vasquez Wickham Yilmaz";
+    for last in surnames.split_whitespace() {
+        let email = tenant.email(&last.to_lowercase());
+        leads.push(world.lead("Ann", last, &email, "Works").await);
+        entries.push(world.profile("Ann", last, &email, "Works").await);
     }
+    assert_eq!(entries.len(), 24);
     world.import_only().await;
     for round in 0..4 {
         world.ask_for_pass().await;

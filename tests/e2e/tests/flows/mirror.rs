@@ -717,9 +717,9 @@ async fn a_submission_joins_a_lead_that_is_spelled_otherwise() {
 /// e-mail address or a phone number: those the CRM finds itself.
 #[tokio::test]
 async fn the_mirror_adds_one_read_to_a_strategy_of_text() {
-    // After the lead is final: its person and company enter the directory and are linked. Three of them look
-    // for the company, by the beginning of its name and by each of its two words.
-    const DIRECTORY_CALLS: usize = 8;
+    // After the lead is final: its person and company enter the directory and are linked, with the look-ups
+    // of the company's keys.
+    const DIRECTORY_CALLS: usize = 7;
     let harness = Harness::embedded(false).await;
     let stack = harness.embedded_stack();
     for crm in BOTH {
