@@ -133,7 +133,7 @@ pub async fn make(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
     let told = Box::pin(story.tell(SystemClock.now())).await;
     let _ = stop.send(true);
     server.abort();
-    told.context("the company could not be made (--bare starts without it)")?;
+    told.context("the company could not be made (start without --company to go on without it)")?;
     stack.simulator.save()?;
     match std::fs::remove_file(stack.folder().join(UNFINISHED)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),

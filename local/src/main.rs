@@ -22,9 +22,9 @@ struct Arguments {
     /// Forget everything and start anew.
     #[arg(long)]
     reset: bool,
-    /// Make the demo contracts alone in a new state, without the company's two months.
+    /// Fill a new state with a company's two months, which takes some minutes, once.
     #[arg(long)]
-    bare: bool,
+    company: bool,
     /// The folder for state and `dev.json`.
     #[arg(long, default_value = ".leadbridge")]
     folder: PathBuf,
@@ -64,7 +64,7 @@ async fn run() -> Result<()> {
     if arguments.reset && state.exists() {
         std::fs::remove_dir_all(&state).context("the state could not be removed")?;
     }
-    let new_company = company::begin(&state, !arguments.bare)?;
+    let new_company = company::begin(&state, arguments.company)?;
     // The log of a company's two months would fill the terminal; what fails in it is told.
     if !new_company {
         show_log();

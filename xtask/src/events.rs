@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
     Daemon::stop(WATCH)?;
     port_is_free(options.port, "--port")?;
     let names = functions()?;
-    build(names.iter().map(String::as_str).chain([product::PROGRAM]))?;
+    build()?;
     // With an endpoint given, the caller's environment is the functions'.
     let embedded = match std::env::var_os("AWS_ENDPOINT_URL") {
         Some(_) => None,

@@ -69,15 +69,15 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
-/// Builds programs of the workspace, with the whole workspace's features: those its tests are
-/// built with, so that nothing is compiled twice.
-pub(crate) fn build<'a>(programs: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    // There are no examples. Naming them makes cargo count in the features that only tests ask for.
-    let mut command = cargo(["build", "--quiet", "--workspace", "--examples"]);
-    for program in programs {
-        command.args(["--bin", program]);
-    }
-    succeed(&mut command)
+/// Builds the workspace's programs, and its tests too: so cargo chooses the features that tests are run with, and
+/// nothing is compiled twice.
+pub(crate) fn build() -> Result<()> {
+    succeed(&mut cargo([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+    ]))
 }
 
 /// Runs a command to its end; anything but success is an error.

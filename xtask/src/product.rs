@@ -30,7 +30,7 @@ pub(crate) fn start(name: &str, port: u16, option: &str, data: Data) -> Result<(
     // The remains of an earlier run, if it was interrupted.
     Daemon::stop(name)?;
     port_is_free(port, option)?;
-    build([PROGRAM])?;
+    build()?;
     let folder = folder(name);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -40,14 +40,14 @@ pub(crate) fn start(name: &str, port: u16, option: &str, data: Data) -> Result<(
     command
         .args(["--port", &port.to_string(), "--folder"])
         .arg(&folder);
-    if data == Data::Bare {
-        command.arg("--bare");
+    if data == Data::Company {
+        command.arg("--company");
     }
     let daemon = Daemon::start(name, &mut command)?;
-    // Written last of all: if it exists, everything runs. Two months take longer on a busy machine.
+    // Written last of all: if it exists, everything runs. Two months take some minutes.
     let seconds = match data {
         Data::Bare => 120,
-        Data::Company => 600,
+        Data::Company => 1200,
     };
     let description = daemon.wait(seconds, || {
         let text = fs::read_to_string(folder.join("dev.json")).ok()?;

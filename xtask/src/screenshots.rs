@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         setup::works(&["chromedriver", "--version"]),
         "Chromium with its driver is not installed; run `cargo xtask setup` first"
     );
-    build([PROGRAM, product::PROGRAM])?;
+    build()?;
     let (_product, _) = product::start(PROGRAM, options.port, "--port", Data::Company)?;
     let folder = options.folder.clone();
     let folder = folder.unwrap_or_else(|| target().join("screenshots"));

@@ -14,7 +14,7 @@ const PROGRAM: &str = "soak";
 
 /// Builds the program and runs it with these arguments.
 pub(crate) fn run(arguments: &[String]) -> Result<Counts> {
-    build([PROGRAM])?;
+    build()?;
     let mut command = Command::new(target().join("debug").join(PROGRAM));
     let (passed, output) = watch(command.args(arguments))?;
     Ok(Counts::from_output(passed, &output))

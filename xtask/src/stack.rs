@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Emulator, functions},
+    aws::Emulator,
     process::{Daemon, build, cargo, http, port_is_free, scratch, target, tool, watch},
     test::Counts,
 };
@@ -126,8 +126,7 @@ fn up(ports: &Ports) -> Result<()> {
     port_is_free(ports.port, "--port")?;
     fs::create_dir_all(folder())?;
 
-    let programs = functions()?;
-    build(programs.iter().map(String::as_str).chain([SIMULATOR]))?;
+    build()?;
     let started = Instant::now();
     let (simulator, urls) = simulator(ports.simulator_port, &folder())?;
     let bundle = certificates(&urls, &folder())?;
@@ -208,7 +207,7 @@ fn up(ports: &Ports) -> Result<()> {
 /// Builds and starts the simulator; returns the addresses it prints.
 pub(crate) fn simulator(port: u16, folder: &Path) -> Result<(Daemon, Value)> {
     port_is_free(port, "--simulator-port")?;
-    build([SIMULATOR])?;
+    build()?;
     let mut command = std::process::Command::new(target().join("debug").join(SIMULATOR));
     command
         .args(["--port-base", &port.to_string()])
