@@ -4,7 +4,7 @@
 //! memory. What comes of it is decided for all entries together, and written where it differs from what
 //! the table has. So a pass can be begun anew at any point, and one that finds nothing new writes nothing.
 //!
-//! Where entries and records are more than fit into the function's memory, both are cut by shards, and
+//! Sets too large for the function's memory are cut by shards, and
 //! each part of the entries meets each part of the records ([`Parts`]): what the parts find is kept in the
 //! table until all have met. Then nothing is learned, and the model that was known is used. Where workers
 //! die over a part, the next cuts smaller. When it is decided, the entries of a kind and their candidates

@@ -228,7 +228,7 @@ struct Album {
     folder: PathBuf,
     /// The role whose pages are shown, which names their folder.
     role: String,
-    /// What `index.html` shows of them.
+    /// The HTML of the pages' pictures so far.
     body: String,
     pages: usize,
     failed: usize,
