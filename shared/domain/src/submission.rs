@@ -289,6 +289,9 @@ pub struct Submission {
     /// Time of sending, if the source gives it.
     #[serde(default)]
     pub submitted_at: Option<Millis>,
+    /// Time when it expires and the table deletes it; `None`: never.
+    #[serde(default)]
+    pub kept_until: Option<Millis>,
     /// Digest of the answers as they arrived.
     pub digest: String,
     /// True if the source marks it as a test.
@@ -358,6 +361,7 @@ impl Submission {
             digest,
             test: new.test,
             test_released: false,
+            kept_until: None,
             withdrawn_at: new.withdrawn.then_some(now),
             answers: new.answers,
             state: if new.withdrawn {
