@@ -55,6 +55,8 @@ const CALLS: usize = 60;
 /// Bytes after which a page ends. With one more answer of the table a page is smaller than an answer of a
 /// function may be.
 const BYTES: usize = 1 << 20;
+/// Longest place in a section, in bytes: a sort key and, for activities, a seat.
+const PLACE: usize = 1024;
 /// Submissions listed in one call.
 const LISTED: i32 = 100;
 /// Submissions read in one call: ten of the largest size fit into an answer.
@@ -160,7 +162,8 @@ impl Store {
         let (mut at, mut place) = match cursor {
             None => (0, String::new()),
             Some(cursor) => {
-                let Some((name, place)) = cursor.split_once('|') else {
+                let parts = cursor.split_once('|');
+                let Some((name, place)) = parts.filter(|(_, place)| place.len() <= PLACE) else {
                     return Ok(None);
                 };
                 let mut all = sections.iter();

@@ -105,7 +105,7 @@ async fn set_retention(
 ) -> Result<Json<PrivacyView>, Problem> {
     let days = input.keep_answers_days;
     if days != 0 && !KEEP_ANSWERS_DAYS.contains(&days) {
-        let (least, most) = (KEEP_ANSWERS_DAYS.start(), KEEP_ANSWERS_DAYS.end());
+        let (least, most) = (*KEEP_ANSWERS_DAYS.start(), *KEEP_ANSWERS_DAYS.end());
         return Err(Problem::new(
             422,
             "invalid_value",
@@ -124,13 +124,12 @@ async fn set_retention(
         let begins = now.plus_seconds(APPLY_AFTER_SECONDS);
         let last = store.last_run(&contract.id, kind).await;
         let last = last.map_err(|error| error.problem())?;
-        let run = match Run::requested(kind, last.as_ref(), &caller.actor, now, begins) {
-            Some(run) => Some(run),
-            None => last.map(|mut open| {
-                open.restart(begins);
-                open
-            }),
-        };
+        let new = Run::requested(kind, last.as_ref(), &caller.actor, now, begins);
+        let run = new.or_else(|| {
+            let mut open = last?;
+            open.restart(begins);
+            Some(open)
+        });
         let run = run.ok_or_else(Problem::internal)?;
         let before = json!({ "keep_answers_days": contract.keep_answers_days });
         contract.keep_answers_days = days;
@@ -288,15 +287,12 @@ impl App {
     }
 
     async fn privacy_view(&self, contract: Contract) -> Result<PrivacyView, Problem> {
-        let (store, id) = (&self.remote.store, &contract.id);
-        let last = async |kind: RunKind| {
-            let run = store.last_run(id, kind).await;
-            run.map(|run| run.map(RunView::from))
-                .map_err(|error| error.problem())
-        };
+        let store = &self.remote.store;
+        let kept = store.last_run(&contract.id, RunKind::KeepAnswers).await;
+        let deleted = store.last_run(&contract.id, RunKind::DeleteContract).await;
         Ok(PrivacyView {
-            retention_run: last(RunKind::KeepAnswers).await?,
-            deletion: last(RunKind::DeleteContract).await?,
+            retention_run: kept.map_err(|error| error.problem())?.map(RunView::from),
+            deletion: deleted.map_err(|error| error.problem())?.map(RunView::from),
             name: contract.name,
             keep_answers_days: contract.keep_answers_days,
             deletion_wait_days: WAIT_DAYS,
