@@ -28,7 +28,7 @@ import {
 } from "./dom.js";
 
 /** @typedef {import("./api.js").Api["PrivacyView"]} Privacy */
-/** @typedef {import("./api.js").Api["RunView"]} Run */
+/** @typedef {import("./api.js").Api["ContractRun"]} Run */
 
 const TITLE = "Export everything";
 

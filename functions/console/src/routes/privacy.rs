@@ -15,7 +15,7 @@ use shared::problem::Problem;
 use shared::store::{StoreError, WorkKind};
 use utoipa::{IntoParams, ToSchema};
 
-use super::runs::RunView;
+use super::runs::ContractRun;
 use crate::App;
 use crate::auth::{Caller, ManageContract};
 use crate::described::{Routes, routes};
@@ -45,9 +45,9 @@ struct PrivacyView {
     /// Number of days for which answers are kept; 0: for ever.
     keep_answers_days: u32,
     /// The last run that applied a change of that setting.
-    retention_run: Option<RunView>,
+    retention_run: Option<ContractRun>,
     /// The last deletion that was asked for.
-    deletion: Option<RunView>,
+    deletion: Option<ContractRun>,
     /// Number of days between a request for deletion and its beginning.
     deletion_wait_days: i64,
 }
@@ -68,6 +68,7 @@ struct DeletionInput {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ExportQuery {
     /// The `next` of the page before; left out for the first page.
     #[serde(default)]
@@ -221,12 +222,12 @@ async fn export(
 
 /// Asks for the deletion of the whole contract. It begins after a waiting period and can be stopped until then;
 /// afterwards it cannot, and nobody can sign in to the contract any more. Asked for again it is the same run.
-#[utoipa::path(post, path = "/contract/deletion", operation_id = "delete_contract", request_body = DeletionInput, responses((status = 202, body = RunView), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/contract/deletion", operation_id = "delete_contract", request_body = DeletionInput, responses((status = 202, body = ContractRun), (status = 422, body = Problem)))]
 async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller<ManageContract>,
     Json(input): Json<DeletionInput>,
-) -> Result<(http::StatusCode, Json<RunView>), Problem> {
+) -> Result<(http::StatusCode, Json<ContractRun>), Problem> {
     let contract = app.contract(&caller).await?;
     if input.name != contract.name {
         return Err(Problem::new(
@@ -291,8 +292,12 @@ impl App {
         let kept = store.last_run(&contract.id, RunKind::KeepAnswers).await;
         let deleted = store.last_run(&contract.id, RunKind::DeleteContract).await;
         Ok(PrivacyView {
-            retention_run: kept.map_err(|error| error.problem())?.map(RunView::from),
-            deletion: deleted.map_err(|error| error.problem())?.map(RunView::from),
+            retention_run: kept
+                .map_err(|error| error.problem())?
+                .map(ContractRun::from),
+            deletion: deleted
+                .map_err(|error| error.problem())?
+                .map(ContractRun::from),
             name: contract.name,
             keep_answers_days: contract.keep_answers_days,
             deletion_wait_days: WAIT_DAYS,

@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
 
 /// A run.
 #[derive(Serialize, ToSchema)]
-pub(super) struct RunView {
+pub(super) struct ContractRun {
     /// Its id: its kind and number.
     id: String,
     kind: RunKind,
@@ -52,7 +52,7 @@ pub(super) struct RunView {
     can_stop: bool,
 }
 
-impl From<Run> for RunView {
+impl From<Run> for ContractRun {
     fn from(run: Run) -> Self {
         let waits = run.is_open() && run.lease_until.is_none();
         Self {
@@ -73,31 +73,31 @@ impl From<Run> for RunView {
 }
 
 #[derive(Serialize, ToSchema)]
-struct RunList {
-    items: Vec<RunView>,
+struct ContractRuns {
+    items: Vec<ContractRun>,
 }
 
 /// The contract's runs, newest first; those that ended for 180 days. Imports and link passes have lists of their
 /// own.
-#[utoipa::path(get, path = "/runs", operation_id = "list_runs", responses((status = 200, body = RunList)))]
+#[utoipa::path(get, path = "/runs", operation_id = "list_runs", responses((status = 200, body = ContractRuns)))]
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<ManageContract>,
-) -> Result<Json<RunList>, Problem> {
+) -> Result<Json<ContractRuns>, Problem> {
     let runs = app.remote.store.all_runs(&caller.contract).await;
     let runs = runs.map_err(|error| error.problem())?;
-    Ok(Json(RunList {
-        items: runs.into_iter().map(RunView::from).collect(),
+    Ok(Json(ContractRuns {
+        items: runs.into_iter().map(ContractRun::from).collect(),
     }))
 }
 
 /// A run.
-#[utoipa::path(get, path = "/runs/{id}", operation_id = "show_run", params(("id" = String, Path)), responses((status = 200, body = RunView), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/runs/{id}", operation_id = "show_run", params(("id" = String, Path)), responses((status = 200, body = ContractRun), (status = 404, body = Problem)))]
 async fn show(
     State(app): State<Arc<App>>,
     caller: Caller<ManageContract>,
     Path(id): Path<String>,
-) -> Result<Json<RunView>, Problem> {
+) -> Result<Json<ContractRun>, Problem> {
     let id: RunId = id.parse().map_err(|_| Problem::not_found("run"))?;
     let run = app.remote.store.run(&caller.contract, id).await;
     let run = run.map_err(|error| error.problem())?;
@@ -106,12 +106,12 @@ async fn show(
 }
 
 /// Stops a run. A deletion of the contract can be stopped until it begins.
-#[utoipa::path(post, path = "/runs/{id}/stop", operation_id = "stop_run", params(("id" = String, Path)), responses((status = 200, body = RunView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[utoipa::path(post, path = "/runs/{id}/stop", operation_id = "stop_run", params(("id" = String, Path)), responses((status = 200, body = ContractRun), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn stop(
     State(app): State<Arc<App>>,
     caller: Caller<ManageContract>,
     Path(id): Path<String>,
-) -> Result<Json<RunView>, Problem> {
+) -> Result<Json<ContractRun>, Problem> {
     let id: RunId = id.parse().map_err(|_| Problem::not_found("run"))?;
     let store = &app.remote.store;
     loop {
