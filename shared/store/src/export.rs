@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
 use super::{Item, Store, StoreError, all_pages, keys, page_of, schema, size_of_item, text};
@@ -320,6 +321,8 @@ fn exported(mut item: Item) -> Result<ExportedItem, StoreError> {
     for name in own.into_iter().chain(indexed) {
         item.remove(name);
     }
+    // Bytes are hashes of ours.
+    item.retain(|_, value| !matches!(value, AttributeValue::B(_)));
     let mut value: Value =
         serde_dynamo::from_item(item).map_err(|_| StoreError::corrupt("exported item"))?;
     without_secrets(&mut value);
