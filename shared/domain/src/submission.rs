@@ -346,6 +346,12 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// True if it has expired: the table deletes it within a few days.
+    #[must_use]
+    pub fn has_expired(&self, now: Millis) -> bool {
+        self.kept_until.is_some_and(|until| until <= now)
+    }
+
     /// Creates the first stored version of a submission.
     #[must_use]
     pub fn receive(new: NewSubmission, now: Millis) -> Self {
