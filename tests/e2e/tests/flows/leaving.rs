@@ -260,7 +260,8 @@ async fn a_deletion_that_dies_at_any_call_ends_with_the_same_receipt() {
     for cut in Cut::each() {
         let tenant = harness.tenant(CrmKind::Salesforce).await;
         let id = &tenant.made.id;
-        submit(&healthy, &tenant, &["Ada"]).await;
+        let (status, answer) = post(&healthy, &tenant, &tenant.person("Ada"), "ada").await;
+        assert_eq!(status, 202, "{answer}");
         ask_for_deletion(&tenant).await;
         let before = by_kind(&dump(stack, id).await);
         let about = format!("{cut:?}");
