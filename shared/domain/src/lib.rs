@@ -13,6 +13,7 @@
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
 //! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
 //! - [`problem`]: the one shape of every error that a person or a client sees.
+//! - [`run`]: work that outlives an invocation.
 //! - [`connection_kind`]: connections of a contract, by the system that they lead to.
 //! - [`clock`], [`cache`], [`signature`]: time as a port, values kept for a short time, hashes and signatures.
 
@@ -42,6 +43,7 @@ pub mod problem;
 pub mod provider;
 pub mod role;
 pub mod rows;
+pub mod run;
 pub mod schema;
 pub mod scoring;
 pub mod seat;

@@ -46,6 +46,8 @@ pub enum Permission {
     ManageSeats,
     /// Make and revoke API tokens.
     ManageTokens,
+    /// Export the whole contract, delete it, and set how long its answers are kept.
+    ManageContract,
 }
 
 impl Role {

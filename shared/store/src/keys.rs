@@ -48,6 +48,8 @@
 //! | LinkedIn form | `C#{c}#LINKEDINFORM#{id}` | `FORM` | get |
 //! | pull cursor | `C#{c}#CURSOR` | `LINKEDIN#{owner}` | get |
 //! | audit entry | `C#{c}#AUDIT` | `{time}#{id}` | query, newest first |
+//! | run of another kind | `C#{c}#RUN` | `{kind}` | get; query; GSI2 while it has work to do; that of a deletion is the contract's last item |
+//! | its history | `C#{c}#RUN` | `{kind}#{number}` | get; query; its time to live removes it |
 //! | posts of a minute | `C#{c}#POSTS` | `{minute}` | counted by form-intake; its time to live removes it |
 //! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | taken once; its time to live removes it |
 //!
@@ -69,6 +71,7 @@ use domain::environment::Environment;
 use domain::ids::{ActivityId, ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
 use domain::inventory::objects;
 use domain::match_keys::MatchKey;
+use domain::run::{RunId, RunKind};
 use domain::schema::CrmKind;
 use domain::seat::Identity;
 
@@ -190,6 +193,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("OAUTH", false),
     ("POSTS", false),
     ("RATES", false),
+    ("RUN", false),
     ("SCHEMA", false),
     ("SEAT", true),
     ("SEATEMAIL", true),
@@ -200,7 +204,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
 ];
 
 /// What follows the contract in a partition key.
-fn segment(partition_key: &str) -> Option<&str> {
+pub(super) fn segment(partition_key: &str) -> Option<&str> {
     let mut parts = partition_key.strip_prefix("C#")?.split('#').skip(1);
     Some(parts.next().unwrap_or_default())
 }
@@ -210,6 +214,11 @@ pub(super) fn holds_person(partition_key: &str) -> Option<bool> {
     let of = segment(partition_key)?;
     let known = PARTITIONS.iter().find(|(name, _)| *name == of);
     known.map(|(_, holds)| *holds)
+}
+
+/// What the partition keys of a contract begin with, all but that of its configuration.
+pub(super) fn partitions_of(contract: &ContractId) -> String {
+    format!("C#{contract}#")
 }
 
 /// A primary key.
@@ -337,6 +346,22 @@ pub(super) fn runs(
     // A run's own key goes on after the time, so that it sorts behind the bare time.
     let to = before.map_or_else(|| "RUN$".to_owned(), |at| format!("RUN#{}", padded(at)));
     (crm(contract, environment), "RUN#".to_owned(), to)
+}
+
+/// Partition of the runs that are neither imports nor link passes.
+pub(super) fn other_runs(contract: &ContractId) -> String {
+    format!("C#{contract}#RUN")
+}
+
+/// The last run of a kind.
+pub(super) fn last_run(contract: &ContractId, kind: RunKind) -> Key {
+    key(other_runs(contract), kind.as_str())
+}
+
+/// A run in the history.
+pub(super) fn ended_run(contract: &ContractId, id: RunId) -> Key {
+    let RunId { kind, number } = id;
+    key(other_runs(contract), format!("{kind}#{number:010}"))
 }
 
 /// The contract's link pass.
@@ -727,7 +752,7 @@ pub(super) fn submission(contract: &ContractId, id: SubmissionId) -> Key {
 }
 
 /// Partition of a seat holder's activities.
-fn activities_of(contract: &ContractId, seat: SeatId) -> String {
+pub(super) fn activities_of(contract: &ContractId, seat: SeatId) -> String {
     format!("C#{contract}#ACTIVITY#{seat}")
 }
 
@@ -1025,6 +1050,14 @@ mod tests {
             lead_schema(&c),
             audit(&c, Millis(1), nil),
             posts(&c, 7),
+            last_run(&c, RunKind::KeepAnswers),
+            ended_run(
+                &c,
+                RunId {
+                    kind: RunKind::KeepAnswers,
+                    number: 1,
+                },
+            ),
             Key {
                 pk: seen_partition(&c, production, "Lead"),
                 sk: seen(1, 2, 3, 4),

@@ -13,13 +13,14 @@ use domain::clock::Millis;
 use domain::connection_kind::ConnectionKind;
 use domain::environment::Environment;
 use domain::ids::ContractId;
+use domain::run::RunKind;
 
 /// Partitions that are counted at once.
 const COUNTS_AT_ONCE: usize = 16;
 /// Partitions that are emptied at once.
 const DELETES_AT_ONCE: usize = 8;
 /// Calls in flight that delete items of one partition.
-const DELETES_OF_PARTITION: usize = 4;
+pub(super) const DELETES_OF_PARTITION: usize = 4;
 /// Number of items of a partition between two checks of the time.
 const DELETE_PAGE: i32 = 1000;
 /// The name of [`WorkKind::Link`].
@@ -53,6 +54,8 @@ pub enum WorkKind {
     Disconnect(ConnectionKind),
     /// Link the directory with the production environment's records.
     Link,
+    /// Work on a run of another kind.
+    Run(RunKind),
 }
 
 impl WorkKind {
@@ -62,6 +65,7 @@ impl WorkKind {
             Self::Sync(environment) => format!("sync.{environment}"),
             Self::Disconnect(kind) => format!("disconnect.{kind}"),
             Self::Link => LINK.to_owned(),
+            Self::Run(kind) => format!("run.{kind}"),
         };
         let order = keys::work_order(due, Some(contract));
         keys::OPEN_WORK.enter(item, keys::WORK, order);
@@ -77,6 +81,7 @@ impl WorkKind {
         match work {
             "sync" => rest.parse().ok().map(Self::Sync),
             "disconnect" => rest.parse().ok().map(Self::Disconnect),
+            "run" => rest.parse().ok().map(Self::Run),
             _ => None,
         }
     }
@@ -195,6 +200,7 @@ mod tests {
     use super::WorkKind;
     use domain::connection_kind::ConnectionKind;
     use domain::environment::Environment;
+    use domain::run::RunKind;
 
     #[test]
     fn work_reads_back_from_its_name() {
@@ -207,6 +213,10 @@ mod tests {
             Some(WorkKind::Disconnect(ConnectionKind::LinkedIn))
         );
         assert_eq!(WorkKind::parse("link"), Some(WorkKind::Link));
+        assert_eq!(
+            WorkKind::parse("run.keep-answers"),
+            Some(WorkKind::Run(RunKind::KeepAnswers))
+        );
         for bad in [
             "",
             "link.",

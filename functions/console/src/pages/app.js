@@ -162,6 +162,13 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./seats.js")).auditPage,
 	},
+	{
+		name: "privacy",
+		title: "Privacy",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./privacy.js")).privacyPage,
+	},
 ];
 
 const main = document.getElementById("main");

@@ -6,6 +6,8 @@ mod crm;
 mod directory;
 mod forms;
 mod matching;
+mod privacy;
+mod runs;
 mod seats;
 mod session;
 mod submissions;
@@ -41,6 +43,8 @@ pub(crate) fn all() -> Routes {
         .merge(session::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
+        .merge(runs::routes())
+        .merge(privacy::routes())
 }
 
 #[derive(Serialize, ToSchema)]

@@ -28,6 +28,7 @@ mod import_clients;
 mod import_odata;
 mod import_sources;
 mod inventory;
+mod leaving;
 mod linking;
 mod mirror;
 mod oauth;
