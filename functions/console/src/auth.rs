@@ -45,7 +45,8 @@ needs!(
     DecideMatches,
     LogActivities,
     ManageSeats,
-    ManageTokens
+    ManageTokens,
+    HandlePersonalData
 );
 
 /// Every role.

@@ -13,6 +13,7 @@ pub mod config;
 
 mod budget;
 mod disconnect;
+mod erase;
 mod link;
 mod object;
 mod plan;
@@ -298,6 +299,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Sync(environment) => app.sync(contract, *environment).await,
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
         WorkKind::Link => app.link(contract).await,
+        WorkKind::Erase => app.erase(contract).await,
     };
     match result {
         // On a conflict another worker has it, or something was changed: the remaining work is in the table,

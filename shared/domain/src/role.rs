@@ -46,6 +46,8 @@ pub enum Permission {
     ManageSeats,
     /// Make and revoke API tokens.
     ManageTokens,
+    /// Look up everything about a person, and erase it (OP-3).
+    HandlePersonalData,
 }
 
 impl Role {

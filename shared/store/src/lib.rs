@@ -15,6 +15,7 @@ mod crm;
 mod directory;
 mod discovered;
 mod drafts;
+mod erasures;
 mod error;
 mod keys;
 mod linkedin;
@@ -54,7 +55,9 @@ pub use directory::{
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;
+pub use erasures::{Found, FoundPage, Look};
 pub use error::StoreError;
+pub use keys::holds_person;
 pub use linkedin::PullCursor;
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
 pub use oauth_attempts::{AttemptPurpose, Consumed, OAuthAttempt};

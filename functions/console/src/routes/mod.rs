@@ -6,6 +6,7 @@ mod crm;
 mod directory;
 mod forms;
 mod matching;
+mod privacy;
 mod seats;
 mod session;
 mod submissions;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Routes {
         .merge(session::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
+        .merge(privacy::routes())
 }
 
 #[derive(Serialize, ToSchema)]
