@@ -51,6 +51,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("log.js", SCRIPT, include_str!("pages/log.js")),
     ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
     ("matching.js", SCRIPT, include_str!("pages/matching.js")),
+    (
+        "person-data.js",
+        SCRIPT,
+        include_str!("pages/person-data.js"),
+    ),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
@@ -95,6 +100,7 @@ const PAGES: &[&str] = &[
     "api-tokens",
     "api-reference",
     "audit-log",
+    "person-data",
 ];
 
 /// Nothing but our own files, by no other document; and no text that becomes markup or script, where

@@ -162,6 +162,13 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./seats.js")).auditPage,
 	},
+	{
+		name: "person-data",
+		title: "A person's data",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./person-data.js")).personDataPage,
+	},
 ];
 
 const main = document.getElementById("main");
