@@ -20,7 +20,7 @@ use crate::App;
 /// The time that a worker holds an erasure alone, in seconds: longer than the function's time-out.
 const LEASE_SECONDS: i64 = 180;
 /// After this a worker begins nothing new and hands over.
-const WORK_TIME: Duration = Duration::from_secs(60);
+const WORK_TIME: Duration = Duration::from_mins(1);
 /// Tries at a page whose items others keep changing.
 const TRIES: u32 = 5;
 
