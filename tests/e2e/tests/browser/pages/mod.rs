@@ -6,6 +6,7 @@
 mod activities;
 mod directory;
 mod leads;
+mod person_data;
 mod reference;
 mod world;
 
