@@ -13,7 +13,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::match_keys::lead_object;
 use shared::domain::privacy::{
-    Erasure, ErasureState, Given, Person, Position, Receipt, SETTLE_SECONDS,
+    Erasure, ErasureState, Given, Person, Position, Receipt, SETTLE_SECONDS, Tombstones,
 };
 use shared::domain::schema::CrmKind;
 use shared::erasure;
@@ -211,6 +211,18 @@ impl PersonInput {
             name: self.name,
         };
         Person::new(&given, region)
+    }
+}
+
+impl App {
+    /// The people whose data was erased: nothing but a form of their own brings them back.
+    pub(super) async fn tombstones(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Arc<Tombstones>, Problem> {
+        let (store, vault) = (&self.remote.store, &self.remote.vault);
+        let found = erasure::tombstones(store, vault, contract).await;
+        found.map_err(|error| error.problem())
     }
 }
 

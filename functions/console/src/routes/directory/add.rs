@@ -3,15 +3,13 @@
 //! A single entry is linked at once. In a batch or a file each entry is taken or refused on its own, and a
 //! pass links them.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use shared::clock::Millis;
 use shared::domain::csv_upload::{self, Mapping, Table, Written};
 use shared::domain::directory::{EntryKind, NewEntry, Origin};
 use shared::domain::ids::ContractId;
-use shared::domain::privacy::{Tombstones, erased_person};
-use shared::erasure::{self, is_erased};
+use shared::domain::privacy::erased_person;
+use shared::erasure::is_erased;
 use shared::linking::{self, Linked};
 use shared::problem::Problem;
 use shared::store::{Added, ConnectionKind};
@@ -63,7 +61,7 @@ pub(super) async fn one(
         Origin::Api,
         view.region(),
     )?;
-    if is_erased(&tombstones(app, contract).await?, &new, view.region()) {
+    if is_erased(&app.tombstones(contract).await?, &new, view.region()) {
         return Err(erased_person());
     }
     let added = view.linking().add(&new, None).await;
@@ -225,13 +223,6 @@ pub(super) async fn csv(
     store_rows(app, caller, region, rows.collect()).await
 }
 
-/// The people whose data was erased: nobody brings them back by an upload (OP-3).
-async fn tombstones(app: &App, contract: &ContractId) -> Result<Arc<Tombstones>, Problem> {
-    let (store, vault) = (&app.remote.store, &app.remote.vault);
-    let found = erasure::tombstones(store, vault, contract).await;
-    found.map_err(|error| error.problem())
-}
-
 fn out_of_time() -> Problem {
     Problem::new(
         503,
@@ -260,7 +251,7 @@ async fn store_rows(
         id,
         problem,
     };
-    let tombstones = tombstones(app, contract).await?;
+    let tombstones = app.tombstones(contract).await?;
     for (row, new) in rows {
         let new = new.and_then(|new| {
             let erased = is_erased(&tombstones, &new, region);
