@@ -26,6 +26,8 @@ const MAX_VALUE: usize = 500;
 const MAX_NAME_TEXT: usize = 100;
 /// Longest text that is read as a phone number, in bytes.
 const MAX_PHONE_TEXT: usize = 60;
+/// Words of a name that a phone number's tombstone has: all of an erasure fit into one transaction.
+const MAX_NAME_WORDS: usize = 6;
 /// Receipts of earlier runs that an erasure keeps.
 const MAX_EARLIER: usize = 20;
 /// Time from an erasure's start until no worker runs that did not see its tombstones, in seconds: the longest
@@ -223,11 +225,14 @@ impl Person {
         let alone = |kind: &str, value: &str| Tombstone::new(key, &[kind, value], 0);
         all.extend(self.emails.iter().map(|value| alone("email", value)));
         all.extend(self.profiles.iter().map(|value| alone("profile", value)));
-        // Two words of a name do: records lack middle names and have titles.
+        // Two words of a name do: records lack middle names and have titles. The longest tell most.
         let needs = self.name.len().min(2);
+        let mut words: Vec<&String> = self.name.iter().collect();
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        words.truncate(MAX_NAME_WORDS);
         for phone in &self.phones {
             all.push(Tombstone::new(key, &["phone", phone], needs));
-            let words = self.name.iter();
+            let words = words.iter();
             all.extend(words.map(|word| Tombstone::new(key, &["name", phone, word], 0)));
         }
         all

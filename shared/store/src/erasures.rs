@@ -389,7 +389,7 @@ impl Store {
             _ => Vec::new(),
         };
         if next.after.is_none() {
-            next.place += 1;
+            next.place = next.place.saturating_add(1);
         }
         Ok(FoundPage {
             found,

@@ -22,6 +22,7 @@ use shared::store::{ConnectionKind, Found, Look};
 use url::Url;
 use utoipa::ToSchema;
 
+use super::submissions::invalid_cursor;
 use crate::App;
 use crate::auth::{Caller, HandlePersonalData};
 use crate::described::{Routes, routes};
@@ -33,6 +34,10 @@ const SEARCH_MILLIS: i64 = 8_000;
 const SEARCH_PAGES: usize = 60;
 /// Found items after which a search answers.
 const SEARCH_ITEMS: usize = 50;
+/// Most entries of the directory that a cursor can name.
+const MAX_PROFILES: usize = 1000;
+/// Longest place of a cursor within its part, in bytes.
+const MAX_AFTER: usize = 900;
 /// The word that confirms an erasure.
 const CONFIRMATION: &str = "erase";
 
@@ -367,15 +372,13 @@ fn parse_cursor(cursor: Option<&str>) -> Result<Position, Problem> {
     let Some(cursor) = cursor else {
         return Ok(Position::default());
     };
-    serde_json::from_str(cursor).map_err(|_| {
-        Problem::new(
-            400,
-            "invalid_cursor",
-            "The cursor is none of this list.",
-            "Send a page's `next` as it came, or none.",
-        )
-        .with_field("cursor")
-    })
+    let position: Option<Position> = serde_json::from_str(cursor).ok();
+    let is_ours = |position: &Position| {
+        let after = position.after.as_deref();
+        let fits = |after: &str| (1..=MAX_AFTER).contains(&after.len());
+        after.is_none_or(fits) && position.profiles.len() <= MAX_PROFILES
+    };
+    position.filter(is_ours).ok_or_else(invalid_cursor)
 }
 
 /// A search for everything that is stored about a person.
