@@ -325,14 +325,18 @@ impl Store {
         next.after = None;
         let found = match position.place {
             KEYS => {
-                let (found, complete) = self.found_by_keys(look).await?;
                 // Only the key of an e-mail address finds all: a number's has the extension too, and none leads
                 // from a profile address or a name alone to a record.
-                next.every_record = !complete
-                    || person.emails.is_empty()
+                next.every_record = person.emails.is_empty()
                     || !person.phones.is_empty()
                     || !person.profiles.is_empty();
-                found
+                if next.every_record {
+                    Vec::new()
+                } else {
+                    let (found, complete) = self.found_by_keys(look).await?;
+                    next.every_record = !complete;
+                    if complete { found } else { Vec::new() }
+                }
             }
             RECORDS if !position.every_record => Vec::new(),
             RECORDS => {
@@ -397,16 +401,10 @@ impl Store {
         })
     }
 
-    /// Records by the match keys of e-mail addresses and phone numbers. `false` if a key has too many.
+    /// Records by the match keys of e-mail addresses. `false` if a key has too many.
     async fn found_by_keys(&self, look: &Look<'_>) -> Result<(Vec<Found>, bool), StoreError> {
-        let person = look.person;
-        let emails = person
-            .emails
-            .iter()
-            .filter_map(|email| MatchKey::email(email));
-        let phones = person.phones.iter();
-        let phones = phones.filter_map(|phone| MatchKey::phone(phone, None));
-        let match_keys: Vec<MatchKey> = emails.chain(phones).collect();
+        let emails = look.person.emails.iter();
+        let match_keys: Vec<MatchKey> = emails.filter_map(|email| MatchKey::email(email)).collect();
         let (mut found, mut complete) = (Vec::new(), true);
         for environment in Environment::ALL {
             let mut of_object: BTreeMap<String, Vec<String>> = BTreeMap::new();
