@@ -80,12 +80,7 @@ const shownItem = (item) =>
 		null,
 		el("h3", null, KINDS[item.kind][0]),
 		told(item),
-		el(
-			"details",
-			null,
-			el("summary", null, "Everything that is stored"),
-			el("pre", { class: "any", tabindex: "0" }, pretty(item.data)),
-		),
+		el("details", null, el("summary", null, "Everything that is stored"), el("pre", null, pretty(item.data))),
 	);
 
 // A document that can be read without Leadbridge. It is made of elements with texts, so that no text becomes markup.
@@ -193,7 +188,7 @@ export async function personDataPage(view) {
 					button("Save as JSON", () => save(`person-${today()}.json`, "application/json", pretty(report))),
 					button("Save as HTML", () => save(`person-${today()}.html`, "text/html;charset=utf-8", readable(report))),
 				),
-			el("ul", { class: "plain" }, all.map(shownItem)),
+			all.length > 0 && el("ul", { class: "plain" }, all.map(shownItem)),
 			el(
 				"details",
 				null,
