@@ -14,6 +14,7 @@
 //! - [`linking`]: finds the CRM record of each directory entry.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
+//! - [`erasure`]: the erasure of a person's data, and its tombstones.
 //! - [`invitation`]: invitations to seats.
 //! - [`edge`]: the layer around every HTTP function. [`throttle`]: counting in a process.
 //! - [`config`], [`telemetry`], [`aws`], [`wiring`]: the start of a function.
@@ -33,6 +34,7 @@ pub mod config;
 pub mod crm_setup;
 #[cfg(feature = "http-api")]
 pub mod edge;
+pub mod erasure;
 pub mod invitation;
 pub mod linking;
 pub mod queue;

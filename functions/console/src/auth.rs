@@ -46,7 +46,8 @@ needs!(
     LogActivities,
     ManageSeats,
     ManageTokens,
-    ManageContract
+    ManageContract,
+    HandlePersonalData
 );
 
 /// Every role.

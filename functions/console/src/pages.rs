@@ -52,6 +52,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
     ("matching.js", SCRIPT, include_str!("pages/matching.js")),
     ("privacy.js", SCRIPT, include_str!("pages/privacy.js")),
+    (
+        "person-data.js",
+        SCRIPT,
+        include_str!("pages/person-data.js"),
+    ),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
@@ -97,6 +102,7 @@ const PAGES: &[&str] = &[
     "api-reference",
     "audit-log",
     "privacy",
+    "person-data",
 ];
 
 /// Nothing but our own files, by no other document; and no text that becomes markup or script, where

@@ -13,6 +13,7 @@ pub mod config;
 
 mod budget;
 mod disconnect;
+mod erase;
 mod leaving;
 mod link;
 mod object;
@@ -304,6 +305,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Link => app.link(contract).await,
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
         WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
+        WorkKind::Erase => app.erase(contract).await,
     };
     match result {
         // On a conflict another worker has it, or something was changed: the remaining work is in the table,

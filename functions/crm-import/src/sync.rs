@@ -20,8 +20,10 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::inventory::{AccessReport, ObjectAccess, ObjectSpec, objects};
 use shared::domain::linked_record::kind_of;
+use shared::domain::privacy::Tombstones;
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Notice, ObjectState, ObjectSync, Phase, RunRecord, Sync, SyncState};
+use shared::erasure;
 use shared::linking::request_link_pass;
 use shared::problem::Problem;
 use shared::session::{Session, Usage};
@@ -92,6 +94,8 @@ pub(crate) struct Run<'a> {
     pub(crate) source: Box<dyn Source>,
     /// For phone numbers without a country code.
     pub(crate) region: Option<String>,
+    /// People whose data was erased. Those erased while the step runs are seen to by their erasure.
+    pub(crate) erased: Arc<Tombstones>,
     /// The worker before this one died: its last writes may be in the mirror without being recorded.
     pub(crate) unclean: bool,
     session: Arc<Session>,
@@ -229,6 +233,8 @@ impl App {
         let share = settings.unwrap_or_default().api_share_percent;
         let budget =
             Budget::read(&self.remote.store, contract, environment, share, self.now()).await?;
+        let (store, vault) = (&self.remote.store, &self.remote.vault);
+        let erased = erasure::tombstones(store, vault, contract).await?;
         Ok(Run {
             app: self,
             contract,
@@ -238,6 +244,7 @@ impl App {
             organization: session.organization.clone(),
             source: import::open(session.clone()),
             region: config.and_then(|config| config.contract.settings.default_region.clone()),
+            erased,
             unclean,
             kept: Mutex::new(Kept {
                 sync: sync.clone(),

@@ -10,6 +10,7 @@
 //! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
 //! - [`directory`]: the people and companies that a contract knows outside its CRM.
+//! - [`privacy`]: what names a person, and the erasure of their data.
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
 //! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
 //! - [`problem`]: the one shape of every error that a person or a client sees.
@@ -39,6 +40,7 @@ pub mod mapping;
 pub mod match_keys;
 pub mod mirror;
 pub mod normalize;
+pub mod privacy;
 pub mod problem;
 pub mod provider;
 pub mod role;

@@ -48,6 +48,8 @@ pub enum Permission {
     ManageTokens,
     /// Export the whole contract, delete it, and set how long its answers are kept.
     ManageContract,
+    /// Look up everything about a person, and erase it (OP-3).
+    HandlePersonalData,
 }
 
 impl Role {

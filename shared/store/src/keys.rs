@@ -51,6 +51,9 @@
 //! | run of another kind | `C#{c}#RUN` | `{kind}` | get; query; GSI2 while it has work to do; that of a deletion is the contract's last item |
 //! | its history | `C#{c}#RUN` | `{kind}#{number}` | get; query; its time to live removes it |
 //! | posts of a minute | `C#{c}#POSTS` | `{minute}` | counted by form-intake; its time to live removes it |
+//! | erasure of a person's data | `C#{c}#ERASURE` | `{id}` | get, query; GSI2 while it has work to do |
+//! | tombstone of an erased person | `C#{c}#ERASED` | `HASH#{hash}` | one query with the key of the hashes |
+//! | key of the hashes | `C#{c}#ERASED` | `KEY` | with the tombstones |
 //! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | taken once; its time to live removes it |
 //!
 //! Two index partitions are without a contract, for schedules: `GSI1PK` = `CONTRACTS`, and `GSI2PK` =
@@ -169,7 +172,9 @@ pub(super) fn shown(item: &Item) -> String {
 /// nothing), and whether their items, or their keys, hold what tells of a person: a name, an address, a
 /// number, an answer, an account that somebody signs in with. Ids of ours and of the CRM do not count.
 ///
-/// A model keeps only hashes of values, and a pass's candidates only ids.
+/// A model keeps only hashes of values, and a pass's candidates only ids. An erasure has the person sealed while
+/// it runs; tombstones are keyed hashes. Of a partition that is not marked no item is looked at for a person's
+/// data (OP-3).
 pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("", false),
     ("ACTIVITY", true),
@@ -180,6 +185,8 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("CURSOR", false),
     ("DIRECTORY", true),
     ("DISCOVERED", false),
+    ("ERASED", false),
+    ("ERASURE", false),
     ("IDENTITY", true),
     ("IMPORTED", false),
     ("LEAD", false),
@@ -210,7 +217,8 @@ pub(super) fn segment(partition_key: &str) -> Option<&str> {
 }
 
 /// Whether items of that partition hold what tells of a person. `None`: there is no such partition.
-pub(super) fn holds_person(partition_key: &str) -> Option<bool> {
+#[must_use]
+pub fn holds_person(partition_key: &str) -> Option<bool> {
     let of = segment(partition_key)?;
     let known = PARTITIONS.iter().find(|(name, _)| *name == of);
     known.map(|(_, holds)| *holds)
@@ -921,6 +929,34 @@ pub(super) fn oauth_attempt(contract: &ContractId, state_hash: &str) -> Key {
     )
 }
 
+/// Partition of a contract's erasures.
+pub(super) fn erasures(contract: &ContractId) -> String {
+    format!("C#{contract}#ERASURE")
+}
+
+/// The erasure of a person's data.
+pub(super) fn erasure(contract: &ContractId, id: uuid::Uuid) -> Key {
+    key(erasures(contract), id.to_string())
+}
+
+/// Partition of the tombstones of erased people, and of the key of their hashes.
+pub(super) fn erased_partition(contract: &ContractId) -> String {
+    format!("C#{contract}#ERASED")
+}
+
+/// The tombstone of an erased person. `hash` is of hexadecimal digits.
+pub(super) fn tombstone(contract: &ContractId, hash: &str) -> Key {
+    key(
+        erased_partition(contract),
+        format!("HASH#{}", part(hash, MAX_PART)),
+    )
+}
+
+/// The key of the tombstones' hashes.
+pub(super) fn erased_key(contract: &ContractId) -> Key {
+    key(erased_partition(contract), "KEY")
+}
+
 /// GSI1 partition of all contracts.
 pub(super) const CONTRACTS: &str = "CONTRACTS";
 
@@ -1009,6 +1045,7 @@ mod tests {
             linkedin_form(&c, name),
             cursor(&c, name),
             oauth_attempt(&c, name),
+            tombstone(&c, name),
         ]
     }
 
@@ -1058,6 +1095,8 @@ mod tests {
                     number: 1,
                 },
             ),
+            erasure(&c, nil),
+            erased_key(&c),
             Key {
                 pk: seen_partition(&c, production, "Lead"),
                 sk: seen(1, 2, 3, 4),

@@ -15,6 +15,7 @@ mod crm;
 mod directory;
 mod discovered;
 mod drafts;
+mod erasures;
 mod error;
 mod export;
 mod keys;
@@ -58,8 +59,10 @@ pub use directory::{
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;
+pub use erasures::{Found, FoundPage, Look};
 pub use error::StoreError;
 pub use export::{ExportPage, ExportedItem};
+pub use keys::holds_person;
 pub use leaving::LeavingPage;
 pub use linkedin::PullCursor;
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};

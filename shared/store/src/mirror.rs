@@ -18,7 +18,7 @@ use domain::clock::Millis;
 use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::match_keys::{self, MatchKey};
-use domain::mirror::{Change, Record};
+use domain::mirror::{Change, Record, Values};
 use domain::schema::CrmKind;
 
 pub use keys::MIRROR_SHARDS;
@@ -377,6 +377,41 @@ impl Mirror<'_> {
         });
         self.delete_keys(store, intent.id, old_keys.iter(), &mut step.actions)?;
         Ok(step)
+    }
+
+    /// The writes that take a record's values and match keys out of the mirror (OP-3): it stays, without
+    /// anything that tells of a person, so that counts and references are as in the CRM. Returns the number of
+    /// match keys too; `None` if it has no values, or there is no such record.
+    pub(super) async fn emptying(
+        &self,
+        store: &Store,
+        id: &str,
+    ) -> Result<Option<(Vec<Action>, u64)>, StoreError> {
+        let stored = store
+            .read_many(vec![self.record_key(id).attributes()])
+            .await?;
+        let Some(item) = stored.into_iter().next() else {
+            return Ok(None);
+        };
+        let modified = number_of(&item, "modified").map(Millis);
+        let stored = Stored::of(item);
+        let record = Record {
+            id: id.to_owned(),
+            modified: modified.unwrap_or_default(),
+            merged_into: stored.merged_into.clone(),
+            values: Values::default(),
+        };
+        let prepared = self.prepare(&record)?;
+        if stored.hash.is_none() || stored.hash == Some(prepared.hash) {
+            return Ok(None);
+        }
+        let keys = stored.keys.len() as u64;
+        let intent = Intent {
+            id,
+            target: Target::Present(&record, prepared),
+        };
+        let step = self.step(store, &intent, Some(&stored))?;
+        Ok(Some((step.actions, keys)))
     }
 
     fn delete_keys<'k>(

@@ -25,6 +25,8 @@ pub(super) const DELETES_OF_PARTITION: usize = 4;
 const DELETE_PAGE: i32 = 1000;
 /// The name of [`WorkKind::Link`].
 const LINK: &str = "link";
+/// The name of [`WorkKind::Erase`].
+const ERASE: &str = "erase";
 
 /// Progress of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +58,8 @@ pub enum WorkKind {
     Link,
     /// Work on a run of another kind.
     Run(RunKind),
+    /// Erase the data of people (OP-3).
+    Erase,
 }
 
 impl WorkKind {
@@ -66,6 +70,7 @@ impl WorkKind {
             Self::Disconnect(kind) => format!("disconnect.{kind}"),
             Self::Link => LINK.to_owned(),
             Self::Run(kind) => format!("run.{kind}"),
+            Self::Erase => ERASE.to_owned(),
         };
         let order = keys::work_order(due, Some(contract));
         keys::OPEN_WORK.enter(item, keys::WORK, order);
@@ -76,6 +81,9 @@ impl WorkKind {
     fn parse(name: &str) -> Option<Self> {
         if name == LINK {
             return Some(Self::Link);
+        }
+        if name == ERASE {
+            return Some(Self::Erase);
         }
         let (work, rest) = name.split_once('.')?;
         match work {
@@ -217,6 +225,7 @@ mod tests {
             WorkKind::parse("run.keep-answers"),
             Some(WorkKind::Run(RunKind::KeepAnswers))
         );
+        assert_eq!(WorkKind::parse("erase"), Some(WorkKind::Erase));
         for bad in [
             "",
             "link.",

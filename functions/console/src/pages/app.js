@@ -169,6 +169,13 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./privacy.js")).privacyPage,
 	},
+	{
+		name: "person-data",
+		title: "A person's data",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./person-data.js")).personDataPage,
+	},
 ];
 
 const main = document.getElementById("main");

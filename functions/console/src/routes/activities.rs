@@ -15,8 +15,10 @@ use shared::domain::activity::{
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, RecordRef};
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
+use shared::domain::privacy::erased_person;
 use shared::domain::role::Permission;
 use shared::domain::submission::{CrmWrite, Failure, SWEEP_AFTER_SECONDS};
+use shared::erasure::is_erased;
 use shared::linking::Linking;
 use shared::problem::Problem;
 use shared::queue::WritebackMessage;
@@ -286,6 +288,17 @@ async fn targets(
         if let Target::Known(new) = &item.target {
             known.insert(item.target.reference(), new);
         }
+    }
+    if !known.is_empty() {
+        let tombstones = app.tombstones(contract).await?;
+        let region = config.contract.settings.default_region.as_deref();
+        known.retain(|entry, new| {
+            let erased = is_erased(&tombstones, new, region);
+            if erased {
+                found.insert(*entry, Some(erased_person()));
+            }
+            !erased
+        });
     }
     let linking = Linking::new(store, &config.contract, now).with(&app.cached);
     let linking = &linking;

@@ -6,6 +6,7 @@ mod crm;
 mod directory;
 mod forms;
 mod matching;
+mod personal_data;
 mod privacy;
 mod runs;
 mod seats;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Routes {
         .merge(tokens::routes())
         .merge(runs::routes())
         .merge(privacy::routes())
+        .merge(personal_data::routes())
 }
 
 #[derive(Serialize, ToSchema)]

@@ -21,6 +21,7 @@ mod crm_queries;
 mod directory_api;
 mod directory_store;
 mod edge;
+mod erasure;
 mod exactly_once;
 mod histories;
 mod import;
