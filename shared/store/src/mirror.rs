@@ -2,7 +2,7 @@
 //!
 //! It holds millions of items, so the calls are few and the items are built by hand. A record that is
 //! unchanged in the mirror costs no write: its hash shows it. A changed one is written together with its
-//! match keys, on the condition that nobody has changed it since it was read.
+//! match and reference keys, on the condition that nobody has changed it since it was read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,6 +19,7 @@ use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::match_keys::{self, MatchKey};
 use domain::mirror::{Change, Record};
+use domain::references;
 use domain::schema::CrmKind;
 
 pub use keys::MIRROR_SHARDS;
@@ -86,7 +87,7 @@ pub struct MirrorRecord {
     pub modified: Option<Millis>,
     /// The record that it was merged into.
     pub merged_into: Option<String>,
-    /// The text of its match keys.
+    /// The text of its match and reference keys.
     pub keys: BTreeSet<String>,
 }
 
@@ -144,7 +145,8 @@ impl Mirror<'_> {
     fn prepare(&self, record: &Record) -> Result<Prepared, StoreError> {
         let data = serde_json::to_string(&record.values).map_err(StoreError::malformed)?;
         let region = self.default_region;
-        let keys = match_keys::keys(self.crm, self.object, &record.values, region);
+        let mut keys = match_keys::keys(self.crm, self.object, &record.values, region);
+        keys.extend(references::keys(self.crm, self.object, &record.values));
         let mut hash = Sha256::new_with_prefix([match_keys::VERSION]);
         // No part of a key and no JSON text holds a zero byte.
         let merged_into = record.merged_into.as_deref().unwrap_or_default();
@@ -752,6 +754,34 @@ impl Store {
                 Some((text, object.to_owned(), id.to_owned()))
             })
             .collect())
+    }
+
+    /// Ids of an object's records that have a key, in their order, from the beginning or after an id; `next` is
+    /// the id to continue after. One query. A key can outlive its record, so the caller has to read the records.
+    pub async fn ids_by_key(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        key: &MatchKey,
+        object: &str,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<Page<String>, StoreError> {
+        let (pk, prefix) = keys::match_key(contract, environment, key, Some(object));
+        let start = after.map(|id| {
+            let (pk, sk) = (pk.clone(), format!("{prefix}{id}"));
+            keys::Key { pk, sk }.attributes()
+        });
+        let query = self.query_prefix(pk, prefix).projection_expression("SK");
+        let page = page_of(&query.limit(limit), start).await?;
+        let id = |item: &Item| {
+            let (_, id) = keys::of_match_key(item.get("SK")?.as_s().ok()?)?;
+            Some(id.to_owned())
+        };
+        Ok(Page {
+            next: page.next.as_ref().and_then(id),
+            items: page.items.iter().filter_map(id).collect(),
+        })
     }
 
     async fn swept(&self, key: &keys::Key) -> Result<Option<Swept>, StoreError> {
