@@ -12,6 +12,7 @@
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
 //! - [`linking`]: finds the CRM record of each directory entry.
+//! - [`opportunities`]: the opportunities of a record, and the contacts in them.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
 //! - [`invitation`]: invitations to seats.
@@ -35,6 +36,7 @@ pub mod crm_setup;
 pub mod edge;
 pub mod invitation;
 pub mod linking;
+pub mod opportunities;
 pub mod queue;
 pub mod telemetry;
 pub mod texts;

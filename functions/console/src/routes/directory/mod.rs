@@ -3,6 +3,7 @@
 
 mod add;
 mod decide;
+mod opportunities;
 mod shapes;
 mod show;
 
@@ -14,6 +15,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(profiles::routes())
         .merge(companies::routes())
+        .merge(opportunities::routes())
 }
 
 /// An address that takes bodies of up to `bytes` bytes.
