@@ -16,6 +16,7 @@ mod disconnect;
 mod link;
 mod object;
 mod plan;
+mod save;
 mod sync;
 
 use std::time::Duration;
@@ -298,6 +299,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Sync(environment) => app.sync(contract, *environment).await,
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
         WorkKind::Link => app.link(contract).await,
+        WorkKind::Save => app.save(contract).await,
     };
     match result {
         // On a conflict another worker has it, or something was changed: the remaining work is in the table,

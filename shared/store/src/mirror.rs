@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::batch::{Projection, READ_BATCH, READS_AT_ONCE, WRITES_AT_ONCE, Write, back_off, count};
 use super::transaction::{Action, Assumption, Unit};
-use super::{Item, Page, Store, StoreError, keys, number, page_of, read_each, text};
+use super::{Item, Page, Store, StoreError, keys, lists, number, page_of, read_each, text};
 use domain::clock::Millis;
 use domain::environment::Environment;
 use domain::ids::ContractId;
@@ -142,6 +142,25 @@ impl Mirror<'_> {
         keys::Key { pk, sk }.attributes()
     }
 
+    /// The mark that a write of the record makes of its opportunity, for the save pass (SV-4), which reads the
+    /// production environment's.
+    fn mark(&self, record: &Record) -> Option<Item> {
+        if self.environment != Environment::Production {
+            return None;
+        }
+        let (object, id) = (self.object, record.id.as_str());
+        let opportunity = references::opportunity_of(self.crm, object, id, &record.values)?;
+        let (contract, environment) = (self.contract, self.environment);
+        let stamp = record.modified.0.to_string();
+        Some(lists::mark(
+            contract,
+            environment,
+            opportunity,
+            (object, id),
+            stamp,
+        ))
+    }
+
     fn prepare(&self, record: &Record) -> Result<Prepared, StoreError> {
         let data = serde_json::to_string(&record.values).map_err(StoreError::malformed)?;
         let region = self.default_region;
@@ -212,6 +231,9 @@ impl Mirror<'_> {
                     writes.push(Write::put(self.record_item(record, &prepared))?);
                     for key in &prepared.keys {
                         writes.push(Write::put(self.match_key(key, &record.id))?);
+                    }
+                    if let Some(mark) = self.mark(record) {
+                        writes.push(Write::put(mark)?);
                     }
                     written.inserted += 1;
                 }
@@ -350,6 +372,9 @@ impl Mirror<'_> {
                         let item = self.match_key(key, intent.id);
                         step.actions.push(store.put_action(item, None)?);
                     }
+                }
+                if let Some(mark) = self.mark(record) {
+                    step.actions.push(store.put_action(mark, None)?);
                 }
                 let kept: HashSet<&str> = prepared.keys.iter().map(MatchKey::as_str).collect();
                 let gone = old_keys.iter().filter(|old| !kept.contains(old.as_str()));

@@ -24,6 +24,8 @@ const DELETES_OF_PARTITION: usize = 4;
 const DELETE_PAGE: i32 = 1000;
 /// The name of [`WorkKind::Link`].
 const LINK: &str = "link";
+/// The name of [`WorkKind::Save`].
+const SAVE: &str = "save";
 
 /// Progress of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +55,8 @@ pub enum WorkKind {
     Disconnect(ConnectionKind),
     /// Link the directory with the production environment's records.
     Link,
+    /// Save what open opportunities are about to their owners' lists.
+    Save,
 }
 
 impl WorkKind {
@@ -62,6 +66,7 @@ impl WorkKind {
             Self::Sync(environment) => format!("sync.{environment}"),
             Self::Disconnect(kind) => format!("disconnect.{kind}"),
             Self::Link => LINK.to_owned(),
+            Self::Save => SAVE.to_owned(),
         };
         let order = keys::work_order(due, Some(contract));
         keys::OPEN_WORK.enter(item, keys::WORK, order);
@@ -72,6 +77,9 @@ impl WorkKind {
     fn parse(name: &str) -> Option<Self> {
         if name == LINK {
             return Some(Self::Link);
+        }
+        if name == SAVE {
+            return Some(Self::Save);
         }
         let (work, rest) = name.split_once('.')?;
         match work {
@@ -207,6 +215,7 @@ mod tests {
             Some(WorkKind::Disconnect(ConnectionKind::LinkedIn))
         );
         assert_eq!(WorkKind::parse("link"), Some(WorkKind::Link));
+        assert_eq!(WorkKind::parse("save"), Some(WorkKind::Save));
         for bad in [
             "",
             "link.",
