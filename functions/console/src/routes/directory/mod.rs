@@ -3,6 +3,7 @@
 
 mod add;
 mod decide;
+mod lists;
 mod opportunities;
 mod shapes;
 mod show;
@@ -16,6 +17,7 @@ pub(super) fn routes() -> Routes {
         .merge(profiles::routes())
         .merge(companies::routes())
         .merge(opportunities::routes())
+        .merge(lists::routes())
 }
 
 /// An address that takes bodies of up to `bytes` bytes.
