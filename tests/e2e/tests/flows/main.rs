@@ -29,6 +29,7 @@ mod import_odata;
 mod import_sources;
 mod inventory;
 mod linking;
+mod lists;
 mod mirror;
 mod oauth;
 mod oauth_attacks;
