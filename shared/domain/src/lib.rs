@@ -7,7 +7,8 @@
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
 //! - [`activity`]: what seat holders do, on its way to their CRM.
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
-//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
+//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`], [`references`]: the CRM's objects, fields and records.
+//! - [`opportunity`], [`lists`]: open opportunities, and what is saved because of them.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
 //! - [`directory`]: the people and companies that a contract knows outside its CRM.
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
