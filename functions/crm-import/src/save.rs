@@ -473,9 +473,7 @@ impl Worker<'_> {
                 let ids: Vec<&str> = ids.into_iter().collect();
                 let found = self.opportunities().several(store, &ids).await?;
                 let saved = self.look_at(&found).await?;
-                store
-                    .settle_touched(contract, &self.organization, &marks)
-                    .await?;
+                store.settle_touched(contract, &marks).await?;
                 self.place.saved += saved;
                 self.keep("changes", None).await?;
                 after = Some(last);
@@ -510,7 +508,7 @@ impl Worker<'_> {
             };
             let (store, contract) = (self.store(), self.contract);
             let new = store
-                .save_because(contract, &self.organization, seat, (kind, &record), &reason)
+                .save_because(contract, seat, (kind, &record), &reason)
                 .await?;
             saved += u64::from(new);
         }

@@ -2,14 +2,14 @@
 //! pass reads.
 //!
 //! What seat holders save by hand is theirs. What is saved because of opportunities is made of the CRM's
-//! records: it is written only while their connection stands, and a clean-up empties it.
+//! records: a clean-up empties it, after the pass has ended that writes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::transaction::{Action, Assumption};
+use super::transaction::{Action, Assumption, Unit};
 use super::work::WorkKind;
 use super::{Item, Page, Store, StoreError, keys, page_of, read, read_each, text, write};
 use domain::directory::{EntryId, EntryKind, LinkPass, RecordRef};
@@ -25,8 +25,6 @@ const STATE: &str = "state of saving";
 const MARK: &str = "mark of a change";
 /// Maximum number of times that a change is recomputed after a concurrent change.
 const ROUNDS: u32 = 8;
-/// Maximum number of marks that are removed in one transaction.
-const MARKS_AT_ONCE: usize = 90;
 
 pub use keys::TOUCHED_SHARDS;
 
@@ -199,16 +197,14 @@ impl Store {
         self.delete_range(&partition, &prefix, &end).await
     }
 
-    /// Saves a record for a seat holder because of an opportunity, while the connection to that organisation
-    /// stands. Returns `false` if it was saved because of it before.
+    /// Saves a record for a seat holder because of an opportunity. Returns `false` if it was saved because of
+    /// it before. Only for the worker that has the save pass: a clean-up waits for it.
     ///
     /// # Errors
-    /// Returns [`StoreError::Conflict`] if the connection is being ended, or other writers keep changing the
-    /// same record of the list.
+    /// Returns [`StoreError::Conflict`] if other writers keep changing the same record of the list.
     pub async fn save_because(
         &self,
         contract: &ContractId,
-        organization: &str,
         seat: SeatId,
         record: (EntryKind, &RecordRef),
         reason: &Reason,
@@ -221,16 +217,11 @@ impl Store {
             let Some(after) = Saved::because(before.as_ref(), record, reason.clone()) else {
                 return Ok(false);
             };
-            let put = self.versioned_put(write(SAVED, &after, &key)?, after.version)?;
-            let assumed = self.assume_connected(contract, environment, organization)?;
-            match self.transact(vec![assumed, put]).await {
+            let item = write(SAVED, &after, &key)?;
+            match self.put_version(item, after.version).await {
                 Ok(()) => return Ok(true),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
-            }
-            let stands = self.organization(contract, environment).await?;
-            if stands.as_deref() != Some(organization) {
-                return Err(StoreError::Conflict);
             }
         }
         Err(StoreError::Conflict)
@@ -402,39 +393,28 @@ impl Store {
         }))
     }
 
-    /// Removes the marks of an opportunity that a pass has looked at, while the connection stands. Marks that
-    /// were written anew since they were read stay: another pass looks at them.
+    /// Removes marks that a pass has looked at. Those that were written anew since they were read stay: another
+    /// pass looks at them.
     pub async fn settle_touched(
         &self,
         contract: &ContractId,
-        organization: &str,
         marks: &[Touched],
     ) -> Result<(), StoreError> {
-        let environment = Environment::Production;
-        let delete = |mark: &Touched| {
-            let pk = keys::touched_shard_of(contract, environment, &mark.opportunity);
-            let sk = mark.sort_key.clone();
+        let mut units = Vec::with_capacity(marks.len());
+        for mark in marks {
+            let (pk, sk) = (
+                keys::touched_shard_of(contract, Environment::Production, &mark.opportunity),
+                mark.sort_key.clone(),
+            );
             let as_read = Assumption::attribute("stamp", Some(text(&mark.stamp)));
-            self.delete_action(keys::Key { pk, sk }.attributes(), Some(as_read))
-        };
-        for marks in marks.chunks(MARKS_AT_ONCE) {
-            let assumed = || self.assume_connected(contract, environment, organization);
-            let mut all = vec![assumed()?];
-            for mark in marks {
-                all.push(delete(mark)?);
-            }
-            match self.transact(all).await {
-                Err(StoreError::Conflict) if marks.len() > 1 => {}
-                Ok(()) | Err(StoreError::Conflict) => continue,
-                Err(error) => return Err(error),
-            }
-            for mark in marks {
-                match self.transact(vec![assumed()?, delete(mark)?]).await {
-                    Ok(()) | Err(StoreError::Conflict) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let key = keys::Key { pk, sk }.attributes();
+            units.push(Unit {
+                of: (),
+                actions: vec![self.delete_action(key, Some(as_read))?],
+                bytes: 0,
+            });
         }
+        self.run_units(units).await?;
         Ok(())
     }
 }
