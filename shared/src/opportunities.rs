@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::domain::directory::RecordRef;
@@ -209,10 +210,12 @@ impl Opportunities<'_> {
         store: &Store,
         opportunities: &[Opportunity],
     ) -> Result<Vec<Vec<InOpportunity>>, StoreError> {
-        stream::iter(opportunities.iter().map(|one| self.contacts(store, one)))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await
+        // Boxed one by one: a closure over them would be too general for a future that threads share.
+        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
+        for opportunity in opportunities {
+            readings.push(Box::pin(self.contacts(store, opportunity)));
+        }
+        stream::iter(readings).buffered(AT_ONCE).try_collect().await
     }
 
     /// The names of parts that are kept as ids (Dynamics 365).

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
@@ -184,7 +185,7 @@ fn not_further() -> Problem {
 }
 
 impl Worker<'_> {
-    const fn crm(&self) -> CrmKind {
+    fn crm(&self) -> CrmKind {
         self.config.contract.crm
     }
 
@@ -337,10 +338,13 @@ impl Worker<'_> {
                 found.entry(record_id(self.crm(), &user.id)).or_insert(seat);
             }
         }
-        let others = seats.iter().filter(|seat| !signed_in.contains(&seat.id));
-        let by_email = stream::iter(others.map(|seat| self.users_of(seat)))
+        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
+        for seat in seats.iter().filter(|seat| !signed_in.contains(&seat.id)) {
+            readings.push(Box::pin(self.users_of(seat)));
+        }
+        let by_email: Vec<_> = stream::iter(readings)
             .buffered(AT_ONCE)
-            .try_collect::<Vec<_>>()
+            .try_collect()
             .await?;
         for (seat, users) in by_email {
             for user in users {
@@ -484,10 +488,15 @@ impl Worker<'_> {
 
     /// Saves what these opportunities are about; returns the number of records that were saved.
     async fn look_at(&self, opportunities: &[Opportunity]) -> Result<u64, StoreError> {
-        stream::iter(opportunities.iter().map(|one| self.save_for_owner(one)))
+        let mut looks: Vec<BoxFuture<'_, _>> = Vec::new();
+        for opportunity in opportunities {
+            looks.push(Box::pin(self.save_for_owner(opportunity)));
+        }
+        let saved: Vec<u64> = stream::iter(looks)
             .buffer_unordered(AT_ONCE)
-            .try_fold(0, |sum, saved| async move { Ok(sum + saved) })
-            .await
+            .try_collect()
+            .await?;
+        Ok(saved.iter().sum())
     }
 
     async fn save_for_owner(&self, opportunity: &Opportunity) -> Result<u64, StoreError> {

@@ -1280,7 +1280,7 @@ mod tests {
                 let record = RecordRef::new(name.clone(), id.clone());
                 let seat_id = SeatId(uuid::Uuid::from_u128(unique));
                 let saved = saved(&c, environment, seat_id, EntryKind::Company, &record);
-                let touched = touched(&c, environment, &id, (&name, &id));
+                let touched = touched(&c, environment, &id, (name.as_str(), id.as_str()));
                 prop_assert!(partitions.contains(&saved.pk) && partitions.contains(&touched.pk));
                 prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
                 for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
