@@ -22,6 +22,7 @@ function day(text) {
 	return el("time", { datetime: text }, new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" }).format(date));
 }
 
+/** @param {import("./api.js").Api["OpportunityContact"]} contact */
 const someone = ({ name, role, profile, record }) => [
 	profile ? link("person", name, null, { id: profile.id }) : name,
 	role && ` (${role})`,
