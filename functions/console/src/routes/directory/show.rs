@@ -160,7 +160,7 @@ impl<'a> View<'a> {
     }
 
     /// The table.
-    pub(super) const fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         &self.app.remote.store
     }
 
