@@ -44,6 +44,7 @@ needs!(
     ChangeDirectory,
     DecideMatches,
     LogActivities,
+    KeepLists,
     ManageSeats,
     ManageTokens,
     ManageContract,

@@ -20,6 +20,7 @@ mod object;
 mod plan;
 mod retention;
 mod runs;
+mod save;
 mod sync;
 
 use std::time::Duration;
@@ -306,6 +307,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
         WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
         WorkKind::Erase => app.erase(contract).await,
+        WorkKind::Save => app.save(contract).await,
     };
     match result {
         // On a conflict another worker has it, or something was changed: the remaining work is in the table,

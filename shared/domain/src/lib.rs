@@ -7,7 +7,8 @@
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
 //! - [`activity`]: what seat holders do, on its way to their CRM.
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
-//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
+//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`], [`references`]: the CRM's objects, fields and records.
+//! - [`opportunity`], [`lists`]: open opportunities, and what is saved because of them.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
 //! - [`directory`]: the people and companies that a contract knows outside its CRM.
 //! - [`privacy`]: what names a person, and the erasure of their data.
@@ -36,13 +37,16 @@ pub mod hosts;
 pub mod ids;
 pub mod inventory;
 pub mod linked_record;
+pub mod lists;
 pub mod mapping;
 pub mod match_keys;
 pub mod mirror;
 pub mod normalize;
+pub mod opportunity;
 pub mod privacy;
 pub mod problem;
 pub mod provider;
+pub mod references;
 pub mod role;
 pub mod rows;
 pub mod run;

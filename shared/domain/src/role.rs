@@ -42,6 +42,8 @@ pub enum Permission {
     DecideMatches,
     /// Log one's own activities to the CRM, and read their results (WB-6).
     LogActivities,
+    /// Keep lists of people and companies of one's own (SV-4).
+    KeepLists,
     /// Invite people, assign and remove roles, end sessions.
     ManageSeats,
     /// Make and revoke API tokens.
@@ -70,6 +72,7 @@ impl Role {
                         | Permission::ReadDirectory
                         | Permission::DecideMatches
                         | Permission::LogActivities
+                        | Permission::KeepLists
                 )
             }
             Self::Service => matches!(

@@ -22,7 +22,7 @@
 //! | run that ended | `C#{c}#CRM#{environment}` | `RUN#{time}#{run}` | query, newest first; its time to live removes it |
 //! | object and its import | `C#{c}#IMPORTED#{environment}` | `OBJECT#{object}` | query; counted and emptied by a clean-up |
 //! | mirrored record | `C#{c}#MIRROR#{environment}#{object}#{shard}` | `{id}` | batch get, paged query; counted and emptied by a clean-up |
-//! | match key of mirrored records | `C#{c}#MATCHKEY#{environment}#{shard}` | `{key}#{object}#{id}` | query; counted and emptied by a clean-up |
+//! | match or reference key of mirrored records | `C#{c}#MATCHKEY#{environment}#{shard}` | `{key}#{object}#{id}` | query; counted and emptied by a clean-up |
 //! | ids that a pass saw | `C#{c}#SEEN#{environment}#{object}` | `{shard}#{generation}#{part}#{piece}` | query; the sweep deletes them; counted and emptied by a clean-up |
 //! | access report, options | `C#{c}#IMPORTED#{environment}` | `ACCESS`, `OPTIONS` | get; counted and emptied by a clean-up |
 //! | entry of the directory | `C#{c}#DIRECTORY#{kind}#{shard}` | `{id}` | get, batch get, paged query |
@@ -30,6 +30,12 @@
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{part}#{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
+//! | save pass | `C#{c}#CRM#production` | `SAVE` | get; GSI2 while it has work to do |
+//! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
+//! | mark of a changed opportunity | `C#{c}#TOUCHED#{environment}#{shard}` | `{opportunity}#{object}#{id}` | query; the save pass deletes it; counted and emptied by a clean-up |
+//! | record that was saved for a seat holder | `C#{c}#SAVED#{environment}#{shard}` | `{seat}#{kind}#{object}#{id}` | get, batch get, query; counted and emptied by a clean-up |
+//! | lists that a seat holder made | `C#{c}#LISTS#{seat}` | `LISTS` | get |
+//! | entry that a seat holder saved | `C#{c}#LISTS#{seat}` | `ENTRY#{list}#{entry}` | batch get, query |
 //! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
 //! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20; counted and emptied by a clean-up of production |
 //! | match rates | `C#{c}#RATES` | `{time}` | query, newest first; its time to live removes it |
@@ -73,6 +79,7 @@ use domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use domain::environment::Environment;
 use domain::ids::{ActivityId, ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
 use domain::inventory::objects;
+use domain::lists::ListRef;
 use domain::match_keys::MatchKey;
 use domain::run::{RunId, RunKind};
 use domain::schema::CrmKind;
@@ -86,6 +93,8 @@ const NAME: &AsciiSet = &CONTROLS.add(b'#').add(b'%').add(b' ');
 const MAX_PART: usize = 960;
 /// Longest encoded part of a sort key that has two of them.
 const MAX_HALF: usize = 480;
+/// Longest encoded part of a sort key that has three of them.
+const MAX_THIRD: usize = 300;
 
 /// Longest encoded match key: an object and an id follow it in the sort key.
 const MAX_MATCH_KEY: usize = 700;
@@ -193,6 +202,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("LINKDRAFT", false),
     ("LINKED", false),
     ("LINKEDINFORM", false),
+    ("LISTS", true),
     ("MATCH", false),
     ("MATCHKEY", true),
     ("MIRROR", true),
@@ -201,6 +211,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("POSTS", false),
     ("RATES", false),
     ("RUN", false),
+    ("SAVED", true),
     ("SCHEMA", false),
     ("SEAT", true),
     ("SEATEMAIL", true),
@@ -208,6 +219,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
     ("TOKEN", false),
+    ("TOUCHED", false),
 ];
 
 /// What follows the contract in a partition key.
@@ -403,6 +415,104 @@ pub(super) fn link_draft(
     key(partition, format!("{prefix}{piece:06}"))
 }
 
+/// The contract's save pass.
+pub(super) fn save_pass(contract: &ContractId) -> Key {
+    key(crm(contract, Environment::Production), "SAVE")
+}
+
+/// The state of the contract's saving: beside what it is made of.
+pub(super) fn save_state(contract: &ContractId) -> Key {
+    key(imported(contract, Environment::Production), "SAVES")
+}
+
+pub(super) fn touched_partition(
+    contract: &ContractId,
+    environment: Environment,
+    shard: u32,
+) -> String {
+    format!("C#{contract}#TOUCHED#{environment}#{shard:02x}")
+}
+
+/// The partition with the marks of an opportunity.
+pub(super) fn touched_shard_of(
+    contract: &ContractId,
+    environment: Environment,
+    opportunity: &str,
+) -> String {
+    touched_partition(contract, environment, shard(opportunity, TOUCHED_SHARDS))
+}
+
+/// The mark that a write of a record, by object and id, makes of its opportunity.
+pub(super) fn touched(
+    contract: &ContractId,
+    environment: Environment,
+    opportunity: &str,
+    (object, id): (&str, &str),
+) -> Key {
+    let mut sort_key = part(opportunity, MAX_THIRD);
+    for text in [object, id] {
+        sort_key.push('#');
+        sort_key.push_str(&part(text, MAX_THIRD));
+    }
+    key(
+        touched_shard_of(contract, environment, opportunity),
+        sort_key,
+    )
+}
+
+fn saved_partition(contract: &ContractId, environment: Environment, shard: u32) -> String {
+    format!("C#{contract}#SAVED#{environment}#{shard:02x}")
+}
+
+/// Partition of the records that were saved for a seat holder, and the beginning of the sort keys of those of
+/// a kind.
+pub(super) fn saved_for(
+    contract: &ContractId,
+    environment: Environment,
+    seat: SeatId,
+    kind: EntryKind,
+) -> (String, String) {
+    let shard = shard(&seat.to_string(), DIRECTORY_SHARDS);
+    (
+        saved_partition(contract, environment, shard),
+        format!("{seat}#{kind}#"),
+    )
+}
+
+/// A record that was saved for a seat holder.
+pub(super) fn saved(
+    contract: &ContractId,
+    environment: Environment,
+    seat: SeatId,
+    kind: EntryKind,
+    record: &RecordRef,
+) -> Key {
+    let (partition, prefix) = saved_for(contract, environment, seat, kind);
+    let object = part(&record.object, MAX_THIRD);
+    let id = part(&record.id, MAX_THIRD);
+    key(partition, format!("{prefix}{object}#{id}"))
+}
+
+fn lists_partition(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#LISTS#{seat}")
+}
+
+/// The lists that a seat holder made.
+pub(super) fn own_lists(contract: &ContractId, seat: SeatId) -> Key {
+    key(lists_partition(contract, seat), "LISTS")
+}
+
+/// Partition of what a seat holder saved by hand, and the beginning of the sort keys of what is in a list.
+pub(super) fn by_hand_in(contract: &ContractId, seat: SeatId, list: ListRef) -> (String, String) {
+    (lists_partition(contract, seat), format!("ENTRY#{list}#"))
+}
+
+/// An entry that a seat holder saved in a list.
+pub(super) fn by_hand(contract: &ContractId, seat: SeatId, list: ListRef, entry: EntryId) -> Key {
+    let (partition, prefix) = by_hand_in(contract, seat, list);
+    key(partition, format!("{prefix}{entry}"))
+}
+
 /// Everything that was read from a CRM environment, or computed from it: the partitions that a clean-up
 /// empties (CN-8).
 pub(super) fn imported_partitions(contract: &ContractId, environment: Environment) -> Vec<String> {
@@ -426,7 +536,10 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     partitions
         .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
     partitions.push(link_drafts_partition(contract, environment));
+    partitions
+        .extend((0..TOUCHED_SHARDS).map(|shard| touched_partition(contract, environment, shard)));
     for shard in 0..DIRECTORY_SHARDS {
+        partitions.push(saved_partition(contract, environment, shard));
         for kind in EntryKind::ALL {
             partitions.push(match_partition(contract, environment, kind, shard));
         }
@@ -445,6 +558,8 @@ pub const MIRROR_SHARDS: u32 = 16;
 pub const DIRECTORY_SHARDS: u32 = 16;
 /// Into how many partitions the match keys of an environment are spread.
 const MATCH_KEY_SHARDS: u32 = 64;
+/// Number of partitions that the marks of changed opportunities are spread over.
+pub const TOUCHED_SHARDS: u32 = 16;
 
 /// The shard of a name, the same for ever (FNV-1a; the upper half folded in, as the low bits of
 /// similar names alone are not spread well).
@@ -1035,6 +1150,8 @@ mod tests {
             session(&c, seat_id, name),
             linked(&c, sandbox, &record),
             waiting(&c, sandbox, &record, waits),
+            saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
+            touched(&c, sandbox, name, (name, name)),
             mirrored(&c, sandbox, "Lead", name),
             Key { pk, sk },
             seat_email(&c, name),
@@ -1072,6 +1189,10 @@ mod tests {
             run(&c, production, Millis(i64::MAX), u64::MAX),
             link_pass(&c),
             link_draft(&c, production, 1, 1),
+            save_pass(&c),
+            save_state(&c),
+            own_lists(&c, seat_id),
+            by_hand(&c, seat_id, ListRef::People, entry_id),
             access_report(&c, production),
             crm_options(&c, production),
             entry(&c, EntryKind::Profile, entry_id),
@@ -1228,6 +1349,11 @@ mod tests {
                     prop_assert!(partitions.contains(&matched.pk) && !partitions.contains(&own.pk));
                     prop_assert!((0..DIRECTORY_SHARDS).any(|shard| own.pk == entry_partition(&c, kind, shard) && matched.pk == match_partition(&c, environment, kind, shard)));
                 }
+                let record = RecordRef::new(name.clone(), id.clone());
+                let seat_id = SeatId(uuid::Uuid::from_u128(unique));
+                let saved = saved(&c, environment, seat_id, EntryKind::Company, &record);
+                let touched = touched(&c, environment, &id, (name.as_str(), id.as_str()));
+                prop_assert!(partitions.contains(&saved.pk) && partitions.contains(&touched.pk));
                 prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
                 for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
                     let (seen, record) = (seen_partition(&c, environment, spec.name), mirror_partition(&c, environment, spec.name, shard));

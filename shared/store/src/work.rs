@@ -27,6 +27,8 @@ const DELETE_PAGE: i32 = 1000;
 const LINK: &str = "link";
 /// The name of [`WorkKind::Erase`].
 const ERASE: &str = "erase";
+/// The name of [`WorkKind::Save`].
+const SAVE: &str = "save";
 
 /// Progress of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +62,8 @@ pub enum WorkKind {
     Run(RunKind),
     /// Erase the data of people (OP-3).
     Erase,
+    /// Save what open opportunities are about to their owners' lists.
+    Save,
 }
 
 impl WorkKind {
@@ -71,6 +75,7 @@ impl WorkKind {
             Self::Link => LINK.to_owned(),
             Self::Run(kind) => format!("run.{kind}"),
             Self::Erase => ERASE.to_owned(),
+            Self::Save => SAVE.to_owned(),
         };
         let order = keys::work_order(due, Some(contract));
         keys::OPEN_WORK.enter(item, keys::WORK, order);
@@ -84,6 +89,9 @@ impl WorkKind {
         }
         if name == ERASE {
             return Some(Self::Erase);
+        }
+        if name == SAVE {
+            return Some(Self::Save);
         }
         let (work, rest) = name.split_once('.')?;
         match work {
@@ -226,6 +234,7 @@ mod tests {
             Some(WorkKind::Run(RunKind::KeepAnswers))
         );
         assert_eq!(WorkKind::parse("erase"), Some(WorkKind::Erase));
+        assert_eq!(WorkKind::parse("save"), Some(WorkKind::Save));
         for bad in [
             "",
             "link.",

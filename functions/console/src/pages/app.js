@@ -107,6 +107,8 @@ export const PAGES = [
 		load: async () => companies((await import("./upload.js")).uploadPage),
 	},
 
+	{ name: "my-lists", title: "My lists", group: "People & companies", load: async () => (await import("./lists.js")).listsPage },
+
 	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },
 	{
 		name: "activity",

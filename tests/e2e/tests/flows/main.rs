@@ -31,6 +31,7 @@ mod import_sources;
 mod inventory;
 mod leaving;
 mod linking;
+mod lists;
 mod mirror;
 mod oauth;
 mod oauth_attacks;

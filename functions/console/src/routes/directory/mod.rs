@@ -3,6 +3,8 @@
 
 mod add;
 mod decide;
+mod lists;
+mod opportunities;
 mod shapes;
 mod show;
 
@@ -14,6 +16,8 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(profiles::routes())
         .merge(companies::routes())
+        .merge(opportunities::routes())
+        .merge(lists::routes())
 }
 
 /// An address that takes bodies of up to `bytes` bytes.

@@ -6,6 +6,7 @@
 mod activities;
 mod directory;
 mod leads;
+mod lists;
 mod person_data;
 mod privacy;
 mod reference;
