@@ -212,13 +212,13 @@ async fn update(
 ) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
     let path = record_path(write.record, id);
     let body = Value::Object(written(&write.values));
-    let mut headers: Vec<(&'static str, &str)> = vec![RULES_PASS, NOT_ASSIGNED_ANEW];
     let unmodified = match version.map(instant::instant) {
         None => None,
         Some(Some(at)) => Some(at.http_date()),
         // No version of ours.
         Some(None) => return Ok(Err(CrmError::Changed)),
     };
+    let mut headers: Vec<(&'static str, &str)> = vec![RULES_PASS, NOT_ASSIGNED_ANEW];
     if let Some(date) = &unmodified {
         headers.push((UNMODIFIED, date.as_str()));
     }
