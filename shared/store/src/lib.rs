@@ -33,6 +33,7 @@ mod submissions;
 mod sync;
 mod tokens;
 mod transaction;
+mod user_writes;
 mod work;
 
 use std::collections::HashMap;
@@ -75,6 +76,7 @@ pub use retention::RetentionPage;
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
 pub use tokens::ApiTokenRecord;
+pub use user_writes::UserWriteKey;
 pub use work::{Counted, Deleted, WorkKind};
 
 /// An item as DynamoDB holds it.

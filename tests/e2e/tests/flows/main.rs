@@ -29,6 +29,7 @@ mod import_clients;
 mod import_odata;
 mod import_sources;
 mod inventory;
+mod lead_by_user;
 mod leaving;
 mod linking;
 mod lists;
