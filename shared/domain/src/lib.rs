@@ -34,6 +34,7 @@ pub mod hosts;
 pub mod ids;
 pub mod inventory;
 pub mod linked_record;
+pub mod log_choice;
 pub mod mapping;
 pub mod match_keys;
 pub mod mirror;

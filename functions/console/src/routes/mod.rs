@@ -8,6 +8,7 @@ mod forms;
 mod matching;
 mod seats;
 mod session;
+mod settings;
 mod submissions;
 mod sync;
 mod tokens;
@@ -39,6 +40,7 @@ pub(crate) fn all() -> Routes {
         .merge(matching::routes())
         .merge(activities::routes())
         .merge(session::routes())
+        .merge(settings::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
 }
