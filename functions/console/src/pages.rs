@@ -68,6 +68,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
     ("search.js", SCRIPT, include_str!("pages/search.js")),
     ("seats.js", SCRIPT, include_str!("pages/seats.js")),
+    ("settings.js", SCRIPT, include_str!("pages/settings.js")),
     ("submission.js", SCRIPT, include_str!("pages/submission.js")),
     (
         "submissions.js",
@@ -92,7 +93,7 @@ const PAGES: &[&str] = &[
     "crm-production",
     "crm-sandbox",
     "linkedin",
-    "my-crm",
+    "my-settings",
     "people",
     "person",
     "upload-people",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::crm_settings::SyncSettings;
 use super::directory::{EntryKind, EntryRef, RecordRef};
 use super::ids::{self, ActivityId, ContractId, SeatId};
+use super::log_choice::LogDecider;
 use super::normalize::invisible::{Form, clean};
 use super::submission::{CrmWrite, Failure, MAX_FAILURES, SWEEP_AFTER_SECONDS};
 use crate::clock::Millis;
@@ -112,40 +113,6 @@ impl ActivityKind {
             )
             .with_field("kind")
         })
-    }
-}
-
-/// The choice to log an activity to the CRM (WB-6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum LogToCrm {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-    /// As the administrator has set for its kind.
-    #[default]
-    Default,
-}
-
-impl LogToCrm {
-    /// True if an activity of a kind is logged.
-    ///
-    /// # Errors
-    /// Returns `logging_off` if logging is asked for and the administrator has not switched the kind on.
-    pub fn decide(self, kind: ActivityKind, settings: &SyncSettings) -> Result<bool, Problem> {
-        let on = kind.is_logged(settings);
-        if self == Self::Yes && !on {
-            return Err(Problem::new(
-                409,
-                "logging_off",
-                "Activities of this kind are not logged to the CRM.",
-                "Have an administrator switch them on in the sync settings.",
-            )
-            .with_field("log_to_crm"));
-        }
-        Ok(on && self != Self::No)
     }
 }
 
@@ -281,6 +248,7 @@ impl Draft {
             text: self.text,
             product: product.to_owned(),
             digest,
+            decided_by: None,
             received_at: now,
             state: ActivityState::Planned,
             due_at: now.plus_seconds(SWEEP_AFTER_SECONDS),
@@ -408,6 +376,9 @@ pub struct Activity {
     pub product: String,
     /// Digest of what the client sent.
     pub digest: String,
+    /// The level that decided that it is logged.
+    #[serde(default)]
+    pub decided_by: Option<LogDecider>,
     /// The time at which it was stored.
     pub received_at: Millis,
     /// Its state.
@@ -706,26 +677,6 @@ mod tests {
             ..given("message")
         };
         assert_ne!(first.id, activity(other_key).id);
-    }
-
-    #[test]
-    fn what_is_logged_follows_administrator_and_item() {
-        let off = SyncSettings::default();
-        let on = SyncSettings {
-            log_messages_and_inmails: true,
-            log_smart_links: true,
-            log_notes: true,
-            log_calls: true,
-            ..SyncSettings::default()
-        };
-        for kind in ActivityKind::ALL {
-            assert_eq!(LogToCrm::Default.decide(kind, &on), Ok(true));
-            assert_eq!(LogToCrm::Yes.decide(kind, &on), Ok(true));
-            assert_eq!(LogToCrm::No.decide(kind, &on), Ok(false));
-            assert_eq!(LogToCrm::Default.decide(kind, &off), Ok(false));
-            let refused = LogToCrm::Yes.decide(kind, &off).unwrap_err();
-            assert_eq!(refused.code, "logging_off");
-        }
     }
 
     proptest! {

@@ -39,6 +39,7 @@ pub mod ids;
 pub mod inventory;
 pub mod linked_record;
 pub mod lists;
+pub mod log_choice;
 pub mod mapping;
 pub mod match_keys;
 pub mod mirror;

@@ -1,6 +1,7 @@
 //! Activities: accepted once, taken by one worker at a time, finished once, and found by what they wait for.
 
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure, Select};
 use futures::{StreamExt as _, stream};
 
 use super::submissions::{Accepted, Page};
@@ -334,6 +335,20 @@ impl Store {
         Ok(ids.into_iter().map(|(_, id)| id).collect())
     }
 
+    /// The number of a seat holder's activities that wait for a sign-in, counted up to `most`. One call.
+    pub async fn count_without_sign_in(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        most: i32,
+    ) -> Result<u64, StoreError> {
+        let partition = keys::unsigned_activities_index(contract);
+        let query = self
+            .parked_query(partition, Some(keys::seat_activities_of(seat)), most)
+            .select(Select::Count);
+        Ok(page_of(&query, None).await?.count)
+    }
+
     /// Unresolved activities of an entry.
     pub async fn unresolved_of(
         &self,
@@ -354,15 +369,25 @@ impl Store {
         prefix: Option<String>,
         limit: i32,
     ) -> Result<Vec<Item>, StoreError> {
+        let query = self.parked_query(partition, prefix, limit);
+        Ok(page_of(&query, None).await?.items)
+    }
+
+    /// The query of those items.
+    fn parked_query(
+        &self,
+        partition: String,
+        prefix: Option<String>,
+        limit: i32,
+    ) -> QueryFluentBuilder {
         let query = self.query_index(&keys::OPEN_WORK, partition).limit(limit);
-        let query = match prefix {
+        match prefix {
             Some(prefix) => query
                 .key_condition_expression("#partition = :pk AND begins_with(#sort, :prefix)")
                 .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
                 .expression_attribute_values(":prefix", text(prefix)),
             None => query,
-        };
-        Ok(page_of(&query, None).await?.items)
+        }
     }
 
     /// Failed activities of a contract, or of one of its seat holders, by seat and time. One call.

@@ -142,7 +142,7 @@ export const PAGES = [
 		load: async () => (await import("./crm.js")).crmPage("sandbox"),
 	},
 	{ name: "linkedin", title: "LinkedIn", group: "Settings", load: async () => (await import("./connections.js")).linkedinPage },
-	{ name: "my-crm", title: "My CRM sign-in", group: "Settings", load: async () => (await import("./connections.js")).myCrmPage },
+	{ name: "my-settings", title: "My settings", group: "Settings", load: async () => (await import("./settings.js")).settingsPage },
 	{ name: "seats", title: "Seats", group: "Settings", administrators: true, load: async () => (await import("./seats.js")).seatsPage },
 	{
 		name: "api-tokens",

@@ -11,6 +11,7 @@ mod privacy;
 mod runs;
 mod seats;
 mod session;
+mod settings;
 mod submissions;
 mod sync;
 mod tokens;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Routes {
         .merge(matching::routes())
         .merge(activities::routes())
         .merge(session::routes())
+        .merge(settings::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
         .merge(runs::routes())

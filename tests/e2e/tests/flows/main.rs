@@ -13,6 +13,7 @@
 )]
 
 mod activities;
+mod activity_settings;
 mod company;
 mod connect_flow;
 mod costs;

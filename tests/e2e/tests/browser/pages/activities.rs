@@ -10,7 +10,7 @@ use super::world::{PATIENCE, SELLER, World};
 
 /// A connected contract that logs every kind of activity, with what was in its CRM imported, and a
 /// salesperson in the browser.
-async fn signed_in(world: &World, provider: &str) {
+pub(super) async fn signed_in(world: &World, provider: &str) {
     world.connect().await;
     world.import().await;
     let settings = "/crm-connections/production/sync-settings";
