@@ -75,7 +75,8 @@ export function parser(name) {
 					if (next === COMMA || next === FEED || next === RETURN) break;
 				}
 				cell += text.slice(at, end);
-				if (cell.length > MOST_CELL) refuse(`${name} has a cell that is too long.`, "Choose the file as LinkedIn made it.", "files");
+				if (cell.length > MOST_CELL)
+					refuse(`${name} has a cell that is too long.`, "Choose the file as LinkedIn made it.", "files");
 				at = end;
 				continue;
 			}
@@ -96,9 +97,10 @@ export function parser(name) {
  * The rows of a stream in UTF-8, in the groups in which they come in.
  * @param {ReadableStream<Uint8Array>} stream
  * @param {string} name
+ * @param {(bytes: number) => void} [read] told of each piece
  * @returns {AsyncGenerator<string[][]>}
  */
-export async function* rowsOf(stream, name) {
+export async function* rowsOf(stream, name, read = () => {}) {
 	const parse = parser(name);
 	// It removes a byte order mark.
 	const decoder = new TextDecoder();
@@ -107,6 +109,7 @@ export async function* rowsOf(stream, name) {
 		for (;;) {
 			const { done, value } = await reader.read();
 			if (done) break;
+			read(value.length);
 			yield parse.push(decoder.decode(value, { stream: true }));
 		}
 		yield [...parse.push(decoder.decode()), ...parse.end()];

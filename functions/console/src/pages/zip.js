@@ -105,7 +105,12 @@ export async function entriesOf(blob) {
 		const [nameLength, extraLength, commentLength] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
 		if (at + 46 + nameLength + extraLength > view.byteLength) cutOff();
 		const name = new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, nameLength));
-		const header = { name, flags: view.getUint16(at + 8, true), method: view.getUint16(at + 10, true), crc: view.getUint32(at + 16, true) };
+		const header = {
+			name,
+			flags: view.getUint16(at + 8, true),
+			method: view.getUint16(at + 10, true),
+			crc: view.getUint32(at + 16, true),
+		};
 		const place = placeOf(view, at, nameLength, extraLength);
 		entries.push({ name, size: place.size, open: () => open(blob, header, place) });
 		at += 46 + nameLength + extraLength + commentLength;
@@ -116,7 +121,8 @@ export async function entriesOf(blob) {
 /** @param {Blob} blob */
 async function open(blob, { name, flags, method, crc }, { size, packed, offset }) {
 	if (flags & 1) refuse(`${name} in the file is encrypted.`, "Unpack it with its password, and choose the CSV files.", "files");
-	if (method !== 0 && method !== 8) refuse(`${name} is packed in a way that this page does not read.`, "Unpack it, and choose the CSV files.", "files");
+	if (method !== 0 && method !== 8)
+		refuse(`${name} is packed in a way that this page does not read.`, "Unpack it, and choose the CSV files.", "files");
 	const local = await bytesOf(blob, offset, offset + 30);
 	if (local.byteLength < 30 || local.getUint32(0, true) !== LOCAL) cutOff();
 	const start = offset + 30 + local.getUint16(26, true) + local.getUint16(28, true);

@@ -75,7 +75,7 @@ fn other_member() -> Problem {
         409,
         "other_member",
         "The archive belongs to another LinkedIn member than the one that you used before.",
-        "Choose an archive of your own account. If the address of your profile has changed, have the earlier one forgotten first: DELETE /api/v1/me/archive.",
+        "Choose an archive of your own account. If the address of your profile has changed, forget the earlier account first: the page offers that, as does DELETE /api/v1/me/archive.",
     )
     .with_field("member")
 }
