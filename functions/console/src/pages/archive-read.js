@@ -77,8 +77,9 @@ export const REASONS = {
 
 // The characters of Windows-1252 that have other numbers in Unicode, by byte.
 const OTHERS = new Map([..."€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ"].map((character, at) => [character, 0x80 + at]));
-// The first bytes of Latin and Cyrillic letters, of punctuation and of pictures, before another byte of theirs.
-const SUSPECT = /[\u00c2-\u00c5\u00d0\u00d1\u00e2\u00f0][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]/;
+// What such a text has for a letter: the first byte of a Latin or Cyrillic one and one more byte, or a first byte and two more.
+const MORE = "[\\u0080-\\u00bf\\u0152-\\u02dc\\u2013-\\u2122]";
+const SUSPECT = new RegExp(`[\\u00c2-\\u00c5\\u00d0\\u00d1]${MORE}|[\\u00e0-\\u00f4]${MORE}{2}`);
 
 // A text whose UTF-8 was once read as Windows-1252 ("Ã©"), as it was; any other stays.
 export function mended(text) {
@@ -115,8 +116,22 @@ export function plain(text) {
 	return bare.replace(/&(#x[0-9a-f]{1,6}|#\d{1,7}|[a-z]{2,6});/gi, character).trim();
 }
 
+// Addresses by their spelling in the files, where the same ones come again and again.
+const MOST_SPELLINGS = 5000;
+/** @type {Map<string, string>} */
+const spellings = new Map();
+
 // The one spelling of a profile's address; nothing for any other address.
 export function addressOf(text) {
+	let address = spellings.get(text);
+	if (address === undefined) {
+		if (spellings.size >= MOST_SPELLINGS) spellings.clear();
+		spellings.set(text, (address = oneSpelling(text)));
+	}
+	return address;
+}
+
+function oneSpelling(text) {
 	let url;
 	try {
 		url = new URL(/^https?:/i.test(text.trim()) ? text.trim() : `https://${text.trim()}`);
@@ -172,6 +187,9 @@ export function invitationTime(text) {
 export const startOf = (day) => Date.parse(`${day}T00:00:00Z`);
 
 // -- Files
+
+// In characters as the functions count them: some take two places here.
+const isLong = (text) => text.length > MOST_TEXT && [...text].length > MOST_TEXT;
 
 const nameOf = (path) => path.split("/").pop();
 const named = (path) =>
@@ -347,9 +365,14 @@ export function personOf(survey, address) {
 
 // -- Activities
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+// The key of an activity: a hash of what it is.
 async function keyOf(parts) {
-	const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts)));
-	return `archive-${Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+	const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts)));
+	let key = "archive-";
+	for (const byte of new Uint8Array(hash)) key += HEX[byte];
+	return key;
 }
 
 /**
@@ -377,7 +400,7 @@ const FIND = {
 		const content = value(row, "content");
 		const [title, text] = [plain(value(row, "subject")), plain(content)];
 		if (!text) return "empty";
-		if ([...text].length > MOST_TEXT) return "long";
+		if (isLong(text)) return "long";
 		// The member's own address is not part of it: it may change.
 		const parts = ["message", id, "sent", date, title, content];
 		const thread = id.length <= MOST_THREAD ? id : undefined;
@@ -396,7 +419,7 @@ const FIND = {
 		if (!person) return "nobody";
 		const message = value(row, "message");
 		const text = plain(message);
-		if ([...text].length > MOST_TEXT) return "long";
+		if (isLong(text)) return "long";
 		return { parts: ["invitation", person, sent, message], kind: "connection_request", person, occurred_at, title: "", text };
 	},
 };

@@ -67,6 +67,7 @@ const KIND_NAMES = { message: ["message", "messages"], inmail: ["InMail", "InMai
 const counted = (count, [one, many]) => `${number(count)} ${count === 1 ? one : many}`;
 const ACTIVITIES = ["activity", "activities"];
 const PEOPLE = ["person", "people"];
+const CONNECTIONS = ["connection", "connections"];
 
 const pause = (seconds, signal) =>
 	new Promise((done) => {
@@ -123,6 +124,8 @@ async function planOf(sources, survey, choice, signal, place) {
 	const partners = new Map();
 	const left = new Map();
 	const leave = (reason) => left.set(reason, (left.get(reason) ?? 0) + 1);
+	// Before anything is looked up: another member's archive is refused.
+	await call("/me/archive/preview", { member: choice.owner, people: [] }, signal);
 	const reading = progress("Reading what would be logged", sizeOf(sources));
 	place.replaceChildren(reading.node);
 	const groups = grouped(activitiesOf(sources, survey, choice, signal, leave, reading.add), MOST_KEYS);
@@ -325,8 +328,7 @@ function causes({ refused }) {
 // -- The page
 
 export async function archivePage(view) {
-	/** @type {[any, Api["ArchiveView"]]} */
-	const [told, { since }] = await Promise.all([signInNote(), get("/me/archive")]);
+	const told = await signInNote();
 	const busy = el("div");
 	const whose = el("div");
 	const preview = el("div");
@@ -375,7 +377,7 @@ export async function archivePage(view) {
 			const sum = [
 				`${number(result.logged)} logged`,
 				`${number(result.repeated)} logged already`,
-				plan.connections.length > 0 && `${number(result.connections)} connections added, ${number(result.unchanged)} unchanged`,
+				plan.connections.length > 0 && `${counted(result.connections, CONNECTIONS)} added, ${number(result.unchanged)} unchanged`,
 				`${number(refused)} refused`,
 			];
 			const text = `${sum.filter(Boolean).join(", ")}.`;
@@ -417,24 +419,24 @@ export async function archivePage(view) {
 		);
 		const add = check(
 			"connections",
-			`Add ${counted(people.length, ["connection", "connections"])} to People`,
+			`Add ${counted(people.length, CONNECTIONS)} to People`,
 			people.length > 0,
 			survey.unnamed > 0 && `${number(survey.unnamed)} without an address or name are left out.`,
 			{ onchange: () => draw() },
 		);
 		const wants = (box) => box.querySelector("input").checked;
 		const chosen = (partner) => !partner.left && !partner.found?.problem && (partner.found?.in_crm || wants(unmatched));
-		const said = el("div");
+		const sum = el("div");
 		const amount = () => {
-			const with_ = all.filter(chosen);
-			const activities = with_.reduce((sum, { fresh }) => sum + fresh, 0);
+			const them = all.filter(chosen);
+			const activities = them.reduce((sum, { fresh }) => sum + fresh, 0);
 			const connections = wants(add) ? people : [];
-			return { people: with_.length, activities, connections, most: activities + connections.length };
+			return { people: them.length, activities, connections, most: activities + connections.length };
 		};
 		const draw = () => {
 			const { people, activities, connections } = amount();
-			const more = connections.length > 0 ? `, and ${counted(connections.length, ["connection", "connections"])}` : "";
-			said.replaceChildren(p(strong(`${counted(activities, ACTIVITIES)} with ${counted(people, PEOPLE)}${more} would be sent.`)));
+			const more = connections.length > 0 ? `, and ${counted(connections.length, CONNECTIONS)}` : "";
+			sum.replaceChildren(p(strong(`${counted(activities, ACTIVITIES)} with ${counted(people, PEOPLE)}${more} would be sent.`)));
 		};
 		draw();
 		preview.replaceChildren(
@@ -447,7 +449,7 @@ export async function archivePage(view) {
 						people.length > 0 && add,
 						el("h3", null, "What is left out"),
 						leftOut(left),
-						said,
+						sum,
 					],
 					[submit("Log it")],
 					async () => {
@@ -464,7 +466,9 @@ export async function archivePage(view) {
 		moveTo(preview.querySelector("h2"));
 	};
 
-	const ask = (sources, survey, unread) => {
+	const ask = async (sources, survey, unread) => {
+		/** @type {Api["ArchiveView"]} */
+		const { since } = await get("/me/archive");
 		const owners = ownersOf(survey);
 		const member = owners.length
 			? select(
@@ -540,7 +544,7 @@ export async function archivePage(view) {
 				const bar = progress("Reading the archive", sizeOf(sources));
 				busy.replaceChildren(bar.node);
 				const survey = await surveyOf(sources, signal, bar.add);
-				if (!signal.aborted) ask(sources, survey, unread);
+				if (!signal.aborted) await ask(sources, survey, unread);
 			} finally {
 				busy.replaceChildren();
 			}
