@@ -76,7 +76,7 @@ impl World {
         self.choose_files("Basic_LinkedInDataExport.zip", &files)
             .await;
         self.press("Read it").await;
-        self.sees("Whose it is, and since when").await;
+        self.sees("Log since").await;
     }
 
     async fn choose_files(&self, name: &str, files: &Value) {
@@ -208,7 +208,7 @@ async fn logs_an_archive(world: &World, tasks: &str) {
     world.is_accessible().await;
     world.press("The address of my profile has changed").await;
     world.press("Forget it").await;
-    world.no_longer_sees("Whose it is, and since when").await;
+    world.no_longer_sees("Log since").await;
     world.read_archive("somebody-else").await;
     world.since("2024-01-01").await;
     world.press("Preview").await;
