@@ -356,7 +356,9 @@ export async function archivePage(view) {
 	const start = (plan, most) => {
 		const result = outcome();
 		const began = async () => {
-			const stop = stoppable(view.signal);
+			// Another file that is chosen ends it.
+			const { signal } = reading;
+			const stop = stoppable(signal);
 			const bar = progress("Logging what you chose", most);
 			bar.add(result.logged + result.repeated + result.connections + result.unchanged + refusedCount(result));
 			const place = el("div");
@@ -370,7 +372,7 @@ export async function archivePage(view) {
 			} catch (error) {
 				problem = asProblem(error);
 			}
-			if (view.signal.aborted) return;
+			if (signal.aborted) return;
 			const stopped = stop.signal.aborted;
 			stop.abort();
 			const refused = refusedCount(result);
