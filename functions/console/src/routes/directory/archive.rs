@@ -371,3 +371,28 @@ async fn connections(
     let report = super::add::batch(&app, &caller, EntryKind::Profile, items).await?;
     Ok(Json(report))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::member_address;
+
+    #[test]
+    fn a_member_is_the_address_of_a_profile() {
+        let address = "https://www.linkedin.com/in/sol-seller";
+        assert_eq!(member_address(&format!(" {address}\n")), Ok(address));
+        for bad in [
+            "",
+            "sol-seller",
+            "https://www.linkedin.com/in/",
+            "https://www.linkedin.com/in/sol/seller",
+            "https://www.linkedin.com/in/sol seller",
+            "https://www.linkedin.com/company/acme",
+            "http://www.linkedin.com/in/sol-seller",
+            &format!("{address}{}", "x".repeat(500)),
+        ] {
+            let problem = member_address(bad).unwrap_err();
+            assert_eq!(problem.code, "invalid_member", "{bad}");
+            assert_eq!(problem.field.as_deref(), Some("member"), "{bad}");
+        }
+    }
+}
