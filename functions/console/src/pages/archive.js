@@ -64,7 +64,8 @@ const SHOWN = 50;
 const EXAMPLES = 5;
 
 const KIND_NAMES = { message: ["message", "messages"], inmail: ["InMail", "InMails"], connection_request: ["invitation", "invitations"] };
-const counted = (count, [one, many]) => `${number(count)} ${count === 1 ? one : many}`;
+/** @param {string[]} names of one, and of several */
+const counted = (count, names) => `${number(count)} ${count === 1 ? names[0] : names[1]}`;
 const ACTIVITIES = ["activity", "activities"];
 const PEOPLE = ["person", "people"];
 const CONNECTIONS = ["connection", "connections"];
@@ -157,6 +158,7 @@ async function planOf(sources, survey, choice, signal, place) {
 		looking.say(`${number(Math.min(at + MOST_PEOPLE, all.length))} of ${counted(all.length, PEOPLE)}`);
 	}
 	place.replaceChildren();
+	/** @param {Partner} partner */
 	const rank = ({ found }) => (found?.in_crm ? 0 : 1);
 	all.sort((a, b) => rank(a) - rank(b) || b.fresh - a.fresh);
 	return { partners: new Map(all.map((partner) => [partner.person.external_id, partner])), left };
@@ -236,6 +238,7 @@ function refusedBy(result, problem, example) {
 	result.refused.set(id, cause);
 }
 
+/** @param {Survey} survey @param {Found} found */
 const itemOf = (survey, { key, kind, person, occurred_at, thread, title, text }) => ({
 	idempotency_key: key,
 	kind,
