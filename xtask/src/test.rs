@@ -300,12 +300,17 @@ fn documentation() -> Result<Counts> {
     })
 }
 
-/// The pages' JavaScript against the API's description, and its format (functions/console/package.json).
+/// The pages' JavaScript against the API's description, its format, and the tests of its readers of archives
+/// (functions/console/package.json).
 fn pages() -> Result<Counts> {
-    let mut command = Command::new("npm");
-    command.current_dir(setup::pages());
-    command.args(["run", "--silent", "check"]);
-    checked(command)
+    let mut counts = Counts::default();
+    for script in ["check", "test"] {
+        let mut command = Command::new("npm");
+        command.current_dir(setup::pages());
+        command.args(["run", "--silent", script]);
+        counts.join(checked(command)?);
+    }
+    Ok(counts)
 }
 
 /// Licences, sources and banned crates, from the data on this machine; advisories too where their database

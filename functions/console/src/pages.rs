@@ -33,12 +33,19 @@ const FILES: &[(&str, &str, &str)] = &[
     ("activities.js", SCRIPT, include_str!("pages/activities.js")),
     ("activity.js", SCRIPT, include_str!("pages/activity.js")),
     ("api.js", SCRIPT, include_str!("pages/api.js")),
+    ("archive.js", SCRIPT, include_str!("pages/archive.js")),
+    (
+        "archive-read.js",
+        SCRIPT,
+        include_str!("pages/archive-read.js"),
+    ),
     (
         "connections.js",
         SCRIPT,
         include_str!("pages/connections.js"),
     ),
     ("crm.js", SCRIPT, include_str!("pages/crm.js")),
+    ("csv.js", SCRIPT, include_str!("pages/csv.js")),
     ("directory.js", SCRIPT, include_str!("pages/directory.js")),
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
     ("entry.js", SCRIPT, include_str!("pages/entry.js")),
@@ -77,6 +84,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     ("upload.js", SCRIPT, include_str!("pages/upload.js")),
     ("views.js", SCRIPT, include_str!("pages/views.js")),
+    ("zip.js", SCRIPT, include_str!("pages/zip.js")),
 ];
 
 /// The names of the pages, as the script has them.
@@ -104,6 +112,7 @@ const PAGES: &[&str] = &[
     "activities",
     "activity",
     "log-activity",
+    "linkedin-archive",
     "match-rates",
     "seats",
     "api-tokens",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crm_settings::SyncSettings;
 use super::directory::{EntryKind, EntryRef, RecordRef};
-use super::ids::{self, ActivityId, ContractId, SeatId};
+use super::ids::{ActivityId, ContractId, SeatId};
 use super::log_choice::LogDecider;
 use super::normalize::invisible::{Form, clean};
 use super::submission::{CrmWrite, Failure, MAX_FAILURES, SWEEP_AFTER_SECONDS};
@@ -233,10 +233,8 @@ impl Draft {
         now: Millis,
     ) -> Activity {
         let digest = self.digest(target);
-        let seat_text = seat.to_string();
-        let parts = [seat_text.as_str(), self.key.as_str()];
         Activity {
-            id: ActivityId(ids::identity(contract, "activity", &parts)),
+            id: ActivityId::derive(contract, seat, &self.key),
             contract: contract.clone(),
             seat,
             key: self.key,

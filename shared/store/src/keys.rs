@@ -43,6 +43,7 @@
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
 //! | seat's e-mail address | `C#{c}#SEATEMAIL#{email}` | `EMAIL` | create-only: one seat for each |
 //! | seat's identity | `C#{c}#IDENTITY#{identity}` | `IDENTITY` | get at sign-in; create-only |
+//! | member of a seat's LinkedIn archives | `C#{c}#ARCHIVE#{seat}` | `MEMBER` | get; create-only |
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
@@ -184,12 +185,14 @@ pub(super) fn shown(item: &Item) -> String {
 /// nothing), and whether their items, or their keys, hold what tells of a person: a name, an address, a
 /// number, an answer, an account that somebody signs in with. Ids of ours and of the CRM do not count.
 ///
-/// A model keeps only hashes of values, and a pass's candidates only ids. An erasure has the person sealed while
+/// A model keeps only hashes of values, the member of an archive is a keyed hash, and a pass's candidates are
+/// ids. An erasure has the person sealed while
 /// it runs; tombstones are keyed hashes. Of a partition that is not marked no item is looked at for a person's
 /// data (OP-3).
 pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("", false),
     ("ACTIVITY", true),
+    ("ARCHIVE", false),
     ("AUDIT", true),
     ("CLAIM", false),
     ("CONNECTION", true),
@@ -831,6 +834,11 @@ pub(super) fn seats_index(contract: &ContractId) -> String {
     format!("C#{contract}#SEATS")
 }
 
+/// The member whose LinkedIn archives a seat holder logs from.
+pub(super) fn archive_member(contract: &ContractId, seat: SeatId) -> Key {
+    key(format!("C#{contract}#ARCHIVE#{seat}"), "MEMBER")
+}
+
 /// Keeps an e-mail address to one seat.
 pub(super) fn seat_email(contract: &ContractId, email: &str) -> Key {
     key(
@@ -1232,6 +1240,7 @@ mod tests {
             current_model(&c, EntryKind::Profile),
             rates(&c, Millis(1)),
             seat(&c, seat_id),
+            archive_member(&c, seat_id),
             session_key(&c),
             token(&c, &token_id),
             submission(&c, SubmissionId(nil)),

@@ -6,6 +6,7 @@
 pub mod schema;
 
 mod activities;
+mod archives;
 mod attachments;
 mod batch;
 mod claims;
@@ -47,6 +48,7 @@ use serde::de::DeserializeOwned;
 use domain::clock::Millis;
 
 pub use activities::{TakenActivity, Unresolved};
+pub use archives::ArchiveMember;
 pub use attachments::Attachment;
 pub use claims::{Claim, ClaimWrite};
 pub use configuration::ChangeError;

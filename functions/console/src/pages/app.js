@@ -118,6 +118,12 @@ export const PAGES = [
 		load: async () => (await import("./activity.js")).activityPage,
 	},
 	{ name: "log-activity", title: "Log an activity", group: "Activities", load: async () => (await import("./log.js")).logPage },
+	{
+		name: "linkedin-archive",
+		title: "From a LinkedIn archive",
+		group: "Activities",
+		load: async () => (await import("./archive.js")).archivePage,
+	},
 
 	{
 		name: "match-rates",
