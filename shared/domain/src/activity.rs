@@ -341,6 +341,15 @@ pub enum ActivityState {
 }
 
 impl ActivityState {
+    /// True if it goes on by itself, or after its seat holder has signed in.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Planned | Self::Writing | Self::Waiting | Self::WaitingForSignIn => true,
+            Self::Unresolved | Self::Written | Self::Failed => false,
+        }
+    }
+
     /// Every state, for filters and tests.
     pub const ALL: [Self; 7] = [
         Self::Planned,
@@ -375,6 +384,15 @@ pub struct CrmActivity {
     pub object: String,
     /// The CRM's id of it.
     pub id: String,
+}
+
+/// A thread of a seat holder with a person or company.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Thread {
+    /// The person or company.
+    pub target: EntryRef,
+    /// The client's name of the thread.
+    pub name: String,
 }
 
 /// An activity of a seat holder, with its history.
@@ -472,6 +490,29 @@ impl Activity {
                 with(format!("Connection Request sent from {product}"), &message)
             }
         }
+    }
+
+    /// Its place in the order of its thread.
+    #[must_use]
+    pub const fn place(&self) -> (Millis, ActivityId) {
+        (self.occurred_at, self.id)
+    }
+
+    /// True if the later activities of its thread are written after it: it goes on by itself, or after its
+    /// seat holder has signed in, and it is not in the CRM yet.
+    #[must_use]
+    pub const fn goes_first(&self) -> bool {
+        self.state.is_open() && self.record.is_none()
+    }
+
+    /// The thread whose activities are written in their order: one with this person or company.
+    #[must_use]
+    pub fn order_in(&self) -> Option<Thread> {
+        let name = self.thread.clone()?;
+        Some(Thread {
+            target: self.target,
+            name,
+        })
     }
 
     /// Records an error; the oldest give way.

@@ -14,6 +14,8 @@ use shared::testing::{Cut, Tripwire};
 
 use super::crm_connection::world::{Answer, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 
+mod order;
+
 /// More outside calls than any flow makes.
 const MANY_STEPS: usize = 60;
 /// 2026-01-05.
