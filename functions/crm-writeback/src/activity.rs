@@ -210,9 +210,20 @@ impl App {
             });
         let reads: Vec<_> = reads.collect();
         let mut found = stream::iter(reads).buffer_unordered(THREADS_AT_ONCE);
+        let mut old = Vec::new();
         while let Some(others) = found.next().await {
             for other in others? {
                 line.hold(&other, now);
+                if other.backlog && other.state == ActivityState::Planned {
+                    old.push((seat, other.id));
+                }
+            }
+        }
+        // What a newer one waits for does not wait for its turn.
+        for message in WritebackMessage::activities(contract, old) {
+            if let Err(error) = self.queue.send(&message, 0).await {
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                    "earlier activities of a thread are not announced: the sweep will");
             }
         }
         Ok(())

@@ -4,6 +4,8 @@
 //! that failed for good, or waits for the match of its person, holds up nobody: it may stay so for ever. In
 //! one call to the CRM a thread's activities go together, in their order; but none goes with an earlier one
 //! that was tried before and may fail again.
+//!
+//! What happened long ago comes after the rest, so that an archive does not delay today's activities.
 
 use std::collections::{HashMap, HashSet};
 
@@ -47,9 +49,16 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Puts activities into their order: those of one person together, as they happened.
+    /// Puts activities into their order: old ones last, and those of one person together, as they happened. A
+    /// thread is as new as its latest activity.
     pub(crate) fn of(mut mine: Vec<Activity>) -> Self {
-        mine.sort_by_key(|activity| (activity.target.id, activity.place()));
+        let new = mine.iter().filter(|activity| !activity.is_old());
+        let new: HashSet<Thread> = new.filter_map(Activity::order_in).collect();
+        mine.sort_by_cached_key(|activity| {
+            let of_new = activity.order_in().is_some_and(|own| new.contains(&own));
+            let last = activity.is_old() && !of_new;
+            (last, activity.target.id, activity.place())
+        });
         Self {
             rest: mine,
             ..Self::default()
@@ -251,6 +260,21 @@ mod tests {
         line.hold(&tried, NOW);
         assert!(line.next().is_empty());
         assert_eq!(line.behind().len(), 1);
+    }
+
+    #[test]
+    fn an_archive_delays_no_activity_of_today() {
+        let day = 24 * 60;
+        let mut all: Vec<Activity> = (0..5 * ACTIVITIES_AT_ONCE)
+            .map(|n| message(&format!("old {n}"), &n.to_string(), 30 * day))
+            .collect();
+        all.push(message("today", "today", 1));
+        // Its thread has an old message: that one comes first.
+        all.push(message("answer", "7", 2));
+        let mut line = Line::of(all);
+        let first = line.next();
+        let at = |key: &str| first.iter().position(|one| one.key == key).unwrap();
+        assert!(at("today") < 3 && at("old 7") < at("answer"));
     }
 
     #[test]

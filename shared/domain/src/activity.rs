@@ -19,6 +19,8 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 const MAX_KEY: usize = 200;
 /// Longest name of a thread, in characters.
 const MAX_THREAD: usize = 200;
+/// Age from which on an activity that is sent is old, in seconds.
+const OLD_AFTER_SECONDS: i64 = 24 * 3600;
 /// Longest title, in characters.
 const MAX_TITLE: usize = 500;
 /// Longest text, in characters.
@@ -282,6 +284,7 @@ impl Draft {
             product: product.to_owned(),
             digest,
             received_at: now,
+            backlog: false,
             state: ActivityState::Planned,
             due_at: now.plus_seconds(SWEEP_AFTER_SECONDS),
             attempts: 0,
@@ -428,6 +431,10 @@ pub struct Activity {
     pub digest: String,
     /// The time at which it was stored.
     pub received_at: Millis,
+    /// True if it waits behind newer activities until its first attempt: it happened long before it was sent,
+    /// and its contract had used up its share of the queue.
+    #[serde(default)]
+    pub backlog: bool,
     /// Its state.
     pub state: ActivityState,
     /// The time from which on the sweep announces it: the end of the lease, or of the wait.
@@ -490,6 +497,18 @@ impl Activity {
                 with(format!("Connection Request sent from {product}"), &message)
             }
         }
+    }
+
+    /// True if it happened long before it was sent, as the activities of an archive did.
+    #[must_use]
+    pub const fn is_old(&self) -> bool {
+        self.received_at.since(self.occurred_at) > OLD_AFTER_SECONDS * 1000
+    }
+
+    /// Leaves a new activity to the sweep. An old one then waits behind newer ones.
+    pub const fn leave_to_the_sweep(&mut self) {
+        self.backlog = self.is_old();
+        self.due_at = self.received_at;
     }
 
     /// Its place in the order of its thread.

@@ -65,6 +65,10 @@ fn item(activity: &Activity) -> Result<Item, StoreError> {
         )
     };
     let work = match activity.state {
+        ActivityState::Planned if activity.backlog => Some((
+            keys::backlog_of_activities_index(contract),
+            keys::activity_order(activity.occurred_at, Some(*id)),
+        )),
         ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting => Some(due()),
         ActivityState::WaitingForSignIn => Some((
             keys::unsigned_activities_index(contract),
@@ -363,6 +367,17 @@ impl Store {
         let partition = keys::open_activities_index(contract);
         let query = self.query_index_before(&keys::OPEN_WORK, partition, before);
         let found = page_of(&query.limit(limit), None).await?.items;
+        Ok(read_each(ENTITY, found, |item| place(&item)))
+    }
+
+    /// Old activities that wait behind newer ones, those that happened first before others. One call.
+    pub async fn backlog_of_activities(
+        &self,
+        contract: &ContractId,
+        limit: i32,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let partition = keys::backlog_of_activities_index(contract);
+        let found = self.parked(partition, None, limit).await?;
         Ok(read_each(ENTITY, found, |item| place(&item)))
     }
 

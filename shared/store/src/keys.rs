@@ -40,7 +40,7 @@
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
-//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the time it happened where it waits behind newer ones, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
 //! | open activity in its thread | `C#{c}#THREAD#{seat}#{hash}` | `{time}#{id}` | query, the earliest first; there until the activity is in the CRM, has failed, or waits for a match |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
@@ -782,6 +782,12 @@ pub(super) fn activity_order(at: Millis, id: Option<ActivityId>) -> String {
 /// that a backlog of one does not delay the other.
 pub(super) fn open_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#OPENACTIVITIES")
+}
+
+/// GSI2 partition of old activities before their first attempt, by the time at which they happened: a lane of
+/// their own, so that they do not delay newer ones.
+pub(super) fn backlog_of_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#BACKLOGOFACTIVITIES")
 }
 
 /// GSI2 partition of activities whose seat holder has to sign in, by seat and time.

@@ -14,6 +14,7 @@ use shared::testing::{Cut, Tripwire};
 
 use super::crm_connection::world::{Answer, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 
+mod fairness;
 mod order;
 
 /// More outside calls than any flow makes.
