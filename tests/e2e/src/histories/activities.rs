@@ -45,6 +45,8 @@ const STEPS: usize = 30;
 const ROUND_SECONDS: i64 = 1100;
 /// Rounds after which all has to be settled.
 const ROUNDS: usize = 15;
+/// More than a seat holder sends.
+const MANY: usize = 200;
 /// Days for which a seat holder's sign-in is good.
 const SIGN_IN_DAYS: i64 = 90;
 /// The objects whose records nothing of ours may change, in both CRMs.
@@ -72,13 +74,6 @@ struct Desk<'a> {
     company: EntryRef,
     /// Leads and contacts that were there at the beginning.
     records: Vec<RecordRef>,
-}
-
-/// An activity that was accepted.
-#[derive(Clone)]
-struct Sent {
-    desk: usize,
-    activity: Activity,
 }
 
 /// A message of the queue that can be delivered.
@@ -114,7 +109,8 @@ struct Run<'a> {
     dice: Dice,
     tally: &'a Tally,
     reference: Reference,
-    sent: Vec<Sent>,
+    /// The activities that were accepted.
+    sent: Vec<Activity>,
     /// The number of the next activity.
     next: usize,
     messages: Vec<Message>,
@@ -286,6 +282,10 @@ impl Run<'_> {
             }
             self.note_links(desk).await;
         }
+        if self.is_salesforce() && self.dice.roll(3) == 0 {
+            self.settings(json!({ "leadbridge_fields_installed": false }))
+                .await;
+        }
         self.reference.records = self.others().await;
     }
 
@@ -399,11 +399,8 @@ impl Run<'_> {
         let now = self.clock.now();
         let mut activities = Vec::new();
         for _ in 0..=self.dice.roll(6) {
-            let own = self
-                .sent
-                .iter()
-                .filter(|sent| sent.activity.seat == seat_id);
-            let own: Vec<Activity> = own.map(|sent| sent.activity.clone()).collect();
+            let own = self.sent.iter().filter(|sent| sent.seat == seat_id);
+            let own: Vec<Activity> = own.cloned().collect();
             if self.dice.roll(5) == 0
                 && let Some(again) = self.dice.one(&own)
             {
@@ -440,7 +437,7 @@ impl Run<'_> {
         let accepted = store.accept_activities(&activities).await;
         let mut new = Vec::new();
         for (activity, accepted) in activities.into_iter().zip(accepted) {
-            let known = self.sent.iter().any(|sent| sent.activity.id == activity.id);
+            let known = self.sent.iter().any(|sent| sent.id == activity.id);
             match accepted.expect("the table answers") {
                 Accepted::New => assert!(!known, "{}", activity.key),
                 Accepted::Repeat(stored) => {
@@ -455,7 +452,7 @@ impl Run<'_> {
                     activity.kind.as_str(),
                     activity.target
                 ));
-                self.sent.push(Sent { desk, activity });
+                self.sent.push(activity);
             }
         }
         // The sweep announces those whose message is lost.
@@ -606,7 +603,7 @@ impl Run<'_> {
         self.changed(&[&lead]).await;
     }
 
-    /// Takes the permission for tasks away, or our field; or gives both back.
+    /// Takes the permission for tasks away, or gives it back; and now and then installs our field.
     async fn deny(&mut self) {
         let denied = self.dice.roll(2) == 0;
         self.reference.denied = denied;
@@ -619,8 +616,8 @@ impl Run<'_> {
             json!({})
         };
         let mut settings = json!({ "denied": denials });
-        if self.is_salesforce() {
-            settings["leadbridge_fields_installed"] = json!(self.dice.roll(3) > 0);
+        if self.is_salesforce() && self.dice.roll(3) == 0 {
+            settings["leadbridge_fields_installed"] = json!(true);
         }
         self.settings(settings).await;
     }
@@ -738,37 +735,48 @@ impl Run<'_> {
         assert!(misplaced.is_empty(), "{misplaced:#?}: {log:#?}");
     }
 
-    async fn stored(&self, sent: &Sent) -> Activity {
-        let Activity {
-            contract, seat, id, ..
-        } = &sent.activity;
-        let store = self.desks[sent.desk].world.store();
-        let stored = store.activity(contract, *seat, *id).await;
-        stored
-            .expect("the table answers")
-            .expect("what was accepted is stored")
+    /// What was accepted, as it is stored, with the number of its contract.
+    async fn stored(&self) -> Vec<(usize, Activity)> {
+        let mut all = Vec::new();
+        for (number, desk) in self.desks.iter().enumerate() {
+            for seat in &desk.seats {
+                let store = desk.world.store();
+                let list = store.list_activities(desk.world.id(), seat.id, None, MANY, None);
+                let list = list.await.expect("the table answers").items;
+                all.extend(list.into_iter().map(|activity| (number, activity)));
+            }
+        }
+        assert_eq!(all.len(), self.sent.len(), "what was accepted is stored");
+        all
     }
 
     /// The activities that are in a state without its reason.
     async fn misplaced(&self) -> Vec<String> {
         let now = self.others().await;
+        // The targets with a record that is there.
+        let mut linked = BTreeSet::new();
+        for (number, desk) in self.desks.iter().enumerate() {
+            for entry in desk.people.iter().chain([&desk.company]) {
+                let matched = desk.world.entry(entry.kind, entry.id).await.1;
+                let link = matched.link.filter(|link| !link.record_gone);
+                let there = link.is_some_and(|link| {
+                    let key = (link.record.object.clone(), link.record.id.clone());
+                    now.get(&key).is_some_and(|row| row["IsConverted"] != true)
+                });
+                if there {
+                    linked.insert((number, *entry));
+                }
+            }
+        }
         let mut misplaced = Vec::new();
-        for sent in &self.sent {
-            let stored = self.stored(sent).await;
-            let target = stored.target;
-            let world = &self.desks[sent.desk].world;
-            let matched = world.entry(target.kind, target.id).await.1;
-            let link = matched.link.filter(|link| !link.record_gone);
-            let there = link.is_some_and(|link| {
-                let key = (link.record.object.clone(), link.record.id.clone());
-                now.get(&key).is_some_and(|row| row["IsConverted"] != true)
-            });
-            let seats = &self.desks[sent.desk].seats;
+        for (desk, stored) in self.stored().await {
+            let there = linked.contains(&(desk, stored.target));
+            let seats = &self.desks[desk].seats;
             let seat = seats.iter().position(|seat| seat.id == stored.seat);
             let right = match stored.state {
                 ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting => false,
                 ActivityState::WaitingForSignIn => {
-                    self.is_salesforce() && self.reference.ended.contains(&(sent.desk, seat))
+                    self.is_salesforce() && self.reference.ended.contains(&(desk, seat))
                 }
                 ActivityState::Unresolved => !there,
                 ActivityState::Written => stored.record.is_some(),
@@ -795,13 +803,12 @@ impl Run<'_> {
         if !self.is_salesforce() {
             self.disable_owner(false).await;
         }
-        for sent in &self.sent {
-            let mut stored = self.stored(sent).await;
+        for (desk, mut stored) in self.stored().await {
             if stored.state == ActivityState::Failed {
                 stored.state = ActivityState::Planned;
                 stored.attempts = 0;
                 stored.due_at = self.clock.now();
-                let store = self.desks[sent.desk].world.store();
+                let store = self.desks[desk].world.store();
                 let lost = store.save_activities(vec![stored]).await;
                 assert_eq!(lost.expect("the table answers").len(), 0);
             }
@@ -823,8 +830,7 @@ impl Run<'_> {
             let all = self.control(Method::GET, &path, Value::Null).await;
             rows.extend(all.as_array().expect("a list").iter().cloned());
         }
-        for sent in &self.sent {
-            let stored = self.stored(sent).await;
+        for (desk, stored) in self.stored().await {
             let marker = format!("text of {}.", stored.key);
             let own = rows.iter().filter(|row| {
                 let texts = ["Description", "description", "notetext"];
@@ -850,7 +856,10 @@ impl Run<'_> {
             self.tally.doubled(own.len().saturating_sub(expected));
             assert_eq!(own.len(), expected, "{marker} {:?}: {log:#?}", stored.state);
             let Some(row) = own.first() else { continue };
-            assert!(self.is_owner(sent, row), "{marker} {row}: {log:#?}");
+            assert!(
+                self.is_owner(desk, stored.seat, row),
+                "{marker} {row}: {log:#?}"
+            );
             let (regarding, closed) = self.belongs(row);
             assert_eq!(
                 (regarding.is_some(), closed),
@@ -861,7 +870,7 @@ impl Run<'_> {
                 "{marker} {row}: {log:#?}"
             );
             if let Some(regarding) = regarding {
-                let known = self.reference.linked.get(&(sent.desk, stored.target));
+                let known = self.reference.linked.get(&(desk, stored.target));
                 let right = known.is_some_and(|known| {
                     let mut known = known.iter();
                     known.any(|id| *id == regarding || self.survivor(id) == regarding)
@@ -877,9 +886,9 @@ impl Run<'_> {
     }
 
     /// True if an activity of the CRM is that of a seat holder: owned by their user, or told to be theirs.
-    fn is_owner(&self, sent: &Sent, row: &Value) -> bool {
-        let seats = &self.desks[sent.desk].seats;
-        let seat = seats.iter().find(|seat| seat.id == sent.activity.seat);
+    fn is_owner(&self, desk: usize, seat: SeatId, row: &Value) -> bool {
+        let seats = &self.desks[desk].seats;
+        let seat = seats.iter().find(|known| known.id == seat);
         let seat = seat.expect("a seat of the contract");
         let owner = row[self.name("OwnerId", "_ownerid_value")].as_str();
         let texts = ["description", "notetext"].map(|name| row[name].as_str());
