@@ -93,7 +93,6 @@ struct Reference {
     merged: BTreeMap<String, String>,
     /// Connections whose sign-in ended: a contract's own, or that of a seat.
     ended: BTreeSet<(usize, Option<usize>)>,
-    denied: bool,
     /// Something ended or was denied at some time, so activities may have failed.
     refused: bool,
     log: Vec<String>,
@@ -606,7 +605,6 @@ impl Run<'_> {
     /// Takes the permission for tasks away, or gives it back; and now and then installs our field.
     async fn deny(&mut self) {
         let denied = self.dice.roll(2) == 0;
-        self.reference.denied = denied;
         self.reference.refused |= denied;
         self.log(format!("denied: {denied}"));
         let task = self.name("Task", "task");
@@ -796,7 +794,6 @@ impl Run<'_> {
     async fn mend(&mut self) {
         self.log("mend");
         self.settings(json!({ "denied": {} })).await;
-        self.reference.denied = false;
         for (desk, seat) in self.reference.ended.clone() {
             self.connect(desk, seat).await;
         }
