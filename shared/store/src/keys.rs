@@ -47,7 +47,8 @@
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
-//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the time it happened where it waits behind newer ones, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
+//! | open activity in its thread | `C#{c}#THREAD#{seat}#{hash}` | `{time}#{id}` | query, the earliest first; there until the activity is in the CRM, has failed, or waits for a match |
 //! | month of a seat holder's creates, or of the updates | `C#{c}#USERWRITES#{seat}` | `MONTH#{month}#{kind}` | query; its time to live removes it |
 //! | seat holder's create or update | `C#{c}#USERWRITES#{seat}` | `{kind}#{id}` | get; its time to live removes it |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
@@ -76,6 +77,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::Item;
 use super::schema::Index;
+use domain::activity::Thread;
 use domain::clock::Millis;
 use domain::connection_kind::ConnectionKind;
 use domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
@@ -224,6 +226,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("SEEN", false),
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
+    ("THREAD", false),
     ("TOKEN", false),
     ("TOUCHED", false),
     ("USERWRITES", false),
@@ -901,6 +904,30 @@ pub(super) fn of_activity(partition_key: &str, sort_key: &str) -> Option<(SeatId
     Some((seat, sort_key.parse().ok()?))
 }
 
+/// Partition of the open activities of a seat holder's thread.
+pub(super) fn thread_of(contract: &ContractId, seat: SeatId, thread: &Thread) -> String {
+    let Thread { target, name } = thread;
+    let hash =
+        domain::signature::sha256_hex(&[target.to_string().as_bytes(), b"#", name.as_bytes()]);
+    format!("C#{contract}#THREAD#{seat}#{hash}")
+}
+
+/// An open activity in its thread.
+pub(super) fn in_thread(
+    contract: &ContractId,
+    seat: SeatId,
+    thread: &Thread,
+    (at, id): (Millis, ActivityId),
+) -> Key {
+    let order = activity_order(at, Some(id));
+    key(thread_of(contract, seat, thread), order)
+}
+
+/// The activity in a sort key of that partition.
+pub(super) fn of_thread_order(sort_key: &str) -> Option<ActivityId> {
+    sort_key.split_once('#')?.1.parse().ok()
+}
+
 /// GSI1 partition of a seat holder's activities.
 pub(super) fn activities_index(contract: &ContractId, seat: SeatId) -> String {
     format!("C#{contract}#ACTIVITIES#{seat}")
@@ -915,6 +942,12 @@ pub(super) fn activity_order(at: Millis, id: Option<ActivityId>) -> String {
 /// that a backlog of one does not delay the other.
 pub(super) fn open_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#OPENACTIVITIES")
+}
+
+/// GSI2 partition of old activities before their first attempt, by the time at which they happened: a lane of
+/// their own, so that they do not delay newer ones.
+pub(super) fn backlog_of_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#BACKLOGOFACTIVITIES")
 }
 
 /// GSI2 partition of activities whose seat holder has to sign in, by seat and time.
@@ -1180,6 +1213,11 @@ mod tests {
             tenant: name.to_owned(),
             object_id: name.to_owned(),
         };
+        let thread = Thread {
+            target: waits,
+            name: name.to_owned(),
+        };
+        let order = (Millis(7), ActivityId(uuid::Uuid::nil()));
         let match_key = MatchKey::stored(name);
         let (pk, sk) = super::match_key(&c, sandbox, &match_key, Some("Lead"));
         let (lead, submission) = (attachment(&c, name, id), claim(&c, name));
@@ -1197,6 +1235,7 @@ mod tests {
             identity(&c, &user),
             lead,
             submission,
+            in_thread(&c, seat_id, &thread, order),
             discovered(&c, name),
             linkedin_form(&c, name),
             cursor(&c, name),
@@ -1294,6 +1333,8 @@ mod tests {
         let own = activity(&c, seat_id, activity_id);
         assert_eq!(of_activity(&own.pk, &own.sk), Some((seat_id, activity_id)));
         assert_eq!(of_activity(&seat(&c, seat_id).pk, &own.sk), None);
+        let order = activity_order(at, Some(activity_id));
+        assert_eq!(of_thread_order(&order), Some(activity_id));
         let unsigned = seat_activity_order(seat_id, at, activity_id);
         assert_eq!(seat_of_activity_order(&unsigned), Some(seat_id));
         let entry = EntryRef {

@@ -1,6 +1,6 @@
 //! Activities of seat holders (WB): sent one by one or in batches, listed, told in full, sent again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -389,6 +389,7 @@ async fn send(
     let product = &settings.product_name;
     let mut places = Vec::new();
     let mut activities = Vec::new();
+    let mut announced = HashSet::new();
     for (place, item) in items {
         let target = item.target.reference();
         if let Some(Some(problem)) = targets.get(&target) {
@@ -399,10 +400,16 @@ async fn send(
             }
         } else {
             places.push(place);
-            activities.push(Activity {
+            let mut activity = Activity {
                 decided_by: Some(item.decided_by),
                 ..item.draft.with(contract, seat, target, product, now)
-            });
+            };
+            if app.activity_share.take(&activity, now) {
+                announced.insert(activity.id);
+            } else {
+                activity.leave_to_the_sweep();
+            }
+            activities.push(activity);
         }
     }
     // Before anything is stored: whoever gets no answer sends all of it again.
@@ -417,7 +424,7 @@ async fn send(
         let Some(result) = results.get_mut(place) else {
             continue;
         };
-        if matches!(accepted, Ok(Accepted::New)) {
+        if matches!(accepted, Ok(Accepted::New)) && announced.contains(&activity.id) {
             new.push((seat, activity.id));
         }
         tell(result, activity, accepted);
@@ -796,6 +803,7 @@ async fn retry(
 fn plan_again(activity: &mut Activity, now: Millis) {
     activity.state = ActivityState::Planned;
     activity.attempts = 0;
+    activity.backlog = false;
     activity.due_at = now.plus_seconds(SWEEP_AFTER_SECONDS);
     activity.finished_at = None;
 }

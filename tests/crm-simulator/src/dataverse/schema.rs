@@ -569,7 +569,7 @@ filename;String;255
 mimetype;String;256
 documentbody;Memo;1073741823
 isdocument;Boolean
-objectid;Lookup;0;to=lead|contact|account|opportunity|task";
+objectid;Lookup;0;to=lead|contact|account|opportunity|task|phonecall";
 
 const DEFINITIONS: &[Definition] = &[
     Definition {
