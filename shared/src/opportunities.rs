@@ -132,9 +132,10 @@ impl Opportunities<'_> {
                 ids.insert(role.opportunity);
             }
         } else if record.object == known.lead.name {
-            let values = self.values(store, known.lead.name, &[record.id.as_str()]);
             let field = known.lead.named(Role::Opportunity);
-            let of = values.await?;
+            let of = self
+                .values(store, known.lead.name, &[record.id.as_str()])
+                .await?;
             let named = of.values().filter_map(|values| values.get(field)?.as_str());
             ids.extend(named.map(str::to_owned));
         }

@@ -126,7 +126,7 @@ impl ContactRole {
     pub fn of(crm: CrmKind, values: &Values) -> Option<Self> {
         let spec = vocabulary(crm).contact_role;
         let state = values
-            .get(spec.read_as(Role::State))
+            .get(spec.read_as(Role::Status))
             .and_then(Value::as_i64);
         if state.is_some_and(|state| state != 0) {
             return None;

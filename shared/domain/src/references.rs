@@ -55,7 +55,7 @@ pub(crate) fn is_open<'v>(
     value: impl Fn(&str) -> Option<&'v serde_json::Value>,
 ) -> bool {
     let closed = value(spec.read_as(Role::Closed)).and_then(serde_json::Value::as_bool);
-    let state = value(spec.read_as(Role::State)).and_then(serde_json::Value::as_i64);
+    let state = value(spec.read_as(Role::Status)).and_then(serde_json::Value::as_i64);
     // What the CRM does not tell counts as open: such a record is shown rather than lost.
     !closed.unwrap_or(false) && state.is_none_or(|state| state == 0)
 }
@@ -69,7 +69,7 @@ pub fn keys(crm: CrmKind, object: &str, values: &Values) -> Vec<MatchKey> {
     let id = |role: Role| values.text(spec.read_as(role)).unwrap_or_default();
     if spec.subject == Subject::Opportunity {
         let closed = values.get(spec.read_as(Role::Closed)) == Some(&Value::Bool(true));
-        let state = values.get(spec.read_as(Role::State));
+        let state = values.get(spec.read_as(Role::Status));
         let open = !closed && state.is_none_or(|state| *state == Value::Number(0.0));
         let named = [
             (Named::Account, Role::Account),

@@ -142,7 +142,7 @@ const OPPORTUNITY: &[Field] = &[
     OWNER,
     lookup("_parentaccountid_value").role(Role::Account),
     money("estimatedvalue").role(Role::Amount),
-    choice("statecode").role(Role::State),
+    choice("statecode").role(Role::Status),
     date("actualclosedate"),
     text("name", Role::Name),
     // A text without a list of values: the sales process writes the stage's name.
@@ -175,7 +175,7 @@ const CONNECTION: &[Field] = &[
     lookup("_record2roleid_value")
         .role(Role::Part)
         .read(Read::Besides),
-    choice("statecode").role(Role::State).read(Read::Besides),
+    choice("statecode").role(Role::Status).read(Read::Besides),
     CREATED.read(Read::Besides),
     MODIFIED.read(Read::Besides),
 ];

@@ -136,7 +136,7 @@ pub enum Role {
     /// True if an opportunity is closed (Salesforce).
     Closed,
     /// State of a record as a number; 0 is open or active (Dynamics 365).
-    State,
+    Status,
     /// The opportunity that a record belongs to.
     Opportunity,
     /// The contact that a record is about.
@@ -569,7 +569,7 @@ mod tests {
                     Role::CloseDate => field.kind == Kind::Date,
                     Role::Amount | Role::Revenue => field.kind == Kind::Money,
                     Role::Employees => field.kind == Kind::Number,
-                    Role::Source | Role::Industry | Role::SalesStage | Role::State => {
+                    Role::Source | Role::Industry | Role::SalesStage | Role::Status => {
                         field.kind.is_choice()
                     }
                     Role::Plain | Role::Stage | Role::Currency | Role::Part => true,
