@@ -191,12 +191,11 @@ impl Store {
             let Some(section) = sections.get(at) else {
                 return Ok(Some(page));
             };
-            match self
-                .export_part(contract, section, &place, &mut page)
-                .await?
-            {
-                Some(next) => place = next,
-                None => (at, place) = (at + 1, String::new()),
+            let part = self.export_part(contract, section, &place, &mut page);
+            if let Some(next) = part.await? {
+                place = next;
+            } else {
+                (at, place) = (at + 1, String::new());
             }
             if page.bytes >= BYTES {
                 break;
