@@ -11,7 +11,9 @@
 //! - [`queue`]: the queues.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
+//! - [`by_user`]: leads and contacts that seat holders create and update themselves.
 //! - [`linking`]: finds the CRM record of each directory entry.
+//! - [`opportunities`]: the opportunities of a record, and the contacts in them.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
 //! - [`erasure`]: the erasure of a person's data, and its tombstones.
@@ -28,6 +30,7 @@ pub use store;
 
 pub mod api_auth;
 pub mod aws;
+pub mod by_user;
 pub mod cached;
 pub mod clock;
 pub mod config;
@@ -37,6 +40,7 @@ pub mod edge;
 pub mod erasure;
 pub mod invitation;
 pub mod linking;
+pub mod opportunities;
 pub mod queue;
 pub mod telemetry;
 pub mod texts;

@@ -44,8 +44,10 @@ needs!(
     ChangeDirectory,
     DecideMatches,
     LogActivities,
+    KeepLists,
     ManageSeats,
     ManageTokens,
+    ManageContract,
     HandlePersonalData
 );
 

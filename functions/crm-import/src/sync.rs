@@ -34,7 +34,7 @@ use tokio::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::object::learn_options;
-use crate::{App, plan};
+use crate::{App, plan, save};
 
 /// The time that a worker holds a run alone, in seconds. It is longer than the function's time-out, so a
 /// worker that stopped is certainly dead when the next one takes the run.
@@ -587,6 +587,7 @@ impl Run<'_> {
         if ended.is_some() {
             // Before the end is kept: a worker that dies in between asks again.
             self.ask_for_links(objects).await?;
+            self.ask_for_saves().await?;
         }
         // Not a checkpoint: a connection that is being ended waits for the run to be given back.
         let store = &self.app.remote.store;
@@ -630,6 +631,22 @@ impl Run<'_> {
         if changed || linked.is_none_or(|pass| pass.last_success_at.is_none()) {
             let now = self.app.now();
             request_link_pass(store, &self.app.queue, contract, "import", now).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a save pass, if the settings save anything. It finds by itself whether anything changed: a
+    /// seat or a setting does not show in the run.
+    async fn ask_for_saves(&self) -> Result<(), StoreError> {
+        if self.environment != Environment::Production {
+            return Ok(());
+        }
+        let now = self.app.now();
+        let config = self.app.cached.config(self.contract, now).await?;
+        let settings = config.and_then(|config| config.crm_settings(self.environment).sync);
+        if settings.as_ref().is_some_and(save::saves) {
+            let (store, queue) = (&self.app.remote.store, &self.app.queue);
+            save::request(store, queue, self.contract, "import", now).await?;
         }
         Ok(())
     }

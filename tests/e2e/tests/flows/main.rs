@@ -13,6 +13,7 @@
 )]
 
 mod activities;
+mod activity_settings;
 mod company;
 mod connect_flow;
 mod costs;
@@ -29,7 +30,10 @@ mod import_clients;
 mod import_odata;
 mod import_sources;
 mod inventory;
+mod lead_by_user;
+mod leaving;
 mod linking;
+mod lists;
 mod mirror;
 mod oauth;
 mod oauth_attacks;

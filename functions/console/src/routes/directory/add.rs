@@ -21,7 +21,7 @@ use super::shapes::{
 };
 use super::show::View;
 use crate::App;
-use crate::auth::{Caller, ChangeDirectory};
+use crate::auth::{Caller, ChangeDirectory, Needs};
 use crate::extract::{Csv, check_batch, item};
 
 /// Most items of a batch.
@@ -76,9 +76,9 @@ pub(super) async fn one(
 type Row = (usize, Result<NewEntry, Problem>);
 
 /// Adds several entries.
-pub(super) async fn batch(
+pub(super) async fn batch<P: Needs>(
     app: &App,
-    caller: &Caller<ChangeDirectory>,
+    caller: &Caller<P>,
     kind: EntryKind,
     batch: EntryBatch,
 ) -> Result<UploadReport, Problem> {
@@ -233,9 +233,9 @@ fn out_of_time() -> Problem {
 }
 
 /// Stores rows, reports the outcome of each, and asks for a link pass.
-async fn store_rows(
+async fn store_rows<P: Needs>(
     app: &App,
-    caller: &Caller<ChangeDirectory>,
+    caller: &Caller<P>,
     region: Option<&str>,
     rows: Vec<Row>,
 ) -> Result<UploadReport, Problem> {
