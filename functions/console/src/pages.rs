@@ -32,6 +32,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("app.js", SCRIPT, include_str!("pages/app.js")),
     ("activities.js", SCRIPT, include_str!("pages/activities.js")),
     ("activity.js", SCRIPT, include_str!("pages/activity.js")),
+    ("add.js", SCRIPT, include_str!("pages/add.js")),
     ("api.js", SCRIPT, include_str!("pages/api.js")),
     (
         "connections.js",
@@ -52,6 +53,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
     ("matching.js", SCRIPT, include_str!("pages/matching.js")),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
+    ("record.js", SCRIPT, include_str!("pages/record.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
     ("search.js", SCRIPT, include_str!("pages/search.js")),
@@ -62,6 +64,7 @@ const FILES: &[(&str, &str, &str)] = &[
         SCRIPT,
         include_str!("pages/submissions.js"),
     ),
+    ("update.js", SCRIPT, include_str!("pages/update.js")),
     ("upload.js", SCRIPT, include_str!("pages/upload.js")),
     ("views.js", SCRIPT, include_str!("pages/views.js")),
 ];
@@ -83,6 +86,8 @@ const PAGES: &[&str] = &[
     "my-crm",
     "people",
     "person",
+    "add-to-crm",
+    "update-in-crm",
     "upload-people",
     "companies",
     "company",
