@@ -125,33 +125,35 @@ async function creation(view, entry, object) {
 		);
 
 	const askAboutDuplicates = ({ allowed, rule, records }) =>
-		dialog("The CRM has a record like this", (close) => [
-			p(
-				records.length
-					? "Use it if it is the same person; nothing is created then."
-					: "The CRM does not say which one, or you may not see it. Look in the CRM before you go on.",
-			),
-			rule && hint(`Duplicate rule: ${rule}`),
-			el(
-				"ul",
-				{ class: "plain" },
-				records.map((record) => personItem(record, record, use)),
-			),
-			!allowed && note("warn", "Your CRM’s rule lets nobody create another one."),
-			row(
-				allowed &&
-					button(
-						"Create anyway",
-						() => {
-							anyway = true;
-							close();
-							node.requestSubmit(send);
-						},
-						"danger",
-					),
-				cancel(close),
-			),
-		]);
+		dialog("The CRM has a record like this", (close) =>
+			[
+				p(
+					records.length
+						? "Use it if it is the same person; nothing is created then."
+						: "The CRM does not say which one, or you may not see it. Look in the CRM before you go on.",
+				),
+				rule && hint(`Duplicate rule: ${rule}`),
+				el(
+					"ul",
+					{ class: "plain" },
+					records.map((record) => personItem(record, record, use)),
+				),
+				!allowed && note("warn", "Your CRM’s rule lets nobody create another one."),
+				row(
+					allowed &&
+						button(
+							"Create anyway",
+							() => {
+								anyway = true;
+								close();
+								node.requestSubmit(send);
+							},
+							"danger",
+						),
+					cancel(close),
+				),
+			].filter(Boolean),
+		);
 
 	const send = submit(`Create the ${object}`);
 	const beside = el("div");

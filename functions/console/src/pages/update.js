@@ -30,7 +30,7 @@ const tickName = (name) => `tick_${name}`;
 function compared(one, before, typed) {
 	const now = [
 		shown(one, one.theirs),
-		before && [tag("warn", "Changed meanwhile"), el("div", { class: "hint" }, "It was: ", shown(one, before.theirs))],
+		before && [" ", tag("warn", "Changed meanwhile"), el("div", { class: "hint" }, "It was: ", shown(one, before.theirs))],
 	];
 	if (!one.writable) return [[one.label, hint("You may not change it in the CRM.")], now, shown(one, one.ours)];
 	const control = controlOf(one, typed?.text ?? (one.ours || one.theirs));
