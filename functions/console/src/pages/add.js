@@ -43,7 +43,7 @@ const OBJECTS = [
 	["contact", "A contact of an account"],
 ];
 
-const ORIGINS = { profile: "From the person’s page.", company: "From the company’s page.", settings: "From the sync settings." };
+const ORIGINS = { profile: "From the person’s page.", settings: "From the sync settings." };
 
 const accountOption = ({ id, name, city, website }) => [id, [name, city, website].filter(Boolean).join(" · ")];
 

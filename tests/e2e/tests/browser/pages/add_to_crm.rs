@@ -226,16 +226,23 @@ async fn updates_the_lead(world: &World, names: &Names) {
     assert_eq!(lead[names.last_name], "Hopper");
 }
 
-/// Creates a contact for Alan in an account that is searched for, and no second one by mistake.
+/// Creates a contact for Alan in the account that is proposed and searched for, and no second one by mistake.
 async fn creates_a_contact(world: &World, names: &Names, account: &str) {
     let browser = &world.browser;
-    let alan = json!({ "first_name": "Alan", "last_name": "Turing", "emails": ["alan@bletchley.example"] });
+    let alan = json!({
+        "first_name": "Alan", "last_name": "Turing", "emails": ["alan@bletchley.example"],
+        "company": "Bletchley Park",
+    });
     let id = world.person(alan).await;
     let page = world.at(&format!("/app/add-to-crm?id={id}"));
     browser.go(&page).await;
     world.sees("The new lead").await;
     world.choose("object", "A contact of an account").await;
     world.sees("The new contact").await;
+    assert_eq!(world.value("account").await, "Bletchley Park");
+    world
+        .find_in_directory("account", "bletch", "Choose one of 1")
+        .await;
     world.press("Create the contact").await;
     world.sees("No account is chosen.").await;
     browser.find("[name=account][aria-invalid=true]").await;
