@@ -11,6 +11,7 @@
 //! - [`queue`]: the queues.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
+//! - [`by_user`]: leads and contacts that seat holders create and update themselves.
 //! - [`linking`]: finds the CRM record of each directory entry.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
@@ -27,6 +28,7 @@ pub use store;
 
 pub mod api_auth;
 pub mod aws;
+pub mod by_user;
 pub mod cached;
 pub mod clock;
 pub mod config;

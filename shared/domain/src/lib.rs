@@ -6,6 +6,7 @@
 //! - [`contract`]: the configuration of a contract, and every rule of it.
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
 //! - [`activity`]: what seat holders do, on its way to their CRM.
+//! - [`user_writes`]: leads and contacts that seat holders create and update, and their limits.
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
 //! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
@@ -52,4 +53,5 @@ pub mod submission;
 pub mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod user_writes;
 pub mod vocabulary;

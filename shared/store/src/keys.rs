@@ -41,6 +41,8 @@
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
 //! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
+//! | month of a seat holder's creates, or of the updates | `C#{c}#USERWRITES#{seat}` | `MONTH#{month}#{kind}` | query; its time to live removes it |
+//! | seat holder's create or update | `C#{c}#USERWRITES#{seat}` | `{kind}#{id}` | get; its time to live removes it |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
 //! | names discovered on a form | `C#{c}#DISCOVERED` | `FORM#{form}` | get, query; its time to live removes it |
@@ -71,6 +73,7 @@ use domain::inventory::objects;
 use domain::match_keys::MatchKey;
 use domain::schema::CrmKind;
 use domain::seat::Identity;
+use domain::user_writes::WriteKind;
 
 /// Names come from outside; encoded, they can hold no separator of ours.
 const NAME: &AsciiSet = &CONTROLS.add(b'#').add(b'%').add(b' ');
@@ -197,6 +200,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
     ("TOKEN", false),
+    ("USERWRITES", false),
 ];
 
 /// What follows the contract in a partition key.
@@ -889,6 +893,33 @@ pub(super) fn posts(contract: &ContractId, minute: i64) -> Key {
     key(format!("C#{contract}#POSTS"), format!("{minute:010}"))
 }
 
+/// Partition of the creates and updates of a seat holder in the CRM.
+fn user_writes(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#USERWRITES#{seat}")
+}
+
+/// Partition and sort key prefix of the counters of a month.
+pub(super) fn user_months(contract: &ContractId, seat: SeatId, month: &str) -> (String, String) {
+    (user_writes(contract, seat), format!("MONTH#{month}#"))
+}
+
+pub(super) fn user_month(contract: &ContractId, seat: SeatId, month: &str, kind: WriteKind) -> Key {
+    let (pk, prefix) = user_months(contract, seat, month);
+    key(pk, format!("{prefix}{}", kind.as_str()))
+}
+
+pub(super) fn user_write(
+    contract: &ContractId,
+    seat: SeatId,
+    kind: WriteKind,
+    id: uuid::Uuid,
+) -> Key {
+    key(
+        user_writes(contract, seat),
+        format!("{}#{id}", kind.as_str()),
+    )
+}
+
 pub(super) fn oauth_attempt(contract: &ContractId, state_hash: &str) -> Key {
     key(
         format!("C#{contract}#OAUTH#{}", part(state_hash, MAX_PART)),
@@ -1025,6 +1056,8 @@ mod tests {
             lead_schema(&c),
             audit(&c, Millis(1), nil),
             posts(&c, 7),
+            user_month(&c, seat_id, "2026-11", WriteKind::Create),
+            user_write(&c, seat_id, WriteKind::Update, nil),
             Key {
                 pk: seen_partition(&c, production, "Lead"),
                 sk: seen(1, 2, 3, 4),

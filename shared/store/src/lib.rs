@@ -27,6 +27,7 @@ mod submissions;
 mod sync;
 mod tokens;
 mod transaction;
+mod user_writes;
 mod work;
 
 use std::collections::HashMap;
@@ -63,6 +64,7 @@ pub use posts::PostCounts;
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
 pub use tokens::ApiTokenRecord;
+pub use user_writes::UserWriteKey;
 pub use work::{Counted, Deleted, WorkKind};
 
 /// An item as DynamoDB holds it.

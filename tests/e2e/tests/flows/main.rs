@@ -28,6 +28,7 @@ mod import_clients;
 mod import_odata;
 mod import_sources;
 mod inventory;
+mod lead_by_user;
 mod linking;
 mod mirror;
 mod oauth;

@@ -2,6 +2,7 @@
 //! the CRM they are (MA-1 to MA-4, SV-1 to SV-3). The routes of the two are the same.
 
 mod add;
+mod by_user;
 mod decide;
 mod shapes;
 mod show;
@@ -14,6 +15,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(profiles::routes())
         .merge(companies::routes())
+        .merge(by_user::routes())
 }
 
 /// An address that takes bodies of up to `bytes` bytes.

@@ -173,7 +173,7 @@ impl<'a> View<'a> {
         Linking::new(store, &self.config.contract, now)
     }
 
-    fn badge(&self, record: &RecordRef) -> Badge {
+    pub(super) fn badge(&self, record: &RecordRef) -> Badge {
         let specs = inventory::objects(self.crm());
         let spec = specs.iter().find(|spec| spec.name == record.object);
         let url = self.organization.as_ref();
