@@ -45,9 +45,14 @@ const OBJECTS = [
 
 const ORIGINS = { profile: "From the person’s page.", settings: "From the sync settings." };
 
+/** @param {import("./api.js").Api["CrmAccount"]} account */
 const accountOption = ({ id, name, city, website }) => [id, [name, city, website].filter(Boolean).join(" · ")];
 
-// The choice of a contact's account.
+/**
+ * The choice of a contact's account.
+ * @param {any} view
+ * @param {import("./api.js").Api["AccountField"]} account
+ */
 const accountPicker = (view, { required, proposed }) =>
 	group(
 		"Account",
@@ -69,14 +74,20 @@ const accountPicker = (view, { required, proposed }) =>
 		}),
 	);
 
-/** @param {any} one */
+/** @param {import("./api.js").Api["FormFieldView"]} one */
 const formField = (one) =>
 	field(`${one.label}${one.required ? " (required)" : ""}`, controlOf(one, one.value), one.value && ORIGINS[one.origin]);
 
-// The form for one kind of record, with the notices above it.
+/**
+ * The form for one kind of record, with the notices above it.
+ * @param {any} view
+ * @param {import("./api.js").Api["EntryDetail"]} entry
+ * @param {string} object
+ */
 async function creation(view, entry, object) {
-	const path = `/profiles/${encodeURIComponent(entry.id)}/crm-record`;
-	const told = await get(`/profiles/${encodeURIComponent(entry.id)}/crm-form?object=${object}`);
+	const path = `/crm/profiles/${encodeURIComponent(entry.id)}`;
+	/** @type {import("./api.js").Api["CrmForm"]} */
+	const told = await get(`${path}/form?object=${object}`);
 	if (!told.enabled) return [offNote(`Creating ${object}s`)];
 	// The same for every try: an answer that was lost, or a second click, creates nothing twice.
 	const idempotency_key = crypto.randomUUID();
@@ -89,7 +100,7 @@ async function creation(view, entry, object) {
 		announce(word);
 	};
 	const use = async ({ object, id }) => {
-		await api("POST", `${path}/use`, { object: object.toLowerCase(), id });
+		await api("POST", `${path}/record/use`, { object: object.toLowerCase(), id });
 		await arrived("The person is matched with that record now. Nothing was created.");
 	};
 
@@ -124,6 +135,7 @@ async function creation(view, entry, object) {
 			),
 		);
 
+	/** @param {import("./api.js").Api["Duplicates"]} found */
 	const askAboutDuplicates = ({ allowed, rule, records }) =>
 		dialog("The CRM has a record like this", (close) =>
 			[
@@ -175,7 +187,8 @@ async function creation(view, entry, object) {
 		announce(`The ${object} is being created.`);
 		send.textContent = "Creating…";
 		try {
-			const answer = await api("POST", path, {
+			/** @type {import("./api.js").Api["CreatedRecord"]} */
+			const answer = await api("POST", `${path}/record`, {
 				idempotency_key,
 				object,
 				values,

@@ -17,7 +17,8 @@ import {
 	valueOf,
 } from "./record.js";
 
-/** @typedef {import("./record.js").FormField & { ours: string, theirs: string, differs: boolean, writable: boolean }} Compared */
+/** @typedef {import("./api.js").Api["RecordComparison"]} Comparison */
+/** @typedef {import("./api.js").Api["ComparedFieldView"]} Compared */
 
 const tickName = (name) => `tick_${name}`;
 
@@ -54,7 +55,7 @@ export async function updatePage(view) {
 		return [top, note("", p("This person is matched with no record of the CRM. "), p(link("add-to-crm", "Add to CRM", null, { id })))];
 	if (missing) return [top, missing];
 
-	const path = `/profiles/${encodeURIComponent(id)}/crm-record`;
+	const path = `/crm/profiles/${encodeURIComponent(id)}/record`;
 	const place = el("div");
 
 	// Shows a box above the comparison, and moves there.
@@ -65,7 +66,12 @@ export async function updatePage(view) {
 		announce(text);
 	};
 
-	// Shows what the CRM has now. `before`: the comparison that the user saw; `typed`: what was chosen in it.
+	/**
+	 * Shows what the CRM has now.
+	 * @param {Comparison} comparison
+	 * @param {Comparison} [before] the one that the user saw
+	 * @param {Map<string, { ticked: boolean, text: string }>} [typed] what the user chose in it
+	 */
 	const draw = (comparison, before = null, typed = new Map()) => {
 		const { record, object, enabled, fields, limits, changed_at } = comparison;
 		const seen = new Map(before?.fields.map((one) => [one.name, one]));
@@ -81,6 +87,7 @@ export async function updatePage(view) {
 			beside.replaceChildren();
 			announce("The record is being changed.");
 			try {
+				/** @type {import("./api.js").Api["UpdatedRecord"]} */
 				const answer = await api("PATCH", path, { version: comparison.version, values });
 				draw(answer.comparison);
 				const lines = answer.changes.map((change) => {
