@@ -219,6 +219,30 @@ impl<'a> Linking<'a> {
         Ok((done.added, done.linked))
     }
 
+    /// The entry and its match as [`add`](Self::add) would leave them, without storing anything. Others that
+    /// are added meanwhile may change the match.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
+    pub async fn foresee(&self, new: &NewEntry) -> Result<(Added, Linked), StoreError> {
+        let change = Change::Add { new, record: None };
+        let organization = self.organization().await?;
+        let found = self
+            .store
+            .entry_with_match(self.contract, PRODUCTION, new.kind, new.id)
+            .await?;
+        // What is added is there.
+        let known = Known::new(found, &change, self.now).ok_or(StoreError::Conflict)?;
+        let added = known.added;
+        if known.is_settled(&change) || organization.is_none() {
+            return Ok((added, known.as_it_is(self.now)));
+        }
+        let model = self.model(new.kind).await?;
+        let case = Box::pin(self.case(known, &model)).await?;
+        let (_, linked) = Box::pin(self.decide_case(&model, &case)).await?;
+        Ok((added, linked))
+    }
+
     /// Links the entry whose record was taken, the entries that waited for a record that is free now, and
     /// those for which either changes something.
     async fn link_others(

@@ -10,7 +10,7 @@ use super::world::{PATIENCE, SELLER, World};
 
 /// A connected contract that logs every kind of activity, with what was in its CRM imported, and a
 /// salesperson in the browser.
-async fn signed_in(world: &World, provider: &str) {
+pub(super) async fn signed_in(world: &World, provider: &str) {
     world.connect().await;
     world.import().await;
     let settings = "/crm-connections/production/sync-settings";
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// The CRM's records of an object that hold a text.
-    async fn with_text(&self, object: &str, text: &str) -> Vec<Value> {
+    pub(super) async fn with_text(&self, object: &str, text: &str) -> Vec<Value> {
         let mut records = self.records_of(object).await;
         records.retain(|record| record.to_string().contains(text));
         records

@@ -1,13 +1,18 @@
-//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11, LC-2 to LC-6, LG-1 to LG-9, MA-1 to MA-5, SV-1 to SV-3, WB-1 to WB-9).
+//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11, LC-2 to LC-6, LG-1 to LG-9, MA-1 to MA-5, SV-1 to SV-3, WB-1 to WB-10).
 //!
 //! Without a browser the tests report that and check nothing, unless `LEADBRIDGE_SIGN_IN_TESTS` is
 //! `required`. Pictures of every page are kept in `target/tmp/pages`.
 
 mod activities;
 mod add_to_crm;
+mod archive;
 mod directory;
 mod leads;
+mod lists;
+mod person_data;
+mod privacy;
 mod reference;
+mod settings;
 mod world;
 
 use std::time::Duration;
@@ -131,12 +136,12 @@ async fn an_administrator_connects_in_four_steps_and_disconnects() {
     world.picture("connected").await;
 
     // The user's own CRM account (CN-11).
-    world.press("My CRM sign-in").await;
+    world.press("My settings").await;
     world.press("Connect").await;
     let shown = world.sees("Sign in again").await;
     assert!(shown.contains(ADMIN), "{shown}");
     world.is_readable().await;
-    world.picture("my-crm-connected").await;
+    world.picture("my-settings-connected").await;
     world.press("Disconnect").await;
     world.press("Disconnect").await;
     world.no_longer_sees("Sign in again").await;
@@ -431,9 +436,9 @@ async fn a_salesperson_sees_no_administration() {
     }
     world.is_readable().await;
     world.picture("home-salesperson").await;
-    world.press("My CRM sign-in").await;
+    world.press("My settings").await;
     world.sees("Not connected").await;
-    world.picture("my-crm").await;
+    world.picture("my-settings-empty").await;
     world.press("People").await;
     let shown = world.sees("Nothing is found.").await;
     for hidden in ["Add a person", "Upload a file"] {
