@@ -265,6 +265,32 @@ pub fn own_sign_in(crm: &str, before: Option<SignInReason>) -> Problem {
     Problem::new(409, "user_sign_in_needed", detail, next_step)
 }
 
+/// The problem of a missing sign-in of a seat holder's own, with the number of activities that wait for it
+/// (WB-9). `more`: at least that number waits.
+#[must_use]
+pub fn own_sign_in_awaited(
+    crm: &str,
+    before: Option<SignInReason>,
+    waiting: u64,
+    more: bool,
+) -> Problem {
+    let mut problem = own_sign_in(crm, before);
+    let waits = match waiting {
+        0 => return problem,
+        1 => "1 activity waits".to_owned(),
+        many if more => format!("{many} or more activities wait"),
+        many => format!("{many} activities wait"),
+    };
+    problem.detail.push_str(&format!(" {waits} for it."));
+    let then = if waiting == 1 {
+        "It goes on by itself"
+    } else {
+        "They go on by themselves"
+    };
+    problem.next_step.push_str(&format!(" {then} then."));
+    problem
+}
+
 /// The problem that the CRM requested a pause.
 #[must_use]
 pub fn paused(remote: &str, until: Millis, audience: Audience) -> Problem {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::crm_settings::SyncSettings;
 use super::directory::{EntryKind, EntryRef, RecordRef};
 use super::ids::{ActivityId, ContractId, SeatId};
+use super::log_choice::LogDecider;
 use super::normalize::invisible::{Form, clean};
 use super::submission::{CrmWrite, Failure, MAX_FAILURES, SWEEP_AFTER_SECONDS};
 use crate::clock::Millis;
@@ -19,6 +20,8 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 const MAX_KEY: usize = 200;
 /// Longest name of a thread, in characters.
 const MAX_THREAD: usize = 200;
+/// Age from which on an activity that is sent is old, in seconds.
+const OLD_AFTER_SECONDS: i64 = 24 * 3600;
 /// Longest title, in characters.
 const MAX_TITLE: usize = 500;
 /// Longest text, in characters.
@@ -112,40 +115,6 @@ impl ActivityKind {
             )
             .with_field("kind")
         })
-    }
-}
-
-/// The choice to log an activity to the CRM (WB-6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum LogToCrm {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-    /// As the administrator has set for its kind.
-    #[default]
-    Default,
-}
-
-impl LogToCrm {
-    /// True if an activity of a kind is logged.
-    ///
-    /// # Errors
-    /// Returns `logging_off` if logging is asked for and the administrator has not switched the kind on.
-    pub fn decide(self, kind: ActivityKind, settings: &SyncSettings) -> Result<bool, Problem> {
-        let on = kind.is_logged(settings);
-        if self == Self::Yes && !on {
-            return Err(Problem::new(
-                409,
-                "logging_off",
-                "Activities of this kind are not logged to the CRM.",
-                "Have an administrator switch them on in the sync settings.",
-            )
-            .with_field("log_to_crm"));
-        }
-        Ok(on && self != Self::No)
     }
 }
 
@@ -279,7 +248,9 @@ impl Draft {
             text: self.text,
             product: product.to_owned(),
             digest,
+            decided_by: None,
             received_at: now,
+            backlog: false,
             state: ActivityState::Planned,
             due_at: now.plus_seconds(SWEEP_AFTER_SECONDS),
             attempts: 0,
@@ -339,6 +310,15 @@ pub enum ActivityState {
 }
 
 impl ActivityState {
+    /// True if it goes on by itself, or after its seat holder has signed in.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Planned | Self::Writing | Self::Waiting | Self::WaitingForSignIn => true,
+            Self::Unresolved | Self::Written | Self::Failed => false,
+        }
+    }
+
     /// Every state, for filters and tests.
     pub const ALL: [Self; 7] = [
         Self::Planned,
@@ -375,6 +355,15 @@ pub struct CrmActivity {
     pub id: String,
 }
 
+/// A thread of a seat holder with a person or company.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Thread {
+    /// The person or company.
+    pub target: EntryRef,
+    /// The client's name of the thread.
+    pub name: String,
+}
+
 /// An activity of a seat holder, with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
@@ -406,8 +395,15 @@ pub struct Activity {
     pub product: String,
     /// Digest of what the client sent.
     pub digest: String,
+    /// The level that decided that it is logged.
+    #[serde(default)]
+    pub decided_by: Option<LogDecider>,
     /// The time at which it was stored.
     pub received_at: Millis,
+    /// True if it waits behind newer activities until its first attempt: it happened long before it was sent,
+    /// and its contract had used up its share of the queue.
+    #[serde(default)]
+    pub backlog: bool,
     /// Its state.
     pub state: ActivityState,
     /// The time from which on the sweep announces it: the end of the lease, or of the wait.
@@ -470,6 +466,41 @@ impl Activity {
                 with(format!("Connection Request sent from {product}"), &message)
             }
         }
+    }
+
+    /// True if it happened long before it was sent, as the activities of an archive did.
+    #[must_use]
+    pub const fn is_old(&self) -> bool {
+        self.received_at.since(self.occurred_at) > OLD_AFTER_SECONDS * 1000
+    }
+
+    /// Leaves a new activity to the sweep. An old one then waits behind newer ones.
+    pub const fn leave_to_the_sweep(&mut self) {
+        self.backlog = self.is_old();
+        self.due_at = self.received_at;
+    }
+
+    /// Its place in the order of its thread.
+    #[must_use]
+    pub const fn place(&self) -> (Millis, ActivityId) {
+        (self.occurred_at, self.id)
+    }
+
+    /// True if the later activities of its thread are written after it: it goes on by itself, or after its
+    /// seat holder has signed in, and it is not in the CRM yet.
+    #[must_use]
+    pub const fn goes_first(&self) -> bool {
+        self.state.is_open() && self.record.is_none()
+    }
+
+    /// The thread whose activities are written in their order: one with this person or company.
+    #[must_use]
+    pub fn order_in(&self) -> Option<Thread> {
+        let name = self.thread.clone()?;
+        Some(Thread {
+            target: self.target,
+            name,
+        })
     }
 
     /// Records an error; the oldest give way.
@@ -704,26 +735,6 @@ mod tests {
             ..given("message")
         };
         assert_ne!(first.id, activity(other_key).id);
-    }
-
-    #[test]
-    fn what_is_logged_follows_administrator_and_item() {
-        let off = SyncSettings::default();
-        let on = SyncSettings {
-            log_messages_and_inmails: true,
-            log_smart_links: true,
-            log_notes: true,
-            log_calls: true,
-            ..SyncSettings::default()
-        };
-        for kind in ActivityKind::ALL {
-            assert_eq!(LogToCrm::Default.decide(kind, &on), Ok(true));
-            assert_eq!(LogToCrm::Yes.decide(kind, &on), Ok(true));
-            assert_eq!(LogToCrm::No.decide(kind, &on), Ok(false));
-            assert_eq!(LogToCrm::Default.decide(kind, &off), Ok(false));
-            let refused = LogToCrm::Yes.decide(kind, &off).unwrap_err();
-            assert_eq!(refused.code, "logging_off");
-        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ids::SeatId;
+use super::log_choice::LogChoices;
 use super::role::Role;
 use crate::clock::Millis;
 use crate::problem::Problem;
@@ -103,6 +104,9 @@ pub struct Seat {
     /// Number of times that all its sessions were ended: sessions of an earlier generation are invalid.
     #[serde(default)]
     pub session_generation: u64,
+    /// The holder's choices to log activities to the CRM (WB-6).
+    #[serde(default)]
+    pub log_to_crm: LogChoices,
     /// Counts its changes.
     pub version: u64,
 }
@@ -194,6 +198,7 @@ impl Seat {
             updated_at: now,
             last_sign_in_at: None,
             session_generation: 0,
+            log_to_crm: LogChoices::default(),
             version: 1,
         }
     }

@@ -33,7 +33,8 @@ use crate::store::{Added, EntryAs, LinkWrite, Store, StoreError, WaitsFor};
 
 pub use acts::{Act, DecideError};
 pub use choose::{Choice, Chooser, Holder, Rules, choose};
-pub use create::{Creator, create_record};
+pub use create::{Creator, create_record, link_created};
+pub(crate) use create::{Writer, known};
 pub use look::{CrmRecord, Records, Seen};
 pub use pass::request_link_pass;
 

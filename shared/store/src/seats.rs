@@ -11,6 +11,7 @@ use super::{
 use domain::clock::Millis;
 use domain::contract::{AuditEntry, Contract};
 use domain::ids::{ContractId, SeatId};
+use domain::log_choice::LogChoices;
 use domain::seat::{Identity, Seat};
 
 /// A signed-in browser.
@@ -202,6 +203,37 @@ impl Store {
             }
         }
         self.transact(items).await
+    }
+
+    /// Stores a seat's choices to log activities over the version that was read, with their audit entry (WB-6).
+    ///
+    /// # Errors
+    /// Returns [`StoreError::Conflict`] if the seat was changed meanwhile.
+    pub async fn choose_logging(
+        &self,
+        contract: &ContractId,
+        seat: &Seat,
+        choices: &LogChoices,
+        audit: &AuditEntry,
+        unique: uuid::Uuid,
+    ) -> Result<(), StoreError> {
+        let stored = serde_dynamo::to_attribute_value(choices).map_err(StoreError::malformed)?;
+        // Nothing else of the seat is written: a sign-in at the same time stays recorded.
+        let change = Change {
+            expression: "SET log_to_crm = :choices, updated_at = :at ADD version :one",
+            names: &[],
+            values: vec![
+                (":choices", stored),
+                (":at", number(audit.at.0)),
+                (":one", number(1)),
+            ],
+        };
+        let as_read = Assumption::version(seat.version);
+        self.transact(vec![
+            self.update_action(&keys::seat(contract, seat.id), change, as_read)?,
+            self.audit_item(contract, audit, unique)?,
+        ])
+        .await
     }
 
     /// True if a seat has that e-mail address.

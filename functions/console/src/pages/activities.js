@@ -69,7 +69,7 @@ export const targetLink = ({ target }, text, attributes) =>
 /** @param {Activity} activity */
 export const matchNow = (activity) => targetLink(activity, "Match now", { "aria-label": `Match now: ${targetName(activity)}` });
 
-export const toSignIn = () => link("my-crm", "Sign in to the CRM");
+export const toSignIn = () => link("my-settings", "Sign in to the CRM");
 
 // What stands in the way of the person's activities as a whole: no CRM, or no sign-in of their own.
 export async function signInNote() {

@@ -14,6 +14,13 @@ const WRITES = {
 	attach_activity: "It was attached to the record and closed",
 };
 
+// What decided that it is logged (WB-6).
+const DECIDED = {
+	activity: "Your choice for this activity",
+	seat_holder: "Your settings for its kind",
+	administrator: "The administrator’s settings for its kind",
+};
+
 // Its counterpart in the CRM.
 /** @param {Activity} activity */
 const counterpart = (activity) =>
@@ -82,6 +89,7 @@ export async function activityPage(view) {
 					["Happened", time(activity.occurred_at)],
 					["Title", title && said(title)],
 					["Thread", thread && said(thread)],
+					["Logged because of", DECIDED[activity.decided_by]],
 					["Text", activity.text && el("div", { class: "lines" }, said(activity.text))],
 				]),
 			),

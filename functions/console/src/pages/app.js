@@ -107,6 +107,8 @@ export const PAGES = [
 		load: async () => companies((await import("./upload.js")).uploadPage),
 	},
 
+	{ name: "my-lists", title: "My lists", group: "People & companies", load: async () => (await import("./lists.js")).listsPage },
+
 	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },
 	{
 		name: "activity",
@@ -146,7 +148,7 @@ export const PAGES = [
 		load: async () => (await import("./crm.js")).crmPage("sandbox"),
 	},
 	{ name: "linkedin", title: "LinkedIn", group: "Settings", load: async () => (await import("./connections.js")).linkedinPage },
-	{ name: "my-crm", title: "My CRM sign-in", group: "Settings", load: async () => (await import("./connections.js")).myCrmPage },
+	{ name: "my-settings", title: "My settings", group: "Settings", load: async () => (await import("./settings.js")).settingsPage },
 	{ name: "seats", title: "Seats", group: "Settings", administrators: true, load: async () => (await import("./seats.js")).seatsPage },
 	{
 		name: "api-tokens",
@@ -167,6 +169,20 @@ export const PAGES = [
 		group: "Settings",
 		administrators: true,
 		load: async () => (await import("./seats.js")).auditPage,
+	},
+	{
+		name: "privacy",
+		title: "Privacy",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./privacy.js")).privacyPage,
+	},
+	{
+		name: "person-data",
+		title: "A person's data",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./person-data.js")).personDataPage,
 	},
 ];
 

@@ -44,7 +44,8 @@ export async function linkedinPage(view) {
 	];
 }
 
-export async function myCrmPage(view) {
+// The seat holder's own sign-in to the CRM of each environment.
+export async function ownSignIns(view) {
 	const all = await Promise.all(["production", "sandbox"].map((environment) => get(`/me/crm-connections/${environment}`)));
 	const shown = all.filter((own) => own.environment === "production" || own.expected_instance_url || own.status !== "not_connected");
 	if (all.some((own) => own.status === "disconnecting")) view.later();
@@ -54,7 +55,7 @@ export async function myCrmPage(view) {
 		),
 		shown.map((own) => {
 			const { environment, status, user } = own;
-			const name = environment === "production" ? "Production" : "Sandbox";
+			const name = environment === "production" ? "Your sign-in to production" : "Your sign-in to the sandbox";
 			const stands = status === "connected" || status === "sign_in_needed";
 			const connect = (switch_user) => goAuthorize("user", { environment, switch_user });
 			return card(

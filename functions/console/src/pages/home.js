@@ -13,7 +13,7 @@ function subject(about) {
 	if (about === "crm") return ["Production CRM", "crm-production"];
 	if (about === "crm-sandbox") return ["Sandbox CRM", "crm-sandbox"];
 	if (about === "linkedin") return ["LinkedIn", "linkedin"];
-	return [about.startsWith("user-sandbox") ? "Your CRM sign-in (sandbox)" : "Your CRM sign-in", "my-crm"];
+	return [about.startsWith("user-sandbox") ? "Your CRM sign-in (sandbox)" : "Your CRM sign-in", "my-settings"];
 }
 
 async function notices() {
@@ -251,7 +251,7 @@ export async function homePage() {
 				"Your CRM sign-in",
 				p(statusTag(own.status)),
 				own.instance_url && hint(own.instance_url),
-				p(link("my-crm", "Open your CRM sign-in")),
+				p(link("my-settings", "Open your settings")),
 			);
 		}),
 	]);

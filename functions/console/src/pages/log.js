@@ -21,11 +21,16 @@ const EXPLAINED = {
 // The kinds that have a title, and its label.
 const TITLED = { inmail: "Subject", smart_link_view: "Title of what was viewed" };
 
-const CHOICES = [
-	["yes", "Yes"],
-	["default", "If the administrator has switched it on for the kind"],
-	["no", "No: nothing is kept of it"],
-];
+// What happens without a choice for this one, by the user's own settings and the administrator's.
+/** @param {import("./api.js").Api["KindLogging"]} one */
+const unsaid = ({ logged, decided_by }) =>
+	`${decided_by === "seat_holder" ? "As in your settings" : "As the administrator has set"}: ${logged ? "yes" : "no"}`;
+
+const NOT_LOGGED = {
+	activity: "It is not logged to the CRM, so nothing is kept of it.",
+	seat_holder: "Your settings say that activities of this kind are not logged to the CRM, so nothing is kept of it.",
+	administrator: "The administrator has switched off that activities of this kind are logged, so nothing is kept of it.",
+};
 
 // The wait after a keystroke before the directory is searched, in milliseconds.
 const PAUSE = 250;
@@ -117,8 +122,9 @@ function targetOf(target, fields) {
 
 export async function logPage(view) {
 	const known = ["profile", "company"].find((name) => view.query.get(name));
-	const [told, chosen] = await Promise.all([
+	const [told, own, chosen] = await Promise.all([
 		signInNote(),
+		get("/me/settings"),
 		known && get(`${TARGETS[known].kind.path}/${encodeURIComponent(view.query.get(known))}`),
 	]);
 	// The same for every try: an answer that was lost does not log it twice.
@@ -127,9 +133,19 @@ export async function logPage(view) {
 	const kinds = select("kind", Object.entries(KINDS), "message");
 	const title = input("title", { maxlength: 500 });
 	const titled = field("Title", title);
+	const logged = select(
+		"log_to_crm",
+		[
+			["default", ""],
+			["yes", "Yes"],
+			["no", "No: nothing is kept of it"],
+		],
+		"default",
+	);
 	const name = () => {
 		titled.hidden = !(kinds.value in TITLED);
 		titled.querySelector("label").textContent = TITLED[kinds.value] ?? "Title";
+		logged.options[0].text = unsaid(own.kinds.find(({ kind }) => kind === kinds.value));
 	};
 	kinds.addEventListener("change", name);
 
@@ -162,18 +178,18 @@ export async function logPage(view) {
 			occurred_at,
 			title: titled.hidden ? "" : title.value,
 			text: fields.namedItem("text").value,
-			log_to_crm: fields.namedItem("log_to_crm").value,
+			log_to_crm: logged.value,
 		};
 		/** @type {import("./api.js").Api["ActivityResults"]} */
 		const { results } = await api("POST", "/activities", { items: [item] });
-		const [{ outcome, id, problem }] = results;
+		const [{ outcome, id, problem, decided_by }] = results;
 		if (problem?.code === "key_reused")
 			refuse(
 				"It was logged before you changed it; only the answer was lost.",
 				"Look at it among your activities. To log another one, open this page again.",
 			);
 		if (outcome === "refused") throw new Refusal(problem);
-		if (outcome === "not_logged") return "It is not logged to the CRM, so nothing is kept of it.";
+		if (outcome === "not_logged") return NOT_LOGGED[decided_by];
 		await view.go("activity", { id });
 		announce("It is logged.");
 	};
@@ -189,7 +205,8 @@ export async function logPage(view) {
 					field("When", input("occurred_at", { type: "datetime-local", required: true, value: local(new Date()) })),
 					titled,
 					field("Text", el("textarea", { name: "text", rows: 6 }), "Messages, InMails and notes need one."),
-					field("Log it to the CRM", select("log_to_crm", CHOICES, "yes")),
+					field("Log it to the CRM", logged),
+					p(link("my-settings", "Choose what is logged of each kind")),
 				],
 				[submit("Log it")],
 				log,

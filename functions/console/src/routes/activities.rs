@@ -1,6 +1,6 @@
 //! Activities of seat holders (WB): sent one by one or in batches, listed, told in full, sent again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 use shared::api_auth::role_not_allowed;
 use shared::clock::Millis;
 use shared::domain::activity::{
-    self, Activity, ActivityKind, ActivityState, CrmActivity, Draft, Given, LogToCrm,
+    self, Activity, ActivityKind, ActivityState, CrmActivity, Draft, Given,
 };
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, RecordRef};
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
+use shared::domain::log_choice::{LogChoices, LogDecider, LogToCrm};
+use shared::domain::privacy::erased_person;
 use shared::domain::role::Permission;
 use shared::domain::submission::{CrmWrite, Failure, SWEEP_AFTER_SECONDS};
+use shared::erasure::is_erased;
 use shared::linking::Linking;
 use shared::problem::Problem;
 use shared::queue::WritebackMessage;
@@ -84,7 +87,8 @@ struct ActivityInput {
     /// Its text, up to 30,000 characters. Required for `InMails`, messages and notes.
     #[serde(default)]
     text: String,
-    /// The choice to log it to the CRM or not.
+    /// The choice to log it to the CRM or not. With `default` your own settings decide (`/me/settings`), and
+    /// where these say nothing, the administrator.
     #[serde(default)]
     log_to_crm: LogToCrm,
 }
@@ -123,6 +127,8 @@ struct ActivityResult {
     state: Option<ActivityState>,
     /// The person or company that it was with.
     target: Option<EntryRef>,
+    /// The level that decided whether it is logged to the CRM; none where it is refused.
+    decided_by: Option<LogDecider>,
     /// The cause of a refusal.
     problem: Option<Problem>,
 }
@@ -135,6 +141,7 @@ impl ActivityResult {
             id: None,
             state: None,
             target: None,
+            decided_by: None,
             problem: Some(problem),
         }
     }
@@ -144,6 +151,8 @@ impl ActivityResult {
 struct ActivityResults {
     /// One for each item, in their order.
     results: Vec<ActivityResult>,
+    /// Your own sign-in to the CRM is missing or has ended: what you log waits for it (WB-9).
+    sign_in: Option<Problem>,
 }
 
 /// The target of an activity as a client names it.
@@ -169,12 +178,13 @@ struct Item {
     key: String,
     draft: Draft,
     target: Target,
+    decided_by: LogDecider,
 }
 
 /// The outcome of the check of an item, before anything is stored.
 enum Checked {
     Log(Box<Item>),
-    NotLogged(String),
+    NotLogged(String, LogDecider),
 }
 
 fn target(
@@ -220,17 +230,19 @@ fn check(
     value: serde_json::Value,
     contract: &ContractId,
     config: &ContractConfig,
+    own: &LogChoices,
     now: Millis,
 ) -> Result<Checked, (Option<String>, Problem)> {
     let input: ActivityInput = item(value).map_err(|problem| (None, problem))?;
     let key = input.idempotency_key.clone();
-    read(input, contract, config, now).map_err(|problem| (Some(key), problem))
+    read(input, contract, config, own, now).map_err(|problem| (Some(key), problem))
 }
 
 fn read(
     mut input: ActivityInput,
     contract: &ContractId,
     config: &ContractConfig,
+    own: &LogChoices,
     now: Millis,
 ) -> Result<Checked, Problem> {
     let target = target(&mut input, contract, config)?;
@@ -245,11 +257,18 @@ fn read(
     };
     let draft = Draft::check(given, target.reference().kind, now)?;
     let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
-    let logged = input.log_to_crm.decide(draft.kind(), &settings)?;
-    Ok(if logged {
-        Checked::Log(Box::new(Item { key, draft, target }))
+    let (kind, choice) = (draft.kind(), input.log_to_crm);
+    let decided = choice.decide(own.of(kind), kind, &settings)?;
+    let decided_by = decided.by;
+    Ok(if decided.logged {
+        Checked::Log(Box::new(Item {
+            key,
+            draft,
+            target,
+            decided_by,
+        }))
     } else {
-        Checked::NotLogged(key)
+        Checked::NotLogged(key, decided_by)
     })
 }
 
@@ -287,6 +306,17 @@ async fn targets(
             known.insert(item.target.reference(), new);
         }
     }
+    if !known.is_empty() {
+        let tombstones = app.tombstones(contract).await?;
+        let region = config.contract.settings.default_region.as_deref();
+        known.retain(|entry, new| {
+            let erased = is_erased(&tombstones, new, region);
+            if erased {
+                found.insert(*entry, Some(erased_person()));
+            }
+            !erased
+        });
+    }
     let linking = Linking::new(store, &config.contract, now).with(&app.cached);
     let linking = &linking;
     let adding: Vec<_> = known
@@ -315,7 +345,8 @@ async fn send(
     caller: Caller<LogActivities>,
     Json(batch): Json<ActivityBatch>,
 ) -> Result<Json<ActivityResults>, Problem> {
-    let seat = caller.signed_in()?.seat.id;
+    let own = &caller.signed_in()?.seat;
+    let seat = own.id;
     check_batch(batch.items.len(), MAX_BATCH, "Send it in parts.")?;
     let contract = &caller.contract;
     let config = app.config(contract).await?;
@@ -324,61 +355,82 @@ async fn send(
     let mut items: Vec<(usize, Box<Item>)> = Vec::new();
     for value in batch.items {
         let place = results.len();
-        results.push(match check(value, contract, &config, now) {
-            Ok(Checked::Log(item)) => {
-                let result = ActivityResult {
-                    idempotency_key: Some(item.key.clone()),
-                    outcome: ActivityOutcome::Refused,
-                    target: Some(item.target.reference()),
-                    ..ActivityResult::refused(Problem::unavailable())
-                };
-                items.push((place, item));
-                result
-            }
-            Ok(Checked::NotLogged(key)) => ActivityResult {
-                idempotency_key: Some(key),
-                outcome: ActivityOutcome::NotLogged,
-                id: None,
-                state: None,
-                target: None,
-                problem: None,
+        results.push(
+            match check(value, contract, &config, &own.log_to_crm, now) {
+                Ok(Checked::Log(item)) => {
+                    let result = ActivityResult {
+                        idempotency_key: Some(item.key.clone()),
+                        outcome: ActivityOutcome::Refused,
+                        target: Some(item.target.reference()),
+                        decided_by: Some(item.decided_by),
+                        ..ActivityResult::refused(Problem::unavailable())
+                    };
+                    items.push((place, item));
+                    result
+                }
+                Ok(Checked::NotLogged(key, decided_by)) => ActivityResult {
+                    idempotency_key: Some(key),
+                    outcome: ActivityOutcome::NotLogged,
+                    id: None,
+                    state: None,
+                    target: None,
+                    decided_by: Some(decided_by),
+                    problem: None,
+                },
+                Err((key, problem)) => ActivityResult {
+                    idempotency_key: key,
+                    ..ActivityResult::refused(problem)
+                },
             },
-            Err((key, problem)) => ActivityResult {
-                idempotency_key: key,
-                ..ActivityResult::refused(problem)
-            },
-        });
+        );
     }
     let targets = targets(&app, contract, &config, &items, now).await?;
     let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
     let product = &settings.product_name;
     let mut places = Vec::new();
     let mut activities = Vec::new();
+    let mut announced = HashSet::new();
     for (place, item) in items {
         let target = item.target.reference();
         if let Some(Some(problem)) = targets.get(&target) {
             if let Some(result) = results.get_mut(place) {
                 result.problem = Some(problem.clone());
                 result.target = None;
+                result.decided_by = None;
             }
         } else {
             places.push(place);
-            activities.push(item.draft.with(contract, seat, target, product, now));
+            let mut activity = Activity {
+                decided_by: Some(item.decided_by),
+                ..item.draft.with(contract, seat, target, product, now)
+            };
+            if app.activity_share.take(&activity, now) {
+                announced.insert(activity.id);
+            } else {
+                activity.leave_to_the_sweep();
+            }
+            activities.push(activity);
         }
     }
+    // Before anything is stored: whoever gets no answer sends all of it again.
+    let sign_in = if activities.is_empty() {
+        None
+    } else {
+        app.missing_sign_in(&config, seat, now).await?
+    };
     let accepted = app.remote.store.accept_activities(&activities).await;
     let mut new = Vec::new();
     for ((place, activity), accepted) in places.into_iter().zip(&activities).zip(accepted) {
         let Some(result) = results.get_mut(place) else {
             continue;
         };
-        if matches!(accepted, Ok(Accepted::New)) {
+        if matches!(accepted, Ok(Accepted::New)) && announced.contains(&activity.id) {
             new.push((seat, activity.id));
         }
         tell(result, activity, accepted);
     }
     announce(&app, contract, new).await;
-    Ok(Json(ActivityResults { results }))
+    Ok(Json(ActivityResults { results, sign_in }))
 }
 
 /// Puts the outcome of storing an activity into its result.
@@ -387,23 +439,26 @@ fn tell(
     activity: &Activity,
     accepted: Result<Accepted<Activity>, StoreError>,
 ) {
-    let (outcome, state) = match accepted {
-        Ok(Accepted::New) => (ActivityOutcome::Accepted, activity.state),
+    let (outcome, stored) = match &accepted {
+        Ok(Accepted::New) => (ActivityOutcome::Accepted, activity),
         Ok(Accepted::Repeat(stored)) if stored.same_as(activity) => {
-            (ActivityOutcome::Repeated, stored.state)
+            (ActivityOutcome::Repeated, &**stored)
         }
         Ok(Accepted::Repeat(_)) => {
             result.problem = Some(activity::key_reused());
+            result.decided_by = None;
             return;
         }
         Err(error) => {
             error.log();
             result.problem = Some(error.problem());
+            result.decided_by = None;
             return;
         }
     };
     result.outcome = outcome;
-    result.state = Some(state);
+    result.state = Some(stored.state);
+    result.decided_by = stored.decided_by;
     result.id = Some(activity.id);
     result.problem = None;
 }
@@ -502,6 +557,8 @@ struct ActivityDetail {
     thread: Option<String>,
     title: String,
     text: String,
+    /// The level that decided that it is logged to the CRM; none for one that was logged before that was kept.
+    decided_by: Option<LogDecider>,
     /// Its counterpart in the CRM.
     record: Option<CrmActivity>,
     /// A link to its counterpart.
@@ -567,6 +624,7 @@ async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem>
         thread: activity.thread,
         title: activity.title,
         text: activity.text,
+        decided_by: activity.decided_by,
         record: activity.record,
         url,
         regarding: activity.regarding,
@@ -745,6 +803,7 @@ async fn retry(
 fn plan_again(activity: &mut Activity, now: Millis) {
     activity.state = ActivityState::Planned;
     activity.attempts = 0;
+    activity.backlog = false;
     activity.due_at = now.plus_seconds(SWEEP_AFTER_SECONDS);
     activity.finished_at = None;
 }

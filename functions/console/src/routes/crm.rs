@@ -843,6 +843,9 @@ struct OwnConnection {
     valid_until: Option<Millis>,
     /// The instance that the contract has connected: the only one you can sign in to.
     expected_instance_url: Option<String>,
+    /// The number of your activities that wait for this sign-in, counted up to 1,000. None waits while it is
+    /// good.
+    waiting_activities: u64,
 }
 
 /// Your own sign-in to the CRM (CN-11): its instance, its user, and its end.
@@ -862,7 +865,11 @@ async fn own(
     let own = app
         .connection(contract, ConnectionKind::User(seat, environment))
         .await?;
-    let status = status(own.as_ref(), app.remote.clock.now());
+    let now = app.remote.clock.now();
+    let status = status(own.as_ref(), now);
+    let kind = ConnectionKind::User(seat, environment);
+    let awaited = app.awaiting_sign_in(contract, kind, own.as_ref(), now);
+    let awaited = awaited.await?;
     let own = own.filter(Connection::stands);
     let label = connected
         .as_ref()
@@ -870,11 +877,12 @@ async fn own(
     let problem = match status {
         Status::SignInNeeded => {
             let reason = own.as_ref().map(Connection::reason).unwrap_or_default();
-            Some(texts::own_sign_in(label, Some(reason)))
+            Some(awaited.problem(label, Some(reason)))
         }
         Status::NotConnected if connected.is_none() => {
             Some(texts::not_connected("The CRM", Audience::Setup))
         }
+        Status::NotConnected if awaited.count > 0 => Some(awaited.problem(label, None)),
         _ => None,
     };
     Ok(Json(OwnConnection {
@@ -888,6 +896,7 @@ async fn own(
         connected_at: own.as_ref().map(|own| own.connected_at),
         valid_until: own.and_then(|own| own.valid_until),
         expected_instance_url: connected.map(|found| found.base_url.to_string()),
+        waiting_activities: awaited.count,
     }))
 }
 
@@ -946,8 +955,8 @@ pub(crate) fn ending(connection: &Connection, now: Millis) -> Option<Problem> {
     })
 }
 
-/// The notices that need attention: connections that need a sign-in, missing permissions, and authorisations
-/// that end within 14 days.
+/// The notices that need attention: connections that need a sign-in, activities that wait for yours, missing
+/// permissions, and authorisations that end within 14 days.
 #[utoipa::path(get, path = "/notices", responses((status = 200, body = NoticeList)))]
 async fn notices(
     State(app): State<Arc<App>>,
@@ -967,10 +976,10 @@ async fn notices(
         kinds.extend(Environment::ALL.map(|e| ConnectionKind::User(signed_in.seat.id, e)));
     }
     for kind in kinds {
-        let Some(connection) = app.connection(contract, kind).await? else {
-            continue;
-        };
-        let label = connection.provider.label();
+        let found = app.connection(contract, kind).await?;
+        let status = status(found.as_ref(), now);
+        let awaited = app.awaiting_sign_in(contract, kind, found.as_ref(), now);
+        let awaited = awaited.await?;
         let mut notice = |severity, by, problem| {
             items.push(Notice {
                 about: kind.to_string(),
@@ -979,9 +988,17 @@ async fn notices(
                 problem,
             });
         };
-        if status(Some(&connection), now) == Status::SignInNeeded {
+        if status == Status::NotConnected && awaited.count > 0 {
+            let label = app.config(contract).await?.contract.crm.label();
+            notice(Severity::Error, None, awaited.problem(label, None));
+        }
+        let Some(connection) = found else {
+            continue;
+        };
+        let label = connection.provider.label();
+        if status == Status::SignInNeeded {
             let problem = match kind {
-                ConnectionKind::User(..) => texts::own_sign_in(label, Some(connection.reason())),
+                ConnectionKind::User(..) => awaited.problem(label, Some(connection.reason())),
                 _ => texts::sign_in_needed(label, connection.reason(), Audience::Setup),
             };
             notice(Severity::Error, None, problem);

@@ -6,8 +6,12 @@ mod crm;
 mod directory;
 mod forms;
 mod matching;
+mod personal_data;
+mod privacy;
+mod runs;
 mod seats;
 mod session;
+mod settings;
 mod submissions;
 mod sync;
 mod tokens;
@@ -39,8 +43,12 @@ pub(crate) fn all() -> Routes {
         .merge(matching::routes())
         .merge(activities::routes())
         .merge(session::routes())
+        .merge(settings::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
+        .merge(runs::routes())
+        .merge(privacy::routes())
+        .merge(personal_data::routes())
 }
 
 #[derive(Serialize, ToSchema)]

@@ -14,17 +14,20 @@ use shared::testing::{Cut, Tripwire};
 
 use super::crm_connection::world::{Answer, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 
+mod fairness;
+mod order;
+
 /// More outside calls than any flow makes.
 const MANY_STEPS: usize = 60;
 /// 2026-01-05.
 const THEN: i64 = 1_767_571_200_000;
 
 /// A seat holder with a directory: people and companies that are in the CRM, and one who is not.
-struct Desk {
-    world: World,
-    seat: SignedIn,
+pub(super) struct Desk {
+    pub(super) world: World,
+    pub(super) seat: SignedIn,
     /// Linked to a contact.
-    ada: String,
+    pub(super) ada: String,
     /// Linked to a lead.
     leo: String,
     /// A company, linked to an account.
@@ -38,13 +41,13 @@ struct Desk {
 
 impl Desk {
     /// A desk whose seat holder has signed in to the CRM.
-    async fn open(crm: CrmKind) -> Self {
+    pub(super) async fn open(crm: CrmKind) -> Self {
         let desk = Self::without_sign_in(crm).await;
         desk.world.sign_in_own(&desk.seat, SELLER).await.is(200);
         desk
     }
 
-    async fn without_sign_in(crm: CrmKind) -> Self {
+    pub(super) async fn without_sign_in(crm: CrmKind) -> Self {
         Box::pin(Self::set_up(crm)).await
     }
 
@@ -113,7 +116,7 @@ impl Desk {
         desk
     }
 
-    fn is_salesforce(&self) -> bool {
+    pub(super) fn is_salesforce(&self) -> bool {
         self.world.crm == CrmKind::Salesforce
     }
 
@@ -136,26 +139,26 @@ impl Desk {
         self.world.call(apps, who, method, &path, &body).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
         self.by(&self.world.apps, method, path, body).await
     }
 
     /// Sends activities; gives the results.
-    async fn send(&self, items: Vec<Value>) -> Vec<Value> {
+    pub(super) async fn send(&self, items: Vec<Value>) -> Vec<Value> {
         let body = json!({ "items": items });
         let answer = self.call(Method::POST, "", body).await.is(200);
         answer.json["results"].as_array().unwrap().clone()
     }
 
     /// Sends an activity that is accepted; gives its id.
-    async fn accepted(&self, item: Value) -> String {
+    pub(super) async fn accepted(&self, item: Value) -> String {
         let results = self.send(vec![item]).await;
         assert_eq!(results[0]["outcome"], "accepted", "{results:?}");
         results[0]["id"].as_str().unwrap().to_owned()
     }
 
     /// A message to somebody with a text of its own.
-    fn message(profile: &str, key: &str) -> Value {
+    pub(super) fn message(profile: &str, key: &str) -> Value {
         json!({
             "idempotency_key": key, "kind": "message", "profile": profile, "occurred_at": THEN,
             "text": format!("text of {key}."),
@@ -185,7 +188,7 @@ impl Desk {
     }
 
     /// Works on every message of the queue, as Lambda would, until there is none.
-    async fn drain(&self) {
+    pub(super) async fn drain(&self) {
         let sqs = shared::aws::sqs(&self.world.stack.aws);
         let (queue, app) = (&self.world.stack.queue_url, &self.world.apps.writeback);
         while local::poll_queue(&sqs, queue, |batch| crm_writeback::handle(app, batch))
@@ -224,7 +227,7 @@ impl Desk {
     }
 
     /// Runs the sweep, then the workers.
-    async fn sweep(&self) {
+    pub(super) async fn sweep(&self) {
         let task = lead_resync::Task::Sweep;
         lead_resync::handle(&self.world.apps.resync, task)
             .await
@@ -252,7 +255,7 @@ impl Desk {
         }
     }
 
-    async fn stored(&self, id: &str) -> Activity {
+    pub(super) async fn stored(&self, id: &str) -> Activity {
         let id: ActivityId = id.parse().unwrap();
         let store = self.world.store();
         let found = store
@@ -262,7 +265,7 @@ impl Desk {
     }
 
     /// The CRM's activities in whose text or subject there is this.
-    async fn records(&self, text: &str) -> Vec<Value> {
+    pub(super) async fn records(&self, text: &str) -> Vec<Value> {
         let objects: &[&str] = if self.is_salesforce() {
             &["Task"]
         } else {
@@ -330,7 +333,7 @@ impl Desk {
         (regarding, state == (Some(closed.0), Some(closed.1)))
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.world.stop().await;
     }
 }

@@ -3,7 +3,10 @@
 
 mod add;
 mod archive;
+mod by_user;
 mod decide;
+mod lists;
+mod opportunities;
 mod shapes;
 mod show;
 
@@ -15,6 +18,9 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(profiles::routes())
         .merge(companies::routes())
+        .merge(opportunities::routes())
+        .merge(lists::routes())
+        .merge(by_user::routes())
         .merge(archive::routes())
 }
 

@@ -7,7 +7,11 @@ mod activities;
 mod archive;
 mod directory;
 mod leads;
+mod lists;
+mod person_data;
+mod privacy;
 mod reference;
+mod settings;
 mod world;
 
 use std::time::Duration;
@@ -131,12 +135,12 @@ async fn an_administrator_connects_in_four_steps_and_disconnects() {
     world.picture("connected").await;
 
     // The user's own CRM account (CN-11).
-    world.press("My CRM sign-in").await;
+    world.press("My settings").await;
     world.press("Connect").await;
     let shown = world.sees("Sign in again").await;
     assert!(shown.contains(ADMIN), "{shown}");
     world.is_readable().await;
-    world.picture("my-crm-connected").await;
+    world.picture("my-settings-connected").await;
     world.press("Disconnect").await;
     world.press("Disconnect").await;
     world.no_longer_sees("Sign in again").await;
@@ -431,9 +435,9 @@ async fn a_salesperson_sees_no_administration() {
     }
     world.is_readable().await;
     world.picture("home-salesperson").await;
-    world.press("My CRM sign-in").await;
+    world.press("My settings").await;
     world.sees("Not connected").await;
-    world.picture("my-crm").await;
+    world.picture("my-settings-empty").await;
     world.press("People").await;
     let shown = world.sees("Nothing is found.").await;
     for hidden in ["Add a person", "Upload a file"] {
