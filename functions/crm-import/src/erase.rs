@@ -122,10 +122,10 @@ impl Work<'_> {
             let page = store.find_person(&look, &self.erasure.position).await?;
             let mut conflict = false;
             for found in &page.found {
-                let stone = |environment, object: &str, id: &str| {
+                let tombstone = |environment, object: &str, id: &str| {
                     Tombstone::of_record(key, environment, object, id)
                 };
-                let erased = store.erase_found(&mut self.erasure, &look, found, stone, now);
+                let erased = store.erase_found(&mut self.erasure, &look, found, tombstone, now);
                 match erased.await {
                     Err(StoreError::Conflict) => conflict = true,
                     erased => erased?,

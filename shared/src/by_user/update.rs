@@ -354,7 +354,7 @@ impl ByUser<'_> {
             let limit = limit_reached(WriteKind::Update, month, self.now());
             return Err(Failed::NoEffect(limit));
         }
-        let changed = changes.iter().filter_map(|change| {
+        let new_values = changes.iter().filter_map(|change| {
             let value = values.get(&change.field)?;
             Some((change.field.clone(), value.clone()))
         });
@@ -362,7 +362,7 @@ impl ByUser<'_> {
             record_of(opened.object),
             opened.record.id.clone(),
             Some(version.to_owned()),
-            changed.collect(),
+            new_values.collect(),
         );
         let outcomes = opened.crm.write(&[update], Bond::Each).await;
         let outcome = outcomes.map(|outcomes| outcomes.into_iter().next());

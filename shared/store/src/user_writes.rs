@@ -204,13 +204,13 @@ impl Store {
         else {
             return Err(error.into());
         };
-        let there: UserWrite = match refused.item.clone().filter(|item| !item.is_empty()) {
-            Some(item) => read(ENTITY, item)?,
+        let old = refused.item.clone().filter(|item| !item.is_empty());
+        let there: UserWrite = if let Some(item) = old {
+            read(ENTITY, item)?
+        } else {
             // An endpoint that does not return the old item costs one more call.
-            None => {
-                let there = self.get(ENTITY, write.item(), true).await?;
-                there.ok_or(StoreError::Conflict)?
-            }
+            let there = self.get(ENTITY, write.item(), true).await?;
+            there.ok_or(StoreError::Conflict)?
         };
         Ok(if there.digest != digest {
             TakenWrite::OtherContent

@@ -209,7 +209,7 @@ pub(crate) fn one_crm(
     section.row(count("CRM calls", counted.crm_calls)?.target(Target::AtMost(most)));
     section.row(count("AWS calls", counted.aws_calls)?);
     let time = Row::new(format!("{name}: time, p50"), "ms", ours.median());
-    section.row(time.beside(bare.median()).target(Target::Ratio(1.2)));
+    section.row(time.beside(alone.median()).target(Target::Ratio(1.2)));
     let activities = f64::from(u32::try_from(number)?);
     let each_second = |taken: &Samples| activities * 1000.0 / taken.median().max(f64::EPSILON);
     let throughput = Row::new(format!("{name}: throughput"), "/s", each_second(&ours));
@@ -277,7 +277,7 @@ fn time(
         let worker = Worker::start(rig, made, &addresses, app).await?;
         let first = worker.accept(1, 0).await?;
         worker.deliver(&first).await?;
-        let bare = copy(&clients, &worker, &first).await?;
+        let alone = copy(&clients, &worker, &first).await?;
         for round in 1..=rounds {
             let ids = worker.accept(number, round).await?;
             let mut fresh = HashMap::new();
@@ -288,13 +288,13 @@ fn time(
             let replay = replay?;
             let ours = timed(worker.deliver(&ids));
             let loop_alone = timed(async {
-                let puts: Vec<_> = (0..number).map(|_| bare.put()).collect();
+                let puts: Vec<_> = (0..number).map(|_| alone.put()).collect();
                 let puts = stream::iter(puts).buffer_unordered(AT_ONCE);
                 puts.try_collect::<Vec<_>>().await?;
                 for request in replay {
                     request.send(&client, base).await?;
                 }
-                let together = (0..number.div_ceil(TOGETHER)).map(|_| bare.put_together(TOGETHER));
+                let together = (0..number.div_ceil(TOGETHER)).map(|_| alone.put_together(TOGETHER));
                 let together: Vec<_> = together.collect();
                 let together = stream::iter(together).buffer_unordered(AT_ONCE);
                 together.try_collect::<Vec<_>>().await?;

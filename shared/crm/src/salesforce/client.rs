@@ -84,7 +84,7 @@ impl Salesforce {
         let mut call = Call::new(Provider::Salesforce, method, url)
             .header(http::header::ACCEPT, "application/json");
         for (name, value) in headers {
-            call = call.header(HeaderName::from_static(*name), *value);
+            call = call.header(HeaderName::from_static(name), *value);
         }
         if let Some(body) = body {
             call = call.json(body);

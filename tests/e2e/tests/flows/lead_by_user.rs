@@ -269,11 +269,11 @@ async fn a_lead_is_created_as_the_user_once_and_stands_in_the_audit_log(crm: Crm
         refused(&long).await,
         ("value_does_not_fit".to_owned(), title.to_owned())
     );
-    let mut owned = request.clone();
+    let mut given_away = request.clone();
     let owner = desk.pick("OwnerId", "ownerid");
-    owned["values"][owner] = json!("x");
+    given_away["values"][owner] = json!("x");
     assert_eq!(
-        refused(&owned).await,
+        refused(&given_away).await,
         ("unknown_field".to_owned(), owner.to_owned())
     );
     assert_eq!(desk.leads().await.len(), before);
@@ -318,10 +318,10 @@ async fn a_lead_is_created_as_the_user_once_and_stands_in_the_audit_log(crm: Crm
     let owner = desk.pick("OwnerId", "_ownerid_value");
     assert_eq!(lead[owner], user, "{lead}");
     assert_eq!(lead[title], "CTO");
-    let log = desk.world.audit("crm.lead.create").await;
-    assert_eq!(log.len(), 1);
-    assert_eq!(log[0].actor, format!("seat:{}", desk.seat.seat));
-    assert_eq!(log[0].after["record"]["id"], made["record"]["id"]);
+    let entries = desk.world.audit("crm.lead.create").await;
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].actor, format!("seat:{}", desk.seat.seat));
+    assert_eq!(entries[0].after["record"]["id"], made["record"]["id"]);
     desk.world.stop().await;
 }
 

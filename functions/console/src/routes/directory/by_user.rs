@@ -234,6 +234,10 @@ struct UsedRecord {
 }
 
 /// A field with the person's value and the record's.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a client reads each by its name"
+)]
 #[derive(Serialize, ToSchema)]
 struct ComparedFieldView {
     /// The CRM's name for it: the key in `values`.
