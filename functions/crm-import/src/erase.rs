@@ -94,9 +94,11 @@ impl Work<'_> {
             let Some(next) = next else {
                 return self.end_of_round().await;
             };
-            // What a page found may have come to the position meanwhile.
-            let profiles = std::mem::take(&mut self.erasure.position.profiles);
-            self.erasure.position = Position { profiles, ..next };
+            // What was erased has come to the position's lists meanwhile.
+            let position = &mut self.erasure.position;
+            position.place = next.place;
+            position.after = next.after;
+            position.every_record = next.every_record;
             if self.began.elapsed() >= WORK_TIME {
                 self.erasure.due_at = self.now();
                 self.save().await?;
@@ -150,6 +152,7 @@ impl Work<'_> {
             self.erasure.due_at = self.erasure.asked_at.plus_seconds(SETTLE_SECONDS).max(now);
             self.erasure.position = Position {
                 profiles: std::mem::take(&mut self.erasure.position.profiles),
+                records: std::mem::take(&mut self.erasure.position.records),
                 ..Position::default()
             };
             return self.save().await;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Millis;
-use crate::directory::EntryId;
+use crate::directory::{EntryId, RecordRef};
 use crate::environment::Environment;
 use crate::ids::{self, ContractId};
 use crate::normalize;
@@ -356,6 +356,9 @@ pub struct Position {
     /// The person's entries of the directory that were found so far: activities name these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<EntryId>,
+    /// The copies of the CRM's records that were found so far: lists name these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<RecordRef>,
     /// True if the copies of the CRM's records are read one by one, because the keys do not find them.
     #[serde(default)]
     pub every_record: bool,

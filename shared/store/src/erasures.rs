@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::submissions::SubmissionFilter;
-use super::transaction::{Action, Assumption};
+use super::transaction::{Action, Assumption, Change};
 use super::{
     DIRECTORY_SHARDS, Item, Mirror, MirrorRecord, Store, StoreError, WorkKind, keys, page_of, read,
     read_each, write,
@@ -18,7 +18,7 @@ use super::{
 use domain::activity::Activity;
 use domain::clock::Millis;
 use domain::contract::AuditEntry;
-use domain::directory::{Entry, EntryId, EntryKind, EntryRef, How, Match};
+use domain::directory::{Entry, EntryId, EntryKind, EntryRef, How, Match, RecordRef};
 use domain::environment::Environment;
 use domain::ids::{ContractId, SeatId};
 use domain::linked_record::{kind_of, linked_objects};
@@ -42,7 +42,8 @@ const RECORDS: u32 = 1;
 const PROFILES: u32 = 2;
 const SUBMITTED: u32 = PROFILES + DIRECTORY_SHARDS;
 const ACTIVITIES: u32 = SUBMITTED + 1;
-const SEATS: u32 = ACTIVITIES + 1;
+const NOTED: u32 = ACTIVITIES + 1;
+const SEATS: u32 = NOTED + 1;
 const AUDIT: u32 = SEATS + 1;
 const END: u32 = AUDIT + 1;
 
@@ -64,6 +65,17 @@ pub enum Found {
     Submission(Box<Submission>),
     /// An activity with the person.
     Activity(Box<Activity>),
+    /// An item of a seat holder's lists, or of their writes to the CRM.
+    Noted {
+        /// What it is.
+        kind: Noted,
+        /// The partition key.
+        pk: String,
+        /// The sort key.
+        sk: String,
+        /// The item.
+        data: Value,
+    },
     /// The person's own seat: it is no item of the erasure, and is deleted as a seat.
     Seat(Box<Seat>),
     /// An audit entry that names the person.
@@ -73,6 +85,15 @@ pub enum Found {
         /// The entry.
         entry: Box<AuditEntry>,
     },
+}
+
+/// The kind of an item that a seat holder's work left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// The person is saved in a list, maybe with a note.
+    Listed,
+    /// A record of the person was changed; the values before that are kept for a repeated request.
+    Written,
 }
 
 /// A page of the look-through.
@@ -373,6 +394,11 @@ impl Store {
                 next.after = after;
                 found
             }
+            NOTED => {
+                let (found, after) = self.found_noted(look, position).await?;
+                next.after = after;
+                found
+            }
             SEATS => {
                 let page = self
                     .seats(contract, ITEMS, position.after.as_deref())
@@ -392,6 +418,14 @@ impl Store {
             }
             _ => Vec::new(),
         };
+        for found in &found {
+            if let Found::Record { object, record, .. } = found {
+                let record = RecordRef::new(object.as_str(), record.id.as_str());
+                if !next.records.contains(&record) {
+                    next.records.push(record);
+                }
+            }
+        }
         if next.after.is_none() {
             next.place = next.place.saturating_add(1);
         }
@@ -518,17 +552,7 @@ impl Store {
         profiles: &[EntryId],
         after: Option<&str>,
     ) -> Result<(Vec<Found>, Option<String>), StoreError> {
-        let mut seats: Vec<SeatId> = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = self.seats(contract, ITEMS, cursor.as_deref()).await?;
-            seats.extend(page.items.iter().map(|seat| seat.id));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        seats.sort_unstable();
+        let seats = self.all_seats(contract).await?;
         let (seat, from) = match after.and_then(|after| after.split_once('|')) {
             Some((seat, from)) => (
                 seat.parse().ok(),
@@ -569,6 +593,74 @@ impl Store {
                 .collect(),
             next,
         ))
+    }
+
+    /// The ids of all seats, in their order.
+    async fn all_seats(&self, contract: &ContractId) -> Result<Vec<SeatId>, StoreError> {
+        let mut seats: Vec<SeatId> = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.seats(contract, ITEMS, cursor.as_deref()).await?;
+            seats.extend(page.items.iter().map(|seat| seat.id));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        seats.sort_unstable();
+        Ok(seats)
+    }
+
+    /// What a seat holder has of the person in lists and in writes to the CRM, one seat after the other.
+    async fn found_noted(
+        &self,
+        look: &Look<'_>,
+        position: &Position,
+    ) -> Result<(Vec<Found>, Option<String>), StoreError> {
+        let contract = look.contract;
+        let seats = self.all_seats(contract).await?;
+        let seat = match &position.after {
+            Some(after) => after.parse().ok(),
+            None => seats.first().copied(),
+        };
+        let Some(seat) = seat else {
+            return Ok((Vec::new(), None));
+        };
+        let next = seats.iter().find(|next| **next > seat);
+        let next = next.map(ToString::to_string);
+        let mut found = Vec::new();
+        if !position.profiles.is_empty() {
+            let entries: Vec<String> = position.profiles.iter().map(ToString::to_string).collect();
+            let partition = keys::lists_partition(contract, seat);
+            for item in self.query_all(partition, "ENTRY#").await? {
+                let sort_key = item.get("SK").and_then(|sk| sk.as_s().ok());
+                let entry = sort_key.and_then(|sk| sk.rsplit('#').next());
+                if entry.is_some_and(|entry| entries.iter().any(|of| of == entry)) {
+                    found.extend(noted(Noted::Listed, item));
+                }
+            }
+        }
+        let saved = position.records.iter().map(|record| {
+            let (environment, kind) = (Environment::Production, EntryKind::Profile);
+            keys::saved(contract, environment, seat, kind, record).attributes()
+        });
+        let saved = self.read_many(saved.collect()).await?;
+        found.extend(
+            saved
+                .into_iter()
+                .filter_map(|item| noted(Noted::Listed, item)),
+        );
+        for item in self
+            .query_all(keys::user_writes(contract, seat), "")
+            .await?
+        {
+            let before = item.get("before").and_then(|before| before.as_s().ok());
+            let before = before.and_then(|before| serde_json::from_str::<Value>(before).ok());
+            if before.is_some_and(|before| look.has(&before)) {
+                found.extend(noted(Noted::Written, item));
+            }
+        }
+        Ok((found, next))
     }
 
     async fn found_audit(
@@ -630,6 +722,10 @@ impl Store {
                 };
                 actions.extend(writes);
                 next.count("crm_copies", 1);
+                let of = RecordRef::new(object.as_str(), record.id.as_str());
+                if !next.position.records.contains(&of) {
+                    next.position.records.push(of);
+                }
                 next.count("match_keys", keys);
                 // By its values the next import would not know it.
                 if !look.has_record(record) {
@@ -678,6 +774,26 @@ impl Store {
                 actions.push(self.delete_action(key.attributes(), Some(as_read))?);
                 next.count("activities", 1);
             }
+            Found::Noted { kind, pk, sk, .. } => {
+                let (pk, sk) = (pk.clone(), sk.clone());
+                let key = keys::Key { pk, sk };
+                actions.push(match kind {
+                    Noted::Listed => self.delete_action(key.attributes(), None)?,
+                    Noted::Written => {
+                        let change = Change {
+                            expression: "REMOVE #before",
+                            names: &[("#before", "before")],
+                            values: Vec::new(),
+                        };
+                        self.update_action(&key, change, Assumption::present())?
+                    }
+                });
+                let name = match kind {
+                    Noted::Listed => "list_entries",
+                    Noted::Written => "crm_writes",
+                };
+                next.count(name, 1);
+            }
             Found::Seat(_) => return Ok(()),
             Found::Audit { key, entry } => {
                 let redacted = AuditEntry {
@@ -708,8 +824,16 @@ impl Store {
     }
 }
 
+/// An item that a seat holder's work left, as it is stored.
+fn noted(kind: Noted, item: Item) -> Option<Found> {
+    let part = |name: &str| item.get(name)?.as_s().ok().cloned();
+    let (pk, sk) = (part("PK")?, part("SK")?);
+    let data = serde_dynamo::from_item(item).unwrap_or_default();
+    Some(Found::Noted { kind, pk, sk, data })
+}
+
 /// The record that a user chose for an entry, or had created for it.
-fn chosen(matched: &Match) -> Option<&domain::directory::RecordRef> {
+fn chosen(matched: &Match) -> Option<&RecordRef> {
     let link = matched.link.as_ref()?;
     matches!(link.how, How::Person | How::Created).then_some(&link.record)
 }

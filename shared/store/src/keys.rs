@@ -229,7 +229,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("THREAD", false),
     ("TOKEN", false),
     ("TOUCHED", false),
-    ("USERWRITES", false),
+    ("USERWRITES", true),
 ];
 
 /// What follows the contract in a partition key.
@@ -508,7 +508,8 @@ pub(super) fn saved(
     key(partition, format!("{prefix}{object}#{id}"))
 }
 
-fn lists_partition(contract: &ContractId, seat: SeatId) -> String {
+/// Partition of the lists that a seat holder made, and of what they saved by hand.
+pub(super) fn lists_partition(contract: &ContractId, seat: SeatId) -> String {
     format!("C#{contract}#LISTS#{seat}")
 }
 
@@ -1088,7 +1089,7 @@ pub(super) fn posts(contract: &ContractId, minute: i64) -> Key {
 }
 
 /// Partition of the creates and updates of a seat holder in the CRM.
-fn user_writes(contract: &ContractId, seat: SeatId) -> String {
+pub(super) fn user_writes(contract: &ContractId, seat: SeatId) -> String {
     format!("C#{contract}#USERWRITES#{seat}")
 }
 

@@ -63,7 +63,7 @@ pub use directory::{
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;
-pub use erasures::{Found, FoundPage, Look};
+pub use erasures::{Found, FoundPage, Look, Noted};
 pub use error::StoreError;
 pub use export::{ExportPage, ExportedItem};
 pub use keys::holds_person;

@@ -32,6 +32,8 @@ const KINDS = {
 	profile: ["Entry of the directory", "Entries of the directory"],
 	activity: ["Activity", "Activities"],
 	crm_copy: ["Copy of a CRM record", "Copies of CRM records"],
+	list_entry: ["Entry of a list", "Entries of lists"],
+	crm_write: ["Change in the CRM", "Changes in the CRM"],
 	seat: ["Seat", "Seats"],
 	audit_entry: ["Entry of the audit log", "Entries of the audit log"],
 };
@@ -46,6 +48,8 @@ const COUNTED = {
 	activities: "Activities",
 	crm_copies: "Copies of CRM records",
 	match_keys: "Match keys",
+	list_entries: "Entries of lists",
+	crm_writes: "Values of changes in the CRM",
 	audit_entries: "Entries of the audit log",
 };
 const STATES = { running: ["warn", "Erasing"], confirming: ["warn", "Erased; looked through once more"], done: ["good", "Done"] };

@@ -18,7 +18,7 @@ use shared::domain::privacy::{
 use shared::domain::schema::CrmKind;
 use shared::erasure;
 use shared::problem::Problem;
-use shared::store::{ConnectionKind, Found, Look};
+use shared::store::{ConnectionKind, Found, Look, Noted};
 use url::Url;
 use utoipa::ToSchema;
 
@@ -99,6 +99,10 @@ enum PersonItemKind {
     Activity,
     /// The copy of a record of the CRM.
     CrmCopy,
+    /// The person in a seat holder's list.
+    ListEntry,
+    /// A seat holder's change of the person's record in the CRM.
+    CrmWrite,
     /// The person's own seat.
     Seat,
     /// An entry of the audit log that names the person.
@@ -318,6 +322,32 @@ impl View {
                     "It is deleted. What was written to the CRM stays there.",
                     record.map(|record| self.link(production, &record.object, &record.id)),
                     serde_json::to_value(activity).ok(),
+                )
+            }
+            Found::Noted { kind, sk, data, .. } => {
+                let (kind, reason, kept, on_erasure) = match kind {
+                    Noted::Listed => (
+                        PersonItemKind::ListEntry,
+                        "A seat holder saved the person in a list, or it was saved for an opportunity.",
+                        "Until it is removed from the list.",
+                        "It is deleted, with its note.",
+                    ),
+                    Noted::Written => (
+                        PersonItemKind::CrmWrite,
+                        "A seat holder changed the record in the CRM; the values before are kept for a repeated request.",
+                        "40 days.",
+                        "The values are deleted; that there was a change stays.",
+                    ),
+                };
+                let reason = reason.to_owned();
+                (
+                    kind,
+                    sk.clone(),
+                    reason,
+                    kept,
+                    on_erasure,
+                    None,
+                    Some(data.clone()),
                 )
             }
             Found::Seat(seat) => {

@@ -17,6 +17,7 @@ use shared::clock::Clock as _;
 use shared::domain::activity::{Draft, Given};
 use shared::domain::directory::{EntryId, EntryKind, EntryRef};
 use shared::domain::ids::SeatId;
+use shared::domain::lists::{ListRef, SavedByHand};
 use shared::domain::privacy::{self, Erasure, ErasureState, Person};
 use shared::domain::schema::CrmKind;
 use shared::erasure;
@@ -206,10 +207,19 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
     assert_eq!(report["added"], 2, "{report}");
     world.import().await;
     let seat = new_seat(&tenant, "Some Seller", &tenant.email("seller")).await;
+    let seat: SeatId = seat.parse().unwrap();
     let entries = world.directory(EntryKind::Profile).await;
     for (id, (entry, _)) in &entries {
         if entry.record.first_name == "Zerlina" {
-            logged(&world, seat.parse().unwrap(), *id, &id.to_string()).await;
+            logged(&world, seat, *id, &id.to_string()).await;
+            let saved = SavedByHand {
+                entry: *id,
+                since: world.clock.now(),
+                note: Some("Zerlina calls back".to_owned()),
+            };
+            let store = world.store();
+            let before = store.save_by_hand(world.id(), seat, ListRef::People, &saved);
+            assert_eq!(before.await.unwrap(), None);
         }
     }
     let gone = new_seat(&tenant, "Zerlina Quastenfloss", &email).await;
@@ -234,6 +244,7 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
         "submission",
         "profile",
         "activity",
+        "list_entry",
         "crm_copy",
         "audit_entry",
     ] {
@@ -288,6 +299,7 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
     assert_eq!(erased["profiles"], found["profile"], "{erased}");
     assert_eq!(erased["activities"], found["activity"], "{erased}");
     assert_eq!(erased["crm_copies"], found["crm_copy"], "{erased}");
+    assert_eq!(erased["list_entries"], found["list_entry"], "{erased}");
     assert!(
         done["stays"]
             .as_array()
