@@ -51,6 +51,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("log.js", SCRIPT, include_str!("pages/log.js")),
     ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
     ("matching.js", SCRIPT, include_str!("pages/matching.js")),
+    ("question.js", SCRIPT, include_str!("pages/question.js")),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),

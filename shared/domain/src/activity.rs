@@ -300,6 +300,8 @@ pub enum ActivityState {
     Waiting,
     /// Its seat holder has to sign in to the CRM; then it goes on by itself (WB-9).
     WaitingForSignIn,
+    /// Its seat holder is asked which record of the CRM the person or company is; then it goes on (MA-4).
+    WaitingForAnswer,
     /// Nobody has matched the person or company yet. In the CRM it is open and unassigned (WB-3).
     Unresolved,
     /// It is in the CRM, closed, with the record that it belongs to.
@@ -310,11 +312,12 @@ pub enum ActivityState {
 
 impl ActivityState {
     /// Every state, for filters and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Planned,
         Self::Writing,
         Self::Waiting,
         Self::WaitingForSignIn,
+        Self::WaitingForAnswer,
         Self::Unresolved,
         Self::Written,
         Self::Failed,
@@ -328,6 +331,7 @@ impl ActivityState {
             Self::Writing => "writing",
             Self::Waiting => "waiting",
             Self::WaitingForSignIn => "waiting_for_sign_in",
+            Self::WaitingForAnswer => "waiting_for_answer",
             Self::Unresolved => "unresolved",
             Self::Written => "written",
             Self::Failed => "failed",

@@ -40,7 +40,7 @@
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
-//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched or whose match is asked for |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
 //! | names discovered on a form | `C#{c}#DISCOVERED` | `FORM#{form}` | get, query; its time to live removes it |
@@ -786,7 +786,13 @@ pub(super) fn unresolved_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#UNRESOLVEDACTIVITIES")
 }
 
-/// The prefix of an entry's sort keys in that partition. The id comes first, so that entries of both kinds
+/// GSI2 partition of activities whose seat holder is asked for the record of their person or company, by
+/// entry.
+pub(super) fn unanswered_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#UNANSWEREDACTIVITIES")
+}
+
+/// The prefix of an entry's sort keys in those partitions. The id comes first, so that entries of both kinds
 /// are spread evenly.
 pub(super) fn unresolved_activities_of(entry: EntryRef) -> String {
     format!("{}:{}#", entry.id, entry.kind)
@@ -796,7 +802,7 @@ pub(super) fn unresolved_activity_order(entry: EntryRef, id: ActivityId) -> Stri
     format!("{}{id}", unresolved_activities_of(entry))
 }
 
-/// The entry in a sort key of that partition.
+/// The entry in a sort key of those partitions.
 pub(super) fn entry_of_unresolved(sort_key: &str) -> Option<EntryRef> {
     let (id, kind) = sort_key.split_once('#')?.0.split_once(':')?;
     Some(EntryRef {

@@ -3,10 +3,12 @@
 
 mod add;
 mod decide;
+mod question;
 mod shapes;
 mod show;
 
-pub(super) use self::shapes::{EntryHolder, EntryInput};
+pub(super) use self::question::{MatchQuestion, answer, questions};
+pub(super) use self::shapes::{EntryHolder, EntryInput, RecordInput};
 pub(super) use self::show::ENVIRONMENT;
 use crate::described::{Address, Routes};
 
