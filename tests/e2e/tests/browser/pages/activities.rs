@@ -67,7 +67,7 @@ impl World {
     }
 
     /// The CRM's records of an object that hold a text.
-    async fn with_text(&self, object: &str, text: &str) -> Vec<Value> {
+    pub(super) async fn with_text(&self, object: &str, text: &str) -> Vec<Value> {
         let mut records = self.records_of(object).await;
         records.retain(|record| record.to_string().contains(text));
         records
