@@ -241,6 +241,8 @@ impl Maker<'_> {
                 active_strategy: strategy.id,
                 settings: Settings::default(),
                 administrators: std::collections::BTreeSet::new(),
+                keep_answers_days: 0,
+                leaving_since: None,
                 config_version: 1,
                 created_at: self.now,
             },

@@ -11,9 +11,12 @@
 //! - [`queue`]: the queues.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
+//! - [`by_user`]: leads and contacts that seat holders create and update themselves.
 //! - [`linking`]: finds the CRM record of each directory entry.
+//! - [`opportunities`]: the opportunities of a record, and the contacts in them.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
+//! - [`erasure`]: the erasure of a person's data, and its tombstones.
 //! - [`invitation`]: invitations to seats.
 //! - [`edge`]: the layer around every HTTP function. [`throttle`]: counting in a process.
 //! - [`config`], [`telemetry`], [`aws`], [`wiring`]: the start of a function.
@@ -27,14 +30,17 @@ pub use store;
 
 pub mod api_auth;
 pub mod aws;
+pub mod by_user;
 pub mod cached;
 pub mod clock;
 pub mod config;
 pub mod crm_setup;
 #[cfg(feature = "http-api")]
 pub mod edge;
+pub mod erasure;
 pub mod invitation;
 pub mod linking;
+pub mod opportunities;
 pub mod queue;
 pub mod telemetry;
 pub mod texts;

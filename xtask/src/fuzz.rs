@@ -3,9 +3,9 @@
 //! The flags are those of `cargo fuzz run --sanitizer none`: coverage counters are a pass of
 //! LLVM's that stable rustc can be asked for; only the sanitizers themselves need nightly.
 
-use std::{fs, process::Command};
+use std::{fs, num::NonZero, path::Path, process::Command, thread};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
     process::{root, succeed},
@@ -55,55 +55,76 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
             .env("CARGO_TARGET_DIR", folder.join("target")),
     )?;
 
+    // A target uses one processor.
+    let at_once = thread::available_parallelism().map_or(1, NonZero::get);
     let mut counts = Counts::default();
-    for name in &targets {
-        let corpus = folder.join("corpus").join(name);
-        let artifacts = folder.join("artifacts").join(name);
-        fs::create_dir_all(&corpus)?;
-        fs::create_dir_all(&artifacts)?;
-        let mut command = Command::new(
-            folder
-                .join("target")
-                .join(&triple)
-                .join("release")
-                .join(name),
-        );
-        command
-            .current_dir(&folder)
-            .arg(format!("-max_total_time={}", options.seconds))
-            .arg(format!("-artifact_prefix={}/", artifacts.display()))
-            .args([
-                "-print_final_stats=1",
-                "-verbosity=0",
-                "-timeout=10",
-                "-rss_limit_mb=2048",
-            ])
-            .arg(&corpus);
-        let seeds = folder.join("seeds").join(name);
-        if seeds.is_dir() {
-            command.arg(seeds);
+    for few in targets.chunks(at_once) {
+        let results: Vec<Result<bool>> = thread::scope(|scope| {
+            let running: Vec<_> = few
+                .iter()
+                .map(|name| scope.spawn(|| run_one(&folder, &triple, name, options.seconds)))
+                .collect();
+            running
+                .into_iter()
+                .map(|target| {
+                    target
+                        .join()
+                        .unwrap_or_else(|_| Err(anyhow!("a target's thread panicked")))
+                })
+                .collect()
+        });
+        for passed in results {
+            counts.add(passed?);
         }
-        println!("fuzz {name} for {} seconds", options.seconds);
-        // libFuzzer's output is of interest only if it ends badly.
-        let output = command
-            .output()
-            .with_context(|| format!("failed to start {name}"))?;
-        let passed = output.status.success();
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !passed {
-            println!("{output}");
-        }
-        let speed = output
-            .lines()
-            .find_map(|line| line.strip_prefix("stat::average_exec_per_sec:"));
-        println!(
-            "fuzz {name}: {}, {} runs/s",
-            if passed { "ok" } else { "FAILED" },
-            speed.map_or("?", str::trim)
-        );
-        counts.add(passed);
     }
     Ok(counts)
+}
+
+/// Runs a built target for its time; `false` if it found something.
+fn run_one(folder: &Path, triple: &str, name: &str, seconds: u64) -> Result<bool> {
+    let corpus = folder.join("corpus").join(name);
+    let artifacts = folder.join("artifacts").join(name);
+    fs::create_dir_all(&corpus)?;
+    fs::create_dir_all(&artifacts)?;
+    let program = folder
+        .join("target")
+        .join(triple)
+        .join("release")
+        .join(name);
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder)
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .args([
+            "-print_final_stats=1",
+            "-verbosity=0",
+            "-timeout=10",
+            "-rss_limit_mb=2048",
+        ])
+        .arg(&corpus);
+    let seeds = folder.join("seeds").join(name);
+    if seeds.is_dir() {
+        command.arg(seeds);
+    }
+    // libFuzzer's output is of interest only if it ends badly.
+    let output = command
+        .output()
+        .with_context(|| format!("failed to start {name}"))?;
+    let passed = output.status.success();
+    let output = String::from_utf8_lossy(&output.stderr);
+    if !passed {
+        println!("{output}");
+    }
+    let speed = output
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::average_exec_per_sec:"));
+    println!(
+        "fuzz {name}, {seconds} seconds: {}, {} runs/s",
+        if passed { "ok" } else { "FAILED" },
+        speed.map_or("?", str::trim)
+    );
+    Ok(passed)
 }
 
 /// The names of the manifest's `[[bin]]`s.

@@ -65,6 +65,11 @@ const NEEDS: &[Need] = &[
 /// Installs missing tools. A second run only compares stamps.
 pub(crate) fn run() -> Result<()> {
     system_packages()?;
+    packages()
+}
+
+/// Installs the Python and npm packages. Mostly waits for the network, so that it can run beside a compiler.
+pub(crate) fn packages() -> Result<()> {
     venv("venv", &root().join("xtask/requirements.txt"))?;
     venv("sam", &root().join("xtask/requirements-sam.txt"))?;
     node_modules(&clients::folder())?;
@@ -77,7 +82,8 @@ pub(crate) fn pages() -> PathBuf {
     root().join("functions/console")
 }
 
-fn system_packages() -> Result<()> {
+/// Installs missing programs with the system's package manager.
+pub(crate) fn system_packages() -> Result<()> {
     let needs = missing();
     if needs.is_empty() {
         return Ok(());

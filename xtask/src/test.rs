@@ -5,11 +5,12 @@ use std::{
     num::NonZero,
     path::PathBuf,
     process::Command,
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::{
     api, aws, browser, clients, events, fuzz,
@@ -150,13 +151,32 @@ pub(crate) fn run(options: &Options) -> bool {
         ("soak", Box::new(soak::some_new)),
     ];
     if !options.fast {
-        parts.insert(
-            0,
-            (
-                "setup",
-                Box::new(|| setup::run().map(|()| Counts::one(true))),
-            ),
-        );
+        // Packages come over the network while the lints, which need none of them, keep the processor busy.
+        let packages = Arc::new(Mutex::new(None::<thread::JoinHandle<Result<()>>>));
+        let started = Arc::clone(&packages);
+        let setup = move || {
+            setup::system_packages()?;
+            *started.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(thread::spawn(setup::packages));
+            Ok(Counts::one(true))
+        };
+        let arrived = move || match packages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            Some(thread) => thread
+                .join()
+                .map_err(|_| anyhow!("the installation of packages panicked"))?
+                .map(|()| Counts::one(true)),
+            None => setup::packages().map(|()| Counts::one(true)),
+        };
+        let before_tests = parts
+            .iter()
+            .position(|(name, _)| *name == "tests")
+            .unwrap_or(parts.len());
+        parts.insert(before_tests, ("packages", Box::new(arrived)));
+        parts.insert(0, ("setup", Box::new(setup)));
         parts.push(("sign-in", Box::new(browser::run)));
         parts.push(("pages", Box::new(pages)));
         parts.push(("template", Box::new(template)));
@@ -191,7 +211,7 @@ pub(crate) fn run(options: &Options) -> bool {
             verdict(counts),
             since.elapsed()
         );
-        if name == "setup" && counts.failed > 0 {
+        if matches!(name, "setup" | "packages") && counts.failed > 0 {
             // Nothing after it could tell its own failure from a missing tool.
             break;
         }
@@ -280,12 +300,17 @@ fn documentation() -> Result<Counts> {
     })
 }
 
-/// The pages' JavaScript against the API's description, and its format (functions/console/package.json).
+/// The pages' JavaScript against the API's description, its format, and the tests of its readers of archives
+/// (functions/console/package.json).
 fn pages() -> Result<Counts> {
-    let mut command = Command::new("npm");
-    command.current_dir(setup::pages());
-    command.args(["run", "--silent", "check"]);
-    checked(command)
+    let mut counts = Counts::default();
+    for script in ["check", "test"] {
+        let mut command = Command::new("npm");
+        command.current_dir(setup::pages());
+        command.args(["run", "--silent", script]);
+        counts.join(checked(command)?);
+    }
+    Ok(counts)
 }
 
 /// Licences, sources and banned crates, from the data on this machine; advisories too where their database

@@ -44,8 +44,11 @@ needs!(
     ChangeDirectory,
     DecideMatches,
     LogActivities,
+    KeepLists,
     ManageSeats,
-    ManageTokens
+    ManageTokens,
+    ManageContract,
+    HandlePersonalData
 );
 
 /// Every role.

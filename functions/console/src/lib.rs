@@ -10,6 +10,7 @@ mod described;
 mod extract;
 mod pages;
 mod routes;
+mod share;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use shared::wiring::{Remote, WiringError};
 use url::Url;
 
 pub use described::DESCRIPTION;
+pub use share::ActivityShare;
 
 /// Largest body of an API request, in bytes.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -47,6 +49,8 @@ pub struct App {
     pub public_url: Url,
     /// The layer around the routes.
     pub edge: Arc<Edge>,
+    /// Counts of the activities that were put on the queue.
+    pub activity_share: ActivityShare,
     cached: Cached,
 }
 
@@ -66,6 +70,7 @@ impl App {
             import_queue,
             public_url,
             edge: Arc::new(Edge::new("console")),
+            activity_share: ActivityShare::default(),
         }
     }
 

@@ -33,12 +33,19 @@ const FILES: &[(&str, &str, &str)] = &[
     ("activities.js", SCRIPT, include_str!("pages/activities.js")),
     ("activity.js", SCRIPT, include_str!("pages/activity.js")),
     ("api.js", SCRIPT, include_str!("pages/api.js")),
+    ("archive.js", SCRIPT, include_str!("pages/archive.js")),
+    (
+        "archive-read.js",
+        SCRIPT,
+        include_str!("pages/archive-read.js"),
+    ),
     (
         "connections.js",
         SCRIPT,
         include_str!("pages/connections.js"),
     ),
     ("crm.js", SCRIPT, include_str!("pages/crm.js")),
+    ("csv.js", SCRIPT, include_str!("pages/csv.js")),
     ("directory.js", SCRIPT, include_str!("pages/directory.js")),
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
     ("entry.js", SCRIPT, include_str!("pages/entry.js")),
@@ -48,9 +55,21 @@ const FILES: &[(&str, &str, &str)] = &[
     ("home.js", SCRIPT, include_str!("pages/home.js")),
     ("imports.js", SCRIPT, include_str!("pages/imports.js")),
     ("list.js", SCRIPT, include_str!("pages/list.js")),
+    ("lists.js", SCRIPT, include_str!("pages/lists.js")),
     ("log.js", SCRIPT, include_str!("pages/log.js")),
     ("mapping.js", SCRIPT, include_str!("pages/mapping.js")),
     ("matching.js", SCRIPT, include_str!("pages/matching.js")),
+    ("privacy.js", SCRIPT, include_str!("pages/privacy.js")),
+    (
+        "person-data.js",
+        SCRIPT,
+        include_str!("pages/person-data.js"),
+    ),
+    (
+        "opportunities.js",
+        SCRIPT,
+        include_str!("pages/opportunities.js"),
+    ),
     ("question.js", SCRIPT, include_str!("pages/question.js")),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
@@ -66,6 +85,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     ("upload.js", SCRIPT, include_str!("pages/upload.js")),
     ("views.js", SCRIPT, include_str!("pages/views.js")),
+    ("zip.js", SCRIPT, include_str!("pages/zip.js")),
 ];
 
 /// The names of the pages, as the script has them.
@@ -89,14 +109,18 @@ const PAGES: &[&str] = &[
     "companies",
     "company",
     "upload-companies",
+    "my-lists",
     "activities",
     "activity",
     "log-activity",
+    "linkedin-archive",
     "match-rates",
     "seats",
     "api-tokens",
     "api-reference",
     "audit-log",
+    "privacy",
+    "person-data",
 ];
 
 /// Nothing but our own files, by no other document; and no text that becomes markup or script, where

@@ -24,8 +24,8 @@ use crate::App;
 /// The number of attempts to have the provider revoke the tokens, a minute apart. After these the tokens are
 /// only deleted.
 const MAX_REVOKE_ATTEMPTS: u32 = 30;
-/// The wait before a link pass held by a worker is looked at again, in seconds.
-const LINK_PASS_SECONDS: i64 = 5;
+/// The wait before a pass held by a worker is looked at again, in seconds.
+const PASS_SECONDS: i64 = 5;
 /// The time that one worker counts, and then deletes, before it hands over: both well inside the function's
 /// time-out.
 const PURGE_TIME: Duration = Duration::from_secs(25);
@@ -61,7 +61,10 @@ impl App {
                 .end_import(&mut connection, &mut end, environment)
                 .await?
                 && self
-                    .end_link_pass(&mut connection, &mut end, environment)
+                    .end_pass(&mut connection, &mut end, environment, WorkKind::Link)
+                    .await?
+                && self
+                    .end_pass(&mut connection, &mut end, environment, WorkKind::Save)
                     .await?;
             if !ended {
                 return Ok(());
@@ -155,40 +158,51 @@ impl App {
         Ok(true)
     }
 
-    /// Ends the link pass before its matches are counted. Returns `false` if a worker holds the pass. That
-    /// worker gives the pass up when its next save of progress fails; if the worker is dead, its lease ends.
-    /// No pass begins afterwards, because each requires the connection.
-    async fn end_link_pass(
+    /// Ends the link pass, or the save pass, before what it writes is counted. Returns `false` if a worker
+    /// holds the pass. That worker gives the pass up when its next save of progress fails; if the worker is
+    /// dead, its lease ends. No pass begins afterwards, because each requires the connection.
+    async fn end_pass(
         &self,
         connection: &mut Connection,
         end: &mut Disconnect,
         environment: Environment,
+        kind: WorkKind,
     ) -> Result<bool, StoreError> {
         let (store, now) = (&self.remote.store, self.now());
         if environment != Environment::Production {
             return Ok(true);
         }
-        let Some(pass) = store.link_pass(&connection.contract).await? else {
+        let contract = &connection.contract;
+        let saves = kind == WorkKind::Save;
+        let pass = if saves {
+            store.save_pass(contract).await?
+        } else {
+            store.link_pass(contract).await?
+        };
+        let Some(pass) = pass else {
             return Ok(true);
         };
         if pass.is_leased(now) {
-            let soon = now.plus_seconds(LINK_PASS_SECONDS);
+            let soon = now.plus_seconds(PASS_SECONDS);
             end.due_at = pass.lease_until.map(|ends| ends.min(soon));
             self.keep(connection, end).await?;
             let work = WorkKind::Disconnect(connection.kind);
-            crm_setup::announce_in(&self.queue, &connection.contract, work, LINK_PASS_SECONDS)
-                .await;
+            crm_setup::announce_in(&self.queue, &connection.contract, work, PASS_SECONDS).await;
             return Ok(false);
         }
         if pass.is_open() {
             let closed = pass.closed(now, not_connected(connection));
-            store.put_link_pass(&connection.contract, &closed).await?;
+            if saves {
+                store.put_save_pass(contract, &closed).await?;
+            } else {
+                store.put_link_pass(contract, &closed).await?;
+            }
         }
         Ok(true)
     }
 
     /// Deletes the imported data. Returns `false` if there is more. Nothing new is imported in the meantime:
-    /// import and link pass have ended, and anything else read from a CRM is written only while its
+    /// import, link pass and save pass have ended, and anything else read from a CRM is written only while its
     /// connection stands.
     async fn purge(
         &self,

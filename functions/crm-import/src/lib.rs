@@ -13,9 +13,14 @@ pub mod config;
 
 mod budget;
 mod disconnect;
+mod erase;
+mod leaving;
 mod link;
 mod object;
 mod plan;
+mod retention;
+mod runs;
+mod save;
 mod sync;
 
 use std::time::Duration;
@@ -28,6 +33,7 @@ use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
+use shared::domain::run::RunKind;
 use shared::queue::{ImportMessage, ImportQueue};
 use shared::store::{Connection, ConnectionKind, StoreError, WorkKind};
 use shared::telemetry;
@@ -298,6 +304,10 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Sync(environment) => app.sync(contract, *environment).await,
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
         WorkKind::Link => app.link(contract).await,
+        WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
+        WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
+        WorkKind::Erase => app.erase(contract).await,
+        WorkKind::Save => app.save(contract).await,
     };
     match result {
         // On a conflict another worker has it, or something was changed: the remaining work is in the table,

@@ -13,6 +13,7 @@ use shared::crm_setup::SetupError;
 use shared::domain::inventory::{ObjectAccess, ObjectSpec};
 use shared::domain::mirror::{Change, Value};
 use shared::domain::sync::{Cursor, Notice, ObjectState, ObjectSync, PassKind};
+use shared::erasure::empty_erased;
 use shared::problem::Problem;
 use shared::session::SessionError;
 use shared::store::{MIRROR_SHARDS, Mirror, Store, StoreError, Written};
@@ -298,7 +299,10 @@ impl Run<'_> {
             let mut writes: FuturesOrdered<BoxFuture<'_, _>> = FuturesOrdered::new();
             loop {
                 let batch: Applied = tokio::select! {
-                    Some(rows) = batches.recv(), if writes.len() < at_once => {
+                    Some(mut rows) = batches.recv(), if writes.len() < at_once => {
+                        // People who were erased do not come back (OP-3).
+                        let (environment, region) = (self.environment, self.region.as_deref());
+                        empty_erased(&self.erased, environment, spec.name, region, &mut rows);
                         choices.learn(&rows);
                         let keep_seen = kind == PassKind::Compare;
                         writes.push_back(Box::pin(apply(self.store(), mirror, rows, blind, keep_seen)));

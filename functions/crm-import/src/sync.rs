@@ -20,8 +20,10 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::inventory::{AccessReport, ObjectAccess, ObjectSpec, objects};
 use shared::domain::linked_record::kind_of;
+use shared::domain::privacy::Tombstones;
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Notice, ObjectState, ObjectSync, Phase, RunRecord, Sync, SyncState};
+use shared::erasure;
 use shared::linking::request_link_pass;
 use shared::problem::Problem;
 use shared::session::{Session, Usage};
@@ -32,7 +34,7 @@ use tokio::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::object::learn_options;
-use crate::{App, plan};
+use crate::{App, plan, save};
 
 /// The time that a worker holds a run alone, in seconds. It is longer than the function's time-out, so a
 /// worker that stopped is certainly dead when the next one takes the run.
@@ -92,6 +94,8 @@ pub(crate) struct Run<'a> {
     pub(crate) source: Box<dyn Source>,
     /// For phone numbers without a country code.
     pub(crate) region: Option<String>,
+    /// People whose data was erased. Those erased while the step runs are seen to by their erasure.
+    pub(crate) erased: Arc<Tombstones>,
     /// The worker before this one died: its last writes may be in the mirror without being recorded.
     pub(crate) unclean: bool,
     session: Arc<Session>,
@@ -229,6 +233,8 @@ impl App {
         let share = settings.unwrap_or_default().api_share_percent;
         let budget =
             Budget::read(&self.remote.store, contract, environment, share, self.now()).await?;
+        let (store, vault) = (&self.remote.store, &self.remote.vault);
+        let erased = erasure::tombstones(store, vault, contract).await?;
         Ok(Run {
             app: self,
             contract,
@@ -238,6 +244,7 @@ impl App {
             organization: session.organization.clone(),
             source: import::open(session.clone()),
             region: config.and_then(|config| config.contract.settings.default_region.clone()),
+            erased,
             unclean,
             kept: Mutex::new(Kept {
                 sync: sync.clone(),
@@ -580,6 +587,7 @@ impl Run<'_> {
         if ended.is_some() {
             // Before the end is kept: a worker that dies in between asks again.
             self.ask_for_links(objects).await?;
+            self.ask_for_saves().await?;
         }
         // Not a checkpoint: a connection that is being ended waits for the run to be given back.
         let store = &self.app.remote.store;
@@ -623,6 +631,22 @@ impl Run<'_> {
         if changed || linked.is_none_or(|pass| pass.last_success_at.is_none()) {
             let now = self.app.now();
             request_link_pass(store, &self.app.queue, contract, "import", now).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a save pass, if the settings save anything. It finds by itself whether anything changed: a
+    /// seat or a setting does not show in the run.
+    async fn ask_for_saves(&self) -> Result<(), StoreError> {
+        if self.environment != Environment::Production {
+            return Ok(());
+        }
+        let now = self.app.now();
+        let config = self.app.cached.config(self.contract, now).await?;
+        let settings = config.and_then(|config| config.crm_settings(self.environment).sync);
+        if settings.as_ref().is_some_and(save::saves) {
+            let (store, queue) = (&self.app.remote.store, &self.app.queue);
+            save::request(store, queue, self.contract, "import", now).await?;
         }
         Ok(())
     }

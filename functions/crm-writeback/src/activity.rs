@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures::{StreamExt as _, stream};
 use serde_json::json;
 use shared::cache::TtlCache;
 use shared::clock::Millis;
 use shared::crm::{
-    self, ACTIVITIES_AT_ONCE, ActivityContent, ActivityRules, AttachedActivity, Crm, CrmError,
-    FoundActivity, NewActivity, Outcomes, Reason, SoughtActivity,
+    self, ActivityContent, ActivityRules, AttachedActivity, Crm, CrmError, FoundActivity,
+    NewActivity, Outcomes, Reason, SoughtActivity,
 };
 use shared::domain::activity::{Activity, ActivityState, CrmActivity};
 use shared::domain::contract::ContractConfig;
@@ -31,6 +32,7 @@ use shared::telemetry;
 use shared::texts::{self, Audience};
 use tokio::time::{Instant, timeout_at};
 
+use crate::order::{Line, Until};
 use crate::setback::{Fate, Setback};
 use crate::{App, MAX_BACK_OFF_SECONDS, SWEEP_GRACE_SECONDS, Tries, weigh};
 
@@ -45,6 +47,9 @@ const UNCERTAIN_SECONDS: i64 = 120;
 /// A worker's lease of an activity, in seconds: the function's time-out, and then the time for which the last
 /// call of a worker that died can still take effect.
 const LEASE_SECONDS: i64 = 60 + UNCERTAIN_SECONDS;
+
+/// Threads that are looked at side by side.
+const THREADS_AT_ONCE: usize = 16;
 
 /// Cache of the organisations' rules for the activities of each seat holder.
 pub(crate) type RulesCache = TtlCache<(ContractId, SeatId), Arc<ActivityRules>>;
@@ -64,6 +69,8 @@ enum End {
     WaitsForSignIn(Problem),
     /// Its seat holder is asked which record its person is.
     WaitsForAnswer,
+    /// Nothing was tried: an earlier one of its thread is not written yet. It is looked at again then.
+    Behind(Millis),
     /// An error, with its consequence.
     Setback(Setback),
 }
@@ -86,6 +93,7 @@ impl End {
             Self::Unresolved => Self::Unresolved,
             Self::WaitsForSignIn(problem) => Self::WaitsForSignIn(problem.clone()),
             Self::WaitsForAnswer => Self::WaitsForAnswer,
+            Self::Behind(until) => Self::Behind(*until),
             Self::Setback(setback) => Self::Setback(setback.shared()),
         }
     }
@@ -149,15 +157,19 @@ impl App {
                 }
             }
         }
-        // The activities with one person are written in the order in which they happened.
-        mine.sort_by_key(|activity| (activity.target.id, activity.occurred_at, activity.id));
+        let mut line = Line::of(mine);
         // What stops a batch as a whole stops the later ones: they do not overtake it.
-        let mut stopped: Option<End> = None;
-        while !mine.is_empty() {
-            let rest = mine.split_off(mine.len().min(ACTIVITIES_AT_ONCE));
-            let mut batch = std::mem::replace(&mut mine, rest);
+        let mut stopped = self.hold_others(contract, seat, &mut line).await.err();
+        loop {
+            let mut batch = line.next();
+            let behind = line.behind();
+            if batch.is_empty() && behind.is_empty() {
+                return done;
+            }
             let ends = if let Some(end) = &stopped {
                 each(end, &batch)
+            } else if batch.is_empty() {
+                Vec::new()
             } else {
                 let written = timeout_at(deadline, self.write_batch(contract, seat, &mut batch));
                 let written = written.await.unwrap_or_else(|_| {
@@ -170,15 +182,58 @@ impl App {
                     ends
                 })
             };
-            if let Err(error) = self
-                .settle_batch(contract, batch.into_iter().zip(ends))
-                .await
-            {
+            let behind = behind.into_iter().map(|(activity, until)| {
+                let end = match until {
+                    Until::At(until) => End::Behind(until),
+                    Until::SignIn(problem) => End::WaitsForSignIn(problem),
+                    Until::Answer => End::WaitsForAnswer,
+                };
+                (activity, end)
+            });
+            let settled = batch.into_iter().zip(ends).chain(behind);
+            if let Err(error) = self.settle_batch(contract, settled, &mut line).await {
                 tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not settled: delivered again");
                 done = false;
             }
         }
-        done
+    }
+
+    /// Holds up what is later in its thread than an activity that this worker does not have.
+    async fn hold_others(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        line: &mut Line,
+    ) -> Result<(), End> {
+        let (now, store) = (self.clock.now(), &self.remote.store);
+        let mine = line.ids();
+        let mine = &mine;
+        let reads = line
+            .threads()
+            .into_iter()
+            .map(|(thread, latest)| async move {
+                let before = store.open_before(contract, seat, &thread, latest, mine);
+                before.await
+            });
+        let reads: Vec<_> = reads.collect();
+        let mut found = stream::iter(reads).buffer_unordered(THREADS_AT_ONCE);
+        let mut old = Vec::new();
+        while let Some(others) = found.next().await {
+            for other in others? {
+                line.hold(&other, now);
+                if other.backlog && other.state == ActivityState::Planned {
+                    old.push((seat, other.id));
+                }
+            }
+        }
+        // What a newer one waits for does not wait for its turn.
+        for message in WritebackMessage::activities(contract, old) {
+            if let Err(error) = self.queue.send(&message, 0).await {
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                    "earlier activities of a thread are not announced: the sweep will");
+            }
+        }
+        Ok(())
     }
 
     /// Writes activities of one seat holder, at most as many as one call takes.
@@ -323,11 +378,13 @@ impl App {
         End::Setback(Setback::crm_for(error, crm.label(), Audience::Activity))
     }
 
-    /// Stores the ends of activities, and sends delayed messages for those that wait.
+    /// Stores the ends of activities, and sends delayed messages for those that wait. What is later in their
+    /// threads waits too.
     async fn settle_batch(
         &self,
         contract: &ContractId,
         batch: impl Iterator<Item = (Activity, End)>,
+        line: &mut Line,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
@@ -341,6 +398,7 @@ impl App {
                 of.push((activity.seat, activity.id));
             }
             *counts.entry(activity.state.as_str()).or_default() += 1;
+            line.hold(&activity, now);
             settled.push(activity);
         }
         let lost = self.remote.store.save_activities(settled).await?;
@@ -663,6 +721,14 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
             }
             None
         }
+        End::Behind(until) => {
+            activity.attempts = activity.attempts.saturating_sub(1);
+            activity.takes = activity.takes.saturating_sub(1);
+            if activity.takes == 0 {
+                activity.planned_at = None;
+            }
+            Some(wait(activity, until))
+        }
         End::Setback(setback) => {
             let tries = Tries {
                 contract: &activity.contract,
@@ -695,11 +761,16 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
             if told {
                 activity.fail(now, problem);
             }
-            // A message that comes earlier would find that nobody may take it.
-            let until = until.max(activity.quiet_until);
-            activity.state = ActivityState::Waiting;
-            activity.due_at = until.plus_seconds(SWEEP_GRACE_SECONDS);
-            Some(until)
+            Some(wait(activity, until))
         }
     }
+}
+
+/// Makes an activity wait, and returns the time at which a message about it is due.
+fn wait(activity: &mut Activity, until: Millis) -> Millis {
+    // A message that comes earlier would find that nobody may take it.
+    let until = until.max(activity.quiet_until);
+    activity.state = ActivityState::Waiting;
+    activity.due_at = until.plus_seconds(SWEEP_GRACE_SECONDS);
+    until
 }

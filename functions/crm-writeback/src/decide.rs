@@ -39,6 +39,7 @@ impl App {
         let Some(config) = self.cached.config(&contract, now).await? else {
             return Err(Setback::person(Problem::not_found("contract")));
         };
+        submission.kept_until = config.contract.kept_until(submission.received_at);
         if submission.withdrawn_at.is_some() {
             return self.withdraw(submission, &config).await;
         }

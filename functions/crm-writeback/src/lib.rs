@@ -12,6 +12,7 @@ mod decide;
 mod directory;
 mod discovered;
 mod lead;
+mod order;
 mod setback;
 
 use std::collections::BTreeMap;

@@ -31,6 +31,8 @@ const OVERLAP_SECONDS: i64 = 3600;
 const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
 /// Submissions swept of one contract in one go; the rest follows a minute later.
 const SWEEP_LIMIT: i32 = 500;
+/// Old activities of one contract that a sweep announces.
+const BACKLOG_LIMIT: i32 = 500;
 /// Maximum number of unresolved activities of one contract that a sweep checks.
 const UNRESOLVED_LIMIT: usize = 200;
 /// Maximum number of seat holders of one contract whose sign-in a sweep checks.
@@ -212,13 +214,16 @@ impl App {
         // An error with some does not stop the others.
         let due = self.overdue(contract, now, outcome).await;
         let due = self.announce(contract, due, outcome).await;
+        let store = &self.remote.store;
+        let old = store.backlog_of_activities(contract, BACKLOG_LIMIT).await;
+        let old = self.announce(contract, old, outcome).await;
         let signed_in = self.signed_in_again(contract, now).await;
         let signed_in = self.announce(contract, signed_in, outcome).await;
         let matched = self.matched_since(contract, now).await;
         let matched = self.announce(contract, matched, outcome).await;
         let answered = self.answered_since(contract, now).await;
         let answered = self.announce(contract, answered, outcome).await;
-        due.and(signed_in).and(matched).and(answered)
+        due.and(old).and(signed_in).and(matched).and(answered)
     }
 
     async fn announce(

@@ -4,6 +4,8 @@
 //! An activity with an unmatched person is created open and unassigned. A closed activity cannot be changed,
 //! so an activity is attached before it is closed, or in the same call.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -39,9 +41,9 @@ pub struct ActivityContent {
     pub kind: ActivityKind,
     /// Its identity, which never changes.
     pub identity: Uuid,
-    /// Its subject; cut to the CRM's limit.
+    /// Its subject; cut to the CRM's limit. If it is, all of it stands above the text.
     pub subject: String,
-    /// Its text; cut to the CRM's limit, with a mark.
+    /// Its text; cut to the CRM's limit with a mark, and then all of it is in a note beside the activity.
     pub text: String,
     /// The time at which it happened.
     pub occurred_at: Millis,
@@ -138,6 +140,23 @@ pub trait Activities: Send + Sync {
 
 /// The mark of a text that was cut.
 pub(crate) const CUT: &str = " […]";
+
+/// The text of an activity, below its whole subject if that has more than a number of UTF-16 units. The
+/// subject of a connection request is its text.
+pub(crate) fn whole_text(content: &ActivityContent, subject_units: usize) -> Cow<'_, str> {
+    let ActivityContent {
+        kind,
+        subject,
+        text,
+        ..
+    } = content;
+    let fits = subject.encode_utf16().count() <= subject_units;
+    if fits || *kind == ActivityKind::ConnectionRequest {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{subject}\n\n{text}"))
+    }
+}
 
 /// A text with its ending, within a number of UTF-16 units, as both CRMs count. If both together are too
 /// long, the text is cut at the end of a character, with a mark.

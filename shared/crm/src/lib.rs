@@ -2,6 +2,7 @@
 
 mod activity;
 mod error;
+mod form;
 pub mod import;
 pub mod linkedin;
 
@@ -30,6 +31,10 @@ pub use self::activity::{
 };
 use self::error::shown;
 pub use self::error::{CrmError, Failure, Reason, Record, Refusal, failure};
+pub use self::form::{
+    ACCOUNTS_FOUND, Creation, DuplicatesFound, Forms, FoundAccount, FoundPerson, NewPerson,
+    PEOPLE_FOUND, RecordFields, SeenRecord, SoughtAccounts, SoughtPeople,
+};
 pub use self::write::{
     Bond, MOST_AT_ONCE, Outcomes, Tie, Verb, Write, Writer, WrittenRecord, contact_identity,
 };
@@ -137,11 +142,11 @@ pub trait Search: Send + Sync {
     fn lead_url(&self, id: &str) -> String;
 }
 
-/// The port to a CRM for set-up, for creating records and for activities; reading in bulk has a port of its
-/// own ([`import::Source`]).
-pub trait Crm: SetUp + Search + Writer + Activities {}
+/// The port to a CRM for set-up, for creating records, for forms and for activities; reading in bulk has a
+/// port of its own ([`import::Source`]).
+pub trait Crm: SetUp + Search + Writer + Forms + Activities {}
 
-impl<T: SetUp + Search + Writer + Activities> Crm for T {}
+impl<T: SetUp + Search + Writer + Forms + Activities> Crm for T {}
 
 /// Opens the CRM behind a session.
 #[must_use]

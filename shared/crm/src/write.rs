@@ -24,7 +24,8 @@ pub enum Verb {
     Update {
         /// The CRM's id.
         id: String,
-        /// Dataverse: the version at which it was read; a newer one is [`CrmError::Changed`].
+        /// The version at which it was read; a newer one is [`CrmError::Changed`]. Salesforce tells versions
+        /// by the second, and only in a write of one record.
         etag: Option<String>,
     },
 }

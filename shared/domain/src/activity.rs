@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crm_settings::SyncSettings;
 use super::directory::{EntryKind, EntryRef, RecordRef};
-use super::ids::{self, ActivityId, ContractId, SeatId};
+use super::ids::{ActivityId, ContractId, SeatId};
 use super::log_choice::LogDecider;
 use super::normalize::invisible::{Form, clean};
 use super::submission::{CrmWrite, Failure, MAX_FAILURES, SWEEP_AFTER_SECONDS};
@@ -20,6 +20,8 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 const MAX_KEY: usize = 200;
 /// Longest name of a thread, in characters.
 const MAX_THREAD: usize = 200;
+/// Age from which on an activity that is sent is old, in seconds.
+const OLD_AFTER_SECONDS: i64 = 24 * 3600;
 /// Longest title, in characters.
 const MAX_TITLE: usize = 500;
 /// Longest text, in characters.
@@ -233,10 +235,8 @@ impl Draft {
         now: Millis,
     ) -> Activity {
         let digest = self.digest(target);
-        let seat_text = seat.to_string();
-        let parts = [seat_text.as_str(), self.key.as_str()];
         Activity {
-            id: ActivityId(ids::identity(contract, "activity", &parts)),
+            id: ActivityId::derive(contract, seat, &self.key),
             contract: contract.clone(),
             seat,
             key: self.key,
@@ -250,6 +250,7 @@ impl Draft {
             digest,
             decided_by: None,
             received_at: now,
+            backlog: false,
             state: ActivityState::Planned,
             due_at: now.plus_seconds(SWEEP_AFTER_SECONDS),
             attempts: 0,
@@ -311,6 +312,19 @@ pub enum ActivityState {
 }
 
 impl ActivityState {
+    /// True if it goes on by itself, or after its seat holder has signed in or answered.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Planned
+            | Self::Writing
+            | Self::Waiting
+            | Self::WaitingForSignIn
+            | Self::WaitingForAnswer => true,
+            Self::Unresolved | Self::Written | Self::Failed => false,
+        }
+    }
+
     /// Every state, for filters and tests.
     pub const ALL: [Self; 8] = [
         Self::Planned,
@@ -349,6 +363,15 @@ pub struct CrmActivity {
     pub id: String,
 }
 
+/// A thread of a seat holder with a person or company.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Thread {
+    /// The person or company.
+    pub target: EntryRef,
+    /// The client's name of the thread.
+    pub name: String,
+}
+
 /// An activity of a seat holder, with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
@@ -385,6 +408,10 @@ pub struct Activity {
     pub decided_by: Option<LogDecider>,
     /// The time at which it was stored.
     pub received_at: Millis,
+    /// True if it waits behind newer activities until its first attempt: it happened long before it was sent,
+    /// and its contract had used up its share of the queue.
+    #[serde(default)]
+    pub backlog: bool,
     /// Its state.
     pub state: ActivityState,
     /// The time from which on the sweep announces it: the end of the lease, or of the wait.
@@ -447,6 +474,41 @@ impl Activity {
                 with(format!("Connection Request sent from {product}"), &message)
             }
         }
+    }
+
+    /// True if it happened long before it was sent, as the activities of an archive did.
+    #[must_use]
+    pub const fn is_old(&self) -> bool {
+        self.received_at.since(self.occurred_at) > OLD_AFTER_SECONDS * 1000
+    }
+
+    /// Leaves a new activity to the sweep. An old one then waits behind newer ones.
+    pub const fn leave_to_the_sweep(&mut self) {
+        self.backlog = self.is_old();
+        self.due_at = self.received_at;
+    }
+
+    /// Its place in the order of its thread.
+    #[must_use]
+    pub const fn place(&self) -> (Millis, ActivityId) {
+        (self.occurred_at, self.id)
+    }
+
+    /// True if the later activities of its thread are written after it: it goes on by itself, or after its
+    /// seat holder has signed in or answered, and it is not in the CRM yet.
+    #[must_use]
+    pub const fn goes_first(&self) -> bool {
+        self.state.is_open() && self.record.is_none()
+    }
+
+    /// The thread whose activities are written in their order: one with this person or company.
+    #[must_use]
+    pub fn order_in(&self) -> Option<Thread> {
+        let name = self.thread.clone()?;
+        Some(Thread {
+            target: self.target,
+            name,
+        })
     }
 
     /// Records an error; the oldest give way.

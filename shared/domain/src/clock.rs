@@ -31,6 +31,15 @@ impl Millis {
     }
 }
 
+impl Millis {
+    /// The instant as a date of an HTTP header (RFC 9110), without its fraction of a second.
+    #[must_use]
+    pub fn http_date(self) -> String {
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+}
+
 /// RFC 3339 in UTC, as people read it in answers and errors.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,5 +67,9 @@ mod tests {
             "2023-07-20T23:09:59.288Z"
         );
         assert_eq!(Millis(0).plus_seconds(1).0, 1000);
+        assert_eq!(
+            Millis(1_689_894_599_288).http_date(),
+            "Thu, 20 Jul 2023 23:09:59 GMT"
+        );
     }
 }

@@ -80,10 +80,29 @@ pub struct Contract {
     /// cannot be lost to two changes at once.
     #[serde(default)]
     pub administrators: BTreeSet<SeatId>,
+    /// Number of days for which answers are kept; 0 keeps them for ever.
+    #[serde(default)]
+    pub keep_answers_days: u32,
+    /// Time when its deletion began. From then on there is no such contract for anybody but the deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_since: Option<Millis>,
     /// Counts changes of the configuration; every change names the version it replaces.
     pub config_version: u64,
     /// Time of creation.
     pub created_at: Millis,
+}
+
+/// The range of days for which answers can be kept, besides 0 for ever. Not shorter than the time for which a
+/// source may deliver a response again, so that a repeat still finds the first.
+pub const KEEP_ANSWERS_DAYS: std::ops::RangeInclusive<u32> = 30..=3650;
+
+impl Contract {
+    /// Time until which a submission that was received at `received` is kept; `None` for ever.
+    #[must_use]
+    pub fn kept_until(&self, received: Millis) -> Option<Millis> {
+        let days = i64::from(self.keep_answers_days);
+        (days > 0).then(|| received.plus_seconds(days * 24 * 3600))
+    }
 }
 
 /// LinkedIn lead sync of a contract.

@@ -164,6 +164,14 @@ impl SubmissionId {
     }
 }
 
+impl ActivityId {
+    /// The id of a seat holder's activity with that key of the client's.
+    #[must_use]
+    pub fn derive(contract: &ContractId, seat: SeatId, key: &str) -> Self {
+        Self(identity(contract, "activity", &[&seat.to_string(), key]))
+    }
+}
+
 /// A form's public address: `<contract>.<form id>`. It names the tenant, so that a post needs no
 /// look-up outside its own contract.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,13 +6,17 @@
 //! - [`contract`]: the configuration of a contract, and every rule of it.
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
 //! - [`activity`]: what seat holders do, on its way to their CRM.
+//! - [`user_writes`]: leads and contacts that seat holders create and update, and their limits.
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
-//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`]: the CRM's objects, fields and records.
+//! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`], [`references`]: the CRM's objects, fields and records.
+//! - [`opportunity`], [`lists`]: open opportunities, and what is saved because of them.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
 //! - [`directory`]: the people and companies that a contract knows outside its CRM.
+//! - [`privacy`]: what names a person, and the erasure of their data.
 //! - [`source`]: the lead-form sources; a source is one file that turns a request into a submission.
 //! - [`rows`]: rows as the CRMs write them, read into the mirror's form.
 //! - [`problem`]: the one shape of every error that a person or a client sees.
+//! - [`run`]: work that outlives an invocation.
 //! - [`connection_kind`]: connections of a contract, by the system that they lead to.
 //! - [`clock`], [`cache`], [`signature`]: time as a port, values kept for a short time, hashes and signatures.
 
@@ -34,15 +38,20 @@ pub mod hosts;
 pub mod ids;
 pub mod inventory;
 pub mod linked_record;
+pub mod lists;
 pub mod log_choice;
 pub mod mapping;
 pub mod match_keys;
 pub mod mirror;
 pub mod normalize;
+pub mod opportunity;
+pub mod privacy;
 pub mod problem;
 pub mod provider;
+pub mod references;
 pub mod role;
 pub mod rows;
+pub mod run;
 pub mod schema;
 pub mod scoring;
 pub mod seat;
@@ -53,4 +62,5 @@ pub mod submission;
 pub mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod user_writes;
 pub mod vocabulary;

@@ -27,7 +27,7 @@ fn matched(crm: CrmKind, object: &str) -> Option<&'static ObjectSpec> {
     let spec = vocabulary(crm).object(object)?;
     match spec.subject {
         Subject::Contact | Subject::Lead | Subject::Account => Some(spec),
-        Subject::User | Subject::Other => None,
+        Subject::User | Subject::Opportunity | Subject::ContactRole | Subject::Other => None,
     }
 }
 

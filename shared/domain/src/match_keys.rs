@@ -19,7 +19,7 @@ use super::vocabulary::{Role, Subject, vocabulary};
 /// Version of the rules below, and of the engine's rules for distinguishing companies. It is part of the
 /// digest that marks a mirrored record as changed: after a change of the rules the next pass over all records
 /// writes them with their new keys.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 /// Most keys of a record.
 pub const MAX_KEYS: usize = 8;
 /// Maximum length of a key, in bytes; longer ones are cut.
@@ -60,6 +60,14 @@ pub enum KeyKind {
     Word,
     /// A company by the domain of its website.
     Domain,
+    /// A record by the CRM's id of its account ([`references`](super::references)).
+    OfAccount,
+    /// A record by the CRM's id of its contact.
+    OfContact,
+    /// A record by the CRM's id of its opportunity.
+    OfOpportunity,
+    /// An opportunity by the CRM's id of its owner.
+    OfOwner,
 }
 
 impl KeyKind {
@@ -75,6 +83,10 @@ impl KeyKind {
             Self::Called => "called",
             Self::Word => "word",
             Self::Domain => "domain",
+            Self::OfAccount => "of-account",
+            Self::OfContact => "of-contact",
+            Self::OfOpportunity => "of-opportunity",
+            Self::OfOwner => "of-owner",
         }
     }
 }
@@ -137,6 +149,11 @@ impl MatchKey {
     #[must_use]
     pub fn called(name: &str) -> Option<Self> {
         called(&company_core(name))
+    }
+
+    /// The key of the records that name this one, by its id; `rest` divides them.
+    pub(crate) fn referring(kind: KeyKind, id: &str, rest: &str) -> Option<Self> {
+        Some(Self::new(kind, id)?.with(&[rest]))
     }
 
     /// Wraps a key that was read from storage.
@@ -864,7 +881,7 @@ mod tests {
                     Subject::Contact | Subject::Lead => &person,
                     Subject::Account => &[Role::Name, Role::Website, Role::Phone],
                     Subject::User => &[Role::Email],
-                    Subject::Other => &[],
+                    Subject::Opportunity | Subject::ContactRole | Subject::Other => &[],
                 };
                 for name in roles.iter().map(|role| spec.read_as(*role)) {
                     assert!(

@@ -2,9 +2,44 @@
 //!
 //! A problem says what is wrong (`code`, stable; `detail`, for people), where (`field`) and what
 //! to do (`next_step`). It never carries secrets, personal data or anything internal: those stay
-//! in the log, and even there only as ids.
+//! in the log, and even there only as ids. The one exception are the records that a user may see in the CRM
+//! and has to choose from ([`Duplicates`]).
 
 use serde::{Deserialize, Serialize};
+
+/// The finding of a duplicate rule of the CRM (LC-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct Duplicates {
+    /// True if the record can be created all the same.
+    pub allowed: bool,
+    /// The name of the rule, if the CRM gives it.
+    pub rule: Option<String>,
+    /// The records that are there, as far as the user sees them.
+    pub records: Vec<DuplicateRecord>,
+}
+
+/// A record that a duplicate rule found. What is not known is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
+pub struct DuplicateRecord {
+    /// The CRM's name for the object.
+    pub object: String,
+    /// The CRM's id.
+    pub id: String,
+    /// The object's label for people.
+    pub label: String,
+    /// The record's own page in the CRM.
+    pub url: Option<String>,
+    /// Full name.
+    pub name: String,
+    /// Job title.
+    pub title: String,
+    /// Company, or the name of a contact's account.
+    pub company: String,
+    /// E-mail address.
+    pub email: String,
+}
 
 /// An error for people and clients. Build it with [`Problem::new`] and the `with_` methods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +61,9 @@ pub struct Problem {
     pub field: Option<String>,
     /// The next step for the user.
     pub next_step: String,
+    /// The records that a duplicate rule of the CRM found, for `duplicates_found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<Box<Duplicates>>,
     /// Seconds until another attempt is worthwhile; the header `Retry-After` of an answer.
     #[serde(skip)]
     pub retry_after: Option<u32>,
@@ -52,6 +90,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             next_step: next_step.into(),
+            duplicates: None,
             retry_after: None,
         }
     }
@@ -67,6 +106,13 @@ impl Problem {
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Adds the records that a duplicate rule found.
+    #[must_use]
+    pub fn with_duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.duplicates = Some(Box::new(duplicates));
         self
     }
 

@@ -42,10 +42,16 @@ pub enum Permission {
     DecideMatches,
     /// Log one's own activities to the CRM, and read their results (WB-6).
     LogActivities,
+    /// Keep lists of people and companies of one's own (SV-4).
+    KeepLists,
     /// Invite people, assign and remove roles, end sessions.
     ManageSeats,
     /// Make and revoke API tokens.
     ManageTokens,
+    /// Export the whole contract, delete it, and set how long its answers are kept.
+    ManageContract,
+    /// Look up everything about a person, and erase it (OP-3).
+    HandlePersonalData,
 }
 
 impl Role {
@@ -66,6 +72,7 @@ impl Role {
                         | Permission::ReadDirectory
                         | Permission::DecideMatches
                         | Permission::LogActivities
+                        | Permission::KeepLists
                 )
             }
             Self::Service => matches!(

@@ -20,6 +20,12 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// HMAC-SHA256 of the concatenated `parts`, in lowercase hexadecimal.
+#[must_use]
+pub fn hmac_sha256_hex(key: &[u8], parts: &[&[u8]]) -> String {
+    hex::encode(hmac_sha256(key, parts))
+}
+
 /// True if `hex_signature` is the HMAC-SHA256 of `parts` under any of `keys`.
 ///
 /// Compares in constant time, tries every key even after a hit, and fails closed on anything that is not 64

@@ -289,6 +289,9 @@ pub struct Submission {
     /// Time of sending, if the source gives it.
     #[serde(default)]
     pub submitted_at: Option<Millis>,
+    /// Time when it expires and the table deletes it; `None`: never.
+    #[serde(default)]
+    pub kept_until: Option<Millis>,
     /// Digest of the answers as they arrived.
     pub digest: String,
     /// True if the source marks it as a test.
@@ -343,6 +346,12 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// True if it has expired: the table deletes it within a few days.
+    #[must_use]
+    pub fn has_expired(&self, now: Millis) -> bool {
+        self.kept_until.is_some_and(|until| until <= now)
+    }
+
     /// Creates the first stored version of a submission.
     #[must_use]
     pub fn receive(new: NewSubmission, now: Millis) -> Self {
@@ -358,6 +367,7 @@ impl Submission {
             digest,
             test: new.test,
             test_released: false,
+            kept_until: None,
             withdrawn_at: new.withdrawn.then_some(now),
             answers: new.answers,
             state: if new.withdrawn {

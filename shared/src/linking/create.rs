@@ -54,9 +54,7 @@ pub async fn create_record(
     id: EntryId,
     creator: Creator<'_>,
 ) -> Result<Linked, DecideError> {
-    let now = remote.clock.now();
     let contract = &config.contract;
-    let linking = Linking::new(&remote.store, contract, now);
     let settings = config.crm_settings(PRODUCTION).sync.unwrap_or_default();
     if !settings.create_leads {
         return Err(DecideError::refused(Problem::new(
@@ -93,6 +91,23 @@ pub async fn create_record(
         }
         EntryKind::Company => writer.create_account(&entry).await?,
     };
+    link_created(remote, config, &entry, record, creator.by).await
+}
+
+/// Links an entry to a record that was created for it, and that is in no import yet, with an audit entry.
+///
+/// # Errors
+/// Returns [`DecideError::Refused`] if the entry was removed, or if a user chose the record for another entry
+/// (`record_taken`).
+pub async fn link_created(
+    remote: &Remote,
+    config: &ContractConfig,
+    entry: &Entry,
+    record: RecordRef,
+    by: &str,
+) -> Result<Linked, DecideError> {
+    let linking = Linking::new(&remote.store, &config.contract, remote.clock.now());
+    let (kind, id) = (entry.kind, entry.id);
     let model = linking.model(kind).await?;
     let clean = matching::Clean::new(kind.matching(), &entry.record, linking.region);
     let chosen = Chosen {
@@ -103,20 +118,20 @@ pub async fn create_record(
         owner: None,
     };
     let (random, deed) = (remote.random.as_ref(), Deed::Choose(&chosen));
-    let acted = linking.act(kind, id, creator.by, random, deed).await?;
+    let acted = linking.act(kind, id, by, random, deed).await?;
     Box::pin(linking.after(acted, false)).await
 }
 
 /// Writes to the CRM on behalf of the requester.
-struct Writer<'a> {
-    remote: &'a Remote,
-    config: &'a ContractConfig,
-    connection: ConnectionKind,
+pub(crate) struct Writer<'a> {
+    pub(crate) remote: &'a Remote,
+    pub(crate) config: &'a ContractConfig,
+    pub(crate) connection: ConnectionKind,
 }
 
 impl Writer<'_> {
     /// Opens the CRM with the contract's own connection.
-    async fn contracts(&self) -> Result<Box<dyn Crm>, DecideError> {
+    pub(crate) async fn contracts(&self) -> Result<Box<dyn Crm>, DecideError> {
         let (contract, kind) = (&self.config.contract.id, ConnectionKind::PRODUCTION);
         let session = self.remote.sessions.open(contract, kind).await;
         let session = session.map_err(|error| told(&error.into(), self.label()))?;
@@ -124,7 +139,7 @@ impl Writer<'_> {
     }
 
     /// Opens the CRM as the user who creates the record, with that user's own sign-in.
-    async fn own(&self) -> Result<Box<dyn Crm>, DecideError> {
+    pub(crate) async fn own(&self) -> Result<Box<dyn Crm>, DecideError> {
         let contract = &self.config.contract.id;
         match self.remote.sessions.open(contract, self.connection).await {
             Ok(session) => Ok(crm::open(session)),
@@ -138,7 +153,7 @@ impl Writer<'_> {
 
     /// The CRM's error in the words for the user who creates the record. A missing sign-in of that user has
     /// its own text.
-    fn told(&self, error: &CrmError) -> DecideError {
+    pub(crate) fn told(&self, error: &CrmError) -> DecideError {
         if let ConnectionKind::User(..) = self.connection {
             let before = match error {
                 CrmError::Session(SessionError::NotConnected) => Some(None),
@@ -331,35 +346,11 @@ fn values(
 ) -> BTreeMap<String, Value> {
     let settings = &config.contract.settings;
     let lead = vocabulary(config.contract.crm).lead;
-    let record = &entry.record;
-    let (first, last) = if record.last_name.is_empty() {
-        matching::person::split(&record.name)
-    } else {
-        (record.first_name.clone(), record.last_name.clone())
-    };
-    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-    let given = [
-        (Role::FirstName, first),
-        (Role::LastName, last),
-        (Role::Email, text(record.emails.first())),
-        (Role::Phone, text(record.phones.first())),
-        (Role::Mobile, text(record.phones.get(1))),
-        (Role::JobTitle, record.title.clone()),
-        (Role::Company, record.company.clone()),
-        (Role::Website, record.website.clone()),
-        (Role::Street, record.street.clone()),
-        (Role::City, record.city.clone()),
-        (Role::State, record.state.clone()),
-        (Role::PostalCode, record.postcode.clone()),
-        (Role::Country, record.country.clone()),
-        (Role::Source, lead_source.unwrap_or_default().to_owned()),
-        // Dynamics 365 shows the topic first.
-        (Role::Topic, entry.name()),
-    ];
+    let source = (Role::Source, lead_source.unwrap_or_default().to_owned());
+    let given = known(entry).into_iter().chain([source]);
     let given = given.map(|(role, text)| (lead.named(role), text));
     let region = settings.default_region.as_deref();
     let mut values: BTreeMap<String, Value> = given
-        .into_iter()
         .filter(|(_, text)| !text.trim().is_empty())
         .filter_map(|(name, text)| {
             let field = schema.field(name).filter(|field| field.is_mappable())?;
@@ -380,4 +371,32 @@ fn values(
         }
     }
     values
+}
+
+/// The known values of a person, by their purpose; empty where there is none.
+pub(crate) fn known(entry: &Entry) -> [(Role, String); 14] {
+    let record = &entry.record;
+    let (first, last) = if record.last_name.is_empty() {
+        matching::person::split(&record.name)
+    } else {
+        (record.first_name.clone(), record.last_name.clone())
+    };
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    [
+        (Role::FirstName, first),
+        (Role::LastName, last),
+        (Role::Email, text(record.emails.first())),
+        (Role::Phone, text(record.phones.first())),
+        (Role::Mobile, text(record.phones.get(1))),
+        (Role::JobTitle, record.title.clone()),
+        (Role::Company, record.company.clone()),
+        (Role::Website, record.website.clone()),
+        (Role::Street, record.street.clone()),
+        (Role::City, record.city.clone()),
+        (Role::State, record.state.clone()),
+        (Role::PostalCode, record.postcode.clone()),
+        (Role::Country, record.country.clone()),
+        // Dynamics 365 shows the topic first.
+        (Role::Topic, entry.name()),
+    ]
 }

@@ -34,7 +34,8 @@ use crate::store::{Added, EntryAs, LinkWrite, Store, StoreError, WaitsFor};
 
 pub use acts::{Act, DecideError};
 pub use choose::{Choice, Chooser, Holder, Rules, choose};
-pub use create::{Creator, create_record};
+pub use create::{Creator, create_record, link_created};
+pub(crate) use create::{Writer, known};
 pub use look::{CrmRecord, Records, Seen};
 pub use pass::request_link_pass;
 
@@ -217,6 +218,30 @@ impl<'a> Linking<'a> {
         let done = done.ok_or(StoreError::Conflict)?;
         self.link_others(new.kind, done.lost, done.freed).await?;
         Ok((done.added, done.linked))
+    }
+
+    /// The entry and its match as [`add`](Self::add) would leave them, without storing anything. Others that
+    /// are added meanwhile may change the match.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
+    pub async fn foresee(&self, new: &NewEntry) -> Result<(Added, Linked), StoreError> {
+        let change = Change::Add { new, record: None };
+        let organization = self.organization().await?;
+        let found = self
+            .store
+            .entry_with_match(self.contract, PRODUCTION, new.kind, new.id)
+            .await?;
+        // What is added is there.
+        let known = Known::new(found, &change, self.now).ok_or(StoreError::Conflict)?;
+        let added = known.added;
+        if known.is_settled(&change) || organization.is_none() {
+            return Ok((added, known.as_it_is(self.now)));
+        }
+        let model = self.model(new.kind).await?;
+        let case = Box::pin(self.case(known, &model)).await?;
+        let (_, linked) = Box::pin(self.decide_case(&model, &case)).await?;
+        Ok((added, linked))
     }
 
     /// Links the entry whose record was taken, the entries that waited for a record that is free now, and

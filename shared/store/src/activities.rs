@@ -1,15 +1,17 @@
 //! Activities: accepted once, taken by one worker at a time, finished once, and found by what they wait for.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure, Select};
 use futures::{StreamExt as _, stream};
 
 use super::submissions::{Accepted, Page};
-use super::transaction::{Assumption, Unit};
+use super::transaction::{Action, Assumption, Unit};
 use super::{
     Item, Store, StoreError, keys, number, page_of, read, read_each, size_of_item, text, write,
 };
-use domain::activity::{Activity, ActivityState};
+use domain::activity::{Activity, ActivityState, Thread};
 use domain::clock::Millis;
 use domain::directory::EntryRef;
 use domain::ids::{ActivityId, ContractId, SeatId};
@@ -21,6 +23,8 @@ const AT_ONCE: usize = 16;
 const LIST_SCAN: i32 = 1000;
 /// Longest wait of an activity for a time, in seconds, with room to spare.
 const WAIT_ENDS_SECONDS: i64 = 7 * 24 * 3600;
+/// Most activities of a thread that are read to see what goes before another.
+const BEFORE_LIMIT: usize = 100;
 /// Calls of the index for one page of the list.
 const LIST_SCANS: usize = 10;
 
@@ -62,6 +66,10 @@ fn item(activity: &Activity) -> Result<Item, StoreError> {
         )
     };
     let work = match activity.state {
+        ActivityState::Planned if activity.backlog => Some((
+            keys::backlog_of_activities_index(contract),
+            keys::activity_order(activity.occurred_at, Some(*id)),
+        )),
         ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting => Some(due()),
         ActivityState::WaitingForSignIn => Some((
             keys::unsigned_activities_index(contract),
@@ -113,8 +121,69 @@ impl Store {
     }
 
     async fn accept_activity(&self, activity: &Activity) -> Result<Accepted<Activity>, StoreError> {
-        let stored = self.put_new(ENTITY, item(activity)?).await?;
-        Ok(stored.map_or(Accepted::New, |stored| Accepted::Repeat(Box::new(stored))))
+        let accepted = |stored: Option<Activity>| match stored {
+            None => Accepted::New,
+            Some(stored) => Accepted::Repeat(Box::new(stored)),
+        };
+        let Some(in_thread) = self.thread_action(activity)? else {
+            return Ok(accepted(self.put_new(ENTITY, item(activity)?).await?));
+        };
+        let put = self.put_action(item(activity)?, Some(Assumption::absent()))?;
+        let error = match self.transact(vec![put, in_thread]).await {
+            Ok(()) => return Ok(Accepted::New),
+            Err(error) if !error.did_nothing() => return Err(error),
+            Err(error) => error,
+        };
+        let Activity {
+            contract, seat, id, ..
+        } = activity;
+        let stored = self.activity(contract, *seat, *id).await?;
+        Ok(accepted(Some(stored.ok_or(error)?)))
+    }
+
+    /// The write that goes with one of an activity of a thread: one that goes first is found in its thread,
+    /// and any other is not.
+    fn thread_action(&self, activity: &Activity) -> Result<Option<Action>, StoreError> {
+        let Some(thread) = activity.order_in() else {
+            return Ok(None);
+        };
+        let (contract, place) = (&activity.contract, activity.place());
+        let key = keys::in_thread(contract, activity.seat, &thread, place).attributes();
+        let action = if activity.goes_first() {
+            self.put_action(key, None)?
+        } else {
+            self.delete_action(key, None)?
+        };
+        Ok(Some(action))
+    }
+
+    /// The activities of a thread that go before a place in its order, the earliest first, but for some ids.
+    /// One call, and one more if there are any.
+    pub async fn open_before(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        thread: &Thread,
+        before: (Millis, ActivityId),
+        but: &HashSet<ActivityId>,
+    ) -> Result<Vec<Activity>, StoreError> {
+        let order = keys::activity_order(before.0, Some(before.1));
+        let query = self
+            .query_partition(keys::thread_of(contract, seat, thread))
+            .key_condition_expression("PK = :pk AND SK < :before")
+            .expression_attribute_values(":before", text(order));
+        let found = page_of(&query, None).await?.items;
+        let ids = found.iter().filter_map(|item| {
+            let order = item.get("SK")?.as_s().ok()?;
+            keys::of_thread_order(order)
+        });
+        let others = ids.filter(|id| !but.contains(id)).take(BEFORE_LIMIT);
+        let others = others.map(|id| keys::activity(contract, seat, id).attributes());
+        let items = self.read_in_order(others.collect()).await?;
+        // An activity that cannot be read stops no other.
+        let mut before = read_each(ENTITY, items, |item| read::<Activity>(ENTITY, item));
+        before.retain(Activity::goes_first);
+        Ok(before)
     }
 
     /// A seat holder's activity.
@@ -231,9 +300,12 @@ impl Store {
                 version: expected + 1,
                 ..activity.clone()
             })?;
+            let bytes = size_of_item(&item);
+            let put = self.put_action(item, Some(Assumption::version(expected)))?;
+            let in_thread = self.thread_action(&activity)?;
             units.push(Unit {
-                bytes: size_of_item(&item),
-                actions: vec![self.put_action(item, Some(Assumption::version(expected)))?],
+                bytes,
+                actions: std::iter::once(put).chain(in_thread).collect(),
                 of: activity,
             });
         }
@@ -301,6 +373,17 @@ impl Store {
         let partition = keys::open_activities_index(contract);
         let query = self.query_index_before(&keys::OPEN_WORK, partition, before);
         let found = page_of(&query.limit(limit), None).await?.items;
+        Ok(read_each(ENTITY, found, |item| place(&item)))
+    }
+
+    /// Old activities that wait behind newer ones, those that happened first before others. One call.
+    pub async fn backlog_of_activities(
+        &self,
+        contract: &ContractId,
+        limit: i32,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let partition = keys::backlog_of_activities_index(contract);
+        let found = self.parked(partition, None, limit).await?;
         Ok(read_each(ENTITY, found, |item| place(&item)))
     }
 

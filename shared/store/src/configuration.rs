@@ -74,7 +74,7 @@ impl Store {
                 _ => {}
             }
         }
-        Ok(found.map(|contract| ContractConfig {
+        Ok(found.filter(stays).map(|contract| ContractConfig {
             contract,
             strategies: strategies
                 .into_iter()
@@ -239,8 +239,18 @@ impl Store {
         self.put_action(item, None).map(Some)
     }
 
-    /// The contract alone, without its strategies, mappings and forms.
+    /// The contract alone, without its strategies, mappings and forms; `None` if there is none, or it is being
+    /// deleted.
     pub async fn contract(&self, contract: &ContractId) -> Result<Option<Contract>, StoreError> {
+        let found = self.contract_or_leaving(contract).await?;
+        Ok(found.filter(stays))
+    }
+
+    /// The contract alone, even while it is being deleted.
+    pub(super) async fn contract_or_leaving(
+        &self,
+        contract: &ContractId,
+    ) -> Result<Option<Contract>, StoreError> {
         self.get("contract", keys::contract(contract), true).await
     }
 
@@ -316,9 +326,16 @@ impl Store {
     }
 }
 
-/// The contract's own item, listed among all contracts.
+/// True unless the contract is being deleted.
+const fn stays(contract: &Contract) -> bool {
+    contract.leaving_since.is_none()
+}
+
+/// The contract's own item, listed among all contracts unless it is being deleted.
 fn contract_item(contract: &Contract) -> Result<Item, StoreError> {
     let mut item = write("contract", contract, &keys::contract(&contract.id))?;
-    keys::LISTS.enter(&mut item, keys::CONTRACTS, contract.id.as_str());
+    if stays(contract) {
+        keys::LISTS.enter(&mut item, keys::CONTRACTS, contract.id.as_str());
+    }
     Ok(item)
 }

@@ -22,7 +22,7 @@
 //! | run that ended | `C#{c}#CRM#{environment}` | `RUN#{time}#{run}` | query, newest first; its time to live removes it |
 //! | object and its import | `C#{c}#IMPORTED#{environment}` | `OBJECT#{object}` | query; counted and emptied by a clean-up |
 //! | mirrored record | `C#{c}#MIRROR#{environment}#{object}#{shard}` | `{id}` | batch get, paged query; counted and emptied by a clean-up |
-//! | match key of mirrored records | `C#{c}#MATCHKEY#{environment}#{shard}` | `{key}#{object}#{id}` | query; counted and emptied by a clean-up |
+//! | match or reference key of mirrored records | `C#{c}#MATCHKEY#{environment}#{shard}` | `{key}#{object}#{id}` | query; counted and emptied by a clean-up |
 //! | ids that a pass saw | `C#{c}#SEEN#{environment}#{object}` | `{shard}#{generation}#{part}#{piece}` | query; the sweep deletes them; counted and emptied by a clean-up |
 //! | access report, options | `C#{c}#IMPORTED#{environment}` | `ACCESS`, `OPTIONS` | get; counted and emptied by a clean-up |
 //! | entry of the directory | `C#{c}#DIRECTORY#{kind}#{shard}` | `{id}` | get, batch get, paged query |
@@ -30,6 +30,12 @@
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{part}#{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
+//! | save pass | `C#{c}#CRM#production` | `SAVE` | get; GSI2 while it has work to do |
+//! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
+//! | mark of a changed opportunity | `C#{c}#TOUCHED#{environment}#{shard}` | `{opportunity}#{object}#{id}` | query; the save pass deletes it; counted and emptied by a clean-up |
+//! | record that was saved for a seat holder | `C#{c}#SAVED#{environment}#{shard}` | `{seat}#{kind}#{object}#{id}` | get, batch get, query; counted and emptied by a clean-up |
+//! | lists that a seat holder made | `C#{c}#LISTS#{seat}` | `LISTS` | get |
+//! | entry that a seat holder saved | `C#{c}#LISTS#{seat}` | `ENTRY#{list}#{entry}` | batch get, query |
 //! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
 //! | model | `C#{c}#MODEL` | `{kind}`; `{kind}#{version}` | get of the current one; query of the last 20; counted and emptied by a clean-up of production |
 //! | match rates | `C#{c}#RATES` | `{time}` | query, newest first; its time to live removes it |
@@ -37,10 +43,14 @@
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
 //! | seat's e-mail address | `C#{c}#SEATEMAIL#{email}` | `EMAIL` | create-only: one seat for each |
 //! | seat's identity | `C#{c}#IDENTITY#{identity}` | `IDENTITY` | get at sign-in; create-only |
+//! | member of a seat's LinkedIn archives | `C#{c}#ARCHIVE#{seat}` | `MEMBER` | get; create-only |
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
-//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the seat that has to sign in or whose activity failed, or by the entry that is not matched or whose match is asked for |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the time it happened where it waits behind newer ones, by the seat that has to sign in or whose activity failed, or by the entry that is not matched or whose match is asked for |
+//! | open activity in its thread | `C#{c}#THREAD#{seat}#{hash}` | `{time}#{id}` | query, the earliest first; there until the activity is in the CRM, has failed, or waits for a match |
+//! | month of a seat holder's creates, or of the updates | `C#{c}#USERWRITES#{seat}` | `MONTH#{month}#{kind}` | query; its time to live removes it |
+//! | seat holder's create or update | `C#{c}#USERWRITES#{seat}` | `{kind}#{id}` | get; its time to live removes it |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
 //! | attachment to a lead | `C#{c}#LEAD#{lead}` | `SUBMISSION#{id}` | query |
 //! | names discovered on a form | `C#{c}#DISCOVERED` | `FORM#{form}` | get, query; its time to live removes it |
@@ -48,7 +58,12 @@
 //! | LinkedIn form | `C#{c}#LINKEDINFORM#{id}` | `FORM` | get |
 //! | pull cursor | `C#{c}#CURSOR` | `LINKEDIN#{owner}` | get |
 //! | audit entry | `C#{c}#AUDIT` | `{time}#{id}` | query, newest first |
+//! | run of another kind | `C#{c}#RUN` | `{kind}` | get; query; GSI2 while it has work to do; that of a deletion is the contract's last item |
+//! | its history | `C#{c}#RUN` | `{kind}#{number}` | get; query; its time to live removes it |
 //! | posts of a minute | `C#{c}#POSTS` | `{minute}` | counted by form-intake; its time to live removes it |
+//! | erasure of a person's data | `C#{c}#ERASURE` | `{id}` | get, query; GSI2 while it has work to do |
+//! | tombstone of an erased person | `C#{c}#ERASED` | `HASH#{hash}` | one query with the key of the hashes |
+//! | key of the hashes | `C#{c}#ERASED` | `KEY` | with the tombstones |
 //! | OAuth attempt | `C#{c}#OAUTH#{hash}` | `ATTEMPT` | taken once; its time to live removes it |
 //!
 //! Two index partitions are without a contract, for schedules: `GSI1PK` = `CONTRACTS`, and `GSI2PK` =
@@ -62,15 +77,19 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::Item;
 use super::schema::Index;
+use domain::activity::Thread;
 use domain::clock::Millis;
 use domain::connection_kind::ConnectionKind;
 use domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use domain::environment::Environment;
 use domain::ids::{ActivityId, ContractId, FormId, SeatId, StrategyId, SubmissionId, TokenId};
 use domain::inventory::objects;
+use domain::lists::ListRef;
 use domain::match_keys::MatchKey;
+use domain::run::{RunId, RunKind};
 use domain::schema::CrmKind;
 use domain::seat::Identity;
+use domain::user_writes::WriteKind;
 
 /// Names come from outside; encoded, they can hold no separator of ours.
 const NAME: &AsciiSet = &CONTROLS.add(b'#').add(b'%').add(b' ');
@@ -80,6 +99,8 @@ const NAME: &AsciiSet = &CONTROLS.add(b'#').add(b'%').add(b' ');
 const MAX_PART: usize = 960;
 /// Longest encoded part of a sort key that has two of them.
 const MAX_HALF: usize = 480;
+/// Longest encoded part of a sort key that has three of them.
+const MAX_THIRD: usize = 300;
 
 /// Longest encoded match key: an object and an id follow it in the sort key.
 const MAX_MATCH_KEY: usize = 700;
@@ -166,10 +187,14 @@ pub(super) fn shown(item: &Item) -> String {
 /// nothing), and whether their items, or their keys, hold what tells of a person: a name, an address, a
 /// number, an answer, an account that somebody signs in with. Ids of ours and of the CRM do not count.
 ///
-/// A model keeps only hashes of values, and a pass's candidates only ids.
+/// A model keeps only hashes of values, the member of an archive is a keyed hash, and a pass's candidates are
+/// ids. An erasure has the person sealed while
+/// it runs; tombstones are keyed hashes. Of a partition that is not marked no item is looked at for a person's
+/// data (OP-3).
 pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("", false),
     ("ACTIVITY", true),
+    ("ARCHIVE", false),
     ("AUDIT", true),
     ("CLAIM", false),
     ("CONNECTION", true),
@@ -177,12 +202,15 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("CURSOR", false),
     ("DIRECTORY", true),
     ("DISCOVERED", false),
+    ("ERASED", false),
+    ("ERASURE", false),
     ("IDENTITY", true),
     ("IMPORTED", false),
     ("LEAD", false),
     ("LINKDRAFT", false),
     ("LINKED", false),
     ("LINKEDINFORM", false),
+    ("LISTS", true),
     ("MATCH", false),
     ("MATCHKEY", true),
     ("MIRROR", true),
@@ -190,26 +218,37 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("OAUTH", false),
     ("POSTS", false),
     ("RATES", false),
+    ("RUN", false),
+    ("SAVED", true),
     ("SCHEMA", false),
     ("SEAT", true),
     ("SEATEMAIL", true),
     ("SEEN", false),
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
+    ("THREAD", false),
     ("TOKEN", false),
+    ("TOUCHED", false),
+    ("USERWRITES", false),
 ];
 
 /// What follows the contract in a partition key.
-fn segment(partition_key: &str) -> Option<&str> {
+pub(super) fn segment(partition_key: &str) -> Option<&str> {
     let mut parts = partition_key.strip_prefix("C#")?.split('#').skip(1);
     Some(parts.next().unwrap_or_default())
 }
 
 /// Whether items of that partition hold what tells of a person. `None`: there is no such partition.
-pub(super) fn holds_person(partition_key: &str) -> Option<bool> {
+#[must_use]
+pub fn holds_person(partition_key: &str) -> Option<bool> {
     let of = segment(partition_key)?;
     let known = PARTITIONS.iter().find(|(name, _)| *name == of);
     known.map(|(_, holds)| *holds)
+}
+
+/// What the partition keys of a contract begin with, all but that of its configuration.
+pub(super) fn partitions_of(contract: &ContractId) -> String {
+    format!("C#{contract}#")
 }
 
 /// A primary key.
@@ -339,6 +378,22 @@ pub(super) fn runs(
     (crm(contract, environment), "RUN#".to_owned(), to)
 }
 
+/// Partition of the runs that are neither imports nor link passes.
+pub(super) fn other_runs(contract: &ContractId) -> String {
+    format!("C#{contract}#RUN")
+}
+
+/// The last run of a kind.
+pub(super) fn last_run(contract: &ContractId, kind: RunKind) -> Key {
+    key(other_runs(contract), kind.as_str())
+}
+
+/// A run in the history.
+pub(super) fn ended_run(contract: &ContractId, id: RunId) -> Key {
+    let RunId { kind, number } = id;
+    key(other_runs(contract), format!("{kind}#{number:010}"))
+}
+
 /// The contract's link pass.
 pub(super) fn link_pass(contract: &ContractId) -> Key {
     key(crm(contract, Environment::Production), "LINK")
@@ -370,6 +425,104 @@ pub(super) fn link_draft(
     key(partition, format!("{prefix}{piece:06}"))
 }
 
+/// The contract's save pass.
+pub(super) fn save_pass(contract: &ContractId) -> Key {
+    key(crm(contract, Environment::Production), "SAVE")
+}
+
+/// The state of the contract's saving: beside what it is made of.
+pub(super) fn save_state(contract: &ContractId) -> Key {
+    key(imported(contract, Environment::Production), "SAVES")
+}
+
+pub(super) fn touched_partition(
+    contract: &ContractId,
+    environment: Environment,
+    shard: u32,
+) -> String {
+    format!("C#{contract}#TOUCHED#{environment}#{shard:02x}")
+}
+
+/// The partition with the marks of an opportunity.
+pub(super) fn touched_shard_of(
+    contract: &ContractId,
+    environment: Environment,
+    opportunity: &str,
+) -> String {
+    touched_partition(contract, environment, shard(opportunity, TOUCHED_SHARDS))
+}
+
+/// The mark that a write of a record, by object and id, makes of its opportunity.
+pub(super) fn touched(
+    contract: &ContractId,
+    environment: Environment,
+    opportunity: &str,
+    (object, id): (&str, &str),
+) -> Key {
+    let mut sort_key = part(opportunity, MAX_THIRD);
+    for text in [object, id] {
+        sort_key.push('#');
+        sort_key.push_str(&part(text, MAX_THIRD));
+    }
+    key(
+        touched_shard_of(contract, environment, opportunity),
+        sort_key,
+    )
+}
+
+fn saved_partition(contract: &ContractId, environment: Environment, shard: u32) -> String {
+    format!("C#{contract}#SAVED#{environment}#{shard:02x}")
+}
+
+/// Partition of the records that were saved for a seat holder, and the beginning of the sort keys of those of
+/// a kind.
+pub(super) fn saved_for(
+    contract: &ContractId,
+    environment: Environment,
+    seat: SeatId,
+    kind: EntryKind,
+) -> (String, String) {
+    let shard = shard(&seat.to_string(), DIRECTORY_SHARDS);
+    (
+        saved_partition(contract, environment, shard),
+        format!("{seat}#{kind}#"),
+    )
+}
+
+/// A record that was saved for a seat holder.
+pub(super) fn saved(
+    contract: &ContractId,
+    environment: Environment,
+    seat: SeatId,
+    kind: EntryKind,
+    record: &RecordRef,
+) -> Key {
+    let (partition, prefix) = saved_for(contract, environment, seat, kind);
+    let object = part(&record.object, MAX_THIRD);
+    let id = part(&record.id, MAX_THIRD);
+    key(partition, format!("{prefix}{object}#{id}"))
+}
+
+fn lists_partition(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#LISTS#{seat}")
+}
+
+/// The lists that a seat holder made.
+pub(super) fn own_lists(contract: &ContractId, seat: SeatId) -> Key {
+    key(lists_partition(contract, seat), "LISTS")
+}
+
+/// Partition of what a seat holder saved by hand, and the beginning of the sort keys of what is in a list.
+pub(super) fn by_hand_in(contract: &ContractId, seat: SeatId, list: ListRef) -> (String, String) {
+    (lists_partition(contract, seat), format!("ENTRY#{list}#"))
+}
+
+/// An entry that a seat holder saved in a list.
+pub(super) fn by_hand(contract: &ContractId, seat: SeatId, list: ListRef, entry: EntryId) -> Key {
+    let (partition, prefix) = by_hand_in(contract, seat, list);
+    key(partition, format!("{prefix}{entry}"))
+}
+
 /// Everything that was read from a CRM environment, or computed from it: the partitions that a clean-up
 /// empties (CN-8).
 pub(super) fn imported_partitions(contract: &ContractId, environment: Environment) -> Vec<String> {
@@ -393,7 +546,10 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     partitions
         .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
     partitions.push(link_drafts_partition(contract, environment));
+    partitions
+        .extend((0..TOUCHED_SHARDS).map(|shard| touched_partition(contract, environment, shard)));
     for shard in 0..DIRECTORY_SHARDS {
+        partitions.push(saved_partition(contract, environment, shard));
         for kind in EntryKind::ALL {
             partitions.push(match_partition(contract, environment, kind, shard));
         }
@@ -412,6 +568,8 @@ pub const MIRROR_SHARDS: u32 = 16;
 pub const DIRECTORY_SHARDS: u32 = 16;
 /// Into how many partitions the match keys of an environment are spread.
 const MATCH_KEY_SHARDS: u32 = 64;
+/// Number of partitions that the marks of changed opportunities are spread over.
+pub const TOUCHED_SHARDS: u32 = 16;
 
 /// The shard of a name, the same for ever (FNV-1a; the upper half folded in, as the low bits of
 /// similar names alone are not spread well).
@@ -679,6 +837,11 @@ pub(super) fn seats_index(contract: &ContractId) -> String {
     format!("C#{contract}#SEATS")
 }
 
+/// The member whose LinkedIn archives a seat holder logs from.
+pub(super) fn archive_member(contract: &ContractId, seat: SeatId) -> Key {
+    key(format!("C#{contract}#ARCHIVE#{seat}"), "MEMBER")
+}
+
 /// Keeps an e-mail address to one seat.
 pub(super) fn seat_email(contract: &ContractId, email: &str) -> Key {
     key(
@@ -727,7 +890,7 @@ pub(super) fn submission(contract: &ContractId, id: SubmissionId) -> Key {
 }
 
 /// Partition of a seat holder's activities.
-fn activities_of(contract: &ContractId, seat: SeatId) -> String {
+pub(super) fn activities_of(contract: &ContractId, seat: SeatId) -> String {
     format!("C#{contract}#ACTIVITY#{seat}")
 }
 
@@ -739,6 +902,30 @@ pub(super) fn activity(contract: &ContractId, seat: SeatId, id: ActivityId) -> K
 pub(super) fn of_activity(partition_key: &str, sort_key: &str) -> Option<(SeatId, ActivityId)> {
     let seat = last_of(partition_key, "ACTIVITY")?.parse().ok()?;
     Some((seat, sort_key.parse().ok()?))
+}
+
+/// Partition of the open activities of a seat holder's thread.
+pub(super) fn thread_of(contract: &ContractId, seat: SeatId, thread: &Thread) -> String {
+    let Thread { target, name } = thread;
+    let hash =
+        domain::signature::sha256_hex(&[target.to_string().as_bytes(), b"#", name.as_bytes()]);
+    format!("C#{contract}#THREAD#{seat}#{hash}")
+}
+
+/// An open activity in its thread.
+pub(super) fn in_thread(
+    contract: &ContractId,
+    seat: SeatId,
+    thread: &Thread,
+    (at, id): (Millis, ActivityId),
+) -> Key {
+    let order = activity_order(at, Some(id));
+    key(thread_of(contract, seat, thread), order)
+}
+
+/// The activity in a sort key of that partition.
+pub(super) fn of_thread_order(sort_key: &str) -> Option<ActivityId> {
+    sort_key.split_once('#')?.1.parse().ok()
 }
 
 /// GSI1 partition of a seat holder's activities.
@@ -755,6 +942,12 @@ pub(super) fn activity_order(at: Millis, id: Option<ActivityId>) -> String {
 /// that a backlog of one does not delay the other.
 pub(super) fn open_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#OPENACTIVITIES")
+}
+
+/// GSI2 partition of old activities before their first attempt, by the time at which they happened: a lane of
+/// their own, so that they do not delay newer ones.
+pub(super) fn backlog_of_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#BACKLOGOFACTIVITIES")
 }
 
 /// GSI2 partition of activities whose seat holder has to sign in, by seat and time.
@@ -895,11 +1088,66 @@ pub(super) fn posts(contract: &ContractId, minute: i64) -> Key {
     key(format!("C#{contract}#POSTS"), format!("{minute:010}"))
 }
 
+/// Partition of the creates and updates of a seat holder in the CRM.
+fn user_writes(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#USERWRITES#{seat}")
+}
+
+/// Partition and sort key prefix of the counters of a month.
+pub(super) fn user_months(contract: &ContractId, seat: SeatId, month: &str) -> (String, String) {
+    (user_writes(contract, seat), format!("MONTH#{month}#"))
+}
+
+pub(super) fn user_month(contract: &ContractId, seat: SeatId, month: &str, kind: WriteKind) -> Key {
+    let (pk, prefix) = user_months(contract, seat, month);
+    key(pk, format!("{prefix}{}", kind.as_str()))
+}
+
+pub(super) fn user_write(
+    contract: &ContractId,
+    seat: SeatId,
+    kind: WriteKind,
+    id: uuid::Uuid,
+) -> Key {
+    key(
+        user_writes(contract, seat),
+        format!("{}#{id}", kind.as_str()),
+    )
+}
+
 pub(super) fn oauth_attempt(contract: &ContractId, state_hash: &str) -> Key {
     key(
         format!("C#{contract}#OAUTH#{}", part(state_hash, MAX_PART)),
         "ATTEMPT",
     )
+}
+
+/// Partition of a contract's erasures.
+pub(super) fn erasures(contract: &ContractId) -> String {
+    format!("C#{contract}#ERASURE")
+}
+
+/// The erasure of a person's data.
+pub(super) fn erasure(contract: &ContractId, id: uuid::Uuid) -> Key {
+    key(erasures(contract), id.to_string())
+}
+
+/// Partition of the tombstones of erased people, and of the key of their hashes.
+pub(super) fn erased_partition(contract: &ContractId) -> String {
+    format!("C#{contract}#ERASED")
+}
+
+/// The tombstone of an erased person. `hash` is of hexadecimal digits.
+pub(super) fn tombstone(contract: &ContractId, hash: &str) -> Key {
+    key(
+        erased_partition(contract),
+        format!("HASH#{}", part(hash, MAX_PART)),
+    )
+}
+
+/// The key of the tombstones' hashes.
+pub(super) fn erased_key(contract: &ContractId) -> Key {
+    key(erased_partition(contract), "KEY")
 }
 
 /// GSI1 partition of all contracts.
@@ -971,6 +1219,11 @@ mod tests {
             tenant: name.to_owned(),
             object_id: name.to_owned(),
         };
+        let thread = Thread {
+            target: waits,
+            name: name.to_owned(),
+        };
+        let order = (Millis(7), ActivityId(uuid::Uuid::nil()));
         let match_key = MatchKey::stored(name);
         let (pk, sk) = super::match_key(&c, sandbox, &match_key, Some("Lead"));
         let (lead, submission) = (attachment(&c, name, id), claim(&c, name));
@@ -980,16 +1233,20 @@ mod tests {
             session(&c, seat_id, name),
             linked(&c, sandbox, &record),
             waiting(&c, sandbox, &record, waits),
+            saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
+            touched(&c, sandbox, name, (name, name)),
             mirrored(&c, sandbox, "Lead", name),
             Key { pk, sk },
             seat_email(&c, name),
             identity(&c, &user),
             lead,
             submission,
+            in_thread(&c, seat_id, &thread, order),
             discovered(&c, name),
             linkedin_form(&c, name),
             cursor(&c, name),
             oauth_attempt(&c, name),
+            tombstone(&c, name),
         ]
     }
 
@@ -1016,6 +1273,10 @@ mod tests {
             run(&c, production, Millis(i64::MAX), u64::MAX),
             link_pass(&c),
             link_draft(&c, production, 1, 1),
+            save_pass(&c),
+            save_state(&c),
+            own_lists(&c, seat_id),
+            by_hand(&c, seat_id, ListRef::People, entry_id),
             access_report(&c, production),
             crm_options(&c, production),
             entry(&c, EntryKind::Profile, entry_id),
@@ -1024,6 +1285,7 @@ mod tests {
             current_model(&c, EntryKind::Profile),
             rates(&c, Millis(1)),
             seat(&c, seat_id),
+            archive_member(&c, seat_id),
             session_key(&c),
             token(&c, &token_id),
             submission(&c, SubmissionId(nil)),
@@ -1031,6 +1293,18 @@ mod tests {
             lead_schema(&c),
             audit(&c, Millis(1), nil),
             posts(&c, 7),
+            last_run(&c, RunKind::KeepAnswers),
+            ended_run(
+                &c,
+                RunId {
+                    kind: RunKind::KeepAnswers,
+                    number: 1,
+                },
+            ),
+            erasure(&c, nil),
+            erased_key(&c),
+            user_month(&c, seat_id, "2026-11", WriteKind::Create),
+            user_write(&c, seat_id, WriteKind::Update, nil),
             Key {
                 pk: seen_partition(&c, production, "Lead"),
                 sk: seen(1, 2, 3, 4),
@@ -1065,6 +1339,8 @@ mod tests {
         let own = activity(&c, seat_id, activity_id);
         assert_eq!(of_activity(&own.pk, &own.sk), Some((seat_id, activity_id)));
         assert_eq!(of_activity(&seat(&c, seat_id).pk, &own.sk), None);
+        let order = activity_order(at, Some(activity_id));
+        assert_eq!(of_thread_order(&order), Some(activity_id));
         let unsigned = seat_activity_order(seat_id, at, activity_id);
         assert_eq!(seat_of_activity_order(&unsigned), Some(seat_id));
         let entry = EntryRef {
@@ -1162,6 +1438,11 @@ mod tests {
                     prop_assert!(partitions.contains(&matched.pk) && !partitions.contains(&own.pk));
                     prop_assert!((0..DIRECTORY_SHARDS).any(|shard| own.pk == entry_partition(&c, kind, shard) && matched.pk == match_partition(&c, environment, kind, shard)));
                 }
+                let record = RecordRef::new(name.clone(), id.clone());
+                let seat_id = SeatId(uuid::Uuid::from_u128(unique));
+                let saved = saved(&c, environment, seat_id, EntryKind::Company, &record);
+                let touched = touched(&c, environment, &id, (name.as_str(), id.as_str()));
+                prop_assert!(partitions.contains(&saved.pk) && partitions.contains(&touched.pk));
                 prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
                 for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
                     let (seen, record) = (seen_partition(&c, environment, spec.name), mirror_partition(&c, environment, spec.name, shard));

@@ -6,6 +6,7 @@
 pub mod schema;
 
 mod activities;
+mod archives;
 mod attachments;
 mod batch;
 mod claims;
@@ -15,18 +16,25 @@ mod crm;
 mod directory;
 mod discovered;
 mod drafts;
+mod erasures;
 mod error;
+mod export;
 mod keys;
+mod leaving;
 mod linkedin;
+mod lists;
 mod mirror;
 mod oauth_attempts;
 mod plans;
 mod posts;
+mod retention;
+mod runs;
 mod seats;
 mod submissions;
 mod sync;
 mod tokens;
 mod transaction;
+mod user_writes;
 mod work;
 
 use std::collections::HashMap;
@@ -40,6 +48,7 @@ use serde::de::DeserializeOwned;
 use domain::clock::Millis;
 
 pub use activities::{TakenActivity, Unresolved};
+pub use archives::ArchiveMember;
 pub use attachments::Attachment;
 pub use claims::{Claim, ClaimWrite};
 pub use configuration::ChangeError;
@@ -54,15 +63,22 @@ pub use directory::{
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;
+pub use erasures::{Found, FoundPage, Look};
 pub use error::StoreError;
+pub use export::{ExportPage, ExportedItem};
+pub use keys::holds_person;
+pub use leaving::LeavingPage;
 pub use linkedin::PullCursor;
+pub use lists::{SaveState, TOUCHED_SHARDS, Touched};
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
 pub use oauth_attempts::{AttemptPurpose, Consumed, OAuthAttempt};
 pub use plans::Claimed;
 pub use posts::PostCounts;
+pub use retention::RetentionPage;
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
 pub use tokens::ApiTokenRecord;
+pub use user_writes::UserWriteKey;
 pub use work::{Counted, Deleted, WorkKind};
 
 /// An item as DynamoDB holds it.

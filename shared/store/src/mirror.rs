@@ -2,7 +2,7 @@
 //!
 //! It holds millions of items, so the calls are few and the items are built by hand. A record that is
 //! unchanged in the mirror costs no write: its hash shows it. A changed one is written together with its
-//! match keys, on the condition that nobody has changed it since it was read.
+//! match and reference keys, on the condition that nobody has changed it since it was read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,12 +13,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::batch::{Projection, READ_BATCH, READS_AT_ONCE, WRITES_AT_ONCE, Write, back_off, count};
 use super::transaction::{Action, Assumption, Unit};
-use super::{Item, Page, Store, StoreError, keys, number, page_of, read_each, text};
+use super::{Item, Page, Store, StoreError, keys, lists, number, page_of, read_each, text};
 use domain::clock::Millis;
 use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::match_keys::{self, MatchKey};
-use domain::mirror::{Change, Record};
+use domain::mirror::{Change, Record, Values};
+use domain::references;
 use domain::schema::CrmKind;
 
 pub use keys::MIRROR_SHARDS;
@@ -86,7 +87,7 @@ pub struct MirrorRecord {
     pub modified: Option<Millis>,
     /// The record that it was merged into.
     pub merged_into: Option<String>,
-    /// The text of its match keys.
+    /// The text of its match and reference keys.
     pub keys: BTreeSet<String>,
 }
 
@@ -141,10 +142,30 @@ impl Mirror<'_> {
         keys::Key { pk, sk }.attributes()
     }
 
+    /// The mark that a write of the record makes of its opportunity, for the save pass (SV-4), which reads the
+    /// production environment's.
+    fn mark(&self, record: &Record) -> Option<Item> {
+        if self.environment != Environment::Production {
+            return None;
+        }
+        let (object, id) = (self.object, record.id.as_str());
+        let opportunity = references::opportunity_of(self.crm, object, id, &record.values)?;
+        let (contract, environment) = (self.contract, self.environment);
+        let stamp = record.modified.0.to_string();
+        Some(lists::mark(
+            contract,
+            environment,
+            opportunity,
+            (object, id),
+            stamp,
+        ))
+    }
+
     fn prepare(&self, record: &Record) -> Result<Prepared, StoreError> {
         let data = serde_json::to_string(&record.values).map_err(StoreError::malformed)?;
         let region = self.default_region;
-        let keys = match_keys::keys(self.crm, self.object, &record.values, region);
+        let mut keys = match_keys::keys(self.crm, self.object, &record.values, region);
+        keys.extend(references::keys(self.crm, self.object, &record.values));
         let mut hash = Sha256::new_with_prefix([match_keys::VERSION]);
         // No part of a key and no JSON text holds a zero byte.
         let merged_into = record.merged_into.as_deref().unwrap_or_default();
@@ -210,6 +231,9 @@ impl Mirror<'_> {
                     writes.push(Write::put(self.record_item(record, &prepared))?);
                     for key in &prepared.keys {
                         writes.push(Write::put(self.match_key(key, &record.id))?);
+                    }
+                    if let Some(mark) = self.mark(record) {
+                        writes.push(Write::put(mark)?);
                     }
                     written.inserted += 1;
                 }
@@ -349,6 +373,9 @@ impl Mirror<'_> {
                         step.actions.push(store.put_action(item, None)?);
                     }
                 }
+                if let Some(mark) = self.mark(record) {
+                    step.actions.push(store.put_action(mark, None)?);
+                }
                 let kept: HashSet<&str> = prepared.keys.iter().map(MatchKey::as_str).collect();
                 let gone = old_keys.iter().filter(|old| !kept.contains(old.as_str()));
                 self.delete_keys(store, intent.id, gone, &mut step.actions)?;
@@ -377,6 +404,41 @@ impl Mirror<'_> {
         });
         self.delete_keys(store, intent.id, old_keys.iter(), &mut step.actions)?;
         Ok(step)
+    }
+
+    /// The writes that take a record's values and match keys out of the mirror (OP-3): it stays, without
+    /// anything that tells of a person, so that counts and references are as in the CRM. Returns the number of
+    /// match keys too; `None` if it has no values, or there is no such record.
+    pub(super) async fn emptying(
+        &self,
+        store: &Store,
+        id: &str,
+    ) -> Result<Option<(Vec<Action>, u64)>, StoreError> {
+        let stored = store
+            .read_many(vec![self.record_key(id).attributes()])
+            .await?;
+        let Some(item) = stored.into_iter().next() else {
+            return Ok(None);
+        };
+        let modified = number_of(&item, "modified").map(Millis);
+        let stored = Stored::of(item);
+        let record = Record {
+            id: id.to_owned(),
+            modified: modified.unwrap_or_default(),
+            merged_into: stored.merged_into.clone(),
+            values: Values::default(),
+        };
+        let prepared = self.prepare(&record)?;
+        if stored.hash.is_none() || stored.hash == Some(prepared.hash) {
+            return Ok(None);
+        }
+        let keys = stored.keys.len() as u64;
+        let intent = Intent {
+            id,
+            target: Target::Present(&record, prepared),
+        };
+        let step = self.step(store, &intent, Some(&stored))?;
+        Ok(Some((step.actions, keys)))
     }
 
     fn delete_keys<'k>(
@@ -752,6 +814,34 @@ impl Store {
                 Some((text, object.to_owned(), id.to_owned()))
             })
             .collect())
+    }
+
+    /// Ids of an object's records that have a key, in their order, from the beginning or after an id; `next` is
+    /// the id to continue after. One query. A key can outlive its record, so the caller has to read the records.
+    pub async fn ids_by_key(
+        &self,
+        contract: &ContractId,
+        environment: Environment,
+        key: &MatchKey,
+        object: &str,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<Page<String>, StoreError> {
+        let (pk, prefix) = keys::match_key(contract, environment, key, Some(object));
+        let start = after.map(|id| {
+            let (pk, sk) = (pk.clone(), format!("{prefix}{id}"));
+            keys::Key { pk, sk }.attributes()
+        });
+        let query = self.query_prefix(pk, prefix).projection_expression("SK");
+        let page = page_of(&query.limit(limit), start).await?;
+        let id = |item: &Item| {
+            let (_, id) = keys::of_match_key(item.get("SK")?.as_s().ok()?)?;
+            Some(id.to_owned())
+        };
+        Ok(Page {
+            next: page.next.as_ref().and_then(id),
+            items: page.items.iter().filter_map(id).collect(),
+        })
     }
 
     async fn swept(&self, key: &keys::Key) -> Result<Option<Swept>, StoreError> {

@@ -175,6 +175,8 @@ impl Store {
                 let key = keys::seat(contract, before.id).attributes();
                 let as_read = Assumption::version(before.version);
                 items.push(self.delete_action(key, Some(as_read))?);
+                let archives = keys::archive_member(contract, before.id).attributes();
+                items.push(self.delete_action(archives, None)?);
             }
             (None, None) => return Ok(()),
         }

@@ -7,7 +7,8 @@ use super::claims::ClaimWrite;
 use super::schema::Index;
 use super::transaction::Assumption;
 use super::{
-    Item, Store, StoreError, keys, number, page_of, read, read_each, size_of_item, text, write,
+    Item, Store, StoreError, expire, keys, number, page_of, read, read_each, size_of_item, text,
+    write,
 };
 use domain::clock::Millis;
 use domain::ids::{ContractId, SubmissionId};
@@ -138,6 +139,9 @@ fn item_of(submission: &Submission) -> Result<Item, StoreError> {
         keys::OPEN_WORK.enter(&mut item, partition, order);
     }
     item.insert("search".to_owned(), text(search_text(submission)));
+    if let Some(until) = submission.kept_until {
+        expire(&mut item, until);
+    }
     Ok(item)
 }
 

@@ -13,17 +13,22 @@ use domain::clock::Millis;
 use domain::connection_kind::ConnectionKind;
 use domain::environment::Environment;
 use domain::ids::ContractId;
+use domain::run::RunKind;
 
 /// Partitions that are counted at once.
 const COUNTS_AT_ONCE: usize = 16;
 /// Partitions that are emptied at once.
 const DELETES_AT_ONCE: usize = 8;
 /// Calls in flight that delete items of one partition.
-const DELETES_OF_PARTITION: usize = 4;
+pub(super) const DELETES_OF_PARTITION: usize = 4;
 /// Number of items of a partition between two checks of the time.
 const DELETE_PAGE: i32 = 1000;
 /// The name of [`WorkKind::Link`].
 const LINK: &str = "link";
+/// The name of [`WorkKind::Erase`].
+const ERASE: &str = "erase";
+/// The name of [`WorkKind::Save`].
+const SAVE: &str = "save";
 
 /// Progress of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +58,12 @@ pub enum WorkKind {
     Disconnect(ConnectionKind),
     /// Link the directory with the production environment's records.
     Link,
+    /// Work on a run of another kind.
+    Run(RunKind),
+    /// Erase the data of people (OP-3).
+    Erase,
+    /// Save what open opportunities are about to their owners' lists.
+    Save,
 }
 
 impl WorkKind {
@@ -62,6 +73,9 @@ impl WorkKind {
             Self::Sync(environment) => format!("sync.{environment}"),
             Self::Disconnect(kind) => format!("disconnect.{kind}"),
             Self::Link => LINK.to_owned(),
+            Self::Run(kind) => format!("run.{kind}"),
+            Self::Erase => ERASE.to_owned(),
+            Self::Save => SAVE.to_owned(),
         };
         let order = keys::work_order(due, Some(contract));
         keys::OPEN_WORK.enter(item, keys::WORK, order);
@@ -73,10 +87,17 @@ impl WorkKind {
         if name == LINK {
             return Some(Self::Link);
         }
+        if name == ERASE {
+            return Some(Self::Erase);
+        }
+        if name == SAVE {
+            return Some(Self::Save);
+        }
         let (work, rest) = name.split_once('.')?;
         match work {
             "sync" => rest.parse().ok().map(Self::Sync),
             "disconnect" => rest.parse().ok().map(Self::Disconnect),
+            "run" => rest.parse().ok().map(Self::Run),
             _ => None,
         }
     }
@@ -195,6 +216,7 @@ mod tests {
     use super::WorkKind;
     use domain::connection_kind::ConnectionKind;
     use domain::environment::Environment;
+    use domain::run::RunKind;
 
     #[test]
     fn work_reads_back_from_its_name() {
@@ -207,6 +229,12 @@ mod tests {
             Some(WorkKind::Disconnect(ConnectionKind::LinkedIn))
         );
         assert_eq!(WorkKind::parse("link"), Some(WorkKind::Link));
+        assert_eq!(
+            WorkKind::parse("run.keep-answers"),
+            Some(WorkKind::Run(RunKind::KeepAnswers))
+        );
+        assert_eq!(WorkKind::parse("erase"), Some(WorkKind::Erase));
+        assert_eq!(WorkKind::parse("save"), Some(WorkKind::Save));
         for bad in [
             "",
             "link.",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use shared::random::{Random as _, SystemRandom};
 
 use crate::rig::Clients;
 
-/// Writes copies of a stored submission, each under an id of its own.
+/// Writes copies of a stored submission or activity, each under an id of its own.
 pub(crate) struct Bare {
     dynamodb: aws_sdk_dynamodb::Client,
     sqs: aws_sdk_sqs::Client,
@@ -30,18 +30,25 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// Copies the item of a submission that is stored.
+    /// Copies the item of a submission or activity that is stored.
     pub(crate) async fn copy(clients: &Clients, made: &Made, id: &str) -> Result<Self> {
-        let found = clients
+        let query = clients
             .dynamodb
             .scan()
             .table_name(local::TABLE)
             .filter_expression("id = :id")
-            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
-            .send()
-            .await?;
-        let item = found.items.and_then(|items| items.into_iter().next());
-        let item = item.context("the submission is not stored")?;
+            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()));
+        let (mut item, mut start) = (None, None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start);
+            let page = page.send().await?;
+            item = item.or_else(|| page.items?.into_iter().next());
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if item.is_some() || start.is_none() {
+                break;
+            }
+        }
+        let item: HashMap<String, AttributeValue> = item.context("it is not stored")?;
         let with_id = item
             .iter()
             .filter(|(_, value)| value.as_s().is_ok_and(|text| text.contains(id)))
@@ -58,8 +65,8 @@ impl Bare {
         })
     }
 
-    /// One conditional write; returns the new id.
-    pub(crate) async fn put(&self) -> Result<String> {
+    /// A copy of the item under a new id.
+    fn fresh(&self) -> (String, HashMap<String, AttributeValue>) {
         let fresh = SystemRandom.uuid().to_string();
         let mut item = self.item.clone();
         for name in &self.with_id {
@@ -67,6 +74,12 @@ impl Bare {
                 *text = text.replace(&self.id, &fresh);
             }
         }
+        (fresh, item)
+    }
+
+    /// One conditional write; returns the new id.
+    pub(crate) async fn put(&self) -> Result<String> {
+        let (fresh, item) = self.fresh();
         self.dynamodb
             .put_item()
             .table_name(local::TABLE)
@@ -75,6 +88,22 @@ impl Bare {
             .send()
             .await?;
         Ok(fresh)
+    }
+
+    /// Conditional writes in one transaction.
+    pub(crate) async fn put_together(&self, count: usize) -> Result<()> {
+        let mut writes = Vec::with_capacity(count);
+        for _ in 0..count {
+            let put = Put::builder()
+                .table_name(local::TABLE)
+                .set_item(Some(self.fresh().1))
+                .condition_expression("attribute_not_exists(PK)")
+                .build()?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        let write = self.dynamodb.transact_write_items();
+        write.set_transact_items(Some(writes)).send().await?;
+        Ok(())
     }
 
     async fn accept(&self) -> Result<Response> {

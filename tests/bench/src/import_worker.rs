@@ -18,6 +18,7 @@ use shared::domain::environment::Environment;
 use shared::domain::inventory::{ObjectSpec, objects};
 use shared::domain::match_keys;
 use shared::domain::mirror::{self, Values};
+use shared::domain::references;
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::SyncState;
 use shared::queue::{ImportMessage, ImportQueue};
@@ -361,7 +362,9 @@ impl Bare<'_> {
                     .map(|(name, cell)| (name, mirror::Value::Text(cell)))
                     .collect(),
             );
-            let keys = match_keys::keys(self.task.crm, spec.name, &values, None);
+            let mut keys = match_keys::keys(self.task.crm, spec.name, &values, None);
+            keys.extend(references::keys(self.task.crm, spec.name, &values));
+            let opportunity = references::opportunity_of(self.task.crm, spec.name, &id, &values);
             let shard = id.bytes().fold(0_u32, |sum, byte| {
                 sum.wrapping_mul(31).wrapping_add(u32::from(byte))
             });
@@ -386,6 +389,11 @@ impl Bare<'_> {
                 record = record.with("keys", AttributeValue::Ss(names));
             }
             puts.push(record.put()?);
+            if let Some(opportunity) = opportunity {
+                let partition = format!("C#{contract}#TOUCHED#production#{:02x}", shard % 16);
+                let sort_key = format!("{opportunity}#{}#{id}", spec.name);
+                puts.push(WriteItem::new(partition, sort_key).put()?);
+            }
             for key in keys {
                 let partition = format!("C#{contract}#MATCHKEY#production#{:02x}", shard % 64);
                 puts.push(WriteItem::new(partition, format!("{key}#{}#{id}", spec.name)).put()?);

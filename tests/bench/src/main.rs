@@ -10,6 +10,7 @@
     reason = "a command-line tool"
 )]
 
+mod activities;
 mod bare;
 mod binaries;
 mod import;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use shared::domain::schema::CrmKind;
 use shared::domain::submission::State;
 
+use crate::activities;
 use crate::bare::Bare;
 use crate::meter::{ms, thread_cpu};
 use crate::proxy::{Proxy, Recorded};
@@ -108,9 +109,11 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
         ("Dataverse", CrmKind::Dynamics365),
     ] {
         one_crm(&rig, name, crm, quick, &mut section)?;
+        activities::one_crm(&rig, name, crm, quick, &mut section)?;
     }
     section.note("Calls and bytes are those of a process that knows the contract already; bytes are those of bodies, as the CRM saw them.");
     section.note("Baseline: the recorded CRM calls made again, and as many conditional writes to the table, one after the other.");
+    section.note("Activities of one seat holder with somebody whom nobody has matched. Baseline: the same writes, with as many side by side and in a transaction, and the same CRM calls.");
     rig.stop();
     Ok(section)
 }
@@ -200,7 +203,7 @@ fn time(rig: &Rig, crm: CrmKind, counted: &[Counted], rounds: usize) -> Result<[
 }
 
 /// The time that work takes, and the processor time.
-async fn timed(work: impl Future<Output = Result<()>>) -> Result<(Duration, Duration)> {
+pub(crate) async fn timed(work: impl Future<Output = Result<()>>) -> Result<(Duration, Duration)> {
     let (start, cpu) = (Instant::now(), thread_cpu());
     work.await?;
     Ok((start.elapsed(), thread_cpu().saturating_sub(cpu)))

@@ -412,6 +412,7 @@ fn salesforce_records(
         details: false,
         batch_size: None,
         auto_assign: false,
+        unmodified_since: None,
     };
     let known = |id: &str| salesforce::ids::long(id).ok_or_else(missing);
     let all = call.param("include_deleted").as_deref() == Some("true");

@@ -41,7 +41,11 @@ pub struct DirectoryWorld<'a> {
 impl<'a> DirectoryWorld<'a> {
     /// Of a contract.
     pub async fn of(tenant: &'a Tenant<'a>) -> Self {
-        let clock = clock();
+        Self::with(tenant, clock()).await
+    }
+
+    /// Of a contract, with a clock that it shares with others.
+    pub async fn with(tenant: &'a Tenant<'a>, clock: Arc<FixedClock>) -> Self {
         let apps = process(tenant.harness.embedded_stack(), &Tripwire::new(), &clock);
         let config = apps.import.remote.store.config(&tenant.made.id).await;
         let world = Self {

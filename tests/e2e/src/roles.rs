@@ -12,6 +12,8 @@ pub fn salesperson_may(method: &Method, path: &str) -> bool {
     OWN.contains(&path)
         || path.starts_with("/me/")
         || path.starts_with("/activities")
+        || path.starts_with("/lists")
+        || path.starts_with("/crm/")
         || ["/notices", "/linkedin/disconnect"].contains(&path)
         || reads && (path.starts_with("/submissions") || path == "/linkedin")
         || is_of_directory(path) && (reads || decides(path))

@@ -43,7 +43,8 @@ async function request(method, path, body, type = JSON_TYPE, more = {}, cache = 
 	const answer = await send(method, path, body, type, more, cache);
 	const data = await answer.json().catch(() => null);
 	if (answer.ok) return data;
-	throw new Refusal(data?.next_step ? data : unexpected(answer.status));
+	const retry_after = Number(answer.headers.get("retry-after")) || undefined;
+	throw new Refusal({ ...(data?.next_step ? data : unexpected(answer.status)), retry_after });
 }
 
 async function guarded(method, path, body, type) {

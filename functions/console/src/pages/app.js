@@ -107,6 +107,8 @@ export const PAGES = [
 		load: async () => companies((await import("./upload.js")).uploadPage),
 	},
 
+	{ name: "my-lists", title: "My lists", group: "People & companies", load: async () => (await import("./lists.js")).listsPage },
+
 	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },
 	{
 		name: "activity",
@@ -116,6 +118,12 @@ export const PAGES = [
 		load: async () => (await import("./activity.js")).activityPage,
 	},
 	{ name: "log-activity", title: "Log an activity", group: "Activities", load: async () => (await import("./log.js")).logPage },
+	{
+		name: "linkedin-archive",
+		title: "From a LinkedIn archive",
+		group: "Activities",
+		load: async () => (await import("./archive.js")).archivePage,
+	},
 
 	{
 		name: "match-rates",
@@ -161,6 +169,20 @@ export const PAGES = [
 		group: "Settings",
 		administrators: true,
 		load: async () => (await import("./seats.js")).auditPage,
+	},
+	{
+		name: "privacy",
+		title: "Privacy",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./privacy.js")).privacyPage,
+	},
+	{
+		name: "person-data",
+		title: "A person's data",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./person-data.js")).personDataPage,
 	},
 ];
 

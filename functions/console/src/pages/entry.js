@@ -20,12 +20,15 @@ import {
 	p,
 	refuse,
 	row,
+	showProblem,
 	strong,
 	submit,
 	table,
 	tag,
 	time,
 } from "./dom.js";
+import { listsOf } from "./lists.js";
+import { openOpportunities } from "./opportunities.js";
 import { badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
 
 const SIGNED = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
@@ -157,9 +160,18 @@ export const entryPage = (kind) => async (view) => {
 	if (!id) return [p("No one is named in the address. ", link(kind.list, `Search for ${kind.many}`))];
 	const path = `${kind.path}/${encodeURIComponent(id)}`;
 	const body = el("div");
+	const lists = el("div");
+	const deals = el("div");
+	// They follow from the record that the entry is linked to.
+	const around = async () => {
+		const [mine, open] = await Promise.all([listsOf(kind, id), openOpportunities(path)]);
+		lists.replaceChildren(mine);
+		deals.replaceChildren(...[open].filter(Boolean));
+	};
 
 	const decided = (entry) => {
 		draw(entry);
+		around().catch((error) => showProblem(lists, error));
 		moveTo(body.querySelector("h2"));
 	};
 	const act = (what, given) => async () => decided(await api("POST", `${path}/${what}`, given));
@@ -301,11 +313,12 @@ export const entryPage = (kind) => async (view) => {
 			]),
 			session.role === "administrator" && button("Delete", remove, "danger"),
 		);
-		body.replaceChildren(match, candidates, ...[information, why, known].filter(Boolean));
+		body.replaceChildren(match, candidates, deals, ...[information, why].filter(Boolean), lists, known);
 	};
 
 	const entry = await get(path);
 	const said = lastWord();
+	await around();
 	draw(entry);
 	return [
 		p(

@@ -1,6 +1,6 @@
 //! Activities of seat holders (WB): sent one by one or in batches, listed, told in full, sent again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -16,8 +16,10 @@ use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, RecordRef};
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
 use shared::domain::log_choice::{LogChoices, LogDecider, LogToCrm};
+use shared::domain::privacy::erased_person;
 use shared::domain::role::Permission;
 use shared::domain::submission::{CrmWrite, Failure, SWEEP_AFTER_SECONDS};
+use shared::erasure::is_erased;
 use shared::linking::Linking;
 use shared::problem::Problem;
 use shared::queue::WritebackMessage;
@@ -144,6 +146,18 @@ impl ActivityResult {
             target: None,
             decided_by: None,
             problem: Some(problem),
+        }
+    }
+
+    const fn not_logged(key: String, decided_by: LogDecider) -> Self {
+        Self {
+            idempotency_key: Some(key),
+            outcome: ActivityOutcome::NotLogged,
+            id: None,
+            state: None,
+            target: None,
+            decided_by: Some(decided_by),
+            problem: None,
         }
     }
 }
@@ -310,6 +324,17 @@ async fn targets(
             known.insert(item.target.reference(), new);
         }
     }
+    if !known.is_empty() {
+        let tombstones = app.tombstones(contract).await?;
+        let region = config.contract.settings.default_region.as_deref();
+        known.retain(|entry, new| {
+            let erased = is_erased(&tombstones, new, region);
+            if erased {
+                found.insert(*entry, Some(erased_person()));
+            }
+            !erased
+        });
+    }
     let linking = Linking::new(store, &config.contract, now).with(&app.cached);
     let linking = &linking;
     let adding: Vec<_> = known
@@ -361,15 +386,7 @@ async fn send(
                     items.push((place, item));
                     result
                 }
-                Ok(Checked::NotLogged(key, decided_by)) => ActivityResult {
-                    idempotency_key: Some(key),
-                    outcome: ActivityOutcome::NotLogged,
-                    id: None,
-                    state: None,
-                    target: None,
-                    decided_by: Some(decided_by),
-                    problem: None,
-                },
+                Ok(Checked::NotLogged(key, by)) => ActivityResult::not_logged(key, by),
                 Err((key, problem)) => ActivityResult {
                     idempotency_key: key,
                     ..ActivityResult::refused(problem)
@@ -385,6 +402,7 @@ async fn send(
     let product = &settings.product_name;
     let mut places = Vec::new();
     let mut activities = Vec::new();
+    let mut announced = HashSet::new();
     for (place, item) in items {
         let target = item.target.reference();
         if let Some(Some(problem)) = targets.get(&target) {
@@ -395,10 +413,16 @@ async fn send(
             }
         } else {
             places.push(place);
-            let mut activity = item.draft.with(contract, seat, target, product, now);
-            activity.decided_by = Some(item.decided_by);
+            let mut activity = Activity {
+                decided_by: Some(item.decided_by),
+                ..item.draft.with(contract, seat, target, product, now)
+            };
             if questions.iter().any(|question| question.is_about(target)) {
                 activity.state = ActivityState::WaitingForAnswer;
+            } else if app.activity_share.take(&activity, now) {
+                announced.insert(activity.id);
+            } else {
+                activity.leave_to_the_sweep();
             }
             activities.push(activity);
         }
@@ -415,8 +439,7 @@ async fn send(
         let Some(result) = results.get_mut(place) else {
             continue;
         };
-        let is_new = matches!(accepted, Ok(Accepted::New));
-        if is_new && activity.state == ActivityState::Planned {
+        if matches!(accepted, Ok(Accepted::New)) && announced.contains(&activity.id) {
             new.push((seat, activity.id));
         }
         tell(result, activity, accepted);
@@ -820,6 +843,7 @@ async fn retry(
 fn plan_again(activity: &mut Activity, now: Millis) {
     activity.state = ActivityState::Planned;
     activity.attempts = 0;
+    activity.backlog = false;
     activity.due_at = now.plus_seconds(SWEEP_AFTER_SECONDS);
     activity.finished_at = None;
 }

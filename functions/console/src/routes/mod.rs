@@ -6,6 +6,9 @@ mod crm;
 mod directory;
 mod forms;
 mod matching;
+mod personal_data;
+mod privacy;
+mod runs;
 mod seats;
 mod session;
 mod settings;
@@ -43,6 +46,9 @@ pub(crate) fn all() -> Routes {
         .merge(settings::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
+        .merge(runs::routes())
+        .merge(privacy::routes())
+        .merge(personal_data::routes())
 }
 
 #[derive(Serialize, ToSchema)]

@@ -247,7 +247,7 @@ async fn list(
         .list_submissions(&caller.contract, &filter, limit, query.cursor.as_deref())
         .await
         .map_err(|error| error.problem())?;
-    Ok(Json(page.into()))
+    Ok(Json(app.kept(page).into()))
 }
 
 /// Checks a cursor of a list by time: `{time}#{id}`.
@@ -284,7 +284,18 @@ async fn find(
         .submission(contract, id)
         .await
         .map_err(|error| error.problem())?;
+    let now = app.remote.clock.now();
+    let found = found.filter(|submission| !submission.has_expired(now));
     found.ok_or_else(|| Problem::not_found("submission"))
+}
+
+impl App {
+    /// A page without the submissions that have expired: the table deletes them late.
+    fn kept(&self, mut page: Page<Submission>) -> Page<Submission> {
+        let now = self.remote.clock.now();
+        page.items.retain(|submission| !submission.has_expired(now));
+        page
+    }
 }
 
 /// A submission in detail: its answers, their mapping, the matched lead, and the writes to the CRM.
@@ -414,7 +425,7 @@ async fn failed_writes(
         )
         .await
         .map_err(|error| error.problem())?;
-    Ok(Json(page.into()))
+    Ok(Json(app.kept(page).into()))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -437,6 +448,7 @@ async fn send_all_again(
         .failed_submissions(&caller.contract, MAX_SEND_AGAIN, None)
         .await
         .map_err(|error| error.problem())?;
+    let page = app.kept(page);
     let mut count = 0;
     for listed in &page.items {
         let mut submission = find(&app, &caller.contract, &listed.id.to_string()).await?;

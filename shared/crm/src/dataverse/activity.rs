@@ -2,7 +2,8 @@
 //!
 //! The identity is the primary key. A closed activity cannot be created, and a closed one cannot be
 //! changed: one change set creates it open, with its record, and closes it. Notes have no state, and
-//! without a record nobody would see them.
+//! without a record nobody would see them. What a description cannot hold is in a note beside the activity,
+//! which the same change set creates, so it is there once if the activity is.
 
 use domain::activity::ActivityKind;
 use domain::directory::RecordRef;
@@ -15,7 +16,7 @@ use super::errors::classify;
 use super::multipart::{self, Part, PartAnswer};
 use super::odata::Query;
 use super::{ACCOUNTS, CONTACTS, LEADS, STATE, TASKS};
-use crate::activity::{CUT, fitted};
+use crate::activity::{CUT, fitted, whole_text};
 use crate::{
     ActivityContent, ActivityRules, AttachedActivity, CrmError, FoundActivity, NewActivity,
     Outcomes, Record, SoughtActivity, WrittenRecord,
@@ -69,6 +70,9 @@ const NOTE: Table = Table {
     regarding: ("objectid_", ""),
     record: "_objectid_value",
 };
+
+/// The end of a description that was cut.
+const BESIDE: &str = "\n\nAll of it is in the attached note.";
 
 /// Sender and receiver of a phone call.
 const FROM: u8 = 1;
@@ -172,6 +176,40 @@ fn rich(text: &str, units: usize) -> String {
     rich
 }
 
+/// True if the description of an activity cannot hold its text.
+fn overflows(content: &ActivityContent) -> bool {
+    let table = table(content.kind);
+    let whole = whole_text(content, table.subject_units);
+    table.closed.is_some() && whole.encode_utf16().count() > table.text_units
+}
+
+/// The part that creates the note beside an activity, if its description cannot hold its text. Its id follows
+/// from that of the activity.
+fn note_beside(rules: &ActivityRules, content: &ActivityContent) -> Option<Part> {
+    if !overflows(content) {
+        return None;
+    }
+    let (table, identity) = (table(content.kind), content.identity);
+    let whole = whole_text(content, table.subject_units);
+    let subject = fitted(&content.subject, "", NOTE.subject_units);
+    let mut values = Map::new();
+    let mut put = |name: String, value: String| values.insert(name, json!(value));
+    put("subject".to_owned(), subject);
+    put(NOTE.text.to_owned(), rich(&whole, NOTE.text_units));
+    put(
+        format!("objectid_{}@odata.bind", table.name),
+        format!("/{}({identity})", table.set),
+    );
+    if let Some(owner) = &rules.owner {
+        put(
+            "ownerid@odata.bind".to_owned(),
+            format!("/systemusers({owner})"),
+        );
+    }
+    let id = Uuid::new_v5(&identity, b"note");
+    Some(patch(&NOTE, id, values, "If-None-Match"))
+}
+
 /// The columns of a new activity.
 fn columns(
     rules: &ActivityRules,
@@ -185,10 +223,12 @@ fn columns(
         "subject",
         json!(fitted(&content.subject, "", table.subject_units)),
     );
+    let whole = whole_text(content, table.subject_units);
     let text = if table.closed.is_none() {
-        rich(&content.text, table.text_units)
+        rich(&whole, table.text_units)
     } else {
-        fitted(&content.text, "", table.text_units)
+        let behind = if overflows(content) { BESIDE } else { "" };
+        fitted(&whole, behind, table.text_units)
     };
     put(table.text, json!(text));
     let owner = rules
@@ -250,8 +290,10 @@ pub(super) async fn create(
         let (table, id) = (table(new.content.kind), new.content.identity);
         let values = columns(rules, &new.content, new.regarding.as_ref())?;
         let created = patch(table, id, values, "If-None-Match");
+        let beside = note_beside(rules, &new.content);
         let closed = new.regarding.as_ref().and_then(|_| close(table, id));
-        Some((id, std::iter::once(created).chain(closed).collect()))
+        let parts = std::iter::once(created).chain(beside).chain(closed);
+        Some((id, parts.collect()))
     };
     write(crm, new.iter().map(set).collect()).await
 }
@@ -365,7 +407,7 @@ mod tests {
         ActivityContent {
             kind,
             identity: Uuid::from_u128(7),
-            subject: "S".repeat(600),
+            subject: "Subject".to_owned(),
             text: "<b>\n&".to_owned(),
             occurred_at: Millis(1_700_000_000_000),
         }
@@ -379,6 +421,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_description_cannot_hold_is_in_a_note_beside_it() {
+        let beside = |content: &ActivityContent| {
+            let part = note_beside(&rules(), content)?;
+            let body = part.body.unwrap();
+            let description = columns(&rules(), content, None).unwrap();
+            let subject = description["subject"].as_str().unwrap().chars().count();
+            assert!(subject <= 200);
+            let text = description["description"].as_str().unwrap().to_owned();
+            assert!(text.encode_utf16().count() <= 2_000);
+            Some((part.path, body, text))
+        };
+        let mut own = content(ActivityKind::Message);
+        own.text = "x".repeat(2_000);
+        assert_eq!(beside(&own), None);
+        // A subject that is cut stands above the text.
+        own.subject = "S".repeat(250);
+        let (path, body, text) = beside(&own).unwrap();
+        let id = Uuid::new_v5(&own.identity, b"note");
+        assert_eq!(path, Query::record("annotations", id).to_string());
+        let at = format!("/tasks({})", own.identity);
+        assert_eq!(body["objectid_task@odata.bind"], at);
+        assert_eq!(body["ownerid@odata.bind"], "/systemusers(u)");
+        let whole = format!("{}<br><br>{}", own.subject, own.text);
+        assert_eq!(body["notetext"], whole);
+        assert!(text.starts_with(&own.subject) && text.ends_with(&format!("{CUT}{BESIDE}")));
+        own.kind = ActivityKind::Call;
+        let (_, body, _) = beside(&own).unwrap();
+        let at = format!("/phonecalls({})", own.identity);
+        assert_eq!(body["objectid_phonecall@odata.bind"], at);
+        // A note needs none, and what a request says is its text.
+        own.kind = ActivityKind::Note;
+        assert!(note_beside(&rules(), &own).is_none());
+        own.kind = ActivityKind::ConnectionRequest;
+        assert!(note_beside(&rules(), &own).is_none());
+    }
+
+    #[test]
     fn each_kind_has_its_table_and_its_columns() {
         let contact = RecordRef::new("contact", Uuid::from_u128(9).to_string());
         let at = format!("/contacts({})", Uuid::from_u128(9));
@@ -388,7 +467,7 @@ mod tests {
         assert_eq!(task["ownerid@odata.bind"], "/systemusers(u)");
         assert_eq!(task["description"], "<b>\n&");
         assert_eq!(task["actualstart"], "2023-11-14T22:13:20.000Z");
-        assert_eq!(task["subject"].as_str().unwrap().chars().count(), 200);
+        assert_eq!(task["subject"], "Subject");
         let call = of(ActivityKind::Call, Some(&contact));
         assert_eq!(call["regardingobjectid_contact_phonecall@odata.bind"], at);
         assert_eq!(

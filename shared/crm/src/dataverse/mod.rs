@@ -8,6 +8,7 @@
 mod activity;
 mod client;
 mod errors;
+mod form;
 mod metadata;
 mod multipart;
 mod odata;
@@ -20,9 +21,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Activities, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, LeadRecord,
-    LeadSearch, NewActivity, Outcomes, Record, Search, SetUp, SoughtActivity, Tie, Write, Writer,
-    contact_identity,
+    Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
+    FoundActivity, FoundPerson, LeadRecord, LeadSearch, NewActivity, NewPerson, Outcomes, Record,
+    RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity, SoughtPeople, Tie,
+    Write, Writer, contact_identity,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -114,6 +116,34 @@ impl Writer for Dataverse {
 
     fn tie_to_made(&self, lead: Uuid) -> Tie {
         Tie::ToContact(contact_identity(lead).to_string())
+    }
+}
+
+#[async_trait]
+impl Forms for Dataverse {
+    async fn fields_of(&self, record: Record) -> Result<RecordFields, CrmError> {
+        schema::fields_of(self, record).await
+    }
+
+    async fn people(&self, sought: &SoughtPeople<'_>) -> Result<Vec<FoundPerson>, CrmError> {
+        form::people(self, sought).await
+    }
+
+    async fn accounts(&self, sought: SoughtAccounts<'_>) -> Result<Vec<FoundAccount>, CrmError> {
+        form::accounts(self, sought).await
+    }
+
+    async fn see(
+        &self,
+        record: Record,
+        id: &str,
+        fields: &[&str],
+    ) -> Result<Option<SeenRecord>, CrmError> {
+        form::see(self, record, id, fields).await
+    }
+
+    async fn create_person(&self, new: &NewPerson<'_>) -> Result<Creation, CrmError> {
+        form::create(self, new).await
     }
 }
 

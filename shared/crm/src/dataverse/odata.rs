@@ -220,6 +220,14 @@ impl Filter {
         Self::Any(tests.collect())
     }
 
+    /// The column's text begins with this one.
+    pub(super) fn begins(column: &str, text: &str) -> Self {
+        Self::test(column, |column| {
+            let plain = quote(&without_wildcards(text));
+            (!text.is_empty()).then(|| format!("startswith({column},{plain})"))
+        })
+    }
+
     /// The column's text contains this one.
     pub(super) fn contains(column: &str, text: &str) -> Self {
         Self::test(column, |column| {

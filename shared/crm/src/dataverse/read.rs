@@ -357,7 +357,10 @@ mod tests {
                 "leads",
                 "opportunities",
                 "systemusers",
-                "positions"
+                "positions",
+                "connections",
+                "connectionroles",
+                "transactioncurrencies"
             ]
         );
     }

@@ -7,7 +7,7 @@ use super::client::Dataverse;
 use super::errors::classify;
 use super::multipart::{self, Part};
 use super::odata::Query;
-use crate::{CrmError, Record, hidden, shown};
+use crate::{CrmError, Record, RecordFields, hidden, shown};
 use domain::clock::Millis;
 use domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 use domain::vocabulary::vocabulary;
@@ -81,6 +81,43 @@ pub(super) async fn lead_schema(crm: &Dataverse, now: Millis) -> Result<LeadSche
         has_contact_link: true,
         fetched_at: now,
     })
+}
+
+/// See [`Forms::fields_of`](crate::Forms::fields_of).
+pub(super) async fn fields_of(crm: &Dataverse, record: Record) -> Result<RecordFields, CrmError> {
+    let parts = metadata_parts(record.name(), ATTRIBUTE_TYPES);
+    let answers = crm.batch(multipart::independent(&parts)).await?;
+    let mut fields = Vec::new();
+    for (answer, (kind, _)) in answers.iter().zip(ATTRIBUTE_TYPES) {
+        let body = answer.json();
+        if !answer.status.is_success() {
+            return Err(classify(answer.status, &body, record, &[]));
+        }
+        let rows = body.get("value").and_then(Value::as_array);
+        for row in rows.into_iter().flatten() {
+            fields.extend(attribute(row, kind).map(|field| LeadField {
+                required: is_asked_for(row, &field),
+                ..field
+            }));
+        }
+    }
+    if fields.is_empty() {
+        return Err(hidden(record));
+    }
+    fields.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(RecordFields {
+        fields,
+        has_identity: true,
+    })
+}
+
+/// True if a form asks for a column: the system requires it, or the organisation does of its forms, which the
+/// Web API does not enforce. A column of yes or no always has a value.
+fn is_asked_for(row: &Value, field: &LeadField) -> bool {
+    let level = row.pointer("/RequiredLevel/Value").and_then(Value::as_str);
+    field.createable
+        && matches!(level, Some("SystemRequired" | "ApplicationRequired"))
+        && !matches!(field.field_type, FieldType::Boolean)
 }
 
 fn metadata_parts(entity: &str, types: &[(&str, &[&str])]) -> Vec<Part> {

@@ -14,7 +14,7 @@ use domain::schema::CrmKind;
 use domain::vocabulary::vocabulary;
 use remote::outbound::{Call, Provider};
 
-const fn set(record: Record) -> &'static str {
+pub(super) const fn set(record: Record) -> &'static str {
     match record {
         Record::Lead => LEADS,
         Record::Contact => CONTACTS,

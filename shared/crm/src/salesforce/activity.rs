@@ -2,7 +2,8 @@
 //!
 //! A lead or contact stands in `WhoId`, an account in `WhatId`; beside a lead there must be nothing in
 //! `WhatId`. Whether a task is closed follows from its status, whose values are the organisation's own. An
-//! open task has no date: with one, its creation locks the records that it belongs to.
+//! open task has no date: with one, its creation locks the records that it belongs to. A description holds the
+//! longest text and the longest subject that there are, so no note beside a task is needed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +18,7 @@ use super::IDENTITY_FIELD;
 use super::client::{BatchResult, Salesforce};
 use super::soql::{Condition, Select};
 use super::write;
-use crate::activity::fitted;
+use crate::activity::{fitted, whole_text};
 use crate::query::{Literal, encode};
 use crate::{
     ActivityContent, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, NewActivity,
@@ -144,7 +145,7 @@ fn new_task(rules: &ActivityRules, new: &NewActivity) -> Write {
         ("Subject", json!(subject(content))),
         (
             "Description",
-            json!(fitted(&content.text, &behind, DESCRIPTION)),
+            json!(fitted(&whole_text(content, SUBJECT), &behind, DESCRIPTION)),
         ),
     ]);
     if content.kind == ActivityKind::Call && rules.has_calls {
@@ -425,7 +426,22 @@ mod tests {
             assert!(!open.contains_key(name), "{name}");
         }
         assert_eq!(open["Subject"].as_str().unwrap().chars().count(), SUBJECT);
-        assert_eq!(open["Description"], "Hi");
+        let (whole, hi) = ("S".repeat(300), "Hi");
+        assert_eq!(open["Description"], format!("{whole}\n\n{hi}"));
+        let mut short = new(ActivityKind::Message, None);
+        short.content.subject = "S".repeat(SUBJECT);
+        assert_eq!(new_task(&rules(true), &short).values["Description"], hi);
+    }
+
+    #[test]
+    fn a_description_holds_the_longest_text_with_the_longest_subject() {
+        let mut new = new(ActivityKind::Inmail, None);
+        new.content.subject = "S".repeat(700);
+        new.content.text = "x".repeat(domain::activity::MAX_TEXT);
+        let written = new_task(&rules(false), &new).values;
+        let text = written["Description"].as_str().unwrap();
+        let whole = format!("{}\n\n{}", new.content.subject, new.content.text);
+        assert!(text.starts_with(&whole) && !text.contains(crate::activity::CUT));
     }
 
     #[test]

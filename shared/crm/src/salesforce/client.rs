@@ -17,6 +17,10 @@ use remote::session::Session;
 /// REST API version; each is served for at least three years.
 pub(super) const API: &str = "/services/data/v62.0";
 
+/// The header with which rules that only warn about duplicates do not keep a record out: whoever writes it has
+/// decided. Rules that block still block.
+pub(super) const RULES_PASS: (&str, &str) = ("sforce-duplicate-rule-header", "allowSave=true");
+
 /// A Salesforce organisation.
 pub(crate) struct Salesforce {
     pub(super) session: Arc<Session>,
@@ -64,17 +68,23 @@ impl Salesforce {
         body: Option<&Value>,
         header: Option<(&'static str, &'static str)>,
     ) -> Result<Answer, CrmError> {
+        let headers: Vec<_> = [RULES_PASS].into_iter().chain(header).collect();
+        self.call_headed(method, path, body, &headers).await
+    }
+
+    /// A call with these headers beside the usual ones.
+    pub(super) async fn call_headed(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Answer, CrmError> {
         let url = self.session.url(path)?;
         let mut call = Call::new(Provider::Salesforce, method, url)
-            .header(http::header::ACCEPT, "application/json")
-            // Rules that only warn about duplicates must not keep a lead out, because the strategy has
-            // decided. Rules that block still block.
-            .header(
-                HeaderName::from_static("sforce-duplicate-rule-header"),
-                "allowSave=true",
-            );
-        if let Some((name, value)) = header {
-            call = call.header(HeaderName::from_static(name), value);
+            .header(http::header::ACCEPT, "application/json");
+        for (name, value) in headers {
+            call = call.header(HeaderName::from_static(*name), *value);
         }
         if let Some(body) = body {
             call = call.json(body);

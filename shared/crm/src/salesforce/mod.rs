@@ -11,6 +11,7 @@
 mod activity;
 mod client;
 mod errors;
+mod form;
 mod metadata;
 mod read;
 mod schema;
@@ -22,8 +23,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Activities, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, LeadRecord,
-    LeadSearch, NewActivity, Outcomes, Record, Search, SetUp, SoughtActivity, Tie, Write, Writer,
+    Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
+    FoundActivity, FoundPerson, LeadRecord, LeadSearch, NewActivity, NewPerson, Outcomes, Record,
+    RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity, SoughtPeople, Tie,
+    Write, Writer,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -108,6 +111,34 @@ impl Writer for Salesforce {
         // The contact of an earlier attempt is known only by our identity field; without reading it there is
         // no id to tie to.
         Tie::None
+    }
+}
+
+#[async_trait]
+impl Forms for Salesforce {
+    async fn fields_of(&self, record: Record) -> Result<RecordFields, CrmError> {
+        schema::fields_of(self, record).await
+    }
+
+    async fn people(&self, sought: &SoughtPeople<'_>) -> Result<Vec<FoundPerson>, CrmError> {
+        form::people(self, sought).await
+    }
+
+    async fn accounts(&self, sought: SoughtAccounts<'_>) -> Result<Vec<FoundAccount>, CrmError> {
+        form::accounts(self, sought).await
+    }
+
+    async fn see(
+        &self,
+        record: Record,
+        id: &str,
+        fields: &[&str],
+    ) -> Result<Option<SeenRecord>, CrmError> {
+        form::see(self, record, id, fields).await
+    }
+
+    async fn create_person(&self, new: &NewPerson<'_>) -> Result<Creation, CrmError> {
+        form::create(self, new).await
     }
 }
 

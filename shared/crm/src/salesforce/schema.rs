@@ -1,16 +1,25 @@
 //! The organisation's lead fields, by describe.
 
+use http::Method;
 use serde::Deserialize;
 
-use super::client::Salesforce;
+use super::client::{API, Salesforce};
+use super::errors::ApiError;
+use super::write::object;
 use super::{CONTACT_FIELD, IDENTITY_FIELD};
-use crate::{CrmError, Reason, Record, hidden, shown};
+use crate::{CrmError, Reason, Record, RecordFields, hidden, shown};
 use domain::clock::Millis;
 use domain::schema::{CrmKind, FieldType, LeadField, LeadSchema, PicklistOption};
 
 #[derive(Deserialize)]
 struct Describe {
     fields: Vec<DescribedField>,
+    /// The user may create such records.
+    #[serde(default)]
+    createable: bool,
+    /// The user may change such records.
+    #[serde(default)]
+    updateable: bool,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +170,40 @@ pub(super) async fn lead_schema(crm: &Salesforce, now: Millis) -> Result<LeadSch
             .map(DescribedField::into_field)
             .collect(),
         fetched_at: now,
+    })
+}
+
+/// See [`Forms::fields_of`](crate::Forms::fields_of).
+pub(super) async fn fields_of(crm: &Salesforce, record: Record) -> Result<RecordFields, CrmError> {
+    let path = format!("{API}/sobjects/{}/describe", object(record).0);
+    let answer = crm.call(Method::GET, &path, None).await?;
+    if !answer.status.is_success() {
+        let errors = ApiError::all(&answer);
+        return Err(match crm.classify(answer.status, &errors, record).await {
+            CrmError::Missing => hidden(record),
+            error => error,
+        });
+    }
+    let describe: Describe = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
+    let has_identity = describe.createable
+        && describe
+            .fields
+            .iter()
+            .any(|field| field.name == IDENTITY_FIELD && field.createable);
+    let (createable, updateable) = (describe.createable, describe.updateable);
+    let fields = describe.fields.into_iter();
+    let fields = fields.filter(|field| field.name != IDENTITY_FIELD && field.name != CONTACT_FIELD);
+    let field = |field: DescribedField| {
+        let field = field.into_field();
+        LeadField {
+            createable: field.createable && createable,
+            updateable: field.updateable && updateable,
+            ..field
+        }
+    };
+    Ok(RecordFields {
+        fields: fields.map(field).collect(),
+        has_identity,
     })
 }
 

@@ -130,6 +130,13 @@ impl Condition {
         })
     }
 
+    /// The field's text begins with this one.
+    pub(super) fn begins(field: &str, text: &str) -> Self {
+        Self::test(field, || {
+            (!text.is_empty()).then(|| format!("LIKE '{}%'", escape(text, true)))
+        })
+    }
+
     /// The field's text contains this one.
     pub(super) fn contains(field: &str, text: &str) -> Self {
         Self::test(field, || {

@@ -11,13 +11,14 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::activity::TASK;
-use super::client::{API, Salesforce};
+use super::client::{API, RULES_PASS, Salesforce};
 use super::errors::ApiError;
 use super::{CONTACT_FIELD, IDENTITY_FIELD};
 use crate::query::encode;
 use crate::{
     Bond, CrmError, Outcomes, Reason, Record, Refusal, Tie, Verb, Write, WrittenRecord, written,
 };
+use domain::rows::instant;
 use domain::schema::CrmKind;
 use domain::vocabulary::vocabulary;
 use remote::outbound::Answer;
@@ -27,6 +28,10 @@ const CONTACT_RELATION: &str = "Leadbridge_Contact__r";
 /// The header that decides whether an assignment rule may choose the owner. Its default is *TRUE*, also for
 /// changes (REST API developer guide, "Assignment Rule Header").
 const NOT_ASSIGNED_ANEW: (&str, &str) = ("sforce-auto-assign", "FALSE");
+
+/// The header with which a change is refused if the record was changed after that time (REST API developer
+/// guide, "Conditional Request Headers").
+const UNMODIFIED: &str = "if-unmodified-since";
 
 /// A row's outcome in a collection.
 #[derive(Deserialize)]
@@ -52,7 +57,7 @@ impl Saved {
 }
 
 /// The name of a record's object, and of the field with its id.
-fn object(record: Record) -> (&'static str, &'static str) {
+pub(super) fn object(record: Record) -> (&'static str, &'static str) {
     let known = vocabulary(CrmKind::Salesforce);
     let spec = match record {
         Record::Lead => known.lead,
@@ -112,11 +117,11 @@ pub(super) async fn write(
     match writes {
         [
             write @ Write {
-                verb: Verb::Update { id, .. },
+                verb: Verb::Update { id, etag },
                 ..
             },
         ] => {
-            return Ok(vec![update(crm, write, id).await?]);
+            return Ok(vec![update(crm, write, id, etag.as_deref()).await?]);
         }
         [
             write @ Write {
@@ -178,7 +183,7 @@ pub(super) async fn write(
 }
 
 /// Replaces a refusal of our own field: without it the record could be created twice.
-fn ours(error: CrmError, record: Record) -> CrmError {
+pub(super) fn ours(error: CrmError, record: Record) -> CrmError {
     match error {
         CrmError::Refused(refusal) if refusal.fields.iter().any(|name| name == IDENTITY_FIELD) => {
             Refusal::new(record, Reason::NoIdentityField, &refusal.code).into()
@@ -203,13 +208,26 @@ async fn update(
     crm: &Salesforce,
     write: &Write,
     id: &str,
+    version: Option<&str>,
 ) -> Result<Result<WrittenRecord, CrmError>, CrmError> {
     let path = record_path(write.record, id);
     let body = Value::Object(written(&write.values));
-    let header = Some(NOT_ASSIGNED_ANEW);
+    let unmodified = match version.map(instant::instant) {
+        None => None,
+        Some(Some(at)) => Some(at.http_date()),
+        // No version of ours.
+        Some(None) => return Ok(Err(CrmError::Changed)),
+    };
+    let mut headers: Vec<(&'static str, &str)> = vec![RULES_PASS, NOT_ASSIGNED_ANEW];
+    if let Some(date) = &unmodified {
+        headers.push((UNMODIFIED, date.as_str()));
+    }
     let answer = crm
-        .call_with(Method::PATCH, &path, Some(&body), header)
+        .call_headed(Method::PATCH, &path, Some(&body), &headers)
         .await?;
+    if unmodified.is_some() && answer.status == StatusCode::PRECONDITION_FAILED {
+        return Ok(Err(CrmError::Changed));
+    }
     outcome(crm, write, &answer, Some(id.to_owned())).await
 }
 
@@ -265,11 +283,11 @@ pub(super) async fn id_of(
 }
 
 /// A text of an answer.
-fn told(answer: &Answer, field: &str) -> Option<String> {
+pub(super) fn told(answer: &Answer, field: &str) -> Option<String> {
     let body: Value = answer.json()?;
     body.get(field)?.as_str().map(str::to_owned)
 }
 
-fn record_path(record: Record, id: &str) -> String {
+pub(super) fn record_path(record: Record, id: &str) -> String {
     format!("{API}/sobjects/{}/{}", object(record).0, encode(id))
 }

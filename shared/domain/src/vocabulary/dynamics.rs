@@ -2,7 +2,9 @@
 //! by column, with the further columns that are read or written.
 //!
 //! The appendix has no address of an account. The place distinguishes companies of one name, so the first
-//! address is read too.
+//! address is read too. It has no contacts of an opportunity but the first, and of its currency and stage no
+//! more than texts, so the opportunity's connections with contacts, the currencies, and the columns that name
+//! them are read too.
 
 use super::{
     Field, Kind, ObjectSpec, Read, Role, Subject, date, flag, id, instant, lookup, money, number,
@@ -76,7 +78,7 @@ const CONTACT: &[Field] = &[
 const LEAD: &[Field] = &[
     id("leadid"),
     OWNER,
-    lookup("_qualifyingopportunityid_value"),
+    lookup("_qualifyingopportunityid_value").role(Role::Opportunity),
     choice("statecode"),
     money("revenue").role(Role::Revenue),
     text("companyname", Role::Company),
@@ -140,14 +142,57 @@ const OPPORTUNITY: &[Field] = &[
     OWNER,
     lookup("_parentaccountid_value").role(Role::Account),
     money("estimatedvalue").role(Role::Amount),
-    choice("statecode"),
+    choice("statecode").role(Role::Status),
     date("actualclosedate"),
     text("name", Role::Name),
     // A text without a list of values: the sales process writes the stage's name.
     text("stepname", Role::Stage),
     CREATED,
     MODIFIED,
-    lookup("_parentcontactid_value"),
+    lookup("_parentcontactid_value").role(Role::Contact),
+    choice("salesstage")
+        .role(Role::SalesStage)
+        .read(Read::Besides),
+    date("estimatedclosedate")
+        .role(Role::CloseDate)
+        .read(Read::Besides),
+    lookup("_transactioncurrencyid_value")
+        .role(Role::Currency)
+        .read(Read::Besides),
+];
+
+/// A connection of two records. The CRM keeps two for each pair, one from each side: that of an opportunity
+/// with a contact is also there as one of the contact with the opportunity, which names no opportunity as its
+/// first record.
+const CONNECTION: &[Field] = &[
+    id("connectionid").read(Read::Besides),
+    lookup("_record1id_value")
+        .role(Role::Opportunity)
+        .read(Read::Besides),
+    lookup("_record2id_value")
+        .role(Role::Contact)
+        .read(Read::Besides),
+    lookup("_record2roleid_value")
+        .role(Role::Part)
+        .read(Read::Besides),
+    choice("statecode").role(Role::Status).read(Read::Besides),
+    CREATED.read(Read::Besides),
+    MODIFIED.read(Read::Besides),
+];
+
+/// The names of the parts that a connection gives its records.
+const CONNECTION_ROLE: &[Field] = &[
+    id("connectionroleid").read(Read::Besides),
+    text("name", Role::Name).read(Read::Besides),
+    MODIFIED.read(Read::Besides),
+];
+
+/// The currencies, each with its rate against the organisation's own.
+const CURRENCY: &[Field] = &[
+    id("transactioncurrencyid").read(Read::Besides),
+    text("isocurrencycode", Role::Currency).read(Read::Besides),
+    number("exchangerate").read(Read::Besides),
+    MODIFIED.read(Read::Besides),
 ];
 
 const USER: &[Field] = &[
@@ -177,10 +222,20 @@ pub(super) const OBJECTS: &[ObjectSpec] = &[
     ObjectSpec::new(Subject::Account, "account", "Account", ACCOUNT),
     ObjectSpec::new(Subject::Contact, "contact", "Contact", CONTACT),
     ObjectSpec::new(Subject::Lead, "lead", "Lead", LEAD),
-    ObjectSpec {
-        required: true,
-        ..ObjectSpec::new(Subject::Other, "opportunity", "Opportunity", OPPORTUNITY)
-    },
+    ObjectSpec::new(
+        Subject::Opportunity,
+        "opportunity",
+        "Opportunity",
+        OPPORTUNITY,
+    ),
     ObjectSpec::new(Subject::User, "systemuser", "User", USER),
     ObjectSpec::new(Subject::Other, "position", "Position", POSITION),
+    ObjectSpec::new(Subject::ContactRole, "connection", "Connection", CONNECTION),
+    ObjectSpec::new(
+        Subject::Other,
+        "connectionrole",
+        "Connection role",
+        CONNECTION_ROLE,
+    ),
+    ObjectSpec::new(Subject::Other, "transactioncurrency", "Currency", CURRENCY),
 ];

@@ -126,8 +126,25 @@ pub enum Role {
     Currency,
     /// Stage of an opportunity.
     Stage,
+    /// Stage of an opportunity as one of the sales stages of the CRM's list, where it is another field than its
+    /// text (Dynamics 365).
+    SalesStage,
     /// Value of an opportunity.
     Amount,
+    /// Day on which an opportunity is expected to close.
+    CloseDate,
+    /// True if an opportunity is closed (Salesforce).
+    Closed,
+    /// State of a record as a number; 0 is open or active (Dynamics 365).
+    Status,
+    /// The opportunity that a record belongs to.
+    Opportunity,
+    /// The contact that a record is about.
+    Contact,
+    /// A contact's part in an opportunity.
+    Part,
+    /// True if a contact is the first one of an opportunity.
+    Primary,
     /// True if a lead was converted.
     Converted,
     /// The contact that a lead was converted to.
@@ -259,7 +276,11 @@ pub enum Subject {
     Account,
     /// Users of the CRM.
     User,
-    /// Records that are not matched.
+    /// Opportunities.
+    Opportunity,
+    /// The parts that contacts have in opportunities.
+    ContactRole,
+    /// Records that are not looked up by what they are.
     Other,
 }
 
@@ -310,12 +331,16 @@ impl ObjectSpec {
         Self {
             name,
             label,
-            required: !matches!(subject, Subject::Other),
+            required: !matches!(subject, Subject::ContactRole | Subject::Other),
             several_currencies_only: false,
             subject,
             rights: match subject {
                 Subject::Contact | Subject::Lead => READ_AND_WRITE,
-                Subject::Account | Subject::User | Subject::Other => READ,
+                Subject::Account
+                | Subject::User
+                | Subject::Opportunity
+                | Subject::ContactRole
+                | Subject::Other => READ,
             },
             vocabulary,
         }
@@ -419,6 +444,10 @@ pub struct Vocabulary {
     pub lead: &'static ObjectSpec,
     /// The CRM's users.
     pub user: &'static ObjectSpec,
+    /// Opportunities.
+    pub opportunity: &'static ObjectSpec,
+    /// The parts that contacts have in opportunities.
+    pub contact_role: &'static ObjectSpec,
     /// The names of the objects whose records can be linked to profiles, the preferred one first.
     pub people: [&'static str; 2],
     /// The names of the objects whose records can be linked to companies.
@@ -436,6 +465,8 @@ impl Vocabulary {
             contact,
             lead,
             user: only(objects, Subject::User),
+            opportunity: only(objects, Subject::Opportunity),
+            contact_role: only(objects, Subject::ContactRole),
             people: [contact.name, lead.name],
             companies: [account.name],
         }
@@ -461,7 +492,7 @@ const fn only(objects: &'static [ObjectSpec], subject: Subject) -> &'static Obje
         }
         rest = more;
     }
-    panic!("each vendor has accounts, contacts, leads and users")
+    panic!("each vendor has accounts, contacts, leads, users, opportunities and contact roles")
 }
 
 static SALESFORCE: Vocabulary = Vocabulary::of(salesforce::OBJECTS);
@@ -525,15 +556,23 @@ mod tests {
             for field in spec.vocabulary {
                 let suits = match field.role {
                     Role::Identity => field.kind == Kind::Id,
-                    Role::Owner | Role::Account | Role::Survivor | Role::ConvertedContact => {
-                        field.kind == Kind::Lookup
-                    }
+                    Role::Owner
+                    | Role::Account
+                    | Role::Survivor
+                    | Role::ConvertedContact
+                    | Role::Opportunity
+                    | Role::Contact => field.kind == Kind::Lookup,
                     Role::Created | Role::Modified => field.kind == Kind::Instant,
-                    Role::Deleted | Role::Converted => field.kind == Kind::Boolean,
+                    Role::Deleted | Role::Converted | Role::Closed | Role::Primary => {
+                        field.kind == Kind::Boolean
+                    }
+                    Role::CloseDate => field.kind == Kind::Date,
                     Role::Amount | Role::Revenue => field.kind == Kind::Money,
                     Role::Employees => field.kind == Kind::Number,
-                    Role::Source | Role::Industry => field.kind.is_choice(),
-                    Role::Plain | Role::Stage | Role::Currency => true,
+                    Role::Source | Role::Industry | Role::SalesStage | Role::Status => {
+                        field.kind.is_choice()
+                    }
+                    Role::Plain | Role::Stage | Role::Currency | Role::Part => true,
                     _ => field.kind == Kind::Text,
                 };
                 assert!(suits, "{}.{} {:?}", spec.name, field.name, field.kind);

@@ -84,7 +84,7 @@ const CONTACT: &[Field] = &[
 const LEAD: &[Field] = &[
     ID,
     OWNER,
-    lookup("ConvertedOpportunityId"),
+    lookup("ConvertedOpportunityId").role(Role::Opportunity),
     lookup("ConvertedContactId").role(Role::ConvertedContact),
     lookup("ConvertedAccountId"),
     flag("IsConverted").role(Role::Converted),
@@ -137,9 +137,9 @@ const OPPORTUNITY: &[Field] = &[
     OWNER,
     lookup("AccountId").role(Role::Account),
     money("Amount").role(Role::Amount),
-    flag("IsClosed"),
+    flag("IsClosed").role(Role::Closed),
     flag("IsWon"),
-    date("CloseDate"),
+    date("CloseDate").role(Role::CloseDate),
     text("Name", Role::Name),
     choice("StageName").role(Role::Stage),
     CREATED,
@@ -151,10 +151,10 @@ const OPPORTUNITY: &[Field] = &[
 
 const CONTACT_ROLE: &[Field] = &[
     ID,
-    lookup("OpportunityId"),
-    lookup("ContactId"),
-    choice("Role"),
-    flag("IsPrimary"),
+    lookup("OpportunityId").role(Role::Opportunity),
+    lookup("ContactId").role(Role::Contact),
+    choice("Role").role(Role::Part),
+    flag("IsPrimary").role(Role::Primary),
     CREATED,
     EDITED,
     MODIFIED,
@@ -210,12 +210,14 @@ pub(super) const OBJECTS: &[ObjectSpec] = &[
     ObjectSpec::new(Subject::Account, "Account", "Account", ACCOUNT),
     ObjectSpec::new(Subject::Contact, "Contact", "Contact", CONTACT),
     ObjectSpec::new(Subject::Lead, "Lead", "Lead", LEAD),
-    ObjectSpec {
-        required: true,
-        ..ObjectSpec::new(Subject::Other, "Opportunity", "Opportunity", OPPORTUNITY)
-    },
     ObjectSpec::new(
-        Subject::Other,
+        Subject::Opportunity,
+        "Opportunity",
+        "Opportunity",
+        OPPORTUNITY,
+    ),
+    ObjectSpec::new(
+        Subject::ContactRole,
         "OpportunityContactRole",
         "Opportunity contact role",
         CONTACT_ROLE,

@@ -326,7 +326,7 @@ impl Store {
     }
 
     /// The writes that remove an entry in the version that was read, with its match and its link.
-    fn removal(
+    pub(super) fn removal(
         &self,
         contract: &ContractId,
         environment: Environment,

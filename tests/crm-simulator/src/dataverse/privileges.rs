@@ -39,6 +39,7 @@ fn name_of(verb: &str, ty: &TableType) -> String {
         "systemuser" => "User",
         "businessunit" => "BusinessUnit",
         "transactioncurrency" => "TransactionCurrency",
+        "connectionrole" => "ConnectionRole",
         "annotation" => "Note",
         "task" | "phonecall" => "Activity",
         _ => ty.schema.as_str(),

@@ -509,6 +509,23 @@ const POSITION: &str = "name;String;100;req
 description;Memo;2000
 parentpositionid;Lookup;0;to=position";
 
+const CONNECTION: &str = "name;String;500
+record1id;Lookup;0;to=account|contact|lead|opportunity|systemuser;label=Connected From
+record2id;Lookup;0;to=account|contact|lead|opportunity|systemuser;label=Connected To
+record1roleid;Lookup;0;to=connectionrole;label=Role (From)
+record2roleid;Lookup;0;to=connectionrole;label=Role (To)
+description;Memo;2000
+effectivestart;DateTime
+effectiveend;DateTime
+statecode;State;0;def=0;opts=0:Active|1:Inactive
+statuscode;Status;0;def=1;opts=1:Active@0|2:Inactive@1";
+
+const CONNECTION_ROLE: &str = "name;String;100;req
+description;Memo;2000
+category;Picklist;0;def=1000;opts=1:Business|2:Family|3:Social|4:Sales|5:Other|1000:Stakeholder|1001:Sales Team|1002:Service
+statecode;State;0;def=0;opts=0:Active|1:Inactive
+statuscode;Status;0;def=1;opts=1:Active@0|2:Inactive@1";
+
 const CURRENCY: &str = "currencyname;String;100;req;label=Currency Name
 isocurrencycode;String;5;req;noupd;label=Currency Code
 currencysymbol;String;13;req;label=Currency Symbol
@@ -552,7 +569,7 @@ filename;String;255
 mimetype;String;256
 documentbody;Memo;1073741823
 isdocument;Boolean
-objectid;Lookup;0;to=lead|contact|account|opportunity|task";
+objectid;Lookup;0;to=lead|contact|account|opportunity|task|phonecall";
 
 const DEFINITIONS: &[Definition] = &[
     Definition {
@@ -646,6 +663,24 @@ const DEFINITIONS: &[Definition] = &[
         columns: CURRENCY,
     },
     Definition {
+        name: "connection",
+        set: "connections",
+        label: "Connection",
+        id: "connectionid",
+        title: "name",
+        code: 3234,
+        columns: CONNECTION,
+    },
+    Definition {
+        name: "connectionrole",
+        set: "connectionroles",
+        label: "Connection Role",
+        id: "connectionroleid",
+        title: "name",
+        code: 3231,
+        columns: CONNECTION_ROLE,
+    },
+    Definition {
         name: "task",
         set: "tasks",
         label: "Task",
@@ -704,6 +739,7 @@ pub(crate) fn base() -> Vec<TableType> {
                     | "organization"
                     | "position"
                     | "transactioncurrency"
+                    | "connectionrole"
             ) {
                 columns.extend(read(OWNER));
             }

@@ -639,11 +639,20 @@ pub(crate) struct Caller {
     pub(crate) batch_size: Option<usize>,
     /// True if an assignment rule may choose the owner of what is written (`Sforce-Auto-Assign`).
     pub(crate) auto_assign: bool,
+    /// A change of one record is refused if the record was changed after this (`If-Unmodified-Since`).
+    pub(crate) unmodified_since: Option<i64>,
 }
 
 /// Unset it is *TRUE*, on create and on update; the id of a rule is as good.
 pub(crate) fn auto_assign(header: Option<&str>) -> bool {
     header.is_none_or(|value| !value.trim().eq_ignore_ascii_case("false"))
+}
+
+/// A date of an HTTP header, in milliseconds.
+fn http_date(text: &str) -> Option<i64> {
+    let date = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", text.trim()).ok()?;
+    let date = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(date.timestamp().as_millisecond())
 }
 
 impl Salesforce {
@@ -756,6 +765,7 @@ impl Salesforce {
                 .and_then(|(_, n)| n.split(',').next().and_then(|n| n.parse().ok()))
                 .map(|n: usize| n.clamp(200, 2000)),
             auto_assign: auto_assign(call.header("sforce-auto-assign")),
+            unmodified_since: call.header("if-unmodified-since").and_then(http_date),
         };
         let reply = match rest::version(version) {
             Some(number) => {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::schema::{Field, Kind, ObjectType};
 use super::{Caller, Error, Org, composite, describe, ids};
+use crate::clock::parse_time;
 use crate::http::{Reply, Row};
 
 /// A body: none, JSON, or neither.
@@ -211,6 +212,13 @@ fn sobject(
         }
         ("PATCH", [id]) => {
             let id = known_id(id)?;
+            if let (Some(since), Some(row)) =
+                (caller.unmodified_since, org.store.get(&ty.name, &id))
+                && let Some(changed) = row.get("LastModifiedDate").and_then(Value::as_str)
+                && parse_time(changed).is_some_and(|changed| changed > since)
+            {
+                return Ok(Reply::empty(412));
+            }
             org.write(caller, ty, Some(&id), request.body.object()?)?;
             Ok(Reply::empty(204))
         }

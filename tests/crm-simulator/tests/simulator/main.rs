@@ -223,6 +223,31 @@ async fn a_lead_is_created_read_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_record_that_was_changed_meanwhile_is_not_changed() {
+    let sim = fresh().await;
+    let at = |now_ms: i64| json!({ "now_ms": now_ms });
+    let began = 1_767_571_200_000_i64;
+    sim.control("POST", "/clock", at(began)).await;
+    let (_, made) = sim.sf_json("POST", "/sobjects/Lead", lead("One")).await;
+    let path = format!("/sobjects/Lead/{}", made["id"].as_str().unwrap());
+    let change = async |title: &str, since: &str| {
+        let request = sim.sf("PATCH", &path).header("If-Unmodified-Since", since);
+        let answer = request.json(&json!({ "Title": title })).send().await;
+        answer.unwrap().status().as_u16()
+    };
+    let (then, later) = (
+        "Mon, 05 Jan 2026 00:00:00 GMT",
+        "Mon, 05 Jan 2026 00:00:10 GMT",
+    );
+    assert_eq!(change("CTO", then).await, 204);
+    sim.control("POST", "/clock", at(began + 10_000)).await;
+    // Its last change is that of the time named.
+    assert_eq!(change("CIO", then).await, 204);
+    assert_eq!(change("CEO", then).await, 412);
+    assert_eq!(change("CEO", later).await, 204);
+}
+
+#[tokio::test]
 async fn salesforce_refuses_with_its_own_words() {
     let sim = fresh().await;
     let cases = [

@@ -6,6 +6,7 @@
 //! `cargo xtask soak --model decisions --from 7 --histories 1` runs one again. The suite runs fixed seeds
 //! (`tests/flows/histories.rs`), and some new ones each time.
 
+mod activities;
 mod decisions;
 mod imports;
 mod submissions;
@@ -27,11 +28,18 @@ pub enum Model {
     Imports,
     /// Users' decisions on matches stay (MA-4).
     Decisions,
+    /// Activities are in the CRM once, or wait for a reason (WB-7).
+    Activities,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Submissions, Self::Imports, Self::Decisions];
+    pub const ALL: [Self; 4] = [
+        Self::Submissions,
+        Self::Imports,
+        Self::Decisions,
+        Self::Activities,
+    ];
 
     /// The name on the command line.
     #[must_use]
@@ -40,6 +48,7 @@ impl Model {
             Self::Submissions => "submissions",
             Self::Imports => "imports",
             Self::Decisions => "decisions",
+            Self::Activities => "activities",
         }
     }
 }
@@ -49,8 +58,9 @@ impl FromStr for Model {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut all = Self::ALL.into_iter();
-        all.find(|model| model.as_str() == text)
-            .ok_or_else(|| format!("{text} is not one of submissions, imports, decisions"))
+        all.find(|model| model.as_str() == text).ok_or_else(|| {
+            format!("{text} is not one of submissions, imports, decisions, activities")
+        })
     }
 }
 
@@ -101,6 +111,7 @@ impl History {
             Model::Submissions => Box::pin(submissions::run(self, tally)).await,
             Model::Imports => Box::pin(imports::run(self, tally)).await,
             Model::Decisions => Box::pin(decisions::run(self, tally)).await,
+            Model::Activities => Box::pin(activities::run(self, tally)).await,
         }
     }
 

@@ -14,6 +14,9 @@ use shared::testing::{Cut, Tripwire};
 
 use super::crm_connection::world::{Answer, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 
+mod fairness;
+mod order;
+
 /// More outside calls than any flow makes.
 const MANY_STEPS: usize = 60;
 /// 2026-01-05.

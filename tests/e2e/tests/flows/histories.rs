@@ -1,4 +1,4 @@
-//! Random histories with fixed seeds (LG-10, IM-2, IM-4, IM-5, MA-4); `cargo xtask soak` runs others.
+//! Random histories with fixed seeds (LG-10, IM-2, IM-4, IM-5, MA-4, WB-7); `cargo xtask soak` runs others.
 
 use e2e::histories::{History, Model, Tally};
 
@@ -32,4 +32,14 @@ async fn what_a_person_decided_holds_with_salesforce() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_person_decided_holds_with_dynamics() {
     run(Model::Decisions, [1, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_stream_of_activities_is_in_salesforce_once() {
+    run(Model::Activities, [0, 2, 4]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_stream_of_activities_is_in_dynamics_once() {
+    run(Model::Activities, [1, 3, 5]).await;
 }

@@ -208,7 +208,7 @@ async fn everything_arrives_and_what_is_as_it_was_costs_no_write() {
         // the few tables without reported deletions.
         let calls = world.wire.outside_calls();
         assert!(
-            calls <= if crm == CrmKind::Salesforce { 22 } else { 12 },
+            calls <= if crm == CrmKind::Salesforce { 22 } else { 15 },
             "{calls} calls to {crm:?}"
         );
         harness.stop().await;

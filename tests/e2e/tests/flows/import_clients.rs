@@ -311,6 +311,7 @@ async fn dynamics_web_api_reads_the_rows_that_the_import_reads() {
 fn set(spec: &ObjectSpec) -> String {
     match spec.name {
         "opportunity" => "opportunities".to_owned(),
+        "transactioncurrency" => "transactioncurrencies".to_owned(),
         name => format!("{name}s"),
     }
 }

@@ -17,6 +17,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::match_keys::{self, MatchKey, lead_object};
 use shared::domain::mirror::{Change, Record, Value, Values};
+use shared::domain::references;
 use shared::domain::schema::CrmKind;
 use shared::store::{MIRROR_SHARDS, Mirror, MirrorRecord, Store, StoreError, Swept, Written};
 use shared::testing::{Cut, Tripwire};
@@ -166,7 +167,8 @@ impl Model {
             );
             assert_eq!(there.merged_into, record.merged_into, "{about}");
             let region = mirror.default_region;
-            let own = match_keys::keys(mirror.crm, mirror.object, &record.values, region);
+            let mut own = match_keys::keys(mirror.crm, mirror.object, &record.values, region);
+            own.extend(references::keys(mirror.crm, mirror.object, &record.values));
             let own: BTreeSet<String> = own.iter().map(ToString::to_string).collect();
             assert_eq!(there.keys, own, "{about}");
             keys.extend(own.into_iter().map(|key| (key, id.clone())));

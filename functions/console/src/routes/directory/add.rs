@@ -8,6 +8,8 @@ use shared::clock::Millis;
 use shared::domain::csv_upload::{self, Mapping, Table, Written};
 use shared::domain::directory::{EntryKind, NewEntry, Origin};
 use shared::domain::ids::ContractId;
+use shared::domain::privacy::erased_person;
+use shared::erasure::is_erased;
 use shared::linking::{self, Linked};
 use shared::problem::Problem;
 use shared::store::{Added, ConnectionKind};
@@ -19,7 +21,7 @@ use super::shapes::{
 };
 use super::show::View;
 use crate::App;
-use crate::auth::{Caller, ChangeDirectory};
+use crate::auth::{Caller, ChangeDirectory, Needs};
 use crate::extract::{Csv, check_batch, item};
 
 /// Most items of a batch.
@@ -59,6 +61,9 @@ pub(super) async fn one(
         Origin::Api,
         view.region(),
     )?;
+    if is_erased(&app.tombstones(contract).await?, &new, view.region()) {
+        return Err(erased_person());
+    }
     let added = view.linking().add(&new, None).await;
     let (added, Linked { entry, matched }) = added.map_err(|error| error.problem())?;
     Ok(TakenEntry {
@@ -71,9 +76,9 @@ pub(super) async fn one(
 type Row = (usize, Result<NewEntry, Problem>);
 
 /// Adds several entries.
-pub(super) async fn batch(
+pub(super) async fn batch<P: Needs>(
     app: &App,
-    caller: &Caller<ChangeDirectory>,
+    caller: &Caller<P>,
     kind: EntryKind,
     batch: EntryBatch,
 ) -> Result<UploadReport, Problem> {
@@ -96,7 +101,7 @@ pub(super) async fn batch(
     };
     let rows = batch.items.into_iter().zip(1..);
     let rows = rows.map(|(item, row)| (row, read(item))).collect();
-    store_rows(app, caller, rows).await
+    store_rows(app, caller, region, rows).await
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -215,7 +220,7 @@ pub(super) async fn csv(
         });
         (row.number, new)
     });
-    store_rows(app, caller, rows.collect()).await
+    store_rows(app, caller, region, rows.collect()).await
 }
 
 fn out_of_time() -> Problem {
@@ -228,9 +233,10 @@ fn out_of_time() -> Problem {
 }
 
 /// Stores rows, reports the outcome of each, and asks for a link pass.
-async fn store_rows(
+async fn store_rows<P: Needs>(
     app: &App,
-    caller: &Caller<ChangeDirectory>,
+    caller: &Caller<P>,
+    region: Option<&str>,
     rows: Vec<Row>,
 ) -> Result<UploadReport, Problem> {
     let contract = &caller.contract;
@@ -245,7 +251,16 @@ async fn store_rows(
         id,
         problem,
     };
+    let tombstones = app.tombstones(contract).await?;
     for (row, new) in rows {
+        let new = new.and_then(|new| {
+            let erased = is_erased(&tombstones, &new, region);
+            if erased {
+                Err(erased_person())
+            } else {
+                Ok(new)
+            }
+        });
         match new {
             Ok(new) => {
                 numbers.push(row);

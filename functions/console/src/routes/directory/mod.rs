@@ -2,7 +2,11 @@
 //! the CRM they are (MA-1 to MA-4, SV-1 to SV-3). The routes of the two are the same.
 
 mod add;
+mod archive;
+mod by_user;
 mod decide;
+mod lists;
+mod opportunities;
 mod question;
 mod shapes;
 mod show;
@@ -16,6 +20,10 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(profiles::routes())
         .merge(companies::routes())
+        .merge(opportunities::routes())
+        .merge(lists::routes())
+        .merge(by_user::routes())
+        .merge(archive::routes())
 }
 
 /// An address that takes bodies of up to `bytes` bytes.

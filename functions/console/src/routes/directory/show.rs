@@ -15,7 +15,7 @@ use shared::domain::schema::CrmKind;
 use shared::domain::vocabulary::{Role, vocabulary};
 use shared::linking::{CandidateView, CrmRecord, Linking};
 use shared::problem::Problem;
-use shared::store::{ConnectionKind, DIRECTORY_SHARDS, Mirror};
+use shared::store::{ConnectionKind, DIRECTORY_SHARDS, Mirror, Store};
 use url::Url;
 use utoipa::IntoParams;
 
@@ -159,7 +159,12 @@ impl<'a> View<'a> {
         })
     }
 
-    const fn crm(&self) -> CrmKind {
+    /// The table.
+    pub(super) fn store(&self) -> &Store {
+        &self.app.remote.store
+    }
+
+    pub(super) const fn crm(&self) -> CrmKind {
         self.config.contract.crm
     }
 
@@ -173,7 +178,7 @@ impl<'a> View<'a> {
         Linking::new(store, &self.config.contract, now)
     }
 
-    fn badge(&self, record: &RecordRef) -> Badge {
+    pub(super) fn badge(&self, record: &RecordRef) -> Badge {
         let specs = inventory::objects(self.crm());
         let spec = specs.iter().find(|spec| spec.name == record.object);
         let url = self.organization.as_ref();
@@ -190,7 +195,10 @@ impl<'a> View<'a> {
     }
 
     /// These users of the CRM with their names, as far as they were imported.
-    async fn owners(&self, ids: BTreeSet<&str>) -> Result<BTreeMap<String, String>, Problem> {
+    pub(super) async fn owners(
+        &self,
+        ids: BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, String>, Problem> {
         let user = vocabulary(self.crm()).user;
         let (object, name) = (user.name, user.named(Role::Name));
         if ids.is_empty() {
@@ -213,7 +221,7 @@ impl<'a> View<'a> {
         Ok(named.collect())
     }
 
-    fn owner(id: &str, names: &BTreeMap<String, String>) -> RecordOwner {
+    pub(super) fn owner(id: &str, names: &BTreeMap<String, String>) -> RecordOwner {
         RecordOwner {
             id: id.to_owned(),
             name: names.get(id).cloned(),

@@ -135,6 +135,8 @@ pub(crate) struct SignedIn {
 pub(crate) enum Who<'a> {
     Administrator,
     Seat(&'a SignedIn),
+    /// A program with this token, of whatever contract.
+    Token(&'a str),
 }
 
 impl World {
@@ -294,6 +296,7 @@ impl World {
                 let token = &self.made.tokens.administrator;
                 request.header(header::AUTHORIZATION, format!("Bearer {token}"))
             }
+            Who::Token(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             Who::Seat(seat) => request
                 .header(header::COOKIE, &seat.cookie)
                 .header("x-csrf-token", &seat.csrf),

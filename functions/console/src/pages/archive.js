@@ -1,0 +1,569 @@
+// Logs from the user's own LinkedIn archive, which is read here: nothing leaves the machine but what they choose (WB-8, WB-10).
+
+import { signInNote } from "./activities.js";
+import { api, get, link, renew, session } from "./api.js";
+import { activitiesOf, EARLIEST, grouped, ownersOf, parted, personOf, REASONS, sourcesOf, startOf, surveyOf } from "./archive-read.js";
+import { badge, stateTag } from "./directory.js";
+import {
+	announce,
+	asProblem,
+	button,
+	card,
+	check,
+	confirmed,
+	el,
+	field,
+	form,
+	hint,
+	input,
+	moveTo,
+	note,
+	number,
+	p,
+	problemNote,
+	Refusal,
+	refuse,
+	row,
+	said,
+	select,
+	strong,
+	submit,
+	table,
+	tag,
+	time,
+} from "./dom.js";
+
+/** @typedef {import("./api.js").Api} Api */
+/** @typedef {import("./archive-read.js").Found} Found */
+/** @typedef {import("./archive-read.js").Source} Source */
+/** @typedef {import("./archive-read.js").Survey} Survey */
+/**
+ * A person with whom something would be logged: how many activities of each kind, how many of them are logged already.
+ * @typedef {object} Partner
+ * @property {import("./archive-read.js").Person} person
+ * @property {Record<string, number>} kinds
+ * @property {number} fresh
+ * @property {number} logged
+ * @property {Api["ForeseenPerson"]} [found]
+ * @property {boolean} [left] the user leaves them out
+ */
+
+// What a request takes: activities or connections, people of a preview, keys; and its bytes, with room to spare.
+const MOST_ITEMS = 100;
+const MOST_PEOPLE = 25;
+const MOST_KEYS = 1000;
+const MOST_BYTES = 200_000;
+// Calls of one kind that fail in a row before it is given up for now, and those that are only put off.
+const MOST_TRIES = 6;
+const MOST_PUT_OFF = 60;
+// A session that ends within that time is renewed: a long archive takes longer than a session's token.
+const RENEW_MS = 15 * 60 * 1000;
+// People that are shown at once.
+const SHOWN = 50;
+// Examples that are kept of one cause.
+const EXAMPLES = 5;
+
+const KIND_NAMES = { message: ["message", "messages"], inmail: ["InMail", "InMails"], connection_request: ["invitation", "invitations"] };
+/** @param {string[]} names of one, and of several */
+const counted = (count, names) => `${number(count)} ${count === 1 ? names[0] : names[1]}`;
+const ACTIVITIES = ["activity", "activities"];
+const PEOPLE = ["person", "people"];
+const CONNECTIONS = ["connection", "connections"];
+
+const pause = (seconds, signal) =>
+	new Promise((done) => {
+		const timer = setTimeout(done, seconds * 1000);
+		signal.addEventListener("abort", () => (clearTimeout(timer), done()), { once: true });
+	});
+
+// A call that waits and tries again while the functions are busy or out of reach; each of these calls can be repeated.
+async function call(path, body, signal, told = (_) => {}) {
+	if (session.valid_until - Date.now() < RENEW_MS) await renew().catch(() => {});
+	for (let tries = 1; ; tries++) {
+		try {
+			return await api("POST", path, body);
+		} catch (error) {
+			const { status, retry_after } = error.problem ?? {};
+			const busy = status === 429;
+			if (!(busy || status === 0 || status >= 500) || tries >= (busy ? MOST_PUT_OFF : MOST_TRIES)) throw error;
+			const seconds = Math.min(retry_after ?? 2 ** Math.min(tries, 5), 120);
+			told(`Leadbridge is busy: it goes on in ${counted(Math.ceil(seconds), ["second", "seconds"])}.`);
+			await pause(seconds, signal);
+			if (signal.aborted) throw error;
+			told("");
+		}
+	}
+}
+
+// A bar with a line of text, for work that takes a while.
+function progress(label, most) {
+	const bar = el("progress", { max: Math.max(most, 1), "aria-label": label });
+	bar.value = 0;
+	const line = el("p", { class: "hint" });
+	const node = el("div", null, p(label), bar, line);
+	return {
+		node,
+		add: (done) => (bar.value += done),
+		say: (text) => (line.textContent = text),
+	};
+}
+
+const sizeOf = (sources) => sources.reduce((sum, { size }) => sum + size, 0);
+
+// A signal that ends with another one, or by itself.
+function stoppable(signal) {
+	const stop = new AbortController();
+	signal.addEventListener("abort", () => stop.abort(), { once: true });
+	return stop;
+}
+
+// -- The preview
+
+// Everything that would be logged, by person, and what is left out and why.
+async function planOf(sources, survey, choice, signal, place) {
+	/** @type {Map<string, Partner>} */
+	const partners = new Map();
+	const left = new Map();
+	const leave = (reason) => left.set(reason, (left.get(reason) ?? 0) + 1);
+	// Before anything is looked up: another member's archive is refused.
+	await call("/me/archive/preview", { member: choice.owner, people: [] }, signal);
+	const reading = progress("Reading what would be logged", sizeOf(sources));
+	place.replaceChildren(reading.node);
+	const groups = grouped(activitiesOf(sources, survey, choice, signal, leave, reading.add), MOST_KEYS);
+	for await (const group of groups) {
+		/** @type {Api["LoggedKeys"]} */
+		const { logged } = await call("/me/archive/logged", { keys: group.map(({ key }) => key) }, signal, reading.say);
+		for (const [index, { person, kind }] of group.entries()) {
+			let partner = partners.get(person);
+			if (!partner) partners.set(person, (partner = { person: personOf(survey, person), kinds: {}, fresh: 0, logged: 0 }));
+			if (logged[index]) {
+				partner.logged += 1;
+				leave("logged");
+				continue;
+			}
+			partner.fresh += 1;
+			partner.kinds[kind] = (partner.kinds[kind] ?? 0) + 1;
+		}
+	}
+	const all = [...partners.values()].filter(({ fresh }) => fresh > 0);
+	const looking = progress("Looking for their matches", all.length);
+	place.replaceChildren(looking.node);
+	for (let at = 0; at < all.length && !signal.aborted; at += MOST_PEOPLE) {
+		const some = all.slice(at, at + MOST_PEOPLE);
+		const body = { member: choice.owner, people: some.map(({ person }) => person) };
+		/** @type {Api["ForeseenPeople"]} */
+		const { results } = await call("/me/archive/preview", body, signal, looking.say);
+		for (const [index, found] of results.entries()) some[index].found = found;
+		looking.add(some.length);
+		looking.say(`${number(Math.min(at + MOST_PEOPLE, all.length))} of ${counted(all.length, PEOPLE)}`);
+	}
+	place.replaceChildren();
+	/** @param {Partner} partner */
+	const rank = ({ found }) => (found?.in_crm ? 0 : 1);
+	all.sort((a, b) => rank(a) - rank(b) || b.fresh - a.fresh);
+	return { partners: new Map(all.map((partner) => [partner.person.external_id, partner])), left };
+}
+
+const nameOf = ({ first_name, last_name, name, external_id }) => [first_name, last_name].filter(Boolean).join(" ") || name || external_id;
+
+/** @param {Partner} partner */
+const sentTo = ({ kinds }) =>
+	Object.entries(KIND_NAMES)
+		.filter(([kind]) => kinds[kind])
+		.map(([kind, names]) => counted(kinds[kind], names))
+		.join(", ");
+
+/** @param {Partner} partner */
+function matchOf({ found }) {
+	if (found?.problem) return [tag("bad", "Left out"), hint(`${found.problem.detail} ${found.problem.next_step}`)];
+	if (found?.badge) return badge(found.badge);
+	return found?.known ? stateTag(found.state) : tag("", "Not in the CRM");
+}
+
+// The people, some at once, each with a box to leave them out.
+function peopleTable(partners, changed) {
+	const list = el("div");
+	const foot = el("div");
+	const heads = ["Log", "Person", "What", "Logged already", "Match"];
+	const rowOf = (partner) => {
+		const name = nameOf(partner.person);
+		const box = el("input", {
+			type: "checkbox",
+			checked: !partner.left && !partner.found?.problem,
+			disabled: !!partner.found?.problem,
+			"aria-label": `Log what was with ${name}`,
+			onchange: () => {
+				partner.left = !box.checked;
+				changed();
+			},
+		});
+		const shown = partner.found?.known ? link("person", said(name), null, { id: partner.found.id }) : said(name);
+		return [box, shown, sentTo(partner), partner.logged ? number(partner.logged) : "–", matchOf(partner)];
+	};
+	let shown = 0;
+	const more = () => {
+		const next = table("The people with whom something would be logged", heads, partners.slice(shown, shown + SHOWN).map(rowOf));
+		const first = next.querySelector("input");
+		if (shown) {
+			list.querySelector("tbody").append(...next.querySelectorAll("tbody > tr"));
+			first.focus();
+		} else list.replaceChildren(next);
+		shown += SHOWN;
+		foot.replaceChildren(...(shown < partners.length ? [button(`Show more of ${counted(partners.length, PEOPLE)}`, more)] : []));
+	};
+	more();
+	return [list, foot];
+}
+
+function leftOut(left) {
+	const known = Object.entries(REASONS).filter(([reason]) => left.get(reason));
+	if (!known.length) return p("Nothing of it is left out.");
+	return table(
+		"What is left out, and why",
+		["Left out", "Number"],
+		known.map(([reason, text]) => [text, number(left.get(reason))]),
+	);
+}
+
+// -- Sending
+
+// What became of what was sent: counts, and the causes of refusals with examples.
+const outcome = () => ({ logged: 0, repeated: 0, connections: 0, unchanged: 0, refused: new Map() });
+
+function refusedBy(result, problem, example) {
+	const id = `${problem.code}: ${problem.detail}`;
+	const cause = result.refused.get(id) ?? { problem, count: 0, examples: [] };
+	cause.count += 1;
+	if (cause.examples.length < EXAMPLES) cause.examples.push(example);
+	result.refused.set(id, cause);
+}
+
+/** @param {Survey} survey @param {Found} found */
+const itemOf = (survey, { key, kind, person, occurred_at, thread, title, text }) => ({
+	idempotency_key: key,
+	kind,
+	person: personOf(survey, person),
+	occurred_at,
+	thread,
+	title,
+	text,
+	log_to_crm: "yes",
+});
+
+// Sends some activities, and counts what became of them.
+async function send(items, signal, told, result) {
+	/** @type {Api["ActivityResults"]} */
+	const { results } = await call("/activities", { items }, signal, told);
+	const off = results.filter(({ problem }) => problem?.code === "logging_off");
+	// Nothing of the rest would be taken either.
+	if (off.length === results.length) throw new Refusal(off[0].problem);
+	for (const [index, { outcome, problem }] of results.entries()) {
+		if (outcome === "accepted") result.logged += 1;
+		// Of a message whose person has another address by now it says that it is logged.
+		else if (outcome === "repeated" || problem?.code === "key_reused") result.repeated += 1;
+		else if (problem) refusedBy(result, problem, [nameOf(items[index].person), time(items[index].occurred_at)]);
+	}
+}
+
+/** Sends what was chosen; once more, it goes on with what is not there yet. */
+async function sendAll({ sources, survey, choice, partners, chosen, connections }, signal, bar, result) {
+	await api("PUT", "/me/archive", { member: choice.owner });
+	const tell = () =>
+		bar.say(
+			[
+				`${number(result.logged)} logged`,
+				result.repeated > 0 && `${number(result.repeated)} were there already`,
+				connections.length > 0 && `${number(result.connections + result.unchanged)} connections`,
+				result.refused.size > 0 && `${number(refusedCount(result))} refused`,
+			]
+				.filter(Boolean)
+				.join(", "),
+		);
+	const wait = (text) => (text ? bar.say(text) : tell());
+	const groups = grouped(
+		activitiesOf(sources, survey, choice, signal, () => {}),
+		MOST_KEYS,
+	);
+	for await (const group of groups) {
+		const wanted = group.filter(({ person }) => partners.has(person) && chosen(partners.get(person)));
+		if (!wanted.length) continue;
+		/** @type {Api["LoggedKeys"]} */
+		const { logged } = await call("/me/archive/logged", { keys: wanted.map(({ key }) => key) }, signal, wait);
+		const open = wanted.filter((_, index) => !logged[index]);
+		for (const items of parted(
+			open.map((found) => itemOf(survey, found)),
+			MOST_ITEMS,
+			MOST_BYTES,
+		)) {
+			if (signal.aborted) return;
+			await send(items, signal, wait, result);
+			bar.add(items.length);
+			tell();
+		}
+	}
+	for (const items of parted(connections, MOST_ITEMS, MOST_BYTES)) {
+		if (signal.aborted) return;
+		/** @type {Api["UploadReport"]} */
+		const report = await call("/me/archive/connections", { items }, signal, wait);
+		result.connections += report.added + report.updated;
+		result.unchanged += report.unchanged;
+		for (const { row, problem } of report.results) if (problem) refusedBy(result, problem, [nameOf(items[row - 1])]);
+		bar.add(items.length);
+		tell();
+	}
+}
+
+const refusedCount = ({ refused }) => [...refused.values()].reduce((sum, { count }) => sum + count, 0);
+
+function causes({ refused }) {
+	if (!refused.size) return null;
+	return table(
+		"What was refused, and why",
+		["Cause", "Number", "Such as"],
+		[...refused.values()].map(({ problem, count, examples }) => [
+			[problem.detail, " ", el("span", { class: "hint" }, `Next step: ${problem.next_step}`)],
+			number(count),
+			examples.map(([name, at]) => el("div", null, said(name), at && [", ", at])),
+		]),
+	);
+}
+
+// -- The page
+
+export async function archivePage(view) {
+	const told = await signInNote();
+	const busy = el("div");
+	const whose = el("div");
+	const preview = el("div");
+	const sending = el("div");
+	// A new choice ends what an earlier one began.
+	let reading = stoppable(view.signal);
+	const begin = () => {
+		reading.abort();
+		reading = stoppable(view.signal);
+		return reading.signal;
+	};
+
+	const forget = () =>
+		confirmed(
+			"Forget the earlier account",
+			"Archives of another LinkedIn member are taken from then on. What was logged stays.",
+			"Forget it",
+			async () => {
+				await api("DELETE", "/me/archive");
+				return view.reload;
+			},
+		);
+
+	// Sends, and shows how far it is; it can be stopped, and goes on where it was.
+	const start = (plan, most) => {
+		const result = outcome();
+		const began = async () => {
+			// Another file that is chosen ends it.
+			const { signal } = reading;
+			const stop = stoppable(signal);
+			const bar = progress("Logging what you chose", most);
+			bar.add(result.logged + result.repeated + result.connections + result.unchanged + refusedCount(result));
+			const place = el("div");
+			const end = button("Stop", () => stop.abort());
+			sending.replaceChildren(card("Logging", bar.node, row(end), place));
+			moveTo(sending.querySelector("h2"));
+			addEventListener("beforeunload", (event) => event.preventDefault(), { signal: stop.signal });
+			let problem;
+			try {
+				await sendAll(plan, stop.signal, bar, result);
+			} catch (error) {
+				problem = asProblem(error);
+			}
+			if (signal.aborted) return;
+			const stopped = stop.signal.aborted;
+			stop.abort();
+			const refused = refusedCount(result);
+			const sum = [
+				`${number(result.logged)} logged`,
+				`${number(result.repeated)} logged already`,
+				plan.connections.length > 0 && `${counted(result.connections, CONNECTIONS)} added, ${number(result.unchanged)} unchanged`,
+				`${number(refused)} refused`,
+			];
+			const text = `${sum.filter(Boolean).join(", ")}.`;
+			// What was refused is tried again when it goes on.
+			const onward = () => {
+				result.refused.clear();
+				return began();
+			};
+			sending.replaceChildren(
+				card(
+					"What became of it",
+					problem && problemNote(problem),
+					note(
+						problem || stopped || refused ? "warn" : "good",
+						strong(stopped && !problem ? `Stopped: ${text}` : text),
+						p("What is logged reaches the CRM within minutes. ", link("activities", "My activities")),
+					),
+					(problem || stopped) && row(button("Go on", onward, null)),
+					causes(result),
+				),
+			);
+			moveTo(sending.querySelector("h2"));
+			announce(text);
+		};
+		return began();
+	};
+
+	/** @param {Source[]} sources @param {Survey} survey */
+	const show = (sources, survey, choice, { partners, left }) => {
+		const all = [...partners.values()];
+		const outside = all.filter(({ found }) => !found?.in_crm && !found?.problem);
+		const people = [...survey.connections.values()];
+		const unmatched = check(
+			"unmatched",
+			`Log to ${counted(outside.length, PEOPLE)} who ${outside.length === 1 ? "is" : "are"} not in the CRM, too`,
+			false,
+			"Their activities are open and unassigned until somebody matches them.",
+			{ onchange: () => draw() },
+		);
+		const add = check(
+			"connections",
+			`Add ${counted(people.length, CONNECTIONS)} to People`,
+			people.length > 0,
+			survey.unnamed > 0 && `${number(survey.unnamed)} without an address or name are left out.`,
+			{ onchange: () => draw() },
+		);
+		const wants = (box) => box.querySelector("input").checked;
+		const chosen = (partner) => !partner.left && !partner.found?.problem && (partner.found?.in_crm || wants(unmatched));
+		const sum = el("div");
+		const amount = () => {
+			const them = all.filter(chosen);
+			const activities = them.reduce((sum, { fresh }) => sum + fresh, 0);
+			const connections = wants(add) ? people : [];
+			return { people: them.length, activities, connections, most: activities + connections.length };
+		};
+		const draw = () => {
+			const { people, activities, connections } = amount();
+			const more = connections.length > 0 ? `, and ${counted(connections.length, CONNECTIONS)}` : "";
+			sum.replaceChildren(p(strong(`${counted(activities, ACTIVITIES)} with ${counted(people, PEOPLE)}${more} would be sent.`)));
+		};
+		draw();
+		preview.replaceChildren(
+			card(
+				"Preview",
+				form(
+					[
+						all.length > 0 ? peopleTable(all, draw) : p("There is nothing new to log since that day."),
+						outside.length > 0 && unmatched,
+						people.length > 0 && add,
+						el("h3", null, "What is left out"),
+						leftOut(left),
+						sum,
+					],
+					[submit("Log it")],
+					async () => {
+						const { connections, most } = amount();
+						if (!most) refuse("Nothing is chosen.", "Choose somebody, or another day.");
+						preview.hidden = true;
+						whose.hidden = true;
+						// It shows its own problems.
+						await start({ sources, survey, choice, partners, chosen, connections }, most);
+					},
+				),
+			),
+		);
+		moveTo(preview.querySelector("h2"));
+	};
+
+	const ask = async (sources, survey, unread) => {
+		/** @type {Api["ArchiveView"]} */
+		const { since } = await get("/me/archive");
+		const owners = ownersOf(survey);
+		const member = owners.length
+			? select(
+					"member",
+					owners.map(({ address, name }) => [address, name ? `${name} (${address})` : address]),
+					owners[0].address,
+				)
+			: input("member", { type: "url", placeholder: "https://www.linkedin.com/in/…", required: true });
+		whose.replaceChildren(
+			card(
+				"Whose it is, and since when",
+				unread.length > 0 && note("warn", strong("Not all of it is read."), ...unread),
+				since != null && [
+					p("You first logged from an archive on ", time(since), ". Those of other members are refused."),
+					row(button("The address of my profile has changed", forget)),
+				],
+				form(
+					[
+						field("Whose archive it is", member, "You, by the address of your LinkedIn profile."),
+						field(
+							"Log since",
+							input("since", { type: "date", min: EARLIEST, required: true }),
+							`The first day, in UTC: ${EARLIEST} or later.`,
+						),
+						hint(
+							"For the preview, the names and addresses of the people are sent to Leadbridge, which looks for their matches and keeps nothing. Messages stay here.",
+						),
+					],
+					[submit("Preview")],
+					async (fields) => {
+						const day = fields.namedItem("since").value;
+						if (!day) refuse("The day is missing.", "Say since when it is to be logged.", "since");
+						if (day < EARLIEST)
+							refuse(`It is before ${EARLIEST}, the earliest day that is logged.`, "Choose a later one.", "since");
+						const owner = fields.namedItem("member").value.trim();
+						if (!owner) refuse("The address of your profile is missing.", "Copy it from LinkedIn.", "member");
+						const choice = { owner, since: startOf(day) };
+						const signal = begin();
+						preview.replaceChildren();
+						sending.replaceChildren();
+						try {
+							const plan = await planOf(sources, survey, choice, signal, busy);
+							if (!signal.aborted) show(sources, survey, choice, plan);
+						} finally {
+							busy.replaceChildren();
+						}
+					},
+				),
+			),
+		);
+		moveTo(whose.querySelector("h2"));
+	};
+
+	const choose = form(
+		[
+			field(
+				"Files",
+				input("files", { type: "file", accept: ".zip,.csv,application/zip,text/csv", multiple: true, required: true }),
+				"The zip that LinkedIn gave you, all parts of it if there are several; or messages.csv, Connections.csv and Invitations.csv.",
+			),
+		],
+		[submit("Read it")],
+		async (fields) => {
+			const files = [...fields.namedItem("files").files];
+			if (!files.length) refuse("No file is chosen.", "Choose one.", "files");
+			const signal = begin();
+			for (const place of [whose, preview, sending]) {
+				place.replaceChildren();
+				place.hidden = false;
+			}
+			try {
+				const { sources, unread } = await sourcesOf(files);
+				const bar = progress("Reading the archive", sizeOf(sources));
+				busy.replaceChildren(bar.node);
+				const survey = await surveyOf(sources, signal, bar.add);
+				if (!signal.aborted) await ask(sources, survey, unread);
+			} finally {
+				busy.replaceChildren();
+			}
+		},
+	);
+	return [
+		told,
+		p(
+			"Ask LinkedIn for a copy of your data (Settings & Privacy, Data privacy, Get a copy of your data) with messages, connections and invitations. It is read in this browser: nothing of it leaves your machine but what you choose.",
+		),
+		card("File", choose),
+		busy,
+		whose,
+		preview,
+		sending,
+	];
+}

@@ -1,0 +1,76 @@
+// The open opportunities of a person or a company (SV-5).
+
+import { get, link } from "./api.js";
+import { badge } from "./directory.js";
+import { action, card, el, hint, row, table } from "./dom.js";
+
+// An amount in its currency; a code that the browser does not know is written behind it.
+function money(amount, currency) {
+	if (amount == null) return "–";
+	if (!currency) return new Intl.NumberFormat().format(amount);
+	try {
+		return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(amount);
+	} catch {
+		return `${new Intl.NumberFormat().format(amount)} ${currency}`;
+	}
+}
+
+// A day of the calendar, in no time zone.
+function day(text) {
+	const date = new Date(`${text}T00:00:00Z`);
+	if (Number.isNaN(date.getTime())) return "–";
+	return el("time", { datetime: text }, new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" }).format(date));
+}
+
+/** @param {import("./api.js").Api["OpportunityContact"]} contact */
+const someone = ({ name, role, profile, record }) => [
+	profile ? link("person", name, null, { id: profile.id }) : name,
+	role && ` (${role})`,
+	" ",
+	badge(record, name),
+];
+
+/** @param {import("./api.js").Api["OpportunityView"]} one */
+const cells = ({ record, name, stage, amount, currency, closes_on, owner, contacts }) => [
+	[name || "(no name)", " ", badge(record, name)],
+	stage?.label ?? "–",
+	money(amount, currency),
+	day(closes_on),
+	owner ? (owner.name ?? owner.id) : "–",
+	contacts.length ? contacts.map((contact) => el("div", null, someone(contact))) : "–",
+];
+
+/**
+ * The section of an entry's page; nothing where there are none.
+ * @param {string} path the entry in the API
+ */
+export async function openOpportunities(path) {
+	const read = (cursor) => get(`${path}/opportunities?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+	const { items, total, next } = await read();
+	if (!items.length) return null;
+	const list = (found) => table("Open opportunities", ["Opportunity", "Stage", "Value", "Closes", "Owner", "Contacts"], found.map(cells));
+	const shown = list(items);
+	const foot = el("div");
+	const more = (cursor) => {
+		foot.replaceChildren(
+			...(cursor
+				? [
+						row(
+							action("Show more opportunities", async () => {
+								const page = await read(cursor);
+								shown.querySelector("tbody").append(...list(page.items).querySelectorAll("tbody > tr"));
+								more(page.next);
+							}),
+						),
+					]
+				: []),
+		);
+	};
+	more(next);
+	return card(
+		"Open opportunities",
+		hint(`${total} as of the last import, the furthest stage first. What you see in the CRM is up to your rights there.`),
+		shown,
+		foot,
+	);
+}

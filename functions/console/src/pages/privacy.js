@@ -1,0 +1,234 @@
+// The contract as a whole: its export, how long its answers are kept, and its deletion.
+
+import { api, attempt, get } from "./api.js";
+import {
+	action,
+	announce,
+	button,
+	card,
+	confirmed,
+	dialog,
+	cancel,
+	el,
+	facts,
+	field,
+	form,
+	input,
+	note,
+	number,
+	p,
+	poll,
+	refuse,
+	Refusal,
+	row,
+	run,
+	said,
+	submit,
+	time,
+} from "./dom.js";
+
+/** @typedef {import("./api.js").Api["PrivacyView"]} Privacy */
+/** @typedef {import("./api.js").Api["ContractRun"]} Run */
+
+const TITLE = "Export everything";
+
+// A page of the export: its lines, and what the last of them says of the page.
+async function exportPage(cursor) {
+	const wish = cursor ? `?${new URLSearchParams({ cursor })}` : "";
+	const { status, text } = await attempt("GET", `/api/v1/contract/export${wish}`);
+	if (status !== 200) {
+		let problem = { detail: "The export stopped.", next_step: "Press the button again: it goes on from where it was." };
+		try {
+			problem = JSON.parse(text);
+		} catch {
+			// No problem of ours: an answer of something in between.
+		}
+		throw new Refusal(problem);
+	}
+	const lines = text.trimEnd().split("\n");
+	const { page } = JSON.parse(lines.pop() ?? "{}");
+	return { lines, page };
+}
+
+function keep(parts) {
+	const name = `contract-${new Date().toISOString().slice(0, 10)}.jsonl`;
+	const address = URL.createObjectURL(new Blob(parts, { type: "application/x-ndjson" }));
+	el("a", { href: address, download: name }).click();
+	setTimeout(() => URL.revokeObjectURL(address), 60_000);
+	return name;
+}
+
+const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
+const counted = (counts) => `${number(total(counts))} ${total(counts) === 1 ? "item" : "items"}`;
+const byKind = (counts) =>
+	Object.entries(counts)
+		.sort(([a], [b]) => a.localeCompare(b))
+		.map(([kind, count]) => `${kind}: ${number(count)}`)
+		.join(", ");
+
+// The button that puts all pages of the export into one file. An export that failed goes on from where it was.
+function exporter(view) {
+	const place = el("div");
+	let kept = null;
+	const work = async () => {
+		const mine = kept ?? { parts: [], counts: {}, cursor: null, from: null, to: null };
+		kept = mine;
+		do {
+			const { lines, page } = await exportPage(mine.cursor);
+			if (view.signal.aborted) return;
+			mine.from ??= page.read_at;
+			mine.to = page.read_at;
+			if (lines.length) mine.parts.push(`${lines.join("\n")}\n`);
+			for (const [kind, count] of Object.entries(page.counts)) mine.counts[kind] = (mine.counts[kind] ?? 0) + count;
+			mine.cursor = page.next;
+			place.replaceChildren(p(`${counted(mine.counts)} so far`));
+		} while (mine.cursor);
+		kept = null;
+		mine.parts.push(`${JSON.stringify({ end: { read_from: mine.from, read_to: mine.to, counts: mine.counts } })}\n`);
+		const text = `${counted(mine.counts)} saved as ${keep(mine.parts)}.`;
+		place.replaceChildren(note("good", text, byKind(mine.counts)));
+		announce(text);
+	};
+	const node = button(TITLE, () => run(node, place, work));
+	return [row(node), place];
+}
+
+const STATES = { waiting: "Waiting", running: "Running", done: "Done", stopped: "Stopped" };
+
+/** @param {Run} told */
+const runFacts = (told) =>
+	facts([
+		["State", STATES[told.state]],
+		["Asked for", time(told.requested_at)],
+		["Begins or continues", told.due_at && time(told.due_at)],
+		["Ended", told.finished_at && time(told.finished_at)],
+		["Done so far", total(told.counts) > 0 && byKind(told.counts)],
+	]);
+
+const isOpen = (told) => told?.state === "waiting" || told?.state === "running";
+
+/** @param {Privacy} privacy */
+function deletion(privacy, again) {
+	const { name, deletion: told, deletion_wait_days: days } = privacy;
+	if (told && isOpen(told)) {
+		return [
+			note(
+				"warn",
+				told.state === "waiting" ? "This contract is going to be deleted." : "This contract is being deleted.",
+				told.due_at && p("From ", time(told.due_at), " on nobody can sign in, no form takes anything, and everything is deleted."),
+			),
+			told.can_stop &&
+				action("Keep this contract", async () => {
+					await api("POST", `/runs/${told.id}/stop`);
+					await again("The contract stays.");
+				}),
+		];
+	}
+	return [
+		p(
+			`Everything is deleted: forms, submissions, people and companies, activities, what was imported from your CRM, connections, seats, API tokens. Your CRM keeps what was written to it. The deletion begins after ${number(days)} days; until then it can be stopped here, and everything works as before.`,
+		),
+		row(
+			button(
+				"Delete this contract",
+				() =>
+					dialog("Delete this contract", (close) =>
+						form(
+							[
+								p("After the waiting period this cannot be undone. Export everything first, if you need it."),
+								field("The contract’s name", input("name", { required: true }), said(name)),
+							],
+							[submit("Delete everything", "danger"), cancel(close)],
+							async (elements) => {
+								await api("POST", "/contract/deletion", { name: elements.namedItem("name").value });
+								close();
+								await again("The deletion was asked for.");
+							},
+						),
+					),
+				"danger",
+			),
+		),
+	];
+}
+
+/** @param {Privacy} privacy */
+function retention(privacy, again, last) {
+	const { keep_answers_days: days } = privacy;
+	const save = async (wanted) => {
+		await api("PUT", "/contract/retention", { keep_answers_days: wanted });
+		await again("The setting is saved.");
+	};
+	return [
+		p(
+			"A submission is deleted with its answers so many days after it was received. Leads and contacts in your CRM, and people in the directory, stay.",
+		),
+		form(
+			[
+				field(
+					"Days for which answers are kept",
+					input("keep_answers_days", { inputmode: "numeric", maxlength: 4, value: days ? String(days) : "" }),
+					"30 to 3650. Empty: for ever.",
+				),
+			],
+			[submit("Save")],
+			async (elements) => {
+				const text = elements.namedItem("keep_answers_days").value.trim();
+				if (!/^\d*$/.test(text)) refuse("That is no number of days.", "Type a whole number, or nothing.", "keep_answers_days");
+				const wanted = Number(text);
+				if (wanted === 0 || (days !== 0 && wanted >= days)) return save(wanted);
+				confirmed(
+					`Keep answers for ${number(wanted)} days`,
+					"Submissions that are older are deleted within a few days. That cannot be undone.",
+					"Delete older answers",
+					() => save(wanted),
+				);
+			},
+		),
+		last,
+	];
+}
+
+export async function privacyPage(view) {
+	const place = el("div");
+	const kept = el("div");
+	const left = el("div");
+	const last = el("div");
+	/** @type {Privacy} */
+	let privacy;
+	// The form beside it stays while somebody types.
+	const showLast = () => {
+		const told = privacy.retention_run;
+		last.replaceChildren(...(told ? [el("h3", null, "Last change"), runFacts(told)] : []));
+	};
+	const load = async () => {
+		privacy = await get("/contract/privacy");
+		showLast();
+		const again = async (text) => {
+			await load();
+			place.replaceChildren(note("good", text));
+			announce(text);
+		};
+		kept.replaceChildren(card("How long answers are kept", retention(privacy, again, last)));
+		left.replaceChildren(card("Delete this contract", deletion(privacy, again)));
+	};
+	await load();
+	const look = async () => {
+		privacy = await get("/contract/privacy");
+		showLast();
+	};
+	poll(view.signal, () => isOpen(privacy.retention_run), look);
+	return [
+		place,
+		card(
+			TITLE,
+			p(
+				"One file with everything that is kept for this contract, an item in each line (JSON lines), and the number of items of each kind in the last. Passwords, tokens and keys are left out.",
+			),
+			p("It is read page by page: each item is as it was when its page was read. What changes meanwhile may be in it or not."),
+			exporter(view),
+		),
+		kept,
+		left,
+	];
+}

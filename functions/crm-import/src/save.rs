@@ -1,0 +1,566 @@
+//! A save pass: what open opportunities are about is saved to their owners' lists (SV-4).
+//!
+//! It reads what changed: the marks that the import leaves of opportunities whose own record, contacts or leads
+//! were written, and the opportunities of users of the CRM whose seat was not known before. All open
+//! opportunities are read only when the settings or the CRM's stages changed.
+//!
+//! Saving is repeatable, since a record is saved once because of an opportunity; a mark is removed after its
+//! opportunity was looked at. So a worker can die anywhere, and the next one ends with the same lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+use shared::clock::Millis;
+use shared::crm_setup;
+use shared::domain::contract::ContractConfig;
+use shared::domain::crm_settings::SyncSettings;
+use shared::domain::directory::{EntryKind, LinkPass, LinkProgress, RecordRef};
+use shared::domain::environment::Environment;
+use shared::domain::ids::{ContractId, SeatId};
+use shared::domain::inventory::CrmOptions;
+use shared::domain::lists::Reason;
+use shared::domain::match_keys::MatchKey;
+use shared::domain::opportunity::Opportunity;
+use shared::domain::references::Named;
+use shared::domain::rows::record_id;
+use shared::domain::schema::CrmKind;
+use shared::domain::seat::{Seat, SeatStatus};
+use shared::domain::vocabulary::vocabulary;
+use shared::opportunities::Opportunities;
+use shared::problem::Problem;
+use shared::queue::ImportQueue;
+use shared::store::{
+    Connection, ConnectionKind, MIRROR_SHARDS, Mirror, SaveState, Store, StoreError,
+    TOUCHED_SHARDS, Touched, WorkKind,
+};
+use shared::texts::{self, Audience};
+
+use crate::App;
+
+const PRODUCTION: Environment = Environment::Production;
+/// Time that a worker has the pass alone, in seconds: longer than the function's time-out.
+const LEASE_SECONDS: i64 = 180;
+/// After this a worker begins nothing new and hands over.
+const WORK_TIME: Duration = Duration::from_mins(1);
+/// After this it stops where it stands, inside the function's time-out.
+const STEP_TIME: Duration = Duration::from_secs(110);
+/// Workers in a row that did not come further before a person is asked to look.
+const MAX_ATTEMPTS: u32 = 5;
+/// Opportunities, or marks of them, of a page.
+const PAGE: i32 = 200;
+/// Opportunities that are looked at side by side.
+const AT_ONCE: usize = 8;
+/// Users of the CRM with one e-mail address that are looked at.
+const MOST_USERS: i32 = 10;
+
+/// The position from which the next worker continues a pass over all open opportunities.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Place {
+    /// Every open opportunity was looked at by these settings.
+    applied: Option<String>,
+    shard: u32,
+    /// The last opportunity of the shard that was looked at.
+    after: Option<String>,
+    /// Records that were saved.
+    saved: u64,
+}
+
+/// A worker's step of a pass.
+struct Worker<'a> {
+    app: &'a App,
+    contract: &'a ContractId,
+    config: Arc<ContractConfig>,
+    organization: String,
+    settings: SyncSettings,
+    options: Option<CrmOptions>,
+    state: SaveState,
+    /// The seats of the CRM's users.
+    seats: BTreeMap<String, SeatId>,
+    pass: LinkPass,
+    place: Place,
+    began: Instant,
+}
+
+/// Requests a save pass and announces it to the import queue. A pass that has not started yet meets the
+/// request; after one that is under way, another follows.
+pub(crate) async fn request(
+    store: &Store,
+    queue: &ImportQueue,
+    contract: &ContractId,
+    by: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    loop {
+        let before = store.save_pass(contract).await?;
+        let Some(pass) = LinkPass::requested(before.as_ref(), by, now) else {
+            break;
+        };
+        match store.put_save_pass(contract, &pass).await {
+            Ok(()) => break,
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    crm_setup::announce(queue, contract, WorkKind::Save).await;
+    Ok(())
+}
+
+/// True if these settings save anything automatically. Without *auto-sync all seat holders* nobody takes part.
+pub(crate) const fn saves(settings: &SyncSettings) -> bool {
+    let kinds = settings.auto_save;
+    settings.auto_sync_seat_holders && (kinds.accounts || kinds.contacts || kinds.leads)
+}
+
+impl App {
+    /// Brings a save pass to its end, or as far as a worker's time reaches.
+    pub(crate) async fn save(&self, contract: &ContractId) -> Result<(), StoreError> {
+        let store = &self.remote.store;
+        let now = self.now();
+        let Some(stored) = store.save_pass(contract).await? else {
+            return Ok(());
+        };
+        let Some(pass) = stored.taken(now, LEASE_SECONDS) else {
+            return Ok(());
+        };
+        let connection = store
+            .connection(contract, ConnectionKind::PRODUCTION)
+            .await?;
+        let config = self.cached.config(contract, now).await?;
+        let (Some(connection), Some(config)) = (connection.filter(Connection::stands), config)
+        else {
+            let problem = texts::not_connected("The CRM", Audience::Setup);
+            return store
+                .put_save_pass(contract, &stored.closed(now, problem))
+                .await;
+        };
+        let organization = connection.organization;
+        store
+            .checkpoint_save_pass(contract, &organization, &pass, None)
+            .await?;
+        let mut worker = Worker {
+            app: self,
+            contract,
+            settings: config.crm_settings(PRODUCTION).sync.unwrap_or_default(),
+            config,
+            organization,
+            options: None,
+            state: SaveState::default(),
+            seats: BTreeMap::new(),
+            place: serde_json::from_str(&pass.kept).unwrap_or_default(),
+            pass,
+            began: Instant::now(),
+        };
+        if worker.pass.attempts > MAX_ATTEMPTS {
+            tracing::error!(%contract, "a save pass does not come further");
+            return worker.end(Some(not_further())).await;
+        }
+        match tokio::time::timeout(STEP_TIME, Box::pin(worker.go())).await {
+            Ok(Ok(true)) => worker.end(None).await,
+            Ok(Ok(false)) => worker.give_back(None).await,
+            Ok(Err(StoreError::Conflict)) => worker.give_up().await,
+            Ok(Err(error)) => {
+                worker.give_back(Some(Problem::unavailable())).await?;
+                Err(error)
+            }
+            Err(_) => {
+                tracing::error!(%contract, "a step of a save pass took too long and was stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn not_further() -> Problem {
+    Problem::new(
+        500,
+        "save_pass_stuck",
+        "The pass that saves records to lists stopped several times at the same place.",
+        "The next import asks for it again; if it stops again, have the operator look at the logs.",
+    )
+}
+
+impl Worker<'_> {
+    fn crm(&self) -> CrmKind {
+        self.config.contract.crm
+    }
+
+    fn store(&self) -> &Store {
+        &self.app.remote.store
+    }
+
+    fn opportunities(&self) -> Opportunities<'_> {
+        Opportunities {
+            contract: self.contract,
+            environment: PRODUCTION,
+            crm: self.crm(),
+        }
+    }
+
+    fn mirror<'m>(&'m self, object: &'m str) -> Mirror<'m> {
+        Mirror {
+            contract: self.contract,
+            environment: PRODUCTION,
+            crm: self.crm(),
+            object,
+            default_region: None,
+        }
+    }
+
+    fn in_time(&self) -> bool {
+        self.began.elapsed() < WORK_TIME
+    }
+
+    /// The pass's step; `false` if time is up before its end.
+    async fn go(&mut self) -> Result<bool, StoreError> {
+        let (store, contract) = (&self.app.remote.store, self.contract);
+        self.options = store.crm_options(contract, PRODUCTION).await?;
+        self.state = store.save_state(contract).await?;
+        self.seats = self.seats().await?;
+        let wanted = self.wanted();
+        if self.state.applied != wanted && !Box::pin(self.all(&wanted)).await? {
+            return Ok(false);
+        }
+        if self.state.seats != self.seats && !Box::pin(self.new_seats()).await? {
+            return Ok(false);
+        }
+        Box::pin(self.changed()).await
+    }
+
+    /// What decides about opportunities beside themselves, as a text.
+    fn wanted(&self) -> String {
+        if !saves(&self.settings) {
+            return "nothing".to_owned();
+        }
+        let stages = self.options.as_ref().map(|options| {
+            let stages = options.stages.iter();
+            stages.map(|stage| stage.value.as_str()).collect::<Vec<_>>()
+        });
+        // Without a stage at which the pipeline begins their order does not matter.
+        let stage = self.settings.pipeline_stage.as_deref();
+        let wanted = (
+            self.settings.auto_save,
+            stage,
+            stages.filter(|_| stage.is_some()),
+        );
+        let text = serde_json::to_string(&wanted).unwrap_or_default();
+        shared::signature::sha256_hex(&[text.as_bytes()])
+    }
+
+    /// Stores the position, and what was applied if that changed.
+    async fn keep(&mut self, stage: &str, applied: Option<SaveState>) -> Result<(), StoreError> {
+        let mut pass = self.pass.advanced(LinkProgress {
+            stage: stage.to_owned(),
+            written: self.place.saved,
+            ..LinkProgress::default()
+        });
+        pass.kept = serde_json::to_string(&self.place).unwrap_or_default();
+        let applied = applied.map(|state| SaveState {
+            version: self.state.version + 1,
+            ..state
+        });
+        let store = &self.app.remote.store;
+        store
+            .checkpoint_save_pass(self.contract, &self.organization, &pass, applied.as_ref())
+            .await?;
+        self.pass = pass;
+        if let Some(applied) = applied {
+            self.state = applied;
+        }
+        Ok(())
+    }
+
+    async fn give_back(&mut self, problem: Option<Problem>) -> Result<(), StoreError> {
+        let seconds = if problem.is_some() { 30 } else { 0 };
+        let due = self.app.now().plus_seconds(seconds);
+        let pass = self.pass.handed_over(due, problem);
+        self.store().put_save_pass(self.contract, &pass).await?;
+        crm_setup::announce_in(&self.app.queue, self.contract, WorkKind::Save, seconds).await;
+        Ok(())
+    }
+
+    /// Closes the pass if the connection is being ended; fails if another worker has the pass.
+    async fn give_up(&mut self) -> Result<(), StoreError> {
+        let stands = self.store().organization(self.contract, PRODUCTION).await?;
+        if stands.is_some() {
+            return Err(StoreError::Conflict);
+        }
+        let problem = texts::not_connected("The CRM", Audience::Setup);
+        let mut closed = self.pass.closed(self.app.now(), problem);
+        // This worker writes nothing more.
+        closed.lease_until = None;
+        self.store().put_save_pass(self.contract, &closed).await
+    }
+
+    async fn end(&mut self, problem: Option<Problem>) -> Result<(), StoreError> {
+        let ended = self.pass.ended(self.app.now(), problem);
+        self.store().put_save_pass(self.contract, &ended).await?;
+        tracing::info!(contract = %self.contract, pass = self.pass.pass, saved = self.place.saved, "save pass ended");
+        if ended.is_open() {
+            crm_setup::announce(&self.app.queue, self.contract, WorkKind::Save).await;
+        }
+        Ok(())
+    }
+
+    /// The seat of each user of the CRM who has one: by the seat holder's own sign-in to the CRM, else by
+    /// e-mail address. Disabled seats take no part.
+    async fn seats(&self) -> Result<BTreeMap<String, SeatId>, StoreError> {
+        let (store, contract) = (self.store(), self.contract);
+        if !saves(&self.settings) {
+            return Ok(BTreeMap::new());
+        }
+        let mut seats: Vec<Seat> = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = store.seats(contract, PAGE, cursor.as_deref()).await?;
+            let usable = page.items.into_iter();
+            seats.extend(usable.filter(|seat| seat.status != SeatStatus::Disabled));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        seats.sort_by_key(|seat| seat.id);
+        let mut found = BTreeMap::new();
+        let mut signed_in = BTreeSet::new();
+        for connection in store.user_connections(contract, PRODUCTION).await? {
+            let ConnectionKind::User(seat, _) = connection.kind else {
+                continue;
+            };
+            let known = seats.iter().any(|known| known.id == seat);
+            let own = connection.organization == self.organization;
+            if let Some(user) = connection.user.filter(|_| known && own) {
+                signed_in.insert(seat);
+                found.entry(record_id(self.crm(), &user.id)).or_insert(seat);
+            }
+        }
+        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
+        for seat in seats.iter().filter(|seat| !signed_in.contains(&seat.id)) {
+            readings.push(Box::pin(self.users_of(seat)));
+        }
+        let by_email: Vec<_> = stream::iter(readings)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        for (seat, users) in by_email {
+            for user in users {
+                found.entry(user).or_insert(seat);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The users of the CRM with the e-mail address of a seat.
+    async fn users_of(&self, seat: &Seat) -> Result<(SeatId, Vec<String>), StoreError> {
+        let object = vocabulary(self.crm()).user.name;
+        let Some(key) = MatchKey::email(&seat.email) else {
+            return Ok((seat.id, Vec::new()));
+        };
+        let (store, contract) = (self.store(), self.contract);
+        let found = store
+            .by_match_key(contract, PRODUCTION, &key, Some(object), MOST_USERS)
+            .await?;
+        let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
+        if ids.is_empty() {
+            return Ok((seat.id, Vec::new()));
+        }
+        let users = self.mirror(object).records(store, &ids).await?.into_iter();
+        // A key can outlive what it was made of.
+        let own = users.filter(|user| user.keys.contains(key.as_str()));
+        Ok((seat.id, own.map(|user| user.id).collect()))
+    }
+
+    /// Looks at every open opportunity; `false` if time is up before the end.
+    async fn all(&mut self, wanted: &str) -> Result<bool, StoreError> {
+        if self.place.applied.as_deref() != Some(wanted) {
+            self.place = Place {
+                applied: Some(wanted.to_owned()),
+                saved: self.place.saved,
+                ..Place::default()
+            };
+        }
+        let object = vocabulary(self.crm()).opportunity.name;
+        while saves(&self.settings) && self.place.shard < MIRROR_SHARDS {
+            if !self.in_time() {
+                return Ok(false);
+            }
+            let (shard, after) = (self.place.shard, self.place.after.clone());
+            let page = self
+                .mirror(object)
+                .shard_page(self.store(), shard, after.as_deref(), PAGE)
+                .await?;
+            let crm = self.crm();
+            let there = page.items.into_iter();
+            let there = there.filter_map(|record| Some((record.id, record.values?)));
+            let found = there.map(|(id, values)| Opportunity::of(crm, &id, &values));
+            let found: Vec<Opportunity> = found.collect();
+            self.place.saved += self.look_at(&found).await?;
+            self.place.after = page.next;
+            if self.place.after.is_none() {
+                self.place.shard += 1;
+            }
+            self.keep("opportunities", None).await?;
+        }
+        let applied = SaveState {
+            applied: wanted.to_owned(),
+            // Those of every seat were among them.
+            seats: self.seats.clone(),
+            version: 0,
+        };
+        self.keep("opportunities", Some(applied)).await?;
+        Ok(true)
+    }
+
+    /// Looks at the open opportunities of users whose seat was not known before; `false` if time is up before
+    /// the end.
+    async fn new_seats(&mut self) -> Result<bool, StoreError> {
+        let object = vocabulary(self.crm()).opportunity.name;
+        let new: Vec<(String, SeatId)> = self
+            .seats
+            .iter()
+            .filter(|(user, seat)| self.state.seats.get(*user) != Some(*seat))
+            .map(|(user, seat)| (user.clone(), *seat))
+            .collect();
+        for (user, seat) in new {
+            if !self.in_time() {
+                return Ok(false);
+            }
+            let mut after: Option<String> = None;
+            while let Some(key) = Named::Owner.opportunities(&user, true) {
+                let (store, contract) = (self.store(), self.contract);
+                let page = store
+                    .ids_by_key(contract, PRODUCTION, &key, object, after.as_deref(), PAGE)
+                    .await?;
+                let ids: Vec<&str> = page.items.iter().map(String::as_str).collect();
+                let found = self.opportunities().several(store, &ids).await?;
+                self.place.saved += self.look_at(&found).await?;
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let mut known = self.state.clone();
+            known.seats.insert(user, seat);
+            self.keep("seats", Some(known)).await?;
+        }
+        let known = SaveState {
+            seats: self.seats.clone(),
+            ..self.state.clone()
+        };
+        if known != self.state {
+            self.keep("seats", Some(known)).await?;
+        }
+        Ok(true)
+    }
+
+    /// Looks at the opportunities that were changed, and removes their marks; `false` if time is up before the
+    /// end.
+    async fn changed(&mut self) -> Result<bool, StoreError> {
+        for shard in 0..TOUCHED_SHARDS {
+            let mut after: Option<Touched> = None;
+            loop {
+                if !self.in_time() {
+                    return Ok(false);
+                }
+                let (store, contract) = (self.store(), self.contract);
+                let marks = store
+                    .touched(contract, PRODUCTION, shard, after.as_ref(), PAGE)
+                    .await?;
+                let Some(last) = marks.last().cloned() else {
+                    break;
+                };
+                let ids: BTreeSet<&str> = marks.iter().map(|mark| &*mark.opportunity).collect();
+                let ids: Vec<&str> = ids.into_iter().collect();
+                let found = self.opportunities().several(store, &ids).await?;
+                let saved = self.look_at(&found).await?;
+                store.settle_touched(contract, &marks).await?;
+                self.place.saved += saved;
+                self.keep("changes", None).await?;
+                after = Some(last);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Saves what these opportunities are about; returns the number of records that were saved.
+    async fn look_at(&self, opportunities: &[Opportunity]) -> Result<u64, StoreError> {
+        let mut looks: Vec<BoxFuture<'_, _>> = Vec::new();
+        for opportunity in opportunities {
+            looks.push(Box::pin(self.save_for_owner(opportunity)));
+        }
+        let saved: Vec<u64> = stream::iter(looks)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(saved.iter().sum())
+    }
+
+    async fn save_for_owner(&self, opportunity: &Opportunity) -> Result<u64, StoreError> {
+        let begins_at = self.settings.pipeline_stage.as_deref();
+        let owner = opportunity.owner.as_deref();
+        let Some(seat) = owner.and_then(|owner| self.seats.get(owner)).copied() else {
+            return Ok(0);
+        };
+        if !saves(&self.settings) || !opportunity.in_pipeline(begins_at, self.options.as_ref()) {
+            return Ok(0);
+        }
+        let mut saved = 0;
+        for (kind, record, role) in self.tied(opportunity).await? {
+            let reason = Reason {
+                opportunity: opportunity.id.clone(),
+                role,
+                since: self.app.now(),
+            };
+            let (store, contract) = (self.store(), self.contract);
+            let new = store
+                .save_because(contract, seat, (kind, &record), &reason)
+                .await?;
+            saved += u64::from(new);
+        }
+        Ok(saved)
+    }
+
+    /// The records that are tied to an opportunity, of the kinds that are saved.
+    async fn tied(
+        &self,
+        opportunity: &Opportunity,
+    ) -> Result<Vec<(EntryKind, RecordRef, Option<String>)>, StoreError> {
+        let (store, reading) = (self.store(), self.opportunities());
+        let (known, kinds) = (vocabulary(self.crm()), self.settings.auto_save);
+        let mut tied = Vec::new();
+        if let Some(account) = opportunity.account.as_deref().filter(|_| kinds.accounts) {
+            let account = RecordRef::new(known.account.name, account);
+            tied.push((EntryKind::Company, account, None));
+        }
+        if kinds.contacts {
+            let object = known.contact.name;
+            let contacts = reading.contacts(store, opportunity).await?;
+            let ids: Vec<&str> = contacts.iter().map(|one| one.contact.as_str()).collect();
+            let there = match self.crm() {
+                CrmKind::Salesforce => None,
+                // An opportunity can be connected with a record of any kind.
+                CrmKind::Dynamics365 => Some(reading.values(store, object, &ids).await?),
+            };
+            for contact in contacts {
+                if there
+                    .as_ref()
+                    .is_none_or(|there| there.contains_key(&contact.contact))
+                {
+                    let record = RecordRef::new(object, contact.contact);
+                    tied.push((EntryKind::Profile, record, contact.part));
+                }
+            }
+        }
+        if kinds.leads {
+            for lead in reading.leads(store, opportunity).await? {
+                let record = RecordRef::new(known.lead.name, lead);
+                tied.push((EntryKind::Profile, record, None));
+            }
+        }
+        Ok(tied)
+    }
+}

@@ -1,0 +1,171 @@
+//! The part of the port for records that seat holders create and update themselves: the fields that a form asks
+//! for, people and accounts of the same name, and a creation that obeys the organisation's duplicate rules.
+//!
+//! A session is the seat holder's own: fields, records and rights are those of that user.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{CrmError, Record};
+use domain::clock::Millis;
+use domain::schema::LeadField;
+
+/// Maximum number of people that a search returns of each kind.
+pub const PEOPLE_FOUND: usize = 10;
+/// Maximum number of accounts that a search returns.
+pub const ACCOUNTS_FOUND: usize = 20;
+
+/// The fields of leads or contacts, as the user may write them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordFields {
+    /// The fields. A required one has to be given when a record is created, by the CRM's own rule or by that
+    /// of its forms.
+    pub fields: Vec<LeadField>,
+    /// True if the CRM keeps an identity of ours unique for this user's records.
+    pub has_identity: bool,
+}
+
+/// A search for leads and contacts: those that meet any of the conditions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SoughtPeople<'a> {
+    /// First and last name.
+    pub name: Option<(&'a str, &'a str)>,
+    /// E-mail address.
+    pub email: Option<&'a str>,
+    /// Records with these ids.
+    pub ids: &'a [(Record, String)],
+    /// Of those, only the ones created at or after this.
+    pub created_since: Option<Millis>,
+}
+
+impl SoughtPeople<'_> {
+    /// The ids of one kind of record.
+    pub(crate) fn ids_of(&self, record: Record) -> Vec<&str> {
+        let ids = self.ids.iter().filter(|(of, _)| *of == record);
+        ids.map(|(_, id)| id.as_str()).collect()
+    }
+
+    /// True if nothing is sought.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.name.is_none() && self.email.is_none() && self.ids.is_empty()
+    }
+}
+
+/// A lead or contact that a search found. What is not known is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPerson {
+    /// Lead or contact.
+    pub record: Record,
+    /// The CRM's id.
+    pub id: String,
+    /// Full name.
+    pub name: String,
+    /// Job title.
+    pub title: String,
+    /// A lead's company.
+    pub company: String,
+    /// E-mail address.
+    pub email: String,
+    /// A contact's account, by the CRM's id.
+    pub account: Option<String>,
+}
+
+/// A search for accounts.
+#[derive(Debug, Clone, Copy)]
+pub enum SoughtAccounts<'a> {
+    /// Those whose name begins with this text.
+    Named(&'a str),
+    /// Those with these ids.
+    Ids(&'a [String]),
+}
+
+/// An account that a search found. What is not known is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundAccount {
+    /// The CRM's id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// City of the main address.
+    pub city: String,
+    /// Website.
+    pub website: String,
+}
+
+/// A record with the values that the user sees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeenRecord {
+    /// The values of the requested fields.
+    pub values: BTreeMap<String, Value>,
+    /// The version, for [`Verb::Update`](crate::Verb::Update).
+    pub version: String,
+    /// Time of the last change.
+    pub modified: Option<Millis>,
+}
+
+/// A lead or contact to create as the session's user.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPerson<'a> {
+    /// Lead or contact.
+    pub record: Record,
+    /// Its identity; Salesforce accepts one if [`RecordFields::has_identity`].
+    pub identity: Option<Uuid>,
+    /// The fields and their values, by the CRM's names.
+    pub values: &'a BTreeMap<String, Value>,
+    /// A contact's account, by the CRM's id.
+    pub account: Option<&'a str>,
+    /// Creates it though a duplicate rule warns.
+    pub allow_duplicates: bool,
+}
+
+/// The finding of a duplicate rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DuplicatesFound {
+    /// True if the record can be created all the same.
+    pub allowed: bool,
+    /// The name of the rule, if the CRM gives it.
+    pub rule: Option<String>,
+    /// The records, if the CRM names them.
+    pub records: Vec<(Record, String)>,
+}
+
+/// The outcome of a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It was created; the CRM's id.
+    Created(String),
+    /// A record of this identity exists, from an earlier attempt.
+    Exists,
+    /// A duplicate rule kept it out.
+    Duplicates(DuplicatesFound),
+}
+
+/// The part of a CRM for forms.
+#[async_trait]
+pub trait Forms: Send + Sync {
+    /// The fields of leads or contacts. One call.
+    ///
+    /// # Errors
+    /// Returns [`CrmError::Refused`] if the user cannot see such records.
+    async fn fields_of(&self, record: Record) -> Result<RecordFields, CrmError>;
+
+    /// Leads that are not converted or closed, and contacts; at most [`PEOPLE_FOUND`] of each. One call.
+    async fn people(&self, sought: &SoughtPeople<'_>) -> Result<Vec<FoundPerson>, CrmError>;
+
+    /// Accounts by name, at most [`ACCOUNTS_FOUND`]. One call.
+    async fn accounts(&self, sought: SoughtAccounts<'_>) -> Result<Vec<FoundAccount>, CrmError>;
+
+    /// A lead or contact as the user sees it; `None` if there is none that the user sees. One call.
+    async fn see(
+        &self,
+        record: Record,
+        id: &str,
+        fields: &[&str],
+    ) -> Result<Option<SeenRecord>, CrmError>;
+
+    /// Creates a lead or contact, which the session's user owns. One call.
+    async fn create_person(&self, new: &NewPerson<'_>) -> Result<Creation, CrmError>;
+}

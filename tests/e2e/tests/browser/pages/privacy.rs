@@ -1,0 +1,80 @@
+//! The page of the contract as a whole: export, retention, deletion (OP-3).
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::domain::schema::CrmKind;
+
+use super::world::{ADMIN, World};
+
+/// OP-3: an administrator exports everything, sets how long answers are kept, asks for the deletion of the
+/// contract and thinks better of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_exports_the_contract_and_asks_for_its_deletion() {
+    const WATCH: &str = "const made = URL.createObjectURL; \
+         URL.createObjectURL = (file) => { window.saved = file; return made.call(URL, file); }; \
+         HTMLAnchorElement.prototype.click = function () {};";
+    const READ: &str = "const done = arguments[0]; window.saved.text().then(done);";
+    let Some(world) = World::start(CrmKind::Salesforce).await else {
+        return;
+    };
+    let browser = &world.browser;
+    browser.resize(1280, 800).await;
+    let link = world.invite(ADMIN, "administrator", "salesforce").await;
+    browser.go(&link).await;
+    browser.arrive(&world.at("/app/home")).await;
+    world.press("Privacy").await;
+    world.sees("Export everything").await;
+    world.is_accessible().await;
+    world.picture("privacy").await;
+
+    // One file of all pages, the counts in its last line.
+    browser.script(WATCH, &json!([])).await;
+    world.press("Export everything").await;
+    world.sees("saved as contract-").await;
+    let saved = browser.script_async(READ, &json!([])).await;
+    let lines: Vec<Value> = saved
+        .as_str()
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (end, items) = lines.split_last().unwrap();
+    let counts = end["end"]["counts"].as_object().unwrap();
+    let total: u64 = counts.values().filter_map(Value::as_u64).sum();
+    assert_eq!(total, items.len() as u64);
+    assert!(items.iter().all(|line| line["kind"].is_string()));
+    assert_eq!(counts["seat"], 1);
+    world.picture("privacy-exported").await;
+
+    world.type_anew("keep_answers_days", "soon").await;
+    world.press("Save").await;
+    world.sees("That is no number of days.").await;
+    world.type_anew("keep_answers_days", "7").await;
+    world.press("Save").await;
+    world.press("Delete older answers").await;
+    world.sees("Answers are kept for 30 to 3650 days").await;
+    world.press("Cancel").await;
+    world.type_anew("keep_answers_days", "365").await;
+    world.press("Save").await;
+    world.press("Delete older answers").await;
+    world.sees("Last change").await;
+    let privacy = world.api(Method::GET, "/contract/privacy", None).await;
+    assert_eq!(privacy["keep_answers_days"], 365);
+
+    world.press("Delete this contract").await;
+    browser.fill("dialog [name=name]", "Acne").await;
+    world.press("Delete everything").await;
+    world.sees("This is not the contract's name.").await;
+    world.is_accessible().await;
+    world.picture("privacy-delete").await;
+    world.type_anew("name", "Acme").await;
+    world.press("Delete everything").await;
+    world.sees("This contract is going to be deleted.").await;
+    world.is_accessible().await;
+    world.press("Keep this contract").await;
+    world.sees("The contract stays.").await;
+    let runs = world.api(Method::GET, "/runs", None).await;
+    assert_eq!(runs["items"][0]["state"], "stopped");
+    world.no_complaints().await;
+    world.stop().await;
+}

@@ -1,0 +1,109 @@
+//! Fairness: an archive delays neither today's activities nor those of another contract (OP-4, WB-7).
+
+use std::sync::Arc;
+
+use console::ActivityShare;
+use shared::domain::activity::{Draft, Given};
+use shared::domain::directory::{EntryId, EntryKind, EntryRef};
+
+use super::*;
+
+/// The share of the queue in this test. The real one is 1,000: of a hundred times as many activities, the
+/// same number are on the queue.
+const SHARE: usize = 10;
+/// Old activities that are sent.
+const OLD: usize = 40;
+
+/// Has a worker take one batch of the queue.
+async fn one_batch(desk: &Desk) {
+    let sqs = shared::aws::sqs(&desk.world.stack.aws);
+    let (queue, app) = (&desk.world.stack.queue_url, &desk.world.apps.writeback);
+    let batch = local::poll_queue(&sqs, queue, |batch| crm_writeback::handle(app, batch));
+    assert!(batch.await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn an_archive_delays_neither_todays_activity_nor_another_contract_by_more_than_a_batch() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    let mut apps = desk.world.fresh();
+    let mut console = console::App::new(
+        apps.console.remote.clone(),
+        apps.console.queue.clone(),
+        apps.console.import_queue.clone(),
+        apps.console.public_url.clone(),
+    );
+    console.activity_share = ActivityShare::announcing(u32::try_from(SHARE).unwrap());
+    apps.console = Arc::new(console);
+    let send = async |items: Vec<Value>| {
+        let body = json!({ "items": items });
+        let answer = desk.by(&apps, Method::POST, "", body).await.is(200);
+        let results = answer.json["results"].as_array().unwrap().clone();
+        let id = |result: &Value| result["id"].as_str().unwrap().to_owned();
+        results.iter().map(id).collect::<Vec<_>>()
+    };
+    // A message of each thread; THEN is long ago.
+    let archive = (0..OLD).map(|n| {
+        let mut message = Desk::message(&desk.ada, &format!("old-{n}"));
+        message["thread"] = json!(format!("t{n}"));
+        message
+    });
+    let old = send(archive.collect()).await;
+    let today = |key: &str, thread: usize| {
+        let mut message = Desk::message(&desk.leo, key);
+        message["occurred_at"] = json!(desk.world.now().0);
+        message["thread"] = json!(format!("t{thread}"));
+        message
+    };
+    let mut answer = today("answer", OLD - 1);
+    answer["profile"] = json!(desk.ada);
+    let new = send(vec![today("today", OLD + 1), answer]).await;
+    // Another contract's activity stands behind all of them.
+    let other = desk.world.another("elsewhere", CrmKind::Salesforce).await;
+    let given = Given {
+        key: "other".to_owned(),
+        kind: "message".to_owned(),
+        occurred_at: desk.world.now(),
+        text: "Hello".to_owned(),
+        ..Given::default()
+    };
+    let target = EntryRef {
+        kind: EntryKind::Profile,
+        id: EntryId(uuid::Uuid::nil()),
+    };
+    let draft = Draft::check(given, target.kind, desk.world.now()).unwrap();
+    let other = draft.with(&other.id, desk.seat_id(), target, "P", desk.world.now());
+    let store = desk.world.store();
+    store.accept_activities(std::slice::from_ref(&other)).await;
+    let ids = [(other.seat, other.id)];
+    for message in WritebackMessage::activities(&other.contract, ids) {
+        apps.console.queue.send(&message, 0).await.unwrap();
+    }
+    one_batch(&desk).await;
+    assert_eq!(desk.stored(&new[0]).await.state, ActivityState::Written);
+    let stored = store.activity(&other.contract, other.seat, other.id).await;
+    let stored = stored.unwrap().unwrap();
+    assert_ne!(stored.state, ActivityState::Planned);
+    let written = async || {
+        let mut written = 0;
+        for id in &old {
+            written += usize::from(desk.stored(id).await.state == ActivityState::Written);
+        }
+        written
+    };
+    assert_eq!(written().await, SHARE);
+    // What an activity of today waits for in its thread does not wait for its turn.
+    desk.drain().await;
+    assert_eq!(written().await, SHARE + 1);
+    assert_eq!(
+        desk.stored(&old[OLD - 1]).await.state,
+        ActivityState::Written
+    );
+    // The sweep goes on with the rest.
+    desk.world.advance(61).await;
+    desk.sweep().await;
+    assert_eq!(written().await, OLD);
+    desk.settle(&[&new[1]], ActivityState::Written, "answer")
+        .await;
+    assert_eq!(desk.records("text of old-").await.len(), OLD);
+    desk.stop().await;
+}
