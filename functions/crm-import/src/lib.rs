@@ -306,7 +306,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Link => app.link(contract).await,
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
         WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
-        WorkKind::Erase => app.erase(contract).await,
+        WorkKind::Erase => Box::pin(app.erase(contract)).await,
         WorkKind::Save => app.save(contract).await,
     };
     match result {

@@ -157,12 +157,12 @@ impl App {
                 }
             }
         }
-        let mut line = Line::of(mine);
+        let mut order = Line::of(mine);
         // What stops a batch as a whole stops the later ones: they do not overtake it.
-        let mut stopped = self.hold_others(contract, seat, &mut line).await.err();
+        let mut stopped = self.hold_others(contract, seat, &mut order).await.err();
         loop {
-            let mut batch = line.next();
-            let behind = line.behind();
+            let mut batch = order.next();
+            let behind = order.behind();
             if batch.is_empty() && behind.is_empty() {
                 return done;
             }
@@ -191,7 +191,7 @@ impl App {
                 (activity, end)
             });
             let settled = batch.into_iter().zip(ends).chain(behind);
-            if let Err(error) = self.settle_batch(contract, settled, &mut line).await {
+            if let Err(error) = self.settle_batch(contract, settled, &mut order).await {
                 tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not settled: delivered again");
                 done = false;
             }
@@ -203,12 +203,12 @@ impl App {
         &self,
         contract: &ContractId,
         seat: SeatId,
-        line: &mut Line,
+        order: &mut Line,
     ) -> Result<(), End> {
         let (now, store) = (self.clock.now(), &self.remote.store);
-        let mine = line.ids();
+        let mine = order.ids();
         let mine = &mine;
-        let reads = line
+        let reads = order
             .threads()
             .into_iter()
             .map(|(thread, latest)| async move {
@@ -220,7 +220,7 @@ impl App {
         let mut old = Vec::new();
         while let Some(others) = found.next().await {
             for other in others? {
-                line.hold(&other, now);
+                order.hold(&other, now);
                 if other.backlog && other.state == ActivityState::Planned {
                     old.push((seat, other.id));
                 }
@@ -384,7 +384,7 @@ impl App {
         &self,
         contract: &ContractId,
         batch: impl Iterator<Item = (Activity, End)>,
-        line: &mut Line,
+        order: &mut Line,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
@@ -398,7 +398,7 @@ impl App {
                 of.push((activity.seat, activity.id));
             }
             *counts.entry(activity.state.as_str()).or_default() += 1;
-            line.hold(&activity, now);
+            order.hold(&activity, now);
             settled.push(activity);
         }
         let lost = self.remote.store.save_activities(settled).await?;

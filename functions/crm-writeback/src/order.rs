@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_call_takes_no_more_than_it_may() {
-        let all = (0..ACTIVITIES_AT_ONCE + 1).map(|n| message(&n.to_string(), "t", 1));
+        let all = (0..=ACTIVITIES_AT_ONCE).map(|n| message(&n.to_string(), "t", 1));
         let mut line = Line::of(all.collect());
         assert_eq!(line.next().len(), ACTIVITIES_AT_ONCE);
         assert_eq!(line.next().len(), 1);

@@ -512,7 +512,7 @@ impl Store {
     }
 
     /// Activities of a contract, or of one of its seat holders, that wait for a time or for a sign-in: up to
-    /// `limit` of each. Two calls.
+    /// `limit` of each. Two calls, and for a seat holder more if those of many others come before.
     pub async fn waiting_activities(
         &self,
         contract: &ContractId,
@@ -525,10 +525,25 @@ impl Store {
         let found = self.parked(partition, prefix, limit).await?;
         let mut waiting = read_each(ENTITY, found, |item| place(&item));
         // Every wait for a time ends sooner.
-        let later = now.plus_seconds(WAIT_ENDS_SECONDS);
-        let due = self.due_activities(contract, later, limit).await?;
-        let due = due.into_iter();
-        waiting.extend(due.filter(|(of, _)| seat.is_none_or(|seat| seat == *of)));
+        let before = keys::activity_order(now.plus_seconds(WAIT_ENDS_SECONDS), None);
+        let partition = keys::open_activities_index(contract);
+        let query = self.query_index_before(&keys::OPEN_WORK, partition, before);
+        let query = query.limit(LIST_SCAN);
+        let most = usize::try_from(limit).unwrap_or_default();
+        let (mut start, mut due) = (None, Vec::new());
+        // Those of other seat holders may come before.
+        for _ in 0..LIST_SCANS {
+            let page = page_of(&query, start).await?;
+            let found = read_each(ENTITY, page.items, |item| place(&item));
+            let found = found.into_iter();
+            due.extend(found.filter(|(of, _)| seat.is_none_or(|seat| seat == *of)));
+            start = page.next;
+            if start.is_none() || due.len() >= most {
+                break;
+            }
+        }
+        due.truncate(most);
+        waiting.extend(due);
         Ok(waiting)
     }
 

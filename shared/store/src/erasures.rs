@@ -549,12 +549,11 @@ impl Store {
             .next
             .as_ref()
             .and_then(|key| key.get("SK")?.as_s().ok());
-        let next = match last {
-            Some(last) => Some(format!("{seat}|{last}")),
-            None => {
-                let next = seats.iter().find(|next| **next > seat);
-                next.map(|next| format!("{next}|"))
-            }
+        let next = if let Some(last) = last {
+            Some(format!("{seat}|{last}"))
+        } else {
+            let next = seats.iter().find(|next| **next > seat);
+            next.map(|next| format!("{next}|"))
         };
         let activities = read_each("activity", page.items, |item| {
             read::<Activity>("activity", item)

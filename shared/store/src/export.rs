@@ -19,6 +19,7 @@ const EXPORTED: &[&str] = &[
     "CONNECTION",
     "CRM",
     "RUN",
+    "ERASURE",
     "AUDIT",
     "DISCOVERED",
     "RATES",
@@ -28,10 +29,17 @@ const EXPORTED: &[&str] = &[
     "MATCH",
     "LINKED",
     "MIRROR",
+    "SAVED",
     "IMPORTED",
     "SUBMISSION",
     "ACTIVITY",
+    "LISTS",
+    "ARCHIVE",
+    "USERWRITES",
 ];
+
+/// Those of them with a partition for each seat.
+const OF_SEATS: &[&str] = &["ACTIVITY", "LISTS", "ARCHIVE", "USERWRITES"];
 
 /// The partitions that are left out, with the reason.
 #[cfg(test)]
@@ -39,6 +47,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("TOKEN", "secret: hashes of API tokens"),
     ("SESSIONKEY", "secret: the key that signs sessions"),
     ("OAUTH", "secret: sign-ins under way"),
+    ("ERASED", "secret: hashes of erased people, and their key"),
     ("SEATEMAIL", "a seat's address is in the seat"),
     ("IDENTITY", "a seat's identity is in the seat"),
     ("CLAIM", "a hash of values that are in the submission"),
@@ -49,6 +58,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("LINKEDINFORM", "a copy of LinkedIn's form"),
     ("CURSOR", "the place where the next pull begins"),
     ("POSTS", "counts of a minute"),
+    ("THREAD", "the order of activities that are exported"),
+    ("TOUCHED", "work in progress of a save pass"),
 ];
 
 /// Calls for one page: partitions are often empty.
@@ -56,8 +67,8 @@ const CALLS: usize = 60;
 /// Bytes after which a page ends. With one more answer of the table a page is smaller than an answer of a
 /// function may be.
 const BYTES: usize = 1 << 20;
-/// Longest place in a section, in bytes: a sort key and, for activities, a seat.
-const PLACE: usize = 1024;
+/// Longest place in a section, in bytes: a sort key, after a seat where each has a partition.
+const PLACE: usize = 1064;
 /// Submissions listed in one call.
 const LISTED: i32 = 100;
 /// Submissions read in one call: ten of the largest size fit into an answer.
@@ -91,8 +102,8 @@ enum Section {
     Seats,
     /// The submissions, by their list.
     Submissions,
-    /// Activities of the seats, those that were removed included.
-    Activities,
+    /// The partitions of that segment of all seats, those that were removed included.
+    OfSeats(&'static str),
 }
 
 impl Section {
@@ -105,7 +116,7 @@ impl Section {
             }
             Self::Seats => "SEATS".to_owned(),
             Self::Submissions => "SUBMISSIONS".to_owned(),
-            Self::Activities => "ACTIVITIES".to_owned(),
+            Self::OfSeats(segment) => (*segment).to_owned(),
         }
     }
 }
@@ -120,6 +131,7 @@ fn sections(contract: &ContractId) -> Vec<Section> {
         keys::config_partition(contract),
         keys::user_connections(contract, Environment::Production).0,
         keys::other_runs(contract),
+        keys::erasures(contract),
         keys::audit_partition(contract),
         keys::discovered_partition(contract),
         keys::rates_before(contract, None).0,
@@ -138,7 +150,7 @@ fn sections(contract: &ContractId) -> Vec<Section> {
         match *segment {
             "SEAT" => sections.push(Section::Seats),
             "SUBMISSION" => sections.push(Section::Submissions),
-            "ACTIVITY" => sections.push(Section::Activities),
+            segment if OF_SEATS.contains(&segment) => sections.push(Section::OfSeats(segment)),
             segment => {
                 let of = |pk: &&String| keys::segment(pk) == Some(segment);
                 let own = partitions.iter().filter(of).cloned();
@@ -179,12 +191,11 @@ impl Store {
             let Some(section) = sections.get(at) else {
                 return Ok(Some(page));
             };
-            match self
-                .export_part(contract, section, &place, &mut page)
-                .await?
-            {
-                Some(next) => place = next,
-                None => (at, place) = (at + 1, String::new()),
+            let part = self.export_part(contract, section, &place, &mut page);
+            if let Some(next) = part.await? {
+                place = next;
+            } else {
+                (at, place) = (at + 1, String::new());
             }
             if page.bytes >= BYTES {
                 break;
@@ -213,7 +224,7 @@ impl Store {
                 Ok(None)
             }
             Section::Submissions => self.export_submissions(contract, place, page).await,
-            Section::Activities => {
+            Section::OfSeats(segment) => {
                 let seats = self.all_seats_ever(contract).await?;
                 let (of, sk) = place.split_once('|').unwrap_or((place, ""));
                 let mut rest = seats
@@ -224,7 +235,7 @@ impl Store {
                 };
                 // The place may be in a seat that is no longer known.
                 let sk = if seat.to_string() == of { sk } else { "" };
-                let partition = keys::activities_of(contract, seat);
+                let partition = keys::of_seat(contract, segment, seat);
                 if let Some(next) = self.export_partition(&partition, sk, page).await? {
                     return Ok(Some(format!("{seat}|{next}")));
                 }
@@ -365,7 +376,7 @@ mod tests {
                 Section::Partition(pk) => keys::segment(pk) == Some(segment),
                 Section::Seats => *segment == "SEAT",
                 Section::Submissions => *segment == "SUBMISSION",
-                Section::Activities => *segment == "ACTIVITY",
+                Section::OfSeats(of) => of == segment,
             };
             assert!(sections.iter().any(has), "{segment}");
         }

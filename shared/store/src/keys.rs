@@ -251,6 +251,11 @@ pub(super) fn partitions_of(contract: &ContractId) -> String {
     format!("C#{contract}#")
 }
 
+/// A partition of a kind that has one for each seat.
+pub(super) fn of_seat(contract: &ContractId, kind: &str, seat: SeatId) -> String {
+    format!("C#{contract}#{kind}#{seat}")
+}
+
 /// A primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {

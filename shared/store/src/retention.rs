@@ -76,10 +76,10 @@ impl Store {
             .iter()
             .filter_map(|item| submission_at(&keys::sort_key_of(item, &keys::LISTS)?))
             .collect();
-        let changes = listed.into_iter().map(|(received, submission)| {
+        let writes = listed.into_iter().map(|(received, submission)| {
             self.set_kept_until(id, submission, contract.kept_until(received))
         });
-        let changed = stream::iter(changes)
+        let changed = stream::iter(writes)
             .buffer_unordered(AT_ONCE)
             .try_collect::<Vec<bool>>()
             .await?;

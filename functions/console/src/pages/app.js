@@ -80,6 +80,20 @@ export const PAGES = [
 		load: async () => people((await import("./entry.js")).entryPage),
 	},
 	{
+		name: "add-to-crm",
+		title: "Add to CRM",
+		above: "people",
+		entries: "/profiles",
+		load: async () => (await import("./add.js")).addPage,
+	},
+	{
+		name: "update-in-crm",
+		title: "Update in CRM",
+		above: "people",
+		entries: "/profiles",
+		load: async () => (await import("./update.js")).updatePage,
+	},
+	{
 		name: "upload-people",
 		title: "Upload people",
 		above: "people",

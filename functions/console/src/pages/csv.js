@@ -93,6 +93,22 @@ export function parser(name) {
 	return { push, end };
 }
 
+// The time after which others have their turn, in milliseconds: a stream's pieces follow each other without a pause.
+const TURN = 30;
+
+// Lets the page draw and answer. A message, unlike a timer, is not put off in a page that nobody sees.
+const pause = () =>
+	/** @type {Promise<void>} */ (
+		new Promise((done) => {
+			const { port1, port2 } = new MessageChannel();
+			port1.onmessage = () => {
+				port1.close();
+				done();
+			};
+			port2.postMessage(null);
+		})
+	);
+
 /**
  * The rows of a stream in UTF-8, in the groups in which they come in.
  * @param {ReadableStream<Uint8Array>} stream
@@ -105,8 +121,13 @@ export async function* rowsOf(stream, name, read = () => {}) {
 	// It removes a byte order mark.
 	const decoder = new TextDecoder();
 	const reader = stream.getReader();
+	let since = performance.now();
 	try {
 		for (;;) {
+			if (performance.now() - since > TURN) {
+				await pause();
+				since = performance.now();
+			}
 			const { done, value } = await reader.read();
 			if (done) break;
 			read(value.length);

@@ -15,7 +15,6 @@ import { searched } from "./list.js";
  * @property {string} many
  * @property {[string, (record: import("./api.js").Api["RecordFields"]) => string | undefined][]} columns
  * @property {[string, string][]} filters
- * @property {string} made
  * @property {string} crm
  * @property {"profile" | "company"} target the name of such an entry in an activity
  */
@@ -36,7 +35,6 @@ export const PEOPLE = {
 		["company", "Company"],
 		["title", "Title"],
 	],
-	made: "lead",
 	crm: "contact or lead",
 	target: "profile",
 };
@@ -50,7 +48,6 @@ export const COMPANIES = {
 	many: "companies",
 	columns: [["Website", ({ website }) => website]],
 	filters: [],
-	made: "account",
 	crm: "account",
 	target: "company",
 };
@@ -120,6 +117,9 @@ export const badge = ({ label, url, id }, about) =>
 
 // The message for the page that the user is led to.
 let word = null;
+export const leaveWord = (text) => {
+	word = text;
+};
 export function lastWord() {
 	const said = word;
 	word = null;
@@ -162,7 +162,7 @@ function add(kind, view) {
 				}
 				const { outcome, entry } = await api("POST", kind.path, given);
 				close();
-				word = OUTCOMES[outcome];
+				leaveWord(OUTCOMES[outcome]);
 				await view.go(kind.entry, { id: entry.id });
 			},
 		),

@@ -65,6 +65,12 @@ export function time(ms) {
 	return el("time", { datetime: date.toISOString() }, FORMAT.format(date));
 }
 
+// An instant as a control for a local time shows it.
+export function local(date) {
+	const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
+	return shifted.toISOString().slice(0, 16);
+}
+
 const NUMBER = new Intl.NumberFormat();
 export const number = (value) => NUMBER.format(value);
 

@@ -29,7 +29,7 @@ import {
 } from "./dom.js";
 import { listsOf } from "./lists.js";
 import { openOpportunities } from "./opportunities.js";
-import { badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
+import { PEOPLE, badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
 
 const SIGNED = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
 const PLAIN = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -214,11 +214,8 @@ export const entryPage = (kind) => async (view) => {
 		dialog("Create in the CRM", (close) => {
 			const toSignIn = el("div");
 			return form(
-				[
-					p(`A new ${kind.made} is made in your CRM, as you, with what is known here, and matched with this ${kind.one}.`),
-					toSignIn,
-				],
-				[submit(`Create the ${kind.made}`), cancel(close)],
+				[p("A new account is made in your CRM, as you, with what is known here, and matched with this company."), toSignIn],
+				[submit("Create the account"), cancel(close)],
 				async () => {
 					try {
 						const entry = await api("POST", `${path}/create`);
@@ -258,7 +255,12 @@ export const entryPage = (kind) => async (view) => {
 				undecided && action("Yes, this one", act("match", { object: linked.record.object, id: linked.record.id }), null),
 				there && action("Not this one", act("unmatch")),
 				action(there ? "Choose another" : "Choose a record", () => choose(candidates), there ? "second" : null),
-				state !== "created" && button("Create in the CRM", create),
+				kind === PEOPLE
+					? [
+							there && link("update-in-crm", "Update in CRM", null, { id }),
+							state !== "created" && link("add-to-crm", "Add to CRM", null, { id }),
+						]
+					: state !== "created" && button("Create in the CRM", create),
 				decision && action("Match automatically again", act("rematch")),
 			),
 			there &&

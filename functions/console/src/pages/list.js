@@ -1,10 +1,13 @@
 // Lists with search and paging; the search is kept in the page's address.
 
 import { get } from "./api.js";
-import { announce, button, el, form, p, run, submit } from "./dom.js";
+import { announce, button, el, field, form, hint, input, p, run, select, showProblem, submit } from "./dom.js";
 
 // The most parts that are read for one page of results: a part may hold no match of the search.
 const MOST_PARTS = 8;
+
+// The wait after a keystroke before anything is searched, in milliseconds.
+const PAUSE = 250;
 
 // The API's parameters of a search, from those of the page's address.
 export function wishOf(view, names, given = (_, value) => value) {
@@ -96,4 +99,58 @@ export async function searched({ view, path, names, controls, one, many, rows, g
 	search.setAttribute("role", "search");
 	await read();
 	return { search, results: el("div", null, found, foot), read };
+}
+
+/**
+ * A search while somebody types, with a list to choose from.
+ * @param {object} wish
+ * @param {any} wish.view
+ * @param {string} wish.name the name of the list
+ * @param {string} wish.label
+ * @param {string} wish.asks the label of the search
+ * @param {string} wish.explained
+ * @param {string[]} [wish.chosen] the value and label that is chosen at first
+ * @param {number} [wish.least] the fewest characters that are searched
+ * @param {number} [wish.most] the most characters that are searched
+ * @param {string} [wish.nothing] the word for an empty list
+ * @param {string} wish.none what to do then
+ * @param {(q: string, over: () => boolean) => Promise<{ items: string[][], more: boolean }>} wish.find
+ */
+export function picker({ view, name, label, asks, explained, chosen, least = 1, most = 200, nothing = "Nothing is found", none, find }) {
+	const list = select(name, chosen ? [chosen] : [["", "Search first"]], chosen?.[0]);
+	const query = input("q", { type: "search", maxlength: most });
+	const said = el("div");
+	let round = 0;
+	const look = async () => {
+		round += 1;
+		const mine = round;
+		const over = () => mine !== round || view.signal.aborted;
+		const q = query.value.trim();
+		if (q.length < least) return;
+		try {
+			const { items, more } = await find(q, over);
+			if (over()) return;
+			const first = items.length ? `Choose one of ${items.length}` : nothing;
+			const options = [["", first], ...items];
+			list.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+			const hints = items.length ? more && "There may be more: type more of the name." : none;
+			said.replaceChildren(...(hints ? [hint(hints)] : []));
+			announce(items.length ? `${items.length} found` : nothing);
+		} catch (error) {
+			if (!over()) showProblem(said, error);
+		}
+	};
+	let waiting = 0;
+	query.addEventListener("input", () => {
+		clearTimeout(waiting);
+		waiting = setTimeout(look, PAUSE);
+	});
+	query.addEventListener("keydown", (event) => {
+		// It searches, and does not send the form.
+		if (event.key !== "Enter") return;
+		event.preventDefault();
+		clearTimeout(waiting);
+		look();
+	});
+	return [field(asks, query, explained), field(label, list), said];
 }

@@ -3,8 +3,8 @@
 import { api, get, link } from "./api.js";
 import { KINDS, signInNote } from "./activities.js";
 import { COMPANIES, PEOPLE, fieldName, placeOf } from "./directory.js";
-import { announce, card, el, field, form, group, hint, input, p, Refusal, refuse, select, showProblem, submit } from "./dom.js";
-import { nextItems } from "./list.js";
+import { announce, card, el, field, form, group, input, local, p, Refusal, refuse, select, submit } from "./dom.js";
+import { nextItems, picker } from "./list.js";
 
 // With whom an activity can be: the name in the API, and the kind of entry that is searched or described.
 const TARGETS = {
@@ -32,15 +32,6 @@ const NOT_LOGGED = {
 	administrator: "The administrator has switched off that activities of this kind are logged, so nothing is kept of it.",
 };
 
-// The wait after a keystroke before the directory is searched, in milliseconds.
-const PAUSE = 250;
-
-// An instant as a control for a local time shows it.
-function local(date) {
-	const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
-	return shifted.toISOString().slice(0, 16);
-}
-
 /** @param {import("./api.js").Api["EntrySummary"]} entry */
 const offered = ({ id, name, record, in_crm }) => [
 	id,
@@ -48,51 +39,27 @@ const offered = ({ id, name, record, in_crm }) => [
 ];
 
 /**
- * A search in the directory while somebody types, with a list to choose from.
+ * A search in the directory.
  * @param {any} view
  * @param {import("./directory.js").Kind} kind
  * @param {import("./api.js").Api["EntrySummary"]} [chosen]
  */
 function finder(view, kind, chosen) {
-	const list = select(kind.target, chosen ? [offered(chosen)] : [["", "Search first"]], chosen?.id);
-	const query = input("q", { type: "search", maxlength: 200 });
-	const said = el("div");
-	let round = 0;
-	const look = async () => {
-		round += 1;
-		const mine = round;
-		const over = () => mine !== round || view.signal.aborted;
-		const q = query.value.trim();
-		if (!q) return;
-		try {
+	const other = TARGETS[kind === PEOPLE ? "person" : "organization"].label;
+	return picker({
+		view,
+		name: kind.target,
+		label: kind === PEOPLE ? "Person" : "Company",
+		asks: "Name or e-mail address",
+		explained: "Words of the name, or the beginning of the address.",
+		chosen: chosen && offered(chosen),
+		nothing: "Nobody is found",
+		none: `No ${kind.one} of the directory has such a name. Choose “${other}” above.`,
+		find: async (q, over) => {
 			const { items, next } = await nextItems(kind.path, { q, limit: 20 }, null, over);
-			if (over()) return;
-			const first = items.length ? `Choose one of ${items.length}` : "Nobody is found";
-			const options = [["", first], ...items.map(offered)];
-			list.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
-			const other = TARGETS[kind === PEOPLE ? "person" : "organization"].label;
-			const none = `No ${kind.one} of the directory has such a name. Choose “${other}” above.`;
-			const more = next && "There may be more: type more of the name.";
-			said.replaceChildren(...[items.length ? more : none].filter(Boolean).map((text) => hint(text)));
-			announce(items.length ? `${items.length} found` : "Nobody is found");
-		} catch (error) {
-			if (!over()) showProblem(said, error);
-		}
-	};
-	let waiting = 0;
-	query.addEventListener("input", () => {
-		clearTimeout(waiting);
-		waiting = setTimeout(look, PAUSE);
+			return { items: items.map(offered), more: next !== null };
+		},
 	});
-	query.addEventListener("keydown", (event) => {
-		// It searches, and does not send the form.
-		if (event.key !== "Enter") return;
-		event.preventDefault();
-		clearTimeout(waiting);
-		look();
-	});
-	const label = kind === PEOPLE ? "Person" : "Company";
-	return [field("Name or e-mail address", query, "Words of the name, or the beginning of the address."), field(label, list), said];
 }
 
 function details({ fields }) {

@@ -421,7 +421,7 @@ impl Run<'_> {
                 key: format!("a{number}"),
                 kind: kind.as_str().to_owned(),
                 occurred_at: now.plus_seconds(-24 * 3600 * days_ago),
-                thread: (number % 3 > 0).then(|| format!("t{}", number % 2)),
+                thread: (!number.is_multiple_of(3)).then(|| format!("t{}", number % 2)),
                 title: "T".repeat(if long { 480 } else { 5 }),
                 text: format!(
                     "text of a{number}.{}",

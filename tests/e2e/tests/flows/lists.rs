@@ -293,8 +293,8 @@ impl<'a> History<'a> {
             object,
             default_region: None,
         };
-        let written = mirror.apply(self.world.store(), &[Change::Present(record)]);
-        written.await.unwrap();
+        let changes = [Change::Present(record)];
+        mirror.apply(self.world.store(), &changes).await.unwrap();
     }
 
     /// Writes an opportunity as it is now.

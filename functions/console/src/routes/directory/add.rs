@@ -61,7 +61,8 @@ pub(super) async fn one(
         Origin::Api,
         view.region(),
     )?;
-    if is_erased(&app.tombstones(contract).await?, &new, view.region()) {
+    let tombstones = app.tombstones(contract).await?;
+    if is_erased(&tombstones, &new, view.region()) {
         return Err(erased_person());
     }
     let added = view.linking().add(&new, None).await;

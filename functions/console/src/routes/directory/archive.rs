@@ -14,6 +14,8 @@ use serde_json::Value;
 use shared::clock::Millis;
 use shared::domain::directory::{EntryId, EntryKind, MatchState, NewEntry, Origin};
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
+use shared::domain::privacy::{Tombstones, erased_person};
+use shared::erasure::is_erased;
 use shared::problem::Problem;
 use shared::signature::{hmac_sha256_hex, verify_hex};
 use shared::store::{Added, ArchiveMember};
@@ -250,6 +252,7 @@ async fn foreseen(
     app: &App,
     contract: &ContractId,
     view: &View<'_>,
+    tombstones: &Tombstones,
     person: Value,
 ) -> Result<ForeseenPerson, Problem> {
     let input: EntryInput = item(person)?;
@@ -262,6 +265,9 @@ async fn foreseen(
         Origin::Api,
         view.region(),
     )?;
+    if is_erased(tombstones, &new, view.region()) {
+        return Err(erased_person());
+    }
     let linking = view.linking().with(&app.cached);
     let foreseen = Box::pin(linking.foresee(&new)).await;
     let (added, linked) = foreseen.map_err(|error| error.problem())?;
@@ -296,11 +302,12 @@ async fn preview(
         check_member(&app, contract, seat, &remembered, member).await?;
     }
     let view = View::of(&app, contract).await?;
-    let (app, view) = (app.as_ref(), &view);
+    let tombstones = app.tombstones(contract).await?;
+    let (app, view, tombstones) = (app.as_ref(), &view, tombstones.as_ref());
     let people: Vec<_> = input
         .people
         .into_iter()
-        .map(|person| foreseen(app, contract, view, person))
+        .map(|person| foreseen(app, contract, view, tombstones, person))
         .collect();
     let found: Vec<_> = stream::iter(people)
         .buffered(PEOPLE_AT_ONCE)

@@ -42,8 +42,8 @@ impl World {
         id
     }
 
-    /// Searches the directory in the form, and chooses from what it offers.
-    async fn find_in_directory(&self, list: &str, words: &str, option: &str) {
+    /// Searches in the form, and chooses from what it offers.
+    pub(super) async fn find_in_directory(&self, list: &str, words: &str, option: &str) {
         const OFFERED: &str = "const list = document.querySelector(`select[name=${arguments[0]}]`); \
              return [...list?.options ?? []].map((option) => option.text)";
         self.type_anew("q", words).await;

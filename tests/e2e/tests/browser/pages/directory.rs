@@ -102,7 +102,7 @@ async fn whom_a_form_brought_is_shown_with_the_lead_that_it_became() {
     world.press("Alan Turing").await;
     world.sees("Is this the right CRM match?").await;
     let shown = world.sees("a form response of this person").await;
-    assert!(!shown.contains("Create in the CRM"), "{shown}");
+    assert!(!shown.contains("Add to CRM"), "{shown}");
     assert!(world.badges().await.contains(&lead));
     world.is_readable().await;
     world.picture("person-of-a-form").await;
@@ -204,25 +204,19 @@ async fn a_person_is_added_explained_and_decided_on() {
     world.is_readable().await;
     world.picture("person-unmatched").await;
 
-    // Created in the CRM, once that is allowed.
-    world.press("Create in the CRM").await;
-    world.press("Create the lead").await;
-    world
-        .sees("Next step: Have an administrator switch on the creation of leads")
-        .await;
-    world.press("Cancel").await;
+    // Created in the CRM as oneself, which takes a sign-in of one's own, and once that is allowed.
+    world.press("Add to CRM").await;
+    browser.arrive(&world.at("/app/add-to-crm")).await;
+    world.sees("Sign in to the CRM first").await;
+    world.is_readable().await;
+    world.press("Sign in to the CRM").await;
+    let shown = world.sees("Creating leads is switched off.").await;
+    assert!(shown.contains("You can switch it on"), "{shown}");
     let settings = "/crm-connections/production/sync-settings";
     let mut saved = world.api(Method::GET, settings, None).await;
     saved["create_leads"] = json!(true);
     world.api(Method::PUT, settings, Some(saved)).await;
-    // As oneself, which takes a sign-in of one's own.
-    world.press("Create in the CRM").await;
-    world.press("Create the lead").await;
-    world.sees("you have not signed in there yet").await;
-    world.is_readable().await;
-    world.press("Sign in to the CRM").await;
-    world.sees("Unmatched by a person").await;
-    world.press("Create in the CRM").await;
+    browser.reload().await;
     world.press("Create the lead").await;
     world.sees("Created in the CRM for this person").await;
     world.picture("person-created").await;

@@ -1,9 +1,10 @@
-//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11, LG-1 to LG-9, MA-1 to MA-5, SV-1 to SV-3, WB-1 to WB-10).
+//! The pages in headless Chromium, on the embedded stack and the simulator (CN-1 to CN-11, LC-2 to LC-6, LG-1 to LG-9, MA-1 to MA-5, SV-1 to SV-3, WB-1 to WB-10).
 //!
 //! Without a browser the tests report that and check nothing, unless `LEADBRIDGE_SIGN_IN_TESTS` is
 //! `required`. Pictures of every page are kept in `target/tmp/pages`.
 
 mod activities;
+mod add_to_crm;
 mod archive;
 mod directory;
 mod leads;

@@ -107,3 +107,38 @@ async fn an_archive_delays_neither_todays_activity_nor_another_contract_by_more_
     assert_eq!(desk.records("text of old-").await.len(), OLD);
     desk.stop().await;
 }
+
+#[tokio::test]
+async fn a_seat_holders_waiting_activities_are_found_behind_those_of_others() {
+    let world = World::start(CrmKind::Salesforce).await;
+    let (contract, store, now) = (&world.made.id, world.store(), world.now());
+    let target = EntryRef {
+        kind: EntryKind::Profile,
+        id: EntryId(uuid::Uuid::nil()),
+    };
+    let message = |key: u128, seat: SeatId| {
+        let given = Given {
+            key: key.to_string(),
+            kind: "note".to_owned(),
+            occurred_at: now,
+            text: "Hello".to_owned(),
+            ..Given::default()
+        };
+        let draft = Draft::check(given, target.kind, now).unwrap();
+        draft.with(contract, seat, target, "P", now)
+    };
+    let [own, other] = [1, 2].map(|number| SeatId(uuid::Uuid::from_u128(number)));
+    let mut all: Vec<Activity> = (0..3).map(|key| message(key, other)).collect();
+    let mut last = message(7, own);
+    last.due_at = now.plus_seconds(600);
+    let expected = vec![(own, last.id)];
+    all.push(last);
+    for accepted in store.accept_activities(&all).await {
+        accepted.unwrap();
+    }
+    let found = store.waiting_activities(contract, Some(own), now, 2).await;
+    assert_eq!(found.unwrap(), expected);
+    let found = store.waiting_activities(contract, None, now, 2).await;
+    assert_eq!(found.unwrap().len(), 2);
+    world.stop().await;
+}

@@ -1,0 +1,281 @@
+// Creates a lead or contact in the CRM for a person of the directory (LC-1 to LC-5).
+
+import { api, get, link } from "./api.js";
+import { badge, leaveWord } from "./directory.js";
+import {
+	action,
+	announce,
+	button,
+	cancel,
+	card,
+	dialog,
+	el,
+	field,
+	form,
+	group,
+	hint,
+	note,
+	number,
+	p,
+	refuse,
+	row,
+	select,
+	showProblem,
+	strong,
+	submit,
+} from "./dom.js";
+import { picker } from "./list.js";
+import {
+	atControl,
+	controlName,
+	controlOf,
+	leftNote,
+	missingSignIn,
+	offNote,
+	personItem,
+	signInBeside,
+	signInCard,
+	valueOf,
+} from "./record.js";
+
+const OBJECTS = [
+	["lead", "A lead"],
+	["contact", "A contact of an account"],
+];
+
+const ORIGINS = { profile: "From the person’s page.", settings: "From the sync settings." };
+
+/** @param {import("./api.js").Api["CrmAccount"]} account */
+const accountOption = ({ id, name, city, website }) => [id, [name, city, website].filter(Boolean).join(" · ")];
+
+/**
+ * The choice of a contact's account.
+ * @param {any} view
+ * @param {import("./api.js").Api["AccountField"]} account
+ */
+const accountPicker = (view, { required, proposed }) =>
+	group(
+		"Account",
+		proposed && hint("Proposed: the record of the person’s company."),
+		picker({
+			view,
+			name: "account",
+			label: `Account${required ? " (required)" : ""}`,
+			asks: "Name of the account",
+			explained: "The beginning of its name, at least two characters.",
+			chosen: proposed && accountOption(proposed),
+			least: 2,
+			most: 100,
+			none: "No account that you can see begins with that.",
+			find: async (q) => {
+				const { items } = await get(`/crm/accounts?${new URLSearchParams({ q })}`);
+				return { items: items.map(accountOption), more: items.length >= 20 };
+			},
+		}),
+	);
+
+/** @param {import("./api.js").Api["FormFieldView"]} one */
+const formField = (one) =>
+	field(`${one.label}${one.required ? " (required)" : ""}`, controlOf(one, one.value), one.value && ORIGINS[one.origin]);
+
+/**
+ * The form for one kind of record, with the notices above it.
+ * @param {any} view
+ * @param {import("./api.js").Api["EntryDetail"]} entry
+ * @param {string} object
+ */
+async function creation(view, entry, object) {
+	const path = `/crm/profiles/${encodeURIComponent(entry.id)}`;
+	/** @type {import("./api.js").Api["CrmForm"]} */
+	const told = await get(`${path}/form?object=${object}`);
+	if (!told.enabled) return [offNote(`Creating ${object}s`)];
+	// The same for every try: an answer that was lost, or a second click, creates nothing twice.
+	const idempotency_key = crypto.randomUUID();
+	const { fields, account, notices, limits } = told;
+	let anyway = false;
+
+	const arrived = async (word) => {
+		leaveWord(word);
+		await view.go("person", { id: entry.id });
+		announce(word);
+	};
+	const use = async ({ object, id }) => {
+		await api("POST", `${path}/record/use`, { object: object.toLowerCase(), id });
+		await arrived("The person is matched with that record now. Nothing was created.");
+	};
+
+	const matched = el("div");
+	const tellMatched = (record) =>
+		matched.replaceChildren(
+			note(
+				"warn",
+				strong("This person is matched with a record of the CRM already."),
+				p(record && [badge(record, entry.name), " "], link("update-in-crm", "Update it instead", null, { id: entry.id })),
+			),
+			field(
+				`Create another ${object}?`,
+				select("although_matched", [
+					["", "No"],
+					["true", "Yes, and match the person with the new one"],
+				]),
+			),
+		);
+	if (notices.matched) tellMatched(notices.matched);
+	const same = notices.same_name;
+	const sameName =
+		same.length > 0 &&
+		note(
+			"warn",
+			strong(same.length === 1 ? "The CRM has one record of that name." : `The CRM has ${number(same.length)} records of that name.`),
+			p("If this is the same person, use that record; nothing is created then."),
+			el(
+				"ul",
+				{ class: "plain" },
+				same.map((person) => personItem(person.record, person, use)),
+			),
+		);
+
+	/** @param {import("./api.js").Api["Duplicates"]} found */
+	const askAboutDuplicates = ({ allowed, rule, records }) =>
+		dialog("The CRM has a record like this", (close) =>
+			[
+				p(
+					records.length
+						? "Use it if it is the same person; nothing is created then."
+						: "The CRM does not say which one, or you may not see it. Look in the CRM before you go on.",
+				),
+				rule && hint(`Duplicate rule: ${rule}`),
+				el(
+					"ul",
+					{ class: "plain" },
+					records.map((record) => personItem(record, record, use)),
+				),
+				!allowed && note("warn", "Your CRM’s rule lets nobody create another one."),
+				row(
+					allowed &&
+						button(
+							"Create anyway",
+							() => {
+								anyway = true;
+								close();
+								node.requestSubmit(send);
+							},
+							"danger",
+						),
+					cancel(close),
+				),
+			].filter(Boolean),
+		);
+
+	const send = submit(`Create the ${object}`);
+	const beside = el("div");
+	const known = fields.filter(({ custom }) => !custom);
+	const own = fields.filter(({ custom }) => custom);
+	const create = async (elements) => {
+		const create_anyway = anyway;
+		beside.replaceChildren();
+		if (elements.namedItem("although_matched")?.value === "")
+			refuse("The person is matched already.", "Update that record, or choose to create another one.", "although_matched");
+		const values = {};
+		for (const one of fields) {
+			const value = valueOf(one, elements.namedItem(controlName(one.name)));
+			if (value !== "") values[one.name] = value;
+			else if (one.required) refuse(`${one.label} is missing.`, `The CRM takes no ${object} without it.`, controlName(one.name));
+		}
+		const chosen = account && elements.namedItem("account").value;
+		if (account?.required && !chosen) refuse("No account is chosen.", "Search by its name, then choose from the list.", "account");
+		announce(`The ${object} is being created.`);
+		send.textContent = "Creating…";
+		try {
+			/** @type {import("./api.js").Api["CreatedRecord"]} */
+			const answer = await api("POST", `${path}/record`, {
+				idempotency_key,
+				object,
+				values,
+				create_anyway,
+				although_matched: elements.namedItem("although_matched")?.value === "true",
+				...(chosen ? { account: chosen } : {}),
+			});
+			const { limit, left } = answer.limits.creates;
+			await arrived(
+				answer.outcome === "existed"
+					? `The ${object} had been created before; nothing was created twice.`
+					: `The ${object} is created in the CRM, as you. ${number(left)} of your ${number(limit)} creations of this month are left.`,
+			);
+		} catch (error) {
+			switch (error.problem?.code) {
+				case "duplicates_found":
+					askAboutDuplicates(error.problem.duplicates);
+					return;
+				case "already_matched":
+					if (!matched.firstChild) tellMatched(null);
+					error.problem.field = "although_matched";
+					break;
+				case "user_sign_in_needed":
+					beside.replaceChildren(signInBeside());
+					break;
+				case "key_reused":
+					refuse(
+						"It was sent before you changed it; only the answer was lost.",
+						"Look at the person’s page. To create another one, open this page again.",
+					);
+			}
+			throw atControl(error, fields);
+		} finally {
+			anyway = false;
+			send.textContent = `Create the ${object}`;
+		}
+	};
+	const node = form(
+		[
+			matched,
+			sameName,
+			el("div", { class: "grid" }, known.map(formField)),
+			own.length > 0 && group("Your organisation also requires", el("div", { class: "grid" }, own.map(formField))),
+			account && accountPicker(view, account),
+			leftNote(limits.creates, "creations", limits.resets_at),
+			beside,
+		],
+		[send],
+		create,
+	);
+	return [card(`The new ${object}`, node)];
+}
+
+export async function addPage(view) {
+	const id = view.query.get("id");
+	if (!id) return [p("No one is named in the address. ", link("people", "Search for people"))];
+	const [entry, missing] = await Promise.all([get(`/profiles/${encodeURIComponent(id)}`), missingSignIn()]);
+	view.entitle(`Add to CRM: ${entry.name || "(no name)"}`);
+	const top = p(link("person", "The person’s page", null, { id }));
+	if (missing) return [top, missing];
+
+	const asked = view.query.get("object");
+	const objects = select("object", OBJECTS, asked === "contact" ? asked : "lead");
+	const place = el("div");
+	let round = 0;
+	const draw = async () => {
+		round += 1;
+		const mine = round;
+		const over = () => mine !== round || view.signal.aborted;
+		view.replace({ object: objects.value });
+		place.setAttribute("aria-busy", "true");
+		try {
+			const parts = await creation(view, entry, objects.value);
+			if (!over()) place.replaceChildren(...parts);
+		} catch (error) {
+			if (over()) return;
+			if (error.problem?.code === "user_sign_in_needed") return place.replaceChildren(signInCard(error.problem));
+			showProblem(place, error);
+			place.append(...action("Try again", draw));
+		} finally {
+			if (!over()) place.removeAttribute("aria-busy");
+		}
+	};
+	objects.addEventListener("change", async () => {
+		await draw();
+		announce(`The form is for ${objects.selectedOptions[0].text.toLowerCase()} now.`);
+	});
+	await draw();
+	return [top, field("What to create", objects), place];
+}
