@@ -248,7 +248,7 @@ fn check(
     value: serde_json::Value,
     contract: &ContractId,
     config: &ContractConfig,
-    own: &LogChoices,
+    own: LogChoices,
     now: Millis,
 ) -> Result<Checked, (Option<String>, Problem)> {
     let input: ActivityInput = item(value).map_err(|problem| (None, problem))?;
@@ -260,7 +260,7 @@ fn read(
     mut input: ActivityInput,
     contract: &ContractId,
     config: &ContractConfig,
-    own: &LogChoices,
+    own: LogChoices,
     now: Millis,
 ) -> Result<Checked, Problem> {
     let target = target(&mut input, contract, config)?;
@@ -373,26 +373,24 @@ async fn send(
     let mut items: Vec<(usize, Box<Item>)> = Vec::new();
     for value in batch.items {
         let place = results.len();
-        results.push(
-            match check(value, contract, &config, &own.log_to_crm, now) {
-                Ok(Checked::Log(item)) => {
-                    let result = ActivityResult {
-                        idempotency_key: Some(item.key.clone()),
-                        outcome: ActivityOutcome::Refused,
-                        target: Some(item.target.reference()),
-                        decided_by: Some(item.decided_by),
-                        ..ActivityResult::refused(Problem::unavailable())
-                    };
-                    items.push((place, item));
-                    result
-                }
-                Ok(Checked::NotLogged(key, by)) => ActivityResult::not_logged(key, by),
-                Err((key, problem)) => ActivityResult {
-                    idempotency_key: key,
-                    ..ActivityResult::refused(problem)
-                },
+        results.push(match check(value, contract, &config, own.log_to_crm, now) {
+            Ok(Checked::Log(item)) => {
+                let result = ActivityResult {
+                    idempotency_key: Some(item.key.clone()),
+                    outcome: ActivityOutcome::Refused,
+                    target: Some(item.target.reference()),
+                    decided_by: Some(item.decided_by),
+                    ..ActivityResult::refused(Problem::unavailable())
+                };
+                items.push((place, item));
+                result
+            }
+            Ok(Checked::NotLogged(key, by)) => ActivityResult::not_logged(key, by),
+            Err((key, problem)) => ActivityResult {
+                idempotency_key: key,
+                ..ActivityResult::refused(problem)
             },
-        );
+        });
     }
     let targets = targets(&app, contract, &config, &items, now).await?;
     let known = targets.iter().filter(|(_, problem)| problem.is_none());
@@ -442,7 +440,7 @@ async fn send(
         if matches!(accepted, Ok(Accepted::New)) && announced.contains(&activity.id) {
             new.push((seat, activity.id));
         }
-        tell(result, activity, accepted);
+        tell(result, activity, &accepted);
     }
     announce(&app, contract, new).await;
     Ok(Json(ActivityResults {
@@ -456,9 +454,9 @@ async fn send(
 fn tell(
     result: &mut ActivityResult,
     activity: &Activity,
-    accepted: Result<Accepted<Activity>, StoreError>,
+    accepted: &Result<Accepted<Activity>, StoreError>,
 ) {
-    let (outcome, stored) = match &accepted {
+    let (outcome, stored) = match accepted {
         Ok(Accepted::New) => (ActivityOutcome::Accepted, activity),
         Ok(Accepted::Repeat(stored)) if stored.same_as(activity) => {
             (ActivityOutcome::Repeated, &**stored)
