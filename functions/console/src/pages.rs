@@ -71,6 +71,7 @@ const FILES: &[(&str, &str, &str)] = &[
         SCRIPT,
         include_str!("pages/opportunities.js"),
     ),
+    ("question.js", SCRIPT, include_str!("pages/question.js")),
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("record.js", SCRIPT, include_str!("pages/record.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),

@@ -23,6 +23,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
 use shared::domain::schema::CrmKind;
 use shared::domain::submission::CrmWrite;
+use shared::linking::Linking;
 use shared::problem::Problem;
 use shared::queue::WritebackMessage;
 use shared::session::SessionError;
@@ -66,6 +67,8 @@ enum End {
     Unresolved,
     /// Its seat holder has to sign in to the CRM.
     WaitsForSignIn(Problem),
+    /// Its seat holder is asked which record its person is.
+    WaitsForAnswer,
     /// Nothing was tried: an earlier one of its thread is not written yet. It is looked at again then.
     Behind(Millis),
     /// An error, with its consequence.
@@ -89,6 +92,7 @@ impl End {
             Self::Written => Self::Written,
             Self::Unresolved => Self::Unresolved,
             Self::WaitsForSignIn(problem) => Self::WaitsForSignIn(problem.clone()),
+            Self::WaitsForAnswer => Self::WaitsForAnswer,
             Self::Behind(until) => Self::Behind(*until),
             Self::Setback(setback) => Self::Setback(setback.shared()),
         }
@@ -105,6 +109,8 @@ impl From<StoreError> for End {
 #[derive(Default)]
 struct Target {
     known: bool,
+    /// Its link, or that there is none, is in doubt.
+    doubtful: bool,
     link: Option<RecordRef>,
 }
 
@@ -180,6 +186,7 @@ impl App {
                 let end = match until {
                     Until::At(until) => End::Behind(until),
                     Until::SignIn(problem) => End::WaitsForSignIn(problem),
+                    Until::Answer => End::WaitsForAnswer,
                 };
                 (activity, end)
             });
@@ -241,7 +248,7 @@ impl App {
             let problem = Problem::not_found("contract");
             return Err(End::Setback(Setback::person(problem)));
         };
-        let targets = self.targets(contract, batch).await?;
+        let targets = self.targets(&config, batch).await?;
         let crm = self.open_for(&config, seat).await?;
         let writer = Writer {
             app: self,
@@ -256,7 +263,11 @@ impl App {
         let mut todo = Todo::default();
         for (place, (activity, found)) in batch.iter_mut().zip(found).enumerate() {
             let target = targets.get(&activity.target);
-            ends.push(if target.is_some_and(|target| target.known) {
+            // One that is in the CRM already goes its way.
+            let is_new = activity.record.is_none() && found.is_none();
+            ends.push(if is_new && target.is_some_and(|target| target.doubtful) {
+                Some(End::WaitsForAnswer)
+            } else if target.is_some_and(|target| target.known) {
                 let link = target.and_then(|target| target.link.as_ref());
                 writer.plan(place, activity, found, link, &mut todo, content)
             } else {
@@ -283,9 +294,11 @@ impl App {
     /// The targets of the activities, with the records that they are linked to.
     async fn targets(
         &self,
-        contract: &ContractId,
+        config: &ContractConfig,
         batch: &[Activity],
     ) -> Result<HashMap<EntryRef, Target>, StoreError> {
+        let (contract, now) = (&config.contract.id, self.clock.now());
+        let linking = Linking::new(&self.remote.store, &config.contract, now).with(&self.cached);
         let mut targets = HashMap::new();
         for kind in EntryKind::ALL {
             let of_kind = batch.iter().map(|activity| activity.target);
@@ -301,6 +314,11 @@ impl App {
                 store.entries(contract, kind, &ids),
                 store.entry_matches(contract, PRODUCTION, kind, &ids)
             )?;
+            let pairs: Vec<_> = entries
+                .iter()
+                .filter_map(|(id, entry)| Some((entry, matches.get(id)?)))
+                .collect();
+            let doubtful = linking.in_doubt(kind, &pairs).await?;
             for id in ids {
                 let link = matches.remove(&id).and_then(|matched| matched.link);
                 let link = link.filter(|link| !link.record_gone);
@@ -308,6 +326,7 @@ impl App {
                 let target = targets.entry(EntryRef { kind, id });
                 target.or_insert_with(|| Target {
                     known,
+                    doubtful: doubtful.contains(&id),
                     link: link.map(|link| link.record),
                 });
             }
@@ -691,6 +710,15 @@ fn settle(activity: &mut Activity, end: End, now: Millis) -> Option<Millis> {
                 activity.planned_at = None;
             }
             activity.fail(now, problem);
+            None
+        }
+        End::WaitsForAnswer => {
+            activity.state = ActivityState::WaitingForAnswer;
+            activity.attempts = 0;
+            if activity.takes <= 1 {
+                activity.takes = 0;
+                activity.planned_at = None;
+            }
             None
         }
         End::Behind(until) => {

@@ -29,6 +29,8 @@ pub(crate) enum Until {
     At(Millis),
     /// The seat holder's sign-in, which the earlier one waits for, with the problem that it tells.
     SignIn(Problem),
+    /// The answer to the question which record their person is: both wait for it.
+    Answer,
 }
 
 /// An activity that has to be written before the later ones of its thread.
@@ -95,6 +97,7 @@ impl Line {
         let told = activity.failures.last();
         let until = match (activity.state, told) {
             (ActivityState::WaitingForSignIn, Some(told)) => Until::SignIn(told.problem.clone()),
+            (ActivityState::WaitingForAnswer, _) => Until::Answer,
             (ActivityState::Waiting, _) => Until::At(activity.due_at.clamp(least, most)),
             _ => Until::At(now.plus_seconds(WRITING_SECONDS)),
         };
@@ -232,6 +235,8 @@ mod tests {
             until(ActivityState::WaitingForSignIn, 0),
             (0, Some(sign_in))
         );
+        let answer = until(ActivityState::WaitingForAnswer, 0);
+        assert_eq!(answer, (0, Some(Until::Answer)));
         for state in [
             ActivityState::Failed,
             ActivityState::Unresolved,

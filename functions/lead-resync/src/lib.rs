@@ -15,6 +15,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
 use shared::domain::submission::{NewSubmission, Origin, SourceKind, Submission};
 use shared::linkedin::{FormError, LinkedInApi, LinkedInError, PAGE_SIZE};
+use shared::linking::Linking;
 use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::session::SessionError;
 use shared::source::linkedin::LeadFormResponse;
@@ -202,7 +203,8 @@ impl App {
         submissions.and(activities)
     }
 
-    /// Announces activities that are due, whose seat holder has signed in again, or whose target was matched.
+    /// Announces activities that are due, whose seat holder has signed in again, or whose target was matched or
+    /// is in doubt no more.
     async fn sweep_activities(
         &self,
         contract: &ContractId,
@@ -219,7 +221,9 @@ impl App {
         let signed_in = self.announce(contract, signed_in, outcome).await;
         let matched = self.matched_since(contract, now).await;
         let matched = self.announce(contract, matched, outcome).await;
-        due.and(old).and(signed_in).and(matched)
+        let answered = self.answered_since(contract, now).await;
+        let answered = self.announce(contract, answered, outcome).await;
+        due.and(old).and(signed_in).and(matched).and(answered)
     }
 
     async fn announce(
@@ -334,6 +338,46 @@ impl App {
                 link.is_some_and(|link| !link.record_gone)
             });
             ready.extend(linked.map(|activity| (activity.seat, activity.id)));
+        }
+        Ok(ready)
+    }
+
+    /// Activities that wait for an answer and whose person or company is in doubt no more (MA-4). Each sweep
+    /// checks a part of them; an answer is announced at once.
+    async fn answered_since(
+        &self,
+        contract: &ContractId,
+        now: Millis,
+    ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
+        let store = &self.remote.store;
+        let asked = store
+            .unanswered_from(contract, elsewhere(now), UNRESOLVED_LIMIT)
+            .await?;
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(config) = store.config(contract).await? else {
+            return Ok(Vec::new());
+        };
+        let linking = Linking::new(store, &config.contract, now);
+        let mut ready = Vec::new();
+        for kind in EntryKind::ALL {
+            let of_kind = asked.iter().filter(|activity| activity.entry.kind == kind);
+            let ids: Vec<_> = of_kind.clone().map(|activity| activity.entry.id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let entries = store.entries(contract, kind, &ids).await?;
+            let matches = store
+                .entry_matches(contract, Environment::Production, kind, &ids)
+                .await?;
+            let pairs: Vec<_> = entries
+                .iter()
+                .filter_map(|(id, entry)| Some((entry, matches.get(id)?)))
+                .collect();
+            let doubtful = linking.in_doubt(kind, &pairs).await?;
+            let answered = of_kind.filter(|activity| !doubtful.contains(&activity.entry.id));
+            ready.extend(answered.map(|activity| (activity.seat, activity.id)));
         }
         Ok(ready)
     }

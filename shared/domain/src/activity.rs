@@ -301,6 +301,8 @@ pub enum ActivityState {
     Waiting,
     /// Its seat holder has to sign in to the CRM; then it goes on by itself (WB-9).
     WaitingForSignIn,
+    /// Its seat holder is asked which record of the CRM the person or company is; then it goes on (MA-4).
+    WaitingForAnswer,
     /// Nobody has matched the person or company yet. In the CRM it is open and unassigned (WB-3).
     Unresolved,
     /// It is in the CRM, closed, with the record that it belongs to.
@@ -310,21 +312,26 @@ pub enum ActivityState {
 }
 
 impl ActivityState {
-    /// True if it goes on by itself, or after its seat holder has signed in.
+    /// True if it goes on by itself, or after its seat holder has signed in or answered.
     #[must_use]
     pub const fn is_open(self) -> bool {
         match self {
-            Self::Planned | Self::Writing | Self::Waiting | Self::WaitingForSignIn => true,
+            Self::Planned
+            | Self::Writing
+            | Self::Waiting
+            | Self::WaitingForSignIn
+            | Self::WaitingForAnswer => true,
             Self::Unresolved | Self::Written | Self::Failed => false,
         }
     }
 
     /// Every state, for filters and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Planned,
         Self::Writing,
         Self::Waiting,
         Self::WaitingForSignIn,
+        Self::WaitingForAnswer,
         Self::Unresolved,
         Self::Written,
         Self::Failed,
@@ -338,6 +345,7 @@ impl ActivityState {
             Self::Writing => "writing",
             Self::Waiting => "waiting",
             Self::WaitingForSignIn => "waiting_for_sign_in",
+            Self::WaitingForAnswer => "waiting_for_answer",
             Self::Unresolved => "unresolved",
             Self::Written => "written",
             Self::Failed => "failed",
@@ -487,7 +495,7 @@ impl Activity {
     }
 
     /// True if the later activities of its thread are written after it: it goes on by itself, or after its
-    /// seat holder has signed in, and it is not in the CRM yet.
+    /// seat holder has signed in or answered, and it is not in the CRM yet.
     #[must_use]
     pub const fn goes_first(&self) -> bool {
         self.state.is_open() && self.record.is_none()

@@ -9,6 +9,7 @@ mod acts;
 pub mod board;
 pub mod choose;
 mod create;
+mod doubt;
 mod look;
 mod pass;
 

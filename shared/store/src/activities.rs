@@ -39,7 +39,7 @@ pub enum TakenActivity {
     Missing,
 }
 
-/// An activity whose person or company is not matched.
+/// An activity whose person or company is not matched, or whose match is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unresolved {
     /// The person or company.
@@ -74,6 +74,10 @@ fn item(activity: &Activity) -> Result<Item, StoreError> {
         ActivityState::WaitingForSignIn => Some((
             keys::unsigned_activities_index(contract),
             keys::seat_activity_order(*seat, activity.received_at, *id),
+        )),
+        ActivityState::WaitingForAnswer => Some((
+            keys::unanswered_activities_index(contract),
+            keys::unresolved_activity_order(activity.target, *id),
         )),
         // Its person is linked, to a record that is gone: looked at from time to time.
         ActivityState::Unresolved if activity.gone.is_some() => Some(due()),
@@ -223,6 +227,7 @@ impl Store {
             (":planned", ActivityState::Planned),
             (":waiting", ActivityState::Waiting),
             (":unsigned", ActivityState::WaitingForSignIn),
+            (":unanswered", ActivityState::WaitingForAnswer),
             (":unresolved", ActivityState::Unresolved),
             (":writing", ActivityState::Writing),
         ];
@@ -237,8 +242,8 @@ impl Store {
                  ADD version :one, attempts :one, takes :one",
             )
             .condition_expression(
-                "attribute_exists(PK) AND (#state IN (:planned, :waiting, :unsigned, :unresolved) \
-                 OR (#state = :writing AND due_at <= :now)) \
+                "attribute_exists(PK) AND \
+                 (#state IN (:planned, :waiting, :unsigned, :unanswered, :unresolved) OR (#state = :writing AND due_at <= :now)) \
                  AND (attribute_not_exists(quiet_until) OR quiet_until <= :now)",
             )
             .expression_attribute_names("#state", "state")
@@ -440,6 +445,26 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<Unresolved>, StoreError> {
         let partition = keys::unresolved_activities_index(contract);
+        self.parked_of(partition, entry, limit).await
+    }
+
+    /// Activities of an entry whose match is asked for.
+    pub async fn unanswered_of(
+        &self,
+        contract: &ContractId,
+        entry: EntryRef,
+        limit: i32,
+    ) -> Result<Vec<Unresolved>, StoreError> {
+        let partition = keys::unanswered_activities_index(contract);
+        self.parked_of(partition, entry, limit).await
+    }
+
+    async fn parked_of(
+        &self,
+        partition: String,
+        entry: EntryRef,
+        limit: i32,
+    ) -> Result<Vec<Unresolved>, StoreError> {
         let prefix = keys::unresolved_activities_of(entry);
         let found = self.parked(partition, Some(prefix), limit).await?;
         Ok(read_each(ENTITY, found, |item| unresolved(&item)))
@@ -522,8 +547,8 @@ impl Store {
         Ok(waiting)
     }
 
-    /// A contract's activities that wait for people, in the order of their index: unresolved ones by their
-    /// entry, failed ones and those without a sign-in by their seat holder. None in any other state.
+    /// A contract's activities that wait for people, in the order of their index: unresolved ones and
+    /// those whose match is asked for by their entry, failed ones and those without a sign-in by their seat holder. None in any other state.
     /// `cursor` is a page's `next`.
     pub async fn activities_for_people(
         &self,
@@ -536,6 +561,7 @@ impl Store {
             ActivityState::Unresolved => keys::unresolved_activities_index(contract),
             ActivityState::Failed => keys::failed_activities_index(contract),
             ActivityState::WaitingForSignIn => keys::unsigned_activities_index(contract),
+            ActivityState::WaitingForAnswer => keys::unanswered_activities_index(contract),
             ActivityState::Planned
             | ActivityState::Writing
             | ActivityState::Waiting
@@ -575,6 +601,26 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Unresolved>, StoreError> {
         let partition = keys::unresolved_activities_index(contract);
+        self.parked_from(partition, from, limit).await
+    }
+
+    /// Activities whose match is asked for, in the same order. One call, or two.
+    pub async fn unanswered_from(
+        &self,
+        contract: &ContractId,
+        from: uuid::Uuid,
+        limit: usize,
+    ) -> Result<Vec<Unresolved>, StoreError> {
+        let partition = keys::unanswered_activities_index(contract);
+        self.parked_from(partition, from, limit).await
+    }
+
+    async fn parked_from(
+        &self,
+        partition: String,
+        from: uuid::Uuid,
+        limit: usize,
+    ) -> Result<Vec<Unresolved>, StoreError> {
         let mut found: Vec<Item> = Vec::new();
         for condition in ["#sort >= :from", "#sort < :from"] {
             let left = limit.saturating_sub(found.len());

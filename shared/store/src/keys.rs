@@ -47,7 +47,7 @@
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
 //! | API token | `C#{c}#TOKEN#{id}` | `TOKEN` | get; GSI1 by id |
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
-//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the time it happened where it waits behind newer ones, by the seat that has to sign in or whose activity failed, or by the entry that is not matched |
+//! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the time it happened where it waits behind newer ones, by the seat that has to sign in or whose activity failed, or by the entry that is not matched or whose match is asked for |
 //! | open activity in its thread | `C#{c}#THREAD#{seat}#{hash}` | `{time}#{id}` | query, the earliest first; there until the activity is in the CRM, has failed, or waits for a match |
 //! | month of a seat holder's creates, or of the updates | `C#{c}#USERWRITES#{seat}` | `MONTH#{month}#{kind}` | query; its time to live removes it |
 //! | seat holder's create or update | `C#{c}#USERWRITES#{seat}` | `{kind}#{id}` | get; its time to live removes it |
@@ -985,7 +985,13 @@ pub(super) fn unresolved_activities_index(contract: &ContractId) -> String {
     format!("C#{contract}#UNRESOLVEDACTIVITIES")
 }
 
-/// The prefix of an entry's sort keys in that partition. The id comes first, so that entries of both kinds
+/// GSI2 partition of activities whose seat holder is asked for the record of their person or company, by
+/// entry.
+pub(super) fn unanswered_activities_index(contract: &ContractId) -> String {
+    format!("C#{contract}#UNANSWEREDACTIVITIES")
+}
+
+/// The prefix of an entry's sort keys in those partitions. The id comes first, so that entries of both kinds
 /// are spread evenly.
 pub(super) fn unresolved_activities_of(entry: EntryRef) -> String {
     format!("{}:{}#", entry.id, entry.kind)
@@ -995,7 +1001,7 @@ pub(super) fn unresolved_activity_order(entry: EntryRef, id: ActivityId) -> Stri
     format!("{}{id}", unresolved_activities_of(entry))
 }
 
-/// The entry in a sort key of that partition.
+/// The entry in a sort key of those partitions.
 pub(super) fn entry_of_unresolved(sort_key: &str) -> Option<EntryRef> {
     let (id, kind) = sort_key.split_once('#')?.0.split_once(':')?;
     Some(EntryRef {

@@ -41,6 +41,11 @@ export const STATES = {
 	writing: ["", "In progress", "It is being written to the CRM."],
 	waiting: ["warn", "Waiting", "Something stands in its way for a while; it goes on by itself."],
 	waiting_for_sign_in: ["warn", "Waiting for your sign-in", "It goes on by itself once you have signed in to the CRM."],
+	waiting_for_answer: [
+		"warn",
+		"Waiting for your answer",
+		"It is not sure which record of the CRM the person or company is. Once you have said so, it goes on by itself.",
+	],
 	unresolved: [
 		"warn",
 		"Unresolved",
@@ -68,6 +73,10 @@ export const targetLink = ({ target }, text, attributes) =>
 
 /** @param {Activity} activity */
 export const matchNow = (activity) => targetLink(activity, "Match now", { "aria-label": `Match now: ${targetName(activity)}` });
+
+// The page of the activity, which asks the question.
+/** @param {Activity} activity */
+const toAnswer = (activity) => link("activity", "Answer", { "aria-label": `Answer: ${targetName(activity)}` }, { id: activity.id });
 
 export const toSignIn = () => link("my-settings", "Sign in to the CRM");
 
@@ -103,6 +112,7 @@ function nextStep(activity, sent) {
 	const acts = [
 		state === "unresolved" && matchNow(activity),
 		state === "waiting_for_sign_in" && toSignIn(),
+		state === "waiting_for_answer" && toAnswer(activity),
 		SENDABLE.includes(state) && small(targetName(activity), "Send again", (event) => run(event.target, place, send)),
 	].filter(Boolean);
 	if (!next_step && !acts.length) return "–";
@@ -130,6 +140,7 @@ const activityRows = (items, sent) =>
 const NONE = {
 	waiting: "None waits.",
 	waiting_for_sign_in: "None waits for your sign-in.",
+	waiting_for_answer: "None waits for your answer.",
 	unresolved: "None is unresolved: everybody you logged something with is matched.",
 	failed: "None has failed.",
 };

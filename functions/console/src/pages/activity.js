@@ -3,12 +3,13 @@
 import { api, get, link } from "./api.js";
 import { KINDS, matchNow, SENDABLE, STATES, stateTag, targetLink, targetName, toSignIn } from "./activities.js";
 import { badge } from "./directory.js";
+import { questionCard } from "./question.js";
 import { action, announce, card, el, facts, moveTo, number, p, poll, problemNote, problemSteps, row, said, step, time } from "./dom.js";
 
 /** @typedef {import("./api.js").Api["ActivityDetail"]} Activity */
 
 // The states that it leaves by itself, or by what somebody does elsewhere.
-const OPEN = ["planned", "writing", "waiting", "waiting_for_sign_in", "unresolved"];
+const OPEN = ["planned", "writing", "waiting", "waiting_for_sign_in", "waiting_for_answer", "unresolved"];
 const WRITES = {
 	create_activity: "It was written to the CRM",
 	attach_activity: "It was attached to the record and closed",
@@ -61,6 +62,12 @@ export async function activityPage(view) {
 		announce("It is sent again.");
 	};
 
+	const answer = async (record) => {
+		draw(await api("POST", `${path}/answer`, { record }));
+		moveTo(body.querySelector("h2"));
+		announce("Your answer is kept.");
+	};
+
 	/** @param {Activity} activity */
 	const draw = (activity) => {
 		const text = JSON.stringify(activity);
@@ -81,6 +88,7 @@ export async function activityPage(view) {
 					SENDABLE.includes(state) && action("Send again", send, state === "failed" ? null : "second"),
 				),
 			),
+			...[activity.question && questionCard(activity.question, answer)].filter(Boolean),
 			card(
 				"What was logged",
 				facts([
@@ -102,7 +110,7 @@ export async function activityPage(view) {
 						step("", "It was logged", activity.received_at),
 						problemSteps(
 							activity.failures,
-							state === "failed" ? "bad" : state === "written" || state === "unresolved" ? "" : "warn",
+							state === "failed" ? "bad" : ["written", "unresolved", "waiting_for_answer"].includes(state) ? "" : "warn",
 						),
 						activity.writes.map(({ at, action }) =>
 							step("good", WRITES[action] ?? action.replaceAll("_", " "), at, p(counterpart(activity))),

@@ -170,7 +170,12 @@ async function submissions() {
 const activities = async () =>
 	card(
 		"Your activities",
-		await watched("activities", ["failed", "waiting_for_sign_in", "unresolved", "waiting"], ACTIVITY_STATES, "Show activities"),
+		await watched(
+			"activities",
+			["failed", "waiting_for_sign_in", "waiting_for_answer", "unresolved", "waiting"],
+			ACTIVITY_STATES,
+			"Show activities",
+		),
 		p(link("activities", "All your activities")),
 	);
 

@@ -26,10 +26,12 @@ use shared::queue::WritebackMessage;
 use shared::store::{Accepted, ConnectionKind, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
-use super::directory::{ENVIRONMENT, EntryHolder, EntryInput};
+use super::directory::{
+    self, ENVIRONMENT, EntryHolder, EntryInput, MatchQuestion, RecordInput, questions,
+};
 use super::submissions::{check_cursor, invalid_cursor, page_size};
 use crate::App;
-use crate::auth::{Caller, LogActivities};
+use crate::auth::{Caller, DecideMatches, LogActivities};
 use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query, check_batch, item};
 
@@ -51,6 +53,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(retry))
         .routes(routes!(detail))
         .routes(routes!(send_again))
+        .routes(routes!(answer))
 }
 
 /// An activity of a seat holder. Exactly one of `profile`, `company`, `person` and `organization` names its
@@ -106,7 +109,7 @@ struct ActivityBatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ActivityOutcome {
-    /// It is stored, and goes to the CRM by itself.
+    /// It is stored, and goes to the CRM by itself, unless it is `waiting_for_answer`.
     Accepted,
     /// It was already stored with the same content.
     Repeated,
@@ -145,6 +148,18 @@ impl ActivityResult {
             problem: Some(problem),
         }
     }
+
+    const fn not_logged(key: String, decided_by: LogDecider) -> Self {
+        Self {
+            idempotency_key: Some(key),
+            outcome: ActivityOutcome::NotLogged,
+            id: None,
+            state: None,
+            target: None,
+            decided_by: Some(decided_by),
+            problem: None,
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -153,6 +168,9 @@ struct ActivityResults {
     results: Vec<ActivityResult>,
     /// Your own sign-in to the CRM is missing or has ended: what you log waits for it (WB-9).
     sign_in: Option<Problem>,
+    /// *Is this the right CRM match?* One question for each person and company whose match is in doubt. The
+    /// activities with them are stored in the state `waiting_for_answer`.
+    questions: Vec<MatchQuestion>,
 }
 
 /// The target of an activity as a client names it.
@@ -367,15 +385,7 @@ async fn send(
                 items.push((place, item));
                 result
             }
-            Ok(Checked::NotLogged(key, decided_by)) => ActivityResult {
-                idempotency_key: Some(key),
-                outcome: ActivityOutcome::NotLogged,
-                id: None,
-                state: None,
-                target: None,
-                decided_by: Some(decided_by),
-                problem: None,
-            },
+            Ok(Checked::NotLogged(key, by)) => ActivityResult::not_logged(key, by),
             Err((key, problem)) => ActivityResult {
                 idempotency_key: key,
                 ..ActivityResult::refused(problem)
@@ -383,6 +393,9 @@ async fn send(
         });
     }
     let targets = targets(&app, contract, &config, &items, now).await?;
+    let known = targets.iter().filter(|(_, problem)| problem.is_none());
+    let known: Vec<EntryRef> = known.map(|(entry, _)| *entry).collect();
+    let questions = questions(&app, &config, &known).await?;
     let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
     let product = &settings.product_name;
     let mut places = Vec::new();
@@ -402,7 +415,9 @@ async fn send(
                 decided_by: Some(item.decided_by),
                 ..item.draft.with(contract, seat, target, product, now)
             };
-            if app.activity_share.take(&activity, now) {
+            if questions.iter().any(|question| question.is_about(target)) {
+                activity.state = ActivityState::WaitingForAnswer;
+            } else if app.activity_share.take(&activity, now) {
                 announced.insert(activity.id);
             } else {
                 activity.leave_to_the_sweep();
@@ -428,7 +443,11 @@ async fn send(
         tell(result, activity, &accepted);
     }
     announce(&app, contract, new).await;
-    Ok(Json(ActivityResults { results, sign_in }))
+    Ok(Json(ActivityResults {
+        results,
+        sign_in,
+        questions,
+    }))
 }
 
 /// Puts the outcome of storing an activity into its result.
@@ -471,22 +490,29 @@ async fn announce(app: &App, contract: &ContractId, ids: Vec<(SeatId, ActivityId
     }
 }
 
-/// Announces the unresolved activities of an entry that was just matched. The sweep finds any that this
-/// misses.
-pub(super) async fn announce_resolved(app: &App, contract: &ContractId, entry: EntryRef) {
-    match app
-        .remote
-        .store
-        .unresolved_of(contract, entry, MAX_RESOLVED)
-        .await
-    {
-        Ok(unresolved) => {
-            let ids = unresolved.iter().map(|one| (one.seat, one.id)).collect();
-            announce(app, contract, ids).await;
-        }
-        Err(error) => {
-            tracing::warn!(%contract, error = &error as &dyn std::error::Error,
-                "resolved activities are not announced: the sweep will");
+/// Announces the activities that waited for a decision about an entry: those whose match was asked for, and,
+/// where it is linked now, the unresolved ones. The sweep finds any that this misses.
+pub(super) async fn announce_decided(
+    app: &App,
+    contract: &ContractId,
+    entry: EntryRef,
+    linked: bool,
+) {
+    let store = &app.remote.store;
+    let mut found = vec![store.unanswered_of(contract, entry, MAX_RESOLVED).await];
+    if linked {
+        found.push(store.unresolved_of(contract, entry, MAX_RESOLVED).await);
+    }
+    for found in found {
+        match found {
+            Ok(waiting) => {
+                let ids = waiting.iter().map(|one| (one.seat, one.id)).collect();
+                announce(app, contract, ids).await;
+            }
+            Err(error) => {
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                    "activities that can go on are not announced: the sweep will");
+            }
         }
     }
 }
@@ -518,12 +544,16 @@ impl ActivitySummary {
     fn of(activity: &Activity, names: &HashMap<EntryRef, String>) -> Self {
         let told = !matches!(
             activity.state,
-            ActivityState::Written | ActivityState::Unresolved
+            ActivityState::Written | ActivityState::Unresolved | ActivityState::WaitingForAnswer
         );
         let failure = activity.failures.last().filter(|_| told);
         let next_step = match activity.state {
             ActivityState::Unresolved => Some(format!(
                 "Match the {} with its record in the CRM.",
+                activity.target.kind
+            )),
+            ActivityState::WaitingForAnswer => Some(format!(
+                "Say which record of the CRM the {} is, or that it is none.",
                 activity.target.kind
             )),
             _ => failure.map(|failure| failure.problem.next_step.clone()),
@@ -571,6 +601,8 @@ struct ActivityDetail {
     due_at: Option<Millis>,
     /// Every error with its next step, the newest last.
     failures: Vec<Failure>,
+    /// *Is this the right CRM match?*, while it waits for the answer.
+    question: Option<MatchQuestion>,
 }
 
 /// The display names of the activities' people and companies, as far as they are in the directory.
@@ -612,6 +644,12 @@ async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem>
                 .to_string()
         });
     }
+    let question = if activity.state == ActivityState::WaitingForAnswer {
+        let config = app.config(&activity.contract).await?;
+        questions(app, &config, &[activity.target]).await?.pop()
+    } else {
+        None
+    };
     let goes_on = matches!(
         activity.state,
         ActivityState::Planned | ActivityState::Writing | ActivityState::Waiting
@@ -630,6 +668,7 @@ async fn shown(app: &App, activity: Activity) -> Result<ActivityDetail, Problem>
         attempts: activity.attempts,
         due_at: goes_on.then_some(activity.due_at),
         failures: activity.failures,
+        question,
     })
 }
 
@@ -661,7 +700,7 @@ fn seat_of(
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// `mine` unless given. With `contract`, which takes an administrator, the state is `unresolved`,
-    /// `failed` or `waiting_for_sign_in`.
+    /// `failed`, `waiting_for_sign_in` or `waiting_for_answer`.
     #[param(inline)]
     scope: Option<Scope>,
     /// In this state only.
@@ -721,6 +760,7 @@ fn state_for_people(state: Option<ActivityState>) -> Result<ActivityState, Probl
         ActivityState::Unresolved,
         ActivityState::Failed,
         ActivityState::WaitingForSignIn,
+        ActivityState::WaitingForAnswer,
     ];
     state.filter(|state| listed.contains(state)).ok_or_else(|| {
         let names = listed.map(ActivityState::as_str).join(", ");
@@ -806,7 +846,7 @@ fn plan_again(activity: &mut Activity, now: Millis) {
     activity.finished_at = None;
 }
 
-async fn find(app: &App, caller: &Caller<LogActivities>, id: &str) -> Result<Activity, Problem> {
+async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<Activity, Problem> {
     let seat = caller.signed_in()?.seat.id;
     let id: ActivityId = id.parse().map_err(|_| Problem::not_found("activity"))?;
     let found = app
@@ -852,6 +892,7 @@ async fn send_again(
         ActivityState::Planned
         | ActivityState::Waiting
         | ActivityState::WaitingForSignIn
+        | ActivityState::WaitingForAnswer
         | ActivityState::Unresolved
         | ActivityState::Failed => {
             plan_again(&mut activity, app.remote.clock.now());
@@ -862,6 +903,50 @@ async fn send_again(
             }
             let ids = vec![(activity.seat, activity.id)];
             announce(&app, &caller.contract, ids).await;
+        }
+    }
+    Ok((StatusCode::ACCEPTED, Json(shown(&app, activity).await?)))
+}
+
+/// An answer to *Is this the right CRM match?*
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AnswerInput {
+    /// The record that the person or company is; `null`: none of those that were named.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
+    record: Option<RecordInput>,
+}
+
+/// Answers *Is this the right CRM match?* for the person or company of one of your activities. The answer holds
+/// for everybody in the contract, as a match or unmatch of the person or company does, and all activities that
+/// wait for it go on: attached to the record, or open and unassigned.
+#[utoipa::path(post, path = "/activities/{id}/answer", operation_id = "activities_answer", params(("id" = String, Path)), request_body = AnswerInput, responses((status = 202, body = ActivityDetail), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn answer(
+    State(app): State<Arc<App>>,
+    caller: Caller<DecideMatches>,
+    Path(id): Path<String>,
+    Json(input): Json<AnswerInput>,
+) -> Result<(StatusCode, Json<ActivityDetail>), Problem> {
+    let activity = find(&app, &caller, &id).await?;
+    if activity.state != ActivityState::WaitingForAnswer {
+        return Err(Problem::new(
+            409,
+            "no_question",
+            "The activity waits for no answer.",
+            "Nothing to do. To change the match, open the person or company.",
+        ));
+    }
+    let record = input.record.map(RecordInput::into_record);
+    directory::answer(&app, &caller, activity.target, record).await?;
+    // A worker may have it already; then that is shown.
+    let mut activity = find(&app, &caller, &id).await?;
+    if activity.state == ActivityState::WaitingForAnswer {
+        plan_again(&mut activity, app.remote.clock.now());
+        let saved = app.remote.store.save_activities(vec![activity.clone()]);
+        let lost = saved.await.map_err(|error| error.problem())?;
+        if lost.is_empty() {
+            announce(&app, &caller.contract, vec![(activity.seat, activity.id)]).await;
         }
     }
     Ok((StatusCode::ACCEPTED, Json(shown(&app, activity).await?)))

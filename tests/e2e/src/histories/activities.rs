@@ -751,11 +751,17 @@ impl Run<'_> {
     /// The activities that are in a state without its reason.
     async fn misplaced(&self) -> Vec<String> {
         let now = self.others().await;
-        // The targets with a record that is there.
+        // The targets with a record that is there, and those whose match is in doubt.
         let mut linked = BTreeSet::new();
+        let mut doubtful = BTreeSet::new();
         for (number, desk) in self.desks.iter().enumerate() {
             for entry in desk.people.iter().chain([&desk.company]) {
-                let matched = desk.world.entry(entry.kind, entry.id).await.1;
+                let (known, matched) = desk.world.entry(entry.kind, entry.id).await;
+                let linking = desk.world.linking();
+                let asked = linking.in_doubt(entry.kind, &[(&known, &matched)]).await;
+                if !asked.expect("the table answers").is_empty() {
+                    doubtful.insert((number, *entry));
+                }
                 let link = matched.link.filter(|link| !link.record_gone);
                 let there = link.is_some_and(|link| {
                     let key = (link.record.object.clone(), link.record.id.clone());
@@ -776,6 +782,7 @@ impl Run<'_> {
                 ActivityState::WaitingForSignIn => {
                     self.is_salesforce() && self.reference.ended.contains(&(desk, seat))
                 }
+                ActivityState::WaitingForAnswer => doubtful.contains(&(desk, stored.target)),
                 ActivityState::Unresolved => !there,
                 ActivityState::Written => stored.record.is_some(),
                 ActivityState::Failed => self.reference.refused,
@@ -848,6 +855,7 @@ impl Run<'_> {
                 assert_eq!(note["_objectid_value"], own[0]["activityid"], "{log:#?}");
             }
             let keeps = self.is_salesforce() || stored.kind != ActivityKind::Note;
+            let keeps = keeps && stored.state != ActivityState::WaitingForAnswer;
             let expected = usize::from(keeps || stored.state == ActivityState::Written);
             self.tally.lost(expected.saturating_sub(own.len()));
             self.tally.doubled(own.len().saturating_sub(expected));

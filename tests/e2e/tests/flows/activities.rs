@@ -199,7 +199,7 @@ impl Desk {
     }
 
     /// Takes every message from the queue without working on it.
-    async fn lose_messages(&self) {
+    pub(super) async fn lose_messages(&self) {
         let sqs = shared::aws::sqs(&self.world.stack.aws);
         let queue = &self.world.stack.queue_url;
         let lost = async |_: SqsEvent| SqsBatchResponse::default();
@@ -295,7 +295,7 @@ impl Desk {
     }
 
     /// The one of them.
-    async fn record(&self, text: &str, about: &str) -> Value {
+    pub(super) async fn record(&self, text: &str, about: &str) -> Value {
         let found = self.records(text).await;
         assert_eq!(found.len(), 1, "{about}: {found:?}");
         found[0].clone()
@@ -310,7 +310,7 @@ impl Desk {
     }
 
     /// The record that an activity of the CRM belongs to, and whether it is closed.
-    fn belongs(&self, record: &Value) -> (Option<String>, bool) {
+    pub(super) fn belongs(&self, record: &Value) -> (Option<String>, bool) {
         let of = |names: &[&str]| {
             let mut ids = names.iter().filter_map(|name| record[*name].as_str());
             ids.next().map(str::to_owned)

@@ -13,6 +13,7 @@
 )]
 
 mod activities;
+mod activity_questions;
 mod activity_settings;
 mod company;
 mod connect_flow;

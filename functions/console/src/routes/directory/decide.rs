@@ -25,9 +25,8 @@ pub(super) async fn decide(
     let linking = view.linking();
     let decided = linking.decide(kind, id, act, &caller.actor, random);
     let Linked { entry, matched } = Box::pin(decided).await.map_err(DecideError::problem)?;
-    if matched.link.is_some() {
-        activities::announce_resolved(app, &caller.contract, entry.reference()).await;
-    }
+    let linked = matched.link.is_some();
+    activities::announce_decided(app, &caller.contract, entry.reference(), linked).await;
     view.detail(&entry, Some(&matched)).await
 }
 
@@ -54,7 +53,7 @@ pub(super) async fn create(
     };
     let created = linking::create_record(remote, cached, &config, kind, id, creator);
     let Linked { entry, matched } = Box::pin(created).await.map_err(DecideError::problem)?;
-    activities::announce_resolved(app, contract, entry.reference()).await;
+    activities::announce_decided(app, contract, entry.reference(), true).await;
     let view = View::of(app, contract).await?;
     view.detail(&entry, Some(&matched)).await
 }

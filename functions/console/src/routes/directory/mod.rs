@@ -7,10 +7,12 @@ mod by_user;
 mod decide;
 mod lists;
 mod opportunities;
+mod question;
 mod shapes;
 mod show;
 
-pub(super) use self::shapes::{EntryHolder, EntryInput};
+pub(super) use self::question::{MatchQuestion, answer, questions};
+pub(super) use self::shapes::{EntryHolder, EntryInput, RecordInput};
 pub(super) use self::show::ENVIRONMENT;
 use crate::described::{Address, Routes};
 

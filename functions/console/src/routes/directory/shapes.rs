@@ -438,7 +438,7 @@ pub(super) struct CandidateList {
 /// A record of the CRM.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RecordInput {
+pub(in crate::routes) struct RecordInput {
     /// The CRM's name for the object: `Contact`, `Lead`, `Account`; `contact`, `lead`, `account`.
     object: String,
     /// The CRM's id.
@@ -446,7 +446,7 @@ pub(super) struct RecordInput {
 }
 
 impl RecordInput {
-    pub(super) fn into_record(self) -> RecordRef {
+    pub(in crate::routes) fn into_record(self) -> RecordRef {
         RecordRef::new(self.object, self.id)
     }
 }

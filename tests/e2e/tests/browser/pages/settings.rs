@@ -1,6 +1,7 @@
 //! The page *My settings* on both CRMs: what is logged of each kind, and the sign-in that activities wait for
 //! (CN-11, WB-6, WB-9).
 
+use reqwest::Method;
 use serde_json::json;
 use shared::domain::schema::CrmKind;
 
@@ -63,6 +64,11 @@ async fn a_seller_of_salesforce_chooses_what_is_logged_and_signs_in_for_what_wai
         return;
     };
     let browser = &world.browser;
+    let mut twins = Vec::new();
+    for _ in 0..2 {
+        let twin = json!({ "FirstName": "Quentin", "LastName": "Zabrowski", "Email": "quentin@twice.example" });
+        twins.push(world.record("Contact", twin).await);
+    }
     signed_in(&world, "salesforce").await;
     choose_and_log(&world).await;
     world.sees("Waiting for your sign-in").await;
@@ -91,8 +97,41 @@ async fn a_seller_of_salesforce_chooses_what_is_logged_and_signs_in_for_what_wai
     world.press("My activities").await;
     world.press("Grace Hopper").await;
     world.sees("It was written to the CRM").await;
+    answer_the_question(&world, &twins).await;
     world.no_complaints().await;
     world.stop().await;
+}
+
+/// MA-4: logs a message with somebody who is twice in the CRM, and says which of the two they are.
+async fn answer_the_question(world: &World, twins: &[String]) {
+    let browser = &world.browser;
+    let quentin = json!({
+        "first_name": "Quentin", "last_name": "Zabrowski", "emails": ["quentin@twice.example"],
+    });
+    let added = world.api(Method::POST, "/profiles", Some(quentin)).await;
+    let id = added["entry"]["id"].as_str().unwrap();
+    let page = format!("/app/log-activity?profile={id}");
+    browser.go(&world.at(&page)).await;
+    world.sees("What you did").await;
+    world.choose("log_to_crm", "Yes").await;
+    browser.fill("[name=text]", "Hello Quentin.").await;
+    world.press("Log it").await;
+    browser.arrive(&world.at("/app/activity")).await;
+    world.sees("Waiting for your answer").await;
+    world.press("My activities").await;
+    world.choose("state", "Waiting for your answer").await;
+    world.press("Search").await;
+    world.press("Answer: Quentin Zabrowski").await;
+    world.sees("Is this the right CRM match?").await;
+    world.is_accessible().await;
+    world.picture("activity-question").await;
+    assert_eq!(world.with_text("Task", "Hello Quentin.").await.len(), 0);
+    world.press("It is this one: Quentin Zabrowski").await;
+    world.sees("It was written to the CRM").await;
+    let tasks = world.with_text("Task", "Hello Quentin.").await;
+    assert_eq!(tasks.len(), 1, "{tasks:?}");
+    let who = tasks[0]["WhoId"].as_str().unwrap();
+    assert!(twins.iter().any(|twin| twin == who), "{who}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
