@@ -277,7 +277,7 @@ fn time(
         let worker = Worker::start(rig, made, &addresses, app).await?;
         let first = worker.accept(1, 0).await?;
         worker.deliver(&first).await?;
-        let bare = copy(&clients, &worker, &first).await?;
+        let alone = copy(&clients, &worker, &first).await?;
         for round in 1..=rounds {
             let ids = worker.accept(number, round).await?;
             let mut fresh = HashMap::new();
@@ -288,13 +288,13 @@ fn time(
             let replay = replay?;
             let ours = timed(worker.deliver(&ids));
             let loop_alone = timed(async {
-                let puts: Vec<_> = (0..number).map(|_| bare.put()).collect();
+                let puts: Vec<_> = (0..number).map(|_| alone.put()).collect();
                 let puts = stream::iter(puts).buffer_unordered(AT_ONCE);
                 puts.try_collect::<Vec<_>>().await?;
                 for request in replay {
                     request.send(&client, base).await?;
                 }
-                let together = (0..number.div_ceil(TOGETHER)).map(|_| bare.put_together(TOGETHER));
+                let together = (0..number.div_ceil(TOGETHER)).map(|_| alone.put_together(TOGETHER));
                 let together: Vec<_> = together.collect();
                 let together = stream::iter(together).buffer_unordered(AT_ONCE);
                 together.try_collect::<Vec<_>>().await?;
