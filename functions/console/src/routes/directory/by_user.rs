@@ -400,7 +400,7 @@ impl<'a> Desk<'a> {
     /// The person, now linked to a record. Activities that waited for the link are announced.
     async fn profile(&self, app: &App, linked: &Linked) -> Result<EntryDetail, Problem> {
         let contract = &self.user.config.contract.id;
-        activities::announce_resolved(app, contract, linked.entry.reference()).await;
+        activities::announce_decided(app, contract, linked.entry.reference(), true).await;
         self.view.detail(&linked.entry, Some(&linked.matched)).await
     }
 }
