@@ -209,7 +209,7 @@ pub(crate) fn one_crm(
     section.row(count("CRM calls", counted.crm_calls)?.target(Target::AtMost(most)));
     section.row(count("AWS calls", counted.aws_calls)?);
     let time = Row::new(format!("{name}: time, p50"), "ms", ours.median());
-    section.row(time.beside(alone.median()).target(Target::Ratio(1.2)));
+    section.row(time.beside(bare.median()).target(Target::Ratio(1.2)));
     let activities = f64::from(u32::try_from(number)?);
     let each_second = |taken: &Samples| activities * 1000.0 / taken.median().max(f64::EPSILON);
     let throughput = Row::new(format!("{name}: throughput"), "/s", each_second(&ours));
