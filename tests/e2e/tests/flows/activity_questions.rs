@@ -133,8 +133,9 @@ async fn what_is_logged_with_somebody_in_doubt_waits_for_the_answer(crm: CrmKind
     assert_eq!(list["items"].as_array().unwrap().len(), 4);
     let next = "Say which record of the CRM the profile is, or that it is none.";
     assert_eq!(list["items"][0]["next_step"], next);
-    let story = desk.call(Method::GET, &format!("/{}", ids[0]), Value::Null);
-    let story = story.await.is(200).json;
+    let path = format!("/{}", ids[0]);
+    let story = desk.call(Method::GET, &path, Value::Null).await;
+    let story = story.is(200).json;
     assert_eq!(story["question"]["candidates"].as_array().unwrap().len(), 2);
 
     let object = desk.contact_object();
