@@ -101,7 +101,7 @@ async fn what_is_logged_with_somebody_in_doubt_waits_for_the_answer(crm: CrmKind
     assert_eq!(question["target"]["name"], "Quentin Zabrowski");
     let candidates = question["candidates"].as_array().unwrap();
     let mut ids: Vec<_> = candidates.iter().map(|one| &one["record"]["id"]).collect();
-    ids.sort_unstable_by_key(|id| id.to_string());
+    ids.sort_unstable_by_key(ToString::to_string);
     let mut contacts = quentin.contacts.clone();
     contacts.sort_unstable();
     assert_eq!(json!(ids), json!(contacts));
@@ -118,8 +118,8 @@ async fn what_is_logged_with_somebody_in_doubt_waits_for_the_answer(crm: CrmKind
         .map(|result| result["id"].as_str().unwrap())
         .collect();
     desk.drain().await;
-    let send = format!("/{}/send", ids[0]);
-    desk.call(Method::POST, &send, Value::Null).await.is(202);
+    let again = format!("/{}/send", ids[0]);
+    desk.call(Method::POST, &again, Value::Null).await.is(202);
     desk.drain().await;
     desk.world.advance(61).await;
     desk.sweep().await;
