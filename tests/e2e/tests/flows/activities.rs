@@ -1207,6 +1207,8 @@ async fn a_thousand_messages_take_few_calls_and_a_refused_one_is_sent_again(crm:
 
     // What the organisation refuses is a person's, with the cause; mended, it is sent again.
     if desk.is_salesforce() {
+        // The thousand were all that is put on the queue in this minute.
+        desk.world.advance(61).await;
         let deny = json!({"denied": {"Task": ["create"]}});
         desk.world.settings(deny).await;
         let id = desk.accepted(Desk::message(&desk.ada, "refused")).await;
