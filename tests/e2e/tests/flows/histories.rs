@@ -36,10 +36,10 @@ async fn what_a_person_decided_holds_with_dynamics() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_stream_of_activities_is_in_salesforce_once() {
-    run(Model::Activities, [0, 2, 4]).await;
+    run(Model::Activities, [0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_stream_of_activities_is_in_dynamics_once() {
-    run(Model::Activities, [1, 3, 5]).await;
+    run(Model::Activities, [1]).await;
 }
