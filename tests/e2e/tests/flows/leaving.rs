@@ -300,7 +300,9 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     let clock = clock();
     let apps = process(stack, &Tripwire::new(), &clock);
     let ids = submit(&apps, &own, &["Ada", "Grace"]).await;
-    submit(&apps, &other, &["Alan"]).await;
+    // It stays out of the CRM, which the two share: an import would bring it to the other.
+    let (status, answer) = post(&apps, &other, &other.person("Alan"), "alan").await;
+    assert_eq!(status, 202, "{answer}");
     ask_for_import(&apps, &own.made.id).await;
     drain_imports(stack, &apps).await;
     let seat = json!({ "name": "Ann", "email": own.email("ann"), "role": "administrator" });
