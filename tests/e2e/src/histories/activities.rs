@@ -848,6 +848,8 @@ impl Run<'_> {
             });
             let overflows = stored.text.len() > 2_000 && stored.kind != ActivityKind::Note;
             let overflows = overflows && !self.is_salesforce();
+            let asked = stored.state == ActivityState::WaitingForAnswer;
+            let overflows = overflows && !asked;
             assert_eq!(beside.len(), usize::from(overflows), "{marker}: {log:#?}");
             for note in beside {
                 let whole = note["notetext"].as_str().expect("a text");
@@ -855,7 +857,7 @@ impl Run<'_> {
                 assert_eq!(note["_objectid_value"], own[0]["activityid"], "{log:#?}");
             }
             let keeps = self.is_salesforce() || stored.kind != ActivityKind::Note;
-            let keeps = keeps && stored.state != ActivityState::WaitingForAnswer;
+            let keeps = keeps && !asked;
             let expected = usize::from(keeps || stored.state == ActivityState::Written);
             self.tally.lost(expected.saturating_sub(own.len()));
             self.tally.doubled(own.len().saturating_sub(expected));
