@@ -99,7 +99,8 @@ async fn what_is_logged_with_somebody_in_doubt_waits_for_the_answer(crm: CrmKind
     let about = |question: &&Value| question["target"]["id"] == json!(quentin.profile);
     let question = questions.iter().find(about).unwrap();
     assert_eq!(question["target"]["name"], "Quentin Zabrowski");
-    let candidates = question["candidates"].as_array().unwrap();
+    // The others of the name come after those two.
+    let candidates = &question["candidates"].as_array().unwrap()[..2];
     let mut ids: Vec<_> = candidates.iter().map(|one| &one["record"]["id"]).collect();
     ids.sort_unstable_by_key(ToString::to_string);
     let mut contacts = quentin.contacts.clone();
@@ -136,7 +137,7 @@ async fn what_is_logged_with_somebody_in_doubt_waits_for_the_answer(crm: CrmKind
     let path = format!("/{}", ids[0]);
     let story = desk.call(Method::GET, &path, Value::Null).await;
     let story = story.is(200).json;
-    assert_eq!(story["question"]["candidates"].as_array().unwrap().len(), 2);
+    assert_eq!(story["question"], *question);
 
     let object = desk.contact_object();
     let record = |object: &str, id: &str| json!({"record": {"object": object, "id": id}});
