@@ -141,7 +141,9 @@ impl Browser {
             if (url.origin(), url.path()) == (at.origin(), at.path()) {
                 return url;
             }
-            assert!(Instant::now() < deadline, "it is at {}", url.path());
+            if Instant::now() >= deadline {
+                panic!("it is at {}:\n{}", url.path(), self.text().await);
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

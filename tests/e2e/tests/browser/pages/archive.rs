@@ -226,7 +226,7 @@ async fn a_salesperson_logs_an_archive_once() {
     let contact = json!({ "FirstName": "Ada", "LastName": "Lovelace", "Email": "ada@analytical-engines.example" });
     world.record("Contact", contact).await;
     signed_in(&world, "salesforce").await;
-    world.press("My CRM sign-in").await;
+    world.press("My settings").await;
     world.press("Use another account").await;
     world.press("Sol Seller").await;
     world.sees("Sign in again").await;
