@@ -132,7 +132,10 @@ export function picker({ view, name, label, asks, explained, chosen, least = 1, 
 			if (over()) return;
 			const first = items.length ? `Choose one of ${items.length}` : nothing;
 			const options = [["", first], ...items];
+			// A choice stands while it is offered: the last answer may come after somebody has chosen.
+			const kept = list.value;
 			list.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+			if (items.some(([value]) => value === kept)) list.value = kept;
 			const hints = items.length ? more && "There may be more: type more of the name." : none;
 			said.replaceChildren(...(hints ? [hint(hints)] : []));
 			announce(items.length ? `${items.length} found` : nothing);
