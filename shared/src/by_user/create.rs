@@ -105,15 +105,11 @@ impl ByUser<'_> {
         });
         let action = format!("crm.{}.create", new.object.as_str());
         let audit = self.audit(&action, id, Value::Null, after);
-        let done = store
+        // After an error the next request with the key finds the record, and finishes it.
+        store
             .finish_user_write(write, &taken, &record, &audit)
-            .await;
-        match done {
-            // Another request finished it.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            // The next request with the key finds the record, and finishes it.
-            Err(error) => return Err(error.problem()),
-        }
+            .await
+            .map_err(|error| error.problem())?;
         let linked = self.link(&entry, record.clone()).await?;
         Ok(Created {
             record,

@@ -393,14 +393,10 @@ impl ByUser<'_> {
         let of = |values: Value| json!({ "record": &opened.record, "values": values });
         let audit = self.audit(&action, id, of(before), of(json!(after)));
         let store = &self.remote.store;
-        match store
+        store
             .finish_user_write(write, taken, &opened.record, &audit)
             .await
-        {
-            // Another request finished it.
-            Ok(()) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(error.problem()),
-        }
+            .map_err(|error| error.problem())
     }
 }
 
