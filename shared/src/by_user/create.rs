@@ -273,7 +273,7 @@ impl ByUser<'_> {
                 let found = self.duplicates(crm, &form, &checked, found).await;
                 Err(no_effect(found))
             }
-            Err(error) => Err((self.failed(&error), has_identity)),
+            Err(error) => Err((self.failed(&error, taken), has_identity)),
         }
     }
 

@@ -315,7 +315,7 @@ impl ByUser<'_> {
             return returned.map(|()| false).map_err(|error| error.problem());
         }
         let written = self
-            .write_once(opened, write, version, values, changes, &month)
+            .write_once(opened, write, taken, version, values, changes)
             .await;
         let (problem, free_at) = match written {
             Ok(()) => return Ok(true),
@@ -338,20 +338,20 @@ impl ByUser<'_> {
         &self,
         opened: &Opened,
         write: UserWriteKey<'_>,
+        taken: &UserWrite,
         version: &str,
         values: &BTreeMap<String, Value>,
         changes: &[ChangedField],
-        month: &Month,
     ) -> Result<(), Failed> {
         if opened.seen.version != version {
             return Err(Failed::NoEffect(record_changed()));
         }
-        let store = &self.remote.store;
+        let (store, month) = (&self.remote.store, Month::of(taken.planned_at));
         if !store
-            .reserve_user_write(write, month, MONTHLY_LIMIT)
+            .reserve_user_write(write, &month, MONTHLY_LIMIT)
             .await?
         {
-            let limit = limit_reached(WriteKind::Update, month, self.now());
+            let limit = limit_reached(WriteKind::Update, &month, self.now());
             return Err(Failed::NoEffect(limit));
         }
         let new_values = changes.iter().filter_map(|change| {
@@ -370,7 +370,7 @@ impl ByUser<'_> {
             Ok(Some(Ok(_))) => Ok(()),
             Ok(Some(Err(CrmError::Changed)) | None) => Err(Failed::NoEffect(record_changed())),
             Ok(Some(Err(CrmError::Missing))) => Err(Failed::NoEffect(record_not_found())),
-            Ok(Some(Err(error))) | Err(error) => Err(self.failed(&error)),
+            Ok(Some(Err(error))) | Err(error) => Err(self.failed(&error, taken)),
         }
     }
 
