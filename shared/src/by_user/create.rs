@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::values::{self, FormField, as_text};
 use super::{ByUser, Failed, LEASE_SECONDS, PRODUCTION, Person, log, record_of, refused};
 use crate::crm::{
-    Creation, Crm, CrmError, DuplicatesFound, NewPerson, Record, SoughtAccounts, SoughtPeople,
+    Creation, Crm, CrmError, DuplicatesFound, NewPerson, SoughtAccounts, SoughtPeople,
 };
 use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef};
+use crate::domain::rows::record_id;
 use crate::domain::schema::CrmKind;
 use crate::domain::signature::sha256_hex;
 use crate::domain::user_writes::{
@@ -231,9 +232,9 @@ impl ByUser<'_> {
         let has_identity = described.has_identity;
         let identity = has_identity.then_some(write.id);
         if taken.attempts > 1 {
-            let values = checked.as_ref().ok();
+            let values = checked.as_ref().unwrap_or(&new.values);
             let made = self
-                .made_before(crm, identity, taken, new.object, &form, values)
+                .made_before(crm, identity, taken, new, &form, values)
                 .await;
             if let Some(id) = made.map_err(|error| unchanged(self.told(&error)))? {
                 return Ok(id);
@@ -270,6 +271,17 @@ impl ByUser<'_> {
                 made.ok_or_else(|| no_effect(StoreError::Conflict.problem()))
             }
             Ok(Creation::Duplicates(found)) => {
+                if taken.attempts > 1 {
+                    // The duplicate may be what the earlier attempt has made since.
+                    let made = self
+                        .made_before(crm, identity, taken, new, &form, &checked)
+                        .await;
+                    let made =
+                        made.map_err(|error| (Failed::Unknown(self.told(&error)), has_identity))?;
+                    if let Some(id) = made {
+                        return Ok(id);
+                    }
+                }
                 let found = self.duplicates(crm, &form, &checked, found).await;
                 Err(no_effect(found))
             }
@@ -349,22 +361,21 @@ impl ByUser<'_> {
     }
 
     /// The record that an earlier attempt made: the one with our identity, or, in an organisation without our
-    /// fields, one of the same name, company and e-mail address that is not older than the first attempt.
+    /// fields, one of the same name, company or account, and e-mail address that is not older than the first
+    /// attempt.
     async fn made_before(
         &self,
         crm: &dyn Crm,
         identity: Option<Uuid>,
         taken: &UserWrite,
-        object: PersonObject,
+        new: &NewRecord,
         form: &[FormField],
-        values: Option<&BTreeMap<String, Value>>,
+        values: &BTreeMap<String, Value>,
     ) -> Result<Option<String>, CrmError> {
+        let object = new.object;
         if let Some(identity) = identity {
             return self.of_identity(crm, object, identity).await;
         }
-        let Some(values) = values else {
-            return Ok(None);
-        };
         let of = |role: Role| text_of(form, values, role);
         let (first, last) = (of(Role::FirstName), of(Role::LastName));
         let (email, company) = (of(Role::Email), of(Role::Company));
@@ -375,10 +386,16 @@ impl ByUser<'_> {
                 ..SoughtPeople::default()
             })
             .await?;
+        // The CRM tells ids in their long form.
+        let account = new.account.as_deref();
+        let account = account.map(|id| record_id(self.kind(), id.trim()));
         let same = found.into_iter().find(|found| {
             found.record == record_of(object)
                 && found.email.eq_ignore_ascii_case(&email)
-                && (found.record == Record::Contact || found.company == company)
+                && match object {
+                    PersonObject::Lead => found.company == company,
+                    PersonObject::Contact => found.account == account,
+                }
         });
         Ok(same.map(|found| found.id))
     }
@@ -458,7 +475,8 @@ impl ByUser<'_> {
 fn text_of(form: &[FormField], values: &BTreeMap<String, Value>, role: Role) -> String {
     let field = form.iter().find(|field| field.role == Some(role));
     let value = field.and_then(|field| values.get(&field.field.name));
-    value.map(as_text).unwrap_or_default()
+    let text = value.map(as_text).unwrap_or_default();
+    text.trim().to_owned()
 }
 
 /// Hash of what a request asks for. The user's answers to a dialogue are no part of it.

@@ -528,6 +528,41 @@ async fn a_lost_reply_creates_nothing_twice(crm: CrmKind) {
     desk.world.stop().await;
 }
 
+for_both!(a_lost_creation_takes_no_contact_of_another_account);
+async fn a_lost_creation_takes_no_contact_of_another_account(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    if crm == CrmKind::Salesforce {
+        // Without our fields a contact is known again by its values.
+        let bare = json!({ "leadbridge_fields_installed": false });
+        desk.world.settings(bare).await;
+    }
+    let account = desk.account(COMPANY).await;
+    let elsewhere = desk.account("Makeshift").await;
+    let mut request = desk.filled(&desk.nora, "contact", "one").await;
+    request["account"] = json!(account);
+    let fault = json!({
+        "system": desk.world.system(), "method": desk.pick("POST", "PATCH"),
+        "path_contains": desk.pick("/sobjects/Contact", "/contacts("), "kind": "drop",
+    });
+    desk.world.fault(fault).await;
+    let lost = desk.create(&desk.nora, &request).await;
+    assert!(lost.status >= 500, "{}", lost.json);
+    desk.world.no_faults().await;
+    let theirs = desk
+        .there(
+            "Contact",
+            json!({ "FirstName": "Nora", "LastName": "Maker", "Email": "nora@makers.example", "AccountId": elsewhere }),
+            json!({ "firstname": "Nora", "lastname": "Maker", "fullname": "Nora Maker", "emailaddress1": "nora@makers.example" }),
+        )
+        .await;
+    // The first call may be at work until then.
+    desk.world.advance(130).await;
+    let made = desk.create(&desk.nora, &request).await.is(201).json;
+    assert_ne!(made["record"]["id"], json!(theirs));
+    assert_eq!(made["limits"]["creates"]["left"], 999);
+    desk.world.stop().await;
+}
+
 for_both!(an_update_is_refused_if_the_record_was_changed_meanwhile);
 async fn an_update_is_refused_if_the_record_was_changed_meanwhile(crm: CrmKind) {
     let desk = Desk::open(crm).await;
