@@ -10,7 +10,7 @@ use super::{ByUser, Failed, LEASE_SECONDS, PRODUCTION, Person, log, record_of, r
 use crate::crm::{
     Creation, Crm, CrmError, DuplicatesFound, NewPerson, SoughtAccounts, SoughtPeople,
 };
-use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef};
+use crate::domain::directory::{Entry, EntryId, EntryKind, Link, Match, RecordRef};
 use crate::domain::rows::record_id;
 use crate::domain::schema::CrmKind;
 use crate::domain::signature::sha256_hex;
@@ -93,8 +93,8 @@ impl ByUser<'_> {
             TakenWrite::Mine(taken) => taken,
             TakenWrite::Busy(until) => return Err(in_progress(until, now)),
             TakenWrite::OtherContent => return Err(key_reused()),
-            TakenWrite::Done(record) => {
-                return self.again(entry, matched, record).await;
+            TakenWrite::Done(record, made) => {
+                return self.again(entry, matched, record, &made).await;
             }
         };
         let record = self
@@ -120,15 +120,19 @@ impl ByUser<'_> {
     }
 
     /// The result of a creation that was carried out before. A person whose link was not stored is linked
-    /// now.
+    /// now, also in the place of a link that is older than the creation. A later one stays.
     async fn again(
         &self,
         entry: Entry,
         matched: Option<Match>,
         record: RecordRef,
+        made: &UserWrite,
     ) -> Result<Created, Problem> {
+        let is_done = |link: &Link| link.record == record || link.since >= made.planned_at;
         let linked = match matched {
-            Some(matched) if matched.link.is_some() => Linked { entry, matched },
+            Some(matched) if matched.link.as_ref().is_some_and(is_done) => {
+                Linked { entry, matched }
+            }
             _ => self.link(&entry, record.clone()).await?,
         };
         Ok(Created {

@@ -236,11 +236,10 @@ impl ByUser<'_> {
             TakenWrite::Busy(until) => return Err(in_progress(until, now)),
             // The id follows from the content.
             TakenWrite::OtherContent => return Err(StoreError::Conflict.problem()),
-            TakenWrite::Done(_) => {
-                let comparison = self.compared(&opened).await?;
+            TakenWrite::Done(_, done) => {
                 return Ok(Updated {
-                    changes: Vec::new(),
-                    comparison,
+                    changes: changes_since(&done, &opened, &values),
+                    comparison: self.compared(&opened).await?,
                 });
             }
         };

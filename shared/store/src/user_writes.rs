@@ -216,8 +216,8 @@ impl Store {
         };
         Ok(if there.digest != digest {
             TakenWrite::OtherContent
-        } else if let Some(record) = there.done {
-            TakenWrite::Done(record)
+        } else if let Some(record) = there.done.clone() {
+            TakenWrite::Done(record, there)
         } else {
             TakenWrite::Busy(there.lease_until)
         })

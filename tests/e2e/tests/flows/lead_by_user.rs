@@ -528,6 +528,33 @@ async fn a_lost_reply_creates_nothing_twice(crm: CrmKind) {
     desk.world.stop().await;
 }
 
+for_both!(a_new_record_in_the_place_of_a_match_is_linked_though_its_process_died);
+async fn a_new_record_in_the_place_of_a_match_is_linked_though_its_process_died(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    let request = desk.filled(&desk.nora, "lead", "one").await;
+    let first = desk.create(&desk.nora, &request).await.is(201).json;
+    desk.world.advance(60).await;
+    let mut request = desk.filled(&desk.nora, "lead", "two").await;
+    request["although_matched"] = json!(true);
+    request["create_anyway"] = json!(true);
+    let path = format!("/crm/profiles/{}/record", desk.nora);
+    for cut in Cut::each() {
+        let wire = Tripwire::cutting(cut);
+        let apps = desk.world.over(&wire);
+        desk.by(&apps, Method::POST, &path, &request).await;
+        // Longer than the lease.
+        desk.world.advance(70).await;
+        if !wire.has_cut() {
+            break;
+        }
+    }
+    let made = desk.create(&desk.nora, &request).await.is(200).json;
+    assert_ne!(made["record"], first["record"]);
+    assert_eq!(made["profile"]["badge"], made["record"]);
+    assert_eq!(made["limits"]["creates"]["left"], 998);
+    desk.world.stop().await;
+}
+
 for_both!(a_lost_creation_takes_no_contact_of_another_account);
 async fn a_lost_creation_takes_no_contact_of_another_account(crm: CrmKind) {
     let desk = Desk::open(crm).await;
