@@ -257,11 +257,11 @@ impl ByUser<'_> {
                 &opened.form,
             )
             .await?;
-        let changes = match (done, changes.is_empty()) {
-            (false, _) => Vec::new(),
-            (true, false) => changes,
-            // Made by the attempt whose answer was lost.
-            (true, true) => changes_since(&taken, &opened, &values),
+        // Also those of an attempt whose answer was lost.
+        let changes = if done {
+            changes_since(&taken, &opened, &values)
+        } else {
+            Vec::new()
         };
         Ok(Updated {
             changes,
@@ -305,8 +305,7 @@ impl ByUser<'_> {
     ) -> Result<bool, Problem> {
         let store = &self.remote.store;
         let month = Month::of(taken.planned_at);
-        if changes.is_empty() && taken.attempts > 1 {
-            // The attempt whose answer was lost has changed it.
+        if taken.attempts > 1 && is_made(opened, taken, version, changes) {
             return Ok(true);
         }
         if changes.is_empty() {
@@ -397,6 +396,14 @@ impl ByUser<'_> {
             .await
             .map_err(|error| error.problem())
     }
+}
+
+/// True if an attempt whose answer was lost has changed the record: it has all the values, or, where somebody
+/// changed it since, one of those that it did not have before. A write is carried out as a whole or not at all.
+fn is_made(opened: &Opened, taken: &UserWrite, version: &str, changes: &[ChangedField]) -> bool {
+    let planned: BTreeMap<String, String> = serde_json::from_str(&taken.before).unwrap_or_default();
+    let is_there = |name: &String| changes.iter().all(|change| change.field != *name);
+    changes.is_empty() || opened.seen.version != version && planned.keys().any(is_there)
 }
 
 /// The changes from the values that the first attempt found.

@@ -694,6 +694,57 @@ async fn an_update_is_refused_if_the_record_was_changed_meanwhile(crm: CrmKind) 
     desk.world.stop().await;
 }
 
+for_both!(an_update_whose_reply_was_lost_is_logged_though_the_record_changed_since);
+async fn an_update_whose_reply_was_lost_is_logged_though_the_record_changed_since(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    let request = desk.filled(&desk.nora, "lead", "one").await;
+    let made = desk.create(&desk.nora, &request).await.is(201).json;
+    let id = made["record"]["id"].as_str().unwrap();
+    let (title, city) = (
+        desk.pick("Title", "jobtitle"),
+        desk.pick("City", "address1_city"),
+    );
+    let version = desk.comparison().await["version"].clone();
+    let values = json!({ title: "CFO", city: "Delft" });
+    desk.world.advance(60).await;
+    let fault = json!({
+        "system": desk.world.system(), "method": "PATCH",
+        "path_contains": desk.pick("/sobjects/Lead", "/leads("), "kind": "lost_reply",
+    });
+    desk.world.fault(fault).await;
+    let lost = desk.update(&version, values.clone()).await;
+    assert!(lost.status >= 500, "{}", lost.json);
+    desk.world.no_faults().await;
+
+    // Somebody changes one of the fields before the same request comes again.
+    desk.world.advance(60).await;
+    let record = format!(
+        "/records/{}/{}/{id}",
+        desk.world.system(),
+        desk.pick("Lead", "lead")
+    );
+    let theirs = json!({ title: "CEO" });
+    desk.world.control(Method::PATCH, &record, theirs).await;
+    for _ in 0..2 {
+        let done = desk.update(&version, values.clone()).await.is(200).json;
+        assert_eq!(
+            (&done["outcome"], done["changes"].as_array().unwrap().len()),
+            (&json!("updated"), 2)
+        );
+        let after = &done["comparison"];
+        assert_eq!(
+            (
+                &field(after, title)["theirs"],
+                &field(after, city)["theirs"],
+                &after["limits"]["updates"]["left"]
+            ),
+            (&json!("CEO"), &json!("Delft"), &json!(999))
+        );
+    }
+    assert_eq!(desk.world.audit("crm.lead.update").await.len(), 1);
+    desk.world.stop().await;
+}
+
 for_both!(nobody_writes_without_sign_in_switch_and_right);
 async fn nobody_writes_without_sign_in_switch_and_right(crm: CrmKind) {
     let desk = Desk::without_sign_in(crm).await;
