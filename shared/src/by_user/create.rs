@@ -147,7 +147,8 @@ impl ByUser<'_> {
         Box::pin(linked).await.map_err(DecideError::problem)
     }
 
-    /// Links a person to a record that the seat holder sees in the CRM, which may be in no import yet.
+    /// Links a person to a record that the seat holder sees in the CRM, which may be in no import yet. The id
+    /// may have any form that the CRM takes; returns the record as imports have it.
     ///
     /// # Errors
     /// Returns `not_found`, `record_not_found`, `record_taken`, `user_sign_in_needed`, and the CRM's
@@ -157,10 +158,12 @@ impl ByUser<'_> {
         id: EntryId,
         object: PersonObject,
         record: &str,
-    ) -> Result<Linked, Problem> {
+    ) -> Result<(RecordRef, Linked), Problem> {
         let (entry, _) = self.entry(id).await?;
         let crm = self.open().await?;
-        let seen = crm.see(record_of(object), record, &[]).await;
+        let record = record_id(self.kind(), record.trim());
+        let record = Uuid::parse_str(&record).map_or(record, |id| id.to_string());
+        let seen = crm.see(record_of(object), &record, &[]).await;
         let seen = seen.map_err(|error| self.told(&error))?;
         if seen.is_none() {
             return Err(record_not_found());
@@ -170,12 +173,15 @@ impl ByUser<'_> {
         let act = Act::Match(record.clone());
         let random = self.remote.random.as_ref();
         let decided = linking.decide(EntryKind::Profile, id, act, self.by, random);
-        match Box::pin(decided).await.map_err(DecideError::problem) {
+        let linked = match Box::pin(decided).await.map_err(DecideError::problem) {
             // It is new in the CRM. A link to it counts as one to a record that was made for the person: the
             // next import has to come before its absence means anything.
-            Err(problem) if problem.code == "record_not_found" => self.link(&entry, record).await,
-            decided => decided,
-        }
+            Err(problem) if problem.code == "record_not_found" => {
+                self.link(&entry, record.clone()).await?
+            }
+            decided => decided?,
+        };
+        Ok((record, linked))
     }
 
     /// One attempt to create the record. What has no effect is given back.
