@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -21,38 +21,80 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts.clone(), body);
+        let body = match Bytes::from_request(request, state).await {
+            Ok(body) => body,
+            Err(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(too_large());
+            }
+            Err(_) => return Err(malformed()),
+        };
+        let request = Request::from_parts(parts, Body::from(body.clone()));
         match axum::Json::<Object<T>>::from_request(request, state).await {
             Ok(axum::Json(Object(value))) => Ok(Self(value)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
-                415,
-                "unsupported_media_type",
-                "The body is sent as application/json.",
-                "Set the Content-Type header to application/json.",
-            )
-            .with_field("content-type")),
-            // The text names fields and types, as the API's description does; no values of others.
-            Err(JsonRejection::JsonDataError(error)) => Err(Problem::new(
-                422,
-                "invalid_body",
-                error.body_text().chars().take(300).collect::<String>(),
-                "Send the body as described in /api/v1/openapi.json.",
-            )),
-            Err(error) if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::new(
-                    413,
-                    "body_too_large",
-                    "The body is too large.",
-                    "Send less.",
-                ))
-            }
-            Err(_) => Err(Problem::new(
-                400,
-                "malformed_body",
-                "The body is not valid JSON.",
-                "Send one JSON object.",
-            )),
+            Err(error) => Err(refused(&error, &body)),
         }
     }
+}
+
+/// The beginning of what axum says of a body that the parser did not take.
+const NOT_PARSED: &str = "Failed to parse the request body as JSON: ";
+
+/// The problem of a body that is not taken.
+fn refused(error: &JsonRejection, body: &[u8]) -> Problem {
+    match error {
+        JsonRejection::MissingJsonContentType(_) => Problem::new(
+            415,
+            "unsupported_media_type",
+            "The body is sent as application/json.",
+            "Set the Content-Type header to application/json.",
+        )
+        .with_field("content-type"),
+        // The text names fields and types, as the API's description does; no values of others.
+        JsonRejection::JsonDataError(error) => invalid(&error.body_text()),
+        // Where an enum is read, the parser takes a value that is no text, such as `null`, for an error of
+        // syntax.
+        JsonRejection::JsonSyntaxError(error)
+            if serde_json::from_slice::<serde_json::Value>(body).is_ok() =>
+        {
+            let told = error.body_text();
+            let told = told.strip_prefix(NOT_PARSED).unwrap_or_default();
+            invalid(&match told.split_once(": ") {
+                Some((path, _)) => format!("{path}: the value is of the wrong type."),
+                None => "A value is of the wrong type.".to_owned(),
+            })
+        }
+        error if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => malformed(),
+    }
+}
+
+fn invalid(text: &str) -> Problem {
+    Problem::new(
+        422,
+        "invalid_body",
+        text.chars().take(300).collect::<String>(),
+        "Send the body as described in /api/v1/openapi.json.",
+    )
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        413,
+        "body_too_large",
+        "The body is too large.",
+        "Send less.",
+    )
+}
+
+fn malformed() -> Problem {
+    Problem::new(
+        400,
+        "malformed_body",
+        "The body is not valid JSON.",
+        "Send one JSON object.",
+    )
 }
 
 /// A JSON object. A plain struct would also accept `[]`, with every field left out.
@@ -217,5 +259,59 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Query<T
                 "Send the query parameters as described in /api/v1/openapi.json.",
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Choice {
+        Yes,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Outer {
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        choice: Choice,
+        #[serde(default)]
+        number: u32,
+    }
+
+    fn told(body: &str) -> (u16, String, String) {
+        let read = axum::Json::<Object<Outer>>::from_bytes(body.as_bytes());
+        let error = read.map(drop).unwrap_err();
+        let problem = refused(&error, body.as_bytes());
+        (problem.status, problem.code, problem.detail)
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_no_malformed_json() {
+        for value in ["null", "5", "[]", "true"] {
+            let (status, code, detail) = told(&format!(r#"{{"inner":{{"choice":{value}}}}}"#));
+            assert_eq!((status, code.as_str()), (422, "invalid_body"), "{value}");
+            assert!(detail.contains("inner.choice: "), "{value}: {detail}");
+        }
+        for body in ["[]", "null", r#"{"inner":{"choice":"yes","number":"5"}}"#] {
+            let (status, code, _) = told(body);
+            assert_eq!((status, code.as_str()), (422, "invalid_body"), "{body}");
+        }
+        for body in ["", "{", r#"{"inner":}"#, r#"{"inner":{"choice":nil}}"#] {
+            let (status, code, _) = told(body);
+            assert_eq!((status, code.as_str()), (400, "malformed_body"), "{body}");
+        }
+        let taken = br#"{"inner":{"choice":"yes","number":5}}"#;
+        let Ok(axum::Json(Object(Outer { inner }))) =
+            axum::Json::<Object<Outer>>::from_bytes(taken)
+        else {
+            panic!("it is what is asked for");
+        };
+        assert!(matches!(inner.choice, Choice::Yes) && inner.number == 5);
     }
 }

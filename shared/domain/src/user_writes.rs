@@ -132,8 +132,8 @@ pub struct UserWrite {
 pub enum TakenWrite {
     /// It is the caller's until its lease ends.
     Mine(UserWrite),
-    /// It was carried out before.
-    Done(RecordRef),
+    /// It was carried out before, and made or changed that record.
+    Done(RecordRef, UserWrite),
     /// Another request works on it until that time.
     Busy(Millis),
     /// The key was used with other content.

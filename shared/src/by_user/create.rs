@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::values::{self, FormField, as_text};
 use super::{ByUser, Failed, LEASE_SECONDS, PRODUCTION, Person, log, record_of, refused};
 use crate::crm::{
-    Creation, Crm, CrmError, DuplicatesFound, NewPerson, Record, SoughtAccounts, SoughtPeople,
+    Creation, Crm, CrmError, DuplicatesFound, NewPerson, SoughtAccounts, SoughtPeople,
 };
-use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef};
+use crate::domain::directory::{Entry, EntryId, EntryKind, Link, Match, RecordRef};
+use crate::domain::rows::record_id;
 use crate::domain::schema::CrmKind;
 use crate::domain::signature::sha256_hex;
 use crate::domain::user_writes::{
@@ -92,8 +93,8 @@ impl ByUser<'_> {
             TakenWrite::Mine(taken) => taken,
             TakenWrite::Busy(until) => return Err(in_progress(until, now)),
             TakenWrite::OtherContent => return Err(key_reused()),
-            TakenWrite::Done(record) => {
-                return self.again(entry, matched, record).await;
+            TakenWrite::Done(record, made) => {
+                return self.again(entry, matched, record, &made).await;
             }
         };
         let record = self
@@ -105,15 +106,11 @@ impl ByUser<'_> {
         });
         let action = format!("crm.{}.create", new.object.as_str());
         let audit = self.audit(&action, id, Value::Null, after);
-        let done = store
+        // After an error the next request with the key finds the record, and finishes it.
+        store
             .finish_user_write(write, &taken, &record, &audit)
-            .await;
-        match done {
-            // Another request finished it.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            // The next request with the key finds the record, and finishes it.
-            Err(error) => return Err(error.problem()),
-        }
+            .await
+            .map_err(|error| error.problem())?;
         let linked = self.link(&entry, record.clone()).await?;
         Ok(Created {
             record,
@@ -123,15 +120,19 @@ impl ByUser<'_> {
     }
 
     /// The result of a creation that was carried out before. A person whose link was not stored is linked
-    /// now.
+    /// now, also in the place of a link that is older than the creation. A later one stays.
     async fn again(
         &self,
         entry: Entry,
         matched: Option<Match>,
         record: RecordRef,
+        made: &UserWrite,
     ) -> Result<Created, Problem> {
+        let is_done = |link: &Link| link.record == record || link.since >= made.planned_at;
         let linked = match matched {
-            Some(matched) if matched.link.is_some() => Linked { entry, matched },
+            Some(matched) if matched.link.as_ref().is_some_and(is_done) => {
+                Linked { entry, matched }
+            }
             _ => self.link(&entry, record.clone()).await?,
         };
         Ok(Created {
@@ -146,7 +147,8 @@ impl ByUser<'_> {
         Box::pin(linked).await.map_err(DecideError::problem)
     }
 
-    /// Links a person to a record that the seat holder sees in the CRM, which may be in no import yet.
+    /// Links a person to a record that the seat holder sees in the CRM, which may be in no import yet. The id
+    /// may have any form that the CRM takes; returns the record as imports have it.
     ///
     /// # Errors
     /// Returns `not_found`, `record_not_found`, `record_taken`, `user_sign_in_needed`, and the CRM's
@@ -156,10 +158,12 @@ impl ByUser<'_> {
         id: EntryId,
         object: PersonObject,
         record: &str,
-    ) -> Result<Linked, Problem> {
+    ) -> Result<(RecordRef, Linked), Problem> {
         let (entry, _) = self.entry(id).await?;
         let crm = self.open().await?;
-        let seen = crm.see(record_of(object), record, &[]).await;
+        let record = record_id(self.kind(), record.trim());
+        let record = Uuid::parse_str(&record).map_or(record, |id| id.to_string());
+        let seen = crm.see(record_of(object), &record, &[]).await;
         let seen = seen.map_err(|error| self.told(&error))?;
         if seen.is_none() {
             return Err(record_not_found());
@@ -169,12 +173,15 @@ impl ByUser<'_> {
         let act = Act::Match(record.clone());
         let random = self.remote.random.as_ref();
         let decided = linking.decide(EntryKind::Profile, id, act, self.by, random);
-        match Box::pin(decided).await.map_err(DecideError::problem) {
+        let linked = match Box::pin(decided).await.map_err(DecideError::problem) {
             // It is new in the CRM. A link to it counts as one to a record that was made for the person: the
             // next import has to come before its absence means anything.
-            Err(problem) if problem.code == "record_not_found" => self.link(&entry, record).await,
-            decided => decided,
-        }
+            Err(problem) if problem.code == "record_not_found" => {
+                self.link(&entry, record.clone()).await?
+            }
+            decided => decided?,
+        };
+        Ok((record, linked))
     }
 
     /// One attempt to create the record. What has no effect is given back.
@@ -235,9 +242,9 @@ impl ByUser<'_> {
         let has_identity = described.has_identity;
         let identity = has_identity.then_some(write.id);
         if taken.attempts > 1 {
-            let values = checked.as_ref().ok();
+            let values = checked.as_ref().unwrap_or(&new.values);
             let made = self
-                .made_before(crm, identity, taken, new.object, &form, values)
+                .made_before(crm, identity, taken, new, &form, values)
                 .await;
             if let Some(id) = made.map_err(|error| unchanged(self.told(&error)))? {
                 return Ok(id);
@@ -274,10 +281,21 @@ impl ByUser<'_> {
                 made.ok_or_else(|| no_effect(StoreError::Conflict.problem()))
             }
             Ok(Creation::Duplicates(found)) => {
+                if taken.attempts > 1 {
+                    // The duplicate may be what the earlier attempt has made since.
+                    let made = self
+                        .made_before(crm, identity, taken, new, &form, &checked)
+                        .await;
+                    let made =
+                        made.map_err(|error| (Failed::Unknown(self.told(&error)), has_identity))?;
+                    if let Some(id) = made {
+                        return Ok(id);
+                    }
+                }
                 let found = self.duplicates(crm, &form, &checked, found).await;
                 Err(no_effect(found))
             }
-            Err(error) => Err((self.failed(&error), has_identity)),
+            Err(error) => Err((self.failed(&error, taken), has_identity)),
         }
     }
 
@@ -353,22 +371,21 @@ impl ByUser<'_> {
     }
 
     /// The record that an earlier attempt made: the one with our identity, or, in an organisation without our
-    /// fields, one of the same name, company and e-mail address that is not older than the first attempt.
+    /// fields, one of the same name, company or account, and e-mail address that is not older than the first
+    /// attempt.
     async fn made_before(
         &self,
         crm: &dyn Crm,
         identity: Option<Uuid>,
         taken: &UserWrite,
-        object: PersonObject,
+        new: &NewRecord,
         form: &[FormField],
-        values: Option<&BTreeMap<String, Value>>,
+        values: &BTreeMap<String, Value>,
     ) -> Result<Option<String>, CrmError> {
+        let object = new.object;
         if let Some(identity) = identity {
             return self.of_identity(crm, object, identity).await;
         }
-        let Some(values) = values else {
-            return Ok(None);
-        };
         let of = |role: Role| text_of(form, values, role);
         let (first, last) = (of(Role::FirstName), of(Role::LastName));
         let (email, company) = (of(Role::Email), of(Role::Company));
@@ -379,10 +396,16 @@ impl ByUser<'_> {
                 ..SoughtPeople::default()
             })
             .await?;
+        // The CRM tells ids in their long form.
+        let account = new.account.as_deref();
+        let account = account.map(|id| record_id(self.kind(), id.trim()));
         let same = found.into_iter().find(|found| {
             found.record == record_of(object)
                 && found.email.eq_ignore_ascii_case(&email)
-                && (found.record == Record::Contact || found.company == company)
+                && match object {
+                    PersonObject::Lead => found.company == company,
+                    PersonObject::Contact => found.account == account,
+                }
         });
         Ok(same.map(|found| found.id))
     }
@@ -462,7 +485,8 @@ impl ByUser<'_> {
 fn text_of(form: &[FormField], values: &BTreeMap<String, Value>, role: Role) -> String {
     let field = form.iter().find(|field| field.role == Some(role));
     let value = field.and_then(|field| values.get(&field.field.name));
-    value.map(as_text).unwrap_or_default()
+    let text = value.map(as_text).unwrap_or_default();
+    text.trim().to_owned()
 }
 
 /// Hash of what a request asks for. The user's answers to a dialogue are no part of it.

@@ -22,7 +22,7 @@ use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef};
 use crate::domain::environment::Environment;
 use crate::domain::ids::SeatId;
 use crate::domain::schema::CrmKind;
-use crate::domain::user_writes::{MONTHLY_LIMIT, Month, PersonObject, Used, WriteKind};
+use crate::domain::user_writes::{MONTHLY_LIMIT, Month, PersonObject, Used, UserWrite, WriteKind};
 use crate::linking::{DecideError, Writer};
 use crate::problem::Problem;
 use crate::session::SessionError;
@@ -90,6 +90,19 @@ impl From<StoreError> for Failed {
     }
 }
 
+/// True if a write may have taken effect in spite of the error of an attempt: of the first one, or of a later
+/// one, while an earlier one may still be at work.
+fn may_have_worked(error: &CrmError, attempts: u32) -> bool {
+    match error {
+        // A refusal that passes, such as that of a record which is locked, is one all the same.
+        CrmError::Unavailable(status) => {
+            attempts > 1 || !status.is_client_error() || status.as_u16() == 408
+        }
+        CrmError::Session(SessionError::Unknown(_)) => true,
+        _ => false,
+    }
+}
+
 /// The kind of record in the CRM's port.
 const fn record_of(object: PersonObject) -> Record {
     match object {
@@ -140,14 +153,10 @@ impl ByUser<'_> {
         self.writer().told(error).problem()
     }
 
-    /// The failure of a write.
-    fn failed(&self, error: &CrmError) -> Failed {
-        let unknown = matches!(
-            error,
-            CrmError::Unavailable(_) | CrmError::Session(SessionError::Unknown(_))
-        );
+    /// The failure of an attempt at a write.
+    fn failed(&self, error: &CrmError, taken: &UserWrite) -> Failed {
         let problem = self.told(error);
-        if unknown {
+        if may_have_worked(error, taken.attempts) {
             Failed::Unknown(problem)
         } else {
             Failed::NoEffect(problem)
@@ -285,4 +294,30 @@ fn log(error: &CrmError, what: &str) {
         what,
         "the CRM did not show what a form would add"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn only_what_may_have_worked_keeps_its_place_in_the_month() {
+        for (status, may) in [
+            // An answer that cannot be read.
+            (StatusCode::CREATED, true),
+            (StatusCode::REQUEST_TIMEOUT, true),
+            (StatusCode::BAD_GATEWAY, true),
+            // `UNABLE_TO_LOCK_ROW`.
+            (StatusCode::BAD_REQUEST, false),
+            (StatusCode::TOO_MANY_REQUESTS, false),
+        ] {
+            let error = CrmError::Unavailable(status);
+            assert_eq!(may_have_worked(&error, 1), may, "{status}");
+            // The lock may be that of the attempt before.
+            assert!(may_have_worked(&error, 2));
+        }
+        assert!(!may_have_worked(&CrmError::Missing, 1));
+    }
 }

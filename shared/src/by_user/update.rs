@@ -236,11 +236,10 @@ impl ByUser<'_> {
             TakenWrite::Busy(until) => return Err(in_progress(until, now)),
             // The id follows from the content.
             TakenWrite::OtherContent => return Err(StoreError::Conflict.problem()),
-            TakenWrite::Done(_) => {
-                let comparison = self.compared(&opened).await?;
+            TakenWrite::Done(_, done) => {
                 return Ok(Updated {
-                    changes: Vec::new(),
-                    comparison,
+                    changes: changes_since(&done, &opened, &values),
+                    comparison: self.compared(&opened).await?,
                 });
             }
         };
@@ -258,11 +257,11 @@ impl ByUser<'_> {
                 &opened.form,
             )
             .await?;
-        let changes = match (done, changes.is_empty()) {
-            (false, _) => Vec::new(),
-            (true, false) => changes,
-            // Made by the attempt whose answer was lost.
-            (true, true) => changes_since(&taken, &opened, &values),
+        // Also those of an attempt whose answer was lost.
+        let changes = if done {
+            changes_since(&taken, &opened, &values)
+        } else {
+            Vec::new()
         };
         Ok(Updated {
             changes,
@@ -306,8 +305,7 @@ impl ByUser<'_> {
     ) -> Result<bool, Problem> {
         let store = &self.remote.store;
         let month = Month::of(taken.planned_at);
-        if changes.is_empty() && taken.attempts > 1 {
-            // The attempt whose answer was lost has changed it.
+        if taken.attempts > 1 && is_made(opened, taken, version, changes) {
             return Ok(true);
         }
         if changes.is_empty() {
@@ -315,7 +313,7 @@ impl ByUser<'_> {
             return returned.map(|()| false).map_err(|error| error.problem());
         }
         let written = self
-            .write_once(opened, write, version, values, changes, &month)
+            .write_once(opened, write, taken, version, values, changes)
             .await;
         let (problem, free_at) = match written {
             Ok(()) => return Ok(true),
@@ -338,20 +336,20 @@ impl ByUser<'_> {
         &self,
         opened: &Opened,
         write: UserWriteKey<'_>,
+        taken: &UserWrite,
         version: &str,
         values: &BTreeMap<String, Value>,
         changes: &[ChangedField],
-        month: &Month,
     ) -> Result<(), Failed> {
         if opened.seen.version != version {
             return Err(Failed::NoEffect(record_changed()));
         }
-        let store = &self.remote.store;
+        let (store, month) = (&self.remote.store, Month::of(taken.planned_at));
         if !store
-            .reserve_user_write(write, month, MONTHLY_LIMIT)
+            .reserve_user_write(write, &month, MONTHLY_LIMIT)
             .await?
         {
-            let limit = limit_reached(WriteKind::Update, month, self.now());
+            let limit = limit_reached(WriteKind::Update, &month, self.now());
             return Err(Failed::NoEffect(limit));
         }
         let new_values = changes.iter().filter_map(|change| {
@@ -370,7 +368,7 @@ impl ByUser<'_> {
             Ok(Some(Ok(_))) => Ok(()),
             Ok(Some(Err(CrmError::Changed)) | None) => Err(Failed::NoEffect(record_changed())),
             Ok(Some(Err(CrmError::Missing))) => Err(Failed::NoEffect(record_not_found())),
-            Ok(Some(Err(error))) | Err(error) => Err(self.failed(&error)),
+            Ok(Some(Err(error))) | Err(error) => Err(self.failed(&error, taken)),
         }
     }
 
@@ -393,15 +391,19 @@ impl ByUser<'_> {
         let of = |values: Value| json!({ "record": &opened.record, "values": values });
         let audit = self.audit(&action, id, of(before), of(json!(after)));
         let store = &self.remote.store;
-        match store
+        store
             .finish_user_write(write, taken, &opened.record, &audit)
             .await
-        {
-            // Another request finished it.
-            Ok(()) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(error.problem()),
-        }
+            .map_err(|error| error.problem())
     }
+}
+
+/// True if an attempt whose answer was lost has changed the record: it has all the values, or, where somebody
+/// changed it since, one of those that it did not have before. A write is carried out as a whole or not at all.
+fn is_made(opened: &Opened, taken: &UserWrite, version: &str, changes: &[ChangedField]) -> bool {
+    let planned: BTreeMap<String, String> = serde_json::from_str(&taken.before).unwrap_or_default();
+    let is_there = |name: &String| changes.iter().all(|change| change.field != *name);
+    changes.is_empty() || opened.seen.version != version && planned.keys().any(is_there)
 }
 
 /// The changes from the values that the first attempt found.

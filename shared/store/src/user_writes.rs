@@ -21,6 +21,8 @@ use domain::user_writes::{Month, TakenWrite, Used, UserWrite, WriteKind};
 const ENTITY: &str = "user write";
 /// Retention of a month's counters after its end, and of a write after its last attempt, in seconds.
 const KEPT_SECONDS: i64 = 40 * 24 * 3600;
+/// The number of attempts to store that a write was carried out, while others touch it.
+const FINISH_TRIES: u32 = 4;
 
 /// A write of a seat holder: the address of its items.
 #[derive(Debug, Clone, Copy)]
@@ -214,8 +216,8 @@ impl Store {
         };
         Ok(if there.digest != digest {
             TakenWrite::OtherContent
-        } else if let Some(record) = there.done {
-            TakenWrite::Done(record)
+        } else if let Some(record) = there.done.clone() {
+            TakenWrite::Done(record, there)
         } else {
             TakenWrite::Busy(there.lease_until)
         })
@@ -251,11 +253,12 @@ impl Store {
         }
     }
 
-    /// Stores the record of a write that was carried out, with its audit entry. One call.
+    /// Stores the record of a write that was carried out, with its audit entry, unless another request did. One
+    /// call, and two more for each other request that meets it.
     ///
     /// # Errors
     /// Returns [`StoreError::Unavailable`] if the table does not answer, and [`StoreError::Conflict`] if
-    /// another request finished it.
+    /// others were at it each time: it is not stored then.
     pub async fn finish_user_write(
         &self,
         key: UserWriteKey<'_>,
@@ -267,13 +270,24 @@ impl Store {
             done: Some(record.clone()),
             ..taken.clone()
         };
-        let open = Assumption::attribute("done", None);
-        // Its own id tells the entry: the write has one entry, whoever finishes it.
-        self.transact(vec![
-            self.put_action(stored(key, &done)?, Some(open))?,
-            self.audit_item(key.contract, audit, key.id)?,
-        ])
-        .await
+        for _ in 0..FINISH_TRIES {
+            let open = Assumption::attribute("done", None);
+            // Its own id tells the entry: the write has one entry, whoever finishes it.
+            let actions = vec![
+                self.put_action(stored(key, &done)?, Some(open))?,
+                self.audit_item(key.contract, audit, key.id)?,
+            ];
+            match self.transact(actions).await {
+                Err(StoreError::Conflict) => {}
+                finished => return finished,
+            }
+            // Another request finished it, or only touched it at the same time.
+            let there: Option<UserWrite> = self.get(ENTITY, key.item(), true).await?;
+            if there.is_some_and(|there| there.done.is_some()) {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Conflict)
     }
 }
 

@@ -529,10 +529,9 @@ async fn use_record(
     let used = desk
         .user
         .use_record(profile_id(&id)?, record.object, &record.id);
-    let linked = Box::pin(used).await?;
-    let object = record.object.object(config.contract.crm);
+    let (record, linked) = Box::pin(used).await?;
     Ok(Json(UsedRecord {
-        record: desk.view.badge(&RecordRef::new(object, record.id)),
+        record: desk.view.badge(&record),
         profile: desk.profile(&app, &linked).await?,
     }))
 }
