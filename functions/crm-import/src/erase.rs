@@ -98,6 +98,7 @@ impl Work<'_> {
             let position = &mut self.erasure.position;
             position.place = next.place;
             position.after = next.after;
+            position.seats = next.seats;
             position.every_record = next.every_record;
             if self.began.elapsed() >= WORK_TIME {
                 self.erasure.due_at = self.now();

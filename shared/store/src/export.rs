@@ -286,7 +286,10 @@ impl Store {
     }
 
     /// The seats that a contract has and those that it had, by the audit log.
-    async fn all_seats_ever(&self, contract: &ContractId) -> Result<BTreeSet<SeatId>, StoreError> {
+    pub(super) async fn all_seats_ever(
+        &self,
+        contract: &ContractId,
+    ) -> Result<BTreeSet<SeatId>, StoreError> {
         let listed = self.query_index(&keys::LISTS, keys::seats_index(contract));
         let removed = self
             .query_partition(keys::audit_partition(contract))

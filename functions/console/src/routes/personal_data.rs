@@ -181,7 +181,7 @@ struct ReceiptCheck {
 
 const LIMITS: [&str; 3] = [
     "Logs: they hold ids and states, and no personal data.",
-    "Texts of activities with somebody else, and activities of seats that were deleted.",
+    "Texts of activities with somebody else.",
     "Backups of the table, which end after 35 days.",
 ];
 
