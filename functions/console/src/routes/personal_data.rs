@@ -81,7 +81,7 @@ struct PersonSearch {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ErasureInput {
-    /// The person, with an address or a number.
+    /// The person, with an address, or with a number and the name.
     person: PersonInput,
     /// The word `erase`.
     confirm: String,
@@ -486,6 +486,15 @@ async fn erase(
             "name_alone",
             "A name alone is that of others too.",
             "Give an e-mail address, a phone number or a profile address: the search shows them.",
+        );
+        return Err(problem.with_field("person"));
+    }
+    if !person.phones.is_empty() && person.name.is_empty() {
+        let problem = Problem::new(
+            422,
+            "number_alone",
+            "A phone number without a name is that of others too.",
+            "Give the person's name beside the phone number, or leave the number out.",
         );
         return Err(problem.with_field("person"));
     }

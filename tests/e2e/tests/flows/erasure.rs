@@ -321,6 +321,12 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
             "erase",
             "name_alone",
         ),
+        (json!({ "phones": [PHONE] }), "erase", "number_alone"),
+        (
+            json!({ "emails": [email], "phones": [PHONE], "name": "" }),
+            "erase",
+            "number_alone",
+        ),
         (person(&tenant), "yes", "not_confirmed"),
         (json!({ "emails": ["nobody"] }), "erase", "invalid_value"),
     ] {
