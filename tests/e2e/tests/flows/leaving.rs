@@ -306,7 +306,7 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     ask_for_import(&apps, &own.made.id).await;
     drain_imports(stack, &apps).await;
     let seat = json!({ "name": "Ann", "email": own.email("ann"), "role": "administrator" });
-    let (status, _) = own.api(Method::POST, "/seats", Some(seat)).await;
+    let (status, seat) = own.api(Method::POST, "/seats", Some(seat)).await;
     assert_eq!(status, StatusCode::CREATED);
 
     let (mut lines, mut counts, mut next, mut pages) = (Vec::new(), BTreeMap::new(), None, 0);
@@ -387,6 +387,14 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
             (400, &json!("invalid_cursor"))
         );
     }
+    // A page of seats continues behind the last one, which it names by its id.
+    let path = format!(
+        "/contract/export?cursor=SEATS%7C{}",
+        seat["id"].as_str().unwrap()
+    );
+    let (status, answer) = own.api(Method::GET, &path, None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(!answer.to_string().contains(r#""kind":"seat""#));
     // A place that is none of this contract's leads nowhere else.
     let path = format!("/contract/export?cursor=SUBMISSIONS%7C9999%23{}", ids[0]);
     let (status, answer) = own.api(Method::GET, &path, None).await;
