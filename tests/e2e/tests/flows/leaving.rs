@@ -475,5 +475,17 @@ async fn answers_expire_by_the_setting_whenever_they_came() {
     assert_eq!(apply().await.counts["submission"], 3);
     assert_eq!(expires(&ids[0]).await, None);
     assert_eq!(expires(&new).await, None);
+    // One that was stopped is asked for anew by the same setting.
+    let (_, view) = keep(30).await;
+    let stopped = view["retention_run"]["id"].as_str().unwrap();
+    let stop = format!("/runs/{stopped}/stop");
+    assert_eq!(
+        tenant.api(Method::POST, &stop, None).await.0,
+        StatusCode::OK
+    );
+    let (_, view) = keep(30).await;
+    assert_eq!(view["retention_run"]["state"], "waiting", "{view}");
+    assert_eq!(apply().await.counts["submission"], 3);
+    assert!(expires(&ids[0]).await.is_some());
     harness.stop().await;
 }
