@@ -514,3 +514,37 @@ async fn an_erasure_whose_worker_dies_at_any_call_ends_as_one_that_does_not() {
     assert_eq!(counts.len(), 1, "{counts:?}");
     harness.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_whose_person_cannot_be_read_stops_no_other() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let (store, queue) = (world.store(), &world.apps.import.queue);
+    let mut asked = Vec::new();
+    for name in ["first", "second"] {
+        let given = privacy::Given {
+            emails: vec![tenant.email(name)],
+            ..privacy::Given::default()
+        };
+        let person = Person::new(&given, None).unwrap();
+        let remote = &world.apps.import.remote;
+        let erasure = erasure::begin(remote, queue, world.id(), &person, "t").await;
+        asked.push(erasure.unwrap());
+    }
+    // They are worked on in the order of their ids.
+    asked.sort_by_key(|erasure| erasure.id);
+    let [unreadable, other] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    let unreadable = Erasure {
+        sealed: Some("unreadable".to_owned()),
+        version: unreadable.version + 1,
+        ..unreadable.clone()
+    };
+    store.save_erasure(&unreadable, None).await.unwrap();
+    assert!(!work(&world.apps, &tenant).await);
+    let other = store.erasure(world.id(), other.id).await.unwrap().unwrap();
+    assert_eq!(other.state, ErasureState::Confirming);
+    harness.stop().await;
+}
