@@ -67,8 +67,8 @@ const CALLS: usize = 60;
 /// Bytes after which a page ends. With one more answer of the table a page is smaller than an answer of a
 /// function may be.
 const BYTES: usize = 1 << 20;
-/// Longest place in a section, in bytes: a sort key, after a seat where each has a partition.
-const PLACE: usize = 1064;
+/// Longest sort key that the table takes, in bytes.
+const SORT_KEY: usize = 1024;
 /// Submissions listed in one call.
 const LISTED: i32 = 100;
 /// Submissions read in one call: five of the largest size fit into an answer beside what a page has, also in
@@ -123,6 +123,16 @@ impl Section {
             Self::Submissions => "SUBMISSIONS".to_owned(),
             Self::OfSeats(segment) => (*segment).to_owned(),
         }
+    }
+
+    /// True if a place can be one of the section.
+    fn takes(&self, place: &str) -> bool {
+        let sort_key = match self {
+            // It follows the seat.
+            Self::OfSeats(_) => place.split_once('|').map_or("", |(_, sort_key)| sort_key),
+            Self::Partition(_) | Self::Seats | Self::Submissions => place,
+        };
+        sort_key.len() <= SORT_KEY
     }
 }
 
@@ -181,11 +191,13 @@ impl Store {
             None => (0, String::new()),
             Some(cursor) => {
                 let parts = cursor.split_once('|');
-                let Some((name, place)) = parts.filter(|(_, place)| place.len() <= PLACE) else {
+                let Some((name, place)) = parts else {
                     return Ok(None);
                 };
                 let mut all = sections.iter();
-                match all.position(|section| section.name(contract) == name) {
+                let is_it =
+                    |section: &Section| section.name(contract) == name && section.takes(place);
+                match all.position(is_it) {
                     Some(at) => (at, place.to_owned()),
                     None => return Ok(None),
                 }

@@ -379,7 +379,8 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     for secret in [&own.made.google_key, &own.made.linkedin_client_secret] {
         assert!(!all.contains(secret.as_str()));
     }
-    for cursor in ["x", "x|y", "SUBMISSIONS"] {
+    let long = format!("AUDIT%7C{}", "x".repeat(1025));
+    for cursor in ["x", "x|y", "SUBMISSIONS", &long] {
         let path = format!("/contract/export?cursor={cursor}");
         let (status, problem) = own.api(Method::GET, &path, None).await;
         assert_eq!(
