@@ -179,9 +179,10 @@ struct ReceiptCheck {
     genuine: bool,
 }
 
-const LIMITS: [&str; 3] = [
+const LIMITS: [&str; 4] = [
     "Logs: they hold ids and states, and no personal data.",
     "Texts of activities with somebody else.",
+    "Copies of the CRM's users, companies and opportunities, and companies of the directory: only leads, contacts and people are looked at.",
     "Backups of the table, which end after 35 days.",
 ];
 
