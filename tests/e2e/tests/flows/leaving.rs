@@ -380,7 +380,7 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
         assert!(!all.contains(secret.as_str()));
     }
     let long = format!("AUDIT%7C{}", "x".repeat(1025));
-    for cursor in ["x", "x|y", "SUBMISSIONS", &long] {
+    for cursor in ["x", "x|y", "SUBMISSIONS", long.as_str()] {
         let path = format!("/contract/export?cursor={cursor}");
         let (status, problem) = own.api(Method::GET, &path, None).await;
         assert_eq!(
