@@ -186,11 +186,12 @@ const LIMITS: [&str; 4] = [
     "Backups of the table, which end after 35 days.",
 ];
 
-const STAYS: [&str; 4] = [
+const STAYS: [&str; 5] = [
     "That an erasure happened, by whom and when, in the audit log and in this list.",
     "Keyed hashes of the addresses and numbers, so that an import, a file, a program or a repeated delivery does not bring the person back.",
     "Ids of erased form responses and of the CRM's records, without values.",
     "Records of the CRM, which are the customer's: delete them there.",
+    "The seat of a person who signs in here: delete it first, and erase after that.",
 ];
 
 impl From<Erasure> for ErasureView {

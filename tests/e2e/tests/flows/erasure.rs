@@ -365,9 +365,9 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
     assert_eq!(erased["list_entries"], found["list_entry"], "{erased}");
     assert_eq!(erased["crm_writes"], found["crm_write"], "{erased}");
     assert!(
-        done["stays"]
-            .as_array()
-            .is_some_and(|stays| stays.len() > 2)
+        done["stays"].as_array().is_some_and(
+            |stays| stays.len() > 2 && done["stays"].to_string().contains("The seat of")
+        )
     );
     for (change, genuine) in [(None, true), (Some(json!(0)), false)] {
         let mut receipt = done["receipt"].clone();
