@@ -60,15 +60,22 @@ impl App {
                 Err(StoreError::Conflict) => continue,
                 taken => taken?,
             }
+            // Trouble with one does not stop the others.
+            let person = match erasure::person(vault, &erasure).await {
+                Ok(person) => person,
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            };
             let mut work = Work {
                 app: self,
                 contract: &contract,
-                person: erasure::person(vault, &erasure).await?,
+                person,
                 erasure,
                 key: key.as_bytes(),
                 began: Instant::now(),
             };
-            // Trouble with one does not stop the others.
             if let Err(error) = work.go_on().await {
                 outcome = Err(error);
             }
@@ -98,6 +105,7 @@ impl Work<'_> {
             let position = &mut self.erasure.position;
             position.place = next.place;
             position.after = next.after;
+            position.seats = next.seats;
             position.every_record = next.every_record;
             if self.began.elapsed() >= WORK_TIME {
                 self.erasure.due_at = self.now();

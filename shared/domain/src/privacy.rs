@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::Millis;
 use crate::directory::{EntryId, RecordRef};
 use crate::environment::Environment;
-use crate::ids::{self, ContractId};
+use crate::ids::{self, ContractId, SeatId};
 use crate::normalize;
 use crate::problem::Problem;
 use crate::signature::hmac_sha256;
@@ -359,6 +359,9 @@ pub struct Position {
     /// The copies of the CRM's records that were found so far: lists name these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<RecordRef>,
+    /// The seats that the contract has and had, while their items are looked through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seats: Vec<SeatId>,
     /// True if the copies of the CRM's records are read one by one, because the keys do not find them.
     #[serde(default)]
     pub every_record: bool,

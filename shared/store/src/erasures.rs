@@ -20,13 +20,14 @@ use domain::clock::Millis;
 use domain::contract::AuditEntry;
 use domain::directory::{Entry, EntryId, EntryKind, EntryRef, How, Match, RecordRef};
 use domain::environment::Environment;
-use domain::ids::{ContractId, SeatId};
+use domain::ids::ContractId;
 use domain::linked_record::{kind_of, linked_objects};
 use domain::match_keys::MatchKey;
 use domain::privacy::{ERASED, Erasure, Person, Position, Tombstone};
 use domain::schema::CrmKind;
 use domain::seat::Seat;
 use domain::submission::{State, Submission};
+use domain::user_writes::UserWrite;
 
 const ENTITY: &str = "erasure";
 /// Records that a match key lists at once; where it has more, the records are read one by one.
@@ -35,6 +36,8 @@ const KEY_LIMIT: i32 = 1000;
 const SUBMISSIONS: usize = 100;
 /// Other items of a page.
 const ITEMS: i32 = 500;
+/// The attributes of an item with a person's address that hold the person's name.
+const NAMES: [&str; 3] = ["first_name", "last_name", "name"];
 
 // The places, in their order. Entries of the directory come before activities, which name these.
 const KEYS: u32 = 0;
@@ -184,17 +187,91 @@ impl Look<'_> {
         self.person.is_in(all, self.region)
     }
 
-    /// Takes what names the person out of a value.
+    /// True if an audit entry is of a write of the person's own record in the CRM: each of its values is theirs.
+    fn is_own_write(&self, entry: &AuditEntry, position: &Position) -> bool {
+        let Some(profile) = written_profile(entry) else {
+            return false;
+        };
+        let is_theirs = |value: &Value| {
+            let record = value.get("record").cloned();
+            let record = record.and_then(|record| serde_json::from_value::<RecordRef>(record).ok());
+            // An address among other words can be in a record of somebody else.
+            let values = value.get("values").map(texts).unwrap_or_default();
+            let mut alone = values
+                .into_iter()
+                .filter(|text| !text.trim().contains(char::is_whitespace));
+            record.is_some_and(|record| position.records.contains(&record))
+                || alone.any(|text| self.person.is_in(std::iter::once(text), self.region))
+        };
+        position.profiles.contains(&profile) || is_theirs(&entry.before) || is_theirs(&entry.after)
+    }
+
+    fn has_audit(&self, entry: &AuditEntry, position: &Position) -> bool {
+        self.is_own_write(entry, position)
+            || self.has(&entry.before)
+            || self.has(&entry.after)
+            || self.has(&entry.target.clone().into())
+    }
+
+    /// An audit entry without what it tells of the person.
+    fn redacted_entry(&self, entry: &AuditEntry, position: &Position) -> AuditEntry {
+        let is_own = self.is_own_write(entry, position);
+        let redacted = |value: &Value| {
+            let mut value = self.redacted(value);
+            if let Some(values) = value.get_mut("values").filter(|_| is_own) {
+                erase_texts(values);
+            }
+            value
+        };
+        AuditEntry {
+            target: match self.redacted(&entry.target.clone().into()) {
+                Value::String(target) => target,
+                _ => ERASED.to_owned(),
+            },
+            before: redacted(&entry.before),
+            after: redacted(&entry.after),
+            ..entry.clone()
+        }
+    }
+
+    /// Takes what names the person out of a value; beside an address of theirs, the parts of a name too.
     fn redacted(&self, value: &Value) -> Value {
         match value {
             Value::String(text) if self.person.is_named_by(text, self.region) => ERASED.into(),
             Value::Array(values) => values.iter().map(|value| self.redacted(value)).collect(),
-            Value::Object(values) => values
-                .iter()
-                .map(|(name, value)| (name.clone(), self.redacted(value)))
-                .collect(),
+            Value::Object(values) => {
+                let own = values.values().filter_map(Value::as_str);
+                let is_theirs = self.person.is_in(own, self.region);
+                let redacted = |(name, value): (&String, &Value)| {
+                    let is_name = is_theirs && value.is_string() && NAMES.contains(&name.as_str());
+                    let value = if is_name {
+                        Value::from(ERASED)
+                    } else {
+                        self.redacted(value)
+                    };
+                    (name.clone(), value)
+                };
+                values.iter().map(redacted).collect()
+            }
             other => other.clone(),
         }
+    }
+}
+
+/// The entry of the directory whose record in the CRM an audit entry says was written.
+fn written_profile(entry: &AuditEntry) -> Option<EntryId> {
+    let target = entry.target.strip_prefix("profile/")?;
+    let id = entry.action.starts_with("crm.").then_some(target)?;
+    id.parse().ok()
+}
+
+/// Puts the mark of an erased value in the place of everything in a value.
+fn erase_texts(value: &mut Value) {
+    match value {
+        Value::Null => {}
+        Value::Array(values) => values.iter_mut().for_each(erase_texts),
+        Value::Object(values) => values.values_mut().for_each(erase_texts),
+        other => *other = ERASED.into(),
     }
 }
 
@@ -344,6 +421,14 @@ impl Store {
         } = *look;
         let mut next = position.clone();
         next.after = None;
+        if (ACTIVITIES..=NOTED).contains(&position.place) {
+            // Read once for all pages of these places: it is read from the audit log.
+            if next.seats.is_empty() {
+                next.seats = self.all_seats_ever(contract).await?.into_iter().collect();
+            }
+        } else {
+            next.seats.clear();
+        }
         let found = match position.place {
             KEYS => {
                 // Only the key of an e-mail address finds all: a number's has the extension too, and none leads
@@ -368,7 +453,7 @@ impl Store {
             PROFILES..SUBMITTED => {
                 let shard = position.place - PROFILES;
                 let (found, after) = self
-                    .found_profiles(look, shard, position.after.as_deref(), &mut next.profiles)
+                    .found_profiles(look, shard, position.after.as_deref(), &mut next)
                     .await?;
                 next.after = after;
                 found
@@ -388,14 +473,14 @@ impl Store {
             ACTIVITIES if position.profiles.is_empty() => Vec::new(),
             ACTIVITIES => {
                 let after = position.after.as_deref();
-                let (found, after) = self
-                    .found_activities(contract, &position.profiles, after)
-                    .await?;
+                let (found, after) = self.found_activities(look, &next, after).await?;
                 next.after = after;
                 found
             }
             NOTED => {
-                let (found, after) = self.found_noted(look, position).await?;
+                let (found, after) = self
+                    .found_noted(look, &next, position.after.as_deref())
+                    .await?;
                 next.after = after;
                 found
             }
@@ -412,7 +497,7 @@ impl Store {
                 about.map(|found| Found::Seat(Box::new(found))).collect()
             }
             AUDIT => {
-                let (found, after) = self.found_audit(look, position.after.as_deref()).await?;
+                let (found, after) = self.found_audit(look, position).await?;
                 next.after = after;
                 found
             }
@@ -510,7 +595,7 @@ impl Store {
         look: &Look<'_>,
         shard: u32,
         after: Option<&str>,
-        profiles: &mut Vec<EntryId>,
+        position: &mut Position,
     ) -> Result<(Vec<Found>, Option<String>), StoreError> {
         let after = after.and_then(|after| after.parse().ok());
         let (contract, kind) = (look.contract, EntryKind::Profile);
@@ -522,10 +607,14 @@ impl Store {
             if !look.has_entry(&entry) {
                 continue;
             }
-            if !profiles.contains(&entry.id) {
-                profiles.push(entry.id);
+            if !position.profiles.contains(&entry.id) {
+                position.profiles.push(entry.id);
             }
             if let Some(record) = matched.as_ref().and_then(chosen) {
+                // Lists and writes name it, also one that no import has brought.
+                if !position.records.contains(record) {
+                    position.records.push(record.clone());
+                }
                 let (environment, object) = (Environment::Production, record.object.as_str());
                 let mirror = record_mirror(contract, environment, look.crm, object);
                 let copy = mirror.record(self, &record.id).await?;
@@ -545,14 +634,15 @@ impl Store {
         Ok((found, page.next.map(|next| next.to_string())))
     }
 
-    /// A page of a seat holder's activities with these people.
+    /// A page of a seat holder's activities with the people of a position.
     async fn found_activities(
         &self,
-        contract: &ContractId,
-        profiles: &[EntryId],
+        look: &Look<'_>,
+        position: &Position,
         after: Option<&str>,
     ) -> Result<(Vec<Found>, Option<String>), StoreError> {
-        let seats = self.all_seats(contract).await?;
+        let (contract, seats) = (look.contract, &position.seats);
+        let profiles = &position.profiles;
         let (seat, from) = match after.and_then(|after| after.split_once('|')) {
             Some((seat, from)) => (
                 seat.parse().ok(),
@@ -595,31 +685,15 @@ impl Store {
         ))
     }
 
-    /// The ids of all seats, in their order.
-    async fn all_seats(&self, contract: &ContractId) -> Result<Vec<SeatId>, StoreError> {
-        let mut seats: Vec<SeatId> = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = self.seats(contract, ITEMS, cursor.as_deref()).await?;
-            seats.extend(page.items.iter().map(|seat| seat.id));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        seats.sort_unstable();
-        Ok(seats)
-    }
-
     /// What a seat holder has of the person in lists and in writes to the CRM, one seat after the other.
     async fn found_noted(
         &self,
         look: &Look<'_>,
         position: &Position,
+        after: Option<&str>,
     ) -> Result<(Vec<Found>, Option<String>), StoreError> {
-        let contract = look.contract;
-        let seats = self.all_seats(contract).await?;
-        let seat = match &position.after {
+        let (contract, seats) = (look.contract, &position.seats);
+        let seat = match after {
             Some(after) => after.parse().ok(),
             None => seats.first().copied(),
         };
@@ -654,9 +728,17 @@ impl Store {
             .query_all(keys::user_writes(contract, seat), "")
             .await?
         {
-            let before = item.get("before").and_then(|before| before.as_s().ok());
-            let before = before.and_then(|before| serde_json::from_str::<Value>(before).ok());
-            if before.is_some_and(|before| look.has(&before)) {
+            // The counter of a month is none.
+            let write: Option<UserWrite> = serde_dynamo::from_item(item.clone()).ok();
+            let Some(write) = write.filter(|write| !write.before.is_empty()) else {
+                continue;
+            };
+            let before: Option<Value> = serde_json::from_str(&write.before).ok();
+            // The values need not name the person whose record they are of.
+            let done = write.done.as_ref();
+            if done.is_some_and(|record| position.records.contains(record))
+                || before.is_some_and(|before| look.has(&before))
+            {
                 found.extend(noted(Noted::Written, item));
             }
         }
@@ -666,11 +748,11 @@ impl Store {
     async fn found_audit(
         &self,
         look: &Look<'_>,
-        after: Option<&str>,
+        position: &Position,
     ) -> Result<(Vec<Found>, Option<String>), StoreError> {
         let pk = keys::audit_partition(look.contract);
-        let start = after.map(|sk| {
-            let (pk, sk) = (pk.clone(), sk.to_owned());
+        let start = position.after.as_ref().map(|sk| {
+            let (pk, sk) = (pk.clone(), sk.clone());
             keys::Key { pk, sk }.attributes()
         });
         let page = page_of(&self.query_partition(pk).limit(ITEMS), start).await?;
@@ -680,11 +762,8 @@ impl Store {
             let key = sort_key(&item).ok_or_else(|| StoreError::corrupt("audit entry"))?;
             Ok((key, read::<AuditEntry>("audit entry", item)?))
         });
-        let about = entries.into_iter().filter(|(_, entry)| {
-            look.has(&entry.before)
-                || look.has(&entry.after)
-                || look.has(&entry.target.clone().into())
-        });
+        let entries = entries.into_iter();
+        let about = entries.filter(|(_, entry)| look.has_audit(entry, position));
         let found = about.map(|(key, entry)| Found::Audit {
             key,
             entry: Box::new(entry),
@@ -744,6 +823,11 @@ impl Store {
                 if !next.position.profiles.contains(&entry.id) {
                     next.position.profiles.push(entry.id);
                 }
+                if let Some(record) = matched.and_then(chosen)
+                    && !next.position.records.contains(record)
+                {
+                    next.position.records.push(record.clone());
+                }
             }
             Found::Submission(submission) => {
                 let shell = emptied(submission, now);
@@ -772,6 +856,11 @@ impl Store {
                 let key = keys::activity(contract, activity.seat, activity.id);
                 let as_read = Assumption::version(activity.version);
                 actions.push(self.delete_action(key.attributes(), Some(as_read))?);
+                if let Some(thread) = activity.order_in() {
+                    let place = activity.place();
+                    let key = keys::in_thread(contract, activity.seat, &thread, place);
+                    actions.push(self.delete_action(key.attributes(), None)?);
+                }
                 next.count("activities", 1);
             }
             Found::Noted { kind, pk, sk, .. } => {
@@ -796,15 +885,7 @@ impl Store {
             }
             Found::Seat(_) => return Ok(()),
             Found::Audit { key, entry } => {
-                let redacted = AuditEntry {
-                    target: match look.redacted(&entry.target.clone().into()) {
-                        Value::String(target) => target,
-                        _ => ERASED.to_owned(),
-                    },
-                    before: look.redacted(&entry.before),
-                    after: look.redacted(&entry.after),
-                    ..(**entry).clone()
-                };
+                let redacted = look.redacted_entry(entry, &next.position);
                 if redacted == **entry {
                     return Ok(());
                 }

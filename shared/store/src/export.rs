@@ -67,12 +67,15 @@ const CALLS: usize = 60;
 /// Bytes after which a page ends. With one more answer of the table a page is smaller than an answer of a
 /// function may be.
 const BYTES: usize = 1 << 20;
-/// Longest place in a section, in bytes: a sort key, after a seat where each has a partition.
-const PLACE: usize = 1064;
+/// Longest sort key that the table takes, in bytes.
+const SORT_KEY: usize = 1024;
 /// Submissions listed in one call.
 const LISTED: i32 = 100;
-/// Submissions read in one call: ten of the largest size fit into an answer.
-const READ_AT_ONCE: usize = 10;
+/// Submissions read in one call: five of the largest size fit into an answer beside what a page has, also in
+/// base64, as which a function gives it.
+const READ_AT_ONCE: usize = 5;
+/// Seats read in one call.
+const SEATS_AT_ONCE: usize = 100;
 
 /// An item of an export.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +94,8 @@ pub struct ExportPage {
     /// The start of the next page; `None` after the last.
     pub next: Option<String>,
     bytes: usize,
+    /// The seats that the contract has and had, once they were read: that takes the whole audit log.
+    seats: Option<BTreeSet<SeatId>>,
 }
 
 /// The source of items of one section of an export.
@@ -118,6 +123,16 @@ impl Section {
             Self::Submissions => "SUBMISSIONS".to_owned(),
             Self::OfSeats(segment) => (*segment).to_owned(),
         }
+    }
+
+    /// True if a place can be one of the section.
+    fn takes(&self, place: &str) -> bool {
+        let sort_key = match self {
+            // It follows the seat.
+            Self::OfSeats(_) => place.split_once('|').map_or("", |(_, sort_key)| sort_key),
+            Self::Partition(_) | Self::Seats | Self::Submissions => place,
+        };
+        sort_key.len() <= SORT_KEY
     }
 }
 
@@ -176,11 +191,13 @@ impl Store {
             None => (0, String::new()),
             Some(cursor) => {
                 let parts = cursor.split_once('|');
-                let Some((name, place)) = parts.filter(|(_, place)| place.len() <= PLACE) else {
+                let Some((name, place)) = parts else {
                     return Ok(None);
                 };
                 let mut all = sections.iter();
-                match all.position(|section| section.name(contract) == name) {
+                let is_it =
+                    |section: &Section| section.name(contract) == name && section.takes(place);
+                match all.position(is_it) {
                     Some(at) => (at, place.to_owned()),
                     None => return Ok(None),
                 }
@@ -217,15 +234,14 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match section {
             Section::Partition(pk) => self.export_partition(pk, place, page).await,
-            Section::Seats => {
-                let partition = keys::seats_index(contract);
-                let listed = all_pages(&self.query_index(&keys::LISTS, &partition)).await?;
-                page.add(self.read_in_order(keys::of_items(&listed)).await?)?;
-                Ok(None)
-            }
+            Section::Seats => self.export_seats(contract, place, page).await,
             Section::Submissions => self.export_submissions(contract, place, page).await,
             Section::OfSeats(segment) => {
-                let seats = self.all_seats_ever(contract).await?;
+                let seats = match page.seats.take() {
+                    Some(seats) => seats,
+                    None => self.all_seats_ever(contract).await?,
+                };
+                page.seats = Some(seats.clone());
                 let (of, sk) = place.split_once('|').unwrap_or((place, ""));
                 let mut rest = seats
                     .into_iter()
@@ -260,6 +276,36 @@ impl Store {
         Ok(next.and_then(|sk| sk.as_s().ok().cloned()))
     }
 
+    /// Adds seats in the order of their ids: the list is by e-mail address, and a place is part of an address
+    /// of the API.
+    async fn export_seats(
+        &self,
+        contract: &ContractId,
+        place: &str,
+        page: &mut ExportPage,
+    ) -> Result<Option<String>, StoreError> {
+        let after: Option<SeatId> = place.parse().ok();
+        let partition = keys::seats_index(contract);
+        let listed = all_pages(&self.query_index(&keys::LISTS, &partition)).await?;
+        let ids = listed
+            .iter()
+            .filter_map(|item| keys::seat_of(item.get("PK")?.as_s().ok()?));
+        let mut rest: Vec<SeatId> = ids
+            .filter(|id| after.is_none_or(|after| *id > after))
+            .collect();
+        rest.sort_unstable();
+        for chunk in rest.chunks(SEATS_AT_ONCE) {
+            let seats = chunk
+                .iter()
+                .map(|id| keys::seat(contract, *id).attributes());
+            page.add(self.read_in_order(seats.collect()).await?)?;
+            if page.bytes >= BYTES {
+                return Ok(chunk.last().map(ToString::to_string));
+            }
+        }
+        Ok(None)
+    }
+
     async fn export_submissions(
         &self,
         contract: &ContractId,
@@ -286,7 +332,10 @@ impl Store {
     }
 
     /// The seats that a contract has and those that it had, by the audit log.
-    async fn all_seats_ever(&self, contract: &ContractId) -> Result<BTreeSet<SeatId>, StoreError> {
+    pub(super) async fn all_seats_ever(
+        &self,
+        contract: &ContractId,
+    ) -> Result<BTreeSet<SeatId>, StoreError> {
         let listed = self.query_index(&keys::LISTS, keys::seats_index(contract));
         let removed = self
             .query_partition(keys::audit_partition(contract))

@@ -81,7 +81,7 @@ struct PersonSearch {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ErasureInput {
-    /// The person, with an address or a number.
+    /// The person, with an address, or with a number and the name.
     person: PersonInput,
     /// The word `erase`.
     confirm: String,
@@ -179,17 +179,19 @@ struct ReceiptCheck {
     genuine: bool,
 }
 
-const LIMITS: [&str; 3] = [
+const LIMITS: [&str; 4] = [
     "Logs: they hold ids and states, and no personal data.",
-    "Texts of activities with somebody else, and activities of seats that were deleted.",
+    "Texts of activities with somebody else.",
+    "Copies of the CRM's users, companies and opportunities, and companies of the directory: only leads, contacts and people are looked at.",
     "Backups of the table, which end after 35 days.",
 ];
 
-const STAYS: [&str; 4] = [
+const STAYS: [&str; 5] = [
     "That an erasure happened, by whom and when, in the audit log and in this list.",
     "Keyed hashes of the addresses and numbers, so that an import, a file, a program or a repeated delivery does not bring the person back.",
     "Ids of erased form responses and of the CRM's records, without values.",
     "Records of the CRM, which are the customer's: delete them there.",
+    "The seat of a person who signs in here: delete it first, and erase after that.",
 ];
 
 impl From<Erasure> for ErasureView {
@@ -486,6 +488,15 @@ async fn erase(
             "name_alone",
             "A name alone is that of others too.",
             "Give an e-mail address, a phone number or a profile address: the search shows them.",
+        );
+        return Err(problem.with_field("person"));
+    }
+    if !person.phones.is_empty() && person.name.is_empty() {
+        let problem = Problem::new(
+            422,
+            "number_alone",
+            "A phone number without a name is that of others too.",
+            "Give the person's name beside the phone number, or leave the number out.",
         );
         return Err(problem.with_field("person"));
     }

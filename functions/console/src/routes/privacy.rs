@@ -10,7 +10,7 @@ use serde_json::json;
 use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::contract::{Contract, KEEP_ANSWERS_DAYS};
-use shared::domain::run::{Run, RunKind};
+use shared::domain::run::{Run, RunKind, RunState};
 use shared::problem::Problem;
 use shared::store::{StoreError, WorkKind};
 use utoipa::{IntoParams, ToSchema};
@@ -118,13 +118,17 @@ async fn set_retention(
     let (store, kind) = (&app.remote.store, RunKind::KeepAnswers);
     for _ in 0..MAX_TRIES {
         let mut contract = app.contract(&caller).await?;
-        if contract.keep_answers_days == days {
+        let last = store.last_run(&contract.id, kind).await;
+        let last = last.map_err(|error| error.problem())?;
+        // One that was stopped has applied the setting to a part of the submissions only.
+        let stopped = last
+            .as_ref()
+            .is_some_and(|last| last.state == RunState::Stopped);
+        if contract.keep_answers_days == days && !stopped {
             return app.privacy_view(contract).await.map(Json);
         }
         let now = app.remote.clock.now();
         let begins = now.plus_seconds(APPLY_AFTER_SECONDS);
-        let last = store.last_run(&contract.id, kind).await;
-        let last = last.map_err(|error| error.problem())?;
         let new = Run::requested(kind, last.as_ref(), &caller.actor, now, begins);
         let run = new.or_else(|| {
             let mut open = last?;

@@ -15,14 +15,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::activity::{Draft, Given};
-use shared::domain::directory::{EntryId, EntryKind, EntryRef};
+use shared::domain::contract::AuditEntry;
+use shared::domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use shared::domain::ids::SeatId;
 use shared::domain::lists::{ListRef, SavedByHand};
 use shared::domain::privacy::{self, Erasure, ErasureState, Person};
 use shared::domain::schema::CrmKind;
+use shared::domain::user_writes::{TakenWrite, WriteKind};
 use shared::erasure;
 use shared::queue::ImportMessage;
-use shared::store::{WorkKind, holds_person};
+use shared::store::{UserWriteKey, WorkKind, holds_person};
 use shared::testing::{Cut, Tripwire};
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
@@ -156,6 +158,56 @@ async fn logged(world: &DirectoryWorld<'_>, seat: SeatId, id: EntryId, key: &str
     }
 }
 
+/// A note on an entry in a seat holder's list.
+async fn noted(world: &DirectoryWorld<'_>, seat: SeatId, entry: EntryId) {
+    let saved = SavedByHand {
+        entry,
+        since: world.clock.now(),
+        note: Some("Zerlina calls back".to_owned()),
+    };
+    let before = world
+        .store()
+        .save_by_hand(world.id(), seat, ListRef::People, &saved);
+    assert_eq!(before.await.unwrap(), None);
+}
+
+/// A seat holder's update of a record in the CRM, none of whose values is an address.
+async fn updated(
+    world: &DirectoryWorld<'_>,
+    seat: SeatId,
+    entry: EntryId,
+    record: &RecordRef,
+    first_name: &str,
+) {
+    let (now, id) = (world.clock.now(), entry.0);
+    let key = UserWriteKey {
+        contract: world.id(),
+        seat,
+        kind: WriteKind::Update,
+        id,
+    };
+    let values = json!({ "FirstName": first_name, "Title": format!("Aide of {first_name}") });
+    let before = values.to_string();
+    let taken = world
+        .store()
+        .take_user_write(key, "digest", &before, now, now.plus_seconds(60))
+        .await
+        .unwrap();
+    let TakenWrite::Mine(taken) = taken else {
+        panic!("taken by another: {taken:?}");
+    };
+    let entry = AuditEntry {
+        at: now,
+        actor: format!("seat:{seat}"),
+        action: "crm.contact.update".to_owned(),
+        target: format!("profile/{entry}"),
+        before: json!({ "record": record, "values": &values }),
+        after: json!({ "record": record, "values": &values }),
+    };
+    let done = world.store().finish_user_write(key, &taken, record, &entry);
+    done.await.unwrap();
+}
+
 async fn new_seat(tenant: &Tenant<'_>, name: &str, email: &str) -> String {
     let body = json!({ "name": name, "email": email, "role": "salesperson" });
     let (status, seat) = tenant.api(Method::POST, "/seats", Some(body)).await;
@@ -174,7 +226,7 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
 
     // Every kind of item, of the person and of somebody else.
     let contact = world.contact("Zerlina", "Quastenfloss", &email, None).await;
-    world.contact("Bertram", "Ander", &other, None).await;
+    let theirs = world.contact("Bertram", "Ander", &other, None).await;
     let by_phone = json!({
         world.name("FirstName", "firstname"): "Zerlina", world.name("LastName", "lastname"): "Quastenfloss",
         world.name("Phone", "telephone1"): PHONE,
@@ -212,17 +264,21 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
     for (id, (entry, _)) in &entries {
         if entry.record.first_name == "Zerlina" {
             logged(&world, seat, *id, &id.to_string()).await;
-            let saved = SavedByHand {
-                entry: *id,
-                since: world.clock.now(),
-                note: Some("Zerlina calls back".to_owned()),
-            };
-            let store = world.store();
-            let before = store.save_by_hand(world.id(), seat, ListRef::People, &saved);
-            assert_eq!(before.await.unwrap(), None);
+            noted(&world, seat, *id).await;
+            updated(&world, seat, *id, &contact, "Zerlina").await;
+        } else {
+            updated(&world, seat, *id, &theirs, "Bertram").await;
         }
     }
+    // The work of somebody whose seat was deleted is theirs no longer, and still of the person.
     let gone = new_seat(&tenant, "Zerlina Quastenfloss", &email).await;
+    for (id, (entry, _)) in &entries {
+        if entry.record.first_name == "Zerlina" {
+            let gone: SeatId = gone.parse().unwrap();
+            logged(&world, gone, *id, &format!("gone-{id}")).await;
+            noted(&world, gone, *id).await;
+        }
+    }
     let deleted = tenant
         .api(Method::DELETE, &format!("/seats/{gone}"), None)
         .await;
@@ -245,6 +301,7 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
         "profile",
         "activity",
         "list_entry",
+        "crm_write",
         "crm_copy",
         "audit_entry",
     ] {
@@ -263,6 +320,12 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
             json!({ "name": "Zerlina Quastenfloss" }),
             "erase",
             "name_alone",
+        ),
+        (json!({ "phones": [PHONE] }), "erase", "number_alone"),
+        (
+            json!({ "emails": [email], "phones": [PHONE], "name": "" }),
+            "erase",
+            "number_alone",
         ),
         (person(&tenant), "yes", "not_confirmed"),
         (json!({ "emails": ["nobody"] }), "erase", "invalid_value"),
@@ -300,10 +363,11 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
     assert_eq!(erased["activities"], found["activity"], "{erased}");
     assert_eq!(erased["crm_copies"], found["crm_copy"], "{erased}");
     assert_eq!(erased["list_entries"], found["list_entry"], "{erased}");
+    assert_eq!(erased["crm_writes"], found["crm_write"], "{erased}");
     assert!(
-        done["stays"]
-            .as_array()
-            .is_some_and(|stays| stays.len() > 2)
+        done["stays"].as_array().is_some_and(
+            |stays| stays.len() > 2 && done["stays"].to_string().contains("The seat of")
+        )
     );
     for (change, genuine) in [(None, true), (Some(json!(0)), false)] {
         let mut receipt = done["receipt"].clone();
@@ -324,7 +388,8 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
     let others: Vec<_> = before.keys().filter(of_others).collect();
     assert!(others.len() >= 6, "{others:?}");
     for key in others {
-        if !key.0.ends_with("#AUDIT") {
+        let is_update = before[key].contains("Aide of Bertram");
+        if is_update || !key.0.ends_with("#AUDIT") {
             assert_eq!(after.get(key), before.get(key), "{crm:?}: {key:?}");
         }
     }
@@ -447,5 +512,39 @@ async fn an_erasure_whose_worker_dies_at_any_call_ends_as_one_that_does_not() {
     }
     assert!(ended, "an erasure makes more than {MANY_CALLS} calls");
     assert_eq!(counts.len(), 1, "{counts:?}");
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_whose_person_cannot_be_read_stops_no_other() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let (store, queue) = (world.store(), &world.apps.import.queue);
+    let mut asked = Vec::new();
+    for name in ["first", "second"] {
+        let given = privacy::Given {
+            emails: vec![tenant.email(name)],
+            ..privacy::Given::default()
+        };
+        let person = Person::new(&given, None).unwrap();
+        let remote = &world.apps.import.remote;
+        let erasure = erasure::begin(remote, queue, world.id(), &person, "t").await;
+        asked.push(erasure.unwrap());
+    }
+    // They are worked on in the order of their ids.
+    asked.sort_by_key(|erasure| erasure.id);
+    let [unreadable, other] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    let unreadable = Erasure {
+        sealed: Some("unreadable".to_owned()),
+        version: unreadable.version + 1,
+        ..unreadable.clone()
+    };
+    store.save_erasure(&unreadable, None).await.unwrap();
+    assert!(!work(&world.apps, &tenant).await);
+    let other = store.erasure(world.id(), other.id).await.unwrap().unwrap();
+    assert_eq!(other.state, ErasureState::Confirming);
     harness.stop().await;
 }

@@ -306,7 +306,7 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     ask_for_import(&apps, &own.made.id).await;
     drain_imports(stack, &apps).await;
     let seat = json!({ "name": "Ann", "email": own.email("ann"), "role": "administrator" });
-    let (status, _) = own.api(Method::POST, "/seats", Some(seat)).await;
+    let (status, seat) = own.api(Method::POST, "/seats", Some(seat)).await;
     assert_eq!(status, StatusCode::CREATED);
 
     let (mut lines, mut counts, mut next, mut pages) = (Vec::new(), BTreeMap::new(), None, 0);
@@ -379,7 +379,8 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     for secret in [&own.made.google_key, &own.made.linkedin_client_secret] {
         assert!(!all.contains(secret.as_str()));
     }
-    for cursor in ["x", "x|y", "SUBMISSIONS"] {
+    let long = format!("AUDIT%7C{}", "x".repeat(1025));
+    for cursor in ["x", "x|y", "SUBMISSIONS", long.as_str()] {
         let path = format!("/contract/export?cursor={cursor}");
         let (status, problem) = own.api(Method::GET, &path, None).await;
         assert_eq!(
@@ -387,6 +388,15 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
             (400, &json!("invalid_cursor"))
         );
     }
+    // A page of seats continues behind the last one, which it names by its id.
+    let path = format!(
+        "/contract/export?cursor=SEATS%7C{}",
+        seat["id"].as_str().unwrap()
+    );
+    let (status, answer) = own.api(Method::GET, &path, None).await;
+    assert_eq!(status, StatusCode::OK);
+    let answer = answer.as_str().expect("several lines");
+    assert!(answer.contains(r#""kind":"connection""#) && !answer.contains(r#""kind":"seat""#));
     // A place that is none of this contract's leads nowhere else.
     let path = format!("/contract/export?cursor=SUBMISSIONS%7C9999%23{}", ids[0]);
     let (status, answer) = own.api(Method::GET, &path, None).await;
@@ -467,5 +477,17 @@ async fn answers_expire_by_the_setting_whenever_they_came() {
     assert_eq!(apply().await.counts["submission"], 3);
     assert_eq!(expires(&ids[0]).await, None);
     assert_eq!(expires(&new).await, None);
+    // One that was stopped is asked for anew by the same setting.
+    let (_, view) = keep(30).await;
+    let stopped = view["retention_run"]["id"].as_str().unwrap();
+    let stop = format!("/runs/{stopped}/stop");
+    assert_eq!(
+        tenant.api(Method::POST, &stop, None).await.0,
+        StatusCode::OK
+    );
+    let (_, view) = keep(30).await;
+    assert_eq!(view["retention_run"]["state"], "waiting", "{view}");
+    assert_eq!(apply().await.counts["submission"], 3);
+    assert!(expires(&ids[0]).await.is_some());
     harness.stop().await;
 }
