@@ -772,6 +772,11 @@ impl Store {
                 let key = keys::activity(contract, activity.seat, activity.id);
                 let as_read = Assumption::version(activity.version);
                 actions.push(self.delete_action(key.attributes(), Some(as_read))?);
+                if let Some(thread) = activity.order_in() {
+                    let place = activity.place();
+                    let key = keys::in_thread(contract, activity.seat, &thread, place);
+                    actions.push(self.delete_action(key.attributes(), None)?);
+                }
                 next.count("activities", 1);
             }
             Found::Noted { kind, pk, sk, .. } => {
