@@ -120,6 +120,8 @@ impl Opportunities<'_> {
         let known = self.known();
         let (opportunity, most) = (known.opportunity.name, MOST_OPPORTUNITIES);
         let mut ids: BTreeSet<String> = BTreeSet::new();
+        // Those that the record's own values, or those of its parts, name.
+        let mut named: BTreeSet<String> = BTreeSet::new();
         if record.object == known.account.name {
             let key = Named::Account.opportunities(&record.id, true);
             ids.extend(self.ids(store, key, opportunity, most).await?);
@@ -128,20 +130,27 @@ impl Opportunities<'_> {
             ids.extend(self.ids(store, key, opportunity, most).await?);
             let key = Named::Contact.records(&record.id);
             let roles = self.ids(store, key, known.contact_role.name, most).await?;
-            for role in self.roles(store, &roles).await? {
-                ids.insert(role.opportunity);
-            }
+            let roles = self.roles(store, &roles).await?.into_iter();
+            let own = roles.filter(|role| role.contact == record.id);
+            named.extend(own.map(|role| role.opportunity));
         } else if record.object == known.lead.name {
             let field = known.lead.named(Role::Opportunity);
             let of = self
                 .values(store, known.lead.name, &[record.id.as_str()])
                 .await?;
-            let named = of.values().filter_map(|values| values.get(field)?.as_str());
-            ids.extend(named.map(str::to_owned));
+            let became = of.values().filter_map(|values| values.get(field)?.as_str());
+            named.extend(became.map(str::to_owned));
         }
+        ids.extend(named.iter().cloned());
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut found = self.several(store, &ids).await?;
-        found.retain(|opportunity| opportunity.open);
+        // A key can outlive what it was made of.
+        let id = Some(record.id.as_str());
+        found.retain(|opportunity| {
+            let (account, contact) = (&opportunity.account, &opportunity.contact);
+            let own = account.as_deref() == id || contact.as_deref() == id;
+            opportunity.open && (own || named.contains(&opportunity.id))
+        });
         Ok(found)
     }
 

@@ -57,17 +57,28 @@ const AT_ONCE: usize = 8;
 /// Users of the CRM with one e-mail address that are looked at.
 const MOST_USERS: i32 = 10;
 
-/// The position from which the next worker continues a pass over all open opportunities.
+/// The position from which the next worker continues a pass over all open opportunities, or over those of an
+/// owner.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Place {
     /// Every open opportunity was looked at by these settings.
     applied: Option<String>,
     shard: u32,
-    /// The last opportunity of the shard that was looked at.
+    /// The owner whose open opportunities are looked at, with the seat.
+    owner: Option<(String, SeatId)>,
+    /// The last opportunity of the shard, or of the owner, that was looked at.
     after: Option<String>,
     /// Records that were saved.
     saved: u64,
+}
+
+/// A record that is saved for a seat because of an opportunity.
+struct ToSave {
+    seat: SeatId,
+    kind: EntryKind,
+    record: RecordRef,
+    reason: Reason,
 }
 
 /// A worker's step of a pass.
@@ -238,7 +249,9 @@ impl Worker<'_> {
         }
         let stages = self.options.as_ref().map(|options| {
             let stages = options.stages.iter();
-            stages.map(|stage| stage.value.as_str()).collect::<Vec<_>>()
+            // An opportunity can name its stage by the label.
+            let known = stages.map(|stage| (&*stage.value, &*stage.label, stage.position));
+            known.collect::<Vec<_>>()
         });
         // Without a stage at which the pipeline begins their order does not matter.
         let stage = self.settings.pipeline_stage.as_deref();
@@ -382,6 +395,24 @@ impl Worker<'_> {
                 saved: self.place.saved,
                 ..Place::default()
             };
+            // The seats of this step only are those that every opportunity is looked at for. Until the end
+            // no settings are applied.
+            let begun = SaveState {
+                applied: String::new(),
+                seats: self.seats.clone(),
+                version: 0,
+            };
+            self.keep("opportunities", Some(begun)).await?;
+        } else {
+            // A user whose seat is another by now, or none, is looked at again later.
+            let mut begun = self.state.clone();
+            let seats = &self.seats;
+            begun
+                .seats
+                .retain(|user, seat| seats.get(user) == Some(&*seat));
+            if begun != self.state {
+                self.keep("opportunities", Some(begun)).await?;
+            }
         }
         let object = vocabulary(self.crm()).opportunity.name;
         while saves(&self.settings) && self.place.shard < MIRROR_SHARDS {
@@ -407,9 +438,7 @@ impl Worker<'_> {
         }
         let applied = SaveState {
             applied: wanted.to_owned(),
-            // Those of every seat were among them.
-            seats: self.seats.clone(),
-            version: 0,
+            ..self.state.clone()
         };
         self.keep("opportunities", Some(applied)).await?;
         Ok(true)
@@ -426,11 +455,16 @@ impl Worker<'_> {
             .map(|(user, seat)| (user.clone(), *seat))
             .collect();
         for (user, seat) in new {
-            if !self.in_time() {
-                return Ok(false);
+            let owner = Some((user.clone(), seat));
+            if self.place.owner != owner {
+                self.place.owner = owner;
+                self.place.after = None;
             }
-            let mut after: Option<String> = None;
             while let Some(key) = Named::Owner.opportunities(&user, true) {
+                if !self.in_time() {
+                    return Ok(false);
+                }
+                let after = self.place.after.clone();
                 let (store, contract) = (self.store(), self.contract);
                 let page = store
                     .ids_by_key(contract, PRODUCTION, &key, object, after.as_deref(), PAGE)
@@ -438,11 +472,14 @@ impl Worker<'_> {
                 let ids: Vec<&str> = page.items.iter().map(String::as_str).collect();
                 let found = self.opportunities().several(store, &ids).await?;
                 self.place.saved += self.look_at(&found).await?;
-                after = page.next;
-                if after.is_none() {
+                self.place.after = page.next;
+                if self.place.after.is_none() {
                     break;
                 }
+                // One user can own all of them.
+                self.keep("seats", None).await?;
             }
+            self.place.owner = None;
             let mut known = self.state.clone();
             known.seats.insert(user, seat);
             self.keep("seats", Some(known)).await?;
@@ -490,38 +527,66 @@ impl Worker<'_> {
     async fn look_at(&self, opportunities: &[Opportunity]) -> Result<u64, StoreError> {
         let mut looks: Vec<BoxFuture<'_, _>> = Vec::new();
         for opportunity in opportunities {
-            looks.push(Box::pin(self.save_for_owner(opportunity)));
+            looks.push(Box::pin(self.for_owner(opportunity)));
         }
-        let saved: Vec<u64> = stream::iter(looks)
+        let found: Vec<Vec<ToSave>> = stream::iter(looks)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        // Those of one record come one after the other: side by side they would only conflict.
+        let mut records: BTreeMap<(SeatId, RecordRef), Vec<ToSave>> = BTreeMap::new();
+        for one in found.into_iter().flatten() {
+            let of = records.entry((one.seat, one.record.clone()));
+            of.or_default().push(one);
+        }
+        let mut saves: Vec<BoxFuture<'_, _>> = Vec::new();
+        for of_record in records.values() {
+            saves.push(Box::pin(self.save_each(of_record)));
+        }
+        let saved: Vec<u64> = stream::iter(saves)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
         Ok(saved.iter().sum())
     }
 
-    async fn save_for_owner(&self, opportunity: &Opportunity) -> Result<u64, StoreError> {
+    /// Saves a record because of each of these opportunities; returns the number of those that are new.
+    async fn save_each(&self, of_record: &[ToSave]) -> Result<u64, StoreError> {
+        let (store, contract) = (self.store(), self.contract);
+        let mut saved = 0;
+        for one in of_record {
+            let record = (one.kind, &one.record);
+            let new = store.save_because(contract, one.seat, record, &one.reason);
+            saved += u64::from(new.await?);
+        }
+        Ok(saved)
+    }
+
+    /// The records that an opportunity has to be a reason of, for its owner's seat.
+    async fn for_owner(&self, opportunity: &Opportunity) -> Result<Vec<ToSave>, StoreError> {
         let begins_at = self.settings.pipeline_stage.as_deref();
         let owner = opportunity.owner.as_deref();
         let Some(seat) = owner.and_then(|owner| self.seats.get(owner)).copied() else {
-            return Ok(0);
+            return Ok(Vec::new());
         };
         if !saves(&self.settings) || !opportunity.in_pipeline(begins_at, self.options.as_ref()) {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let mut saved = 0;
-        for (kind, record, role) in self.tied(opportunity).await? {
-            let reason = Reason {
-                opportunity: opportunity.id.clone(),
-                role,
-                since: self.app.now(),
-            };
-            let (store, contract) = (self.store(), self.contract);
-            let new = store
-                .save_because(contract, seat, (kind, &record), &reason)
-                .await?;
-            saved += u64::from(new);
-        }
-        Ok(saved)
+        let since = self.app.now();
+        let tied = self.tied(opportunity).await?.into_iter();
+        let reason = |role| Reason {
+            opportunity: opportunity.id.clone(),
+            role,
+            since,
+        };
+        Ok(tied
+            .map(|(kind, record, role)| ToSave {
+                seat,
+                kind,
+                record,
+                reason: reason(role),
+            })
+            .collect())
     }
 
     /// The records that are tied to an opportunity, of the kinds that are saved.

@@ -5,7 +5,7 @@
 //! the function's time-out and the CRM's own time for a call. A worker that takes it later looks it up in the
 //! CRM first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
@@ -217,23 +217,69 @@ impl App {
             });
         let reads: Vec<_> = reads.collect();
         let mut found = stream::iter(reads).buffer_unordered(THREADS_AT_ONCE);
-        let mut old = Vec::new();
+        let mut all: Vec<Activity> = Vec::new();
         while let Some(others) = found.next().await {
-            for other in others? {
-                order.hold(&other, now);
-                if other.backlog && other.state == ActivityState::Planned {
-                    old.push((seat, other.id));
-                }
+            all.extend(others?);
+        }
+        let over = self.done_waiting(contract, seat, &all).await?;
+        let mut ready = Vec::new();
+        for mut other in all {
+            let done = over.contains(&other.id);
+            if done {
+                other.state = ActivityState::Planned;
+            }
+            order.hold(&other, now);
+            if done || other.backlog && other.state == ActivityState::Planned {
+                ready.push((seat, other.id));
             }
         }
         // What a newer one waits for does not wait for its turn.
-        for message in WritebackMessage::activities(contract, old) {
+        for message in WritebackMessage::activities(contract, ready) {
             if let Err(error) = self.queue.send(&message, 0).await {
                 tracing::warn!(%contract, error = &error as &dyn std::error::Error,
                     "earlier activities of a thread are not announced: the sweep will");
             }
         }
         Ok(())
+    }
+
+    /// Those of a seat holder's activities that wait for a sign-in or an answer which is there by now. The
+    /// sweep announces a limited number of them, which may all be later in their threads than the rest.
+    async fn done_waiting(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        others: &[Activity],
+    ) -> Result<HashSet<ActivityId>, End> {
+        let (now, store) = (self.clock.now(), &self.remote.store);
+        let mut done = HashSet::new();
+        let unsigned: Vec<ActivityId> = others
+            .iter()
+            .filter(|other| other.state == ActivityState::WaitingForSignIn)
+            .map(|other| other.id)
+            .collect();
+        if !unsigned.is_empty() {
+            let kind = ConnectionKind::User(seat, PRODUCTION);
+            let own = store.connection(contract, kind).await?;
+            if own.is_some_and(|own| own.stands() && !own.needs_sign_in(now)) {
+                done.extend(unsigned);
+            }
+        }
+        let asked: Vec<Activity> = others
+            .iter()
+            .filter(|other| other.state == ActivityState::WaitingForAnswer)
+            .cloned()
+            .collect();
+        if !asked.is_empty()
+            && let Some(config) = self.cached.config(contract, now).await?
+        {
+            let targets = self.targets(&config, &asked).await?;
+            let in_doubt =
+                |target: &EntryRef| targets.get(target).is_some_and(|target| target.doubtful);
+            let answered = asked.iter().filter(|other| !in_doubt(&other.target));
+            done.extend(answered.map(|other| other.id));
+        }
+        Ok(done)
     }
 
     /// Writes activities of one seat holder, at most as many as one call takes.

@@ -49,8 +49,8 @@ pub struct Touched {
     stamp: String,
 }
 
-/// The mark of a write of a record that bears on an opportunity. Its stamp is that of the CRM's version of
-/// the record, so that a pass removes a mark only if nothing was written since it read it.
+/// The mark of a write of a record that bears on an opportunity. Its stamp is that of the version of the
+/// record that was written, so that a pass removes a mark only if nothing was written since it read it.
 pub(super) fn mark(
     contract: &ContractId,
     environment: Environment,

@@ -144,14 +144,16 @@ impl Mirror<'_> {
 
     /// The mark that a write of the record makes of its opportunity, for the save pass (SV-4), which reads the
     /// production environment's.
-    fn mark(&self, record: &Record) -> Option<Item> {
+    fn mark(&self, record: &Record, prepared: &Prepared) -> Option<Item> {
         if self.environment != Environment::Production {
             return None;
         }
         let (object, id) = (self.object, record.id.as_str());
         let opportunity = references::opportunity_of(self.crm, object, id, &record.values)?;
         let (contract, environment) = (self.contract, self.environment);
-        let stamp = record.modified.0.to_string();
+        // A calculated field can change without a new time.
+        let hash = u128::from_be_bytes(prepared.hash);
+        let stamp = format!("{}#{hash:032x}", record.modified.0);
         Some(lists::mark(
             contract,
             environment,
@@ -223,6 +225,8 @@ impl Mirror<'_> {
     /// Returns [`StoreError::Unavailable`] if the table did not take all of it.
     pub async fn put_new(&self, store: &Store, changes: &[Change]) -> Result<Written, StoreError> {
         let mut writes = Vec::with_capacity(changes.len() * 3);
+        // A save pass that met a mark before its record would forget it.
+        let mut marks = Vec::new();
         let mut written = Written::default();
         for change in latest(changes) {
             match change {
@@ -232,8 +236,8 @@ impl Mirror<'_> {
                     for key in &prepared.keys {
                         writes.push(Write::put(self.match_key(key, &record.id))?);
                     }
-                    if let Some(mark) = self.mark(record) {
-                        writes.push(Write::put(mark)?);
+                    if let Some(mark) = self.mark(record, &prepared) {
+                        marks.push(Write::put(mark)?);
                     }
                     written.inserted += 1;
                 }
@@ -246,6 +250,7 @@ impl Mirror<'_> {
             }
         }
         store.write_all(writes, WRITES_AT_ONCE).await?;
+        store.write_all(marks, WRITES_AT_ONCE).await?;
         Ok(written)
     }
 
@@ -373,7 +378,7 @@ impl Mirror<'_> {
                         step.actions.push(store.put_action(item, None)?);
                     }
                 }
-                if let Some(mark) = self.mark(record) {
+                if let Some(mark) = self.mark(record, prepared) {
                     step.actions.push(store.put_action(mark, None)?);
                 }
                 let kept: HashSet<&str> = prepared.keys.iter().map(MatchKey::as_str).collect();

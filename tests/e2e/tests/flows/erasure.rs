@@ -147,6 +147,7 @@ async fn logged(world: &DirectoryWorld<'_>, seat: SeatId, id: EntryId, key: &str
         key: key.to_owned(),
         kind: "note".to_owned(),
         occurred_at: now,
+        thread: Some("t".to_owned()),
         text: "Spoke with Zerlina Quastenfloss.".to_owned(),
         ..Given::default()
     };
@@ -381,6 +382,11 @@ async fn one_who_is_erased_is_nowhere_and_does_not_come_back(crm: CrmKind) {
 
     // What is of others is as it was, byte for byte.
     let after = dump(&tenant).await;
+    // An erased activity leaves no place in its thread.
+    for (items, there) in [(&before, true), (&after, false)] {
+        let in_thread = |(pk, _): &(String, String)| pk.contains("#THREAD#");
+        assert_eq!(items.keys().any(in_thread), there, "{crm:?}");
+    }
     let of_others = |key: &&(String, String)| {
         let text = before[*key].to_lowercase();
         text.contains("bertram") || text.contains("seller")

@@ -15,6 +15,7 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::mirror::{Change, Record, Value, Values};
 use shared::domain::schema::CrmKind;
+use shared::opportunities::Opportunities;
 use shared::queue::ImportMessage;
 use shared::store::{Mirror, WorkKind};
 use shared::testing::{Cut, Tripwire};
@@ -611,6 +612,113 @@ async fn a_worker_that_dies_at_any_call_of_a_save_pass_loses_and_doubles_nothing
         marks
     };
     assert_eq!(marks().await, 0);
+    harness.stop().await;
+}
+
+impl History<'_> {
+    /// Opportunities of one owner that are in the pipeline, with a few accounts.
+    async fn deals_of(&mut self, owner: usize, count: usize) {
+        for number in 0..count {
+            self.deals.push(Deal {
+                owner,
+                stage: 2,
+                closed: false,
+                account: number % 3,
+                contacts: BTreeSet::new(),
+                leads: BTreeSet::new(),
+            });
+            self.write_deal(self.deals.len() - 1).await;
+        }
+    }
+
+    /// A pass whose worker dies at a call; returns the place that it leaves.
+    async fn place_after_death(&self, cut: Cut) -> Json {
+        self.ask().await;
+        let wire = Tripwire::cutting(cut);
+        let stack = self.tenant.harness.embedded_stack();
+        self.work(&process(stack, &wire, &self.world.clock)).await;
+        assert!(wire.has_cut());
+        self.world.advance(200).await;
+        let pass = self.world.store().save_pass(self.world.id()).await;
+        serde_json::from_str(&pass.unwrap().unwrap().kept).unwrap()
+    }
+}
+
+/// SV-4: one user owns more opportunities than a worker looks at, many of them with one account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_continues_among_the_opportunities_of_one_owner() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let mut history = History::new(&tenant, 3).await;
+    history.deals_of(2, 450).await;
+    // Nobody has a seat for them: they are looked at, and forgotten.
+    history.ask().await;
+    history.finish().await;
+    history.check("without a seat").await;
+    history.seat(2).await;
+    history.expect();
+    let place = history.place_after_death(Cut::After(1100)).await;
+    assert_eq!(place["owner"][0], json!(history.id(1, 2)), "{place}");
+    assert!(place["after"].is_string(), "{place}");
+    history.finish().await;
+    history.check("continued").await;
+    harness.stop().await;
+}
+
+/// SV-4: a seat that comes while all opportunities are looked at gets those of its user that were before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_that_comes_between_two_workers_misses_nothing() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let mut history = History::new(&tenant, 5).await;
+    history.deals_of(2, 40).await;
+    history.ask().await;
+    history.finish().await;
+    history.settle(0).await;
+    let place = history.place_after_death(Cut::After(28)).await;
+    let shard = place["shard"].as_u64().unwrap();
+    assert!((1..16).contains(&shard), "{place}");
+    history.seat(2).await;
+    history.finish().await;
+    history.expect();
+    history.check("with the new seat").await;
+    harness.stop().await;
+}
+
+/// SV-5: a key that outlived what it was made of shows no opportunity of another account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opportunity_that_moved_is_not_shown_with_its_former_account() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let mirror = Mirror {
+        contract: world.id(),
+        environment: PRODUCTION,
+        crm: CrmKind::Salesforce,
+        object: "Opportunity",
+        default_region: None,
+    };
+    for (time, account) in [(1, "001A"), (2, "001B")] {
+        let record = Record {
+            id: "0068d00000000001AAA".to_owned(),
+            modified: Millis(time),
+            merged_into: None,
+            values: Values(vec![("AccountId", Value::Text(account.to_owned()))]),
+        };
+        // The first import, repeated after its worker died.
+        let changes = [Change::Present(record)];
+        mirror.put_new(world.store(), &changes).await.unwrap();
+    }
+    let reading = Opportunities {
+        contract: world.id(),
+        environment: PRODUCTION,
+        crm: CrmKind::Salesforce,
+    };
+    for (account, count) in [("001A", 0), ("001B", 1)] {
+        let record = RecordRef::new("Account", account);
+        let found = reading.open_of(world.store(), &record).await.unwrap();
+        assert_eq!(found.len(), count, "{account}: {found:?}");
+    }
     harness.stop().await;
 }
 

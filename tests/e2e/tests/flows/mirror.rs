@@ -547,6 +547,32 @@ async fn a_key_finds_the_records_of_its_object() {
     harness.stop().await;
 }
 
+/// SV-4: a save pass removes the mark of an opportunity that is not there, so none comes before its record.
+#[tokio::test]
+async fn an_opportunity_of_an_empty_mirror_is_there_before_its_mark() {
+    let harness = Harness::embedded(false).await;
+    let contract = contract();
+    let mirror = Mirror {
+        object: "Opportunity",
+        ..contacts(&contract)
+    };
+    let opportunity = |number: u32| {
+        let values = Values(vec![("Name", Value::Text(format!("Deal {number}")))]);
+        let record = contact(number, "");
+        Change::Present(Record { values, ..record })
+    };
+    let changes: Vec<Change> = (0..10).map(opportunity).collect();
+    let wire = Tripwire::cutting(Cut::After(0));
+    let cut = mirror.put_new(&store_over(&harness, &wire), &changes).await;
+    assert!(cut.is_err());
+    let found = items(&harness, &contract).await;
+    assert_eq!(found["MIRROR"].len(), 10, "{found:?}");
+    assert!(!found.contains_key("TOUCHED"), "{found:?}");
+    mirror.put_new(&harness.store, &changes).await.unwrap();
+    assert_eq!(items(&harness, &contract).await["TOUCHED"].len(), 10);
+    harness.stop().await;
+}
+
 #[tokio::test]
 async fn a_clean_up_empties_every_partition_in_as_many_turns_as_it_needs() {
     let harness = Harness::embedded(false).await;

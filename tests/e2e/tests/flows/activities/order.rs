@@ -82,3 +82,27 @@ async fn a_message_that_failed_holds_up_none_of_its_thread() {
     }
     desk.stop().await;
 }
+
+#[tokio::test]
+async fn a_message_whose_sign_in_is_there_is_announced_by_a_later_one_of_its_thread() {
+    let desk = Desk::without_sign_in(CrmKind::Salesforce).await;
+    let early = desk.accepted(in_thread(&desk, "early", "t", 0)).await;
+    let late = desk.accepted(in_thread(&desk, "late", "t", 1)).await;
+    desk.drain().await;
+    for id in [&early, &late] {
+        let stored = desk.stored(id).await;
+        assert_eq!(stored.state, ActivityState::WaitingForSignIn);
+    }
+    desk.world.sign_in_own(&desk.seat, SELLER).await.is(200);
+    desk.lose_messages().await;
+    // A sweep that announces no more than it may has announced the later one only.
+    desk.work(&desk.world.fresh(), &[&late]).await;
+    assert_eq!(desk.stored(&late).await.state, ActivityState::Waiting);
+    desk.drain().await;
+    assert_eq!(desk.stored(&early).await.state, ActivityState::Written);
+    desk.settle(&[&late], ActivityState::Written, "late").await;
+    for text in ["text of early.", "text of late."] {
+        desk.record(text, text).await;
+    }
+    desk.stop().await;
+}
