@@ -154,7 +154,7 @@ export const signInBeside = () =>
 	note(
 		"warn",
 		p(
-			link("my-crm", "Sign in to the CRM in a new tab", { target: "_blank", "data-nav": null }),
+			link("my-settings", "Sign in to the CRM in a new tab", { target: "_blank", "data-nav": null }),
 			", then send this form again. What you typed stays here.",
 		),
 	);
