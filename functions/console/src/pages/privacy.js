@@ -50,7 +50,7 @@ function parsed(text) {
 async function exportPage(cursor) {
 	const wish = cursor ? `?${new URLSearchParams({ cursor })}` : "";
 	// A large export takes longer than a session's token.
-	if (session.valid_until - Date.now() < RENEW_MS) await renew().catch(() => {});
+	if (session.valid_until - Date.now() < RENEW_MS && session.valid_until < session.session_ends_at) await renew().catch(() => {});
 	const { status, text } = await attempt("GET", `/api/v1/contract/export${wish}`).catch((error) => {
 		throw error instanceof Refusal ? error : new Refusal(STOPPED);
 	});
