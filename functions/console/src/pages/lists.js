@@ -113,7 +113,8 @@ export async function listsPage(view) {
 
 	const found = el("ul", { class: "plain" });
 	const foot = el("div");
-	const empty = () => p(`No ${kind.many} are saved here yet. Save one from its own page: `, link(kind.list, `search for ${kind.many}`), ".");
+	const empty = () =>
+		p(`No ${kind.many} are saved here yet. Save one from its own page: `, link(kind.list, `search for ${kind.many}`), ".");
 	/** @param {import("./api.js").Api["SavedItem"]} item */
 	const draw = (item) => {
 		const path = `/lists/${list.id}/items/${encodeURIComponent(item.id)}`;
