@@ -206,6 +206,13 @@ test("CSV that is cut off within quotes says so, and odd quotes are text", async
 		["", ""],
 	]);
 	assert.match(await refusal(() => all(`"${"x".repeat(5_000_000)}`)), /quotes/);
+	assert.match(await refusal(() => all(",".repeat(5_000_000))), /a\.csv has a row that is too long/);
+	assert.match(await refusal(() => all(`${"x".repeat(1_000_000)},`.repeat(5))), /a\.csv has a row that is too long/);
+});
+
+test("a file that cannot be read to its end says so", async () => {
+	const stream = new ReadableStream({ pull: (to) => to.error(new DOMException("It was changed.", "NotReadableError")) });
+	assert.match(await refusal(() => rowsOf(stream, "a.csv").next()), /a\.csv could not be read to its end/);
 });
 
 // -- Archives
@@ -226,6 +233,8 @@ test("addresses of profiles have one spelling", () => {
 		"https://linkedin.com.evil.example/in/a",
 		"https://www.linkedin.com/in/",
 		"https://www.linkedin.com/in/%E0%A4%A",
+		`https://www.linkedin.com/in/${"a".repeat(10_000)}`,
+		`https://www.linkedin.com/in/${"é".repeat(400)}`,
 	])
 		assert.equal(read.addressOf(text), "", text);
 });
@@ -396,6 +405,10 @@ test("keys follow from the messages: other files of the same say the same", asyn
 	turned[0] = turned[0].map((name) => name.toLowerCase());
 	assert.deepEqual(await keys(file("messages.csv", csvOf(turned)), file("Invitations.csv", INVITATIONS)), expected);
 	assert.notDeepEqual(await keys(file("messages.csv", accented("Café"))), await keys(file("messages.csv", accented("Cafe"))));
+	// Other line ends, within a message too, and times without their zone.
+	const again = MESSAGES.map((row) => row.map((cell) => cell.replace("\n", "\r\n").replace(/ UTC$/, "")));
+	const invitations = INVITATIONS.replaceAll("9:30 AM", "9:30\u202fam").replaceAll("\n", "\r\n");
+	assert.deepEqual(await keys(file("messages.csv", csvOf(again, "\r\n")), file("Invitations.csv", invitations)), expected);
 });
 
 test("files that are none of an archive say so", async () => {
@@ -406,6 +419,8 @@ test("files that are none of an archive say so", async () => {
 	assert.match(await of(file("messages.csv", "x,y\n1,2\n")), /none of its columns is known/);
 	assert.match(await of(file("other.csv", "x\n".repeat(100))), /none of its columns is known/);
 	assert.match(await of(), /No file is chosen/);
+	const many = Array.from({ length: 21 }, (_, at) => ({ name: `../${at}/messages.csv`, text: csvOf(MESSAGES) }));
+	assert.match(await of(file("a.zip", zipOf(many))), /too many files/);
 	const { sources, unread } = await read.sourcesOf([
 		file("b.zip", zipOf([{ name: "messages.csv", text: "x\n" }])),
 		file("Invitations.csv", INVITATIONS),

@@ -95,7 +95,8 @@ async function creation(view, entry, object) {
 	let anyway = false;
 
 	const arrived = async (word) => {
-		leaveWord(word);
+		// Elsewhere by now, it would be the word of another person's page.
+		if (!view.signal.aborted) leaveWord(word);
 		await view.go("person", { id: entry.id });
 		announce(word);
 	};

@@ -342,9 +342,11 @@ async function show(moved) {
 			heading.textContent = text;
 			document.title = `${text} – Leadbridge`;
 		},
-		go(name, parameters) {
+		// Nor this: an answer that comes late leads nobody away from where they are by now.
+		async go(name, parameters) {
+			if (signal.aborted) return;
 			history.pushState(null, "", page(name, parameters));
-			return show(true);
+			await show(true);
 		},
 		later: () => setTimeout(() => signal.aborted || show(false), 3000),
 		// Changes the address's parameters without going anywhere.

@@ -7,9 +7,12 @@ import { entriesOf, isZip } from "./zip.js";
 
 // The earliest day of an activity.
 export const EARLIEST = "2021-06-23";
-// The longest text of an activity, and name of a thread, in characters.
+// The longest text of an activity, name of a thread, and address of a profile, in characters.
 const MOST_TEXT = 30_000;
 const MOST_THREAD = 200;
+const MOST_ADDRESS = 500;
+// Files of one zip that are read: an archive has one of each kind.
+const MOST_FILES = 20;
 // Rows among which a file's header is looked for: Connections.csv begins with notes.
 const HEADER_WITHIN = 20;
 // People of a conversation that are kept: with three, one of whom is the member, it is a group.
@@ -109,8 +112,9 @@ function character(whole, name) {
 	return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole;
 }
 
-// A message's text without its HTML, where it has any.
-export function plain(text) {
+// A message's text without its HTML, where it has any. Its lines end in one way, whichever program wrote the file.
+export function plain(written) {
+	const text = written.replace(/\r\n?/g, "\n");
 	if (text.search(TAG) < 0) return text.trim();
 	const bare = text.replace(BREAK, "\n").replace(TAG, "");
 	return bare.replace(/&(#x[0-9a-f]{1,6}|#\d{1,7}|[a-z]{2,6});/gi, character).trim();
@@ -123,6 +127,7 @@ const spellings = new Map();
 
 // The one spelling of a profile's address; nothing for any other address.
 export function addressOf(text) {
+	if (text.length > MOST_ADDRESS) return "";
 	let address = spellings.get(text);
 	if (address === undefined) {
 		if (spellings.size >= MOST_SPELLINGS) spellings.clear();
@@ -144,7 +149,8 @@ function oneSpelling(text) {
 		const decoded = decodeURIComponent(name).normalize("NFC");
 		// A member's number, which some files have in place of the name, distinguishes case.
 		const one = /^ACo[A-Za-z]A/.test(decoded) ? decoded : decoded.toLowerCase();
-		return `https://www.linkedin.com/in/${encodeURIComponent(one)}`;
+		const address = `https://www.linkedin.com/in/${encodeURIComponent(one)}`;
+		return address.length > MOST_ADDRESS ? "" : address;
 	} catch {
 		return "";
 	}
@@ -249,6 +255,8 @@ export async function sourcesOf(files) {
 	for (const file of files) {
 		if (await isZip(file)) {
 			const known = (await entriesOf(file)).filter(({ name }) => named(name));
+			if (known.length > MOST_FILES)
+				refuse(`${file.name} holds too many files of the same names.`, "Choose the zip that LinkedIn gave you.", "files");
 			if (!known.length) unread.push(`${file.name}: none of the files in it is known.`);
 			for (const { name, size, open } of known) await take({ kind: named(name), name: nameOf(name), size, open });
 		} else if (/\.csv$/i.test(file.name)) {
@@ -389,20 +397,18 @@ const FIND = {
 		if (/draft/i.test(folder) || yes(value(row, "is message draft"))) return "draft";
 		if (/spam/i.test(folder)) return "spam";
 		if (addressOf(value(row, "sender profile url")) !== owner) return "received";
-		const date = value(row, "date");
-		const occurred_at = messageTime(date);
+		const occurred_at = messageTime(value(row, "date"));
 		if (Number.isNaN(occurred_at)) return "date";
 		if (occurred_at < since) return "before";
 		const id = value(row, "conversation id");
 		const others = (survey.conversations.get(id) ?? []).filter((address) => address !== owner);
 		if (others.length > 1 || survey.groups.has(id)) return "group";
 		if (!others.length) return "nobody";
-		const content = value(row, "content");
-		const [title, text] = [plain(value(row, "subject")), plain(content)];
+		const [title, text] = [plain(value(row, "subject")), plain(value(row, "content"))];
 		if (!text) return "empty";
 		if (isLong(text)) return "long";
-		// The member's own address is not part of it: it may change.
-		const parts = ["message", id, "sent", date, title, content];
+		// The member's own address is not part of it: it may change. Nor is how the file writes times and lines.
+		const parts = ["message", id, "sent", occurred_at, title, text];
 		const thread = id.length <= MOST_THREAD ? id : undefined;
 		return { parts, kind: title ? "inmail" : "message", person: others[0], occurred_at, thread, title, text };
 	},
@@ -411,16 +417,14 @@ const FIND = {
 	invitations(_survey, { owner, since }, row, value) {
 		const inviter = addressOf(value(row, "inviterprofileurl"));
 		if (value(row, "direction").toUpperCase() !== "OUTGOING" || (inviter && inviter !== owner)) return "incoming";
-		const sent = value(row, "sent at");
-		const occurred_at = invitationTime(sent);
+		const occurred_at = invitationTime(value(row, "sent at"));
 		if (Number.isNaN(occurred_at)) return "date";
 		if (occurred_at < since) return "before";
 		const person = addressOf(value(row, "inviteeprofileurl"));
 		if (!person) return "nobody";
-		const message = value(row, "message");
-		const text = plain(message);
+		const text = plain(value(row, "message"));
 		if (isLong(text)) return "long";
-		return { parts: ["invitation", person, sent, message], kind: "connection_request", person, occurred_at, title: "", text };
+		return { parts: ["invitation", person, occurred_at, text], kind: "connection_request", person, occurred_at, title: "", text };
 	},
 };
 

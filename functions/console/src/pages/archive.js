@@ -2,7 +2,19 @@
 
 import { signInNote } from "./activities.js";
 import { api, get, link, renew, session } from "./api.js";
-import { activitiesOf, EARLIEST, grouped, ownersOf, parted, personOf, REASONS, sourcesOf, startOf, surveyOf } from "./archive-read.js";
+import {
+	activitiesOf,
+	addressOf,
+	EARLIEST,
+	grouped,
+	ownersOf,
+	parted,
+	personOf,
+	REASONS,
+	sourcesOf,
+	startOf,
+	surveyOf,
+} from "./archive-read.js";
 import { badge, stateTag } from "./directory.js";
 import {
 	announce,
@@ -78,7 +90,7 @@ const pause = (seconds, signal) =>
 
 // A call that waits and tries again while the functions are busy or out of reach; each of these calls can be repeated.
 async function call(path, body, signal, told = (_) => {}) {
-	if (session.valid_until - Date.now() < RENEW_MS) await renew().catch(() => {});
+	if (session.valid_until - Date.now() < RENEW_MS && session.valid_until < session.session_ends_at) await renew().catch(() => {});
 	for (let tries = 1; ; tries++) {
 		try {
 			return await api("POST", path, body);
@@ -145,6 +157,8 @@ async function planOf(sources, survey, choice, signal, place) {
 			partner.kinds[kind] = (partner.kinds[kind] ?? 0) + 1;
 		}
 	}
+	// By now the place may be another's.
+	if (signal.aborted) return null;
 	const all = [...partners.values()].filter(({ fresh }) => fresh > 0);
 	const looking = progress("Looking for their matches", all.length);
 	place.replaceChildren(looking.node);
@@ -157,7 +171,6 @@ async function planOf(sources, survey, choice, signal, place) {
 		looking.add(some.length);
 		looking.say(`${number(Math.min(at + MOST_PEOPLE, all.length))} of ${counted(all.length, PEOPLE)}`);
 	}
-	place.replaceChildren();
 	/** @param {Partner} partner */
 	const rank = ({ found }) => (found?.in_crm ? 0 : 1);
 	all.sort((a, b) => rank(a) - rank(b) || b.fresh - a.fresh);
@@ -471,9 +484,10 @@ export async function archivePage(view) {
 		moveTo(preview.querySelector("h2"));
 	};
 
-	const ask = async (sources, survey, unread) => {
+	const ask = async (sources, survey, unread, signal) => {
 		/** @type {Api["ArchiveView"]} */
 		const { since } = await get("/me/archive");
+		if (signal.aborted) return;
 		const owners = ownersOf(survey);
 		const member = owners.length
 			? select(
@@ -508,8 +522,11 @@ export async function archivePage(view) {
 						if (!day) refuse("The day is missing.", "Say since when it is to be logged.", "since");
 						if (day < EARLIEST)
 							refuse(`It is before ${EARLIEST}, the earliest day that is logged.`, "Choose a later one.", "since");
-						const owner = fields.namedItem("member").value.trim();
-						if (!owner) refuse("The address of your profile is missing.", "Copy it from LinkedIn.", "member");
+						const typed = fields.namedItem("member").value.trim();
+						if (!typed) refuse("The address of your profile is missing.", "Copy it from LinkedIn.", "member");
+						// As the files' addresses are compared.
+						const owner = addressOf(typed);
+						if (!owner) refuse("That is not the address of a LinkedIn profile.", "Copy it from LinkedIn.", "member");
 						const choice = { owner, since: startOf(day) };
 						const signal = begin();
 						preview.replaceChildren();
@@ -518,7 +535,8 @@ export async function archivePage(view) {
 							const plan = await planOf(sources, survey, choice, signal, busy);
 							if (!signal.aborted) show(sources, survey, choice, plan);
 						} finally {
-							busy.replaceChildren();
+							// Unless another file was chosen meanwhile, whose it is now.
+							if (!signal.aborted) busy.replaceChildren();
 						}
 					},
 				),
@@ -540,7 +558,7 @@ export async function archivePage(view) {
 			const files = [...fields.namedItem("files").files];
 			if (!files.length) refuse("No file is chosen.", "Choose one.", "files");
 			const signal = begin();
-			for (const place of [whose, preview, sending]) {
+			for (const place of [busy, whose, preview, sending]) {
 				place.replaceChildren();
 				place.hidden = false;
 			}
@@ -549,7 +567,7 @@ export async function archivePage(view) {
 				const bar = progress("Reading the archive", sizeOf(sources));
 				busy.replaceChildren(bar.node);
 				const survey = await surveyOf(sources, signal, bar.add);
-				if (!signal.aborted) await ask(sources, survey, unread);
+				if (!signal.aborted) await ask(sources, survey, unread, signal);
 			} finally {
 				busy.replaceChildren();
 			}

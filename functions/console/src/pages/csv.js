@@ -1,8 +1,8 @@
 // Reads CSV (RFC 4180) as it comes in: quotes, and line breaks within them, may be split anywhere.
 
-import { refuse } from "./dom.js";
+import { Refusal, refuse } from "./dom.js";
 
-// The longest cell, in characters: a quote that never ends would take the whole file.
+// The longest cell and row, in characters: a quote that never ends would take the whole file, as would a row.
 const MOST_CELL = 4_000_000;
 const [COMMA, QUOTE, FEED, RETURN] = [44, 34, 10, 13];
 
@@ -14,6 +14,8 @@ export function parser(name) {
 	let cell = "";
 	/** @type {string[]} */
 	let row = [];
+	// The characters of the row's cells, and its commas.
+	let width = 0;
 	// Within quotes; behind a quote that ends them or is the first of two; behind quotes, so that a further one is text.
 	let [quoted, ending, wasQuoted, afterReturn] = [false, false, false, false];
 	/** @type {string[][]} */
@@ -24,6 +26,8 @@ export function parser(name) {
 		return done;
 	};
 	const endCell = () => {
+		width += cell.length + 1;
+		if (width > MOST_CELL) refuse(`${name} has a row that is too long.`, "Choose the file as LinkedIn made it.", "files");
 		row.push(cell);
 		[cell, wasQuoted] = ["", false];
 	};
@@ -31,7 +35,7 @@ export function parser(name) {
 		const blank = !row.length && !cell && !wasQuoted;
 		endCell();
 		if (!blank) rows.push(row);
-		row = [];
+		[row, width] = [[], 0];
 	};
 	/** @param {string} text */
 	const push = (text) => {
@@ -128,7 +132,11 @@ export async function* rowsOf(stream, name, read = () => {}) {
 				await pause();
 				since = performance.now();
 			}
-			const { done, value } = await reader.read();
+			const { done, value } = await reader.read().catch((error) => {
+				if (error instanceof Refusal) throw error;
+				// Such as a file that was moved or changed after it was chosen.
+				return refuse(`${name} could not be read to its end.`, "Choose it again.", "files");
+			});
 			if (done) break;
 			read(value.length);
 			yield parse.push(decoder.decode(value, { stream: true }));

@@ -162,7 +162,7 @@ function add(kind, view) {
 				}
 				const { outcome, entry } = await api("POST", kind.path, given);
 				close();
-				leaveWord(OUTCOMES[outcome]);
+				if (!view.signal.aborted) leaveWord(OUTCOMES[outcome]);
 				await view.go(kind.entry, { id: entry.id });
 			},
 		),

@@ -3,6 +3,7 @@
 import { api, get, goAuthorize, link, session } from "./api.js";
 import {
 	action,
+	asProblem,
 	button,
 	cancel,
 	card,
@@ -18,9 +19,9 @@ import {
 	moveTo,
 	note,
 	p,
+	problemNote,
 	refuse,
 	row,
-	showProblem,
 	strong,
 	submit,
 	table,
@@ -163,15 +164,19 @@ export const entryPage = (kind) => async (view) => {
 	const lists = el("div");
 	const deals = el("div");
 	// They follow from the record that the entry is linked to.
-	const around = async () => {
-		const [mine, open] = await Promise.all([listsOf(kind, id), openOpportunities(path)]);
-		lists.replaceChildren(mine);
-		deals.replaceChildren(...[open].filter(Boolean));
+	// What cannot be read is said in its place: the rest of the page does without.
+	const beside = async (place, read) => {
+		try {
+			place.replaceChildren(...[await read()].filter(Boolean));
+		} catch (error) {
+			place.replaceChildren(problemNote(asProblem(error)));
+		}
 	};
+	const around = () => Promise.all([beside(lists, () => listsOf(kind, id)), beside(deals, () => openOpportunities(path))]);
 
 	const decided = (entry) => {
 		draw(entry);
-		around().catch((error) => showProblem(lists, error));
+		around();
 		moveTo(body.querySelector("h2"));
 	};
 	const act = (what, given) => async () => decided(await api("POST", `${path}/${what}`, given));

@@ -36,25 +36,27 @@ const kindOf = (kind) => (kind === "company" ? COMPANIES : PEOPLE);
  */
 export async function listsOf(kind, id) {
 	const place = el("div");
-	const draw = async () => {
+	const draw = async (at = -1) => {
 		const { items } = await get(`/lists?kind=${kind.target}&entry=${encodeURIComponent(id)}`);
 		place.replaceChildren(
 			row(
-				items.map((list) =>
+				items.map((list, index) =>
 					list.has_entry
 						? action(`Remove from ${list.name}`, async () => {
-								await api("DELETE", `/lists/${list.id}/items/${id}`);
-								await draw();
+								await api("DELETE", `/lists/${list.id}/items/${encodeURIComponent(id)}`);
+								await draw(index);
 								announce(`Removed from ${list.name}`);
 							})
 						: action(`Save to ${list.name}`, async () => {
 								await api("POST", `/lists/${list.id}/items`, { entry: id });
-								await draw();
+								await draw(index);
 								announce(`Saved to ${list.name}`);
 							}),
 				),
 			),
 		);
+		// The button that had the focus is drawn anew.
+		place.querySelectorAll("button")[at]?.focus();
 	};
 	await draw();
 	return card("My lists", place, p(link("my-lists", "See my lists", null, { list: kind.target === "company" ? "companies" : "people" })));
@@ -111,6 +113,8 @@ export async function listsPage(view) {
 
 	const found = el("ul", { class: "plain" });
 	const foot = el("div");
+	const empty = () =>
+		p(`No ${kind.many} are saved here yet. Save one from its own page: `, link(kind.list, `search for ${kind.many}`), ".");
 	/** @param {import("./api.js").Api["SavedItem"]} item */
 	const draw = (item) => {
 		const path = `/lists/${list.id}/items/${encodeURIComponent(item.id)}`;
@@ -153,7 +157,10 @@ export async function listsPage(view) {
 						async () => {
 							await api("DELETE", path);
 							return () => {
+								const near = node.nextElementSibling ?? node.previousElementSibling;
 								node.remove();
+								if (near) near.querySelector("a, button")?.focus();
+								else if (!foot.children.length) foot.replaceChildren(empty());
 								announce(`${item.name}: removed`);
 							};
 						},
@@ -165,14 +172,11 @@ export async function listsPage(view) {
 	};
 	const part = async (cursor) => {
 		const { items, next } = await nextItems(`/lists/${list.id}/items`, {}, cursor, () => view.signal.aborted);
-		found.append(...items.map(draw));
-		foot.replaceChildren(
-			...(next
-				? [row(action("Show more", () => part(next)))]
-				: found.children.length
-					? []
-					: [p(`No ${kind.many} are saved here yet.`)]),
-		);
+		const nodes = items.map(draw);
+		found.append(...nodes);
+		foot.replaceChildren(...(next ? [row(action("Show more", () => part(next)))] : found.children.length ? [] : [empty()]));
+		// The button that had the focus is gone.
+		if (cursor) (nodes[0] ?? foot).querySelector("a, button")?.focus();
 	};
 	await part();
 

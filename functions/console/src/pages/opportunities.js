@@ -2,7 +2,7 @@
 
 import { get, link } from "./api.js";
 import { badge } from "./directory.js";
-import { action, card, el, hint, row, table } from "./dom.js";
+import { action, announce, card, el, hint, number, row, table } from "./dom.js";
 
 // An amount in its currency; a code that the browser does not know is written behind it.
 function money(amount, currency) {
@@ -58,8 +58,12 @@ export async function openOpportunities(path) {
 						row(
 							action("Show more opportunities", async () => {
 								const page = await read(cursor);
-								shown.querySelector("tbody").append(...list(page.items).querySelectorAll("tbody > tr"));
+								const rows = list(page.items).querySelectorAll("tbody > tr");
+								shown.querySelector("tbody").append(...rows);
 								more(page.next);
+								// The button that had the focus is gone.
+								(rows[0]?.querySelector("a") ?? foot.querySelector("button"))?.focus();
+								announce(`${rows.length} more`);
 							}),
 						),
 					]
@@ -69,7 +73,7 @@ export async function openOpportunities(path) {
 	more(next);
 	return card(
 		"Open opportunities",
-		hint(`${total} as of the last import, the furthest stage first. What you see in the CRM is up to your rights there.`),
+		hint(`${number(total)} as of the last import, the furthest stage first. What you see in the CRM is up to your rights there.`),
 		shown,
 		foot,
 	);

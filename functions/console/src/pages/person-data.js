@@ -131,7 +131,6 @@ function erase(person, started) {
 					refuse("An erasure cannot be undone.", `Type the word ${CONFIRMATION}.`, "confirm");
 				await api("POST", "/privacy/erasures", { person, confirm: CONFIRMATION });
 				close();
-				announce("The erasure has begun.");
 				await started();
 			},
 		),
@@ -180,6 +179,18 @@ export async function personDataPage(view) {
 		open = items.some(({ state }) => state !== "done");
 		list.replaceChildren(items.length ? el("ul", { class: "plain" }, items.map(shownErasure)) : p("Nobody's data was erased yet."));
 	};
+	// What was found is being erased: its place says so, and where it is seen how far that is.
+	const started = async () => {
+		const text = "The erasure has begun. How far it is stands below, at Erasures.";
+		const told = note("good", text);
+		found.replaceChildren(told);
+		told.tabIndex = -1;
+		told.focus();
+		announce(text);
+		open = true;
+		// The dialog is closed, so a problem would show nowhere; it is looked at again while it goes on.
+		await load().catch(() => {});
+	};
 	const show = (person, report) => {
 		const { items } = report;
 		const title = items.length === 1 ? "1 item" : `${number(items.length)} items`;
@@ -203,7 +214,7 @@ export async function personDataPage(view) {
 					report.limits.map((limit) => el("li", null, limit)),
 				),
 			),
-			row(button("Erase this person's data", () => erase(person, load), "danger")),
+			row(button("Erase this person's data", () => erase(person, started), "danger")),
 		];
 		found.replaceChildren(card(title, parts));
 	};

@@ -1,6 +1,6 @@
 // The contract as a whole: its export, how long its answers are kept, and its deletion.
 
-import { api, attempt, get } from "./api.js";
+import { api, attempt, get, renew, session } from "./api.js";
 import {
 	action,
 	announce,
@@ -23,6 +23,7 @@ import {
 	row,
 	run,
 	said,
+	showProblem,
 	submit,
 	time,
 } from "./dom.js";
@@ -31,22 +32,37 @@ import {
 /** @typedef {import("./api.js").Api["ContractRun"]} Run */
 
 const TITLE = "Export everything";
+// A session that ends within that time is renewed.
+const RENEW_MS = 15 * 60 * 1000;
+
+const STOPPED = { detail: "The export stopped.", next_step: "Press the button again: it goes on from where it was." };
+
+// A text's JSON; null for any other text.
+function parsed(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
+}
 
 // A page of the export: its lines, and what the last of them says of the page.
 async function exportPage(cursor) {
 	const wish = cursor ? `?${new URLSearchParams({ cursor })}` : "";
-	const { status, text } = await attempt("GET", `/api/v1/contract/export${wish}`);
+	// A large export takes longer than a session's token.
+	if (session.valid_until - Date.now() < RENEW_MS && session.valid_until < session.session_ends_at) await renew().catch(() => {});
+	const { status, text } = await attempt("GET", `/api/v1/contract/export${wish}`).catch((error) => {
+		throw error instanceof Refusal ? error : new Refusal(STOPPED);
+	});
 	if (status !== 200) {
-		let problem = { detail: "The export stopped.", next_step: "Press the button again: it goes on from where it was." };
-		try {
-			problem = JSON.parse(text);
-		} catch {
-			// No problem of ours: an answer of something in between.
-		}
-		throw new Refusal(problem);
+		const problem = parsed(text);
+		// Without a next step it is no problem of ours: an answer of something in between.
+		throw new Refusal(problem?.next_step ? problem : STOPPED);
 	}
 	const lines = text.trimEnd().split("\n");
-	const { page } = JSON.parse(lines.pop() ?? "{}");
+	const page = parsed(lines.pop())?.page;
+	// Cut off on its way.
+	if (!page?.counts) throw new Refusal(STOPPED);
 	return { lines, page };
 }
 
@@ -155,10 +171,8 @@ function deletion(privacy, again) {
 /** @param {Privacy} privacy */
 function retention(privacy, again, last) {
 	const { keep_answers_days: days } = privacy;
-	const save = async (wanted) => {
-		await api("PUT", "/contract/retention", { keep_answers_days: wanted });
-		await again("The setting is saved.");
-	};
+	const put = (wanted) => api("PUT", "/contract/retention", { keep_answers_days: wanted });
+	const saved = () => again("The setting is saved.");
 	return [
 		p(
 			"A submission is deleted with its answers so many days after it was received. Leads and contacts in your CRM, and people in the directory, stay.",
@@ -174,14 +188,22 @@ function retention(privacy, again, last) {
 			[submit("Save")],
 			async (elements) => {
 				const text = elements.namedItem("keep_answers_days").value.trim();
-				if (!/^\d*$/.test(text)) refuse("That is no number of days.", "Type a whole number, or nothing.", "keep_answers_days");
+				if (!/^([1-9]\d*)?$/.test(text))
+					refuse("That is no number of days.", "Type a whole number from 30 on, or nothing.", "keep_answers_days");
 				const wanted = Number(text);
-				if (wanted === 0 || (days !== 0 && wanted >= days)) return save(wanted);
+				if (wanted === 0 || (days !== 0 && wanted >= days)) {
+					await put(wanted);
+					return saved();
+				}
 				confirmed(
 					`Keep answers for ${number(wanted)} days`,
 					"Submissions that are older are deleted within a few days. That cannot be undone.",
 					"Delete older answers",
-					() => save(wanted),
+					async () => {
+						await put(wanted);
+						// Not before the dialog is closed: it holds the focus.
+						return () => saved().catch((error) => showProblem(last, error));
+					},
 				);
 			},
 		),
@@ -206,7 +228,11 @@ export async function privacyPage(view) {
 		showLast();
 		const again = async (text) => {
 			await load();
-			place.replaceChildren(note("good", text));
+			const told = note("good", text);
+			place.replaceChildren(told);
+			// What had the focus is drawn anew, and may be far below.
+			told.tabIndex = -1;
+			told.focus();
 			announce(text);
 		};
 		kept.replaceChildren(card("How long answers are kept", retention(privacy, again, last)));

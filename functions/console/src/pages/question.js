@@ -46,7 +46,7 @@ function candidateItem({ record, fields, agreeing, explanation, linked, taken_by
 export function questionCard({ target, candidates }, answer) {
 	return card(
 		"Is this the right CRM match?",
-		p(`${target.name} may be one of these. Your answer holds for everybody, and for all that waits for it.`),
+		p(`${target.name ?? "The person or company"} may be one of these. Your answer holds for everybody, and for all that waits for it.`),
 		el(
 			"ul",
 			{ class: "plain" },

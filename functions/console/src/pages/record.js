@@ -53,7 +53,11 @@ export function controlOf(field, text) {
 	const { type, required } = field;
 	if (type === "multi_picklist") {
 		const chosen = text.split(";");
-		const options = choicesOf(field).map(([value, label]) => el("option", { value, selected: chosen.includes(value) }, label));
+		// Values that are no longer offered stay until somebody takes them away.
+		const offered = choicesOf(field);
+		const gone = chosen.filter((value) => value && !offered.some(([known]) => known === value));
+		const all = [...offered, ...gone.map((value) => [value, `${value} (no longer in your CRM)`])];
+		const options = all.map(([value, label]) => el("option", { value, selected: chosen.includes(value) }, label));
 		return el("select", { name, multiple: true, required, size: Math.min(options.length, 6) }, options);
 	}
 	if (type === "picklist" || type === "boolean") {
@@ -154,7 +158,7 @@ export const signInBeside = () =>
 	note(
 		"warn",
 		p(
-			link("my-crm", "Sign in to the CRM in a new tab", { target: "_blank", "data-nav": null }),
+			link("my-settings", "Sign in to the CRM in a new tab", { target: "_blank", "data-nav": null }),
 			", then send this form again. What you typed stays here.",
 		),
 	);
