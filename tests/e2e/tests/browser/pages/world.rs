@@ -352,8 +352,12 @@ impl World {
             {
                 return;
             }
-            let shown = self.text().await;
-            assert!(since.elapsed() < PATIENCE, "no “{name}” in:\n{shown}");
+            if since.elapsed() >= PATIENCE {
+                const STATE: &str = "return JSON.stringify({ dialogs: document.querySelectorAll('dialog[open]').length, \
+                     marked: document.querySelector('[data-test]')?.outerHTML ?? null })";
+                let state = self.browser.script(STATE, &json!([])).await;
+                panic!("no “{name}” ({state}) in:\n{}", self.text().await);
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
