@@ -76,7 +76,7 @@ impl App {
                 key: key.as_bytes(),
                 began: Instant::now(),
             };
-            if let Err(error) = work.go_on().await {
+            if let Err(error) = Box::pin(work.go_on()).await {
                 outcome = Err(error);
             }
         }

@@ -389,7 +389,17 @@ impl Worker<'_> {
 
     /// Looks at every open opportunity; `false` if time is up before the end.
     async fn all(&mut self, wanted: &str) -> Result<bool, StoreError> {
-        if self.place.applied.as_deref() != Some(wanted) {
+        if self.place.applied.as_deref() == Some(wanted) {
+            // A user whose seat is another by now, or none, is looked at again later.
+            let mut begun = self.state.clone();
+            let seats = &self.seats;
+            begun
+                .seats
+                .retain(|user, seat| seats.get(user) == Some(&*seat));
+            if begun != self.state {
+                self.keep("opportunities", Some(begun)).await?;
+            }
+        } else {
             self.place = Place {
                 applied: Some(wanted.to_owned()),
                 saved: self.place.saved,
@@ -403,16 +413,6 @@ impl Worker<'_> {
                 version: 0,
             };
             self.keep("opportunities", Some(begun)).await?;
-        } else {
-            // A user whose seat is another by now, or none, is looked at again later.
-            let mut begun = self.state.clone();
-            let seats = &self.seats;
-            begun
-                .seats
-                .retain(|user, seat| seats.get(user) == Some(&*seat));
-            if begun != self.state {
-                self.keep("opportunities", Some(begun)).await?;
-            }
         }
         let object = vocabulary(self.crm()).opportunity.name;
         while saves(&self.settings) && self.place.shard < MIRROR_SHARDS {
@@ -543,11 +543,11 @@ impl Worker<'_> {
         for of_record in records.values() {
             saves.push(Box::pin(self.save_each(of_record)));
         }
-        let saved: Vec<u64> = stream::iter(saves)
+        let new: Vec<u64> = stream::iter(saves)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
-        Ok(saved.iter().sum())
+        Ok(new.iter().sum())
     }
 
     /// Saves a record because of each of these opportunities; returns the number of those that are new.

@@ -222,7 +222,7 @@ impl App {
             all.extend(others?);
         }
         let over = self.done_waiting(contract, seat, &all).await?;
-        let mut ready = Vec::new();
+        let mut go_on = Vec::new();
         for mut other in all {
             let done = over.contains(&other.id);
             if done {
@@ -230,11 +230,11 @@ impl App {
             }
             order.hold(&other, now);
             if done || other.backlog && other.state == ActivityState::Planned {
-                ready.push((seat, other.id));
+                go_on.push((seat, other.id));
             }
         }
         // What a newer one waits for does not wait for its turn.
-        for message in WritebackMessage::activities(contract, ready) {
+        for message in WritebackMessage::activities(contract, go_on) {
             if let Err(error) = self.queue.send(&message, 0).await {
                 tracing::warn!(%contract, error = &error as &dyn std::error::Error,
                     "earlier activities of a thread are not announced: the sweep will");

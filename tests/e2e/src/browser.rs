@@ -141,9 +141,13 @@ impl Browser {
             if (url.origin(), url.path()) == (at.origin(), at.path()) {
                 return url;
             }
-            if Instant::now() >= deadline {
-                panic!("it is at {}:\n{}", url.path(), self.text().await);
-            }
+            let late = Instant::now() >= deadline;
+            let text = if late {
+                self.text().await
+            } else {
+                String::new()
+            };
+            assert!(!late, "it is at {}:\n{text}", url.path());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
