@@ -356,7 +356,11 @@ impl World {
                 const STATE: &str = "return JSON.stringify({ dialogs: document.querySelectorAll('dialog[open]').length, \
                      marked: document.querySelector('[data-test]')?.outerHTML ?? null })";
                 let state = self.browser.script(STATE, &json!([])).await;
-                panic!("no “{name}” ({state}) in:\n{}", self.text().await);
+                let shown = self.text().await;
+                assert!(
+                    since.elapsed() < PATIENCE,
+                    "no “{name}” ({state}) in:\n{shown}"
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
