@@ -165,11 +165,11 @@ impl Browser {
         self.post(&format!("{element}/click"), &json!({})).await;
     }
 
-    /// Clicks an element in its present state. Returns `false` if the page has drawn another one since.
-    pub async fn click_now(&self, selector: &str) -> bool {
-        let by = json!({ "using": "css selector", "value": selector });
-        let elements = self.post("/elements", &by).await;
-        let Some(element) = elements[0][ELEMENT].as_str() else {
+    /// Clicks the element that a script finds, without waiting for one. Returns `false` if it finds none, or if
+    /// the page has drawn another one since.
+    pub async fn click_found(&self, script: &str, arguments: &Value) -> bool {
+        let found = self.script(script, arguments).await;
+        let Some(element) = found[ELEMENT].as_str() else {
             return false;
         };
         let url = format!("{}/element/{element}/click", self.session);

@@ -339,29 +339,17 @@ impl World {
         let since = Instant::now();
         let found = json!([name]);
         loop {
-            const MARK: &str = "const shown = (node) => node.checkVisibility(); \
+            const FIND: &str = "const shown = (node) => node.checkVisibility(); \
                  const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document; \
-                 document.querySelector('[data-test]')?.removeAttribute('data-test'); \
                  const nodes = [...top.querySelectorAll('button, a, label, summary')].filter(shown); \
                  const named = (node) => (node.getAttribute('aria-label') ?? node.innerText).trim(); \
-                 const node = nodes.find((node) => named(node) === arguments[0]) \
-                     ?? nodes.find((node) => named(node).startsWith(arguments[0])); \
-                 node?.setAttribute('data-test', ''); return !!node;";
-            if self.browser.script(MARK, &found).await == true
-                && self.browser.click_now("[data-test]").await
-            {
+                 return nodes.find((node) => named(node) === arguments[0]) \
+                     ?? nodes.find((node) => named(node).startsWith(arguments[0])) ?? null;";
+            if self.browser.click_found(FIND, &found).await {
                 return;
             }
-            if since.elapsed() >= PATIENCE {
-                const STATE: &str = "return JSON.stringify({ dialogs: document.querySelectorAll('dialog[open]').length, \
-                     marked: document.querySelector('[data-test]')?.outerHTML ?? null })";
-                let state = self.browser.script(STATE, &json!([])).await;
-                let shown = self.text().await;
-                assert!(
-                    since.elapsed() < PATIENCE,
-                    "no “{name}” ({state}) in:\n{shown}"
-                );
-            }
+            let shown = self.text().await;
+            assert!(since.elapsed() < PATIENCE, "no “{name}” in:\n{shown}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
