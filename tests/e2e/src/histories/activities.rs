@@ -900,7 +900,7 @@ impl Run<'_> {
         let told = texts
             .into_iter()
             .flatten()
-            .any(|text| text.starts_with("Logged by "));
+            .any(|text| text.contains("Logged by "));
         owner == Some(seat.user_id.as_str()) || told && !self.is_salesforce()
     }
 
