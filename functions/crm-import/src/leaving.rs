@@ -59,7 +59,7 @@ pub(crate) struct Pass {
     /// True if it has found something.
     #[serde(default)]
     found: bool,
-    /// What was found and counted, and is deleted in the next step. Not stored: if a worker dies or hands over
+    /// Items that were counted and are deleted in the next step. Not stored: if a worker dies or hands over
     /// in between, the next pass finds it, and does not count it again.
     #[serde(skip)]
     counted: LeavingPage,

@@ -242,7 +242,7 @@ impl Worker<'_> {
         Box::pin(self.changed()).await
     }
 
-    /// What decides about opportunities beside themselves, as a text.
+    /// The settings that decide about opportunities, as a text.
     fn wanted(&self) -> String {
         if !saves(&self.settings) {
             return "nothing".to_owned();

@@ -5,7 +5,7 @@
 //! one call to the CRM a thread's activities go together, in their order; but none goes with an earlier one
 //! that was tried before and may fail again.
 //!
-//! What happened long ago comes after the rest, so that an archive does not delay today's activities.
+//! Old activities come after the rest, so that an archive does not delay today's.
 
 use std::collections::{HashMap, HashSet};
 

@@ -37,7 +37,7 @@ pub const SETTLE_SECONDS: i64 = 900;
 /// The text that takes the place of a person's value in an item that stays.
 pub const ERASED: &str = "[erased]";
 
-/// What names a person, as it was given.
+/// Names and addresses of a person, as they were given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Given {
     /// E-mail addresses.
@@ -50,7 +50,7 @@ pub struct Given {
     pub name: Option<String>,
 }
 
-/// What names a person, in normal form.
+/// Names and addresses of a person, in normal form.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Person {
     /// E-mail addresses in lowercase.
@@ -63,7 +63,7 @@ pub struct Person {
     pub name: BTreeSet<String>,
 }
 
-/// What an item's texts say of people.
+/// The people that an item's texts name.
 #[derive(Debug, Default)]
 struct Facts {
     emails: BTreeSet<String>,
@@ -380,7 +380,7 @@ pub enum ErasureState {
     Done,
 }
 
-/// What an erasure did, signed.
+/// The signed receipt of an erasure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema), schema(as = ErasureReceipt))]
 pub struct Receipt {
@@ -449,7 +449,7 @@ pub struct Erasure {
     pub asked_by: String,
     /// The time at which it was asked for.
     pub asked_at: Millis,
-    /// What names the person, sealed by the vault; `None` at the end.
+    /// The person's names and addresses, sealed by the vault; `None` at the end.
     #[serde(default)]
     pub sealed: Option<String>,
     /// Its state.
@@ -467,7 +467,7 @@ pub struct Erasure {
     pub due_at: Millis,
     /// Counts its writes; 1 is the first.
     pub version: u64,
-    /// What it did; `None` before its end.
+    /// The receipt; `None` before its end.
     #[serde(default)]
     pub receipt: Option<Receipt>,
     /// Receipts of its earlier runs, the latest last.

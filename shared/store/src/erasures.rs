@@ -685,7 +685,7 @@ impl Store {
         ))
     }
 
-    /// What a seat holder has of the person in lists and in writes to the CRM, one seat after the other.
+    /// A seat holder's items about the person in lists and in writes to the CRM, one seat after the other.
     async fn found_noted(
         &self,
         look: &Look<'_>,

@@ -246,7 +246,7 @@ pub fn holds_person(partition_key: &str) -> Option<bool> {
     known.map(|(_, holds)| *holds)
 }
 
-/// What the partition keys of a contract begin with, all but that of its configuration.
+/// The beginnings of a contract's partition keys, all but that of its configuration.
 pub(super) fn partitions_of(contract: &ContractId) -> String {
     format!("C#{contract}#")
 }

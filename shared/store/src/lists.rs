@@ -1,8 +1,8 @@
 //! Seat holders' lists (SV-4), the passes that save for them, and the marks of changed opportunities that a
 //! pass reads.
 //!
-//! What seat holders save by hand is theirs. What is saved because of opportunities is made of the CRM's
-//! records: a clean-up empties it, after the pass has ended that writes it.
+//! Items saved by hand belong to their seat holders. Items saved because of opportunities are made of the CRM's
+//! records: a clean-up empties them, after the pass that writes them has ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -28,7 +28,7 @@ const ROUNDS: u32 = 8;
 
 pub use keys::TOUCHED_SHARDS;
 
-/// What save passes have applied so far.
+/// The settings and seats that save passes have applied so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SaveState {
@@ -332,7 +332,7 @@ impl Store {
             .await
     }
 
-    /// What save passes have applied so far.
+    /// The settings and seats that save passes have applied so far.
     pub async fn save_state(&self, contract: &ContractId) -> Result<SaveState, StoreError> {
         let found = self.get(STATE, keys::save_state(contract), true);
         Ok(found.await?.unwrap_or_default())

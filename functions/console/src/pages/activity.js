@@ -15,7 +15,7 @@ const WRITES = {
 	attach_activity: "It was attached to the record and closed",
 };
 
-// What decided that it is logged (WB-6).
+// The one who decided that it is logged (WB-6).
 const DECIDED = {
 	activity: "Your choice for this activity",
 	seat_holder: "Your settings for its kind",

@@ -80,7 +80,7 @@ export const REASONS = {
 
 // The characters of Windows-1252 that have other numbers in Unicode, by byte.
 const OTHERS = new Map([..."€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ"].map((character, at) => [character, 0x80 + at]));
-// What such a text has for a letter: the first byte of a Latin or Cyrillic one and one more byte, or a first byte and two more.
+// The bytes of such a text for a letter: the first byte of a Latin or Cyrillic one and one more byte, or a first byte and two more.
 const MORE = "[\\u0080-\\u00bf\\u0152-\\u02dc\\u2013-\\u2122]";
 const SUSPECT = new RegExp(`[\\u00c2-\\u00c5\\u00d0\\u00d1]${MORE}|[\\u00e0-\\u00f4]${MORE}{2}`);
 

@@ -60,7 +60,7 @@ import {
  * @property {boolean} [left] the user leaves them out
  */
 
-// What a request takes: activities or connections, people of a preview, keys; and its bytes, with room to spare.
+// The limits of a request: activities or connections, people of a preview, keys; and its bytes, with room to spare.
 const MOST_ITEMS = 100;
 const MOST_PEOPLE = 25;
 const MOST_KEYS = 1000;
@@ -240,7 +240,7 @@ function leftOut(left) {
 
 // -- Sending
 
-// What became of what was sent: counts, and the causes of refusals with examples.
+// The outcome of the items sent: counts, and the causes of refusals with examples.
 const outcome = () => ({ logged: 0, repeated: 0, connections: 0, unchanged: 0, refused: new Map() });
 
 function refusedBy(result, problem, example) {
@@ -399,7 +399,7 @@ export async function archivePage(view) {
 				`${number(refused)} refused`,
 			];
 			const text = `${sum.filter(Boolean).join(", ")}.`;
-			// What was refused is tried again when it goes on.
+			// Refused items are tried again when it goes on.
 			const onward = () => {
 				result.refused.clear();
 				return began();

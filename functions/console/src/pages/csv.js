@@ -143,7 +143,7 @@ export async function* rowsOf(stream, name, read = () => {}) {
 		}
 		yield [...parse.push(decoder.decode()), ...parse.end()];
 	} finally {
-		// Whoever stops early leaves the rest unread.
+		// A reader that stops early leaves the rest unread.
 		reader.cancel().catch(() => {});
 	}
 }

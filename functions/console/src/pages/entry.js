@@ -164,7 +164,7 @@ export const entryPage = (kind) => async (view) => {
 	const lists = el("div");
 	const deals = el("div");
 	// They follow from the record that the entry is linked to.
-	// What cannot be read is said in its place: the rest of the page does without.
+	// A part that cannot be read says so in its place; the rest of the page is shown.
 	const beside = async (place, read) => {
 		try {
 			place.replaceChildren(...[await read()].filter(Boolean));

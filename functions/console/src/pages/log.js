@@ -21,7 +21,7 @@ const EXPLAINED = {
 // The kinds that have a title, and its label.
 const TITLED = { inmail: "Subject", smart_link_view: "Title of what was viewed" };
 
-// What happens without a choice for this one, by the user's own settings and the administrator's.
+// The default for this one, by the user's own settings and the administrator's.
 /** @param {import("./api.js").Api["KindLogging"]} one */
 const unsaid = ({ logged, decided_by }) =>
 	`${decided_by === "seat_holder" ? "As in your settings" : "As the administrator has set"}: ${logged ? "yes" : "no"}`;

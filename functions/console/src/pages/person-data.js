@@ -37,7 +37,7 @@ const KINDS = {
 	seat: ["Seat", "Seats"],
 	audit_entry: ["Entry of the audit log", "Entries of the audit log"],
 };
-// What a receipt counts.
+// The kinds that a receipt counts.
 const COUNTED = {
 	submissions: "Form responses",
 	attachments: "Their parts in a lead's score",
@@ -66,7 +66,7 @@ const today = () => new Date().toISOString().slice(0, 10);
 const crmLink = (crm) =>
 	crm && (crm.url ? el("a", { href: crm.url, rel: "noreferrer" }, `${crm.object} in the CRM`) : `${crm.object} ${crm.id} in the CRM`);
 
-// What an item is and why it is there, for the page and for the file.
+// An item's kind and reason, for the page and for the file.
 /** @param {import("./api.js").Api["PersonItem"]} item */
 const told = (item) =>
 	facts([
@@ -179,7 +179,7 @@ export async function personDataPage(view) {
 		open = items.some(({ state }) => state !== "done");
 		list.replaceChildren(items.length ? el("ul", { class: "plain" }, items.map(shownErasure)) : p("Nobody's data was erased yet."));
 	};
-	// What was found is being erased: its place says so, and where it is seen how far that is.
+	// The erasure of the items found has begun: their place says so, and links to its progress.
 	const started = async () => {
 		const text = "The erasure has begun. How far it is stands below, at Erasures.";
 		const told = note("good", text);

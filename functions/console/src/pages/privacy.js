@@ -230,7 +230,7 @@ export async function privacyPage(view) {
 			await load();
 			const told = note("good", text);
 			place.replaceChildren(told);
-			// What had the focus is drawn anew, and may be far below.
+			// The focused element is drawn anew, and may be far below.
 			told.tabIndex = -1;
 			told.focus();
 			announce(text);

@@ -6,7 +6,7 @@ import { badge, fieldName, fieldsOf, nameOf } from "./directory.js";
 const BITS = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const REASON = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
 
-// Why two are alike, or are not: the heaviest reasons first. Weights are in thousandths of a bit.
+// The reasons why two are alike, or are not: the heaviest reasons first. Weights are in thousandths of a bit.
 const reasons = ({ fields }) =>
 	fields
 		.toSorted((a, b) => Math.abs(b.weight) - Math.abs(a.weight))

@@ -145,7 +145,7 @@ export function signInCard(problem) {
 	);
 }
 
-// What is missing before the CRM can be asked as the user; null if nothing is.
+// The first step missing before the CRM can be asked as the user; null if nothing is.
 export async function missingSignIn() {
 	const own = await get("/me/crm-connections/production");
 	if (own.status === "connected") return null;

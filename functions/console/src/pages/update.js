@@ -36,7 +36,7 @@ function compared(one, before, typed) {
 	if (!one.writable) return [[one.label, hint("You may not change it in the CRM.")], now, shown(one, one.ours)];
 	const control = controlOf(one, typed?.text ?? (one.ours || one.theirs));
 	control.setAttribute("aria-label", `${one.label}: new value`);
-	// What changed meanwhile is decided on anew.
+	// Fields that changed meanwhile are decided on anew.
 	const tick = check(tickName(one.name), one.label, Boolean(typed?.ticked && !before));
 	for (const event of ["input", "change"])
 		control.addEventListener(event, () => {

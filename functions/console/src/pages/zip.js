@@ -43,7 +43,7 @@ async function directoryOf(blob) {
 	const from = Math.max(0, blob.size - LONGEST_END);
 	const tail = await bytesOf(blob, from, blob.size);
 	let at = tail.byteLength - 22;
-	// What a comment holds may look like the record: then its own comment would not end with the file.
+	// A comment may hold bytes that look like the record: then its own comment would not end with the file.
 	const isEnd = () => tail.getUint32(at, true) === END && at + 22 + tail.getUint16(at + 20, true) <= tail.byteLength;
 	while (at >= 0 && !isEnd()) at--;
 	if (at < 0) cutOff();

@@ -49,7 +49,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(check))
 }
 
-/// What names a person. An e-mail or profile address proves a person; a phone number does together with the
+/// Names and addresses of a person. An e-mail or profile address proves a person; a phone number does together with the
 /// name, where one is given. A name alone finds namesakes too.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -126,9 +126,9 @@ struct PersonItem {
     id: String,
     /// The reason why it is stored.
     reason: String,
-    /// How long it is kept.
+    /// The time for which it is kept.
     kept: String,
-    /// What an erasure does with it.
+    /// The effect of an erasure on it.
     on_erasure: String,
     crm: Option<CrmLink>,
     /// Everything that is stored.
@@ -141,7 +141,7 @@ struct PersonReport {
     items: Vec<PersonItem>,
     /// Give it as `cursor` to go on; `null` when everything was looked through.
     next: Option<String>,
-    /// What is not looked through, and why.
+    /// The places that are not looked through, and why.
     limits: Vec<&'static str>,
 }
 
@@ -160,7 +160,7 @@ struct ErasureView {
     erased: BTreeMap<String, u64>,
     /// Keyed hashes that were left so that the person is not brought back.
     tombstones: u64,
-    /// What stays, and why.
+    /// The data that stays, and why.
     stays: Vec<&'static str>,
     receipt: Option<Receipt>,
     /// Receipts of earlier runs.
@@ -237,7 +237,7 @@ impl App {
     }
 }
 
-/// How the items of a contract are shown.
+/// A view of a contract's items.
 struct View {
     crm: CrmKind,
     region: Option<String>,

@@ -86,7 +86,7 @@ struct PageEnd {
     next: Option<String>,
 }
 
-/// How long answers are kept, and whether a deletion of the contract was asked for.
+/// The retention of answers, and the contract's deletion if one was asked for.
 #[utoipa::path(get, path = "/contract/privacy", operation_id = "contract_privacy", responses((status = 200, body = PrivacyView)))]
 async fn privacy(
     State(app): State<Arc<App>>,

@@ -33,7 +33,7 @@ pub(super) struct ContractRun {
     /// Its kind, for people.
     title: &'static str,
     state: RunState,
-    /// Who asked for it: a token's id, `seat:` and a seat's id, or a role.
+    /// The one who asked for it: a token's id, `seat:` and a seat's id, or a role.
     requested_by: String,
     #[schema(value_type = i64)]
     requested_at: Millis,
@@ -44,7 +44,7 @@ pub(super) struct ContractRun {
     started_at: Option<Millis>,
     #[schema(value_type = Option<i64>)]
     finished_at: Option<Millis>,
-    /// Who stopped it.
+    /// The one who stopped it.
     stopped_by: Option<String>,
     /// Items handled so far, by kind.
     counts: BTreeMap<String, u64>,

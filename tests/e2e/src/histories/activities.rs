@@ -733,7 +733,7 @@ impl Run<'_> {
         assert!(misplaced.is_empty(), "{misplaced:#?}: {log:#?}");
     }
 
-    /// What was accepted, as it is stored, with the number of its contract.
+    /// The accepted activities as they are stored, with the number of their contract.
     async fn stored(&self) -> Vec<(usize, Activity)> {
         let mut all = Vec::new();
         for (number, desk) in self.desks.iter().enumerate() {

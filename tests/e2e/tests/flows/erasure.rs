@@ -32,7 +32,7 @@ const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const MANY_CALLS: usize = 200;
 const PHONE: &str = "+49 30 901820";
 const PROFILE: &str = "https://www.linkedin.com/in/zerlina-quastenfloss-7";
-/// What tells of the person, in lower case.
+/// The texts that tell of the person, in lower case.
 const TELLS: [&str; 3] = ["zerlina", "quastenfloss", "30901820"];
 
 /// The texts of a value as it is stored, raw bytes included, one after the other.

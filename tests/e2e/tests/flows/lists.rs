@@ -433,7 +433,7 @@ impl<'a> History<'a> {
         }
     }
 
-    /// What a pass has to do, as plainly as it can be said.
+    /// A plain model of a pass.
     fn expect(&mut self) {
         let account = self.world.name("Account", "account");
         let contact = self.world.name("Contact", "contact");

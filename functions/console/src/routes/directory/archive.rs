@@ -132,7 +132,7 @@ async fn check_member(
     }
 }
 
-/// Whether a member's archives were logged before, and since when.
+/// The archives that a member logged before, if any, and since when.
 #[utoipa::path(get, path = "/me/archive", operation_id = "archive_show",
     description = "Of the member no more is kept than a keyed hash of the address.",
     responses((status = 200, body = ArchiveView), (status = 403, body = Problem)))]

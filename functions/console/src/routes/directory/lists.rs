@@ -164,7 +164,7 @@ struct SavedItems {
     next: Option<String>,
 }
 
-/// What you saved.
+/// Your saved items.
 #[derive(Serialize, ToSchema)]
 struct SavedEntry {
     /// Names it within the list.
@@ -422,7 +422,7 @@ impl Place {
 
 /// A page of a list of yours.
 ///
-/// What was saved because of open opportunities comes first. It has its reasons; the entry that is linked to
+/// Items saved because of open opportunities come first, with their reasons. The entry that is linked to
 /// its record is looked up now.
 #[utoipa::path(get, path = "/lists/{id}/items", operation_id = "list_items", params(("id" = String, Path), ItemsQuery),
     responses((status = 200, body = SavedItems), (status = 400, body = Problem), (status = 404, body = Problem)))]
@@ -583,7 +583,7 @@ async fn of_entries(
 }
 
 impl SavedItem {
-    /// What is shown of an entry.
+    /// The shown part of an entry.
     fn of(entry: Option<&Entry>) -> Self {
         let text = |of: fn(&Entry) -> &String| {
             let text = entry.map(of).filter(|text| !text.is_empty());
@@ -690,7 +690,7 @@ fn there(done: Result<bool, StoreError>) -> Result<StatusCode, Problem> {
 
 /// Removes a person or a company from a list of yours.
 ///
-/// What was saved because of an opportunity is not saved again because of the same one.
+/// An item saved because of an opportunity is not saved again because of the same one.
 #[utoipa::path(delete, path = "/lists/{id}/items/{item}", operation_id = "list_remove",
     params(("id" = String, Path), ("item" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
