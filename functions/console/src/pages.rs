@@ -88,6 +88,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("update.js", SCRIPT, include_str!("pages/update.js")),
     ("upload.js", SCRIPT, include_str!("pages/upload.js")),
     ("views.js", SCRIPT, include_str!("pages/views.js")),
+    ("words.js", SCRIPT, include_str!("pages/words.js")),
     ("zip.js", SCRIPT, include_str!("pages/zip.js")),
 ];
 
