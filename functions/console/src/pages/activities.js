@@ -23,7 +23,7 @@ import {
 	time,
 } from "./dom.js";
 import { searched } from "./list.js";
-import { t } from "./words.js";
+import { meant, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["ActivitySummary"]} Activity */
 
@@ -81,7 +81,12 @@ export const matchNow = (activity) =>
 // The page of the activity, which asks the question.
 /** @param {Activity} activity */
 const toAnswer = (activity) =>
-	link("activity", t("Answer"), { "aria-label": t("Answer: {name}", { name: targetName(activity) }) }, { id: activity.id });
+	link(
+		"activity",
+		meant("Answer", "the question"),
+		{ "aria-label": t("Answer: {name}", { name: targetName(activity) }) },
+		{ id: activity.id },
+	);
 
 export const toSignIn = () => link("my-settings", t("Sign in to the CRM"));
 

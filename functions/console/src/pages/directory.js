@@ -3,7 +3,7 @@
 import { api, get, link, session } from "./api.js";
 import { button, cancel, card, dialog, el, field, form, hint, input, row, select, submit, table, tag } from "./dom.js";
 import { searched } from "./list.js";
-import { t } from "./words.js";
+import { meant, t } from "./words.js";
 
 /**
  * A kind of entry: its path in the API and its pages, what pages call it, the columns of a row.
@@ -29,12 +29,12 @@ export const PEOPLE = {
 	one: "person",
 	many: "people",
 	columns: [
-		[t("Title"), ({ title }) => title],
+		[meant("Title", "of a person"), ({ title }) => title],
 		[t("Company"), ({ company }) => company],
 	],
 	filters: [
 		["company", t("Company")],
-		["title", t("Title")],
+		["title", meant("Title", "of a person")],
 	],
 	crm: t("contact or lead"),
 	target: "profile",
@@ -57,14 +57,14 @@ const FIELDS = {
 	first_name: t("First name"),
 	last_name: t("Last name"),
 	name: t("Name"),
-	title: t("Title"),
+	title: meant("Title", "of a person"),
 	company: t("Company"),
 	emails: t("E-mail addresses"),
 	phones: t("Phone numbers"),
 	website: t("Website"),
 	street: t("Street"),
 	city: t("City"),
-	state: t("State"),
+	state: meant("State", "of an address"),
 	postcode: t("Postal code"),
 	country: t("Country"),
 	external_id: t("External id"),

@@ -92,7 +92,7 @@ export function savedViews(view, list, names) {
 					if (views.some((view) => view.name === name))
 						refuse(t("There is a view of this name."), t("Type another, or delete that one."), "name");
 					if (views.length >= MOST)
-						refuse(t("There are {MOST} views already.", { MOST }), t("Delete one that you no longer need."));
+						refuse(t("There are {n} views already.", { n: MOST }), t("Delete one that you no longer need."));
 					keep(
 						list,
 						[...views, { name, query }].sort((a, b) => a.name.localeCompare(b.name)),

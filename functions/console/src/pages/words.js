@@ -86,6 +86,14 @@ export function t(text, values) {
 }
 
 /**
+ * The text in one of several meanings that English has for it: `meant("State", "of an address")`. Another language has
+ * it under both, with a bar between them.
+ * @param {string} text
+ * @param {string} meaning
+ */
+export const meant = (text, meaning) => t(Object.hasOwn(words, `${text}|${meaning}`) ? `${text}|${meaning}` : text);
+
+/**
  * The text for a number of things, which is its blank `{n}`: `many(n, "{n} person", "{n} people")`. Another
  * language has its forms under the English plural, in the order one, other.
  * @param {number} n
