@@ -144,6 +144,9 @@ const SAME = new Set([
 	"Deutsch",
 	"Authorization: Bearer …",
 	"-H 'authorization: Bearer API_TOKEN'",
+	// Classes
+	"bad number",
+	"good number",
 ]);
 // The columns and folders of a LinkedIn archive.
 const OF_FILES = new Set(["archive-read.js"]);
@@ -170,6 +173,7 @@ function isTechnical(node) {
 const isText = (text) => /^\P{L}*\p{Lu}\p{Ll}/u.test(text) || /\p{L}{2,}[,:]? \p{L}{2,}/u.test(text);
 
 test("no text is shown without being asked for in the user's language", () => {
+	const found = [];
 	for (const { name, tree } of SOURCES) {
 		if (NOT_YET.has(name)) continue;
 		for (const node of nodesOf(tree)) {
@@ -179,9 +183,10 @@ test("no text is shown without being asked for in the user's language", () => {
 			if (!isText(text) || SAME.has(text) || isTechnical(node) || isNamed(name, node.parent)) continue;
 			if (OF_FILES.has(name) && text === text.toLowerCase()) continue;
 			const line = tree.getLineAndCharacterOfPosition(node.getStart()).line + 1;
-			assert.fail(`${name}:${line} shows “${text}” without t()`);
+			found.push(`${name}:${line} shows “${text}”`);
 		}
 	}
+	assert.deepEqual(found, [], "texts without t()");
 });
 
 test("texts have values in their blanks, plurals by the language, and meanings", () => {
