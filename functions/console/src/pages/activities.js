@@ -132,7 +132,7 @@ function nextStep(activity, sent) {
 		SENDABLE.includes(state) && small(targetName(activity), t("Send again"), (event) => run(event.target, place, send)),
 	].filter(Boolean);
 	if (!next_step && !acts.length) return "–";
-	return [next_step, error && hint(error.replaceAll("_", " ")), acts.length > 0 && row(acts), place];
+	return [next_step && t(next_step), error && hint(error.replaceAll("_", " ")), acts.length > 0 && row(acts), place];
 }
 
 /**

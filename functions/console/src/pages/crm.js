@@ -95,7 +95,7 @@ export function crmPage(environment) {
 
 		// The user's input is left alone unless the guide moved.
 		const draw = async (next, sync, force) => {
-			if (found && found.message !== next.message) announce(next.message);
+			if (found && found.message !== next.message) announce(t(next.message));
 			found = next;
 			status.replaceChildren(...summary(next));
 			drawImport(next, sync);
@@ -157,7 +157,7 @@ function summary(connection) {
 			t("Connection"),
 			problem
 				? problemNote(problem)
-				: note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(connection.message))),
+				: note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(t(connection.message)))),
 			status === "sign_in_needed" && logInAgain(connection),
 			connection.paused_until &&
 				note("warn", p(t("The CRM asked for a pause until {time}.", { time: time(connection.paused_until) }))),
@@ -654,7 +654,7 @@ export function crmCard(connection) {
 	return card(
 		name,
 		p(statusTag(status)),
-		(status !== "not_connected" || connection.problem) && p(connection.message),
+		(status !== "not_connected" || connection.problem) && p(t(connection.message)),
 		connection.instance_url && hint(connection.instance_url),
 		connection.sync.last_success_at && hint(t("Last import {time}", { time: time(connection.sync.last_success_at) })),
 		p(

@@ -122,7 +122,7 @@ export async function ratesPage(view) {
 			...[
 				last?.problem
 					? problemNote(last.problem, last.state === "failed" ? "bad" : "warn")
-					: p(last?.message ?? t("The directory is matched after each import.")),
+					: p(t(last?.message) ?? t("The directory is matched after each import.")),
 				open &&
 					last.state === "running" &&
 					el("progress", {

@@ -40,7 +40,7 @@ function given(name, value) {
 const summed = ({ error, next_step, lead, sender, state }) => {
 	if (lead) return badge({ label: t("Lead"), url: lead.url, id: lead.id }, sender);
 	if (state === "held_test") return t("Release it, if it is to become a lead");
-	if (next_step) return [next_step, error && hint(error.replaceAll("_", " "))];
+	if (next_step) return [t(next_step), error && hint(error.replaceAll("_", " "))];
 	return "–";
 };
 

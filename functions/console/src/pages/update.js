@@ -118,7 +118,7 @@ export async function updatePage(view) {
 						if (tick) typed.set(one.name, { ticked: tick.checked, text: textOf(one, control) });
 					}
 					draw(await get(path), comparison, typed);
-					tell(problemNote(asProblem(error), "warn"), error.problem.detail);
+					tell(problemNote(asProblem(error), "warn"), t(error.problem.detail));
 					return;
 				}
 				if (error.problem?.code === "user_sign_in_needed") beside.replaceChildren(signInBeside());

@@ -109,7 +109,7 @@ function report(kind, { results, linking, ...counts }) {
 						.join(", "),
 				}),
 			),
-			p(linking.message, " ", linking.asked && link("match-rates", t("Follow it"))),
+			p(t(linking.message), " ", linking.asked && link("match-rates", t("Follow it"))),
 		),
 		refused && p(t("Correct the rows that were refused and upload the file again: the others stay as they are.")),
 		refused && check("only", t("Only rows that were refused"), true, null, { onchange: (event) => show(event.target.checked) }),
