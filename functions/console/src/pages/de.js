@@ -1210,7 +1210,7 @@ export default {
 	"{n} passes": ["{n} Durchlauf", "{n} Durchläufe"],
 	"{n} results": ["{n} Treffer", "{n} Treffer"],
 	"Upload {n} rows": ["{n} Zeile hochladen", "{n} Zeilen hochladen"],
-	// Problems that the API tells
+	// Problems and other texts of the API
 	"Could not connect to CRM. Please try again later.": "Das CRM ist nicht erreichbar. Bitte versuchen Sie es später noch einmal.",
 	"The CRM API reported an error. Please try again later.":
 		"Die API des CRM hat einen Fehler gemeldet. Bitte versuchen Sie es später noch einmal.",
@@ -1289,4 +1289,57 @@ export default {
 	"A name alone is that of others too.": "Denselben Namen haben auch andere.",
 	"Give an e-mail address, a phone number or a profile address: the search shows them.":
 		"Geben Sie eine E-Mail-Adresse, eine Telefonnummer oder eine Profiladresse ein: Die Suche zeigt sie.",
+	"Not connected.": "Nicht verbunden.",
+	"Connected.": "Verbunden.",
+	"Disconnecting.": "Wird getrennt.",
+	"Successfully connected, sync in progress": "Erfolgreich verbunden, die Synchronisierung läuft",
+	"Waiting to start.": "Wartet auf den Beginn.",
+	"Checking what can be read.": "Es wird geprüft, was gelesen werden kann.",
+	"There was no import yet.": "Es gab noch keinen Import.",
+	"The last import failed.": "Der letzte Import ist fehlgeschlagen.",
+	"The last import reached its end.": "Der letzte Import wurde vollständig beendet.",
+	"The last pass reached its end.": "Der letzte Durchlauf wurde vollständig beendet.",
+	"The last pass failed.": "Der letzte Durchlauf ist fehlgeschlagen.",
+	"Flags contacts that are no longer at their account's company.":
+		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Fields in Salesforce that keep a lead from being created twice, whatever fails in between.":
+		"Felder in Salesforce, die verhindern, dass ein Lead doppelt angelegt wird, was immer dazwischen fehlschlägt.",
+	"Nothing to do: there is nothing to stop.": "Sie müssen nichts tun: Es gibt nichts anzuhalten.",
+	"As long as the CRM has the record, or until the connection ends with a clean-up.":
+		"Solange das CRM den Datensatz hat, oder bis die Verbindung mit Löschung der Daten endet.",
+	"Its values and match keys are deleted, and imports bring none back. The record stays in the CRM.":
+		"Seine Werte und Schlüssel für den Abgleich werden gelöscht, und Importe bringen sie nicht zurück. Der Datensatz bleibt im CRM.",
+	"Until it is deleted.": "Bis er gelöscht wird.",
+	"It is deleted with its match and its link.": "Er wird mit Zuordnung und Verknüpfung gelöscht.",
+	"Until it is erased.": "Bis die Daten der Person gelöscht werden.",
+	"Everything but its id and form is deleted, with its part in the lead's score.":
+		"Alles außer ID und Formular wird gelöscht, auch der Anteil an der Bewertung des Leads.",
+	"A seat holder logged an activity with the person.": "Ein Lizenzinhaber hat eine Aktivität mit der Person protokolliert.",
+	"It is deleted. What was written to the CRM stays there.": "Sie wird gelöscht. Was ins CRM geschrieben wurde, bleibt dort.",
+	"A seat holder saved the person in a list, or it was saved for an opportunity.":
+		"Ein Lizenzinhaber hat die Person in einer Liste gespeichert, oder sie wurde wegen einer Opportunity gespeichert.",
+	"Until it is removed from the list.": "Bis sie aus der Liste entfernt wird.",
+	"It is deleted, with its note.": "Der Eintrag wird mit seiner Notiz gelöscht.",
+	"A seat holder changed the record in the CRM; the values before are kept for a repeated request.":
+		"Ein Lizenzinhaber hat den Datensatz im CRM geändert; die Werte davor werden für eine Wiederholung aufbewahrt.",
+	"40 days.": "40 Tage.",
+	"The values are deleted; that there was a change stays.": "Die Werte werden gelöscht; dass es eine Änderung gab, bleibt.",
+	"Logs: they hold ids and states, and no personal data.":
+		"Betriebsprotokolle: Sie enthalten IDs und Zustände, aber keine personenbezogenen Daten.",
+	"Texts of activities with somebody else.": "Texte von Aktivitäten mit jemand anderem.",
+	"Copies of the CRM's users, companies and opportunities, and companies of the directory: only leads, contacts and people are looked at.":
+		"Kopien der Benutzer, Unternehmen und Opportunities des CRM und Unternehmen im Verzeichnis: Durchsucht werden nur Leads, Kontakte und Personen.",
+	"Backups of the table, which end after 35 days.": "Sicherungen der Tabelle, die nach 35 Tagen enden.",
+	"That an erasure happened, by whom and when, in the audit log and in this list.":
+		"Dass gelöscht wurde, von wem und wann, im Änderungsprotokoll und in dieser Liste.",
+	"Ids of erased form responses and of the CRM's records, without values.":
+		"IDs gelöschter Formularantworten und der Datensätze des CRM, ohne Werte.",
+	"Records of the CRM, which are the customer's: delete them there.":
+		"Datensätze des CRM, denn sie gehören dem Kunden: Löschen Sie sie dort.",
+	"The seat of a person who signs in here: delete it first, and erase after that.":
+		"Die Lizenz einer Person, die sich hier anmeldet: Löschen Sie sie zuerst, danach die Daten.",
+	"Keyed hashes of the addresses and numbers, so that an import, a file, a program or a repeated delivery does not bring the person back.":
+		"Prüfsummen der Adressen und Nummern mit Schlüssel, damit kein Import, keine Datei, kein Programm und keine wiederholte Lieferung die Person zurückbringt.",
+	"Nothing to do. Its link is in the activity's detail.": "Sie müssen nichts tun. Der Link steht bei der Aktivität.",
+	"Nothing to do. Its lead is in the submission's detail.": "Sie müssen nichts tun. Der Lead steht bei der Einsendung.",
 };

@@ -168,7 +168,7 @@ const shownErasure = (erasure) =>
 			el(
 				"ul",
 				null,
-				erasure.stays.map((text) => el("li", null, text)),
+				erasure.stays.map((text) => el("li", null, t(text))),
 			),
 		),
 		erasure.receipt &&
