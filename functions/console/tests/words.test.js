@@ -97,7 +97,7 @@ test("every text has a German one with the same blanks", () => {
 
 test("every blank gets a value", () => {
 	for (const { at, text, one, values } of USES) {
-		if (values && !ts.isObjectLiteralExpression(values)) continue;
+		if (values && (!ts.isObjectLiteralExpression(values) || values.properties.some(ts.isSpreadAssignment))) continue;
 		const given = new Set(values?.properties.map((property) => `{${property.name.text}}`));
 		if (one !== undefined) given.add("{n}");
 		for (const blank of blanksOf(text)) assert.ok(given.has(blank), `${at}: “${text}” gets no ${blank}`);
@@ -134,6 +134,7 @@ const SAME = new Set([
 	"EUR",
 	"Google Ads",
 	"InMail",
+	"JavaScript",
 	"Leadbridge",
 	"LinkedIn",
 	"LinkedIn Member",
@@ -150,6 +151,12 @@ const SAME = new Set([
 ]);
 // The columns and folders of a LinkedIn archive.
 const OF_FILES = new Set(["archive-read.js"]);
+// Code for people to copy with its examples, names of fields as forms send them, and codes of regions.
+const CODE = {
+	"form.js": new Set(["SAMPLES", "htmlSnippet", "scriptSnippet", "curlSnippet"]),
+	"lead-settings.js": new Set(["REGIONS"]),
+	"mapping.js": new Set(["COMMON"]),
+};
 // What these take is no text: names of events, keys, attributes, selectors, paths.
 const TECHNICAL =
 	/^(?:addEventListener|append|closest|createElement(?:NS)?|get|getAttribute|has|includes|keepLanguage|namedItem|querySelector(?:All)?|set|split|svg|api)$/;
@@ -166,7 +173,14 @@ function isTechnical(node) {
 	if (ts.isNewExpression(parent)) return true;
 	if (!ts.isCallExpression(parent)) return false;
 	const called = calledName(parent);
-	return /^(?:t|meant|many)$/.test(called) || TECHNICAL.test(called) || (called === "el" && parent.arguments[0] === part);
+	if (called === "el" && (parent.arguments[0] === part || literalsOf(parent.arguments[0])[0] === "code")) return true;
+	return /^(?:t|meant|many)$/.test(called) || TECHNICAL.test(called);
+}
+
+// Part of a declaration of this name in this file.
+function isCode(name, node) {
+	for (let at = node; at; at = at.parent) if (at.name && CODE[name]?.has(at.name.text)) return true;
+	return false;
 }
 
 // A word with a capital, or several words.
@@ -181,6 +195,7 @@ test("no text is shown without being asked for in the user's language", () => {
 			if (!template && !ts.isStringLiteralLike(node)) continue;
 			const text = template ? node.head.text + node.templateSpans.map(({ literal }) => `{}${literal.text}`).join("") : node.text;
 			if (!isText(text) || SAME.has(text) || isTechnical(node) || isNamed(name, node.parent)) continue;
+			if (isCode(name, node)) continue;
 			if (OF_FILES.has(name) && text === text.toLowerCase()) continue;
 			const line = tree.getLineAndCharacterOfPosition(node.getStart()).line + 1;
 			found.push(`${name}:${line} shows “${text}”`);
