@@ -12,6 +12,7 @@
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
 //! - [`by_user`]: leads and contacts that seat holders create and update themselves.
+//! - [`lead_match`]: finds the leads that a submission matches.
 //! - [`linking`]: finds the CRM record of each directory entry.
 //! - [`opportunities`]: the opportunities of a record, and the contacts in them.
 //! - [`cached`]: configuration and metadata as the workers see them.
@@ -39,6 +40,7 @@ pub mod crm_setup;
 pub mod edge;
 pub mod erasure;
 pub mod invitation;
+pub mod lead_match;
 pub mod linking;
 pub mod opportunities;
 pub mod queue;

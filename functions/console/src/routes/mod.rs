@@ -7,6 +7,7 @@ mod directory;
 mod forms;
 mod matching;
 mod personal_data;
+mod previews;
 mod privacy;
 mod runs;
 mod seats;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Routes {
         .routes(routes!(me))
         .merge(submissions::routes())
         .merge(configuration::routes())
+        .merge(previews::routes())
         .merge(forms::routes())
         .merge(crm::routes())
         .merge(sync::routes())
