@@ -65,6 +65,13 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./scoring.js")).scoringPage,
 	},
+	{
+		name: "lead-settings",
+		title: "Lead settings",
+		group: "Leads",
+		administrators: true,
+		load: async () => (await import("./lead-settings.js")).leadSettingsPage,
+	},
 
 	{
 		name: "people",
@@ -145,6 +152,13 @@ export const PAGES = [
 		group: "Reports",
 		administrators: true,
 		load: async () => (await import("./rates.js")).ratesPage,
+	},
+	{
+		name: "imports",
+		title: "Imports",
+		group: "Reports",
+		administrators: true,
+		load: async () => (await import("./import-runs.js")).importsPage,
 	},
 
 	{

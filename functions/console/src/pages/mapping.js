@@ -28,6 +28,8 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { examples, previewCard, seenFields, tried, warnings } from "./mapping-preview.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["LeadFieldView"]} LeadField */
 /** @typedef {import("./api.js").Api["MappingView"]} Mapping */
@@ -97,8 +99,9 @@ function takes(field) {
 const pathOf = (name) => `/field-mappings/${encodeURIComponent(encodeURIComponent(name))}`;
 
 export async function mappingPage(view) {
-	const [{ items, discovered }, lead] = await Promise.all([
+	const [{ items, discovered }, recent, lead] = await Promise.all([
 		get("/field-mappings"),
+		seenFields(),
 		get("/lead-fields").catch((error) => ({ problem: asProblem(error), items: [] })),
 	]);
 	/** @type {LeadField[]} */
@@ -110,6 +113,13 @@ export async function mappingPage(view) {
 		.toSorted((a, b) => a[1].localeCompare(b[1]));
 	const taken = new Map(items.map((mapping) => [mapping.lead_field, mapping.name]));
 
+	const seenOf = new Map(recent.items.map((seen) => [seen.name, seen]));
+	const fitOf = new Map(recent.fits.map((fit) => [fit.name, fit]));
+	const limitOf = (name) => (known.has(name) ? takes(known.get(name)) : "");
+	// The lead fields that are chosen in the tables and not saved, by form field.
+	/** @type {Map<string, string>} */
+	const chosen = new Map();
+
 	const changed = async (text) => {
 		await view.reload();
 		announce(text);
@@ -117,11 +127,18 @@ export async function mappingPage(view) {
 	const choice = (name, value, label) => {
 		const control = select("lead_field", [["", "Choose a lead field"], ...options], value);
 		control.setAttribute("aria-label", `Lead field of ${name}`);
-		const told = hint(known.has(value) ? takes(known.get(value)) : "");
-		control.addEventListener("change", () => {
-			told.textContent = known.has(control.value) ? takes(known.get(control.value)) : "";
+		const told = hint(limitOf(value));
+		const unfit = el("div", { role: "status" }, warnings(fitOf.get(name), limitOf(value)));
+		control.addEventListener("change", async () => {
+			const wanted = control.value;
+			told.textContent = limitOf(wanted);
+			if (wanted) chosen.set(name, wanted);
+			else chosen.delete(name);
+			const found = wanted ? await tried(name, wanted, limitOf(wanted)).catch(() => []) : [];
+			// Another one may be chosen by now.
+			if (control.value === wanted) unfit.replaceChildren(...found);
 		});
-		return [control, label, told];
+		return [control, label, told, unfit];
 	};
 	const inline = (...parts) => {
 		const node = form(...parts);
@@ -144,7 +161,7 @@ export async function mappingPage(view) {
 				return () => changed("The mapping is deleted.");
 			});
 		return [
-			said(name),
+			[said(name), examples(seenOf.get(name), recent.submissions)],
 			fields.length
 				? inline([choice(name, lead_field, used)], [named("Save", name)], async (elements) => {
 						const wanted = elements.namedItem("lead_field").value;
@@ -158,6 +175,11 @@ export async function mappingPage(view) {
 
 	// Several names may lead to one lead field: forms call it differently.
 	const suggested = discovered.map(({ name }) => ({ name, lead_field: suggestion(name, fields) })).filter(({ lead_field }) => lead_field);
+	if (suggested.length && fields.length) {
+		const offered = Object.fromEntries(suggested.map(({ name, lead_field }) => [name, lead_field]));
+		const { fits } = await api("POST", "/mapping-preview", { changes: offered }).catch(() => ({ fits: [] }));
+		for (const fit of fits) fitOf.set(fit.name, fit);
+	}
 	const suggestionFor = (wanted) => suggested.find(({ name }) => name === wanted)?.lead_field;
 	const acceptAll = async () => {
 		for (const found of suggested) await api("POST", "/field-mappings", found);
@@ -173,7 +195,7 @@ export async function mappingPage(view) {
 			return () => changed("The name is forgotten.");
 		};
 		return [
-			said(name),
+			[said(name), examples(seenOf.get(name), recent.submissions)],
 			[
 				`On about ${number(count)} ${count === 1 ? "submission" : "submissions"}`,
 				hint("Last ", time(last_seen)),
@@ -210,6 +232,13 @@ export async function mappingPage(view) {
 			),
 		);
 
+	// The suggestions count in the preview unless another lead field is chosen.
+	const changes = () => {
+		const offered = suggested.map(({ name, lead_field }) => [name, lead_field]);
+		const wanted = Object.fromEntries([...offered, ...chosen]);
+		const saved = new Map(items.map(({ name, lead_field }) => [name, lead_field]));
+		return Object.fromEntries(Object.entries(wanted).filter(([name, lead_field]) => saved.get(name) !== lead_field));
+	};
 	const lacking = fields.filter(({ name, required }) => required && !taken.has(name));
 	return [
 		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", "Go to the CRM connection"))],
@@ -238,6 +267,7 @@ export async function mappingPage(view) {
 				: p("No field is mapped yet."),
 			p("A change counts for what arrives from now on, and for what is sent again."),
 		),
+		fields.length > 0 && (await previewCard({ changes, labelOf })),
 		fields.length > 0 &&
 			card(
 				"Lead fields of your CRM",

@@ -26,6 +26,7 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { tryCard } from "./matching-try.js";
 
 /** @typedef {import("./api.js").Api["StrategyView"]} Strategy */
 
@@ -155,6 +156,7 @@ export async function matchingPage(view) {
 		mapped.length === 0 && note("", p("Strategies match on mapped fields, and none is mapped yet: ", link("mapping", "Mapping"), ".")),
 		row(button("New strategy", () => edit(), null)),
 		items.map(shown),
+		mapped.length > 0 && (await tryCard({ items, labelOf, mapped })),
 		hint("Which leads a submission was compared with, and why it joined one, is on its own page."),
 	];
 }

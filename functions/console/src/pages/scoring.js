@@ -1,7 +1,27 @@
 // The scoring rule: points for submissions, and the lead field that shows their sum (LG-6).
 
 import { api, get, link } from "./api.js";
-import { asProblem, card, field, form, hint, input, note, p, problemNote, refuse, said, select, submit, table } from "./dom.js";
+import {
+	announce,
+	asProblem,
+	card,
+	el,
+	field,
+	form,
+	hint,
+	input,
+	note,
+	number,
+	p,
+	problemNote,
+	refuse,
+	said,
+	select,
+	submit,
+	table,
+	time,
+} from "./dom.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["ScoringRule"]} ScoringRule */
 
@@ -11,6 +31,29 @@ function points(control) {
 	if (!text) return null;
 	if (!/^\d{1,9}$/.test(text)) refuse("That is no number of points.", "Type a whole number.", control.name);
 	return Number(text);
+}
+
+// What the last submissions would score, beside what they did.
+function preview({ items }) {
+	if (!items.length) return p(t("No submission has a lead yet: there is nothing to score."));
+	const beside = (now, then) => (now === then ? number(now) : [number(now), " → ", el("strong", null, number(then))]);
+	return [
+		hint(t("An arrow leads from what it is to what it would be. Nothing is saved.")),
+		table(
+			t("What the last submissions would score"),
+			[t("From"), t("Form"), t("Received"), t("Its points"), t("Its lead’s score")],
+			items.map((one) => [
+				link("submission", said(one.sender ?? t("No e-mail address")), null, { id: one.id }),
+				[said(one.form), hint(one.created_lead ? t("Created its lead") : t("Joined its lead"))],
+				time(one.received_at),
+				beside(one.points, one.points_then),
+				[
+					beside(one.score, one.score_then),
+					one.submissions > 1 && hint(many(one.submissions, "Of {n} submission", "Of {n} submissions")),
+				],
+			]),
+		),
+	];
 }
 
 export async function scoringPage() {
@@ -31,6 +74,8 @@ export async function scoringPage() {
 		const shared = names.has(id) && [...names.values()].filter((name) => name === names.get(id)).length > 1;
 		return [[said(names.get(id) ?? id), shared && hint(id)], control];
 	});
+	const tryOut = submit(t("See what the last submissions would score"), "second");
+	const scored = el("div");
 	return [
 		p("Each submission gives its lead points. The sum is the lead’s score; it only ever raises what your CRM shows."),
 		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", "Go to the CRM connection"))],
@@ -55,8 +100,8 @@ export async function scoringPage() {
 						table("Points of single forms", ["Form", "Points"], rows),
 					],
 				],
-				[submit("Save")],
-				async (elements) => {
+				[submit("Save"), tryOut],
+				async (elements, submitter) => {
 					const own = ids.map((id, index) => [id, points(elements.namedItem(`form${index}`))]);
 					const given = {
 						new_lead_points: points(elements.namedItem("new_lead_points")) ?? 0,
@@ -65,11 +110,18 @@ export async function scoringPage() {
 						lead_field: elements.namedItem("lead_field").value || null,
 						form_points: Object.fromEntries(own.filter(([, value]) => value != null)),
 					};
+					if (submitter === tryOut) {
+						const found = await api("POST", "/scoring-rule/preview", given);
+						scored.replaceChildren(card(t("What the last submissions would score"), preview(found)));
+						announce(t("The preview is shown below."));
+						return null;
+					}
 					await api("PUT", "/scoring-rule", given);
 					return "The rule is saved. Leads keep their score until their next submission.";
 				},
 			),
 		),
+		scored,
 		note("", "A lead with two submissions has the points of its first and of its second, up to the highest score."),
 	];
 }

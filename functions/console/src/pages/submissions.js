@@ -2,10 +2,31 @@
 
 import { api, get, link, session } from "./api.js";
 import { badge } from "./directory.js";
-import { announce, card, confirmed, el, field, hint, input, p, row, said, select, table, tag, time, button } from "./dom.js";
+import {
+	action,
+	announce,
+	asProblem,
+	button,
+	card,
+	confirmed,
+	el,
+	field,
+	hint,
+	input,
+	note,
+	p,
+	refuse,
+	row,
+	said,
+	select,
+	table,
+	tag,
+	time,
+} from "./dom.js";
 import { exporter, utc } from "./export.js";
 import { searched } from "./list.js";
 import { savedViews } from "./views.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Summary"]} Summary */
 
@@ -43,12 +64,28 @@ const summed = ({ error, next_step, lead, sender, state }) => {
 	return "–";
 };
 
+// The states in which one can be sent again, or released.
+const SENDABLE = ["received", "waiting", "needs_attention", "held_test"];
+
+// A box that selects a submission, where there is something to do with it.
+/** @param {Summary} submission */
+const box = ({ id, state, sender }) =>
+	SENDABLE.includes(state)
+		? input("chosen", {
+				type: "checkbox",
+				value: id,
+				"data-state": state,
+				"aria-label": t("Select: {name}", { name: sender ?? t("No e-mail address") }),
+			})
+		: "–";
+
 /** @param {Summary[]} items */
-export const submissionRows = (items, caption = "The submissions that were found") =>
+export const submissionRows = (items, caption = "The submissions that were found", selectable = false) =>
 	table(
 		caption,
-		["From", "Form", "Received", "State", "Lead or next step"],
+		[...(selectable ? [t("Select")] : []), "From", "Form", "Received", "State", "Lead or next step"],
 		items.map((submission) => [
+			...(selectable ? [box(submission)] : []),
 			link("submission", said(submission.sender ?? "No e-mail address"), null, { id: submission.id }),
 			[said(submission.form), hint(SOURCES[submission.source], submission.campaign && [" · ", said(submission.campaign)])],
 			time(submission.received_at),
@@ -85,6 +122,55 @@ async function sendAll() {
 	}
 }
 
+// Actions on the submissions that are selected in `results`; `read` reads them again.
+function bulk(results, read) {
+	const told = el("div");
+	const boxes = () => /** @type {HTMLInputElement[]} */ ([...results().querySelectorAll("input[name=chosen]")]);
+	const chosen = (test) => {
+		const held = ({ dataset }) => dataset.state === "held_test";
+		const found = boxes().filter((box) => box.checked && held(box) === test);
+		if (!found.length)
+			refuse(
+				test ? t("No held test lead is selected.") : t("Nothing that can be sent again is selected."),
+				t("Select submissions in the list first."),
+			);
+		return found.map(({ value }) => value);
+	};
+	// One after the other: each by itself is sent or refused.
+	const send = async (ids, include_test) => {
+		const refused = [];
+		for (const id of ids) {
+			try {
+				await api("POST", `/submissions/${id}/send-again`, { include_test });
+			} catch (error) {
+				refused.push([id, asProblem(error).detail]);
+			}
+		}
+		const sent = ids.length - refused.length;
+		const text = many(sent, "{n} submission is sent again.", "{n} submissions are sent again.");
+		await read()().catch(() => {});
+		told.replaceChildren(
+			note(refused.length ? "warn" : "good", text),
+			...refused.map(([id, detail]) => note("bad", p(link("submission", said(id), null, { id }), ": ", detail))),
+		);
+		announce(text);
+	};
+	const [again, againPlace] = action(t("Send the selected again"), async () => send(chosen(false), false));
+	const [release, releasePlace] = action(t("Release the selected test leads"), async () => {
+		const ids = chosen(true);
+		confirmed(
+			many(ids.length, "Release {n} test lead", "Release {n} test leads"),
+			t("They are written to your CRM as any other lead is."),
+			t("Release them"),
+			async () => () => send(ids, true),
+		);
+	});
+	const all = button(t("Select all that can be sent"), () => {
+		for (const box of boxes()) box.checked = true;
+	});
+	return [row(all, again, release), againPlace, releasePlace, told];
+}
+
 export async function submissionsPage(view) {
 	const asked = (name) => view.query.get(name) ?? "";
 	const administrator = session.role === "administrator";
@@ -108,7 +194,7 @@ export async function submissionsPage(view) {
 		...list,
 		rows: (items) => {
 			for (const { form_id, form } of items) offer(form_id, form);
-			return submissionRows(items);
+			return submissionRows(items, undefined, administrator);
 		},
 		controls: [
 			field("Text", input("q", { type: "search", maxlength: 200, value: asked("q") }), "In answers, form, campaign or ids."),
@@ -138,7 +224,16 @@ export async function submissionsPage(view) {
 	return [
 		administrator && failed && row(button("Send all again", again)),
 		card("Search", search, savedViews(view, "submissions", NAMES)),
-		card("Found", results, exporter({ ...list, columns: COLUMNS })),
+		card(
+			"Found",
+			results,
+			administrator &&
+				bulk(
+					() => results,
+					() => read,
+				),
+			exporter({ ...list, columns: COLUMNS }),
+		),
 		!administrator && p(hint("Administrators send submissions again and change how they are mapped.")),
 	];
 }
