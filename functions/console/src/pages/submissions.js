@@ -71,12 +71,12 @@ const SENDABLE = ["received", "waiting", "needs_attention", "held_test"];
 /** @param {Summary} submission */
 const box = ({ id, state, sender }) =>
 	SENDABLE.includes(state)
-		? input("chosen", {
-				type: "checkbox",
-				value: id,
-				"data-state": state,
-				"aria-label": t("Select: {name}", { name: sender ?? t("No e-mail address") }),
-			})
+		? el(
+				"label",
+				{ class: "check" },
+				input("chosen", { type: "checkbox", value: id, "data-state": state }),
+				el("span", { class: "unseen" }, t("Select: {name}", { name: sender ?? t("No e-mail address") })),
+			)
 		: "–";
 
 /** @param {Summary[]} items */
