@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(company.value.as_deref(), Some("Analytical Engines"));
         assert_eq!(company.saved.as_deref(), Some("-"), "a placeholder before");
         assert!(!company.filled_in && !found.nothing_mapped);
-        // What is previewed is what is written.
+        // The preview has a line for each that the worker's report has.
         let written = map_submission(&answers, context);
         assert_eq!(found.fields.len(), written.report.len());
         let removed = changed(

@@ -33,6 +33,7 @@ mod seats;
 mod submissions;
 mod sync;
 mod tokens;
+mod traffic;
 mod transaction;
 mod user_writes;
 mod work;
@@ -78,6 +79,7 @@ pub use retention::RetentionPage;
 pub use seats::{SeatChange, SeatSessions, SessionKeys, SessionRecord};
 pub use submissions::{Accepted, Finish, Page, SubmissionFilter, Taken};
 pub use tokens::ApiTokenRecord;
+pub use traffic::Arrival;
 pub use user_writes::UserWriteKey;
 pub use work::{Counted, Deleted, WorkKind};
 

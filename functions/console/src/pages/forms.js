@@ -18,13 +18,17 @@ import {
 	lines,
 	linesOf,
 	note,
+	number,
 	p,
 	row,
 	said,
 	submit,
+	svg,
 	table,
 	tag,
+	time,
 } from "./dom.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["FormView"]} FormView */
 
@@ -156,8 +160,62 @@ function newGoogle(view) {
 	);
 }
 
+const WEEK_WIDTH = 12;
+const WEEK_HEIGHT = 24;
+
+// The submissions of a form in each of the last weeks, as bars with their numbers in words.
+function weekly(form) {
+	if (!form) return hint(t("No submission"));
+	const { weeks, total, last_received_at } = form;
+	const most = Math.max(1, ...weeks);
+	const bars = weeks.map((count, index) => {
+		const height = (WEEK_HEIGHT * count) / most;
+		return svg("rect", { x: index * WEEK_WIDTH + 1, width: WEEK_WIDTH - 2, y: WEEK_HEIGHT - height, height });
+	});
+	const width = weeks.length * WEEK_WIDTH;
+	const told = t("Submissions in each week, the oldest first: {counts}", { counts: weeks.map(number).join(", ") });
+	return [
+		many(total, "{n} submission", "{n} submissions"),
+		svg(
+			"svg",
+			{ viewBox: `0 0 ${width} ${WEEK_HEIGHT}`, width, height: WEEK_HEIGHT, role: "img", "aria-label": told, class: "bars" },
+			svg("title", {}, told),
+			...bars,
+		),
+		hint(t("The last "), time(last_received_at)),
+	];
+}
+
+// The traffic of several forms as one.
+const together = (forms) =>
+	forms.length > 0 && {
+		weeks: forms[0].weeks.map((_, week) => forms.reduce((sum, { weeks }) => sum + weeks[week], 0)),
+		total: forms.reduce((sum, { total }) => sum + total, 0),
+		last_received_at: Math.max(...forms.map(({ last_received_at: last }) => last)),
+	};
+
+// The accounts that are synced, each with its last pull, and whether notifications are taken.
+function linkedInFacts({ owners, has_client_secret }, pulls) {
+	if (!owners.length) return "–";
+	const pulled = new Map(pulls.map(({ owner, pulled_at }) => [owner, pulled_at]));
+	return [
+		owners.map((owner) => hint(owner, ": ", pulled.get(owner) ? [t("last pull "), time(pulled.get(owner))] : t("not pulled yet"))),
+		hint(
+			has_client_secret
+				? t("Notifications are taken: they are signed with the client secret.")
+				: t("Notifications are refused: the client secret is missing. Leads come with the next pull."),
+		),
+	];
+}
+
 export async function formsPage(view) {
-	const [{ items }, linkedin] = await Promise.all([get("/forms"), get("/linkedin")]);
+	const [{ items }, linkedin, traffic] = await Promise.all([
+		get("/forms"),
+		get("/linkedin"),
+		get("/forms/traffic").catch(() => ({ items: [], linkedin: [], complete: true })),
+	]);
+	const trafficOf = (kind, id) => traffic.items.find((form) => form.source === kind && form.form_id === id);
+	const theirs = traffic.items.filter(({ source }) => source === "linkedin");
 	const submissions = (about, parameters) => link("submissions", "Submissions", { "aria-label": `Submissions: ${about}` }, parameters);
 	const toggle = (item) => {
 		const [node, place] = action(
@@ -179,15 +237,25 @@ export async function formsPage(view) {
 				KINDS[item.kind],
 				stateTag(item),
 				item.campaign ? said(item.campaign) : "–",
+				weekly(trafficOf(item.kind, item.id)),
 				row(submissions(item.name, { form: item.id }), toggle(item)),
 			]),
 		[
 			link("linkedin", "LinkedIn Lead Gen Forms"),
 			"LinkedIn",
 			statusTag(linkedin.connection),
-			linkedin.owners.length ? hint(linkedin.owners.join(", ")) : "–",
+			linkedInFacts(linkedin, traffic.linkedin),
+			weekly(together(theirs)),
 			row(submissions("LinkedIn", { source: "linkedin" })),
 		],
+		...theirs.map((form) => [
+			said(form.form_name ?? form.form_id),
+			t("LinkedIn form"),
+			"–",
+			"–",
+			weekly(form),
+			row(submissions(form.form_name ?? form.form_id, { form: form.form_id })),
+		]),
 	];
 	return [
 		row(
@@ -196,7 +264,11 @@ export async function formsPage(view) {
 		),
 		items.length === 0 &&
 			note("", "There is no form yet. Make one, paste its snippet into your page, and what people send becomes a lead."),
-		card("Sources of leads", table("Forms and other sources", ["Name", "Source", "State", "Campaign or accounts", "More"], rows)),
+		card(
+			"Sources of leads",
+			table("Forms and other sources", ["Name", "Source", "State", "Campaign or accounts", t("Last 8 weeks"), "More"], rows),
+		),
+		!traffic.complete && hint(t("There were more submissions than are counted: the newest of them are.")),
 		el("p", { class: "hint" }, "Every LinkedIn form of the accounts that are synced counts; it is set up at LinkedIn."),
 	];
 }

@@ -1,5 +1,4 @@
-// The imports of both environments and all other runs: what goes on now, what it costs, what needs somebody
-// (IM-3, IM-4, CN-7).
+// The imports of both environments and all other runs: progress, calls, next steps (IM-3, IM-4, CN-7).
 
 import { api, get, link } from "./api.js";
 import {
@@ -38,7 +37,7 @@ const SHOWN = 30;
 const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 
 /**
- * What somebody should do, and the objects and fields that it is about.
+ * The next steps, and the objects and fields that each is about.
  * @param {import("./api.js").Api["SyncStatus"]} sync
  */
 function todo({ objects }) {

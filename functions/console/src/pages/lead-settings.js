@@ -1,4 +1,4 @@
-// How leads are written, whatever form they come from (LG-7, LG-9).
+// Settings for leads of all forms (LG-7, LG-9).
 
 import { api, get, link } from "./api.js";
 import { card, check, field, form, input, p, select, submit } from "./dom.js";

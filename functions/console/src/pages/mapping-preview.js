@@ -1,4 +1,4 @@
-// What form fields held lately, and what a mapping makes of a submission before it is saved (LG-7).
+// Form fields with their last values, and the preview of a mapping on a submission before it is saved (LG-7).
 
 import { api, get, link } from "./api.js";
 import { announce, card, el, form, hint, note, number, p, row, said, select, submit, table, tag, time } from "./dom.js";

@@ -33,7 +33,7 @@ function points(control) {
 	return Number(text);
 }
 
-// What the last submissions would score, beside what they did.
+// The points and scores of the last submissions, beside those under the edited rule.
 function preview({ items }) {
 	if (!items.length) return p(t("No submission has a lead yet: there is nothing to score."));
 	const beside = (now, then) => (now === then ? number(now) : [number(now), " → ", el("strong", null, number(then))]);

@@ -16,6 +16,7 @@ mod settings;
 mod submissions;
 mod sync;
 mod tokens;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub(crate) fn all() -> Routes {
         .merge(configuration::routes())
         .merge(previews::routes())
         .merge(forms::routes())
+        .merge(traffic::routes())
         .merge(crm::routes())
         .merge(sync::routes())
         .merge(directory::routes())

@@ -24,8 +24,8 @@ fn entry<'a>(list: &'a Value, name: &str, text: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {name} {text} in {list:#}"))
 }
 
-/// What would be mapped, matched and scored is shown by the code that does it, and nothing is written: neither to
-/// the table nor to the CRM.
+/// LG-2, LG-6, LG-7: a preview shows the result of the code that writes, and writes nothing, neither to the table nor
+/// to the CRM.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn previews_show_what_would_be_done_and_do_nothing() {
     let harness = Harness::embedded(false).await;
@@ -65,6 +65,15 @@ async fn previews_show_what_would_be_done_and_do_nothing() {
         assert_eq!(
             (&email["values"], &email["left_out"]),
             (&json!(1), &json!(0))
+        );
+
+        // The form's traffic.
+        let (_, traffic) = tenant.api(Method::GET, "/forms/traffic", None).await;
+        let form = &traffic["items"][0];
+        assert_eq!(form["weeks"], json!([0, 0, 0, 0, 0, 0, 0, 1]), "{traffic}");
+        assert_eq!(
+            (&form["total"], &traffic["complete"]),
+            (&json!(1), &json!(true))
         );
 
         // A mapping more and a mapping less, on the newest submission and on one that is named.
@@ -123,7 +132,7 @@ async fn previews_show_what_would_be_done_and_do_nothing() {
             assert_eq!(other["reason"], "The strategy always creates a lead.");
         }
 
-        // What the submission and its lead would score.
+        // The points of the submission and the score of its lead.
         let rule = json!({ "new_lead_points": 33, "matched_points": 1, "maximum": 30 });
         let scored = ask(&tenant, "/scoring-rule/preview", &rule).await;
         let scored = &scored["items"][0];
