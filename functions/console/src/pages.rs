@@ -45,6 +45,7 @@ const FILES: &[(&str, &str, &str)] = &[
         SCRIPT,
         include_str!("pages/connections.js"),
     ),
+    ("crm-card.js", SCRIPT, include_str!("pages/crm-card.js")),
     ("crm.js", SCRIPT, include_str!("pages/crm.js")),
     ("csv.js", SCRIPT, include_str!("pages/csv.js")),
     ("directory.js", SCRIPT, include_str!("pages/directory.js")),
@@ -99,6 +100,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("search.js", SCRIPT, include_str!("pages/search.js")),
     ("seats.js", SCRIPT, include_str!("pages/seats.js")),
     ("settings.js", SCRIPT, include_str!("pages/settings.js")),
+    (
+        "submission-states.js",
+        SCRIPT,
+        include_str!("pages/submission-states.js"),
+    ),
     ("submission.js", SCRIPT, include_str!("pages/submission.js")),
     (
         "submissions.js",

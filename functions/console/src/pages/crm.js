@@ -33,18 +33,16 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { statusTag } from "./crm-card.js";
 import { importCard, isOpen, syncState, timed } from "./imports.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
-const STATES = { not_connected: "Not connected", connected: "Connected", sign_in_needed: "Sign-in needed", disconnecting: "Disconnecting" };
 const REVOCATIONS = {
 	revoked: "The provider has revoked our access.",
 	already_ended: "The provider had ended our access before.",
 	not_offered: "Our tokens are deleted. The provider lets no app end its own access: remove the app there.",
 	not_reached: "Our tokens are deleted. The provider did not answer: remove the app there.",
 };
-
-export const statusTag = (status) => tag({ connected: "good", sign_in_needed: "bad", disconnecting: "warn" }[status], STATES[status]);
 
 // The results of an end, or its progress.
 export function endNote(end) {
@@ -592,29 +590,5 @@ function endCard(context) {
 		"Disconnect",
 		p("Ends the connection, with the choice to delete what was imported."),
 		button("Disconnect CRM Sync", ask, "danger"),
-	);
-}
-
-/** @param {import("./api.js").Api["ConnectionView"]} connection */
-export function crmCard(connection) {
-	const {
-		environment,
-		status,
-		guide: { step, step_number: number },
-	} = connection;
-	const name = environment === "production" ? "Production CRM" : "Sandbox CRM";
-	const open = status !== "not_connected" && step !== "finished";
-	return card(
-		name,
-		p(statusTag(status)),
-		(status !== "not_connected" || connection.problem) && p(connection.message),
-		connection.instance_url && hint(connection.instance_url),
-		connection.sync.last_success_at && hint("Last import ", time(connection.sync.last_success_at)),
-		p(
-			link(
-				`crm-${environment}`,
-				open ? `Go on with step ${number} for ${environment}` : `${status === "not_connected" ? "Connect" : "Open"} ${environment}`,
-			),
-		),
 	);
 }

@@ -1,7 +1,7 @@
 // The list of forms and other sources of submissions; new forms (LG-9).
 
 import { api, get, link } from "./api.js";
-import { statusTag } from "./crm.js";
+import { statusTag } from "./crm-card.js";
 import {
 	action,
 	button,

@@ -2,9 +2,9 @@
 
 import { STATES as ACTIVITY_STATES } from "./activities.js";
 import { get, link, session, signOutEverywhere } from "./api.js";
-import { crmCard, statusTag } from "./crm.js";
+import { crmCard, statusTag } from "./crm-card.js";
 import { action, asProblem, card, el, hint, li, number, p, problemNote, svg, table, tag, time } from "./dom.js";
-import { STATES } from "./submissions.js";
+import { STATES } from "./submission-states.js";
 
 // A part of a page, or the problem that kept it from loading.
 const part = (title, work) => work().catch((error) => card(title, problemNote(asProblem(error))));

@@ -29,7 +29,7 @@ import { many, t } from "./words.js";
 function points(control) {
 	const text = control.value.trim();
 	if (!text) return null;
-	if (!/^\d{1,9}$/.test(text)) refuse("That is no number of points.", "Type a whole number.", control.name);
+	if (!/^\d{1,9}$/.test(text)) refuse(t("That is no number of points."), t("Type a whole number."), control.name);
 	return Number(text);
 }
 
@@ -70,37 +70,37 @@ export async function scoringPage() {
 	const box = (name, value) => input(name, { inputmode: "numeric", maxlength: 9, value: value == null ? "" : String(value) });
 	const rows = ids.map((id, index) => {
 		const control = box(`form${index}`, rule.form_points?.[id]);
-		control.setAttribute("aria-label", `Points for ${names.get(id) ?? id}`);
+		control.setAttribute("aria-label", t("Points for {name}", { name: names.get(id) ?? id }));
 		const shared = names.has(id) && [...names.values()].filter((name) => name === names.get(id)).length > 1;
 		return [[said(names.get(id) ?? id), shared && hint(id)], control];
 	});
 	const tryOut = submit(t("See what the last submissions would score"), "second");
 	const scored = el("div");
 	return [
-		p("Each submission gives its lead points. The sum is the lead’s score; it only ever raises what your CRM shows."),
-		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", "Go to the CRM connection"))],
+		p(t("Each submission gives its lead points. The sum is the lead’s score; it only ever raises what your CRM shows.")),
+		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", t("Go to the CRM connection")))],
 		card(
-			"The rule",
+			t("The rule"),
 			form(
 				[
-					field("Points for a submission that creates its lead", box("new_lead_points", rule.new_lead_points)),
-					field("Points for each further one that joins it", box("matched_points", rule.matched_points)),
-					field("Highest score (optional)", box("maximum", rule.maximum), "Empty: there is none."),
+					field(t("Points for a submission that creates its lead"), box("new_lead_points", rule.new_lead_points)),
+					field(t("Points for each further one that joins it"), box("matched_points", rule.matched_points)),
+					field(t("Highest score (optional)"), box("maximum", rule.maximum), t("Empty: there is none.")),
 					field(
-						"Lead field that shows the score",
+						t("Lead field that shows the score"),
 						select(
 							"lead_field",
-							[["", "None: it is kept here only"], ...fields.map(({ name, label }) => [name, `${label} (${name})`])],
+							[["", t("None: it is kept here only")], ...fields.map(({ name, label }) => [name, `${label} (${name})`])],
 							rule.lead_field ?? "",
 						),
-						"A field of your CRM’s lead that holds a number.",
+						t("A field of your CRM’s lead that holds a number."),
 					),
 					rows.length > 0 && [
-						hint("Points of single forms count instead of the two above; empty: the two above count."),
-						table("Points of single forms", ["Form", "Points"], rows),
+						hint(t("Points of single forms count instead of the two above; empty: the two above count.")),
+						table(t("Points of single forms"), [t("Form"), t("Points")], rows),
 					],
 				],
-				[submit("Save"), tryOut],
+				[submit(t("Save")), tryOut],
 				async (elements, submitter) => {
 					const own = ids.map((id, index) => [id, points(elements.namedItem(`form${index}`))]);
 					const given = {
@@ -117,11 +117,11 @@ export async function scoringPage() {
 						return null;
 					}
 					await api("PUT", "/scoring-rule", given);
-					return "The rule is saved. Leads keep their score until their next submission.";
+					return t("The rule is saved. Leads keep their score until their next submission.");
 				},
 			),
 		),
 		scored,
-		note("", "A lead with two submissions has the points of its first and of its second, up to the highest score."),
+		note("", t("A lead with two submissions has the points of its first and of its second, up to the highest score.")),
 	];
 }

@@ -24,7 +24,8 @@ import {
 	tag,
 	time,
 } from "./dom.js";
-import { SOURCES, STATES, stateTag } from "./submissions.js";
+import { SOURCES, STATES, stateTag } from "./submission-states.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Detail"]} Detail */
 
@@ -32,14 +33,14 @@ const OPEN = ["received", "processing", "waiting"];
 const SENDABLE = ["received", "waiting", "needs_attention"];
 
 const OUTCOMES = {
-	mapped: ["good", "Kept as it came"],
-	adjusted: ["warn", "Repaired to fit"],
-	left_out: ["bad", "Left out"],
-	unmapped: ["", "No mapping"],
-	filled_in: ["warn", "Filled in"],
+	mapped: ["good", t("Kept as it came")],
+	adjusted: ["warn", t("Repaired to fit")],
+	left_out: ["bad", t("Left out")],
+	unmapped: ["", t("No mapping")],
+	filled_in: ["warn", t("Filled in")],
 };
-const KINDS = { consent: "Consent", hidden: "Hidden field", context: "Known from the source" };
-const WRITES = { create_lead: "The lead was created", fill_lead: "The lead was updated", delete_lead: "The lead was deleted" };
+const KINDS = { consent: t("Consent"), hidden: t("Hidden field"), context: t("Known from the source") };
+const WRITES = { create_lead: t("The lead was created"), fill_lead: t("The lead was updated"), delete_lead: t("The lead was deleted") };
 
 const any = (list) => list.flatMap((text, index) => [index > 0 && ", ", said(text)]);
 
@@ -48,32 +49,32 @@ function arrived({ form, source, campaign, submitted_at, response_id, origin, an
 	const shown =
 		answers &&
 		table(
-			"What arrived",
-			["Form field", "Answer", "Kind"],
+			t("What arrived"),
+			[t("Form field"), t("Answer"), t("Kind")],
 			answers.map((answer) => [
 				said(answer.name),
 				answer.value ? said(answer.value) : "(empty)",
-				[KINDS[answer.kind] ?? "Answer", answer.note && hint(answer.note)],
+				[KINDS[answer.kind] ?? t("Answer"), answer.note && hint(answer.note)],
 			]),
 		);
 	return step(
 		"",
-		"It arrived",
+		t("It arrived"),
 		received_at,
 		facts([
-			["Form", said(form)],
-			["Source", SOURCES[source]],
-			["Campaign", campaign && said(campaign)],
-			["Test", test && "Yes, says the source"],
-			["Sent by the person", submitted_at && time(submitted_at)],
-			["The source’s id", said(response_id)],
+			[t("Form"), said(form)],
+			[t("Source"), SOURCES[source]],
+			[t("Campaign"), campaign && said(campaign)],
+			[t("Test"), test && t("Yes, says the source")],
+			[t("Sent by the person"), submitted_at && time(submitted_at)],
+			[t("The source’s id"), said(response_id)],
 			...Object.entries(origin.details ?? {}).map(([name, value]) => [said(name.replaceAll("_", " ")), said(value)]),
 		]),
 		answers
 			? mapping.length
-				? el("details", null, el("summary", null, `Its ${number(answers.length)} answers as they arrived`), shown)
+				? el("details", null, el("summary", null, t("Its {n} answers as they arrived", { n: number(answers.length) })), shown)
 				: shown
-			: p(withdrawn_at ? "Its answers are deleted." : "Its answers are not fetched yet."),
+			: p(withdrawn_at ? t("Its answers are deleted.") : t("Its answers are not fetched yet.")),
 	);
 }
 
@@ -87,12 +88,12 @@ function mapped({ mapping, answers }) {
 	});
 	return step(
 		"",
-		"It was mapped",
+		t("It was mapped"),
 		null,
 		row(counts),
 		table(
-			"How each field was mapped",
-			["Form field", "Answer", "Lead field", "What became of it"],
+			t("How each field was mapped"),
+			[t("Form field"), t("Answer"), t("Lead field"), t("What became of it")],
 			mapping.map(({ name, lead_field, outcome, reason }) => [
 				said(name),
 				values.get(name) ? said(values.get(name)) : "–",
@@ -100,7 +101,7 @@ function mapped({ mapping, answers }) {
 				[
 					tag(...OUTCOMES[outcome]),
 					reason && hint(said(reason)),
-					outcome === "unmapped" && session.role === "administrator" && p(link("mapping", "Map this field")),
+					outcome === "unmapped" && session.role === "administrator" && p(link("mapping", t("Map this field"))),
 				],
 			]),
 		),
@@ -113,17 +114,18 @@ function matched({ decision, state }) {
 	const { reason, strategy_name, compared, matching_leads, always_create_lead } = decision;
 	return step(
 		"",
-		state === "attached" ? "It matched a lead" : "It was matched with the CRM’s leads",
+		state === "attached" ? t("It matched a lead") : t("It was matched with the CRM’s leads"),
 		null,
 		p(said(reason)),
 		facts([
-			["Strategy", said(strategy_name)],
-			["Always a new lead", always_create_lead && "Yes"],
+			[t("Strategy"), said(strategy_name)],
+			[t("Always a new lead"), always_create_lead && t("Yes")],
 			[
-				"Compared",
-				compared.length > 0 && any(compared.map(({ lead_field, present }) => (present ? lead_field : `${lead_field} (no value)`))),
+				t("Compared"),
+				compared.length > 0 &&
+					any(compared.map(({ lead_field, present }) => (present ? lead_field : t("{field} (no value)", { field: lead_field })))),
 			],
-			["Leads that matched", number(matching_leads)],
+			[t("Leads that matched"), number(matching_leads)],
 		]),
 	);
 }
@@ -135,10 +137,10 @@ const written = ({ writes, lead, orphaned, sender }) =>
 			"good",
 			WRITES[action] ?? action.replaceAll("_", " "),
 			at,
-			lead && action !== "delete_lead" && p(badge({ label: "Lead", url: lead.url, id: lead.id }, sender)),
+			lead && action !== "delete_lead" && p(badge({ label: t("Lead"), url: lead.url, id: lead.id }, sender)),
 			facts([
-				["Fields written", fields.length > 0 && any(fields)],
-				["Contact", action === "create_lead" && (lead?.contact_id ?? (orphaned && "None: the lead stands alone"))],
+				[t("Fields written"), fields.length > 0 && any(fields)],
+				[t("Contact"), action === "create_lead" && (lead?.contact_id ?? (orphaned && t("None: the lead stands alone")))],
 			]),
 		),
 	);
@@ -147,7 +149,17 @@ const written = ({ writes, lead, orphaned, sender }) =>
 const scored = ({ points, lead_score }) =>
 	lead_score == null
 		? null
-		: step("", "It was scored", null, p(`${number(points)} points for this submission; the lead’s score is ${number(lead_score)}.`));
+		: step(
+				"",
+				t("It was scored"),
+				null,
+				p(
+					t("{points} points for this submission; the lead’s score is {score}.", {
+						points: number(points),
+						score: number(lead_score),
+					}),
+				),
+			);
 
 /** @param {Detail} detail */
 function problems({ failures, state }) {
@@ -157,16 +169,27 @@ function problems({ failures, state }) {
 
 /** @param {Detail} detail */
 function ended({ finished_at, withdrawn_at, due_at, state, attempts }) {
-	if (withdrawn_at) return step("", "It was withdrawn", withdrawn_at);
-	if (finished_at) return step("good", "Done", finished_at);
+	if (withdrawn_at) return step("", t("It was withdrawn"), withdrawn_at);
+	if (finished_at) return step("good", t("Done"), finished_at);
 	if (OPEN.includes(state) && due_at)
-		return step("", "Next", null, p("Looked at again by ", time(due_at), attempts > 0 && `, after ${number(attempts)} tries`, "."));
+		return step(
+			"",
+			t("Next"),
+			null,
+			p(
+				attempts > 0
+					? many(attempts, "Looked at again by {at}, after {n} try.", "Looked at again by {at}, after {n} tries.", {
+							at: time(due_at),
+						})
+					: t("Looked at again by {at}.", { at: time(due_at) }),
+			),
+		);
 	return null;
 }
 
 export async function submissionPage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p("No submission is named in the address. ", link("submissions", "Search for submissions"))];
+	if (!id) return [p(t("No submission is named in the address. "), link("submissions", t("Search for submissions")))];
 	const path = `/submissions/${encodeURIComponent(id)}`;
 	const body = el("div");
 	let found;
@@ -175,19 +198,19 @@ export async function submissionPage(view) {
 	const send = (include_test) => async () => {
 		draw(await api("POST", `${path}/send-again`, include_test ? { include_test } : undefined));
 		moveTo(body.querySelector("h2"));
-		announce("It is sent again.");
+		announce(t("It is sent again."));
 	};
 	const release = () =>
-		confirmed("Release the test lead", "It is written to your CRM as any other lead is.", "Release it", async () => {
+		confirmed(t("Release the test lead"), t("It is written to your CRM as any other lead is."), t("Release it"), async () => {
 			await send(true)();
 		});
 	const acts = ({ state }) =>
 		session.role !== "administrator"
 			? []
 			: state === "held_test"
-				? [button("Release test lead", release, null)]
+				? [button(t("Release test lead"), release, null)]
 				: SENDABLE.includes(state)
-					? action("Send again", send(false), state === "needs_attention" ? null : "second")
+					? action(t("Send again"), send(false), state === "needs_attention" ? null : "second")
 					: [];
 
 	/** @param {Detail} detail */
@@ -204,15 +227,15 @@ export async function submissionPage(view) {
 		const within = body.contains(document.activeElement);
 		body.replaceChildren(
 			card(
-				"Where it stands",
-				p(stateTag(state), " ", lead && badge({ label: "Lead", url: lead.url, id: lead.id }, sender)),
+				t("Where it stands"),
+				p(stateTag(state), " ", lead && badge({ label: t("Lead"), url: lead.url, id: lead.id }, sender)),
 				p(STATES[state]?.[2]),
 				stuck && problem && problemNote(problem, state === "waiting" ? "warn" : "bad"),
-				stuck && problem?.field && hint("Field: ", said(problem.field)),
+				stuck && problem?.field && hint(t("Field: "), said(problem.field)),
 				row(acts(detail)),
 			),
 			card(
-				"Its way",
+				t("Its way"),
 				el(
 					"ol",
 					{ class: "timeline" },
@@ -231,5 +254,5 @@ export async function submissionPage(view) {
 	const load = async () => draw(await get(path));
 	await load();
 	poll(view.signal, () => OPEN.includes(found.state), load);
-	return [p(link("submissions", "All submissions")), body];
+	return [p(link("submissions", t("All submissions"))), body];
 }

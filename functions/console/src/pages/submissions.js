@@ -25,25 +25,11 @@ import {
 } from "./dom.js";
 import { exporter, utc } from "./export.js";
 import { searched } from "./list.js";
+import { SOURCES, STATES, stateTag } from "./submission-states.js";
 import { savedViews } from "./views.js";
 import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Summary"]} Summary */
-
-export const SOURCES = { linkedin: "LinkedIn", website: "Website", google_ads: "Google Ads" };
-
-// The states of a submission: colour, label, description.
-export const STATES = {
-	received: ["", "Received", "It is stored and is about to be written to the CRM."],
-	processing: ["", "In progress", "It is being written to the CRM."],
-	waiting: ["warn", "Waiting", "Something stands in its way for a while; it goes on by itself."],
-	needs_attention: ["bad", "Needs attention", "It cannot go on until somebody does the next step below."],
-	held_test: ["warn", "Test lead, held", "The source marked it as a test, so it is held back from the CRM."],
-	created: ["good", "Lead created", "A lead was created in the CRM."],
-	attached: ["good", "Joined a lead", "It joined a lead that was in the CRM already."],
-	withdrawn: ["", "Withdrawn", "The person withdrew it at the source; its answers are deleted here."],
-};
-export const stateTag = (state) => tag(STATES[state]?.[0], STATES[state]?.[1] ?? state);
 
 const NAMES = ["q", "state", "source", "form", "from", "to"];
 const DAY = 24 * 60 * 60 * 1000;
@@ -58,8 +44,8 @@ function given(name, value) {
 
 /** @param {Summary} submission */
 const summed = ({ error, next_step, lead, sender, state }) => {
-	if (lead) return badge({ label: "Lead", url: lead.url, id: lead.id }, sender);
-	if (state === "held_test") return "Release it, if it is to become a lead";
+	if (lead) return badge({ label: t("Lead"), url: lead.url, id: lead.id }, sender);
+	if (state === "held_test") return t("Release it, if it is to become a lead");
 	if (next_step) return [next_step, error && hint(error.replaceAll("_", " "))];
 	return "–";
 };
@@ -80,36 +66,36 @@ const box = ({ id, state, sender }) =>
 		: "–";
 
 /** @param {Summary[]} items */
-export const submissionRows = (items, caption = "The submissions that were found", selectable = false) =>
+export const submissionRows = (items, caption = t("The submissions that were found"), selectable = false) =>
 	table(
 		caption,
-		[...(selectable ? [t("Select")] : []), "From", "Form", "Received", "State", "Lead or next step"],
+		[...(selectable ? [t("Select")] : []), t("From"), t("Form"), t("Received"), t("State"), t("Lead or next step")],
 		items.map((submission) => [
 			...(selectable ? [box(submission)] : []),
-			link("submission", said(submission.sender ?? "No e-mail address"), null, { id: submission.id }),
+			link("submission", said(submission.sender ?? t("No e-mail address")), null, { id: submission.id }),
 			[said(submission.form), hint(SOURCES[submission.source], submission.campaign && [" · ", said(submission.campaign)])],
 			time(submission.received_at),
-			[stateTag(submission.state), submission.test && submission.state !== "held_test" && [" ", tag("", "Test")]],
+			[stateTag(submission.state), submission.test && submission.state !== "held_test" && [" ", tag("", t("Test"))]],
 			summed(submission),
 		]),
 	);
 
 /** @type {[string, (submission: Summary) => any][]} */
 const COLUMNS = [
-	["Id", ({ id }) => id],
-	["From", ({ sender }) => sender],
-	["Form", ({ form }) => form],
-	["Form id", ({ form_id }) => form_id],
-	["Source", ({ source }) => SOURCES[source] ?? source],
-	["Campaign", ({ campaign }) => campaign],
-	["State", ({ state }) => STATES[state]?.[1] ?? state],
-	["Test", ({ test }) => (test ? "Yes" : "No")],
-	["Received (UTC)", ({ received_at }) => utc(received_at)],
-	["Finished (UTC)", ({ finished_at }) => utc(finished_at)],
-	["Lead", ({ lead }) => lead?.id],
-	["Lead’s address", ({ lead }) => lead?.url],
-	["Error", ({ error }) => error],
-	["Next step", ({ next_step }) => next_step],
+	[t("Id"), ({ id }) => id],
+	[t("From"), ({ sender }) => sender],
+	[t("Form"), ({ form }) => form],
+	[t("Form id"), ({ form_id }) => form_id],
+	[t("Source"), ({ source }) => SOURCES[source] ?? source],
+	[t("Campaign"), ({ campaign }) => campaign],
+	[t("State"), ({ state }) => STATES[state]?.[1] ?? state],
+	[t("Test"), ({ test }) => (test ? t("Yes") : t("No"))],
+	[t("Received (UTC)"), ({ received_at }) => utc(received_at)],
+	[t("Finished (UTC)"), ({ finished_at }) => utc(finished_at)],
+	[t("Lead"), ({ lead }) => lead?.id],
+	[t("Lead’s address"), ({ lead }) => lead?.url],
+	[t("Error"), ({ error }) => error],
+	[t("Next step"), ({ next_step }) => next_step],
 ];
 
 // Sends all submissions that need attention again, in batches.
@@ -176,7 +162,7 @@ export async function submissionsPage(view) {
 	const administrator = session.role === "administrator";
 
 	// Forms known from the configuration, the address and the results.
-	const forms = select("form", [["", "Any"]], "");
+	const forms = select("form", [["", t("Any")]], "");
 	const offer = (id, name) => {
 		if (!id) return;
 		const known = [...forms.options].find((option) => option.value === id);
@@ -187,9 +173,9 @@ export async function submissionsPage(view) {
 	if (asked("form")) offer(asked("form"), asked("form"));
 	forms.value = asked("form");
 
-	const choice = (name, label, options) => field(label, select(name, [["", "Any"], ...options], asked(name)));
+	const choice = (name, label, options) => field(label, select(name, [["", t("Any")], ...options], asked(name)));
 	const day = (name, label) => field(label, input(name, { type: "date", value: asked(name) }));
-	const list = { view, path: "/submissions", names: NAMES, given, one: "submission", many: "submissions" };
+	const list = { view, path: "/submissions", names: NAMES, given, one: t("submission"), many: t("submissions") };
 	const { search, results, read } = await searched({
 		...list,
 		rows: (items) => {
@@ -197,35 +183,35 @@ export async function submissionsPage(view) {
 			return submissionRows(items, undefined, administrator);
 		},
 		controls: [
-			field("Text", input("q", { type: "search", maxlength: 200, value: asked("q") }), "In answers, form, campaign or ids."),
+			field(t("Text"), input("q", { type: "search", maxlength: 200, value: asked("q") }), t("In answers, form, campaign or ids.")),
 			choice(
 				"state",
-				"State",
+				t("State"),
 				Object.entries(STATES).map(([value, [, label]]) => [value, label]),
 			),
-			choice("source", "Source", Object.entries(SOURCES)),
-			field("Form", forms),
-			day("from", "Received from"),
-			day("to", "Received until"),
+			choice("source", t("Source"), Object.entries(SOURCES)),
+			field(t("Form"), forms),
+			day("from", t("Received from")),
+			day("to", t("Received until")),
 		],
 	});
 	const again = () =>
 		confirmed(
-			"Send all again",
-			"Every submission that needs attention is sent to the CRM again. Those whose next step is not done come back here.",
-			"Send all again",
+			t("Send all again"),
+			t("Every submission that needs attention is sent to the CRM again. Those whose next step is not done come back here."),
+			t("Send all again"),
 			async () => {
 				const sent = await sendAll();
-				announce(`${sent} sent again.`);
+				announce(t("{n} sent again.", { n: sent }));
 				return read;
 			},
 		);
 	const failed = asked("state") === "needs_attention";
 	return [
-		administrator && failed && row(button("Send all again", again)),
-		card("Search", search, savedViews(view, "submissions", NAMES)),
+		administrator && failed && row(button(t("Send all again"), again)),
+		card(t("Search"), search, savedViews(view, "submissions", NAMES)),
 		card(
-			"Found",
+			t("Found"),
 			results,
 			administrator &&
 				bulk(
@@ -234,6 +220,6 @@ export async function submissionsPage(view) {
 				),
 			exporter({ ...list, columns: COLUMNS }),
 		),
-		!administrator && p(hint("Administrators send submissions again and change how they are mapped.")),
+		!administrator && p(hint(t("Administrators send submissions again and change how they are mapped."))),
 	];
 }
