@@ -20,18 +20,22 @@ export function crmCard(connection) {
 		status,
 		guide: { step, step_number: number },
 	} = connection;
-	const name = environment === "production" ? "Production CRM" : "Sandbox CRM";
+	const name = environment === "production" ? t("Production CRM") : t("Sandbox CRM");
 	const open = status !== "not_connected" && step !== "finished";
 	return card(
 		name,
 		p(statusTag(status)),
 		(status !== "not_connected" || connection.problem) && p(connection.message),
 		connection.instance_url && hint(connection.instance_url),
-		connection.sync.last_success_at && hint("Last import ", time(connection.sync.last_success_at)),
+		connection.sync.last_success_at && hint(t("Last import "), time(connection.sync.last_success_at)),
 		p(
 			link(
 				`crm-${environment}`,
-				open ? `Go on with step ${number} for ${environment}` : `${status === "not_connected" ? "Connect" : "Open"} ${environment}`,
+				open
+					? t("Go on with step {step} for {environment}", { step: number, environment })
+					: status === "not_connected"
+						? t("Connect {environment}", { environment })
+						: t("Open {environment}", { environment }),
 			),
 		),
 	);
