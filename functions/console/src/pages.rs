@@ -2,14 +2,18 @@
 //!
 //! Every page is the same document, whose script asks the API for the data to show; so nothing here depends
 //! on the user. Names of pages are one level below `/app/`, and the document names its parts relative to
-//! itself: it works below a path of a public address too.
+//! itself: it works below a path of a public address too. Files are compressed here, as neither API Gateway
+//! nor a distribution that keeps nothing does it.
 
-use std::sync::{Arc, LazyLock};
+use std::io::Write;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use shared::problem::Problem;
 use shared::signature::sha256_hex;
@@ -48,6 +52,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("crm-card.js", SCRIPT, include_str!("pages/crm-card.js")),
     ("crm.js", SCRIPT, include_str!("pages/crm.js")),
     ("csv.js", SCRIPT, include_str!("pages/csv.js")),
+    ("de.js", SCRIPT, include_str!("pages/de.js")),
     ("directory.js", SCRIPT, include_str!("pages/directory.js")),
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
     ("entry.js", SCRIPT, include_str!("pages/entry.js")),
@@ -169,6 +174,10 @@ static TAG: LazyLock<String> = LazyLock::new(|| {
     tag_of(&texts)
 });
 
+/// The files in gzip, in their order; each is compressed when it is first asked for.
+static PACKED: LazyLock<Vec<OnceLock<Option<Vec<u8>>>>> =
+    LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
+
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(first))
@@ -185,8 +194,12 @@ async fn first(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let found = FILES.iter().find(|(known, ..)| *known == name);
-    let (kind, text) = found.map_or(DOCUMENT, |(_, kind, text)| (kind, text));
+    let mut files = FILES.iter().zip(PACKED.iter());
+    let found = files.find(|((known, ..), _)| *known == name);
+    let (kind, text) = found.map_or(DOCUMENT, |((_, kind, text), _)| (*kind, *text));
+    let packed = found
+        .filter(|_| takes_gzip(&headers))
+        .and_then(|((.., text), packed)| packed.get_or_init(|| gzip(text).ok()).as_deref());
     let is_known = found.is_some() || PAGES.contains(&name.as_str());
     let status = if is_known {
         StatusCode::OK
@@ -195,11 +208,40 @@ async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
     };
     let mut response = if is_known && has_kept(&headers, &TAG) {
         StatusCode::NOT_MODIFIED.into_response()
+    } else if let Some(packed) = packed {
+        let described = [
+            (header::CONTENT_TYPE, kind),
+            (header::CONTENT_ENCODING, "gzip"),
+        ];
+        (status, described, packed).into_response()
     } else {
         (status, [(header::CONTENT_TYPE, kind)], text).into_response()
     };
     guard(response.headers_mut());
     response
+}
+
+/// The text as gzip (RFC 1952). Nothing in it is secret, so its length tells nothing.
+fn gzip(text: &str) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
+}
+
+/// True if the client takes gzip, as its `Accept-Encoding` says.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let taken = headers.get_all(header::ACCEPT_ENCODING).iter();
+    taken
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|taken| {
+            let (name, weight) = taken.split_once(';').unwrap_or((taken, ""));
+            let weight = weight.trim().strip_prefix("q=");
+            name.trim().eq_ignore_ascii_case("gzip")
+                && weight
+                    .and_then(|weight| weight.parse::<f32>().ok())
+                    .is_none_or(|weight| weight > 0.0)
+        })
 }
 
 /// True if the client has kept the content of this tag, as its `If-None-Match` says.
@@ -217,12 +259,14 @@ pub(crate) fn tag_of(parts: &[&[u8]]) -> String {
 }
 
 fn guard(headers: &mut HeaderMap) {
-    if let Ok(tag) = HeaderValue::from_str(TAG.as_str()) {
+    // Weak: the same for the plain and for the compressed form.
+    if let Ok(tag) = HeaderValue::try_from(format!("W/{}", TAG.as_str())) {
         headers.insert(header::ETAG, tag);
     }
     for (name, value) in [
         // Kept, and asked about each time: files of two versions do not fit together.
         (header::CACHE_CONTROL, "no-cache"),
+        (header::VARY, "accept-encoding"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -243,7 +287,9 @@ fn guard(headers: &mut HeaderMap) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{DOCUMENT, FILES, PAGES};
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::{DOCUMENT, FILES, PAGES, gzip, takes_gzip};
 
     fn text_of(name: &str) -> &'static str {
         let found = FILES.iter().find(|(known, ..)| *known == name);
@@ -266,16 +312,33 @@ mod tests {
     }
 
     #[test]
+    fn gzip_is_for_clients_that_take_it() {
+        for (taken, expected) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1, GZIP;q=0.5", true),
+            ("gzip;q=0, identity", false),
+            ("x-gzip-like, br", false),
+        ] {
+            let value = HeaderValue::from_static(taken);
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
+            assert_eq!(takes_gzip(&headers), expected, "{taken}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    /// In the language with the most to load: English needs no texts of its own.
+    #[test]
     fn no_page_transfers_much() {
         let pages: BTreeSet<&str> = named(text_of("app.js"), "import(\"./").collect();
         assert!(pages.len() > 10, "{pages:?}");
         for page in pages {
-            let mut files = BTreeSet::from(["app.css", "icon.svg"]);
+            let mut files = BTreeSet::from(["app.css", "icon.svg", "de.js"]);
             with_imports("app.js", &mut files);
             with_imports(page, &mut files);
             // Pages of people and of companies are told apart by it.
             with_imports("directory.js", &mut files);
-            let size: usize = files.iter().map(|name| text_of(name).len()).sum();
+            let packed = |name: &&str| gzip(text_of(name)).unwrap().len();
+            let size: usize = files.iter().map(packed).sum();
             assert!(size + DOCUMENT.1.len() <= 120 * 1024, "{page}: {size}");
         }
     }
@@ -284,8 +347,10 @@ mod tests {
     fn every_file_is_loaded_by_a_page() {
         let mut files = BTreeSet::from(["app.css", "icon.svg"]);
         with_imports("app.js", &mut files);
-        for page in named(text_of("app.js"), "import(\"./") {
-            with_imports(page, &mut files);
+        for script in ["app.js", "words.js"] {
+            for loaded in named(text_of(script), "import(\"./") {
+                with_imports(loaded, &mut files);
+            }
         }
         let served: BTreeSet<&str> = FILES.iter().map(|(name, ..)| *name).collect();
         assert_eq!(files, served);

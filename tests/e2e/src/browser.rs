@@ -73,6 +73,8 @@ async fn driver() -> (Group, String) {
         let mut command = Command::new(DRIVER);
         command
             .arg("--port=0")
+            // The pages' language is the browser's.
+            .env("LANGUAGE", "en_US")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

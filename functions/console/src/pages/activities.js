@@ -23,36 +23,39 @@ import {
 	time,
 } from "./dom.js";
 import { searched } from "./list.js";
+import { meant, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["ActivitySummary"]} Activity */
 
 export const KINDS = {
-	message: "Message",
+	message: t("Message"),
 	inmail: "InMail",
-	note: "Note",
-	call: "Phone call",
-	smart_link_view: "Smart link view",
-	connection_request: "Connection request",
+	note: t("Note"),
+	call: t("Phone call"),
+	smart_link_view: t("Smart link view"),
+	connection_request: t("Connection request"),
 };
 
 // The states of an activity: colour, label, description.
 export const STATES = {
-	planned: ["", "On its way", "It is stored and is about to be written to the CRM."],
-	writing: ["", "In progress", "It is being written to the CRM."],
-	waiting: ["warn", "Waiting", "Something stands in its way for a while; it goes on by itself."],
-	waiting_for_sign_in: ["warn", "Waiting for your sign-in", "It goes on by itself once you have signed in to the CRM."],
+	planned: ["", t("On its way"), t("It is stored and is about to be written to the CRM.")],
+	writing: ["", t("In progress"), t("It is being written to the CRM.")],
+	waiting: ["warn", t("Waiting"), t("Something stands in its way for a while; it goes on by itself.")],
+	waiting_for_sign_in: ["warn", t("Waiting for your sign-in"), t("It goes on by itself once you have signed in to the CRM.")],
 	waiting_for_answer: [
 		"warn",
-		"Waiting for your answer",
-		"It is not sure which record of the CRM the person or company is. Once you have said so, it goes on by itself.",
+		t("Waiting for your answer"),
+		t("It is not sure which record of the CRM the person or company is. Once you have said so, it goes on by itself."),
 	],
 	unresolved: [
 		"warn",
-		"Unresolved",
-		"Nobody has matched the person or company with a record of the CRM. Once somebody does, it is attached to that record by itself.",
+		t("Unresolved"),
+		t(
+			"Nobody has matched the person or company with a record of the CRM. Once somebody does, it is attached to that record by itself.",
+		),
 	],
-	written: ["good", "In the CRM", "It is in the CRM, closed, with the record that it belongs to."],
-	failed: ["bad", "Failed", "It cannot go on until somebody does the next step below."],
+	written: ["good", t("In the CRM"), t("It is in the CRM, closed, with the record that it belongs to.")],
+	failed: ["bad", t("Failed"), t("It cannot go on until somebody does the next step below.")],
 };
 export const stateTag = (state) => tag(STATES[state]?.[0], STATES[state]?.[1] ?? state);
 
@@ -60,7 +63,7 @@ export const stateTag = (state) => tag(STATES[state]?.[0], STATES[state]?.[1] ??
 export const SENDABLE = ["waiting", "waiting_for_sign_in", "failed"];
 
 /** @param {Activity} activity */
-export const targetName = ({ target }) => target.name ?? "(no longer in the directory)";
+export const targetName = ({ target }) => target.name ?? t("(no longer in the directory)");
 
 // The page of the person or company, which says which record of the CRM they are.
 /**
@@ -72,26 +75,39 @@ export const targetLink = ({ target }, text, attributes) =>
 	link(target.kind === "company" ? "company" : "person", text, attributes, { id: target.id });
 
 /** @param {Activity} activity */
-export const matchNow = (activity) => targetLink(activity, "Match now", { "aria-label": `Match now: ${targetName(activity)}` });
+export const matchNow = (activity) =>
+	targetLink(activity, t("Match now"), { "aria-label": t("Match now: {name}", { name: targetName(activity) }) });
 
 // The page of the activity, which asks the question.
 /** @param {Activity} activity */
-const toAnswer = (activity) => link("activity", "Answer", { "aria-label": `Answer: ${targetName(activity)}` }, { id: activity.id });
+const toAnswer = (activity) =>
+	link(
+		"activity",
+		meant("Answer", "the question"),
+		{ "aria-label": t("Answer: {name}", { name: targetName(activity) }) },
+		{ id: activity.id },
+	);
 
-export const toSignIn = () => link("my-settings", "Sign in to the CRM");
+export const toSignIn = () => link("my-settings", t("Sign in to the CRM"));
 
 // What stands in the way of the person's activities as a whole: no CRM, or no sign-in of their own.
 export async function signInNote() {
 	const own = await get("/me/crm-connections/production");
 	if (own.status === "connected") return null;
 	if (!own.expected_instance_url)
-		return note("warn", strong("No CRM is connected."), p("Activities cannot be written to it before an administrator connects it."));
+		return note(
+			"warn",
+			strong(t("No CRM is connected.")),
+			p(t("Activities cannot be written to it before an administrator connects it.")),
+		);
 	if (own.problem) return el("div", null, problemNote(own.problem, "warn"), p(toSignIn()));
 	return note(
 		"warn",
-		strong("You have not signed in to the CRM."),
+		strong(t("You have not signed in to the CRM.")),
 		p(
-			"Salesforce takes activities from you alone, so they wait until you have. Dynamics 365 takes them without, but you are not their owner.",
+			t(
+				"Salesforce takes activities from you alone, so they wait until you have. Dynamics 365 takes them without, but you are not their owner.",
+			),
 		),
 		p(toSignIn()),
 	);
@@ -106,17 +122,17 @@ function nextStep(activity, sent) {
 	const place = el("div");
 	const send = async () => {
 		await api("POST", `/activities/${activity.id}/send`);
-		announce("It is sent again.");
+		announce(t("It is sent again."));
 		await sent();
 	};
 	const acts = [
 		state === "unresolved" && matchNow(activity),
 		state === "waiting_for_sign_in" && toSignIn(),
 		state === "waiting_for_answer" && toAnswer(activity),
-		SENDABLE.includes(state) && small(targetName(activity), "Send again", (event) => run(event.target, place, send)),
+		SENDABLE.includes(state) && small(targetName(activity), t("Send again"), (event) => run(event.target, place, send)),
 	].filter(Boolean);
 	if (!next_step && !acts.length) return "–";
-	return [next_step, error && hint(error.replaceAll("_", " ")), acts.length > 0 && row(acts), place];
+	return [next_step && t(next_step), error && hint(error.replaceAll("_", " ")), acts.length > 0 && row(acts), place];
 }
 
 /**
@@ -125,8 +141,8 @@ function nextStep(activity, sent) {
  */
 const activityRows = (items, sent) =>
 	table(
-		"The activities that were found",
-		["With", "Kind", "Happened", "State", "Next step"],
+		t("The activities that were found"),
+		[t("With"), t("Kind"), t("Happened"), t("State"), t("Next step")],
 		items.map((activity) => [
 			link("activity", said(targetName(activity)), null, { id: activity.id }),
 			KINDS[activity.kind] ?? activity.kind,
@@ -138,11 +154,11 @@ const activityRows = (items, sent) =>
 
 // What to do where a list is empty, by the state that was asked for.
 const NONE = {
-	waiting: "None waits.",
-	waiting_for_sign_in: "None waits for your sign-in.",
-	waiting_for_answer: "None waits for your answer.",
-	unresolved: "None is unresolved: everybody you logged something with is matched.",
-	failed: "None has failed.",
+	waiting: t("None waits."),
+	waiting_for_sign_in: t("None waits for your sign-in."),
+	waiting_for_answer: t("None waits for your answer."),
+	unresolved: t("None is unresolved: everybody you logged something with is matched."),
+	failed: t("None has failed."),
 };
 
 export async function activitiesPage(view) {
@@ -162,10 +178,10 @@ export async function activitiesPage(view) {
 			}),
 		none: () =>
 			asked()
-				? p(NONE[asked()] ?? "Nothing is found.")
-				: el("div", null, p("You have logged nothing yet. "), p(link("log-activity", "Log your first activity"))),
-		controls: [field("State", select("state", [["", "Any"], ...states], asked()))],
+				? p(NONE[asked()] ?? t("Nothing is found."))
+				: el("div", null, p(t("You have logged nothing yet.")), p(link("log-activity", t("Log your first activity")))),
+		controls: [field(t("State"), select("state", [["", t("Any")], ...states], asked()))],
 	});
-	const found = card("Found", list.results);
-	return [told, row(button("Log one", () => view.go("log-activity"), null)), card("Search", list.search), found];
+	const found = card(t("Found"), list.results);
+	return [told, row(button(t("Log one"), () => view.go("log-activity"), null)), card(t("Search"), list.search), found];
 }

@@ -5,33 +5,43 @@ import { KINDS, matchNow, SENDABLE, STATES, stateTag, targetLink, targetName, to
 import { badge } from "./directory.js";
 import { questionCard } from "./question.js";
 import { action, announce, card, el, facts, moveTo, number, p, poll, problemNote, problemSteps, row, said, step, time } from "./dom.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["ActivityDetail"]} Activity */
 
 // The states that it leaves by itself, or by what somebody does elsewhere.
 const OPEN = ["planned", "writing", "waiting", "waiting_for_sign_in", "waiting_for_answer", "unresolved"];
 const WRITES = {
-	create_activity: "It was written to the CRM",
-	attach_activity: "It was attached to the record and closed",
+	create_activity: t("It was written to the CRM"),
+	attach_activity: t("It was attached to the record and closed"),
 };
 
 // The one who decided that it is logged (WB-6).
 const DECIDED = {
-	activity: "Your choice for this activity",
-	seat_holder: "Your settings for its kind",
-	administrator: "The administrator’s settings for its kind",
+	activity: t("Your choice for this activity"),
+	seat_holder: t("Your settings for its kind"),
+	administrator: t("The administrator’s settings for its kind"),
 };
 
 // Its counterpart in the CRM.
 /** @param {Activity} activity */
 const counterpart = (activity) =>
-	activity.record && badge({ label: "Activity", url: activity.url, id: activity.record.id }, targetName(activity));
+	activity.record && badge({ label: t("Activity"), url: activity.url, id: activity.record.id }, targetName(activity));
 
 /** @param {Activity} activity */
 function ended({ state, finished_at, due_at, attempts }) {
-	if (state === "written" && finished_at) return step("good", "Done", finished_at);
+	if (state === "written" && finished_at) return step("good", t("Done"), finished_at);
 	if (due_at)
-		return step("", "Next", null, p("Looked at again by ", time(due_at), attempts > 0 && `, after ${number(attempts)} tries`, "."));
+		return step(
+			"",
+			t("Next"),
+			null,
+			p(
+				attempts > 0
+					? t("Looked at again by {time}, after {attempts} tries.", { time: time(due_at), attempts: number(attempts) })
+					: t("Looked at again by {time}.", { time: time(due_at) }),
+			),
+		);
 	return null;
 }
 
@@ -44,13 +54,13 @@ function standing(activity) {
 		p(stateTag(state), " ", counterpart(activity)),
 		p(STATES[state]?.[2]),
 		stuck && problem && problemNote(problem, state === "failed" ? "bad" : "warn"),
-		state === "unresolved" && p(`Next step: ${next_step}`),
+		state === "unresolved" && p(t("Next step: {step}", { step: t(next_step) })),
 	];
 }
 
 export async function activityPage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p("No activity is named in the address. ", link("activities", "Look at your activities"))];
+	if (!id) return [p(t("No activity is named in the address. {link}", { link: link("activities", t("Look at your activities")) }))];
 	const path = `/activities/${encodeURIComponent(id)}`;
 	const body = el("div");
 	let found;
@@ -59,13 +69,13 @@ export async function activityPage(view) {
 	const send = async () => {
 		draw(await api("POST", `${path}/send`));
 		moveTo(body.querySelector("h2"));
-		announce("It is sent again.");
+		announce(t("It is sent again."));
 	};
 
 	const answer = async (record) => {
 		draw(await api("POST", `${path}/answer`, { record }));
 		moveTo(body.querySelector("h2"));
-		announce("Your answer is kept.");
+		announce(t("Your answer is kept."));
 	};
 
 	/** @param {Activity} activity */
@@ -80,34 +90,34 @@ export async function activityPage(view) {
 		const within = body.contains(document.activeElement);
 		body.replaceChildren(
 			card(
-				"Where it stands",
+				t("Where it stands"),
 				standing(activity),
 				row(
 					state === "unresolved" && matchNow(activity),
 					state === "waiting_for_sign_in" && toSignIn(),
-					SENDABLE.includes(state) && action("Send again", send, state === "failed" ? null : "second"),
+					SENDABLE.includes(state) && action(t("Send again"), send, state === "failed" ? null : "second"),
 				),
 			),
 			...[activity.question && questionCard(activity.question, answer)].filter(Boolean),
 			card(
-				"What was logged",
+				t("What was logged"),
 				facts([
-					["With", targetLink(activity, said(targetName(activity)))],
-					["Kind", KINDS[kind] ?? kind],
-					["Happened", time(activity.occurred_at)],
-					["Title", title && said(title)],
-					["Thread", thread && said(thread)],
-					["Logged because of", DECIDED[activity.decided_by]],
-					["Text", activity.text && el("div", { class: "lines" }, said(activity.text))],
+					[t("With"), targetLink(activity, said(targetName(activity)))],
+					[t("Kind"), KINDS[kind] ?? kind],
+					[t("Happened"), time(activity.occurred_at)],
+					[t("Title"), title && said(title)],
+					[t("Thread"), thread && said(thread)],
+					[t("Logged because of"), DECIDED[activity.decided_by]],
+					[t("Text"), activity.text && el("div", { class: "lines" }, said(activity.text))],
 				]),
 			),
 			card(
-				"Its way",
+				t("Its way"),
 				el(
 					"ol",
 					{ class: "timeline" },
 					[
-						step("", "It was logged", activity.received_at),
+						step("", t("It was logged"), activity.received_at),
 						problemSteps(
 							activity.failures,
 							state === "failed" ? "bad" : ["written", "unresolved", "waiting_for_answer"].includes(state) ? "" : "warn",
@@ -127,5 +137,5 @@ export async function activityPage(view) {
 	const load = async () => draw(await get(path));
 	await load();
 	poll(view.signal, () => OPEN.includes(found.state), load);
-	return [p(link("activities", "All my activities")), body];
+	return [p(link("activities", t("All my activities"))), body];
 }

@@ -37,13 +37,14 @@ import {
 	signInCard,
 	valueOf,
 } from "./record.js";
+import { t } from "./words.js";
 
 const OBJECTS = [
-	["lead", "A lead"],
-	["contact", "A contact of an account"],
+	["lead", t("A lead")],
+	["contact", t("A contact of an account")],
 ];
 
-const ORIGINS = { profile: "From the person’s page.", settings: "From the sync settings." };
+const ORIGINS = { profile: t("From the person’s page."), settings: t("From the sync settings.") };
 
 /** @param {import("./api.js").Api["CrmAccount"]} account */
 const accountOption = ({ id, name, city, website }) => [id, [name, city, website].filter(Boolean).join(" · ")];
@@ -55,18 +56,18 @@ const accountOption = ({ id, name, city, website }) => [id, [name, city, website
  */
 const accountPicker = (view, { required, proposed }) =>
 	group(
-		"Account",
-		proposed && hint("Proposed: the record of the person’s company."),
+		t("Account"),
+		proposed && hint(t("Proposed: the record of the person’s company.")),
 		picker({
 			view,
 			name: "account",
-			label: `Account${required ? " (required)" : ""}`,
-			asks: "Name of the account",
-			explained: "The beginning of its name, at least two characters.",
+			label: required ? t("{label} (required)", { label: t("Account") }) : t("Account"),
+			asks: t("Name of the account"),
+			explained: t("The beginning of its name, at least two characters."),
 			chosen: proposed && accountOption(proposed),
 			least: 2,
 			most: 100,
-			none: "No account that you can see begins with that.",
+			none: t("No account that you can see begins with that."),
 			find: async (q) => {
 				const { items } = await get(`/crm/accounts?${new URLSearchParams({ q })}`);
 				return { items: items.map(accountOption), more: items.length >= 20 };
@@ -76,7 +77,11 @@ const accountPicker = (view, { required, proposed }) =>
 
 /** @param {import("./api.js").Api["FormFieldView"]} one */
 const formField = (one) =>
-	field(`${one.label}${one.required ? " (required)" : ""}`, controlOf(one, one.value), one.value && ORIGINS[one.origin]);
+	field(
+		one.required ? t("{label} (required)", { label: one.label }) : one.label,
+		controlOf(one, one.value),
+		one.value && ORIGINS[one.origin],
+	);
 
 /**
  * The form for one kind of record, with the notices above it.
@@ -86,9 +91,10 @@ const formField = (one) =>
  */
 async function creation(view, entry, object) {
 	const path = `/crm/profiles/${encodeURIComponent(entry.id)}`;
+	const called = object === "lead" ? t("lead") : t("contact");
 	/** @type {import("./api.js").Api["CrmForm"]} */
 	const told = await get(`${path}/form?object=${object}`);
-	if (!told.enabled) return [offNote(`Creating ${object}s`)];
+	if (!told.enabled) return [offNote(object === "lead" ? t("Creating leads") : t("Creating contacts"))];
 	// The same for every try: an answer that was lost, or a second click, creates nothing twice.
 	const idempotency_key = crypto.randomUUID();
 	const { fields, account, notices, limits } = told;
@@ -102,7 +108,7 @@ async function creation(view, entry, object) {
 	};
 	const use = async ({ object, id }) => {
 		await api("POST", `${path}/record/use`, { object: object.toLowerCase(), id });
-		await arrived("The person is matched with that record now. Nothing was created.");
+		await arrived(t("The person is matched with that record now. Nothing was created."));
 	};
 
 	const matched = el("div");
@@ -110,14 +116,14 @@ async function creation(view, entry, object) {
 		matched.replaceChildren(
 			note(
 				"warn",
-				strong("This person is matched with a record of the CRM already."),
-				p(record && [badge(record, entry.name), " "], link("update-in-crm", "Update it instead", null, { id: entry.id })),
+				strong(t("This person is matched with a record of the CRM already.")),
+				p(record && [badge(record, entry.name), " "], link("update-in-crm", t("Update it instead"), null, { id: entry.id })),
 			),
 			field(
-				`Create another ${object}?`,
+				t("Create another {object}?", { object: called }),
 				select("although_matched", [
-					["", "No"],
-					["true", "Yes, and match the person with the new one"],
+					["", t("No")],
+					["true", t("Yes, and match the person with the new one")],
 				]),
 			),
 		);
@@ -127,8 +133,12 @@ async function creation(view, entry, object) {
 		same.length > 0 &&
 		note(
 			"warn",
-			strong(same.length === 1 ? "The CRM has one record of that name." : `The CRM has ${number(same.length)} records of that name.`),
-			p("If this is the same person, use that record; nothing is created then."),
+			strong(
+				same.length === 1
+					? t("The CRM has one record of that name.")
+					: t("The CRM has {n} records of that name.", { n: number(same.length) }),
+			),
+			p(t("If this is the same person, use that record; nothing is created then.")),
 			el(
 				"ul",
 				{ class: "plain" },
@@ -138,24 +148,24 @@ async function creation(view, entry, object) {
 
 	/** @param {import("./api.js").Api["Duplicates"]} found */
 	const askAboutDuplicates = ({ allowed, rule, records }) =>
-		dialog("The CRM has a record like this", (close) =>
+		dialog(t("The CRM has a record like this"), (close) =>
 			[
 				p(
 					records.length
-						? "Use it if it is the same person; nothing is created then."
-						: "The CRM does not say which one, or you may not see it. Look in the CRM before you go on.",
+						? t("Use it if it is the same person; nothing is created then.")
+						: t("The CRM does not say which one, or you may not see it. Look in the CRM before you go on."),
 				),
-				rule && hint(`Duplicate rule: ${rule}`),
+				rule && hint(t("Duplicate rule: {rule}", { rule })),
 				el(
 					"ul",
 					{ class: "plain" },
 					records.map((record) => personItem(record, record, use)),
 				),
-				!allowed && note("warn", "Your CRM’s rule lets nobody create another one."),
+				!allowed && note("warn", t("Your CRM’s rule lets nobody create another one.")),
 				row(
 					allowed &&
 						button(
-							"Create anyway",
+							t("Create anyway"),
 							() => {
 								anyway = true;
 								close();
@@ -168,7 +178,7 @@ async function creation(view, entry, object) {
 			].filter(Boolean),
 		);
 
-	const send = submit(`Create the ${object}`);
+	const send = submit(t("Create the {object}", { object: called }));
 	const beside = el("div");
 	const known = fields.filter(({ custom }) => !custom);
 	const own = fields.filter(({ custom }) => custom);
@@ -176,17 +186,23 @@ async function creation(view, entry, object) {
 		const create_anyway = anyway;
 		beside.replaceChildren();
 		if (elements.namedItem("although_matched")?.value === "")
-			refuse("The person is matched already.", "Update that record, or choose to create another one.", "although_matched");
+			refuse(t("The person is matched already."), t("Update that record, or choose to create another one."), "although_matched");
 		const values = {};
 		for (const one of fields) {
 			const value = valueOf(one, elements.namedItem(controlName(one.name)));
 			if (value !== "") values[one.name] = value;
-			else if (one.required) refuse(`${one.label} is missing.`, `The CRM takes no ${object} without it.`, controlName(one.name));
+			else if (one.required)
+				refuse(
+					t("{label} is missing.", { label: one.label }),
+					t("The CRM takes no {object} without it.", { object: called }),
+					controlName(one.name),
+				);
 		}
 		const chosen = account && elements.namedItem("account").value;
-		if (account?.required && !chosen) refuse("No account is chosen.", "Search by its name, then choose from the list.", "account");
-		announce(`The ${object} is being created.`);
-		send.textContent = "Creating…";
+		if (account?.required && !chosen)
+			refuse(t("No account is chosen."), t("Search by its name, then choose from the list."), "account");
+		announce(t("The {object} is being created.", { object: called }));
+		send.textContent = t("Creating…");
 		try {
 			/** @type {import("./api.js").Api["CreatedRecord"]} */
 			const answer = await api("POST", `${path}/record`, {
@@ -200,8 +216,12 @@ async function creation(view, entry, object) {
 			const { limit, left } = answer.limits.creates;
 			await arrived(
 				answer.outcome === "existed"
-					? `The ${object} had been created before; nothing was created twice.`
-					: `The ${object} is created in the CRM, as you. ${number(left)} of your ${number(limit)} creations of this month are left.`,
+					? t("The {object} had been created before; nothing was created twice.", { object: called })
+					: t("The {object} is created in the CRM, as you. {left} of your {limit} creations of this month are left.", {
+							object,
+							left: number(left),
+							limit: number(limit),
+						}),
 			);
 		} catch (error) {
 			switch (error.problem?.code) {
@@ -217,14 +237,14 @@ async function creation(view, entry, object) {
 					break;
 				case "key_reused":
 					refuse(
-						"It was sent before you changed it; only the answer was lost.",
-						"Look at the person’s page. To create another one, open this page again.",
+						t("It was sent before you changed it; only the answer was lost."),
+						t("Look at the person’s page. To create another one, open this page again."),
 					);
 			}
 			throw atControl(error, fields);
 		} finally {
 			anyway = false;
-			send.textContent = `Create the ${object}`;
+			send.textContent = t("Create the {object}", { object: called });
 		}
 	};
 	const node = form(
@@ -232,23 +252,23 @@ async function creation(view, entry, object) {
 			matched,
 			sameName,
 			el("div", { class: "grid" }, known.map(formField)),
-			own.length > 0 && group("Your organisation also requires", el("div", { class: "grid" }, own.map(formField))),
+			own.length > 0 && group(t("Your organisation also requires"), el("div", { class: "grid" }, own.map(formField))),
 			account && accountPicker(view, account),
-			leftNote(limits.creates, "creations", limits.resets_at),
+			leftNote(limits.creates, t("creations"), limits.resets_at),
 			beside,
 		],
 		[send],
 		create,
 	);
-	return [card(`The new ${object}`, node)];
+	return [card(t("The new {object}", { object: called }), node)];
 }
 
 export async function addPage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p("No one is named in the address. ", link("people", "Search for people"))];
+	if (!id) return [p(t("No one is named in the address. {link}", { link: link("people", t("Search for people")) }))];
 	const [entry, missing] = await Promise.all([get(`/profiles/${encodeURIComponent(id)}`), missingSignIn()]);
-	view.entitle(`Add to CRM: ${entry.name || "(no name)"}`);
-	const top = p(link("person", "The person’s page", null, { id }));
+	view.entitle(t("Add to CRM: {name}", { name: entry.name || t("(no name)") }));
+	const top = p(link("person", t("The person’s page"), null, { id }));
 	if (missing) return [top, missing];
 
 	const asked = view.query.get("object");
@@ -268,15 +288,15 @@ export async function addPage(view) {
 			if (over()) return;
 			if (error.problem?.code === "user_sign_in_needed") return place.replaceChildren(signInCard(error.problem));
 			showProblem(place, error);
-			place.append(...action("Try again", draw));
+			place.append(...action(t("Try again"), draw));
 		} finally {
 			if (!over()) place.removeAttribute("aria-busy");
 		}
 	};
 	objects.addEventListener("change", async () => {
 		await draw();
-		announce(`The form is for ${objects.selectedOptions[0].text.toLowerCase()} now.`);
+		announce(objects.value === "lead" ? t("The form is for a lead now.") : t("The form is for a contact of an account now."));
 	});
 	await draw();
-	return [top, field("What to create", objects), place];
+	return [top, field(t("What to create"), objects), place];
 }

@@ -1,6 +1,7 @@
 // The way to the functions: addresses, the session, problems.
 
 import { announce, el, Refusal } from "./dom.js";
+import { t } from "./words.js";
 
 // The address of the functions: one level above the pages.
 export const root = new URL("..", location.href);
@@ -14,8 +15,12 @@ const PAGES = `${root.pathname}app/`;
  */
 export let session = null;
 
-const unreachable = { status: 0, detail: "Leadbridge could not be reached.", next_step: "Check your connection, then try again." };
-const unexpected = (status) => ({ status, detail: `Leadbridge could not do this now (${status}).`, next_step: "Try again in a minute." });
+const unreachable = { status: 0, detail: t("Leadbridge could not be reached."), next_step: t("Check your connection, then try again.") };
+const unexpected = (status) => ({
+	status,
+	detail: t("Leadbridge could not do this now ({status}).", { status }),
+	next_step: t("Try again in a minute."),
+});
 
 // The lead of the functions' clock over this one, in milliseconds.
 let ahead = 0;
@@ -160,7 +165,7 @@ export function keepSession(warn) {
 		if (near === warned) return;
 		warned = near;
 		warn(near, last());
-		if (near) announce("Your session ends soon.");
+		if (near) announce(t("Your session ends soon."));
 	};
 	setInterval(look, 15_000);
 	document.addEventListener("visibilitychange", () => {

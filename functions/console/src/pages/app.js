@@ -2,6 +2,7 @@
 
 import { keepSession, link, openSession, ownPage, page, renew, root, session, signInPage, signOut } from "./api.js";
 import { action, button, card, check, el, field, form, input, li, newId, note, p, refuse, run, showProblem, time } from "./dom.js";
+import { keepLanguage, language, LANGUAGES, t } from "./words.js";
 
 /**
  * A page: name in the address, title, group in the navigation, restriction to administrators, the parent page
@@ -232,11 +233,11 @@ function navigation(current) {
 			const id = newId();
 			const links = shown.filter((page) => page.group === group);
 			return [
-				group && el("p", { id }, group),
+				group && el("p", { id }, t(group)),
 				el(
 					"ul",
 					group ? { "aria-labelledby": id } : null,
-					links.map(({ name, title }) => li(link(name, title, { "aria-current": here(name) }))),
+					links.map(({ name, title }) => li(link(name, t(title), { "aria-current": here(name) }))),
 				),
 			].filter(Boolean);
 		}),
@@ -269,12 +270,16 @@ function finder() {
 	const box = input("find", {
 		type: "search",
 		maxlength: 200,
-		placeholder: "Search everything: /",
-		"aria-label": "Search pages, people, companies and submissions",
+		placeholder: t("Search everything: /"),
+		"aria-label": t("Search pages, people, companies and submissions"),
 		"aria-keyshortcuts": "/",
 	});
-	const around = el("form", { class: "find", role: "search", "aria-label": "Everything" }, box, results);
-	const shown = PAGES.filter((page) => may(page) && !page.above);
+	const around = el("form", { class: "find", role: "search", "aria-label": t("Everything") }, box, results);
+	const shown = PAGES.filter((page) => may(page) && !page.above).map((one) => ({
+		...one,
+		title: t(one.title),
+		group: one.group && t(one.group),
+	}));
 	// A key before the module is there must not send the form.
 	around.addEventListener("submit", (event) => event.preventDefault());
 	const load = () =>
@@ -297,9 +302,26 @@ function seek(event) {
 	box.focus();
 }
 
+// The other languages. The choice is kept in this browser.
+const languages = (place) =>
+	Object.entries(LANGUAGES)
+		.filter(([tag]) => tag !== language)
+		.map(([tag, name]) => {
+			const choose = (event) =>
+				run(event.target, place, async () => {
+					try {
+						keepLanguage(tag);
+					} catch {
+						refuse(t("This browser does not keep the language."), t("Allow this site to store data."));
+					}
+					location.reload();
+				});
+			return el("button", { type: "button", class: "plain", lang: tag, onclick: choose }, name);
+		});
+
 function header(current) {
 	const place = el("div");
-	const menu = button("Menu", () => {
+	const menu = button(t("Menu"), () => {
 		const open = nav.classList.toggle("open");
 		menu.setAttribute("aria-expanded", String(open));
 	});
@@ -317,7 +339,8 @@ function header(current) {
 				"div",
 				{ class: "who" },
 				el("span", null, `${session.name} · ${session.contract}`),
-				button("Sign out", (event) => run(event.target, place, signOut), "plain"),
+				languages(place),
+				button(t("Sign out"), (event) => run(event.target, place, signOut), "plain"),
 				place,
 			),
 		),
@@ -334,7 +357,7 @@ async function show(moved) {
 	for (const open of document.querySelectorAll("dialog")) open.remove();
 	const name = nameOf(location.pathname);
 	const found = PAGES.find((page) => page.name === name);
-	const title = found?.title ?? "There is no such page";
+	const title = found ? t(found.title) : t("There is no such page");
 	document.title = `${title} – Leadbridge`;
 	// A page that is drawn again by itself leaves the header: somebody may type in its search.
 	if (moved || !document.querySelector("#top .find")) header(name);
@@ -370,8 +393,8 @@ async function show(moved) {
 		},
 	};
 	try {
-		if (!found) body.append(p(link("home", "Go to the first page")));
-		else if (!may(found)) body.append(note("", "This page is for administrators. Ask one if you need something changed here."));
+		if (!found) body.append(p(link("home", t("Go to the first page"))));
+		else if (!may(found)) body.append(note("", t("This page is for administrators. Ask one if you need something changed here.")));
 		else {
 			const draw = await found.load();
 			const parts = await draw(view);
@@ -381,7 +404,7 @@ async function show(moved) {
 	} catch (error) {
 		if (!signal.aborted) {
 			showProblem(body, error);
-			body.append(...action("Try again", () => show(false)));
+			body.append(...action(t("Try again"), () => show(false)));
 		}
 	} finally {
 		body.removeAttribute("aria-busy");
@@ -399,17 +422,16 @@ function warn(until, last) {
 				? note(
 						"warn",
 						p(
-							"Your session ends at ",
-							time(until),
-							". Save what you work on, then ",
-							el("a", { href: signInPage() }, "sign in again"),
-							".",
+							t("Your session ends at {time}. Save what you work on, then {link}.", {
+								time: time(until),
+								link: el("a", { href: signInPage() }, t("sign in again")),
+							}),
 						),
 					)
 				: note(
 						"warn",
-						p("You will be signed out at ", time(until), ". "),
-						action("Stay signed in", async () => {
+						p(t("You will be signed out at {time}.", { time: time(until) })),
+						action(t("Stay signed in"), async () => {
 							await renew();
 							place.replaceChildren();
 						}),
@@ -418,17 +440,22 @@ function warn(until, last) {
 	);
 }
 
-const WHY = { ended: "Your session has ended. Sign in again to go on where you were.", out: "You are signed out." };
+const WHY = { ended: t("Your session has ended. Sign in again to go on where you were."), out: t("You are signed out.") };
 
 function showSignIn() {
 	const query = new URLSearchParams(location.search);
-	document.title = "Sign in – Leadbridge";
-	document.getElementById("top").replaceChildren(el("div", { class: "bar" }, el("span", { class: "brand" }, "Leadbridge")));
+	document.title = `${t("Sign in")} – Leadbridge`;
+	const place = el("div");
+	document
+		.getElementById("top")
+		.replaceChildren(
+			el("div", { class: "bar" }, el("span", { class: "brand" }, "Leadbridge"), el("div", { class: "who" }, languages(place), place)),
+		);
 	const contract = input("contract", { value: query.get("contract") ?? "", required: true, autocapitalize: "none", spellcheck: "false" });
 	const login = input("login_url", { type: "url", placeholder: "https://acme.my.salesforce.com" });
 	const go = (provider) => {
 		const name = contract.value.trim();
-		if (!name) refuse("The contract is missing.", "Type its name, or open the link of your invitation.", "contract");
+		if (!name) refuse(t("The contract is missing."), t("Type its name, or open the link of your invitation."), "contract");
 		const url = new URL(`oauth/sign-in/${provider}`, root);
 		const back = ownPage(query.get("return_to"));
 		const target = new URL(back ?? page("home"), root);
@@ -445,39 +472,48 @@ function showSignIn() {
 		history.replaceState(null, "", `${location.pathname}?${query}`);
 		location.assign(url);
 	};
-	const box = check("switch_user", "Sign in as another user", false, "Asks who signs in, even if you are signed in there.");
+	const box = check("switch_user", t("Sign in as another user"), false, t("Asks who signs in, even if you are signed in there."));
 	const by = (provider, text) => el("button", { value: provider }, text);
 	const why = WHY[query.get("why")];
 	main.replaceChildren(
-		el("h1", { tabindex: "-1" }, "Sign in"),
+		el("h1", { tabindex: "-1" }, t("Sign in")),
 		...[
 			why && note(query.get("why") === "out" ? "good" : "warn", why),
 			session &&
-				note("", p(`You are signed in to ${session.contract} as ${session.name}. `, el("a", { href: page("home") }, "Go there"))),
+				note(
+					"",
+					p(
+						t("You are signed in to {contract} as {name}.", { contract: session.contract, name: session.name }),
+						" ",
+						el("a", { href: page("home") }, t("Go there")),
+					),
+				),
 			card(
-				"Your account",
+				t("Your account"),
 				form(
 					[
-						field("Contract", contract, "As in the link of your invitation."),
+						field(t("Contract"), contract, t("As in the link of your invitation.")),
 						el(
 							"details",
 							{ class: "field" },
-							el("summary", null, "More choices"),
-							field("Salesforce address", login, "Your My Domain, if you do not sign in at login.salesforce.com."),
+							el("summary", null, t("More choices")),
+							field(t("Salesforce address"), login, t("Your My Domain, if you do not sign in at login.salesforce.com.")),
 							box,
 						),
 					],
-					[by("salesforce", "Sign in with Salesforce"), by("entra", "Sign in with Microsoft")],
+					[by("salesforce", t("Sign in with Salesforce")), by("entra", t("Sign in with Microsoft"))],
 					async (fields, submitter) => go(submitter?.value ?? "salesforce"),
 				),
 			),
-			p("The first time, open the link of your invitation."),
+			p(t("The first time, open the link of your invitation.")),
 		].filter(Boolean),
 	);
 	if (!contract.value) contract.focus();
 }
 
 async function start() {
+	document.querySelector(".skip").textContent = t("Skip to the content");
+	nav.setAttribute("aria-label", t("Pages"));
 	await openSession();
 	const asked = new URLSearchParams(location.search).get("contract");
 	if (nameOf(location.pathname) === "sign-in") return showSignIn();
@@ -506,6 +542,6 @@ async function start() {
 start().catch((error) => {
 	main.replaceChildren(el("h1", null, "Leadbridge"));
 	const place = el("div");
-	main.append(place, ...action("Try again", () => location.reload()));
+	main.append(place, ...action(t("Try again"), () => location.reload()));
 	showProblem(place, error);
 });

@@ -4,6 +4,7 @@
 import { rowsOf } from "./csv.js";
 import { refuse } from "./dom.js";
 import { entriesOf, isZip } from "./zip.js";
+import { t } from "./words.js";
 
 // The earliest day of an activity.
 export const EARLIEST = "2021-06-23";
@@ -29,17 +30,17 @@ const KINDS = {
 
 /** The reasons for which a message or an invitation is left out. */
 export const REASONS = {
-	received: "Messages that others wrote: what you sent is logged",
-	incoming: "Invitations that others sent",
-	before: "Before the date",
-	group: "Group conversations",
-	nobody: "With members who have no profile address",
-	draft: "Drafts",
-	spam: "In the spam folder",
-	empty: "Without a text",
-	long: "Longer than 30,000 characters",
-	date: "With a time that cannot be read",
-	logged: "Logged already",
+	received: t("Messages that others wrote: what you sent is logged"),
+	incoming: t("Invitations that others sent"),
+	before: t("Before the date"),
+	group: t("Group conversations"),
+	nobody: t("With members who have no profile address"),
+	draft: t("Drafts"),
+	spam: t("In the spam folder"),
+	empty: t("Without a text"),
+	long: t("Longer than 30,000 characters"),
+	date: t("With a time that cannot be read"),
+	logged: t("Logged already"),
 };
 
 /**
@@ -250,23 +251,32 @@ export async function sourcesOf(files) {
 	const take = async (source) => {
 		const kind = await kindOf(source);
 		if (kind) sources.push({ ...source, kind });
-		else unread.push(`${source.name}: none of its columns is known.`);
+		else unread.push(t("{name}: none of its columns is known.", { name: source.name }));
 	};
 	for (const file of files) {
 		if (await isZip(file)) {
 			const known = (await entriesOf(file)).filter(({ name }) => named(name));
 			if (known.length > MOST_FILES)
-				refuse(`${file.name} holds too many files of the same names.`, "Choose the zip that LinkedIn gave you.", "files");
-			if (!known.length) unread.push(`${file.name}: none of the files in it is known.`);
+				refuse(
+					t("{name} holds too many files of the same names.", { name: file.name }),
+					t("Choose the zip that LinkedIn gave you."),
+					"files",
+				);
+			if (!known.length) unread.push(t("{name}: none of the files in it is known.", { name: file.name }));
 			for (const { name, size, open } of known) await take({ kind: named(name), name: nameOf(name), size, open });
 		} else if (/\.csv$/i.test(file.name)) {
 			await take({ kind: named(file.name), name: file.name, size: file.size, open: async () => file.stream() });
-		} else refuse(`${file.name} is no zip and no CSV file.`, "Choose the zip that LinkedIn gave you, or CSV files of it.", "files");
+		} else
+			refuse(
+				t("{name} is no zip and no CSV file.", { name: file.name }),
+				t("Choose the zip that LinkedIn gave you, or CSV files of it."),
+				"files",
+			);
 	}
 	if (!sources.length)
 		refuse(
-			unread.join(" ") || "No file is chosen.",
-			"Choose a copy of your data with messages.csv, Connections.csv or Invitations.csv, as LinkedIn made it.",
+			unread.join(" ") || t("No file is chosen."),
+			t("Choose a copy of your data with messages.csv, Connections.csv or Invitations.csv, as LinkedIn made it."),
 			"files",
 		);
 	return { sources, unread };

@@ -44,6 +44,7 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("./archive-read.js").Found} Found */
@@ -75,12 +76,14 @@ const SHOWN = 50;
 // Examples that are kept of one cause.
 const EXAMPLES = 5;
 
-const KIND_NAMES = { message: ["message", "messages"], inmail: ["InMail", "InMails"], connection_request: ["invitation", "invitations"] };
-/** @param {string[]} names of one, and of several */
-const counted = (count, names) => `${number(count)} ${count === 1 ? names[0] : names[1]}`;
-const ACTIVITIES = ["activity", "activities"];
-const PEOPLE = ["person", "people"];
-const CONNECTIONS = ["connection", "connections"];
+const KINDS = {
+	message: (n) => many(n, "{n} message", "{n} messages"),
+	inmail: (n) => many(n, "{n} InMail", "{n} InMails"),
+	connection_request: (n) => many(n, "{n} invitation", "{n} invitations"),
+};
+const countedActivities = (n) => many(n, "{n} activity", "{n} activities");
+const countedPeople = (n) => many(n, "{n} person", "{n} people");
+const countedConnections = (n) => many(n, "{n} connection", "{n} connections");
 
 const pause = (seconds, signal) =>
 	new Promise((done) => {
@@ -99,7 +102,9 @@ async function call(path, body, signal, told = (_) => {}) {
 			const busy = status === 429;
 			if (!(busy || status === 0 || status >= 500) || tries >= (busy ? MOST_PUT_OFF : MOST_TRIES)) throw error;
 			const seconds = Math.min(retry_after ?? 2 ** Math.min(tries, 5), 120);
-			told(`Leadbridge is busy: it goes on in ${counted(Math.ceil(seconds), ["second", "seconds"])}.`);
+			told(
+				many(Math.ceil(seconds), "Leadbridge is busy: it goes on in {n} second.", "Leadbridge is busy: it goes on in {n} seconds."),
+			);
 			await pause(seconds, signal);
 			if (signal.aborted) throw error;
 			told("");
@@ -139,7 +144,7 @@ async function planOf(sources, survey, choice, signal, place) {
 	const leave = (reason) => left.set(reason, (left.get(reason) ?? 0) + 1);
 	// Before anything is looked up: another member's archive is refused.
 	await call("/me/archive/preview", { member: choice.owner, people: [] }, signal);
-	const reading = progress("Reading what would be logged", sizeOf(sources));
+	const reading = progress(t("Reading what would be logged"), sizeOf(sources));
 	place.replaceChildren(reading.node);
 	const groups = grouped(activitiesOf(sources, survey, choice, signal, leave, reading.add), MOST_KEYS);
 	for await (const group of groups) {
@@ -160,7 +165,7 @@ async function planOf(sources, survey, choice, signal, place) {
 	// By now the place may be another's.
 	if (signal.aborted) return null;
 	const all = [...partners.values()].filter(({ fresh }) => fresh > 0);
-	const looking = progress("Looking for their matches", all.length);
+	const looking = progress(t("Looking for their matches"), all.length);
 	place.replaceChildren(looking.node);
 	for (let at = 0; at < all.length && !signal.aborted; at += MOST_PEOPLE) {
 		const some = all.slice(at, at + MOST_PEOPLE);
@@ -169,7 +174,7 @@ async function planOf(sources, survey, choice, signal, place) {
 		const { results } = await call("/me/archive/preview", body, signal, looking.say);
 		for (const [index, found] of results.entries()) some[index].found = found;
 		looking.add(some.length);
-		looking.say(`${number(Math.min(at + MOST_PEOPLE, all.length))} of ${counted(all.length, PEOPLE)}`);
+		looking.say(t("{done} of {people}", { done: number(Math.min(at + MOST_PEOPLE, all.length)), people: countedPeople(all.length) }));
 	}
 	/** @param {Partner} partner */
 	const rank = ({ found }) => (found?.in_crm ? 0 : 1);
@@ -181,30 +186,30 @@ const nameOf = ({ first_name, last_name, name, external_id }) => [first_name, la
 
 /** @param {Partner} partner */
 const sentTo = ({ kinds }) =>
-	Object.entries(KIND_NAMES)
+	Object.entries(KINDS)
 		.filter(([kind]) => kinds[kind])
-		.map(([kind, names]) => counted(kinds[kind], names))
+		.map(([kind, countOf]) => countOf(kinds[kind]))
 		.join(", ");
 
 /** @param {Partner} partner */
 function matchOf({ found }) {
-	if (found?.problem) return [tag("bad", "Left out"), hint(`${found.problem.detail} ${found.problem.next_step}`)];
+	if (found?.problem) return [tag("bad", t("Left out")), hint(`${t(found.problem.detail)} ${t(found.problem.next_step)}`)];
 	if (found?.badge) return badge(found.badge);
-	return found?.known ? stateTag(found.state) : tag("", "Not in the CRM");
+	return found?.known ? stateTag(found.state) : tag("", t("Not in the CRM"));
 }
 
 // The people, some at once, each with a box to leave them out.
 function peopleTable(partners, changed) {
 	const list = el("div");
 	const foot = el("div");
-	const heads = ["Log", "Person", "What", "Logged already", "Match"];
+	const heads = [t("Log"), t("Person"), t("What"), t("Logged already"), t("Match")];
 	const rowOf = (partner) => {
 		const name = nameOf(partner.person);
 		const box = el("input", {
 			type: "checkbox",
 			checked: !partner.left && !partner.found?.problem,
 			disabled: !!partner.found?.problem,
-			"aria-label": `Log what was with ${name}`,
+			"aria-label": t("Log what was with {name}", { name }),
 			onchange: () => {
 				partner.left = !box.checked;
 				changed();
@@ -215,14 +220,16 @@ function peopleTable(partners, changed) {
 	};
 	let shown = 0;
 	const more = () => {
-		const next = table("The people with whom something would be logged", heads, partners.slice(shown, shown + SHOWN).map(rowOf));
+		const next = table(t("The people with whom something would be logged"), heads, partners.slice(shown, shown + SHOWN).map(rowOf));
 		const first = next.querySelector("input");
 		if (shown) {
 			list.querySelector("tbody").append(...next.querySelectorAll("tbody > tr"));
 			first.focus();
 		} else list.replaceChildren(next);
 		shown += SHOWN;
-		foot.replaceChildren(...(shown < partners.length ? [button(`Show more of ${counted(partners.length, PEOPLE)}`, more)] : []));
+		foot.replaceChildren(
+			...(shown < partners.length ? [button(t("Show more of {n}", { n: countedPeople(partners.length) }), more)] : []),
+		);
 	};
 	more();
 	return [list, foot];
@@ -230,10 +237,10 @@ function peopleTable(partners, changed) {
 
 function leftOut(left) {
 	const known = Object.entries(REASONS).filter(([reason]) => left.get(reason));
-	if (!known.length) return p("Nothing of it is left out.");
+	if (!known.length) return p(t("Nothing of it is left out."));
 	return table(
-		"What is left out, and why",
-		["Left out", "Number"],
+		t("What is left out, and why"),
+		[t("Left out"), t("Number")],
 		known.map(([reason, text]) => [text, number(left.get(reason))]),
 	);
 }
@@ -284,10 +291,10 @@ async function sendAll({ sources, survey, choice, partners, chosen, connections 
 	const tell = () =>
 		bar.say(
 			[
-				`${number(result.logged)} logged`,
-				result.repeated > 0 && `${number(result.repeated)} were there already`,
-				connections.length > 0 && `${number(result.connections + result.unchanged)} connections`,
-				result.refused.size > 0 && `${number(refusedCount(result))} refused`,
+				t("{logged} logged", { logged: number(result.logged) }),
+				result.repeated > 0 && t("{repeated} were there already", { repeated: number(result.repeated) }),
+				connections.length > 0 && t("{connections} connections", { connections: number(result.connections + result.unchanged) }),
+				result.refused.size > 0 && t("{refused} refused", { refused: number(refusedCount(result)) }),
 			]
 				.filter(Boolean)
 				.join(", "),
@@ -331,10 +338,10 @@ const refusedCount = ({ refused }) => [...refused.values()].reduce((sum, { count
 function causes({ refused }) {
 	if (!refused.size) return null;
 	return table(
-		"What was refused, and why",
-		["Cause", "Number", "Such as"],
+		t("What was refused, and why"),
+		[t("Cause"), t("Number"), t("Such as")],
 		[...refused.values()].map(({ problem, count, examples }) => [
-			[problem.detail, " ", el("span", { class: "hint" }, `Next step: ${problem.next_step}`)],
+			[t(problem.detail), " ", el("span", { class: "hint" }, t("Next step: {step}", { step: t(problem.next_step) }))],
 			number(count),
 			examples.map(([name, at]) => el("div", null, said(name), at && [", ", at])),
 		]),
@@ -359,9 +366,9 @@ export async function archivePage(view) {
 
 	const forget = () =>
 		confirmed(
-			"Forget the earlier account",
-			"Archives of another LinkedIn member are taken from then on. What was logged stays.",
-			"Forget it",
+			t("Forget the earlier account"),
+			t("Archives of another LinkedIn member are taken from then on. What was logged stays."),
+			t("Forget it"),
 			async () => {
 				await api("DELETE", "/me/archive");
 				return view.reload;
@@ -375,11 +382,11 @@ export async function archivePage(view) {
 			// Another file that is chosen ends it.
 			const { signal } = reading;
 			const stop = stoppable(signal);
-			const bar = progress("Logging what you chose", most);
+			const bar = progress(t("Logging what you chose"), most);
 			bar.add(result.logged + result.repeated + result.connections + result.unchanged + refusedCount(result));
 			const place = el("div");
-			const end = button("Stop", () => stop.abort());
-			sending.replaceChildren(card("Logging", bar.node, row(end), place));
+			const end = button(t("Stop"), () => stop.abort());
+			sending.replaceChildren(card(t("Logging"), bar.node, row(end), place));
 			moveTo(sending.querySelector("h2"));
 			addEventListener("beforeunload", (event) => event.preventDefault(), { signal: stop.signal });
 			let problem;
@@ -393,10 +400,14 @@ export async function archivePage(view) {
 			stop.abort();
 			const refused = refusedCount(result);
 			const sum = [
-				`${number(result.logged)} logged`,
-				`${number(result.repeated)} logged already`,
-				plan.connections.length > 0 && `${counted(result.connections, CONNECTIONS)} added, ${number(result.unchanged)} unchanged`,
-				`${number(refused)} refused`,
+				t("{logged} logged", { logged: number(result.logged) }),
+				t("{repeated} logged already", { repeated: number(result.repeated) }),
+				plan.connections.length > 0 &&
+					t("{added} added, {unchanged} unchanged", {
+						added: countedConnections(result.connections),
+						unchanged: number(result.unchanged),
+					}),
+				t("{refused} refused", { refused: number(refused) }),
 			];
 			const text = `${sum.filter(Boolean).join(", ")}.`;
 			// Refused items are tried again when it goes on.
@@ -406,14 +417,14 @@ export async function archivePage(view) {
 			};
 			sending.replaceChildren(
 				card(
-					"What became of it",
+					t("What became of it"),
 					problem && problemNote(problem),
 					note(
 						problem || stopped || refused ? "warn" : "good",
-						strong(stopped && !problem ? `Stopped: ${text}` : text),
-						p("What is logged reaches the CRM within minutes. ", link("activities", "My activities")),
+						strong(stopped && !problem ? t("Stopped: {text}", { text }) : text),
+						p(t("What is logged reaches the CRM within minutes. {link}", { link: link("activities", t("My activities")) })),
 					),
-					(problem || stopped) && row(button("Go on", onward, null)),
+					(problem || stopped) && row(button(t("Go on"), onward, null)),
 					causes(result),
 				),
 			);
@@ -430,16 +441,16 @@ export async function archivePage(view) {
 		const people = [...survey.connections.values()];
 		const unmatched = check(
 			"unmatched",
-			`Log to ${counted(outside.length, PEOPLE)} who ${outside.length === 1 ? "is" : "are"} not in the CRM, too`,
+			many(outside.length, "Log to {n} person who is not in the CRM, too", "Log to {n} people who are not in the CRM, too"),
 			false,
-			"Their activities are open and unassigned until somebody matches them.",
+			t("Their activities are open and unassigned until somebody matches them."),
 			{ onchange: () => draw() },
 		);
 		const add = check(
 			"connections",
-			`Add ${counted(people.length, CONNECTIONS)} to People`,
+			t("Add {connections} to People", { connections: countedConnections(people.length) }),
 			people.length > 0,
-			survey.unnamed > 0 && `${number(survey.unnamed)} without an address or name are left out.`,
+			survey.unnamed > 0 && t("{unnamed} without an address or name are left out.", { unnamed: number(survey.unnamed) }),
 			{ onchange: () => draw() },
 		);
 		const wants = (box) => box.querySelector("input").checked;
@@ -453,26 +464,38 @@ export async function archivePage(view) {
 		};
 		const draw = () => {
 			const { people, activities, connections } = amount();
-			const more = connections.length > 0 ? `, and ${counted(connections.length, CONNECTIONS)}` : "";
-			sum.replaceChildren(p(strong(`${counted(activities, ACTIVITIES)} with ${counted(people, PEOPLE)}${more} would be sent.`)));
+			const told = {
+				activities: countedActivities(activities),
+				people: countedPeople(people),
+				connections: countedConnections(connections.length),
+			};
+			sum.replaceChildren(
+				p(
+					strong(
+						connections.length > 0
+							? t("{activities} with {people}, and {connections} would be sent.", told)
+							: t("{activities} with {people} would be sent.", told),
+					),
+				),
+			);
 		};
 		draw();
 		preview.replaceChildren(
 			card(
-				"Preview",
+				t("Preview"),
 				form(
 					[
-						all.length > 0 ? peopleTable(all, draw) : p("There is nothing new to log since that day."),
+						all.length > 0 ? peopleTable(all, draw) : p(t("There is nothing new to log since that day.")),
 						outside.length > 0 && unmatched,
 						people.length > 0 && add,
-						el("h3", null, "What is left out"),
+						el("h3", null, t("What is left out")),
 						leftOut(left),
 						sum,
 					],
-					[submit("Log it")],
+					[submit(t("Log it"))],
 					async () => {
 						const { connections, most } = amount();
-						if (!most) refuse("Nothing is chosen.", "Choose somebody, or another day.");
+						if (!most) refuse(t("Nothing is chosen."), t("Choose somebody, or another day."));
 						preview.hidden = true;
 						whose.hidden = true;
 						// It shows its own problems.
@@ -498,35 +521,41 @@ export async function archivePage(view) {
 			: input("member", { type: "url", placeholder: "https://www.linkedin.com/in/…", required: true });
 		whose.replaceChildren(
 			card(
-				"Whose it is, and since when",
-				unread.length > 0 && note("warn", strong("Not all of it is read."), ...unread),
+				t("Whose it is, and since when"),
+				unread.length > 0 && note("warn", strong(t("Not all of it is read.")), ...unread),
 				since != null && [
-					p("You first logged from an archive on ", time(since), ". Those of other members are refused."),
-					row(button("The address of my profile has changed", forget)),
+					p(t("You first logged from an archive on {since}. Those of other members are refused.", { since: time(since) })),
+					row(button(t("The address of my profile has changed"), forget)),
 				],
 				form(
 					[
-						field("Whose archive it is", member, "You, by the address of your LinkedIn profile."),
+						field(t("Whose archive it is"), member, t("You, by the address of your LinkedIn profile.")),
 						field(
-							"Log since",
+							t("Log since"),
 							input("since", { type: "date", min: EARLIEST, required: true }),
-							`The first day, in UTC: ${EARLIEST} or later.`,
+							t("The first day, in UTC: {day} or later.", { day: EARLIEST }),
 						),
 						hint(
-							"For the preview, the names and addresses of the people are sent to Leadbridge, which looks for their matches and keeps nothing. Messages stay here.",
+							t(
+								"For the preview, the names and addresses of the people are sent to Leadbridge, which looks for their matches and keeps nothing. Messages stay here.",
+							),
 						),
 					],
-					[submit("Preview")],
+					[submit(t("Preview"))],
 					async (fields) => {
 						const day = fields.namedItem("since").value;
-						if (!day) refuse("The day is missing.", "Say since when it is to be logged.", "since");
+						if (!day) refuse(t("The day is missing."), t("Say since when it is to be logged."), "since");
 						if (day < EARLIEST)
-							refuse(`It is before ${EARLIEST}, the earliest day that is logged.`, "Choose a later one.", "since");
+							refuse(
+								t("It is before {day}, the earliest day that is logged.", { day: EARLIEST }),
+								t("Choose a later one."),
+								"since",
+							);
 						const typed = fields.namedItem("member").value.trim();
-						if (!typed) refuse("The address of your profile is missing.", "Copy it from LinkedIn.", "member");
+						if (!typed) refuse(t("The address of your profile is missing."), t("Copy it from LinkedIn."), "member");
 						// As the files' addresses are compared.
 						const owner = addressOf(typed);
-						if (!owner) refuse("That is not the address of a LinkedIn profile.", "Copy it from LinkedIn.", "member");
+						if (!owner) refuse(t("That is not the address of a LinkedIn profile."), t("Copy it from LinkedIn."), "member");
 						const choice = { owner, since: startOf(day) };
 						const signal = begin();
 						preview.replaceChildren();
@@ -548,15 +577,17 @@ export async function archivePage(view) {
 	const choose = form(
 		[
 			field(
-				"Files",
+				t("Files"),
 				input("files", { type: "file", accept: ".zip,.csv,application/zip,text/csv", multiple: true, required: true }),
-				"The zip that LinkedIn gave you, all parts of it if there are several; or messages.csv, Connections.csv and Invitations.csv.",
+				t(
+					"The zip that LinkedIn gave you, all parts of it if there are several; or messages.csv, Connections.csv and Invitations.csv.",
+				),
 			),
 		],
-		[submit("Read it")],
+		[submit(t("Read it"))],
 		async (fields) => {
 			const files = [...fields.namedItem("files").files];
-			if (!files.length) refuse("No file is chosen.", "Choose one.", "files");
+			if (!files.length) refuse(t("No file is chosen."), t("Choose one."), "files");
 			const signal = begin();
 			for (const place of [busy, whose, preview, sending]) {
 				place.replaceChildren();
@@ -564,7 +595,7 @@ export async function archivePage(view) {
 			}
 			try {
 				const { sources, unread } = await sourcesOf(files);
-				const bar = progress("Reading the archive", sizeOf(sources));
+				const bar = progress(t("Reading the archive"), sizeOf(sources));
 				busy.replaceChildren(bar.node);
 				const survey = await surveyOf(sources, signal, bar.add);
 				if (!signal.aborted) await ask(sources, survey, unread, signal);
@@ -576,9 +607,11 @@ export async function archivePage(view) {
 	return [
 		told,
 		p(
-			"Ask LinkedIn for a copy of your data (Settings & Privacy, Data privacy, Get a copy of your data) with messages, connections and invitations. It is read in this browser: nothing of it leaves your machine but what you choose.",
+			t(
+				"Ask LinkedIn for a copy of your data (Settings & Privacy, Data privacy, Get a copy of your data) with messages, connections and invitations. It is read in this browser: nothing of it leaves your machine but what you choose.",
+			),
 		),
-		card("File", choose),
+		card(t("File"), choose),
 		busy,
 		whose,
 		preview,

@@ -3,6 +3,7 @@
 import { api, get, goAuthorize, session } from "./api.js";
 import { statusTag } from "./crm-card.js";
 import { action, button, card, confirmed, facts, note, p, problemNote, row, time } from "./dom.js";
+import { t } from "./words.js";
 
 export async function linkedinPage(view) {
 	const linkedin = await get("/linkedin");
@@ -10,28 +11,30 @@ export async function linkedinPage(view) {
 	if (linkedin.connection === "disconnecting") view.later();
 	return [
 		card(
-			"Authorisation of lead sync",
+			t("Authorisation of lead sync"),
 			p(
-				"With it, answers to your LinkedIn lead-gen forms are read. It ends after a year at most; then somebody has to give it again.",
+				t(
+					"With it, answers to your LinkedIn lead-gen forms are read. It ends after a year at most; then somebody has to give it again.",
+				),
 			),
 			linkedin.problem && problemNote(linkedin.problem, linkedin.connection === "sign_in_needed" ? "bad" : "warn"),
-			linkedin.connection === "disconnecting" && note("warn", "The authorisation is being ended."),
+			linkedin.connection === "disconnecting" && note("warn", t("The authorisation is being ended.")),
 			facts([
-				["State", statusTag(linkedin.connection)],
-				["Authorised by", linkedin.authorized_by === `seat:${session.seat}` ? "You" : linkedin.authorized_by],
-				["Ends", linkedin.authorization_ends_at && time(linkedin.authorization_ends_at)],
+				[t("State"), statusTag(linkedin.connection)],
+				[t("Authorised by"), linkedin.authorized_by === `seat:${session.seat}` ? t("You") : linkedin.authorized_by],
+				[t("Ends"), linkedin.authorization_ends_at && time(linkedin.authorization_ends_at)],
 			]),
 			row(
 				linkedin.connection !== "disconnecting" &&
-					action(stands ? "Authorise again" : "Authorise", () => goAuthorize("linkedin", {}), null),
+					action(stands ? t("Authorise again") : t("Authorise"), () => goAuthorize("linkedin", {}), null),
 				["connected", "sign_in_needed"].includes(linkedin.connection) &&
 					button(
-						"Disconnect",
+						t("Disconnect"),
 						() =>
 							confirmed(
-								"Disconnect LinkedIn",
-								"New answers are no longer read. What is here stays.",
-								"Disconnect",
+								t("Disconnect LinkedIn"),
+								t("New answers are no longer read. What is here stays."),
+								t("Disconnect"),
 								async () => {
 									await api("POST", "/linkedin/disconnect");
 									return view.reload;
@@ -51,11 +54,13 @@ export async function ownSignIns(view) {
 	if (all.some((own) => own.status === "disconnecting")) view.later();
 	return [
 		p(
-			"Leads, contacts and activities that you write to the CRM are written as you, with your own rights there. You are asked to sign in every 90 days.",
+			t(
+				"Leads, contacts and activities that you write to the CRM are written as you, with your own rights there. You are asked to sign in every 90 days.",
+			),
 		),
 		shown.map((own) => {
 			const { environment, status, user } = own;
-			const name = environment === "production" ? "Your sign-in to production" : "Your sign-in to the sandbox";
+			const name = environment === "production" ? t("Your sign-in to production") : t("Your sign-in to the sandbox");
 			const stands = status === "connected" || status === "sign_in_needed";
 			const connect = (switch_user) => goAuthorize("user", { environment, switch_user });
 			return card(
@@ -63,28 +68,28 @@ export async function ownSignIns(view) {
 				own.problem &&
 					(own.expected_instance_url
 						? problemNote(own.problem)
-						: note("", "No CRM is connected yet: an administrator does that.")),
-				status === "disconnecting" && note("warn", "Your sign-in is being ended."),
+						: note("", t("No CRM is connected yet: an administrator does that."))),
+				status === "disconnecting" && note("warn", t("Your sign-in is being ended.")),
 				facts([
-					["State", statusTag(status)],
-					["Instance", own.instance_url ?? own.expected_instance_url],
-					["Signed in as", user && (user.username ?? user.id)],
-					["Signed in on", own.connected_at && time(own.connected_at)],
-					["Until", own.valid_until && time(own.valid_until)],
+					[t("State"), statusTag(status)],
+					[t("Instance"), own.instance_url ?? own.expected_instance_url],
+					[t("Signed in as"), user && (user.username ?? user.id)],
+					[t("Signed in on"), own.connected_at && time(own.connected_at)],
+					[t("Until"), own.valid_until && time(own.valid_until)],
 				]),
 				own.expected_instance_url &&
 					status !== "disconnecting" &&
 					row(
-						action(stands ? "Sign in again" : "Connect", () => connect(false), null),
-						action("Use another account", () => connect(true)),
+						action(stands ? t("Sign in again") : t("Connect"), () => connect(false), null),
+						action(t("Use another account"), () => connect(true)),
 						stands &&
 							button(
-								"Disconnect",
+								t("Disconnect"),
 								() =>
 									confirmed(
-										"Disconnect",
-										"Nothing is written to the CRM as you any more, until you sign in again.",
-										"Disconnect",
+										t("Disconnect"),
+										t("Nothing is written to the CRM as you any more, until you sign in again."),
+										t("Disconnect"),
 										async () => {
 											await api("DELETE", `/me/crm-connections/${environment}`);
 											return view.reload;

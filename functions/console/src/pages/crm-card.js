@@ -25,17 +25,23 @@ export function crmCard(connection) {
 	return card(
 		name,
 		p(statusTag(status)),
-		(status !== "not_connected" || connection.problem) && p(connection.message),
+		(status !== "not_connected" || connection.problem) && p(t(connection.message)),
 		connection.instance_url && hint(connection.instance_url),
-		connection.sync.last_success_at && hint(t("Last import "), time(connection.sync.last_success_at)),
+		connection.sync.last_success_at && hint(t("Last import {time}", { time: time(connection.sync.last_success_at) })),
 		p(
 			link(
 				`crm-${environment}`,
-				open
-					? t("Go on with step {step} for {environment}", { step: number, environment })
-					: status === "not_connected"
-						? t("Connect {environment}", { environment })
-						: t("Open {environment}", { environment }),
+				environment === "production"
+					? open
+						? t("Go on with step {number} for production", { number })
+						: status === "not_connected"
+							? t("Connect production")
+							: t("Open production")
+					: open
+						? t("Go on with step {number} for sandbox", { number })
+						: status === "not_connected"
+							? t("Connect sandbox")
+							: t("Open sandbox"),
 			),
 		),
 	);

@@ -35,13 +35,20 @@ import {
 } from "./dom.js";
 import { statusTag } from "./crm-card.js";
 import { importCard, isOpen, syncState, timed } from "./imports.js";
+import { t } from "./words.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
+const RIGHTS = { create: t("create"), update: t("update") };
+const AUTO_SAVE = {
+	leads: t("Auto-save leads"),
+	contacts: t("Auto-save contacts"),
+	accounts: t("Auto-save accounts"),
+};
 const REVOCATIONS = {
-	revoked: "The provider has revoked our access.",
-	already_ended: "The provider had ended our access before.",
-	not_offered: "Our tokens are deleted. The provider lets no app end its own access: remove the app there.",
-	not_reached: "Our tokens are deleted. The provider did not answer: remove the app there.",
+	revoked: t("The provider has revoked our access."),
+	already_ended: t("The provider had ended our access before."),
+	not_offered: t("Our tokens are deleted. The provider lets no app end its own access: remove the app there."),
+	not_reached: t("Our tokens are deleted. The provider did not answer: remove the app there."),
 };
 
 // The results of an end, or its progress.
@@ -50,17 +57,21 @@ export function endNote(end) {
 	const counts =
 		purge &&
 		(purge.left == null
-			? `Cleaning up: ${purge.deleted} of ${purge.found} imported items are deleted.`
-			: `Cleaned up: ${purge.deleted} of ${purge.found} imported items are deleted, ${purge.left} are left.`);
+			? t("Cleaning up: {deleted} of {found} imported items are deleted.", { deleted: purge.deleted, found: purge.found })
+			: t("Cleaned up: {deleted} of {found} imported items are deleted, {left} are left.", {
+					deleted: purge.deleted,
+					found: purge.found,
+					left: purge.left,
+				}));
 	const parts = [counts, REVOCATIONS[end.revocation]];
 	if (end.finished_at) {
-		if (!end.clean_up) parts.unshift("What was imported before stays.");
-		return note("good", strong("Disconnected ", time(end.finished_at)), ...parts.filter(Boolean));
+		if (!end.clean_up) parts.unshift(t("What was imported before stays."));
+		return note("good", strong(t("Disconnected {time}", { time: time(end.finished_at) })), ...parts.filter(Boolean));
 	}
 	return note(
 		"warn",
-		strong("Disconnecting …"),
-		purge?.found > 0 && el("progress", { max: purge.found, value: purge.deleted, "aria-label": "Imported items deleted" }),
+		strong(t("Disconnecting …")),
+		purge?.found > 0 && el("progress", { max: purge.found, value: purge.deleted, "aria-label": t("Imported items deleted") }),
 		...parts.filter(Boolean),
 	);
 }
@@ -77,7 +88,7 @@ export function crmPage(environment) {
 
 		// The user's input is left alone unless the guide moved.
 		const draw = async (next, sync, force) => {
-			if (found && found.message !== next.message) announce(next.message);
+			if (found && found.message !== next.message) announce(t(next.message));
 			found = next;
 			status.replaceChildren(...summary(next));
 			drawImport(next, sync);
@@ -130,30 +141,36 @@ function summary(connection) {
 		guide: { step },
 	} = connection;
 	if (status === "disconnecting")
-		return [card("Connection", endNote(disconnect), hint("It goes on by itself: you can leave this page."))];
+		return [card(t("Connection"), endNote(disconnect), hint(t("It goes on by itself: you can leave this page.")))];
 	if (status === "not_connected") {
 		return [disconnect?.finished_at && endNote(disconnect), problem && problemNote(problem)].filter(Boolean);
 	}
 	return [
 		card(
-			"Connection",
+			t("Connection"),
 			problem
 				? problemNote(problem)
-				: note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(connection.message))),
+				: note(connection.sync.state === "cancelled" ? "warn" : "good", strong(timed(t(connection.message)))),
 			status === "sign_in_needed" && logInAgain(connection),
-			connection.paused_until && note("warn", p("The CRM asked for a pause until ", time(connection.paused_until), ".")),
+			connection.paused_until &&
+				note("warn", p(t("The CRM asked for a pause until {time}.", { time: time(connection.paused_until) }))),
 			facts([
-				["State", statusTag(status)],
-				["Instance", connection.instance_url],
-				["Connected as", connection.user?.username ?? connection.user?.id],
-				["Connected on", time(connection.connected_at)],
-				["Last sync", connection.sync.last_success_at ? time(connection.sync.last_success_at) : "None yet"],
-				["Sync", syncState(connection.sync.state)],
-				["Next sync", connection.sync.next_at ? time(connection.sync.next_at) : isOpen(connection.sync) && "After this one"],
+				[t("State"), statusTag(status)],
+				[t("Instance"), connection.instance_url],
+				[t("Connected as"), connection.user?.username ?? connection.user?.id],
+				[t("Connected on"), time(connection.connected_at)],
+				[t("Last sync"), connection.sync.last_success_at ? time(connection.sync.last_success_at) : t("None yet")],
+				[t("Sync"), syncState(connection.sync.state)],
+				[t("Next sync"), connection.sync.next_at ? time(connection.sync.next_at) : isOpen(connection.sync) && t("After this one")],
 			]),
 			connection.missing_permissions.length > 0 &&
 				step !== "connect" &&
-				note("warn", `The connected user lacks some permissions: ${connection.missing_permissions.join(", ")}. See Permissions.`),
+				note(
+					"warn",
+					t("The connected user lacks some permissions: {permissions}. See Permissions.", {
+						permissions: connection.missing_permissions.join(", "),
+					}),
+				),
 		),
 	];
 }
@@ -165,14 +182,14 @@ async function guide(context, step) {
 	const connection = context.now();
 	const last = furthest(connection);
 	const titles = [
-		`Connect your ${context.environment} CRM`,
-		"Configure CRM sync settings",
-		"Configure ROI Reporting",
-		"Advanced features",
+		context.environment === "production" ? t("Connect your production CRM") : t("Connect your sandbox CRM"),
+		t("Configure CRM sync settings"),
+		t("Configure ROI Reporting"),
+		t("Advanced features"),
 	];
 	const marks = titles.map((title, index) => {
 		const number = index + 1;
-		const name = `Step ${number}: ${title}`;
+		const name = t("Step {number}: {title}", { number, title });
 		const done = number < last;
 		const shown = done && number !== step ? "✓" : String(number);
 		const mark =
@@ -182,7 +199,7 @@ async function guide(context, step) {
 						{
 							type: "button",
 							class: done && "done",
-							"aria-label": `${name}${done ? ", done" : ""}`,
+							"aria-label": done ? t("{step}, done", { step: name }) : name,
 							onclick: () => context.go(number),
 						},
 						shown,
@@ -195,7 +212,7 @@ async function guide(context, step) {
 		el(
 			"section",
 			{ class: "card", "aria-labelledby": "step" },
-			hint(`Step ${step} of 4`),
+			hint(t("Step {step} of 4", { step })),
 			el("h2", { id: "step" }, titles[step - 1]),
 			el("ol", { class: "steps" }, marks),
 			body,
@@ -204,14 +221,14 @@ async function guide(context, step) {
 	].filter(Boolean);
 }
 
-const back = (context, step) => button("Back", () => context.go(step));
+const back = (context, step) => button(t("Back"), () => context.go(step));
 
 function connectStep(context) {
 	const connection = context.now();
 	if (connection.status === "not_connected") return chooseCrm(context);
 	return [
 		permissions(context),
-		connection.guide.step !== "connect" && row(button("Configure settings", () => context.go(2), null)),
+		connection.guide.step !== "connect" && row(button(t("Configure settings"), () => context.go(2), null)),
 		reconnect(connection),
 	];
 }
@@ -221,26 +238,32 @@ function chooseCrm(context) {
 	const { choice } = context.now().guide;
 	const crm = (value) => check("crm", CRMS[value], choice?.crm === value, null, { type: "radio", value, required: true, onchange: show });
 	const salesforce = field(
-		"Salesforce address (optional)",
+		t("Salesforce address (optional)"),
 		input("login_url", { type: "url", placeholder: "https://acme.my.salesforce.com" }),
-		`Your My Domain. Left empty, you sign in at ${environment === "sandbox" ? "test" : "login"}.salesforce.com.`,
+		t("Your My Domain. Left empty, you sign in at {host}.", { host: `${environment === "sandbox" ? "test" : "login"}.salesforce.com` }),
 	);
 	const dynamics = field(
-		"Address of your Dynamics 365 organisation",
+		t("Address of your Dynamics 365 organisation"),
 		input("organization_url", { type: "url", required: true, placeholder: "https://acme.crm4.dynamics.com" }),
-		"As your browser shows it when you use Dynamics 365.",
+		t("As your browser shows it when you use Dynamics 365."),
 	);
 	const choose = form(
 		[
-			group(`First, select which ${environment} CRM you wish to connect to`, crm("salesforce"), crm("dynamics365")),
+			group(
+				environment === "production"
+					? t("First, select which production CRM you wish to connect to")
+					: t("First, select which sandbox CRM you wish to connect to"),
+				crm("salesforce"),
+				crm("dynamics365"),
+			),
 			salesforce,
 			dynamics,
-			check("switch_user", "Sign in as another user", false, "Asks who signs in, even if you are signed in there."),
+			check("switch_user", t("Sign in as another user"), false, t("Asks who signs in, even if you are signed in there.")),
 		],
-		[submit("Log in")],
+		[submit(t("Log in"))],
 		async (fields) => {
 			const value = fields.crm.value;
-			if (!value) refuse("No CRM is selected.", "Select the CRM that you use.");
+			if (!value) refuse(t("No CRM is selected."), t("Select the CRM that you use."));
 			const own = value === "salesforce" ? fields.login_url : fields.organization_url;
 			const body = { environment, switch_user: fields.switch_user.checked };
 			if (own.value.trim() || value !== "salesforce") body[own.name] = own.value.trim();
@@ -255,32 +278,29 @@ function chooseCrm(context) {
 	}
 	show();
 	return [
-		p("Imports your accounts, contacts, leads and opportunities, and lets leads be written to your CRM. You need:"),
+		p(t("Imports your accounts, contacts, leads and opportunities, and lets leads be written to your CRM. You need:")),
 		el(
 			"ul",
 			null,
-			li("A CRM user who may read all of these: best an integration user, whose access does not end with a person’s."),
-			li("Salesforce: an edition with API access, and this app allowed by your Salesforce administrator."),
-			li("Dynamics 365: the online edition, and your Microsoft administrator’s consent."),
+			li(t("A CRM user who may read all of these: best an integration user, whose access does not end with a person’s.")),
+			li(t("Salesforce: an edition with API access, and this app allowed by your Salesforce administrator.")),
+			li(t("Dynamics 365: the online edition, and your Microsoft administrator’s consent.")),
 		),
-		choice?.crm === "other" && note("", `You told us that you use ${choice.name}. It cannot be connected yet.`),
+		choice?.crm === "other" && note("", t("You told us that you use {name}. It cannot be connected yet.", { name: choice.name })),
 		choose,
-		p(
-			"Or, do you ",
-			button("use a different CRM?", () => otherCrm(context), "plain"),
-		),
+		p(t("Or, do you {link}", { link: button(t("use a different CRM?"), () => otherCrm(context), "plain") })),
 	];
 }
 
 function otherCrm(context) {
 	const { choice } = context.now().guide;
-	dialog("Which CRM do you use?", (close) =>
+	dialog(t("Which CRM do you use?"), (close) =>
 		form(
 			[
-				p("Only Salesforce and Dynamics 365 can be connected. Tell us which other CRM you use."),
-				field("Name of your CRM", input("name", { maxlength: 100, required: true, value: choice?.name ?? "" })),
+				p(t("Only Salesforce and Dynamics 365 can be connected. Tell us which other CRM you use.")),
+				field(t("Name of your CRM"), input("name", { maxlength: 100, required: true, value: choice?.name ?? "" })),
 			],
-			[submit("Save"), cancel(close)],
+			[submit(t("Save")), cancel(close)],
 			async (fields) => {
 				await api("PUT", `${context.path}/crm`, { crm: "other", name: fields.name.value });
 				close();
@@ -292,7 +312,7 @@ function otherCrm(context) {
 
 /** @param {import("./api.js").Api["ConnectionView"]} connection */
 const logInAgain = (connection) =>
-	action("Log in again", () =>
+	action(t("Log in again"), () =>
 		goAuthorize(connection.provider, {
 			environment: connection.environment,
 			switch_user: true,
@@ -304,26 +324,26 @@ const reconnect = (connection) =>
 	el(
 		"details",
 		null,
-		el("summary", null, "Sign in to the CRM again"),
-		hint("Into the same organisation. What is set up stays."),
+		el("summary", null, t("Sign in to the CRM again")),
+		hint(t("Into the same organisation. What is set up stays.")),
 		logInAgain(connection),
 	);
 
 /** @param {import("./api.js").Api["ObjectAccess"]} object */
 function objectItem(object) {
 	const lacks = [];
-	if (!object.readable) lacks.push("it cannot be read");
-	else if (object.all_records === false) lacks.push("only some of its records can be read");
+	if (!object.readable) lacks.push(t("it cannot be read"));
+	else if (object.all_records === false) lacks.push(t("only some of its records can be read"));
 	const rights = object.missing_rights.filter((right) => right !== "read");
-	if (rights.length) lacks.push(`no right to ${rights.join(" or ")}`);
-	if (object.missing_fields.length) lacks.push(`fields that cannot be read: ${object.missing_fields.join(", ")}`);
+	if (rights.length) lacks.push(t("no right to {rights}", { rights: rights.map((right) => RIGHTS[right] ?? right).join(t(" or ")) }));
+	if (object.missing_fields.length) lacks.push(t("fields that cannot be read: {fields}", { fields: object.missing_fields.join(", ") }));
 	const needed = object.required && (!object.readable || object.all_records === false);
 	return li(
 		strong(object.label),
 		" ",
-		tag(needed ? "bad" : "warn", needed ? "Required" : "Optional"),
-		p(`Missing: ${lacks.join("; ")}.`),
-		hint(`Next step: ${object.next_step}`),
+		tag(needed ? "bad" : "warn", needed ? t("Required") : t("Optional")),
+		p(t("Missing: {lacks}.", { lacks: lacks.join("; ") })),
+		hint(t("Next step: {step}", { step: t(object.next_step) })),
 	);
 }
 
@@ -333,28 +353,29 @@ function permissions(context) {
 		const missing = report.objects.filter((object) => object.next_step);
 		place.replaceChildren(
 			missing.length
-				? note("warn", `${missing.length} of ${report.objects.length} objects lack permissions.`)
-				: note("good", `All ${report.objects.length} objects have the permissions that they need.`),
-			hint("Checked ", time(report.checked_at)),
+				? note("warn", t("{n} of {all} objects lack permissions.", { n: missing.length, all: report.objects.length }))
+				: note("good", t("All {n} objects have the permissions that they need.", { n: report.objects.length })),
+			hint(t("Checked {time}", { time: time(report.checked_at) })),
 			el("ul", { class: "plain" }, missing.map(objectItem)),
 		);
 		return missing;
 	};
 	get(`${context.path}/permissions`).then(draw, (error) =>
 		place.replaceChildren(
-			error.problem?.code === "not_checked" ? p("The permissions were not checked yet.") : problemNote(asProblem(error)),
+			error.problem?.code === "not_checked" ? p(t("The permissions were not checked yet.")) : problemNote(asProblem(error)),
 		),
 	);
 	return el(
 		"div",
 		null,
-		p("You need read access to these objects in your CRM. Update the permissions there, then check again."),
+		p(t("You need read access to these objects in your CRM. Update the permissions there, then check again.")),
 		place,
-		action("Check Permission Status", async () => {
+		action(t("Check Permission Status"), async () => {
 			const missing = draw(await api("POST", `${context.path}/permissions/check`));
-			if (!missing.length) announce("Nothing is missing.");
+			if (!missing.length) announce(t("Nothing is missing."));
 			await context.load();
-			if (missing.length) announce(`Permissions are missing for ${missing.map((object) => object.label).join(", ")}.`);
+			if (missing.length)
+				announce(t("Permissions are missing for {objects}.", { objects: missing.map((object) => object.label).join(", ") }));
 		}),
 	);
 }
@@ -363,14 +384,21 @@ async function options(context, again) {
 	const read = (refresh) => get(`${context.path}/options${refresh ? "?refresh=true" : ""}`);
 	const found = await read(false);
 	const refresh = action(
-		"Read them again",
+		t("Read them again"),
 		async () => {
 			await read(true);
 			await again();
 		},
 		"plain",
 	);
-	return [found, el("div", { class: "hint" }, "The choices are your CRM’s own, read ", time(found.fetched_at), ". ", refresh)];
+	return [
+		found,
+		el(
+			"div",
+			{ class: "hint" },
+			t("The choices are your CRM’s own, read {time}. {refresh}", { time: time(found.fetched_at), refresh }),
+		),
+	];
 }
 
 // The end of a step's form: the next step of the guide, or only a save.
@@ -378,69 +406,80 @@ async function options(context, again) {
 function ends(context, step, next) {
 	const guided = context.now().guide.step !== "finished";
 	const done = (text) => (guided ? context.go(step + 1) : text);
-	return [guided ? [submit(next), back(context, step - 1)] : [submit("Save")], done];
+	return [guided ? [submit(next), back(context, step - 1)] : [submit(t("Save"))], done];
 }
 
-const LOGS = ["log_messages_and_inmails", "log_smart_links", "log_notes", "log_calls"];
-const WRITES = ["create_leads", "update_leads", "create_contacts", "update_contacts"];
-// The label of a switch.
-const called = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ").replace("inmails", "InMails");
+// The switches of activities, and of what is written, with their labels.
+const LOGS = {
+	log_messages_and_inmails: t("Log messages and InMails"),
+	log_smart_links: t("Log smart links"),
+	log_notes: t("Log notes"),
+	log_calls: t("Log calls"),
+};
+const WRITES = {
+	create_leads: t("Create leads"),
+	update_leads: t("Update leads"),
+	create_contacts: t("Create contacts"),
+	update_contacts: t("Update contacts"),
+};
 
 async function settingsStep(context) {
 	const address = `${context.path}/sync-settings`;
 	const [saved, [offered, source]] = await Promise.all([get(address), options(context, () => context.load(true))]);
-	const [buttons, done] = ends(context, 2, "Next: ROI reporting");
-	const box = (name) => check(name, called(name), saved[name]);
+	const [buttons, done] = ends(context, 2, t("Next: ROI reporting"));
+	const box = ([name, label]) => check(name, label, saved[name]);
 	const stages = offered.stages.filter((stage) => !stage.closed || stage.value === saved.pipeline_stage);
 	return form(
 		[
 			group(
-				"Auto-save",
-				hint("Saved by themselves for the owners of open opportunities."),
-				["leads", "contacts", "accounts"].map((kind) => check(`save_${kind}`, `Auto-save ${kind}`, saved.auto_save[kind])),
+				t("Auto-save"),
+				hint(t("Saved by themselves for the owners of open opportunities.")),
+				["leads", "contacts", "accounts"].map((kind) => check(`save_${kind}`, AUTO_SAVE[kind], saved.auto_save[kind])),
 			),
 			field(
-				"At which stage does your sales team consider an opportunity to enter your pipeline?",
-				select("pipeline_stage", [["", "Not sure"], ...stages.map((stage) => [stage.value, stage.label])], saved.pipeline_stage),
-				offered.stages_note ?? "With “Not sure”, all open opportunities count.",
+				t("At which stage does your sales team consider an opportunity to enter your pipeline?"),
+				select("pipeline_stage", [["", t("Not sure")], ...stages.map((stage) => [stage.value, stage.label])], saved.pipeline_stage),
+				t(offered.stages_note) ?? t("With “Not sure”, all open opportunities count."),
 			),
 			group(
-				"Data",
+				t("Data"),
 				check(
 					"validate_crm_data",
-					"Validate CRM data",
+					t("Validate CRM data"),
 					saved.validate_crm_data,
-					"Flags contacts that are no longer at their account’s company.",
+					t("Flags contacts that are no longer at their account’s company."),
 				),
-				WRITES.map(box),
+				Object.entries(WRITES).map(box),
 			),
 			field(
-				"Lead source of what is created",
+				t("Lead source of what is created"),
 				select(
 					"lead_source",
-					[["", "Leave it empty"], ...offered.lead_sources.map((choice) => [choice.value, choice.label])],
+					[["", t("Leave it empty")], ...offered.lead_sources.map((choice) => [choice.value, choice.label])],
 					saved.lead_source,
 				),
 				offered.lead_sources_note,
 			),
-			group("Activities", LOGS.map(box)),
+			group(t("Activities"), Object.entries(LOGS).map(box)),
 			field(
-				"Name of the product in the subjects of activities",
+				t("Name of the product in the subjects of activities"),
 				input("product_name", { required: true, maxlength: 80, value: saved.product_name }),
-				"As in “Message sent from Sales Navigator”.",
+				t("As in “Message sent from Sales Navigator”."),
 			),
 			field(
-				"Share of your organisation’s API calls that imports may use, in percent",
+				t("Share of your organisation’s API calls that imports may use, in percent"),
 				input("api_share_percent", { type: "number", min: 1, max: 100, required: true, value: saved.api_share_percent }),
-				"Of what the CRM allows in 24 hours. An import that has used its share waits. Dynamics 365 tells no number: there it has no effect.",
+				t(
+					"Of what the CRM allows in 24 hours. An import that has used its share waits. Dynamics 365 tells no number: there it has no effect.",
+				),
 			),
 			group(
-				"Seat holders",
+				t("Seat holders"),
 				check(
 					"auto_sync_seat_holders",
-					"Auto sync all seat holders with the CRM",
+					t("Auto sync all seat holders with the CRM"),
 					saved.auto_sync_seat_holders,
-					"Otherwise each is switched on by itself.",
+					t("Otherwise each is switched on by itself."),
 				),
 			),
 			source,
@@ -449,7 +488,7 @@ async function settingsStep(context) {
 		async (fields) => {
 			const is = (name) => fields[name].checked;
 			const share = Number(fields.api_share_percent.value);
-			const all = ["validate_crm_data", "auto_sync_seat_holders", ...WRITES, ...LOGS];
+			const all = ["validate_crm_data", "auto_sync_seat_holders", ...Object.keys(WRITES), ...Object.keys(LOGS)];
 			await api("PUT", address, {
 				auto_save: { leads: is("save_leads"), contacts: is("save_contacts"), accounts: is("save_accounts") },
 				pipeline_stage: fields.pipeline_stage.value || null,
@@ -459,7 +498,7 @@ async function settingsStep(context) {
 				api_share_percent: Number.isInteger(share) ? share : 0,
 				...Object.fromEntries(all.map((name) => [name, is(name)])),
 			});
-			return done("The sync settings are saved.");
+			return done(t("The sync settings are saved."));
 		},
 	);
 }
@@ -467,24 +506,24 @@ async function settingsStep(context) {
 async function roiStep(context) {
 	const address = `${context.path}/roi-reporting`;
 	const [saved, [offered, source]] = await Promise.all([get(address), options(context, () => context.load(true))]);
-	const [buttons, done] = ends(context, 3, "Next: Advanced features");
+	const [buttons, done] = ends(context, 3, t("Next: Advanced features"));
 	const currencies = offered.currencies.map(({ code, name }) => [code, name === code ? code : `${name} (${code})`]);
 	const currency = currencies.length
-		? select("currency", [["", "Please select an option"], ...currencies], saved.currency)
+		? select("currency", [["", t("Please select an option")], ...currencies], saved.currency)
 		: input("currency", { value: saved.currency ?? "", maxlength: 3, placeholder: "EUR" });
 	const choices = el(
 		"div",
 		null,
 		field(
-			"Where do you store the value of a won opportunity?",
+			t("Where do you store the value of a won opportunity?"),
 			select(
 				"won_value_field",
-				[["", "Not sure"], ...offered.value_fields.map(({ name, label }) => [name, label])],
+				[["", t("Not sure")], ...offered.value_fields.map(({ name, label }) => [name, label])],
 				saved.won_value_field,
 			),
-			offered.value_fields_note ?? "With “Not sure”, the CRM’s usual field counts.",
+			t(offered.value_fields_note) ?? t("With “Not sure”, the CRM’s usual field counts."),
 		),
-		field("Show total amount of influenced and sourced revenue in", currency, offered.currencies_note),
+		field(t("Show total amount of influenced and sourced revenue in"), currency, t(offered.currencies_note)),
 	);
 	const show = (event) => {
 		choices.hidden = !event.target.checked;
@@ -492,8 +531,8 @@ async function roiStep(context) {
 	choices.hidden = !saved.enabled;
 	return form(
 		[
-			p("ROI reporting shows what was won with these leads: opportunities influenced and sourced, and their value."),
-			check("enabled", "Turn on ROI Reporting?", saved.enabled, null, { onchange: show }),
+			p(t("ROI reporting shows what was won with these leads: opportunities influenced and sourced, and their value.")),
+			check("enabled", t("Turn on ROI Reporting?"), saved.enabled, null, { onchange: show }),
 			choices,
 			source,
 		],
@@ -504,14 +543,14 @@ async function roiStep(context) {
 				won_value_field: fields.won_value_field.value || null,
 				currency: fields.currency.value.trim() || null,
 			});
-			return done("ROI reporting is saved.");
+			return done(t("ROI reporting is saved."));
 		},
 	);
 }
 
 const FEATURES = {
-	exactly_once_fields: ["Exactly one lead for each submission"],
-	data_validation: ["Data validation", "Turn on “Validate CRM data” in the CRM sync settings."],
+	exactly_once_fields: [t("Exactly one lead for each submission")],
+	data_validation: [t("Data validation"), t("Turn on “Validate CRM data” in the CRM sync settings.")],
 };
 
 async function advancedStep(context) {
@@ -525,14 +564,14 @@ async function advancedStep(context) {
 				li(
 					strong(FEATURES[item.name]?.[0] ?? item.name),
 					" ",
-					tag(item.enabled && "good", item.enabled == null ? "Not known yet" : item.enabled ? "On" : "Off"),
-					p(item.description),
-					item.next_step && hint(`Next step: ${FEATURES[item.name]?.[1] ?? item.next_step}`),
+					tag(item.enabled && "good", item.enabled == null ? t("Not known yet") : item.enabled ? t("On") : t("Off")),
+					p(t(item.description)),
+					item.next_step && hint(t("Next step: {step}", { step: FEATURES[item.name]?.[1] ?? t(item.next_step) })),
 				),
 			),
 		),
 		guided &&
-			form([], [submit("Finish"), back(context, 3)], async () => {
+			form([], [submit(t("Finish")), back(context, 3)], async () => {
 				await api("POST", `${context.path}/guide/finish`);
 				await context.go(null);
 			}),
@@ -556,29 +595,32 @@ async function settings(context) {
 		return el("section", { class: "card" }, el("details", { ontoggle: open }, el("summary", null, el("h2", null, title)), place));
 	};
 	return [
-		card("Sign-in", reconnect(context.now())),
-		card("Permissions", permissions(context)),
-		later("CRM sync settings", settingsStep),
-		later("ROI Reporting", roiStep),
-		later("Advanced features", advancedStep),
+		card(t("Sign-in"), reconnect(context.now())),
+		card(t("Permissions"), permissions(context)),
+		later(t("CRM sync settings"), settingsStep),
+		later(t("ROI Reporting"), roiStep),
+		later(t("Advanced features"), advancedStep),
 		endCard(context),
 	];
 }
 
 function endCard(context) {
 	const ask = () =>
-		dialog("Disconnect CRM Sync", (close) =>
+		dialog(t("Disconnect CRM Sync"), (close) =>
 			form(
 				[
-					p("Nothing is imported or written any more, and seat holders’ own sign-ins to this CRM end."),
+					p(t("Nothing is imported or written any more, and seat holders’ own sign-ins to this CRM end.")),
 					group(
-						"Clean up all previously imported CRM data?",
-						check("clean_up", "Yes, clean up all previously imported CRM data", false, null, { type: "radio", value: "yes" }),
-						check("clean_up", "No, keep it for a later connection", true, null, { type: "radio", value: "no" }),
+						t("Clean up all previously imported CRM data?"),
+						check("clean_up", t("Yes, clean up all previously imported CRM data"), false, null, {
+							type: "radio",
+							value: "yes",
+						}),
+						check("clean_up", t("No, keep it for a later connection"), true, null, { type: "radio", value: "no" }),
 					),
-					note("", "Your CRM itself is not changed."),
+					note("", t("Your CRM itself is not changed.")),
 				],
-				[submit("Disconnect", "danger"), cancel(close)],
+				[submit(t("Disconnect"), "danger"), cancel(close)],
 				async (fields) => {
 					await api("POST", `${context.path}/disconnect`, { clean_up: fields.clean_up.value === "yes" });
 					close();
@@ -587,8 +629,8 @@ function endCard(context) {
 			),
 		);
 	return card(
-		"Disconnect",
-		p("Ends the connection, with the choice to delete what was imported."),
-		button("Disconnect CRM Sync", ask, "danger"),
+		t("Disconnect"),
+		p(t("Ends the connection, with the choice to delete what was imported.")),
+		button(t("Disconnect CRM Sync"), ask, "danger"),
 	);
 }

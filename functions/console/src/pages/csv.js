@@ -1,6 +1,7 @@
 // Reads CSV (RFC 4180) as it comes in: quotes, and line breaks within them, may be split anywhere.
 
 import { Refusal, refuse } from "./dom.js";
+import { t } from "./words.js";
 
 // The longest cell and row, in characters: a quote that never ends would take the whole file, as would a row.
 const MOST_CELL = 4_000_000;
@@ -27,7 +28,8 @@ export function parser(name) {
 	};
 	const endCell = () => {
 		width += cell.length + 1;
-		if (width > MOST_CELL) refuse(`${name} has a row that is too long.`, "Choose the file as LinkedIn made it.", "files");
+		if (width > MOST_CELL)
+			refuse(t("{name} has a row that is too long.", { name }), t("Choose the file as LinkedIn made it."), "files");
 		row.push(cell);
 		[cell, wasQuoted] = ["", false];
 	};
@@ -53,7 +55,7 @@ export function parser(name) {
 				const end = text.indexOf('"', at);
 				cell += text.slice(at, end < 0 ? text.length : end);
 				if (cell.length > MOST_CELL)
-					refuse(`The quotes of ${name} do not fit together.`, "Choose the file as LinkedIn made it.", "files");
+					refuse(t("The quotes of {name} do not fit together.", { name }), t("Choose the file as LinkedIn made it."), "files");
 				if (end < 0) break;
 				ending = true;
 				at = end + 1;
@@ -80,7 +82,7 @@ export function parser(name) {
 				}
 				cell += text.slice(at, end);
 				if (cell.length > MOST_CELL)
-					refuse(`${name} has a cell that is too long.`, "Choose the file as LinkedIn made it.", "files");
+					refuse(t("{name} has a cell that is too long.", { name }), t("Choose the file as LinkedIn made it."), "files");
 				at = end;
 				continue;
 			}
@@ -90,7 +92,11 @@ export function parser(name) {
 	};
 	const end = () => {
 		if (quoted && !ending)
-			refuse(`${name} ends within a text: it is cut off.`, "Download it from LinkedIn again, and choose it as it is.", "files");
+			refuse(
+				t("{name} ends within a text: it is cut off.", { name }),
+				t("Download it from LinkedIn again, and choose it as it is."),
+				"files",
+			);
 		if (row.length || cell || wasQuoted) endRow();
 		return take();
 	};
@@ -135,7 +141,7 @@ export async function* rowsOf(stream, name, read = () => {}) {
 			const { done, value } = await reader.read().catch((error) => {
 				if (error instanceof Refusal) throw error;
 				// Such as a file that was moved or changed after it was chosen.
-				return refuse(`${name} could not be read to its end.`, "Choose it again.", "files");
+				return refuse(t("{name} could not be read to its end.", { name }), t("Choose it again."), "files");
 			});
 			if (done) break;
 			read(value.length);

@@ -3,6 +3,7 @@
 import { api, get, link, session } from "./api.js";
 import { button, cancel, card, dialog, el, field, form, hint, input, row, select, submit, table, tag } from "./dom.js";
 import { searched } from "./list.js";
+import { meant, t } from "./words.js";
 
 /**
  * A kind of entry: its path in the API and its pages, what pages call it, the columns of a row.
@@ -28,14 +29,14 @@ export const PEOPLE = {
 	one: "person",
 	many: "people",
 	columns: [
-		["Title", ({ title }) => title],
-		["Company", ({ company }) => company],
+		[meant("Title", "of a person"), ({ title }) => title],
+		[t("Company"), ({ company }) => company],
 	],
 	filters: [
-		["company", "Company"],
-		["title", "Title"],
+		["company", t("Company")],
+		["title", meant("Title", "of a person")],
 	],
-	crm: "contact or lead",
+	crm: t("contact or lead"),
 	target: "profile",
 };
 /** @type {Kind} */
@@ -46,31 +47,31 @@ export const COMPANIES = {
 	upload: "upload-companies",
 	one: "company",
 	many: "companies",
-	columns: [["Website", ({ website }) => website]],
+	columns: [[t("Website"), ({ website }) => website]],
 	filters: [],
 	crm: "account",
 	target: "company",
 };
 
 const FIELDS = {
-	first_name: "First name",
-	last_name: "Last name",
-	name: "Name",
-	title: "Title",
-	company: "Company",
-	emails: "E-mail addresses",
-	phones: "Phone numbers",
-	website: "Website",
-	street: "Street",
-	city: "City",
-	state: "State",
-	postcode: "Postal code",
-	country: "Country",
-	external_id: "External id",
-	email: "E-mail address",
-	phone: "Phone number",
-	street_number: "House number",
-	street_2: "Street, second line",
+	first_name: t("First name"),
+	last_name: t("Last name"),
+	name: t("Name"),
+	title: meant("Title", "of a person"),
+	company: t("Company"),
+	emails: t("E-mail addresses"),
+	phones: t("Phone numbers"),
+	website: t("Website"),
+	street: t("Street"),
+	city: t("City"),
+	state: meant("State", "of an address"),
+	postcode: t("Postal code"),
+	country: t("Country"),
+	external_id: t("External id"),
+	email: t("E-mail address"),
+	phone: t("Phone number"),
+	street_number: t("House number"),
+	street_2: t("Street, second line"),
 };
 export const fieldName = (name) => FIELDS[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 const PERSONAL = ["first_name", "last_name", "title", "company"];
@@ -85,12 +86,12 @@ export const nameOf = ({ first_name, last_name, name }) => [first_name, last_nam
 export const placeOf = ({ city, state, country }) => [city, state, country].filter(Boolean).join(", ");
 
 const STATES = {
-	matched: ["good", "Matched"],
-	confirmed: ["good", "Confirmed"],
-	created: ["good", "Created in the CRM"],
-	unmatched: ["", "Not matched"],
-	refused: ["warn", "Unmatched by a person"],
-	gone: ["bad", "Record deleted in the CRM"],
+	matched: ["good", t("Matched")],
+	confirmed: ["good", t("Confirmed")],
+	created: ["good", t("Created in the CRM")],
+	unmatched: ["", t("Not matched")],
+	refused: ["warn", t("Unmatched by a person")],
+	gone: ["bad", t("Record deleted in the CRM")],
 };
 export const stateName = (state) => STATES[state]?.[1] ?? state;
 export const stateTag = (state) => tag(STATES[state]?.[0], stateName(state));
@@ -109,7 +110,7 @@ export const badge = ({ label, url, id }, about) =>
 					href: url,
 					rel: "noreferrer",
 					target: "_blank",
-					"aria-label": `${about ? `${about}: ` : ""}${label} in the CRM, in a new tab`,
+					"aria-label": (about ? `${about}: ` : "") + t("{label} in the CRM, in a new tab", { label }),
 				},
 				`${label} ↗`,
 			)
@@ -126,9 +127,9 @@ export function lastWord() {
 	return said;
 }
 const OUTCOMES = {
-	added: "It is in the directory now.",
-	updated: "It was in the directory already, and has now what you gave.",
-	unchanged: "It was in the directory already; nothing of it is new.",
+	added: t("It is in the directory now."),
+	updated: t("It was in the directory already, and has now what you gave."),
+	unchanged: t("It was in the directory already; nothing of it is new."),
 };
 
 function add(kind, view) {
@@ -141,13 +142,16 @@ function add(kind, view) {
 			fieldName(name),
 			input(name),
 			several.includes(name)
-				? "Several with commas between them."
-				: name === "name" && kind === PEOPLE && "The full name, if it is not known in parts.",
+				? t("Several with commas between them.")
+				: name === "name" && kind === PEOPLE && t("The full name, if it is not known in parts."),
 		);
-	dialog(`Add a ${kind.one}`, (close) =>
+	dialog(t("Add a {one}", { one: t(kind.one) }), (close) =>
 		form(
-			[plain.map(wish), field(fieldName("external_id"), input("external_id"), "In the system that it comes from, if there is one.")],
-			[submit("Add"), cancel(close)],
+			[
+				plain.map(wish),
+				field(fieldName("external_id"), input("external_id"), t("In the system that it comes from, if there is one.")),
+			],
+			[submit(t("Add")), cancel(close)],
 			async (fields) => {
 				const given = {};
 				for (const name of [...plain, "external_id"]) {
@@ -178,16 +182,18 @@ const CHOICES = ["in_crm", "state", "owner"];
  * @param {string} caption
  */
 function entryRows(kind, items, caption) {
-	const heads = ["Name", ...kind.columns.map(([head]) => head), "Place", "State", "CRM"];
+	const heads = [t("Name"), ...kind.columns.map(([head]) => head), t("Place"), t("State"), "CRM"];
 	return table(
 		caption,
 		heads,
 		items.map((entry) => [
-			link(kind.entry, entry.name || "(no name)", null, { id: entry.id }),
+			link(kind.entry, entry.name || t("(no name)"), null, { id: entry.id }),
 			...kind.columns.map(([, of]) => of(entry.record) || "–"),
 			placeOf(entry.record) || "–",
 			stateTag(entry.state),
-			entry.badge ? [badge(entry.badge, entry.name), entry.owner && hint(`Owner: ${entry.owner.name ?? entry.owner.id}`)] : "–",
+			entry.badge
+				? [badge(entry.badge, entry.name), entry.owner && hint(t("Owner: {name}", { name: entry.owner.name ?? entry.owner.id }))]
+				: "–",
 		]),
 	);
 }
@@ -197,7 +203,7 @@ export const directoryPage = (kind) => async (view) => {
 	const administrator = session.role === "administrator";
 
 	// Users of the CRM, as far as something has named them.
-	const owners = select("owner", [["", "Anybody"]], "");
+	const owners = select("owner", [["", t("Anybody")]], "");
 	const offerOwner = (id, name) => {
 		const known = [...owners.options].find((option) => option.value === id);
 		if (!known) owners.append(el("option", { value: id }, name ?? id));
@@ -206,7 +212,7 @@ export const directoryPage = (kind) => async (view) => {
 	if (asked("owner")) offerOwner(asked("owner"));
 	owners.value = asked("owner");
 	get("/me/crm-connections/production").then(
-		({ user }) => user && offerOwner(user.id, `Me (${user.username ?? user.id})`),
+		({ user }) => user && offerOwner(user.id, t("Me ({username})", { username: user.username ?? user.id })),
 		() => {},
 	);
 
@@ -219,38 +225,38 @@ export const directoryPage = (kind) => async (view) => {
 		many: kind.many,
 		rows: (items) => {
 			for (const { owner } of items) if (owner) offerOwner(owner.id, owner.name);
-			return entryRows(kind, items, `The ${kind.many} that were found`);
+			return entryRows(kind, items, t("The {many} that were found", { many: t(kind.many) }));
 		},
 		controls: [
-			text("q", "Name or e-mail address"),
+			text("q", t("Name or e-mail address")),
 			kind.filters.map(([name, label]) => text(name, label)),
-			text("place", "City, state or country"),
+			text("place", t("City, state or country")),
 			field(
-				"In the CRM",
+				t("In the CRM"),
 				select(
 					"in_crm",
 					[
-						["", "Either"],
-						["true", "In the CRM"],
-						["false", "Not in the CRM"],
+						["", t("Either")],
+						["true", t("In the CRM")],
+						["false", t("Not in the CRM")],
 					],
 					asked("in_crm"),
 				),
 			),
 			field(
-				"State",
-				select("state", [["", "Any"], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
+				t("State"),
+				select("state", [["", t("Any")], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
 			),
-			field("Owner of the record", owners),
+			field(t("Owner of the record"), owners),
 		],
 	});
 	return [
 		administrator &&
 			row(
-				button(`Add a ${kind.one}`, () => add(kind, view), null),
-				link(kind.upload, "Upload a file"),
+				button(t("Add a {one}", { one: t(kind.one) }), () => add(kind, view), null),
+				link(kind.upload, t("Upload a file")),
 			),
-		card("Search", search),
-		card("Found", results),
+		card(t("Search"), search),
+		card(t("Found"), results),
 	];
 };

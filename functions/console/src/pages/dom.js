@@ -1,5 +1,7 @@
 // Building blocks: elements, messages, fields, forms, dialogs. All text is set as text.
 
+import { locale, t } from "./words.js";
+
 // An element. `on…` attributes are listeners; false, null and undefined leave an attribute out.
 export function el(name, attributes, ...children) {
 	const node = document.createElement(name);
@@ -56,7 +58,7 @@ export async function poll(signal, isBusy, load) {
 	}
 }
 
-const FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const FORMAT = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
 // A time in milliseconds, in the reader's own zone.
 export function time(ms) {
@@ -71,7 +73,7 @@ export function local(date) {
 	return shifted.toISOString().slice(0, 16);
 }
 
-const NUMBER = new Intl.NumberFormat();
+const NUMBER = new Intl.NumberFormat(locale);
 export const number = (value) => NUMBER.format(value);
 
 // A list of terms; those without a value are left out.
@@ -128,7 +130,7 @@ export function note(kind, ...children) {
 }
 
 export function problemNote(problem, kind = "bad") {
-	return note(kind, strong(problem.detail), p(`Next step: ${problem.next_step}`));
+	return note(kind, strong(t(problem.detail)), p(t("Next step: {step}", { step: t(problem.next_step) })));
 }
 
 // A step of a timeline.
@@ -142,7 +144,7 @@ const RECENT = 3;
 export function problemSteps(failures, stopped) {
 	const steps = failures.map(({ at, problem }, index) => {
 		const kind = index === failures.length - 1 ? stopped : "";
-		return step(kind, kind ? "It stopped here" : "It was held up", at, problemNote(problem, kind));
+		return step(kind, kind ? t("It stopped here") : t("It was held up"), at, problemNote(problem, kind));
 	});
 	const older = steps.splice(0, Math.max(0, steps.length - RECENT));
 	return [
@@ -151,7 +153,7 @@ export function problemSteps(failures, stopped) {
 				el(
 					"details",
 					null,
-					el("summary", null, `${number(older.length)} earlier problems`),
+					el("summary", null, t("{n} earlier problems", { n: number(older.length) })),
 					el("ol", { class: "timeline" }, older),
 				),
 			),
@@ -174,7 +176,7 @@ export const refuse = (detail, next_step, field) => {
 export function asProblem(error) {
 	if (error instanceof Refusal) return error.problem;
 	console.error(error);
-	return { detail: "This page failed.", next_step: "Load it again; if it persists, tell the operator the time." };
+	return { detail: t("This page failed."), next_step: t("Load it again; if it persists, tell the operator the time.") };
 }
 
 // Shows a problem in `place`, and moves there.
@@ -230,7 +232,7 @@ export function check(name, label, checked, hint, attributes) {
 // A choice of `[value, label]`; a value that is no longer offered stays.
 export function select(name, options, value) {
 	const known = options.some(([offered]) => offered === (value ?? ""));
-	const all = known ? options : [...options, [value, `${value} (no longer in your CRM)`]];
+	const all = known ? options : [...options, [value, t("{value} (no longer in your CRM)", { value })]];
 	return el(
 		"select",
 		{ name },
@@ -245,7 +247,7 @@ export function form(children, buttons, work) {
 	const node = el("form", { novalidate: true }, children, place, row(buttons));
 	let unmark = () => {};
 	const mark = (control, { detail, next_step }) => {
-		const error = el("p", { class: "error", id: newId() }, `${detail} ${next_step}`);
+		const error = el("p", { class: "error", id: newId() }, `${t(detail)} ${t(next_step)}`);
 		const before = control.getAttribute("aria-describedby") ?? "";
 		control.setAttribute("aria-invalid", "true");
 		control.setAttribute("aria-describedby", `${before} ${error.id}`);
@@ -277,7 +279,7 @@ export function form(children, buttons, work) {
 
 export const submit = (text, kind) => el("button", { class: kind }, text);
 export const button = (text, onclick, kind = "second") => el("button", { type: "button", class: kind, onclick }, text);
-export const cancel = (close) => button("Cancel", close);
+export const cancel = (close) => button(t("Cancel"), close);
 
 // A dialog; `fill` gets the way to close it.
 export function dialog(title, fill) {
@@ -302,16 +304,16 @@ export function confirmed(title, text, button, work) {
 
 // A button that copies a text; if the browser refuses, `control` gets the focus, to copy by hand.
 export function copier(label, value, control) {
-	const node = button("Copy", async () => {
+	const node = button(t("Copy"), async () => {
 		try {
 			await navigator.clipboard.writeText(value);
-			node.textContent = "Copied";
-			announce(`${label}: copied`);
+			node.textContent = t("Copied");
+			announce(t("{label}: copied", { label }));
 		} catch {
 			control.focus();
 		}
 	});
-	node.setAttribute("aria-label", `Copy: ${label}`);
+	node.setAttribute("aria-label", t("Copy: {label}", { label }));
 	return node;
 }
 
@@ -357,7 +359,7 @@ export function said(text) {
 	return el(
 		"details",
 		null,
-		el("summary", null, el("bdi", { class: "any" }, start), ` (${number(characters.length)} characters)`),
+		el("summary", null, el("bdi", { class: "any" }, start), " ", t("({n} characters)", { n: number(characters.length) })),
 		el("bdi", { class: "any" }, all),
 	);
 }

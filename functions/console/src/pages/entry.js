@@ -31,20 +31,21 @@ import {
 import { listsOf } from "./lists.js";
 import { openOpportunities } from "./opportunities.js";
 import { PEOPLE, badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
+import { locale, t } from "./words.js";
 
-const SIGNED = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
-const PLAIN = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const SIGNED = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const PLAIN = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 // Weights are in thousandths of a bit.
 const signed = (weight) => SIGNED.format(weight / 1000);
-const bits = (weight) => `${PLAIN.format(weight / 1000)} bits`;
+const bits = (weight) => t("{n} bits", { n: PLAIN.format(weight / 1000) });
 
 // The labels of compared values that are no fields of a record.
 const COMPARED = {
-	web: "Website and domain",
-	employer: "Employer",
-	legal_form: "Legal form",
-	place: "Place",
-	alternatives: "Kind of pair",
+	web: t("Website and domain"),
+	employer: t("Employer"),
+	legal_form: t("Legal form"),
+	place: t("Place"),
+	alternatives: t("Kind of pair"),
 };
 
 /**
@@ -53,22 +54,24 @@ const COMPARED = {
  */
 function explained({ score, threshold, fields }, about) {
 	return table(
-		`Why ${about}`,
-		["Field", "Compared", "Weight in bits"],
+		t("Why {about}", { about }),
+		[t("Field"), t("Compared"), t("Weight in bits")],
 		[
 			...fields.map((compared) => [
 				COMPARED[compared.field] ?? fieldName(compared.field),
 				compared.level,
 				tag(compared.agrees ? "good number" : compared.weight < 0 ? "bad number" : "number", signed(compared.weight)),
 			]),
-			[strong("Sum"), score >= threshold ? "At or above the threshold" : "Below the threshold", strong(signed(score))],
-			["Threshold", "From here on two records are taken for one", PLAIN.format(threshold / 1000)],
+			[strong(t("Sum")), score >= threshold ? t("At or above the threshold") : t("Below the threshold"), strong(signed(score))],
+			[t("Threshold"), t("From here on two records are taken for one"), PLAIN.format(threshold / 1000)],
 		],
 	);
 }
 
 const values = (record, agreeing = []) =>
-	facts(fieldsOf(record).map(([name, text]) => [fieldName(name), agreeing.includes(name) ? [text, " ", tag("good", "✓ agrees")] : text]));
+	facts(
+		fieldsOf(record).map(([name, text]) => [fieldName(name), agreeing.includes(name) ? [text, " ", tag("good", t("✓ agrees"))] : text]),
+	);
 
 const owned = (owner) => owner && (owner.name ?? owner.id);
 const by = (decision) => [decision.by_name ?? decision.by, ", ", time(decision.at)];
@@ -85,7 +88,7 @@ function recordAt(text) {
 	return object && id ? { object, id } : null;
 }
 
-const TITLES = { unmatched: "No CRM match", refused: "No CRM match", gone: "The CRM match is gone" };
+const TITLES = { unmatched: t("No CRM match"), refused: t("No CRM match"), gone: t("The CRM match is gone") };
 
 // The entry's present state, with the actions on it.
 /**
@@ -96,28 +99,41 @@ function standing(entry, kind) {
 	const { state, decision, refused } = entry;
 	switch (state) {
 		case "matched":
-			return "It was matched automatically. Say whether it is the right one: what people decide, no import undoes.";
+			return t("It was matched automatically. Say whether it is the right one: what people decide, no import undoes.");
 		case "confirmed":
-			return ["Matched by ", by(decision), ". No import undoes that."];
+			return [t("Matched by {by}. No import undoes that.", { by: by(decision) })];
 		case "created":
 			return decision
-				? [`Created in the CRM for this ${kind.one}, and decided on by `, by(decision), ". No import undoes that."]
-				: "It is the record that a form response of this person was written to. Say whether it is the right one: what people decide, no import undoes.";
+				? [
+						t("Created in the CRM for this {one}, and decided on by {by}. No import undoes that.", {
+							one: t(kind.one),
+							by: by(decision),
+						}),
+					]
+				: t(
+						"It is the record that a form response of this person was written to. Say whether it is the right one: what people decide, no import undoes.",
+					);
 		case "refused":
-			return ["Unmatched by ", by(decision), ". It stays so until somebody matches it, or has it matched automatically again."];
+			return [
+				t("Unmatched by {by}. It stays so until somebody matches it, or has it matched automatically again.", { by: by(decision) }),
+			];
 		case "gone":
 			return [
-				"The record that was chosen by ",
-				by(decision),
-				" has been deleted in the CRM. Choose another, create one, or have it matched automatically.",
+				t(
+					"The record that was chosen by {by} has been deleted in the CRM. Choose another, create one, or have it matched automatically.",
+					{ by: by(decision) },
+				),
 			];
 		default:
 			return [
 				entry.compared_at
-					? `No ${kind.crm} of the CRM is alike enough. `
-					: "It was not compared with the CRM yet: the pass after the next import does that. ",
-				`Choose a record, or create one${entry.compared_at ? ", or leave it: after each import it is compared again" : ""}.`,
-				refused.length > 0 && " Records that people said it is not are left out.",
+					? t("No {crm} of the CRM is alike enough.", { crm: kind.crm })
+					: t("It was not compared with the CRM yet: the pass after the next import does that."),
+				" ",
+				entry.compared_at
+					? t("Choose a record, or create one, or leave it: after each import it is compared again.")
+					: t("Choose a record, or create one."),
+				refused.length > 0 && [" ", t("Records that people said it is not are left out.")],
 			];
 	}
 }
@@ -130,27 +146,27 @@ function standing(entry, kind) {
 function candidateItem(kind, candidate, match) {
 	const { record, fields, owner, agreeing, explanation, linked, refused, taken_by: holder } = candidate;
 	const name = nameOf(fields) || record.id;
-	const [node, place] = action(linked ? "Confirm this one" : "Match this one", () => match(record), linked ? null : "second");
+	const [node, place] = action(linked ? t("Confirm this one") : t("Match this one"), () => match(record), linked ? null : "second");
 	node.setAttribute("aria-label", `${node.textContent}: ${name}, ${record.label}`);
 	return li(
 		el("h3", null, name, " ", badge(record, name)),
 		row(
-			linked && tag("good", "Linked now"),
-			refused && tag("warn", "People said it is not this one"),
-			tag(explanation.score >= explanation.threshold ? "good" : "", `Score ${bits(explanation.score)}`),
+			linked && tag("good", t("Linked now")),
+			refused && tag("warn", t("People said it is not this one")),
+			tag(explanation.score >= explanation.threshold ? "good" : "", t("Score {score}", { score: bits(explanation.score) })),
 		),
 		holder &&
 			note(
 				"warn",
 				p(
-					"Linked to ",
-					link(kind.entry, holder.name ?? "another entry", null, { id: holder.id }),
-					". Matching it here takes it from there, unless somebody chose it there.",
+					t("Linked to {link}. Matching it here takes it from there, unless somebody chose it there.", {
+						link: link(kind.entry, holder.name ?? t("another entry"), null, { id: holder.id }),
+					}),
 				),
 			),
 		values(fields, agreeing),
-		owner && hint(`Owner: ${owned(owner)}`),
-		el("details", null, el("summary", null, "Why this score"), explained(explanation, name)),
+		owner && hint(t("Owner: {name}", { name: owned(owner) })),
+		el("details", null, el("summary", null, t("Why this score")), explained(explanation, name)),
 		node,
 		place,
 	);
@@ -158,7 +174,8 @@ function candidateItem(kind, candidate, match) {
 
 export const entryPage = (kind) => async (view) => {
 	const id = view.query.get("id");
-	if (!id) return [p("No one is named in the address. ", link(kind.list, `Search for ${kind.many}`))];
+	if (!id)
+		return [p(t("No one is named in the address. {link}", { link: link(kind.list, t("Search for {many}", { many: t(kind.many) })) }))];
 	const path = `${kind.path}/${encodeURIComponent(id)}`;
 	const body = el("div");
 	const lists = el("div");
@@ -187,40 +204,46 @@ export const entryPage = (kind) => async (view) => {
 		const address = form(
 			[
 				field(
-					"Address of the record in the CRM",
+					t("Address of the record in the CRM"),
 					input("address", { type: "url", required: true }),
-					"As your browser shows it when you look at the record there.",
+					t("As your browser shows it when you look at the record there."),
 				),
 			],
-			[submit("Match with it", "second")],
+			[submit(t("Match with it"), "second")],
 			async (fields) => {
 				const record = recordAt(fields.address.value.trim());
 				if (!record)
-					refuse("That is not the address of a record.", "Open the record in the CRM and copy the whole address.", "address");
+					refuse(
+						t("That is not the address of a record."),
+						t("Open the record in the CRM and copy the whole address."),
+						"address",
+					);
 				await matchWith(record);
 			},
 		);
 		place.replaceChildren(
 			card(
-				"Match CRM record",
-				items.length ? hint("The best first. Fields that agree are marked.") : p(`No ${kind.crm} that was imported is like it.`),
+				t("Match CRM record"),
+				items.length
+					? hint(t("The best first. Fields that agree are marked."))
+					: p(t("No {crm} that was imported is like it.", { crm: kind.crm })),
 				el(
 					"ul",
 					{ class: "plain" },
 					items.map((candidate) => candidateItem(kind, candidate, matchWith)),
 				),
-				el("details", null, el("summary", null, "It is another record"), address),
+				el("details", null, el("summary", null, t("It is another record")), address),
 			),
 		);
 		moveTo(place.querySelector("h2"));
 	};
 
 	const create = () =>
-		dialog("Create in the CRM", (close) => {
+		dialog(t("Create in the CRM"), (close) => {
 			const toSignIn = el("div");
 			return form(
-				[p("A new account is made in your CRM, as you, with what is known here, and matched with this company."), toSignIn],
-				[submit("Create the account"), cancel(close)],
+				[p(t("A new account is made in your CRM, as you, with what is known here, and matched with this company.")), toSignIn],
+				[submit(t("Create the account")), cancel(close)],
 				async () => {
 					try {
 						const entry = await api("POST", `${path}/create`);
@@ -229,7 +252,7 @@ export const entryPage = (kind) => async (view) => {
 					} catch (error) {
 						if (error.problem?.code === "user_sign_in_needed")
 							toSignIn.replaceChildren(
-								...action("Sign in to the CRM", () =>
+								...action(t("Sign in to the CRM"), () =>
 									goAuthorize("user", { environment: "production", switch_user: false }),
 								),
 							);
@@ -240,85 +263,97 @@ export const entryPage = (kind) => async (view) => {
 		});
 
 	const remove = () =>
-		confirmed(`Delete this ${kind.one}`, "It leaves the directory. The CRM’s record stays as it is.", "Delete", async () => {
-			await api("DELETE", path);
-			return () => view.go(kind.list);
-		});
+		confirmed(
+			t("Delete this {one}", { one: t(kind.one) }),
+			t("It leaves the directory. The CRM’s record stays as it is."),
+			t("Delete"),
+			async () => {
+				await api("DELETE", path);
+				return () => view.go(kind.list);
+			},
+		);
 
 	/** @param {import("./api.js").Api["EntryDetail"]} entry */
 	const draw = (entry) => {
 		const { state, link: linked, decision, contact, record } = entry;
-		view.entitle(entry.name || "(no name)");
+		view.entitle(entry.name || t("(no name)"));
 		const there = linked && !linked.record_gone;
 		const candidates = el("div");
 		const undecided = there && !decision;
 		const match = card(
-			undecided ? "Is this the right CRM match?" : (TITLES[state] ?? "CRM match"),
+			undecided ? t("Is this the right CRM match?") : (TITLES[state] ?? t("CRM match")),
 			p(stateTag(state), " ", there && badge(linked.record, entry.name)),
 			p(standing(entry, kind)),
 			row(
-				undecided && action("Yes, this one", act("match", { object: linked.record.object, id: linked.record.id }), null),
-				there && action("Not this one", act("unmatch")),
-				action(there ? "Choose another" : "Choose a record", () => choose(candidates), there ? "second" : null),
+				undecided && action(t("Yes, this one"), act("match", { object: linked.record.object, id: linked.record.id }), null),
+				there && action(t("Not this one"), act("unmatch")),
+				action(there ? t("Choose another") : t("Choose a record"), () => choose(candidates), there ? "second" : null),
 				kind === PEOPLE
 					? [
-							there && link("update-in-crm", "Update in CRM", null, { id }),
-							state !== "created" && link("add-to-crm", "Add to CRM", null, { id }),
+							there && link("update-in-crm", t("Update in CRM"), null, { id }),
+							state !== "created" && link("add-to-crm", t("Add to CRM"), null, { id }),
 						]
-					: state !== "created" && button("Create in the CRM", create),
-				decision && action("Match automatically again", act("rematch")),
+					: state !== "created" && button(t("Create in the CRM"), create),
+				decision && action(t("Match automatically again"), act("rematch")),
 			),
 			there &&
 				facts([
-					["Owner", owned(entry.owner)],
-					["Linked since", time(linked.since)],
+					[t("Owner"), owned(entry.owner)],
+					[t("Linked since"), time(linked.since)],
 				]),
 		);
 		const why =
 			there &&
 			card(
-				linked.how === "score" ? "Why it matched" : "How the two compare",
+				linked.how === "score" ? t("Why it matched") : t("How the two compare"),
 				linked.explanation
 					? [
-							hint("One bit more for the two being the same doubles its odds. What speaks against it is negative."),
-							explained(linked.explanation, "it matched"),
+							hint(t("One bit more for the two being the same doubles its odds. What speaks against it is negative.")),
+							explained(linked.explanation, t("it matched")),
 							linked.how === "score" &&
 								linked.score !== linked.explanation.score &&
-								hint(`When they were linked the sum was ${bits(linked.score)}, the threshold ${bits(linked.threshold)}.`),
+								hint(
+									t("When they were linked the sum was {sum}, the threshold {threshold}.", {
+										sum: bits(linked.score),
+										threshold: bits(linked.threshold),
+									}),
+								),
 						]
-					: p("The record is not imported, so the two cannot be compared now."),
+					: p(t("The record is not imported, so the two cannot be compared now.")),
 			);
 		const information =
 			contact &&
 			card(
-				"Contact information from the CRM",
+				t("Contact information from the CRM"),
 				p(badge(contact.record, nameOf(contact.fields))),
 				values(contact.fields),
 				facts([
-					["Account", contact.account && badge(contact.account)],
-					["Converted to", contact.converted_to && badge(contact.converted_to)],
-					["Changed in the CRM", contact.modified_at && time(contact.modified_at)],
+					[t("Account"), contact.account && badge(contact.account)],
+					[t("Converted to"), contact.converted_to && badge(contact.converted_to)],
+					[t("Changed in the CRM"), contact.modified_at && time(contact.modified_at)],
 				]),
 			);
 		const known = card(
-			"In the directory",
+			t("In the directory"),
 			values(record),
 			facts([
 				[fieldName("external_id"), entry.external_id],
 				[
-					"Comes from",
+					t("Comes from"),
 					[
 						...new Set(
-							entry.origins.map((origin) => ({ api: "the API or a form here", csv: "a file" })[origin] ?? "a form response"),
+							entry.origins.map(
+								(origin) => ({ api: t("the API or a form here"), csv: t("a file") })[origin] ?? t("a form response"),
+							),
 						),
 					].join(", "),
 				],
-				["Added", time(entry.created_at)],
-				["Changed", time(entry.updated_at)],
-				["Compared with the CRM", entry.compared_at && time(entry.compared_at)],
-				["People said it is not", entry.refused.length > 0 && row(entry.refused.map((refused) => badge(refused)))],
+				[t("Added"), time(entry.created_at)],
+				[t("Changed"), time(entry.updated_at)],
+				[t("Compared with the CRM"), entry.compared_at && time(entry.compared_at)],
+				[t("People said it is not"), entry.refused.length > 0 && row(entry.refused.map((refused) => badge(refused)))],
 			]),
-			session.role === "administrator" && button("Delete", remove, "danger"),
+			session.role === "administrator" && button(t("Delete"), remove, "danger"),
 		);
 		body.replaceChildren(match, candidates, deals, ...[information, why].filter(Boolean), lists, known);
 	};
@@ -329,9 +364,9 @@ export const entryPage = (kind) => async (view) => {
 	draw(entry);
 	return [
 		p(
-			link(kind.list, `All ${kind.many}`),
+			link(kind.list, t("All {many}", { many: t(kind.many) })),
 			" · ",
-			link("log-activity", `Log an activity with this ${kind.one}`, null, { [kind.target]: id }),
+			link("log-activity", t("Log an activity with this {one}", { one: t(kind.one) }), null, { [kind.target]: id }),
 		),
 		said && note("good", said),
 		body,

@@ -3,13 +3,14 @@
 import { get } from "./api.js";
 import { announce, button, el, note, number, run } from "./dom.js";
 import { wishOf } from "./list.js";
+import { locale, t } from "./words.js";
 
 // The most items of a page of the API.
 const PAGE = "200";
 // By this a spreadsheet knows that the file is UTF-8.
 const MARK = "\uFEFF";
 // Spreadsheets part cells by a semicolon where the comma is for decimals.
-const SEPARATOR = new Intl.NumberFormat().format(1.5).includes(",") ? ";" : ",";
+const SEPARATOR = new Intl.NumberFormat(locale).format(1.5).includes(",") ? ";" : ",";
 
 // The start of a formula, of the cell or of what a spreadsheet with other separators takes for one. The apostrophe
 // before it makes it a text.
@@ -44,7 +45,7 @@ function keep(name, parts) {
 export function exporter({ view, path, names, given, one, many, columns }) {
 	const place = el("div");
 	const beside = el("div", { class: "row" });
-	const counted = (count) => `${number(count)} ${count === 1 ? one : many}`;
+	const counted = (count) => `${number(count)} ${t(count === 1 ? one : many)}`;
 	// What an export that failed has read.
 	let kept = null;
 	const work = async () => {
@@ -53,10 +54,10 @@ export function exporter({ view, path, names, given, one, many, columns }) {
 		kept = null;
 		let stopped = false;
 		const state = el("span", { class: "number" });
-		const stop = button("Stop", () => {
+		const stop = button(t("Stop"), () => {
 			stopped = true;
 		});
-		const tell = () => (state.textContent = `${counted(mine.count)} so far`);
+		const tell = () => (state.textContent = t("{counted} so far", { counted: counted(mine.count) }));
 		tell();
 		beside.replaceChildren(state, stop);
 		try {
@@ -73,7 +74,7 @@ export function exporter({ view, path, names, given, one, many, columns }) {
 			} while (mine.cursor && !stopped);
 		} catch (error) {
 			kept = mine;
-			node.textContent = "Go on exporting";
+			node.textContent = t("Go on exporting");
 			throw error;
 		} finally {
 			if (stop === document.activeElement) node.focus();
@@ -82,15 +83,15 @@ export function exporter({ view, path, names, given, one, many, columns }) {
 		node.textContent = TITLE;
 		const name = `${many}-${utc(Date.now()).slice(0, 10)}.csv`;
 		const said = mine.cursor
-			? "The export is stopped; nothing was saved."
+			? t("The export is stopped; nothing was saved.")
 			: mine.count
-				? `${counted(mine.count)} saved as ${name}.`
-				: "There is nothing to export.";
+				? t("{counted} saved as {name}.", { counted: counted(mine.count), name })
+				: t("There is nothing to export.");
 		if (!mine.cursor && mine.count) keep(name, mine.parts);
 		place.replaceChildren(note(mine.cursor || !mine.count ? "" : "good", said));
 		announce(said);
 	};
-	const TITLE = "Export as CSV";
+	const TITLE = t("Export as CSV");
 	const node = button(TITLE, () => run(node, place, work));
 	return el("div", null, el("div", { class: "row" }, node, beside), place);
 }

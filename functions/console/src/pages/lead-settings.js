@@ -8,8 +8,8 @@ import { t } from "./words.js";
 
 // The regions whose calling codes people know by name, in the reader's language.
 const REGIONS =
-	"AE AR AT AU BE BG BR CA CH CL CN CO CY CZ DE DK EE EG ES FI FR GB GR HK HR HU ID IE IL IN IS IT JP KE KR LT LU LV MA MT MX MY NG NL NO NZ PE PH PL PT RO RS SA SE SG SI SK TH TN TR TW UA US VN ZA".split(
-		" ",
+	"AE,AR,AT,AU,BE,BG,BR,CA,CH,CL,CN,CO,CY,CZ,DE,DK,EE,EG,ES,FI,FR,GB,GR,HK,HR,HU,ID,IE,IL,IN,IS,IT,JP,KE,KR,LT,LU,LV,MA,MT,MX,MY,NG,NL,NO,NZ,PE,PH,PL,PT,RO,RS,SA,SE,SG,SI,SK,TH,TN,TR,TW,UA,US,VN,ZA".split(
+		",",
 	);
 
 export async function leadSettingsPage() {

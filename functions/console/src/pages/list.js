@@ -1,7 +1,8 @@
 // Lists with search and paging; the search is kept in the page's address.
 
 import { get } from "./api.js";
-import { announce, button, el, field, form, hint, input, p, run, select, showProblem, submit } from "./dom.js";
+import { announce, button, el, field, form, hint, input, number, p, run, select, showProblem, submit } from "./dom.js";
+import { t } from "./words.js";
 
 // The most parts that are read for one page of results: a part may hold no match of the search.
 const MOST_PARTS = 8;
@@ -52,7 +53,7 @@ export async function nextItems(path, wish, cursor, over = () => false) {
  * @param {() => HTMLElement} [wish.none] what is shown where nothing is found
  * @returns {Promise<{ search: HTMLFormElement, results: HTMLElement, read: () => Promise<void> }>}
  */
-export async function searched({ view, path, names, controls, one, many, rows, given, none = () => p("Nothing is found.") }) {
+export async function searched({ view, path, names, controls, one, many, rows, given, none = () => p(t("Nothing is found.")) }) {
 	const found = el("div");
 	const foot = el("div");
 	let round = 0;
@@ -67,13 +68,17 @@ export async function searched({ view, path, names, controls, one, many, rows, g
 		const first = table.querySelector("a");
 		if (body) body.append(...table.querySelectorAll("tbody > tr"));
 		else if (items.length) found.replaceChildren(table);
-		else found.replaceChildren(next ? p("Nothing is found so far.") : none());
+		else found.replaceChildren(next ? p(t("Nothing is found so far.")) : none());
 		const count = found.querySelectorAll("tbody > tr").length;
-		announce(`${count} ${count === 1 ? one : many}${next ? " so far" : ""}`);
+		const counted = `${number(count)} ${t(count === 1 ? one : many)}`;
+		announce(next ? t("{counted} so far", { counted }) : counted);
 		const place = el("div");
 		foot.replaceChildren(
 			...(next
-				? [button(items.length ? "Show more" : "Go on searching", (event) => run(event.target, place, () => part(next))), place]
+				? [
+						button(items.length ? t("Show more") : t("Go on searching"), (event) => run(event.target, place, () => part(next))),
+						place,
+					]
 				: []),
 		);
 		if (cursor) (first ?? foot.querySelector("button"))?.focus();
@@ -82,8 +87,8 @@ export async function searched({ view, path, names, controls, one, many, rows, g
 	const search = form(
 		[el("div", { class: "grid" }, controls)],
 		[
-			submit("Search"),
-			button("Clear", () => {
+			submit(t("Search")),
+			button(t("Clear"), () => {
 				for (const name of names) {
 					const control = search.elements.namedItem(name);
 					if (control instanceof HTMLInputElement || control instanceof HTMLSelectElement) control.value = "";
@@ -116,8 +121,8 @@ export async function searched({ view, path, names, controls, one, many, rows, g
  * @param {string} wish.none what to do then
  * @param {(q: string, over: () => boolean) => Promise<{ items: string[][], more: boolean }>} wish.find
  */
-export function picker({ view, name, label, asks, explained, chosen, least = 1, most = 200, nothing = "Nothing is found", none, find }) {
-	const list = select(name, chosen ? [chosen] : [["", "Search first"]], chosen?.[0]);
+export function picker({ view, name, label, asks, explained, chosen, least = 1, most = 200, nothing = t("Nothing is found"), none, find }) {
+	const list = select(name, chosen ? [chosen] : [["", t("Search first")]], chosen?.[0]);
 	const query = input("q", { type: "search", maxlength: most });
 	const said = el("div");
 	let round = 0;
@@ -130,15 +135,15 @@ export function picker({ view, name, label, asks, explained, chosen, least = 1, 
 		try {
 			const { items, more } = await find(q, over);
 			if (over()) return;
-			const first = items.length ? `Choose one of ${items.length}` : nothing;
+			const first = items.length ? t("Choose one of {n}", { n: number(items.length) }) : nothing;
 			const options = [["", first], ...items];
 			// A choice stands while it is offered: the last answer may come after somebody has chosen.
 			const kept = list.value;
 			list.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
 			if (items.some(([value]) => value === kept)) list.value = kept;
-			const hints = items.length ? more && "There may be more: type more of the name." : none;
+			const hints = items.length ? more && t("There may be more: type more of the name.") : none;
 			said.replaceChildren(...(hints ? [hint(hints)] : []));
-			announce(items.length ? `${items.length} found` : nothing);
+			announce(items.length ? t("{n} found", { n: number(items.length) }) : nothing);
 		} catch (error) {
 			if (!over()) showProblem(said, error);
 		}

@@ -5,37 +5,44 @@ import { KINDS, signInNote } from "./activities.js";
 import { COMPANIES, PEOPLE, fieldName, placeOf } from "./directory.js";
 import { announce, card, el, field, form, group, input, local, p, Refusal, refuse, select, submit } from "./dom.js";
 import { nextItems, picker } from "./list.js";
+import { t } from "./words.js";
 
 // With whom an activity can be: the name in the API, and the kind of entry that is searched or described.
 const TARGETS = {
-	profile: { label: "A person whom we know", kind: PEOPLE },
-	company: { label: "A company that we know", kind: COMPANIES },
-	person: { label: "Somebody new", kind: PEOPLE, fields: ["external_id", "emails", "first_name", "last_name", "company"] },
-	organization: { label: "A new company", kind: COMPANIES, fields: ["name", "website", "external_id"] },
+	profile: { label: t("A person whom we know"), kind: PEOPLE },
+	company: { label: t("A company that we know"), kind: COMPANIES },
+	person: { label: t("Somebody new"), kind: PEOPLE, fields: ["external_id", "emails", "first_name", "last_name", "company"] },
+	organization: { label: t("A new company"), kind: COMPANIES, fields: ["name", "website", "external_id"] },
 };
 const EXPLAINED = {
-	external_id: "It tells who they are: two of one name stay two.",
-	emails: "One of their own. Several with commas between them.",
+	external_id: t("It tells who they are: two of one name stay two."),
+	emails: t("One of their own. Several with commas between them."),
 };
 
 // The kinds that have a title, and its label.
-const TITLED = { inmail: "Subject", smart_link_view: "Title of what was viewed" };
+const TITLED = { inmail: t("Subject"), smart_link_view: t("Title of what was viewed") };
 
 // The default for this one, by the user's own settings and the administrator's.
 /** @param {import("./api.js").Api["KindLogging"]} one */
 const unsaid = ({ logged, decided_by }) =>
-	`${decided_by === "seat_holder" ? "As in your settings" : "As the administrator has set"}: ${logged ? "yes" : "no"}`;
+	decided_by === "seat_holder"
+		? logged
+			? t("As in your settings: yes")
+			: t("As in your settings: no")
+		: logged
+			? t("As the administrator has set: yes")
+			: t("As the administrator has set: no");
 
 const NOT_LOGGED = {
-	activity: "It is not logged to the CRM, so nothing is kept of it.",
-	seat_holder: "Your settings say that activities of this kind are not logged to the CRM, so nothing is kept of it.",
-	administrator: "The administrator has switched off that activities of this kind are logged, so nothing is kept of it.",
+	activity: t("It is not logged to the CRM, so nothing is kept of it."),
+	seat_holder: t("Your settings say that activities of this kind are not logged to the CRM, so nothing is kept of it."),
+	administrator: t("The administrator has switched off that activities of this kind are logged, so nothing is kept of it."),
 };
 
 /** @param {import("./api.js").Api["EntrySummary"]} entry */
 const offered = ({ id, name, record, in_crm }) => [
 	id,
-	[name || "(no name)", record.title, record.company, placeOf(record), !in_crm && "not matched"].filter(Boolean).join(" · "),
+	[name || t("(no name)"), record.title, record.company, placeOf(record), !in_crm && t("not matched")].filter(Boolean).join(" · "),
 ];
 
 /**
@@ -49,12 +56,12 @@ function finder(view, kind, chosen) {
 	return picker({
 		view,
 		name: kind.target,
-		label: kind === PEOPLE ? "Person" : "Company",
-		asks: "Name or e-mail address",
-		explained: "Words of the name, or the beginning of the address.",
+		label: kind === PEOPLE ? t("Person") : t("Company"),
+		asks: t("Name or e-mail address"),
+		explained: t("Words of the name, or the beginning of the address."),
 		chosen: chosen && offered(chosen),
-		nothing: "Nobody is found",
-		none: `No ${kind.one} of the directory has such a name. Choose “${other}” above.`,
+		nothing: t("Nobody is found"),
+		none: t("No {one} of the directory has such a name. Choose “{other}” above.", { one: t(kind.one), other }),
 		find: async (q, over) => {
 			const { items, next } = await nextItems(kind.path, { q, limit: 20 }, null, over);
 			return { items: items.map(offered), more: next !== null };
@@ -66,7 +73,7 @@ function details({ fields }) {
 	return el(
 		"div",
 		{ class: "grid" },
-		fields.map((name) => field(name === "external_id" ? "Profile address" : fieldName(name), input(name), EXPLAINED[name])),
+		fields.map((name) => field(name === "external_id" ? t("Profile address") : fieldName(name), input(name), EXPLAINED[name])),
 	);
 }
 
@@ -75,7 +82,12 @@ function targetOf(target, fields) {
 	const { kind, fields: names } = TARGETS[target];
 	if (!names) {
 		const id = fields.namedItem(target).value;
-		if (!id) refuse(`No ${kind.one} is chosen.`, "Search by name or e-mail address, then choose from the list.", target);
+		if (!id)
+			refuse(
+				t("No {one} is chosen.", { one: t(kind.one) }),
+				t("Search by name or e-mail address, then choose from the list."),
+				target,
+			);
 		return id;
 	}
 	const given = {};
@@ -99,19 +111,19 @@ export async function logPage(view) {
 
 	const kinds = select("kind", Object.entries(KINDS), "message");
 	const title = input("title", { maxlength: 500 });
-	const titled = field("Title", title);
+	const titled = field(t("Title"), title);
 	const logged = select(
 		"log_to_crm",
 		[
 			["default", ""],
-			["yes", "Yes"],
-			["no", "No: nothing is kept of it"],
+			["yes", t("Yes")],
+			["no", t("No: nothing is kept of it")],
 		],
 		"default",
 	);
 	const name = () => {
 		titled.hidden = !(kinds.value in TITLED);
-		titled.querySelector("label").textContent = TITLED[kinds.value] ?? "Title";
+		titled.querySelector("label").textContent = TITLED[kinds.value] ?? t("Title");
 		logged.options[0].text = unsaid(own.kinds.find(({ kind }) => kind === kinds.value));
 	};
 	kinds.addEventListener("change", name);
@@ -137,7 +149,7 @@ export async function logPage(view) {
 		const target = targets.value;
 		const occurred_at = Date.parse(fields.namedItem("occurred_at").value);
 		const who = targetOf(target, fields);
-		if (Number.isNaN(occurred_at)) refuse("The time is missing.", "Say when it happened.", "occurred_at");
+		if (Number.isNaN(occurred_at)) refuse(t("The time is missing."), t("Say when it happened."), "occurred_at");
 		const item = {
 			idempotency_key,
 			kind: kinds.value,
@@ -152,30 +164,30 @@ export async function logPage(view) {
 		const [{ outcome, id, problem, decided_by }] = results;
 		if (problem?.code === "key_reused")
 			refuse(
-				"It was logged before you changed it; only the answer was lost.",
-				"Look at it among your activities. To log another one, open this page again.",
+				t("It was logged before you changed it; only the answer was lost."),
+				t("Look at it among your activities. To log another one, open this page again."),
 			);
 		if (outcome === "refused") throw new Refusal(problem);
 		if (outcome === "not_logged") return NOT_LOGGED[decided_by];
 		await view.go("activity", { id });
-		announce("It is logged.");
+		announce(t("It is logged."));
 	};
 	return [
-		p(link("activities", "All my activities")),
+		p(link("activities", t("All my activities"))),
 		told,
 		card(
-			"What you did",
+			t("What you did"),
 			form(
 				[
-					group("With whom", field("It was with", targets, "Companies take notes only."), who),
-					field("Kind", kinds),
-					field("When", input("occurred_at", { type: "datetime-local", required: true, value: local(new Date()) })),
+					group(t("With whom"), field(t("It was with"), targets, t("Companies take notes only.")), who),
+					field(t("Kind"), kinds),
+					field(t("When"), input("occurred_at", { type: "datetime-local", required: true, value: local(new Date()) })),
 					titled,
-					field("Text", el("textarea", { name: "text", rows: 6 }), "Messages, InMails and notes need one."),
-					field("Log it to the CRM", logged),
-					p(link("my-settings", "Choose what is logged of each kind")),
+					field(t("Text"), el("textarea", { name: "text", rows: 6 }), t("Messages, InMails and notes need one.")),
+					field(t("Log it to the CRM"), logged),
+					p(link("my-settings", t("Choose what is logged of each kind"))),
 				],
-				[submit("Log it")],
+				[submit(t("Log it"))],
 				log,
 			),
 		),

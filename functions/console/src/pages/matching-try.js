@@ -34,7 +34,10 @@ function result({ name, active, joins, matching_leads, leads, reason, compared }
 				t("Leads that match"),
 				[t("Lead"), t("Values")],
 				leads.map((lead, index) => [
-					[badge({ label: "Lead", url: lead.url, id: lead.id }, nameOf(lead)), index === 0 && hint(t("It would join this one."))],
+					[
+						badge({ label: t("Lead"), url: lead.url, id: lead.id }, nameOf(lead)),
+						index === 0 && hint(t("It would join this one.")),
+					],
 					said(nameOf(lead)),
 				]),
 			),

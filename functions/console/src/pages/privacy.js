@@ -27,15 +27,16 @@ import {
 	submit,
 	time,
 } from "./dom.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["PrivacyView"]} Privacy */
 /** @typedef {import("./api.js").Api["ContractRun"]} Run */
 
-const TITLE = "Export everything";
+const TITLE = t("Export everything");
 // A session that ends within that time is renewed.
 const RENEW_MS = 15 * 60 * 1000;
 
-const STOPPED = { detail: "The export stopped.", next_step: "Press the button again: it goes on from where it was." };
+const STOPPED = { detail: t("The export stopped."), next_step: t("Press the button again: it goes on from where it was.") };
 
 // A text's JSON; null for any other text.
 function parsed(text) {
@@ -75,7 +76,7 @@ function keep(parts) {
 }
 
 const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
-const counted = (counts) => `${number(total(counts))} ${total(counts) === 1 ? "item" : "items"}`;
+const counted = (counts) => many(total(counts), "{n} item", "{n} items");
 const byKind = (counts) =>
 	Object.entries(counts)
 		.sort(([a], [b]) => a.localeCompare(b))
@@ -97,11 +98,11 @@ function exporter(view) {
 			if (lines.length) mine.parts.push(`${lines.join("\n")}\n`);
 			for (const [kind, count] of Object.entries(page.counts)) mine.counts[kind] = (mine.counts[kind] ?? 0) + count;
 			mine.cursor = page.next;
-			place.replaceChildren(p(`${counted(mine.counts)} so far`));
+			place.replaceChildren(p(t("{counted} so far", { counted: counted(mine.counts) })));
 		} while (mine.cursor);
 		kept = null;
 		mine.parts.push(`${JSON.stringify({ end: { read_from: mine.from, read_to: mine.to, counts: mine.counts } })}\n`);
-		const text = `${counted(mine.counts)} saved as ${keep(mine.parts)}.`;
+		const text = t("{counted} saved as {name}.", { counted: counted(mine.counts), name: keep(mine.parts) });
 		place.replaceChildren(note("good", text, byKind(mine.counts)));
 		announce(text);
 	};
@@ -109,16 +110,16 @@ function exporter(view) {
 	return [row(node), place];
 }
 
-const STATES = { waiting: "Waiting", running: "Running", done: "Done", stopped: "Stopped" };
+const STATES = { waiting: t("Waiting"), running: t("Running"), done: t("Done"), stopped: t("Stopped") };
 
 /** @param {Run} told */
 const runFacts = (told) =>
 	facts([
-		["State", STATES[told.state]],
-		["Asked for", time(told.requested_at)],
-		["Begins or continues", told.due_at && time(told.due_at)],
-		["Ended", told.finished_at && time(told.finished_at)],
-		["Done so far", total(told.counts) > 0 && byKind(told.counts)],
+		[t("State"), STATES[told.state]],
+		[t("Asked for"), time(told.requested_at)],
+		[t("Begins or continues"), told.due_at && time(told.due_at)],
+		[t("Ended"), told.finished_at && time(told.finished_at)],
+		[t("Done so far"), total(told.counts) > 0 && byKind(told.counts)],
 	]);
 
 const isOpen = (told) => told?.state === "waiting" || told?.state === "running";
@@ -130,35 +131,43 @@ function deletion(privacy, again) {
 		return [
 			note(
 				"warn",
-				told.state === "waiting" ? "This contract is going to be deleted." : "This contract is being deleted.",
-				told.due_at && p("From ", time(told.due_at), " on nobody can sign in, no form takes anything, and everything is deleted."),
+				told.state === "waiting" ? t("This contract is going to be deleted.") : t("This contract is being deleted."),
+				told.due_at &&
+					p(
+						t("From {time} on nobody can sign in, no form takes anything, and everything is deleted.", {
+							time: time(told.due_at),
+						}),
+					),
 			),
 			told.can_stop &&
-				action("Keep this contract", async () => {
+				action(t("Keep this contract"), async () => {
 					await api("POST", `/runs/${told.id}/stop`);
-					await again("The contract stays.");
+					await again(t("The contract stays."));
 				}),
 		];
 	}
 	return [
 		p(
-			`Everything is deleted: forms, submissions, people and companies, activities, what was imported from your CRM, connections, seats, API tokens. Your CRM keeps what was written to it. The deletion begins after ${number(days)} days; until then it can be stopped here, and everything works as before.`,
+			t(
+				"Everything is deleted: forms, submissions, people and companies, activities, what was imported from your CRM, connections, seats, API tokens. Your CRM keeps what was written to it. The deletion begins after {days} days; until then it can be stopped here, and everything works as before.",
+				{ days: number(days) },
+			),
 		),
 		row(
 			button(
-				"Delete this contract",
+				t("Delete this contract"),
 				() =>
-					dialog("Delete this contract", (close) =>
+					dialog(t("Delete this contract"), (close) =>
 						form(
 							[
-								p("After the waiting period this cannot be undone. Export everything first, if you need it."),
-								field("The contract’s name", input("name", { required: true }), said(name)),
+								p(t("After the waiting period this cannot be undone. Export everything first, if you need it.")),
+								field(t("The contract’s name"), input("name", { required: true }), said(name)),
 							],
-							[submit("Delete everything", "danger"), cancel(close)],
+							[submit(t("Delete everything"), "danger"), cancel(close)],
 							async (elements) => {
 								await api("POST", "/contract/deletion", { name: elements.namedItem("name").value });
 								close();
-								await again("The deletion was asked for.");
+								await again(t("The deletion was asked for."));
 							},
 						),
 					),
@@ -172,33 +181,35 @@ function deletion(privacy, again) {
 function retention(privacy, again, last) {
 	const { keep_answers_days: days } = privacy;
 	const put = (wanted) => api("PUT", "/contract/retention", { keep_answers_days: wanted });
-	const saved = () => again("The setting is saved.");
+	const saved = () => again(t("The setting is saved."));
 	return [
 		p(
-			"A submission is deleted with its answers so many days after it was received. Leads and contacts in your CRM, and people in the directory, stay.",
+			t(
+				"A submission is deleted with its answers so many days after it was received. Leads and contacts in your CRM, and people in the directory, stay.",
+			),
 		),
 		form(
 			[
 				field(
-					"Days for which answers are kept",
+					t("Days for which answers are kept"),
 					input("keep_answers_days", { inputmode: "numeric", maxlength: 4, value: days ? String(days) : "" }),
-					"30 to 3650. Empty: for ever.",
+					t("30 to 3650. Empty: for ever."),
 				),
 			],
-			[submit("Save")],
+			[submit(t("Save"))],
 			async (elements) => {
 				const text = elements.namedItem("keep_answers_days").value.trim();
 				if (!/^([1-9]\d*)?$/.test(text))
-					refuse("That is no number of days.", "Type a whole number from 30 on, or nothing.", "keep_answers_days");
+					refuse(t("That is no number of days."), t("Type a whole number from 30 on, or nothing."), "keep_answers_days");
 				const wanted = Number(text);
 				if (wanted === 0 || (days !== 0 && wanted >= days)) {
 					await put(wanted);
 					return saved();
 				}
 				confirmed(
-					`Keep answers for ${number(wanted)} days`,
-					"Submissions that are older are deleted within a few days. That cannot be undone.",
-					"Delete older answers",
+					t("Keep answers for {days} days", { days: number(wanted) }),
+					t("Submissions that are older are deleted within a few days. That cannot be undone."),
+					t("Delete older answers"),
 					async () => {
 						await put(wanted);
 						// Not before the dialog is closed: it holds the focus.
@@ -221,7 +232,7 @@ export async function privacyPage(view) {
 	// The form beside it stays while somebody types.
 	const showLast = () => {
 		const told = privacy.retention_run;
-		last.replaceChildren(...(told ? [el("h3", null, "Last change"), runFacts(told)] : []));
+		last.replaceChildren(...(told ? [el("h3", null, t("Last change")), runFacts(told)] : []));
 	};
 	const load = async () => {
 		privacy = await get("/contract/privacy");
@@ -235,8 +246,8 @@ export async function privacyPage(view) {
 			told.focus();
 			announce(text);
 		};
-		kept.replaceChildren(card("How long answers are kept", retention(privacy, again, last)));
-		left.replaceChildren(card("Delete this contract", deletion(privacy, again)));
+		kept.replaceChildren(card(t("How long answers are kept"), retention(privacy, again, last)));
+		left.replaceChildren(card(t("Delete this contract"), deletion(privacy, again)));
 	};
 	await load();
 	const look = async () => {
@@ -249,9 +260,11 @@ export async function privacyPage(view) {
 		card(
 			TITLE,
 			p(
-				"One file with everything that is kept for this contract, an item in each line (JSON lines), and the number of items of each kind in the last. Passwords, tokens and keys are left out.",
+				t(
+					"One file with everything that is kept for this contract, an item in each line (JSON lines), and the number of items of each kind in the last. Passwords, tokens and keys are left out.",
+				),
 			),
-			p("It is read page by page: each item is as it was when its page was read. What changes meanwhile may be in it or not."),
+			p(t("It is read page by page: each item is as it was when its page was read. What changes meanwhile may be in it or not.")),
 			exporter(view),
 		),
 		kept,

@@ -2,9 +2,10 @@
 
 import { action, card, el, facts, hint, li, p, row, tag } from "./dom.js";
 import { badge, fieldName, fieldsOf, nameOf } from "./directory.js";
+import { locale, t } from "./words.js";
 
-const BITS = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const REASON = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const BITS = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const REASON = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
 
 // The reasons why two are alike, or are not: the heaviest reasons first. Weights are in thousandths of a bit.
 const reasons = ({ fields }) =>
@@ -19,21 +20,29 @@ const reasons = ({ fields }) =>
  */
 function candidateItem({ record, fields, agreeing, explanation, linked, taken_by }, answer) {
 	const name = nameOf(fields) || record.id;
-	const [node, place] = action("It is this one", () => answer({ object: record.object, id: record.id }), linked ? null : "second");
-	node.setAttribute("aria-label", `It is this one: ${name}, ${record.label}`);
+	const [node, place] = action(t("It is this one"), () => answer({ object: record.object, id: record.id }), linked ? null : "second");
+	node.setAttribute("aria-label", t("It is this one: {name}, {label}", { name, label: record.label }));
 	const values = fieldsOf(fields).map(([field, text]) => [
 		fieldName(field),
-		agreeing.includes(field) ? [text, " ", tag("good", "✓ agrees")] : text,
+		agreeing.includes(field) ? [text, " ", tag("good", t("✓ agrees"))] : text,
 	]);
 	return li(
 		el("h3", null, name, " ", badge(record, name)),
 		row(
-			linked && tag("good", "Linked now"),
-			tag(explanation.score >= explanation.threshold ? "good" : "", `Score ${BITS.format(explanation.score / 1000)} bits`),
-			taken_by && tag("warn", `Linked to ${taken_by.name ?? "another entry"}`),
+			linked && tag("good", t("Linked now")),
+			tag(
+				explanation.score >= explanation.threshold ? "good" : "",
+				t("Score {score}", { score: t("{n} bits", { n: BITS.format(explanation.score / 1000) }) }),
+			),
+			taken_by && tag("warn", t("Linked to {name}", { name: taken_by.name ?? t("another entry") })),
 		),
 		facts(values),
-		hint(`Why, in bits: ${reasons(explanation)}. From ${BITS.format(explanation.threshold / 1000)} on it is linked by itself.`),
+		hint(
+			t("Why, in bits: {reasons}. From {threshold} on it is linked by itself.", {
+				reasons: reasons(explanation),
+				threshold: BITS.format(explanation.threshold / 1000),
+			}),
+		),
 		node,
 		place,
 	);
@@ -45,13 +54,17 @@ function candidateItem({ record, fields, agreeing, explanation, linked, taken_by
  */
 export function questionCard({ target, candidates }, answer) {
 	return card(
-		"Is this the right CRM match?",
-		p(`${target.name ?? "The person or company"} may be one of these. Your answer holds for everybody, and for all that waits for it.`),
+		t("Is this the right CRM match?"),
+		p(
+			t("{name} may be one of these. Your answer holds for everybody, and for all that waits for it.", {
+				name: target.name ?? t("The person or company"),
+			}),
+		),
 		el(
 			"ul",
 			{ class: "plain" },
 			candidates.map((candidate) => candidateItem(candidate, answer)),
 		),
-		...action("None of these", () => answer(null)),
+		...action(t("None of these"), () => answer(null)),
 	);
 }

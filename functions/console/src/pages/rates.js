@@ -2,14 +2,20 @@
 
 import { api, get } from "./api.js";
 import { action, announce, card, el, facts, hint, note, number, p, poll, problemNote, svg, table, tag, time } from "./dom.js";
+import { locale, many, t } from "./words.js";
 
-const STATES = { queued: ["warn", "Waiting"], running: ["", "In progress"], succeeded: ["good", "Done"], failed: ["bad", "Failed"] };
+const STATES = {
+	queued: ["warn", t("Waiting")],
+	running: ["", t("In progress")],
+	succeeded: ["good", t("Done")],
+	failed: ["bad", t("Failed")],
+};
 const peopleFirst = (entries) => entries.toSorted((a, b) => b.kind.localeCompare(a.kind));
-const KINDS = { profile: "People", company: "Companies" };
+const KINDS = { profile: t("People"), company: t("Companies") };
 const HISTORY = 200;
 const isOpen = (pass) => pass?.state === "queued" || pass?.state === "running";
 
-const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+const PERCENT = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 const share = (permille) => (permille == null ? "–" : PERCENT.format(permille / 1000));
 const named = (object) => object[0].toUpperCase() + object.slice(1);
 
@@ -22,7 +28,13 @@ function chart(title, points) {
 	const x = (at) => (to > from ? (WIDTH * (at - from)) / (to - from) : WIDTH);
 	const y = (permille) => HEIGHT - permille / 10;
 	const [[, first], [, last]] = [points[0], points.at(-1)];
-	const said = `${title}: ${share(first)} at first, ${share(last)} now, in ${number(points.length)} ${points.length === 1 ? "pass" : "passes"}`;
+	const counted = many(points.length, "{n} pass", "{n} passes");
+	const said = t("{title}: {first} at first, {last} now, in {passes}", {
+		title,
+		first: share(first),
+		last: share(last),
+		passes: counted,
+	});
 	const level = (permille) => svg("line", { x1: 0, x2: WIDTH, y1: y(permille), y2: y(permille), class: "level" });
 	return el(
 		"figure",
@@ -37,7 +49,7 @@ function chart(title, points) {
 			svg("polyline", { points: points.map(([at, permille]) => `${x(at).toFixed(1)},${y(permille).toFixed(1)}`).join(" ") }),
 			svg("circle", { cx: x(to), cy: y(last), r: 3.5 }),
 		),
-		hint(time(from), to > from && [" to ", time(to)]),
+		hint(to > from ? t("{from} to {to}", { from: time(from), to: time(to) }) : time(from)),
 	);
 }
 
@@ -51,19 +63,19 @@ function series(history) {
 		found.get(title).push([at, permille]);
 	};
 	for (const { at, objects, entries } of history.toReversed()) {
-		for (const kind of peopleFirst(entries)) put(`${KINDS[kind.kind]} in the directory`, at, kind.matched_permille);
-		for (const object of objects) put(`${named(object.object)} in the CRM`, at, object.matched_permille);
+		for (const kind of peopleFirst(entries)) put(t("{kind} in the directory", { kind: KINDS[kind.kind] }), at, kind.matched_permille);
+		for (const object of objects) put(t("{object} in the CRM", { object: named(object.object) }), at, object.matched_permille);
 	}
 	return [...found];
 }
 
 /** @param {import("./api.js").Api["RatesView"]} rates */
 const shownNow = ({ at, objects, entries }) => [
-	hint("As of ", time(at)),
-	el("h3", null, "Of the directory"),
+	hint(t("As of {at}", { at: time(at) })),
+	el("h3", null, t("Of the directory")),
 	table(
-		"How many entries of the directory are matched",
-		["Kind", "Entries", "Matched", "Share", "Of them by people", "Not matched", "Unmatched by people"],
+		t("How many entries of the directory are matched"),
+		[t("Kind"), t("Entries"), t("Matched"), t("Share"), t("Of them by people"), t("Not matched"), t("Unmatched by people")],
 		peopleFirst(entries).map((kind) => [
 			KINDS[kind.kind],
 			number(kind.entries),
@@ -74,11 +86,11 @@ const shownNow = ({ at, objects, entries }) => [
 			number(kind.refused),
 		]),
 	),
-	el("h3", null, "Of the CRM"),
+	el("h3", null, t("Of the CRM")),
 	objects.length
 		? table(
-				"How many records of the CRM are matched",
-				["Object", "Records", "Matched", "Share", "Of them by people", "Not matched"],
+				t("How many records of the CRM are matched"),
+				[t("Object"), t("Records"), t("Matched"), t("Share"), t("Of them by people"), t("Not matched")],
 				objects.map((object) => [
 					named(object.object),
 					number(object.records),
@@ -88,7 +100,7 @@ const shownNow = ({ at, objects, entries }) => [
 					number(object.unmatched),
 				]),
 			)
-		: p("Nothing was imported yet."),
+		: p(t("Nothing was imported yet.")),
 ];
 
 export async function ratesPage(view) {
@@ -102,7 +114,7 @@ export async function ratesPage(view) {
 		draw(found);
 	};
 	const draw = ({ rates, pass: last, history }) => {
-		const [kind, text] = STATES[last?.state] ?? ["", "None yet"];
+		const [kind, text] = STATES[last?.state] ?? ["", t("None yet")];
 		// An unchanged state is not announced again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
 		const open = isOpen(last);
@@ -110,33 +122,35 @@ export async function ratesPage(view) {
 			...[
 				last?.problem
 					? problemNote(last.problem, last.state === "failed" ? "bad" : "warn")
-					: p(last?.message ?? "The directory is matched after each import."),
+					: p(t(last?.message) ?? t("The directory is matched after each import.")),
 				open &&
 					last.state === "running" &&
 					el("progress", {
-						"aria-label": `How far it is: ${last.stage}`,
+						"aria-label": t("How far it is: {stage}", { stage: last.stage }),
 						max: last.of > 0 ? last.of : 1,
 						value: last.of > 0 ? last.done : null,
 					}),
-				open && last.of > 0 && hint(`${last.stage}: ${number(last.done)} of ${number(last.of)}`),
-				last?.again && note("", "Another pass follows: something was added meanwhile."),
+				open &&
+					last.of > 0 &&
+					hint(t("{stage}: {done} of {of}", { stage: last.stage, done: number(last.done), of: number(last.of) })),
+				last?.again && note("", t("Another pass follows: something was added meanwhile.")),
 				last &&
 					facts([
 						[
-							"Asked for by",
+							t("Asked for by"),
 							last.requested_by_name ??
-								{ import: "An import", schedule: "The schedule" }[last.requested_by] ??
+								{ import: t("An import"), schedule: t("The schedule") }[last.requested_by] ??
 								last.requested_by,
 						],
-						["Asked for", time(last.requested_at)],
-						["Started", last.started_at && time(last.started_at)],
-						["Ended", last.finished_at && time(last.finished_at)],
-						["Last one that reached its end", last.last_success_at && time(last.last_success_at)],
-						["Matches changed", number(last.written)],
+						[t("Asked for"), time(last.requested_at)],
+						[t("Started"), last.started_at && time(last.started_at)],
+						[t("Ended"), last.finished_at && time(last.finished_at)],
+						[t("Last one that reached its end"), last.last_success_at && time(last.last_success_at)],
+						[t("Matches changed"), number(last.written)],
 					]),
 			].filter(Boolean),
 		);
-		now.replaceChildren(...(rates ? shownNow(rates) : [p("No pass has ended yet. One follows the first import.")]));
+		now.replaceChildren(...(rates ? shownNow(rates) : [p(t("No pass has ended yet. One follows the first import."))]));
 		const lines = series(history);
 		past.replaceChildren(
 			...(lines.length
@@ -147,27 +161,27 @@ export async function ratesPage(view) {
 							lines.map(([title, points]) => chart(title, points)),
 						),
 					]
-				: [p("There is nothing to compare yet.")]),
+				: [p(t("There is nothing to compare yet."))]),
 		);
 	};
 	await load();
 	poll(view.signal, () => isOpen(found.pass), load);
 	return [
 		card(
-			"Matching",
+			t("Matching"),
 			p(state),
 			pass,
 			action(
-				"Match now",
+				t("Match now"),
 				async () => {
 					await api("POST", "/matching/run");
-					announce("A pass is asked for.");
+					announce(t("A pass is asked for."));
 					await load();
 				},
 				null,
 			),
 		),
-		card("Now", now),
-		card("From pass to pass", hint("The share that is matched; the lines are at 0, 50 and 100 %."), past),
+		card(t("Now"), now),
+		card(t("From pass to pass"), hint(t("The share that is matched; the lines are at 0, 50 and 100 %.")), past),
 	];
 }

@@ -3,6 +3,7 @@
 import { get, goAuthorize, link, session } from "./api.js";
 import { badge } from "./directory.js";
 import { action, card, el, hint, input, li, local, note, number, p, problemNote, row, said, select, strong, time } from "./dom.js";
+import { t } from "./words.js";
 
 /**
  * A field of the CRM as its description gives it.
@@ -34,8 +35,8 @@ export function atControl(error, fields) {
 const INPUTS = { email: "email", phone: "tel", url: "url", date: "date", date_time: "datetime-local" };
 const MODES = { integer: "numeric", decimal: "decimal" };
 const YES_NO = [
-	["true", "Yes"],
-	["false", "No"],
+	["true", t("Yes")],
+	["false", t("No")],
 ];
 
 /** @param {FormField} field */
@@ -56,7 +57,7 @@ export function controlOf(field, text) {
 		// Values that are no longer offered stay until somebody takes them away.
 		const offered = choicesOf(field);
 		const gone = chosen.filter((value) => value && !offered.some(([known]) => known === value));
-		const all = [...offered, ...gone.map((value) => [value, `${value} (no longer in your CRM)`])];
+		const all = [...offered, ...gone.map((value) => [value, t("{value} (no longer in your CRM)", { value })])];
 		const options = all.map(([value, label]) => el("option", { value, selected: chosen.includes(value) }, label));
 		return el("select", { name, multiple: true, required, size: Math.min(options.length, 6) }, options);
 	}
@@ -116,11 +117,12 @@ export function shown(field, text) {
  * @param {number} resets_at
  */
 export function leftNote({ limit, left }, what, resets_at) {
-	if (left > 0) return hint(`${number(left)} of your ${number(limit)} ${what} of this month are left.`);
+	if (left > 0)
+		return hint(t("{left} of your {limit} {what} of this month are left.", { left: number(left), limit: number(limit), what }));
 	return note(
 		"warn",
-		strong(`Your ${number(limit)} ${what} of this month are used.`),
-		p("The next month begins at ", time(resets_at), "."),
+		strong(t("Your {limit} {what} of this month are used.", { limit: number(limit), what })),
+		p(t("The next month begins at {time}.", { time: time(resets_at) })),
 	);
 }
 
@@ -128,20 +130,20 @@ export function leftNote({ limit, left }, what, resets_at) {
 export const offNote = (what) =>
 	note(
 		"warn",
-		strong(`${what} is switched off.`),
+		strong(t("{what} is switched off.", { what })),
 		session.role === "administrator"
-			? p("You can switch it on in the sync settings of ", link("crm-production", "the production CRM"), ".")
-			: p("Ask an administrator to switch it on in the sync settings of the production CRM."),
+			? p(t("You can switch it on in the sync settings of {link}.", { link: link("crm-production", t("the production CRM")) }))
+			: p(t("Ask an administrator to switch it on in the sync settings of the production CRM.")),
 	);
 
 // The way to the user's own sign-in to the CRM, and from there back to this page.
 export function signInCard(problem) {
 	const connect = (switch_user) => () => goAuthorize("user", { environment: "production", switch_user });
 	return card(
-		"Sign in to the CRM first",
+		t("Sign in to the CRM first"),
 		problem && problemNote(problem, "warn"),
-		p("Leads and contacts are created and changed as you, with your own rights in the CRM."),
-		row(action("Sign in to the CRM", connect(false), null), action("Use another account", connect(true))),
+		p(t("Leads and contacts are created and changed as you, with your own rights in the CRM.")),
+		row(action(t("Sign in to the CRM"), connect(false), null), action(t("Use another account"), connect(true))),
 	);
 }
 
@@ -150,7 +152,11 @@ export async function missingSignIn() {
 	const own = await get("/me/crm-connections/production");
 	if (own.status === "connected") return null;
 	if (own.expected_instance_url) return signInCard(own.problem);
-	return note("warn", strong("No CRM is connected."), p("An administrator has to connect it before anything can be written to it."));
+	return note(
+		"warn",
+		strong(t("No CRM is connected.")),
+		p(t("An administrator has to connect it before anything can be written to it.")),
+	);
 }
 
 // The message above a form whose sign-in to the CRM has ended: what is typed stays.
@@ -158,8 +164,9 @@ export const signInBeside = () =>
 	note(
 		"warn",
 		p(
-			link("my-settings", "Sign in to the CRM in a new tab", { target: "_blank", "data-nav": null }),
-			", then send this form again. What you typed stays here.",
+			t("{link}, then send this form again. What you typed stays here.", {
+				link: link("my-settings", t("Sign in to the CRM in a new tab"), { target: "_blank", "data-nav": null }),
+			}),
 		),
 	);
 
@@ -171,8 +178,8 @@ export const signInBeside = () =>
  */
 export function personItem(record, { name, title, company, email }, use) {
 	const called = name || record.id;
-	const [node, place] = action("Use this record", () => use(record));
-	node.setAttribute("aria-label", `Use this record: ${called}, ${record.label}`);
+	const [node, place] = action(t("Use this record"), () => use(record));
+	node.setAttribute("aria-label", t("Use this record: {name}, {label}", { name: called, label: record.label }));
 	const told = [title, company, email].filter(Boolean).join(" · ");
 	return li(el("h3", null, said(called), " ", badge(record, called)), told && p(said(told)), node, place);
 }

@@ -27,6 +27,7 @@ import {
 	table,
 	tag,
 } from "./dom.js";
+import { t } from "./words.js";
 
 const METHODS = { get: "", post: "good", put: "warn", patch: "warn", delete: "bad" };
 const JSON_TYPE = "application/json";
@@ -155,27 +156,27 @@ function sampleOf(schema, depth = 0) {
 function typeOf(shape) {
 	const { type, format, nullable, items, others, variants, properties } = shape;
 	const named = () => {
-		if (type === "array") return `array of ${typeOf(shapeOf(items ?? {}))}`;
-		if (type === "object" && others && !properties.length) return `object with values of ${typeOf(shapeOf(others))}`;
-		if (variants.length) return [...new Set(variants.map((part) => typeOf(shapeOf(part))))].join(" or ");
-		return `${type ?? "any value"}${format ? ` (${format})` : ""}`;
+		if (type === "array") return t("array of {type}", { type: typeOf(shapeOf(items ?? {})) });
+		if (type === "object" && others && !properties.length) return t("object with values of {type}", { type: typeOf(shapeOf(others)) });
+		if (variants.length) return [...new Set(variants.map((part) => typeOf(shapeOf(part))))].join(t(" or "));
+		return `${type ?? t("any value")}${format ? ` (${format})` : ""}`;
 	};
-	return named() + (nullable ? " or null" : "");
+	return nullable ? t("{type} or null", { type: named() }) : named();
 }
 
 const LIMITS = {
-	minimum: "at least",
-	maximum: "at most",
-	exclusiveMinimum: "more than",
-	exclusiveMaximum: "less than",
-	multipleOf: "a multiple of",
-	minLength: "characters, at least",
-	maxLength: "characters, at most",
-	minItems: "items, at least",
-	maxItems: "items, at most",
-	minProperties: "properties, at least",
-	maxProperties: "properties, at most",
-	pattern: "pattern",
+	minimum: t("at least"),
+	maximum: t("at most"),
+	exclusiveMinimum: t("more than"),
+	exclusiveMaximum: t("less than"),
+	multipleOf: t("a multiple of"),
+	minLength: t("characters, at least"),
+	maxLength: t("characters, at most"),
+	minItems: t("items, at least"),
+	maxItems: t("items, at most"),
+	minProperties: t("properties, at least"),
+	maxProperties: t("properties, at most"),
+	pattern: t("pattern"),
 };
 
 // A text of the description, with what stands between backticks as code.
@@ -190,7 +191,7 @@ function notesOf(shape) {
 	const list = (head, parts) => parts.length > 0 && p(`${head}: `, parts);
 	return [
 		description && p(prose(description)),
-		bounds.length > 0 && hint(`Limits: ${bounds.join("; ")}`),
+		bounds.length > 0 && hint(t("Limits: {bounds}", { bounds: bounds.join("; ") })),
 		values.some(({ description }) => description)
 			? el(
 					"ul",
@@ -198,11 +199,11 @@ function notesOf(shape) {
 					values.map(({ value, description }) => li(code(String(value)), description && [": ", prose(description)])),
 				)
 			: list(
-					"One of",
+					t("One of"),
 					values.flatMap(({ value }, index) => [index > 0 && ", ", code(String(value))]),
 				),
-		fallback !== undefined && p("Default: ", code(JSON.stringify(fallback))),
-		example !== undefined && p("Example: ", code(JSON.stringify(example))),
+		fallback !== undefined && p(t("Default: {value}", { value: code(JSON.stringify(fallback)) })),
+		example !== undefined && p(t("Example: {value}", { value: code(JSON.stringify(example)) })),
 	];
 }
 
@@ -233,7 +234,7 @@ function inside(shape, depth) {
 						" ",
 						el("span", { class: "hint" }, typeOf(of)),
 						" ",
-						required.includes(name) && tag("", "Required"),
+						required.includes(name) && tag("", t("Required")),
 						notesOf(of),
 						nested(of, depth + 1),
 					);
@@ -244,7 +245,11 @@ function inside(shape, depth) {
 	if (others) parts.push(nested(shapeOf(others), depth));
 	variants.forEach((part, index) => {
 		const of = shapeOf(part);
-		parts.push(p(`Alternative ${index + 1}: ${of.name ?? typeOf(of)}`), notesOf(of), inside(of, depth + 1));
+		parts.push(
+			p(t("Alternative {index}: {name}", { index: index + 1, name: of.name ?? typeOf(of) })),
+			notesOf(of),
+			inside(of, depth + 1),
+		);
 	});
 	return parts.filter(Boolean);
 }
@@ -253,7 +258,7 @@ function nested(shape, depth) {
 	const of = shape.items ? shapeOf(shape.items) : shape;
 	if (!of.properties.length && !of.variants.length && !of.items && !of.others) return of === shape ? null : notesOf(of);
 	if (!of.properties.length && !of.variants.length) return inside(of, depth);
-	return folded(`Inside ${of.name ?? "it"}`, () => inside(of, depth), depth < 2);
+	return folded(of.name ? t("Inside {name}", { name: of.name }) : t("Inside it"), () => inside(of, depth), depth < 2);
 }
 
 function treeOf(schema) {
@@ -321,7 +326,7 @@ function curlOf({ method, path, operation, parameters, body }) {
 function control({ name, required, schema, example }) {
 	const shape = shapeOf(schema ?? {});
 	const values = shape.type === "boolean" ? ["true", "false"] : shape.values.map(({ value }) => String(value));
-	if (values.length) return select(name, [["", required ? "Choose" : "Not given"], ...values.map((value) => [value, value])], "");
+	if (values.length) return select(name, [["", required ? t("Choose") : t("Not given")], ...values.map((value) => [value, value])], "");
 	const kept = example ?? shape.example;
 	return input(name, { spellcheck: "false", placeholder: kept === undefined ? null : String(kept), "aria-required": required && "true" });
 }
@@ -338,15 +343,15 @@ function answerOf({ status, headers, text, duration }) {
 	const shown = pretty(text);
 	const kind = status < 300 ? "good" : status < 500 ? "warn" : "bad";
 	return [
-		el("h4", null, "The answer"),
+		el("h4", null, t("The answer")),
 		facts([
-			["Status", tag(kind, String(status))],
-			["Time", `${number(duration)} ms`],
-			["Body", text ? `${number(text.length)} characters` : "None"],
+			[t("Status"), tag(kind, String(status))],
+			[t("Time"), t("{duration} ms", { duration: number(duration) })],
+			[t("Body"), text ? t("{n} characters", { n: number(text.length) }) : t("None")],
 		]),
-		el("details", null, el("summary", null, "Headers"), facts(headers.map(([name, value]) => [name, code(value)]))),
+		el("details", null, el("summary", null, t("Headers")), facts(headers.map(([name, value]) => [name, code(value)]))),
 		shown && el("pre", { dir: "ltr" }, shown.slice(0, MOST_SHOWN)),
-		shown.length > MOST_SHOWN && hint(`The first ${number(MOST_SHOWN)} characters of it.`),
+		shown.length > MOST_SHOWN && hint(t("The first {n} characters of it.", { n: number(MOST_SHOWN) })),
 	].filter(Boolean);
 }
 
@@ -356,19 +361,20 @@ function requestOf({ method, path, parameters, body }, fields) {
 	let at = path;
 	for (const { name, in: where, required } of parameters) {
 		const value = fields.namedItem(name)?.value.trim() ?? "";
-		if (!value && required) refuse(`${name} is missing.`, "Type it.", name);
+		if (!value && required) refuse(t("{name} is missing.", { name }), t("Type it."), name);
 		// As a part of a path they would lead to another address.
-		if (where === "path" && /^\.\.?$/.test(value)) refuse(`${name} cannot be “${value}”.`, "Type another value.", name);
+		if (where === "path" && /^\.\.?$/.test(value))
+			refuse(t("{name} cannot be “{value}”.", { name, value }), t("Type another value."), name);
 		if (where === "path") at = at.replace(`{${name}}`, () => encodeURIComponent(value));
 		else if (where === "query" && value) query.set(name, value);
 	}
 	const text = body && fields.namedItem("body").value;
-	if (body?.required && !text.trim()) refuse("The body is missing.", "Type it.", "body");
+	if (body?.required && !text.trim()) refuse(t("The body is missing."), t("Type it."), "body");
 	if (text?.trim() && body.type === JSON_TYPE) {
 		try {
 			JSON.parse(text);
 		} catch (error) {
-			refuse("The body is not JSON.", `${error.message}.`, "body");
+			refuse(t("The body is not JSON."), `${error.message}.`, "body");
 		}
 	}
 	const wish = query.size ? `${at}?${query}` : at;
@@ -386,7 +392,7 @@ function tryIt(one) {
 		place.replaceChildren(...answerOf(answer));
 		return () => {
 			moveTo(place.querySelector("h4"));
-			announce(`${answer.status}, after ${number(answer.duration)} milliseconds`);
+			announce(t("{status}, after {duration} milliseconds", { status: answer.status, duration: number(answer.duration) }));
 		};
 	};
 	return [
@@ -399,22 +405,26 @@ function tryIt(one) {
 						.filter(({ in: where }) => where === "path" || where === "query")
 						.map((parameter) =>
 							field(
-								`${parameter.name}${parameter.required ? "" : " (optional)"}`,
+								parameter.required ? parameter.name : t("{name} (optional)", { name: parameter.name }),
 								control(parameter),
-								`In the ${parameter.in === "path" ? "path" : "query"}.`,
+								parameter.in === "path" ? t("In the path.") : t("In the query."),
 							),
 						),
 				),
-				sample && field(body.required ? "Body" : "Body (optional)", sample, body.type),
+				sample && field(body.required ? t("Body") : t("Body (optional)"), sample, body.type),
 			],
-			[submit("Try it")],
+			[submit(t("Try it"))],
 			async (fields) => {
 				const request = requestOf(one, fields);
 				if (method === "get") return (await call(request))();
 				confirmed(
-					`Send ${method.toUpperCase()}`,
-					`${request[0]} ${decodeURI(request[1])} changes the data of ${session.contract}, as a call of a program does. It is not a rehearsal.`,
-					`Send ${method.toUpperCase()}`,
+					t("Send {method}", { method: method.toUpperCase() }),
+					t("{method} {path} changes the data of {contract}, as a call of a program does. It is not a rehearsal.", {
+						method: request[0],
+						path: decodeURI(request[1]),
+						contract: session.contract,
+					}),
+					t("Send {method}", { method: method.toUpperCase() }),
 					() => call(request),
 				);
 			},
@@ -423,7 +433,7 @@ function tryIt(one) {
 	];
 }
 
-const KINDS = { path: "Path", query: "Query", header: "Header", cookie: "Cookie" };
+const KINDS = { path: t("Path"), query: t("Query"), header: t("Header"), cookie: t("Cookie") };
 
 function content(one) {
 	const { operation, parameters, body, key } = one;
@@ -431,15 +441,15 @@ function content(one) {
 	return [
 		operation.description && p(prose(operation.description)),
 		parameters.length > 0 && [
-			el("h4", null, "Parameters"),
+			el("h4", null, t("Parameters")),
 			table(
-				"Parameters",
-				["Name", "In", "Type", "Meaning"],
+				t("Parameters"),
+				[t("Name"), t("In"), t("Type"), t("Meaning")],
 				parameters.map(({ name, in: where, required, schema, description, example }) => {
 					const shape = shapeOf(schema ?? {});
 					return [
 						code(name),
-						[KINDS[where] ?? where, required && [" ", tag("", "Required")]],
+						[KINDS[where] ?? where, required && [" ", tag("", t("Required"))]],
 						typeOf(shape),
 						notesOf({ ...shape, description: description ?? shape.description, example: example ?? shape.example }),
 					];
@@ -447,23 +457,23 @@ function content(one) {
 			),
 		],
 		body && [
-			el("h4", null, "Body"),
-			p(code(body.type), body.required ? ", required" : ", optional"),
+			el("h4", null, t("Body")),
+			p(code(body.type), ", ", body.required ? t("required") : t("optional")),
 			treeOf(body.content.schema ?? {}),
 		],
-		el("h4", null, "Answers"),
+		el("h4", null, t("Answers")),
 		answers.map(([status, answer]) => {
 			const [type, found] = Object.entries(answer.content ?? {})[0] ?? [];
 			const kind = status < "300" ? "good" : status < "500" ? "warn" : "bad";
-			const title = [tag(kind, status), " ", answer.description || (status < "300" ? "Done" : "Refused")];
+			const title = [tag(kind, status), " ", answer.description || (status < "300" ? t("Done") : t("Refused"))];
 			if (!found?.schema) return p(title);
 			return folded(title, () => [p(code(type)), treeOf(found.schema)]);
 		}),
-		el("h4", null, "Example"),
-		snippet("With curl", curlOf(one)),
-		el("h4", null, "Try it"),
+		el("h4", null, t("Example")),
+		snippet(t("With curl"), curlOf(one)),
+		el("h4", null, t("Try it")),
 		tryIt(one),
-		p(link("api-reference", "Link to this operation", null, { operation: key })),
+		p(link("api-reference", t("Link to this operation"), null, { operation: key })),
 	];
 }
 
@@ -483,7 +493,7 @@ export async function referencePage(view) {
 					place.replaceChildren(...content(inFull(one)).flat(9).filter(Boolean));
 				} catch (error) {
 					showProblem(place, error);
-					place.append(...action("Try again", fill));
+					place.append(...action(t("Try again"), fill));
 				} finally {
 					place.removeAttribute("aria-busy");
 				}
@@ -503,7 +513,7 @@ export async function referencePage(view) {
 		return { node: card(titleOf(group), nodes), nodes };
 	});
 
-	const none = p("No operation has all of these words.");
+	const none = p(t("No operation has all of these words."));
 	none.hidden = true;
 	const find = input("q", { type: "search", maxlength: 200, value: view.query.get("q") ?? "" });
 	const filter = () => {
@@ -517,7 +527,7 @@ export async function referencePage(view) {
 	find.addEventListener("input", () => {
 		const count = filter();
 		view.replace({ q: find.value.trim() });
-		announce(`${number(count)} operations`);
+		announce(t("{n} operations", { n: number(count) }));
 	});
 	filter();
 
@@ -536,17 +546,21 @@ export async function referencePage(view) {
 	return [
 		p(prose(described.info.description ?? "")),
 		p(
-			"A program sends an API token in the header ",
-			code("Authorization: Bearer …"),
-			administrator && [", made at ", link("api-tokens", "API tokens")],
-			". What you try here is done in your own name and with your own rights.",
+			administrator
+				? t("A program sends an API token in the header {header}, made at {link}.", {
+						header: code("Authorization: Bearer …"),
+						link: link("api-tokens", t("API tokens")),
+					})
+				: t("A program sends an API token in the header {header}.", { header: code("Authorization: Bearer …") }),
+			" ",
+			t("What you try here is done in your own name and with your own rights."),
 		),
-		row(el("a", { href: new URL("api/v1/openapi.json", root).href }, "The description as a file (OpenAPI)")),
-		asked && !opened && note("warn", "The operation of this address is not there."),
+		row(el("a", { href: new URL("api/v1/openapi.json", root).href }, t("The description as a file (OpenAPI)"))),
+		asked && !opened && note("warn", t("The operation of this address is not there.")),
 		el(
 			"div",
-			{ role: "search", "aria-label": "Operations" },
-			field("Find an operation", find, "By words of its path or of what it does."),
+			{ role: "search", "aria-label": t("Operations") },
+			field(t("Find an operation"), find, t("By words of its path or of what it does.")),
 		),
 		none,
 		cards.map(({ node }) => node),

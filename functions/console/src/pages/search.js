@@ -3,6 +3,7 @@
 import { get, link } from "./api.js";
 import { COMPANIES, PEOPLE } from "./directory.js";
 import { announce, check, el, hint, li, newId, number } from "./dom.js";
+import { many, t } from "./words.js";
 
 const WAIT_MS = 250;
 // The shortest text that is looked for, the most results of a kind, and the most parts of a list that are read for them.
@@ -11,19 +12,19 @@ const MOST = 5;
 const MOST_PARTS = 3;
 
 const entries = (kind) => ({
-	title: kind === PEOPLE ? "People" : "Companies",
+	title: kind === PEOPLE ? t("People") : t("Companies"),
 	path: kind.path,
 	list: kind.list,
-	row: ({ id, name, record }) => [kind.entry, id, name || "(no name)", record.company ?? record.city],
+	row: ({ id, name, record }) => [kind.entry, id, name || t("(no name)"), record.company ?? record.city],
 });
 const KINDS = [
 	entries(PEOPLE),
 	entries(COMPANIES),
 	{
-		title: "Submissions",
+		title: t("Submissions"),
 		path: "/submissions",
 		list: "submissions",
-		row: ({ id, sender, form }) => ["submission", id, sender ?? "No e-mail address", form],
+		row: ({ id, sender, form }) => ["submission", id, sender ?? t("No e-mail address"), form],
 	},
 ];
 
@@ -84,17 +85,23 @@ export function searchEverything(around, box, results, pages, slash) {
 			...(named.length
 				? [
 						section(
-							"Pages",
+							t("Pages"),
 							named.map(({ name, title }) => link(name, title)),
 						),
 					]
 				: []),
 			...places,
-			check("slash", "The key / leads here", slash.on, null, { onchange: ({ target }) => (slash.on = target.checked) }),
+			check("slash", t("The key / leads here"), slash.on, null, { onchange: ({ target }) => (slash.on = target.checked) }),
 		);
 		await Promise.all(
 			KINDS.map(async (kind, index) => {
-				const all = () => link(kind.list, "All that is found", { "aria-label": `All that is found: ${kind.title}` }, { q });
+				const all = () =>
+					link(
+						kind.list,
+						t("All that is found"),
+						{ "aria-label": t("All that is found: {title}", { title: kind.title }) },
+						{ q },
+					);
 				let shown;
 				try {
 					const { items, more } = await found(kind, q, isOver);
@@ -110,17 +117,17 @@ export function searchEverything(around, box, results, pages, slash) {
 					shown = section(
 						kind.title,
 						more ? [...links, all()] : links,
-						!links.length && hint(more ? "Nothing so far." : "Nothing."),
+						!links.length && hint(more ? t("Nothing so far.") : t("Nothing.")),
 					);
 				} catch (error) {
-					shown = section(kind.title, [], hint(error.problem?.detail ?? "This could not be searched."));
+					shown = section(kind.title, [], hint(error.problem ? t(error.problem.detail) : t("This could not be searched.")));
 				}
 				if (!isOver()) places[index].replaceWith(shown);
 			}),
 		);
 		if (isOver()) return;
 		const count = results.querySelectorAll("a").length;
-		announce(`${number(count)} ${count === 1 ? "result" : "results"}`);
+		announce(many(count, "{n} result", "{n} results"));
 	};
 	const later = () => {
 		round += 1;

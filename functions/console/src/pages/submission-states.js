@@ -3,7 +3,7 @@
 import { tag } from "./dom.js";
 import { t } from "./words.js";
 
-export const SOURCES = { linkedin: t("LinkedIn"), website: t("Website"), google_ads: t("Google Ads") };
+export const SOURCES = { linkedin: "LinkedIn", website: t("Website"), google_ads: "Google Ads" };
 
 // The states of a submission: colour, label, description.
 export const STATES = {

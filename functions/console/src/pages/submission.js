@@ -25,7 +25,7 @@ import {
 	time,
 } from "./dom.js";
 import { SOURCES, STATES, stateTag } from "./submission-states.js";
-import { many, t } from "./words.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Detail"]} Detail */
 
@@ -53,7 +53,7 @@ function arrived({ form, source, campaign, submitted_at, response_id, origin, an
 			[t("Form field"), t("Answer"), t("Kind")],
 			answers.map((answer) => [
 				said(answer.name),
-				answer.value ? said(answer.value) : "(empty)",
+				answer.value ? said(answer.value) : t("(empty)"),
 				[KINDS[answer.kind] ?? t("Answer"), answer.note && hint(answer.note)],
 			]),
 		);
@@ -178,10 +178,8 @@ function ended({ finished_at, withdrawn_at, due_at, state, attempts }) {
 			null,
 			p(
 				attempts > 0
-					? many(attempts, "Looked at again by {at}, after {n} try.", "Looked at again by {at}, after {n} tries.", {
-							at: time(due_at),
-						})
-					: t("Looked at again by {at}.", { at: time(due_at) }),
+					? t("Looked at again by {time}, after {attempts} tries.", { time: time(due_at), attempts: number(attempts) })
+					: t("Looked at again by {time}.", { time: time(due_at) }),
 			),
 		);
 	return null;
@@ -189,7 +187,7 @@ function ended({ finished_at, withdrawn_at, due_at, state, attempts }) {
 
 export async function submissionPage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p(t("No submission is named in the address. "), link("submissions", t("Search for submissions")))];
+	if (!id) return [p(t("No submission is named in the address. {link}", { link: link("submissions", t("Search for submissions")) }))];
 	const path = `/submissions/${encodeURIComponent(id)}`;
 	const body = el("div");
 	let found;
@@ -231,7 +229,7 @@ export async function submissionPage(view) {
 				p(stateTag(state), " ", lead && badge({ label: t("Lead"), url: lead.url, id: lead.id }, sender)),
 				p(STATES[state]?.[2]),
 				stuck && problem && problemNote(problem, state === "waiting" ? "warn" : "bad"),
-				stuck && problem?.field && hint(t("Field: "), said(problem.field)),
+				stuck && problem?.field && hint(t("Field: {field}", { field: said(problem.field) })),
 				row(acts(detail)),
 			),
 			card(

@@ -46,7 +46,7 @@ function given(name, value) {
 const summed = ({ error, next_step, lead, sender, state }) => {
 	if (lead) return badge({ label: t("Lead"), url: lead.url, id: lead.id }, sender);
 	if (state === "held_test") return t("Release it, if it is to become a lead");
-	if (next_step) return [next_step, error && hint(error.replaceAll("_", " "))];
+	if (next_step) return [t(next_step), error && hint(error.replaceAll("_", " "))];
 	return "–";
 };
 
@@ -175,7 +175,7 @@ export async function submissionsPage(view) {
 
 	const choice = (name, label, options) => field(label, select(name, [["", t("Any")], ...options], asked(name)));
 	const day = (name, label) => field(label, input(name, { type: "date", value: asked(name) }));
-	const list = { view, path: "/submissions", names: NAMES, given, one: t("submission"), many: t("submissions") };
+	const list = { view, path: "/submissions", names: NAMES, given, one: "submission", many: "submissions" };
 	const { search, results, read } = await searched({
 		...list,
 		rows: (items) => {
@@ -202,7 +202,7 @@ export async function submissionsPage(view) {
 			t("Send all again"),
 			async () => {
 				const sent = await sendAll();
-				announce(t("{n} sent again.", { n: sent }));
+				announce(t("{sent} sent again.", { sent }));
 				return read;
 			},
 		);

@@ -16,6 +16,7 @@ import {
 	textOf,
 	valueOf,
 } from "./record.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["RecordComparison"]} Comparison */
 /** @typedef {import("./api.js").Api["ComparedFieldView"]} Compared */
@@ -31,28 +32,35 @@ const tickName = (name) => `tick_${name}`;
 function compared(one, before, typed) {
 	const now = [
 		shown(one, one.theirs),
-		before && [" ", tag("warn", "Changed meanwhile"), el("div", { class: "hint" }, "It was: ", shown(one, before.theirs))],
+		before && [
+			" ",
+			tag("warn", t("Changed meanwhile")),
+			el("div", { class: "hint" }, t("It was: {value}", { value: shown(one, before.theirs) })),
+		],
 	];
-	if (!one.writable) return [[one.label, hint("You may not change it in the CRM.")], now, shown(one, one.ours)];
+	if (!one.writable) return [[one.label, hint(t("You may not change it in the CRM."))], now, shown(one, one.ours)];
 	const control = controlOf(one, typed?.text ?? (one.ours || one.theirs));
-	control.setAttribute("aria-label", `${one.label}: new value`);
+	control.setAttribute("aria-label", t("{label}: new value", { label: one.label }));
 	// Fields that changed meanwhile are decided on anew.
 	const tick = check(tickName(one.name), one.label, Boolean(typed?.ticked && !before));
 	for (const event of ["input", "change"])
 		control.addEventListener(event, () => {
 			tick.querySelector("input").checked = true;
 		});
-	return [tick, now, [control, !one.differs && hint(one.ours ? "The same as in the CRM." : "Nothing is known of it here.")]];
+	return [tick, now, [control, !one.differs && hint(one.ours ? t("The same as in the CRM.") : t("Nothing is known of it here."))]];
 }
 
 export async function updatePage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p("No one is named in the address. ", link("people", "Search for people"))];
+	if (!id) return [p(t("No one is named in the address. {link}", { link: link("people", t("Search for people")) }))];
 	const [entry, missing] = await Promise.all([get(`/profiles/${encodeURIComponent(id)}`), missingSignIn()]);
-	view.entitle(`Update in CRM: ${entry.name || "(no name)"}`);
-	const top = p(link("person", "The person’s page", null, { id }));
+	view.entitle(t("Update in CRM: {name}", { name: entry.name || t("(no name)") }));
+	const top = p(link("person", t("The person’s page"), null, { id }));
 	if (!entry.link || entry.link.record_gone)
-		return [top, note("", p("This person is matched with no record of the CRM. "), p(link("add-to-crm", "Add to CRM", null, { id })))];
+		return [
+			top,
+			note("", p(t("This person is matched with no record of the CRM.")), p(link("add-to-crm", t("Add to CRM"), null, { id }))),
+		];
 	if (missing) return [top, missing];
 
 	const path = `/crm/profiles/${encodeURIComponent(id)}/record`;
@@ -76,16 +84,19 @@ export async function updatePage(view) {
 		const { record, object, enabled, fields, limits, changed_at } = comparison;
 		const seen = new Map(before?.fields.map((one) => [one.name, one]));
 		const changed = (one) => seen.has(one.name) && seen.get(one.name).theirs !== one.theirs;
-		const head = p(badge(record, entry.name), changed_at && [" Changed in the CRM: ", time(changed_at)]);
-		if (!enabled) return place.replaceChildren(card("In the CRM", head, offNote(`Changing ${object}s`)));
+		const head = p(badge(record, entry.name), changed_at && [" ", t("Changed in the CRM: {time}", { time: time(changed_at) })]);
+		if (!enabled)
+			return place.replaceChildren(
+				card(t("In the CRM"), head, offNote(object === "lead" ? t("Changing leads") : t("Changing contacts"))),
+			);
 		const beside = el("div");
-		const send = submit("Update in the CRM");
+		const send = submit(t("Update in the CRM"));
 		const update = async (elements) => {
 			const ticked = fields.filter(({ name }) => elements.namedItem(tickName(name))?.checked);
-			if (!ticked.length) refuse("Nothing is ticked.", "Tick the fields that are to be changed.");
+			if (!ticked.length) refuse(t("Nothing is ticked."), t("Tick the fields that are to be changed."));
 			const values = Object.fromEntries(ticked.map((one) => [one.name, valueOf(one, elements.namedItem(controlName(one.name)))]));
 			beside.replaceChildren();
-			announce("The record is being changed.");
+			announce(t("The record is being changed."));
 			try {
 				/** @type {import("./api.js").Api["UpdatedRecord"]} */
 				const answer = await api("PATCH", path, { version: comparison.version, values });
@@ -95,7 +106,8 @@ export async function updatePage(view) {
 					const text = (value) => (one ? shown(one, value) : value || "–");
 					return el("li", null, `${change.label}: `, text(change.before), " → ", text(change.after));
 				});
-				const word = answer.outcome === "unchanged" ? "The CRM has these values already." : "It is changed in the CRM, as you.";
+				const word =
+					answer.outcome === "unchanged" ? t("The CRM has these values already.") : t("It is changed in the CRM, as you.");
 				tell(note("good", p(word), lines.length > 0 && el("ul", null, lines)), word);
 			} catch (error) {
 				if (error.problem?.code === "record_changed") {
@@ -106,7 +118,7 @@ export async function updatePage(view) {
 						if (tick) typed.set(one.name, { ticked: tick.checked, text: textOf(one, control) });
 					}
 					draw(await get(path), comparison, typed);
-					tell(problemNote(asProblem(error), "warn"), error.problem.detail);
+					tell(problemNote(asProblem(error), "warn"), t(error.problem.detail));
 					return;
 				}
 				if (error.problem?.code === "user_sign_in_needed") beside.replaceChildren(signInBeside());
@@ -116,15 +128,15 @@ export async function updatePage(view) {
 		const rows = fields.map((one) => compared(one, changed(one) ? seen.get(one.name) : undefined, typed.get(one.name)));
 		place.replaceChildren(
 			card(
-				"In the CRM, and here",
+				t("In the CRM, and here"),
 				head,
 				fields.some(({ differs }) => differs)
-					? hint("Tick what is to be changed in the CRM; everything else stays as it is.")
-					: hint("What is known here is in the CRM. You can still change a value there."),
+					? hint(t("Tick what is to be changed in the CRM; everything else stays as it is."))
+					: hint(t("What is known here is in the CRM. You can still change a value there.")),
 				form(
 					[
-						table("The record’s values, and new ones", ["Change", "In the CRM now", "New value"], rows),
-						leftNote(limits.updates, "updates", limits.resets_at),
+						table(t("The record’s values, and new ones"), [t("Change"), t("In the CRM now"), t("New value")], rows),
+						leftNote(limits.updates, t("updates"), limits.resets_at),
 						beside,
 					],
 					[send],

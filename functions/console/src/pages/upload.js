@@ -26,20 +26,30 @@ import {
 	tag,
 } from "./dom.js";
 import { fieldName, fieldsOf } from "./directory.js";
+import { many, t } from "./words.js";
 
 const MOST_BYTES = 5_000_000;
 // Rows that are shown at once.
 const SHOWN = 200;
-const OUTCOMES = { added: ["good", "Added"], updated: ["good", "Updated"], unchanged: ["", "Unchanged"], refused: ["bad", "Refused"] };
+const OUTCOMES = {
+	added: ["good", t("Added")],
+	updated: ["good", t("Updated")],
+	unchanged: ["", t("Unchanged")],
+	refused: ["bad", t("Refused")],
+};
 
-const problemText = ({ detail, next_step }) => [detail, " ", el("span", { class: "hint" }, `Next step: ${next_step}`)];
+const problemText = ({ detail, next_step }) => [
+	t(detail),
+	" ",
+	el("span", { class: "hint" }, t("Next step: {step}", { step: t(next_step) })),
+];
 
 function preview(rows) {
 	const all = rows.map((found) => Object.fromEntries(fieldsOf({ ...found.record, external_id: found.external_id })));
 	const names = [...new Set(all.flatMap(Object.keys))];
 	return table(
-		"The first rows, as they would be read",
-		["Row", ...names.map(fieldName), "Problem"],
+		t("The first rows, as they would be read"),
+		[t("Row"), ...names.map(fieldName), t("Problem")],
 		rows.map((found, index) => [
 			String(found.row),
 			...names.map((name) => all[index][name] ?? "–"),
@@ -57,12 +67,14 @@ function report(kind, { results, linking, ...counts }) {
 	const foot = el("div");
 	const rows = (items) =>
 		table(
-			"Row by row",
-			["Row", "Result", "Entry", "Problem"],
+			t("Row by row"),
+			[t("Row"), t("Result"), t("Entry"), t("Problem")],
 			items.map((result) => [
 				String(result.row),
 				tag(...OUTCOMES[result.outcome]),
-				result.id ? link(kind.entry, "Open", { "aria-label": `Open row ${result.row}` }, { id: result.id }) : "–",
+				result.id
+					? link(kind.entry, t("Open"), { "aria-label": t("Open row {row}", { row: result.row }) }, { id: result.id })
+					: "–",
 				result.problem ? problemText(result.problem) : "–",
 			]),
 		);
@@ -79,28 +91,31 @@ function report(kind, { results, linking, ...counts }) {
 				first.focus();
 			}
 			shown += SHOWN;
-			foot.replaceChildren(...(shown < wanted.length ? [button(`Show more of ${number(wanted.length)}`, more)] : []));
+			foot.replaceChildren(...(shown < wanted.length ? [button(t("Show more of {n}", { n: number(wanted.length) }), more)] : []));
 		};
 		more();
 	};
 	const refused = counts.refused > 0;
 	show(refused);
 	return card(
-		"What became of it",
+		t("What became of it"),
 		note(
 			refused ? "warn" : "good",
 			strong(
-				`${number(counts.rows)} rows: ${Object.entries(OUTCOMES)
-					.map(([name, [, label]]) => `${number(counts[name])} ${label.toLowerCase()}`)
-					.join(", ")}.`,
+				t("{rows} rows: {counts}.", {
+					rows: number(counts.rows),
+					counts: Object.entries(OUTCOMES)
+						.map(([name, [, label]]) => `${number(counts[name])} ${label.toLowerCase()}`)
+						.join(", "),
+				}),
 			),
-			p(linking.message, " ", linking.asked && link("match-rates", "Follow it")),
+			p(t(linking.message), " ", linking.asked && link("match-rates", t("Follow it"))),
 		),
-		refused && p("Correct the rows that were refused and upload the file again: the others stay as they are."),
-		refused && check("only", "Only rows that were refused", true, null, { onchange: (event) => show(event.target.checked) }),
+		refused && p(t("Correct the rows that were refused and upload the file again: the others stay as they are.")),
+		refused && check("only", t("Only rows that were refused"), true, null, { onchange: (event) => show(event.target.checked) }),
 		list,
 		foot,
-		p(link(kind.list, `All ${kind.many}`)),
+		p(link(kind.list, t("All {many}", { many: t(kind.many) }))),
 	);
 }
 
@@ -113,8 +128,8 @@ export const uploadPage = (kind) => async () => {
 	// Shows how the columns would be read; each change reads them anew.
 	const look = async (bytes) => {
 		const { columns, fields, rows, map, preview: first } = await send("/columns", null, bytes);
-		const choices = [["", "Not read"], ...fields.map((name) => [name, fieldName(name)])];
-		const sample = el("div", { class: "scroll", role: "region", "aria-label": "The first rows", tabindex: "0" }, preview(first));
+		const choices = [["", t("Not read")], ...fields.map((name) => [name, fieldName(name)])];
+		const sample = el("div", { class: "scroll", role: "region", "aria-label": t("The first rows"), tabindex: "0" }, preview(first));
 		const trouble = el("div");
 		let wanted = 0;
 		const again = () => {
@@ -127,27 +142,27 @@ export const uploadPage = (kind) => async () => {
 					read = await send("/columns", chosen(), bytes);
 				}
 				sample.replaceChildren(preview(read.preview));
-				announce("The first rows are read anew.");
+				announce(t("The first rows are read anew."));
 			});
 		};
 		const selects = columns.map((column, index) => {
 			const list = select(`column_${index}`, choices, column.field);
 			list.addEventListener("change", again);
-			return field(column.name || `Column ${index + 1}, without a name`, list);
+			return field(column.name || t("Column {index}, without a name", { index: index + 1 }), list);
 		});
 		const chosen = () => selects.map((node) => node.querySelector("select").value).join(",");
 		const lists = el("div", { class: "grid" }, selects);
 		const upload = form(
 			[
-				hint("What each column of the file is read as."),
+				hint(t("What each column of the file is read as.")),
 				lists,
 				trouble,
-				el("h3", null, "The first rows, as they would be read"),
+				el("h3", null, t("The first rows, as they would be read")),
 				sample,
 			],
-			[submit(`Upload ${number(rows)} ${rows === 1 ? "row" : "rows"}`)],
+			[submit(many(rows, "Upload {n} row", "Upload {n} rows"))],
 			async () => {
-				announce("The file is being uploaded.");
+				announce(t("The file is being uploaded."));
 				const told = await send("", chosen(), bytes);
 				done.replaceChildren(report(kind, told));
 				work.replaceChildren();
@@ -156,10 +171,10 @@ export const uploadPage = (kind) => async () => {
 		);
 		work.replaceChildren(
 			card(
-				"Columns",
+				t("Columns"),
 				map === "" || !columns.some((column) => column.field)
 					? problemNote(
-							{ detail: "None of the columns is known by its name.", next_step: "Choose what each of them holds." },
+							{ detail: t("None of the columns is known by its name."), next_step: t("Choose what each of them holds.") },
 							"warn",
 						)
 					: null,
@@ -172,26 +187,28 @@ export const uploadPage = (kind) => async () => {
 	const choose = form(
 		[
 			field(
-				"File",
+				t("File"),
 				input("file", { type: "file", accept: ".csv,text/csv", required: true }),
-				"CSV in UTF-8, up to 5 MB and 5,000 rows, with the columns’ names in the first row. Comma, semicolon or tab between cells.",
+				t(
+					"CSV in UTF-8, up to 5 MB and 5,000 rows, with the columns’ names in the first row. Comma, semicolon or tab between cells.",
+				),
 			),
 		],
-		[submit("Read the file")],
+		[submit(t("Read the file"))],
 		async (fields) => {
 			const [file] = fields.file.files;
 			work.replaceChildren();
 			done.replaceChildren();
-			if (!file) refuse("No file is chosen.", "Choose one.", "file");
+			if (!file) refuse(t("No file is chosen."), t("Choose one."), "file");
 			if (file.size > MOST_BYTES)
-				refuse("The file is larger than 5 MB.", "Split it, and upload the parts one after the other.", "file");
+				refuse(t("The file is larger than 5 MB."), t("Split it, and upload the parts one after the other."), "file");
 			// Read the file now, so that the rows shown are uploaded even if it changes later.
 			await look(await file.arrayBuffer());
 		},
 	);
 	return [
-		p("Rows that are in the directory already are updated. Nothing is stored before you have seen how the file is read."),
-		card("File", choose),
+		p(t("Rows that are in the directory already are updated. Nothing is stored before you have seen how the file is read.")),
+		card(t("File"), choose),
 		work,
 		done,
 	];

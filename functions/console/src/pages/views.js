@@ -3,6 +3,7 @@
 
 import { link, session } from "./api.js";
 import { announce, button, cancel, confirmed, dialog, el, field, form, hint, input, li, refuse, row, small, submit } from "./dom.js";
+import { t } from "./words.js";
 
 const MOST = 50;
 
@@ -33,7 +34,7 @@ function keep(list, views) {
 	try {
 		localStorage.setItem(keyOf(list), JSON.stringify(views));
 	} catch {
-		refuse("This browser does not keep the view.", "Allow this site to store data, or delete other views.");
+		refuse(t("This browser does not keep the view."), t("Allow this site to store data, or delete other views."));
 	}
 }
 
@@ -56,15 +57,15 @@ export function savedViews(view, list, names) {
 							li(
 								link(list, name, { class: "any" }, query),
 								" ",
-								small(name, "Delete", () => forget(name)),
+								small(name, t("Delete"), () => forget(name)),
 							),
 						),
 					)
-				: hint("Search, then give a name to what you look for often. Views stay in this browser."),
+				: hint(t("Search, then give a name to what you look for often. Views stay in this browser.")),
 		);
 	};
 	const forget = (name) =>
-		confirmed("Delete the view", `“${name}” is no longer listed. No submission is deleted.`, "Delete", async () => {
+		confirmed(t("Delete the view"), t("“{name}” is no longer listed. No submission is deleted.", { name }), t("Delete"), async () => {
 			// As they are now: another tab may have changed them.
 			keep(
 				list,
@@ -73,35 +74,37 @@ export function savedViews(view, list, names) {
 			return () => {
 				draw();
 				save.focus();
-				announce("The view is deleted.");
+				announce(t("The view is deleted."));
 			};
 		});
 	const add = () =>
-		dialog("Save this view", (close) =>
+		dialog(t("Save this view"), (close) =>
 			form(
-				[field("Name", input("name", { required: true, maxlength: 60 }), "For what this search finds.")],
-				[submit("Save"), cancel(close)],
+				[field(t("Name"), input("name", { required: true, maxlength: 60 }), t("For what this search finds."))],
+				[submit(t("Save")), cancel(close)],
 				async (fields) => {
 					const name = fields.namedItem("name").value.trim();
 					const query = Object.fromEntries(names.map((name) => [name, view.query.get(name)]).filter(([, value]) => value));
 					const views = kept(list, names);
-					if (!name) refuse("The name is missing.", "Type one.", "name");
-					if (!Object.keys(query).length) refuse("Nothing is searched for.", "Close this, search for something, and save that.");
+					if (!name) refuse(t("The name is missing."), t("Type one."), "name");
+					if (!Object.keys(query).length)
+						refuse(t("Nothing is searched for."), t("Close this, search for something, and save that."));
 					if (views.some((view) => view.name === name))
-						refuse("There is a view of this name.", "Type another, or delete that one.", "name");
-					if (views.length >= MOST) refuse(`There are ${MOST} views already.`, "Delete one that you no longer need.");
+						refuse(t("There is a view of this name."), t("Type another, or delete that one."), "name");
+					if (views.length >= MOST)
+						refuse(t("There are {n} views already.", { n: MOST }), t("Delete one that you no longer need."));
 					keep(
 						list,
 						[...views, { name, query }].sort((a, b) => a.name.localeCompare(b.name)),
 					);
 					close();
 					draw();
-					announce("The view is saved.");
+					announce(t("The view is saved."));
 				},
 			),
 		);
-	const save = button("Save this view", add);
+	const save = button(t("Save this view"), add);
 	addEventListener("storage", ({ key }) => key === keyOf(list) && draw(), { signal: view.signal });
 	draw();
-	return el("div", null, el("h3", null, "Saved views"), place, row(save));
+	return el("div", null, el("h3", null, t("Saved views")), place, row(save));
 }

@@ -1,6 +1,7 @@
 // Reads zip files without holding them: the central directory first, then the entries that are wanted, as streams.
 
 import { Refusal, refuse } from "./dom.js";
+import { t } from "./words.js";
 
 const END = 0x06054b50;
 const END_64 = 0x06064b50;
@@ -14,9 +15,9 @@ const MOST_DIRECTORY = 32 * 1024 * 1024;
 const NONE_16 = 0xffff;
 const NONE_32 = 0xffffffff;
 
-const AGAIN = "Download it from LinkedIn again, and choose it as it is.";
-const cutOff = () => refuse("The file is cut off: a part of it is missing.", AGAIN, "files");
-const damaged = (name) => refuse(`${name} in the file is damaged.`, AGAIN, "files");
+const AGAIN = t("Download it from LinkedIn again, and choose it as it is.");
+const cutOff = () => refuse(t("The file is cut off: a part of it is missing."), AGAIN, "files");
+const damaged = (name) => refuse(t("{name} in the file is damaged.", { name }), AGAIN, "files");
 
 /** @param {Blob} blob */
 const bytesOf = async (blob, from, to) => new DataView(await blob.slice(from, to).arrayBuffer());
@@ -55,10 +56,10 @@ async function directoryOf(blob) {
 		if (record.byteLength < 56 || record.getUint32(0, true) !== END_64) cutOff();
 		[count, size, offset] = [long(record, 32), long(record, 40), long(record, 48)];
 	} else if (disks.some((disk) => disk !== 0 && disk !== NONE_16)) {
-		refuse("The file is one part of a zip that was split.", "Choose the whole file.", "files");
+		refuse(t("The file is one part of a zip that was split."), t("Choose the whole file."), "files");
 	}
 	if (offset + size > blob.size) cutOff();
-	if (size > MOST_DIRECTORY) refuse("The file holds too many files.", "Choose the file that LinkedIn gave you.", "files");
+	if (size > MOST_DIRECTORY) refuse(t("The file holds too many files."), t("Choose the file that LinkedIn gave you."), "files");
 	return { count, size, offset };
 }
 
@@ -96,7 +97,7 @@ function placeOf(view, at, nameLength, extraLength) {
  * @returns {Promise<Entry[]>}
  */
 export async function entriesOf(blob) {
-	if (!(await isZip(blob))) refuse("The file is no zip.", "Choose the zip that LinkedIn gave you, or CSV files of it.", "files");
+	if (!(await isZip(blob))) refuse(t("The file is no zip."), t("Choose the zip that LinkedIn gave you, or CSV files of it."), "files");
 	const { count, size, offset } = await directoryOf(blob);
 	const view = await bytesOf(blob, offset, offset + size);
 	const entries = [];
@@ -120,9 +121,10 @@ export async function entriesOf(blob) {
 
 /** @param {Blob} blob */
 async function open(blob, { name, flags, method, crc }, { size, packed, offset }) {
-	if (flags & 1) refuse(`${name} in the file is encrypted.`, "Unpack it with its password, and choose the CSV files.", "files");
+	if (flags & 1)
+		refuse(t("{name} in the file is encrypted.", { name }), t("Unpack it with its password, and choose the CSV files."), "files");
 	if (method !== 0 && method !== 8)
-		refuse(`${name} is packed in a way that this page does not read.`, "Unpack it, and choose the CSV files.", "files");
+		refuse(t("{name} is packed in a way that this page does not read.", { name }), t("Unpack it, and choose the CSV files."), "files");
 	const local = await bytesOf(blob, offset, offset + 30);
 	if (local.byteLength < 30 || local.getUint32(0, true) !== LOCAL) cutOff();
 	const start = offset + 30 + local.getUint16(26, true) + local.getUint16(28, true);

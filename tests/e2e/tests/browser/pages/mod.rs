@@ -7,6 +7,7 @@ mod activities;
 mod add_to_crm;
 mod archive;
 mod directory;
+mod german;
 mod leads;
 mod lists;
 mod person_data;
@@ -518,6 +519,12 @@ async fn pages_are_guarded_and_kept_by_browsers() {
         let other = get(path, Some("\"other\"")).await;
         assert_eq!(other.status().as_u16(), status, "{path}");
     }
+    let script = format!("{}/app/app.js", harness.console);
+    let request = harness.http.get(script).header("accept-encoding", "gzip");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    assert_eq!(answer.headers()["vary"], "accept-encoding");
+    assert!(answer.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
     assert_eq!(get("/app/a/b", None).await.status(), StatusCode::NOT_FOUND);
     harness.stop().await;
 }
