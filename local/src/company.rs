@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use futures::future::try_join_all;
 use reqwest::{Client, Method, RequestBuilder, Response, header};
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::demo::{self, Demo, DemoSeat, LINKEDIN_CLIENT_SECRET, SimulatorAddresses};
@@ -44,17 +46,17 @@ const DAY: i64 = 24 * HOUR;
 /// Days that the company has used the product.
 const DAYS: i64 = 61;
 /// Days from one import to the next. The product's own schedule has two a day: too many to wait for.
-const IMPORT_EVERY: i64 = 12;
+const IMPORT_EVERY: i64 = 15;
 
 /// Companies of a market, and the first of them that are accounts in the CRM.
-const COMPANIES: usize = 110;
-const ACCOUNTS: usize = 90;
+const COMPANIES: usize = 100;
+const ACCOUNTS: usize = 80;
 /// People of a market: first the CRM's contacts, then its leads, then those that it does not know.
-const CONTACTS: usize = 200;
-const LEADS: usize = 130;
-const STRANGERS: usize = 130;
+const CONTACTS: usize = 160;
+const LEADS: usize = 110;
+const STRANGERS: usize = 110;
 /// Opportunities of a CRM.
-const DEALS: usize = 100;
+const DEALS: usize = 90;
 
 /// Responses that arrive while the CRM lets nobody create leads.
 const DENIED: [usize; 2] = [23, 24];
@@ -84,6 +86,9 @@ const PRODUCTS: [&str; 5] = [
 ];
 const TEAM_SIZES: [&str; 3] = ["1-10", "11-50", "51+"];
 
+/// A way to tell a person about progress: the days that are made, and all of them.
+pub type Progress<'a> = &'a (dyn Fn(i64, i64) + Sync);
+
 /// Prepares a folder for a start: throws away a state whose company is not finished, and marks a new one where
 /// a company is wanted. Returns true if [`make`] is to be called.
 ///
@@ -108,7 +113,13 @@ pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
 ///
 /// # Errors
 /// Returns an error if anything of it fails; the state is then of no use.
-pub async fn make(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
+pub async fn make(
+    stack: &Stack,
+    simulator: &SimulatorAddresses,
+    progress: Progress<'_>,
+) -> Result<()> {
+    // Should the machine fail now, the state is begun anew: nothing has to be on the disk.
+    stack.hurry(true)?;
     let clock = Arc::new(StoryClock(AtomicI64::new(0)));
     let apps = Apps::at(&stack.variables, &stack.aws, clock.clone())?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -129,11 +140,13 @@ pub async fn make(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
         url,
         http,
         sqs: shared::aws::sqs(&stack.aws),
+        progress,
     };
     let told = Box::pin(story.tell(SystemClock.now())).await;
     let _ = stop.send(true);
     server.abort();
-    told.context("the company could not be made (start without --company to go on without it)")?;
+    told.context("the company could not be made (start with --bare to go on without it)")?;
+    stack.hurry(false)?;
     stack.simulator.save()?;
     match std::fs::remove_file(stack.folder().join(UNFINISHED)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
@@ -375,6 +388,28 @@ struct Story<'a> {
     url: String,
     http: Client,
     sqs: aws_sdk_sqs::Client,
+    progress: Progress<'a>,
+}
+
+/// The messages of a batch, each as a batch of its own.
+fn apart(batch: SqsEvent) -> impl Iterator<Item = SqsEvent> {
+    batch.records.into_iter().map(|record| {
+        let mut one = SqsEvent::default();
+        one.records.push(record);
+        one
+    })
+}
+
+/// The messages to deliver again, of works that run side by side.
+async fn together(works: Vec<JoinHandle<SqsBatchResponse>>) -> SqsBatchResponse {
+    let mut all = SqsBatchResponse::default();
+    for work in works {
+        // A work that panicked has said so.
+        if let Ok(done) = work.await {
+            all.batch_item_failures.extend(done.batch_item_failures);
+        }
+    }
+    all
 }
 
 // The means.
@@ -449,7 +484,11 @@ impl Story<'_> {
     async fn write_back(&self) -> Result<()> {
         loop {
             let taken = crate::poll_queue(&self.sqs, &self.stack.queue_url, |batch| {
-                Box::pin(crm_writeback::handle(&self.apps.writeback, batch))
+                let works = apart(batch).map(|one| {
+                    let app = self.apps.writeback.clone();
+                    tokio::spawn(async move { crm_writeback::handle(&app, one).await })
+                });
+                together(works.collect())
             });
             if Box::pin(taken).await? == 0 {
                 return Ok(());
@@ -469,7 +508,11 @@ impl Story<'_> {
         for _ in 0..40 {
             loop {
                 let taken = crate::poll_queue(&self.sqs, &self.stack.import_queue_url, |batch| {
-                    Box::pin(crm_import::work_batch(&self.apps.import, batch))
+                    let works = apart(batch).map(|one| {
+                        let app = self.apps.import.clone();
+                        tokio::spawn(async move { crm_import::work_batch(&app, one).await })
+                    });
+                    together(works.collect())
                 });
                 if Box::pin(taken).await? == 0 {
                     break;
@@ -532,13 +575,12 @@ impl Story<'_> {
         try_join_all(filled).await?;
         self.work_off(&sides).await?;
         self.at(begin.plus_seconds(HOUR)).await?;
-        for side in &mut sides {
-            side.paper_key = self.set_up(side).await?;
+        let keys = try_join_all(sides.iter().map(|side| self.set_up(side))).await?;
+        for (side, key) in sides.iter_mut().zip(keys) {
+            side.paper_key = key;
         }
         self.at(begin.plus_seconds(3 * HOUR)).await?;
-        for side in &sides {
-            self.upload(side).await?;
-        }
+        try_join_all(sides.iter().map(|side| self.upload(side))).await?;
         self.work_off(&sides).await?;
         for side in &sides {
             self.correct(side).await?;
@@ -765,6 +807,7 @@ impl Story<'_> {
         for day in first..=today {
             let morning = Millis(day * DAY * 1000);
             let since = day - first;
+            (self.progress)(since, today - first);
             let early = morning.plus_seconds(5 * HOUR);
             if since > 0 && since % IMPORT_EVERY == 0 && early < end {
                 self.at(early).await?;

@@ -242,6 +242,20 @@ impl Stack {
         self.tasks.extend([writeback, import, schedules]);
     }
 
+    /// Makes writing to the table's file faster, at the price of a broken file if the machine fails meanwhile;
+    /// with `false` as usual again.
+    ///
+    /// # Errors
+    /// Returns an error if the table's file cannot be used.
+    pub fn hurry(&self, hurry: bool) -> Result<()> {
+        let set = if hurry {
+            self.database.enable_bulk_loading()
+        } else {
+            self.database.disable_bulk_loading()
+        };
+        set.map_err(|error| anyhow::anyhow!("the table's file cannot be used: {error}"))
+    }
+
     /// The functions' apps.
     #[must_use]
     pub fn apps(&self) -> &Apps {

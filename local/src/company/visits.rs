@@ -1,6 +1,7 @@
 //! Visits of the company's people: they sign in, and log activities.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures::future::try_join_all;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, Millis};
@@ -18,11 +19,11 @@ const SESSION: &str = "__Host-lb_session=";
 /// People who log activities: the holders of the demo's two seats, then the sellers who have a seat.
 const LOGGERS: usize = SELLERS.len() + 1;
 /// Activities that each of them logs in a round.
-const EACH: usize = 3;
+const EACH: usize = 4;
 /// The round from which on the last of them logs activities, without a sign-in to the CRM.
-const LATE: usize = 4;
+const LATE: usize = 3;
 /// A round and a person whose tasks the CRM refuses.
-const REFUSED: (usize, usize) = (3, 3);
+const REFUSED: (usize, usize) = (2, 3);
 
 /// Activities: kind, title, text.
 const ACTIVITIES: [(&str, &str, &str); 6] = [
@@ -214,40 +215,53 @@ impl Story<'_> {
     /// some for a sign-in to the CRM, and some was refused by the CRM.
     pub(super) async fn log_activities(&self, sides: &[Side], round: i64) -> Result<()> {
         let round = usize::try_from(round).unwrap_or(0);
-        let mut directories = Vec::new();
-        for side in sides {
-            directories.push(self.known(side).await?);
-        }
+        let directories = try_join_all(sides.iter().map(|side| self.known(side))).await?;
         let seats = [demo::ADMINISTRATOR, demo::SALESPERSON];
         let sellers = SELLERS.iter().map(|seller| seller.email);
         let people = seats.into_iter().chain(sellers).take(LOGGERS);
+        let (mut usual, mut refused) = (Vec::new(), Vec::new());
         for (person, email) in people.enumerate() {
-            let is_last = person + 1 == LOGGERS;
-            if is_last && round < LATE {
+            if person + 1 == LOGGERS && round < LATE {
                 continue;
             }
-            let refused = (round, person) == REFUSED;
-            if refused {
-                let create = ["Task", "task"].map(|object| json!({ object: ["create"] }));
-                self.set("denied", create).await?;
-            }
+            let visits = if (round, person) == REFUSED {
+                &mut refused
+            } else {
+                &mut usual
+            };
             for (side, known) in sides.iter().zip(&directories) {
-                let session = self.session(side, email).await?;
-                if round == 1 && !is_last {
-                    self.sign_in_to_crm(&session, email).await?;
-                }
-                let items = known.activities(round, person, self.clock.now())?;
-                self.log(&session, &items).await?;
-            }
-            self.write_back().await?;
-            if refused {
-                // Some refusals are final at the second try.
-                self.at(self.clock.now().plus_seconds(3 * MINUTE)).await?;
-                self.sweep().await?;
-                self.set("denied", [json!({}), json!({})]).await?;
+                visits.push(self.visit(side, known, round, (person, email)));
             }
         }
-        Ok(())
+        try_join_all(usual).await?;
+        self.write_back().await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let create = ["Task", "task"].map(|object| json!({ object: ["create"] }));
+        self.set("denied", create).await?;
+        try_join_all(refused).await?;
+        self.write_back().await?;
+        // Some refusals are final at the second try.
+        self.at(self.clock.now().plus_seconds(3 * MINUTE)).await?;
+        self.sweep().await?;
+        self.set("denied", [json!({}), json!({})]).await
+    }
+
+    /// A person signs in, and logs what they did. All but the last sign in to the CRM too, once.
+    async fn visit(
+        &self,
+        side: &Side,
+        known: &Known,
+        round: usize,
+        (person, email): (usize, &str),
+    ) -> Result<()> {
+        let session = self.session(side, email).await?;
+        if round == 1 && person + 1 < LOGGERS {
+            self.sign_in_to_crm(&session, email).await?;
+        }
+        let items = known.activities(round, person, self.clock.now())?;
+        self.log(&session, &items).await
     }
 
     async fn log(&self, session: &Session, items: &[Value]) -> Result<()> {
