@@ -23,6 +23,8 @@ const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Emulators {
     /// One address for both.
     pub(crate) endpoint: String,
+    /// The table's own.
+    pub(crate) table: String,
     pub(crate) database: Database,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
@@ -64,7 +66,7 @@ impl Emulators {
         let endpoint = format!("http://{}", listener.local_addr()?);
         let gateway = Gateway {
             sqs: Arc::new(SqsService::new()),
-            dynamodb,
+            dynamodb: dynamodb.clone(),
             client: reqwest::Client::new(),
         };
         let router = Router::new().fallback(dispatch).with_state(gateway);
@@ -75,6 +77,7 @@ impl Emulators {
         });
         Ok(Self {
             endpoint,
+            table: dynamodb,
             database,
             tasks: vec![dynamodb_task, gateway_task],
         })
