@@ -9,6 +9,7 @@
 //! A state that was begun and not finished is thrown away at the next start: nobody has worked with it yet.
 
 mod rows;
+mod sales;
 mod visits;
 
 use std::io::ErrorKind;
@@ -35,7 +36,7 @@ use crate::demo::{self, Demo, DemoSeat, LINKEDIN_CLIENT_SECRET, SimulatorAddress
 use crate::people::{self, Firm, Market, Member, Values};
 use crate::seed::Made;
 use crate::{Apps, Stack};
-use rows::{Deal, Making, Object, Outcome, SELLERS, nth};
+use rows::{COLLEAGUES, Making, Object, SELLERS, nth};
 
 /// The file that marks a state whose company is not finished.
 const UNFINISHED: &str = "company.unfinished";
@@ -76,13 +77,6 @@ const MESSAGES: [&str; 4] = [
     "Could you send us prices for 40 seats?",
     "We met at the trade fair and would like to see a demo.",
     "Does it work with our web forms in several languages?",
-];
-const PRODUCTS: [&str; 5] = [
-    "pilot",
-    "40 seats",
-    "renewal",
-    "on-site training",
-    "premium support",
 ];
 const TEAM_SIZES: [&str; 3] = ["1-10", "11-50", "51+"];
 
@@ -186,6 +180,13 @@ struct Side {
     contacts: Vec<String>,
     /// Open opportunities, with their amounts.
     deals: Vec<(String, u32)>,
+    /// The same of opportunities that began since the last import.
+    begun: Vec<(String, u32)>,
+    /// The contacts of won opportunities, by their numbers among the market's people.
+    champions: Vec<usize>,
+    /// Dataverse's ids of the currency, and of a contact's role in an opportunity.
+    currency: Value,
+    part_role: Value,
 }
 
 impl Side {
@@ -206,6 +207,10 @@ impl Side {
             accounts: Vec::new(),
             contacts: Vec::new(),
             deals: Vec::new(),
+            begun: Vec::new(),
+            champions: Vec::new(),
+            currency: Value::Null,
+            part_role: Value::Null,
         }
     }
 
@@ -227,7 +232,7 @@ impl Side {
                 let person = one(leads, number * 3)?;
                 return Ok((person, crm_address(person)));
             }
-            5 => one(contacts, number * 5)?,
+            5 => one(contacts, self.writer(number).unwrap_or(0))?,
             // Somebody who wrote before.
             6 => one(strangers, number - 3)?,
             _ => one(strangers, number)?,
@@ -237,6 +242,11 @@ impl Side {
             address => address,
         };
         Ok((person, address))
+    }
+
+    /// The number among the market's people of the contact who sends a response; none if a contact does not.
+    fn writer(&self, number: usize) -> Option<usize> {
+        (number % 7 == 5).then(|| number * 5 % CONTACTS)
     }
 
     /// The employer of a person, as these values name it.
@@ -586,7 +596,7 @@ impl Story<'_> {
             self.correct(side).await?;
         }
         let end = now.plus_seconds(-HOUR);
-        self.days(&sides, begin, end).await?;
+        self.days(&mut sides, begin, end).await?;
         self.at(end).await?;
         self.invite_last(&sides).await?;
         self.import(&sides).await?;
@@ -630,12 +640,19 @@ impl Story<'_> {
         let ago = |days: usize| begin.plus_seconds(-whole(days) * DAY);
         let unit = self.first_value(crm, Object::User, "_businessunitid_value");
         let unit = unit.await?;
-        let currency = "_transactioncurrencyid_value";
-        let currency = self.first_value(crm, Object::Opportunity, currency).await?;
-        for (number, seller) in SELLERS.iter().enumerate() {
-            let row = rows::user(crm, number, seller, &unit);
-            side.sellers.push(self.add(crm, Object::User, row).await?);
+        let users = SELLERS.iter().chain(&COLLEAGUES).enumerate();
+        for (number, user) in users {
+            let row = rows::user(crm, number, user, &unit);
+            let id = self.add(crm, Object::User, row).await?;
+            if number < SELLERS.len() {
+                side.sellers.push(id);
+            }
         }
+        // The seller of the demo's seat has records too.
+        let path = format!("/records/{}/{}", rows::system(crm), Object::User.name(crm));
+        let users = self.control(Method::GET, &path, None).await?;
+        side.sellers
+            .extend(sales::user_id(&users, demo::SALESPERSON));
         let owners = side.sellers.clone();
         let making = |number: usize, days: usize| {
             one(&owners, number).map(|owner| Making {
@@ -663,38 +680,7 @@ impl Story<'_> {
             let row = rows::lead(making, person, crm_address(person), company);
             self.add(crm, Object::Lead, row).await?;
         }
-        for number in 0..DEALS {
-            let at = number * 13 % ACCOUNTS;
-            let account = one(&side.accounts, at)?;
-            let firm = one(&side.market.companies, at)?;
-            let mut people = side.market.people.iter().take(CONTACTS);
-            let contact = people.position(|person| person.company == at);
-            let outcome = match number % 5 {
-                1 => Outcome::Won,
-                3 => Outcome::Lost,
-                _ => Outcome::Open,
-            };
-            let old = 20 + number * 3;
-            let close = match outcome {
-                Outcome::Open => begin.plus_seconds(whole(number * 3 % 150) * DAY),
-                Outcome::Won | Outcome::Lost => ago(old / 2),
-            };
-            let amount = 2_000 + u32::try_from(number * 79 % 180).unwrap_or(0) * 500;
-            let deal = Deal {
-                name: format!("{}: {}", firm.name, nth(&PRODUCTS, number)),
-                account,
-                contact: contact.and_then(|at| side.contacts.get(at)),
-                amount,
-                close,
-                outcome,
-            };
-            let row = rows::opportunity(making(number, old)?, &deal, &currency);
-            let id = self.add(crm, Object::Opportunity, row).await?;
-            if outcome == Outcome::Open {
-                side.deals.push((id, amount));
-            }
-        }
-        Ok(())
+        self.fill_sales(side, begin).await
     }
 
     /// The first day: the guide's other steps, a mapping, a form, and the team. Returns the form's key.
@@ -704,6 +690,7 @@ impl Story<'_> {
         let path = format!("{environment}/options");
         let options = self.api(token, Method::GET, &path, None).await?;
         let sync = json!({
+            "auto_save": { "leads": true, "contacts": true, "accounts": true },
             "create_leads": true, "update_leads": true, "create_contacts": true, "validate_crm_data": true,
             "log_messages_and_inmails": true, "log_smart_links": true, "log_notes": true, "log_calls": true,
         });
@@ -800,7 +787,7 @@ impl Story<'_> {
     }
 
     /// Day after day: responses, the CRM's own life, imports, activities.
-    async fn days(&self, sides: &[Side], begin: Millis, end: Millis) -> Result<()> {
+    async fn days(&self, sides: &mut [Side], begin: Millis, end: Millis) -> Result<()> {
         let day_of = |time: Millis| time.0.div_euclid(DAY * 1000);
         let (first, today) = (day_of(begin) + 1, day_of(end));
         let mut number = 0;
@@ -811,12 +798,16 @@ impl Story<'_> {
             let early = morning.plus_seconds(5 * HOUR);
             if since > 0 && since % IMPORT_EVERY == 0 && early < end {
                 self.at(early).await?;
-                self.live(sides, since / IMPORT_EVERY).await?;
+                let round = usize::try_from(since / IMPORT_EVERY).unwrap_or(0);
+                self.live(sides, round, number).await?;
+                if round == 2 {
+                    try_join_all(sides.iter().map(|side| self.upload_moved(side))).await?;
+                }
                 self.import(sides).await?;
                 let visit = early.plus_seconds(HOUR + 30 * MINUTE);
                 if visit < end {
                     self.at(visit).await?;
-                    Box::pin(self.log_activities(sides, since / IMPORT_EVERY)).await?;
+                    Box::pin(self.log_activities(sides, round)).await?;
                 }
             }
             for slot in 0..responses(day, today) {
@@ -829,33 +820,6 @@ impl Story<'_> {
                 self.at(time).await?;
                 self.respond(sides, number, time).await?;
                 number += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Changes that sellers make in the CRM between two imports.
-    async fn live(&self, sides: &[Side], round: i64) -> Result<()> {
-        let round = usize::try_from(round).unwrap_or(0);
-        let today = self.clock.now();
-        for side in sides {
-            let crm = side.made.crm;
-            for number in round * 4..round * 4 + 4 {
-                let (id, person) = (
-                    one(&side.contacts, number * 3)?,
-                    one(&side.market.people, number * 3)?,
-                );
-                let title = match person.typed.title.as_str() {
-                    "" => "Managing Director",
-                    title => title,
-                };
-                let change = rows::promoted(crm, title);
-                self.change(crm, Object::Contact, id, change).await?;
-            }
-            for number in round * 4..round * 4 + 4 {
-                let (id, amount) = one(&side.deals, number)?;
-                let change = rows::closed(crm, *amount, today, number % 4 != 3);
-                self.change(crm, Object::Opportunity, id, change).await?;
             }
         }
         Ok(())

@@ -24,6 +24,8 @@ const EACH: usize = 4;
 const LATE: usize = 3;
 /// A round and a person whose tasks the CRM refuses.
 const REFUSED: (usize, usize) = (2, 3);
+/// The people who keep lists of their own.
+const KEEPERS: [usize; 2] = [1, 2];
 
 /// Activities: kind, title, text.
 const ACTIVITIES: [(&str, &str, &str); 6] = [
@@ -213,8 +215,7 @@ impl Story<'_> {
 
     /// People log what they did lately. Most of it is written to the CRM. Some waits for its person to be matched,
     /// some for a sign-in to the CRM, and some was refused by the CRM.
-    pub(super) async fn log_activities(&self, sides: &[Side], round: i64) -> Result<()> {
-        let round = usize::try_from(round).unwrap_or(0);
+    pub(super) async fn log_activities(&self, sides: &[Side], round: usize) -> Result<()> {
         let directories = try_join_all(sides.iter().map(|side| self.known(side))).await?;
         let seats = [demo::ADMINISTRATOR, demo::SALESPERSON];
         let sellers = SELLERS.iter().map(|seller| seller.email);
@@ -260,8 +261,34 @@ impl Story<'_> {
         if round == 1 && person + 1 < LOGGERS {
             self.sign_in_to_crm(&session, email).await?;
         }
+        if round == 1 && KEEPERS.contains(&person) {
+            self.keep_lists(&session, known).await?;
+        }
         let items = known.activities(round, person, self.clock.now())?;
         self.log(&session, &items).await
+    }
+
+    /// A person keeps a list of people and one of companies.
+    async fn keep_lists(&self, session: &Session, known: &Known) -> Result<()> {
+        let people = known.people.iter().step_by(5).take(6);
+        let people: Vec<_> = people.chain(known.strangers.iter().take(2)).collect();
+        let companies: Vec<_> = known.companies.iter().step_by(3).take(5).collect();
+        for (kind, name, entries) in [
+            ("profile", "Invite to the trade fair", people),
+            ("company", "Renewals this year", companies),
+        ] {
+            let body = json!({ "name": name, "kind": kind });
+            let request = self.post_as(session, "/api/v1/lists", &body);
+            let list = text_at(&answer(request, "/lists").await?, "/id")?;
+            for (number, entry) in entries.into_iter().enumerate() {
+                let note = (number == 0).then_some("Called last week: wants to hear from us.");
+                let body = json!({ "entry": entry, "note": note });
+                let path = format!("/api/v1/lists/{list}/items");
+                let request = self.post_as(session, &path, &body);
+                answer(request, &path).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn log(&self, session: &Session, items: &[Value]) -> Result<()> {
