@@ -1,4 +1,4 @@
-//! A company one can believe in, for a new state of `cargo dev`: both demo contracts have two months behind
+//! A company one can believe in, for a new state of `cargo dev` without `--bare`: both demo contracts have two months behind
 //! them, with records in their CRM, sellers and their activities, submissions of every kind, people and
 //! companies, and imports.
 //!
