@@ -18,8 +18,8 @@ const SESSION: &str = "__Host-lb_session=";
 
 /// People who log activities: the holders of the demo's two seats, then the sellers who have a seat.
 const LOGGERS: usize = SELLERS.len() + 1;
-/// Activities that each of them logs in a round.
-const EACH: usize = 4;
+/// Activities that each of them logs in a visit: one of each kind.
+const EACH: usize = ACTIVITIES.len();
 /// The round from which on the last of them logs activities, without a sign-in to the CRM.
 const LATE: usize = 3;
 /// A round and a person whose tasks the CRM refuses.
@@ -57,6 +57,13 @@ const ACTIVITIES: [(&str, &str, &str); 6] = [
     ),
 ];
 
+/// True if a person logs activities in a round: all but the last in the first, then half of them by turns.
+/// Their sign-ins take most of the time.
+const fn visits(round: usize, person: usize) -> bool {
+    let is_last = person + 1 == LOGGERS;
+    (round == 1 || (round + person) % 2 == 1) && (round >= LATE || !is_last)
+}
+
 /// The session of a person.
 struct Session {
     /// The cookie, as a browser sends it back.
@@ -81,7 +88,7 @@ impl Known {
         for at in 0..EACH {
             let number = (round * LOGGERS + person) * EACH + at;
             let (kind, title, text) = one(&ACTIVITIES, number)?;
-            let (field, id) = if at == 1 {
+            let (field, id) = if at == 2 {
                 ("profile", one(&self.strangers, number)?)
             } else if *kind == "note" && round.is_multiple_of(2) {
                 ("company", one(&self.companies, number)?)
@@ -222,16 +229,16 @@ impl Story<'_> {
         let people = seats.into_iter().chain(sellers).take(LOGGERS);
         let (mut usual, mut refused) = (Vec::new(), Vec::new());
         for (person, email) in people.enumerate() {
-            if person + 1 == LOGGERS && round < LATE {
+            if !visits(round, person) {
                 continue;
             }
-            let visits = if (round, person) == REFUSED {
+            let of = if (round, person) == REFUSED {
                 &mut refused
             } else {
                 &mut usual
             };
             for (side, known) in sides.iter().zip(&directories) {
-                visits.push(self.visit(side, known, round, (person, email)));
+                of.push(self.visit(side, known, round, (person, email)));
             }
         }
         try_join_all(usual).await?;
@@ -310,7 +317,15 @@ impl Story<'_> {
 mod tests {
     use shared::clock::Millis;
 
-    use super::{EACH, Known, LOGGERS};
+    use super::{EACH, Known, LATE, LOGGERS, REFUSED, visits};
+
+    #[test]
+    fn everybody_visits_at_some_time() {
+        for person in 0..LOGGERS {
+            assert!((1..=LATE).any(|round| visits(round, person)), "{person}");
+        }
+        assert!(visits(REFUSED.0, REFUSED.1));
+    }
 
     #[test]
     fn activities_have_keys_of_their_own_and_every_kind_of_target() {
