@@ -1,6 +1,6 @@
-//! A company one can believe in, for a new state of `cargo dev` without `--bare`: both demo contracts have two months behind
-//! them, with records in their CRM, sellers and their activities, submissions of every kind, people and
-//! companies, and imports.
+//! A company one can believe in, for a new state of `cargo dev` without `--bare`: both demo contracts have two
+//! months behind them, with records in their CRM, sellers and their activities, submissions of every kind,
+//! people and companies, and imports.
 //!
 //! Everything is written by the product itself. Its functions run over a clock that goes through the two
 //! months, and the simulator's clock goes along; people and companies are made up from fixed seeds. Nothing
@@ -8,6 +8,7 @@
 //!
 //! A state that was begun and not finished is thrown away at the next start: nobody has worked with it yet.
 
+mod archive;
 mod rows;
 mod sales;
 mod visits;
@@ -608,6 +609,10 @@ impl Story<'_> {
         let pull = lead_resync::Task::LinkedInPull { contract: None };
         Box::pin(lead_resync::handle(&self.apps.resync, pull)).await?;
         self.write_back().await?;
+
+        if let [side, ..] = sides.as_slice() {
+            archive::write(self.stack.folder(), side, now)?;
+        }
 
         // The present.
         self.set("session_seconds", usual).await?;
