@@ -243,8 +243,8 @@ impl Stack {
         self.tasks.extend([writeback, import, schedules]);
     }
 
-    /// Makes writing to the table's file faster, at the price of a broken file if the machine fails meanwhile;
-    /// with `false` as usual again.
+    /// Makes keeping the state faster, for much that is written at once: the table's file may be broken if the
+    /// machine fails meanwhile, and the simulator's state is not saved by itself. With `false` as usual again.
     ///
     /// # Errors
     /// Returns an error if the table's file cannot be used.
@@ -254,7 +254,9 @@ impl Stack {
         } else {
             self.database.disable_bulk_loading()
         };
-        set.map_err(|error| anyhow::anyhow!("the table's file cannot be used: {error}"))
+        set.map_err(|error| anyhow::anyhow!("the table's file cannot be used: {error}"))?;
+        self.simulator.rest(hurry);
+        Ok(())
     }
 
     /// The functions' apps.
