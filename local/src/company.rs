@@ -9,6 +9,7 @@
 //! A state that was begun and not finished is thrown away at the next start: nobody has worked with it yet.
 
 mod archive;
+mod kept;
 mod rows;
 mod sales;
 mod visits;
@@ -84,8 +85,9 @@ const TEAM_SIZES: [&str; 3] = ["1-10", "11-50", "51+"];
 /// A way to tell a person about progress: the days that are made, and all of them.
 pub type Progress<'a> = &'a (dyn Fn(i64, i64) + Sync);
 
-/// Prepares a folder for a start: throws away a state whose company is not finished, and marks a new one where
-/// a company is wanted. Returns true if [`make`] is to be called.
+/// Prepares a folder for a start: throws away a state whose company is not finished. Where a company is wanted, a
+/// new state begins with the copy that [`keep`] made lately, or is marked. Returns true if [`make`] is to be
+/// called.
 ///
 /// # Errors
 /// Returns an error if the folder cannot be used.
@@ -96,6 +98,13 @@ pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
     }
     if !wanted || state.join("table.sqlite").exists() {
         return Ok(false);
+    }
+    match kept::restore(state, SystemClock.now()) {
+        Ok(true) => return Ok(false),
+        Ok(false) => {}
+        // Half a copy is no state.
+        Err(_) if state.exists() => std::fs::remove_dir_all(state)?,
+        Err(_) => {}
     }
     std::fs::create_dir_all(state)
         .with_context(|| format!("cannot make the folder {}", state.display()))?;
@@ -147,6 +156,15 @@ pub async fn make(
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Keeps a copy of the state, whose company was just made and with which nobody has worked, for the next new
+/// state.
+///
+/// # Errors
+/// Returns an error if the copy cannot be written.
+pub fn keep(stack: &Stack) -> Result<()> {
+    kept::keep(stack, SystemClock.now())
 }
 
 /// The time in the story.

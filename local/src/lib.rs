@@ -259,6 +259,15 @@ impl Stack {
         Ok(())
     }
 
+    /// Writes a copy of the table into a new file.
+    ///
+    /// # Errors
+    /// Returns an error if the file is there, or cannot be written.
+    pub fn copy_table(&self, to: &Path) -> Result<()> {
+        let copied = self.database.vacuum_into(&to.to_string_lossy());
+        copied.map_err(|error| anyhow::anyhow!("the table cannot be copied: {error}"))
+    }
+
     /// The functions' apps.
     #[must_use]
     pub fn apps(&self) -> &Apps {

@@ -122,6 +122,9 @@ async fn make_company(stack: &Stack, simulator: &SimulatorAddresses) -> Result<(
     Box::pin(company::make(stack, simulator, &progress)).await?;
     let end = if watched { "\r" } else { "" };
     println!("{end}  made in {} s.", started.elapsed().as_secs());
+    if let Err(error) = company::keep(stack) {
+        println!("  no copy of it is kept for the next --reset: {error:#}");
+    }
     Ok(())
 }
 
