@@ -33,6 +33,9 @@ function noticed({ about, severity, by, problem }) {
 	);
 }
 
+const toSubmissions = (state) => t("Show: {state}", { state });
+const toActivities = (state) => t("Show activities: {state}", { state });
+
 // States in which nothing goes on before somebody does something: submissions, and the person's own activities.
 const STUCK_SUBMISSIONS = ["needs_attention"];
 const STUCK_ACTIVITIES = ["failed", "waiting_for_sign_in", "waiting_for_answer"];
@@ -40,8 +43,8 @@ const STUCK_ACTIVITIES = ["failed", "waiting_for_sign_in", "waiting_for_answer"]
 async function needs() {
 	const [{ items }, submissions, activities] = await Promise.all([
 		get("/notices"),
-		watched("submissions", STUCK_SUBMISSIONS, STATES, "Show: {state}"),
-		watched("activities", STUCK_ACTIVITIES, ACTIVITY_STATES, "Show activities: {state}"),
+		watched("submissions", STUCK_SUBMISSIONS, STATES, toSubmissions),
+		watched("activities", STUCK_ACTIVITIES, ACTIVITY_STATES, toActivities),
 	]);
 	const all = [...items.map(noticed), ...submissions, ...activities];
 	return card(
@@ -158,13 +161,7 @@ async function watched(list, states, names, show) {
 		const [kind, name] = names[state];
 		const named = t(name).toLowerCase();
 		return items.length
-			? [
-					li(
-						tag(kind, `${number(items.length)}${more ? "+" : ""} ${named}`),
-						" ",
-						link(list, t(show, { state: named }), null, { state }),
-					),
-				]
+			? [li(tag(kind, `${number(items.length)}${more ? "+" : ""} ${named}`), " ", link(list, show(named), null, { state }))]
 			: [];
 	});
 }
@@ -176,7 +173,7 @@ async function submissions() {
 	from.setDate(from.getDate() - (DAYS - 1));
 	const [recent, waiting] = await Promise.all([
 		newest("/submissions", { from: String(from.getTime()) }),
-		watched("submissions", ["waiting", "held_test"], STATES, "Show: {state}"),
+		watched("submissions", ["waiting", "held_test"], STATES, toSubmissions),
 	]);
 	const counted = ({ items, more }) => (more ? t("{n} or more", { n: number(items.length) }) : number(items.length));
 	const states = Object.entries(STATES)
@@ -212,7 +209,7 @@ async function submissions() {
 // -- Activities
 
 async function activities() {
-	const waiting = await watched("activities", ["unresolved", "waiting"], ACTIVITY_STATES, "Show activities: {state}");
+	const waiting = await watched("activities", ["unresolved", "waiting"], ACTIVITY_STATES, toActivities);
 	return card(
 		t("Your activities"),
 		waiting.length ? el("ul", { class: "plain" }, waiting) : p(t("None waits.")),
@@ -282,15 +279,18 @@ async function rates() {
 	return card(
 		t("In the CRM"),
 		kinds.length
-			? kinds.map(({ kind, matched, entries, matched_permille }) =>
-					p(
-						t(kind === "profile" ? "{share} of people: {matched} of {all}" : "{share} of companies: {matched} of {all}", {
-							share: strong(PERCENT.format(matched_permille / 1000)),
-							matched: number(matched),
-							all: number(entries),
-						}),
-					),
-				)
+			? kinds.map(({ kind, matched, entries, matched_permille }) => {
+					const values = {
+						share: strong(PERCENT.format(matched_permille / 1000)),
+						matched: number(matched),
+						all: number(entries),
+					};
+					return p(
+						kind === "profile"
+							? t("{share} of people: {matched} of {all}", values)
+							: t("{share} of companies: {matched} of {all}", values),
+					);
+				})
 			: p(t("Nobody is in the directory yet.")),
 		p(link("match-rates", t("How many are matched"))),
 	);
