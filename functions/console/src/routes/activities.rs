@@ -455,17 +455,19 @@ async fn send(
     }))
 }
 
+fn is_stored(activity: &Activity, accepted: &Result<Accepted<Activity>, StoreError>) -> bool {
+    match accepted {
+        Ok(Accepted::New) => true,
+        Ok(Accepted::Repeat(stored)) => activity.same_as(stored),
+        Err(_) => false,
+    }
+}
+
 /// The people whom the activities that are stored were with (RO-1).
 fn reached(
     activities: &[Activity],
     accepted: &[Result<Accepted<Activity>, StoreError>],
 ) -> Vec<(EntryId, Reach)> {
-    let is_stored =
-        |activity: &Activity, accepted: &Result<Accepted<Activity>, StoreError>| match accepted {
-            Ok(Accepted::New) => true,
-            Ok(Accepted::Repeat(stored)) => activity.same_as(stored),
-            Err(_) => false,
-        };
     let all = activities.iter().zip(accepted);
     all.filter(|(activity, accepted)| is_stored(activity, accepted))
         .map(|(activity, _)| activity)
