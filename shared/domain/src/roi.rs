@@ -501,6 +501,15 @@ pub fn month_of(at: Millis) -> String {
     Period::Month.name_of(at)
 }
 
+/// The first and the last day of a report, unless others are asked for: all of last year, and this one until
+/// today.
+#[must_use]
+pub fn usual_days(now: Millis) -> (String, String) {
+    let today = Timestamp::from_millisecond(now.0).unwrap_or_default();
+    let today = today.to_zoned(TimeZone::UTC).date();
+    (format!("{:04}-01-01", today.year() - 1), today.to_string())
+}
+
 /// True for a day of the calendar, `YYYY-MM-DD`.
 #[must_use]
 pub fn is_day(text: &str) -> bool {
