@@ -33,8 +33,10 @@ use crate::App;
 use crate::runs::{Next, Steps};
 
 const PRODUCTION: Environment = Environment::Production;
-/// Opportunities of a step.
+/// Opportunities of a page.
 const PAGE: i32 = 200;
+/// Opportunities that a step reads at least, if there are so many.
+const STEP: usize = 200;
 /// Currencies of a page.
 const CURRENCIES: i32 = 100;
 /// Opportunities that are looked at side by side.
@@ -140,28 +142,44 @@ impl Steps for Attributing {
             let before = store.roi_state(contract).await?;
             state.full = Some(before.applied != worker.wanted());
         }
-        if !state.sweeps && state.shard >= MIRROR_SHARDS {
-            (state.sweeps, state.shard, state.after) = (true, 0, None);
+        let mut read = 0;
+        while read < STEP {
+            if !state.sweeps && state.shard >= MIRROR_SHARDS {
+                (state.sweeps, state.shard, state.after) = (true, 0, None);
+            }
+            if state.sweeps && state.shard >= ROI_SHARDS {
+                worker.end().await?;
+                return Ok(Next::Done);
+            }
+            let looked = if state.sweeps {
+                worker.sweep(state).await?
+            } else {
+                Box::pin(worker.page(state)).await?
+            };
+            let kind = if state.sweeps {
+                "removed_opportunity"
+            } else {
+                "opportunity"
+            };
+            run.count(kind, looked.done);
+            read += looked.read;
+            if looked.next.is_none() {
+                state.shard += 1;
+            }
+            state.after = looked.next;
         }
-        if state.sweeps && state.shard >= ROI_SHARDS {
-            worker.end().await?;
-            return Ok(Next::Done);
-        }
-        let next = if state.sweeps {
-            let (removed, next) = worker.sweep(state).await?;
-            run.count("removed_opportunity", removed);
-            next
-        } else {
-            let (looked_at, next) = Box::pin(worker.page(state)).await?;
-            run.count("opportunity", looked_at);
-            next
-        };
-        if next.is_none() {
-            state.shard += 1;
-        }
-        state.after = next;
         Ok(Next::Step)
     }
+}
+
+/// The result of a page.
+struct Looked {
+    /// Number of the items that were read.
+    read: usize,
+    /// Number of the opportunities that were looked at, or removed.
+    done: u64,
+    /// The start of the shard's next page.
+    next: Option<String>,
 }
 
 impl Worker<'_> {
@@ -189,14 +207,14 @@ impl Worker<'_> {
         format!("{} {field}", roi::RULES)
     }
 
-    /// Attributes a page of opportunities. Returns the number of those that were looked at, and the start of
-    /// the shard's next page.
-    async fn page(&self, place: &Place) -> Result<(u64, Option<String>), StoreError> {
+    /// Attributes a page of opportunities.
+    async fn page(&self, place: &Place) -> Result<Looked, StoreError> {
         let (store, contract) = (self.store, self.contract);
         let mirror = self.mirror(vocabulary(self.crm).opportunity.name);
         let page = mirror
             .shard_page(store, place.shard, place.after.as_deref(), PAGE)
             .await?;
+        let read = page.items.len();
         let there = page.items.into_iter();
         let there: Vec<(Opportunity, Values)> = there
             .filter_map(|record| {
@@ -217,14 +235,18 @@ impl Worker<'_> {
             let before = stored.get(&facts.id);
             looks.push(Box::pin(self.attributed(opportunity, facts, before)));
         }
-        let looked_at = looks.len() as u64;
+        let done = looks.len() as u64;
         let changed: Vec<Option<Attribution>> =
             stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
         let changed: Vec<Attribution> = changed.into_iter().flatten().collect();
         store
             .put_attributions(contract, &self.organization, &changed)
             .await?;
-        Ok((looked_at, page.next))
+        Ok(Looked {
+            read,
+            done,
+            next: page.next,
+        })
     }
 
     async fn facts(
@@ -347,8 +369,7 @@ impl Worker<'_> {
     }
 
     /// Removes the attributions of a page whose opportunities are gone, or have another time of creation.
-    /// Returns their number, and the start of the shard's next page.
-    async fn sweep(&self, place: &Place) -> Result<(u64, Option<String>), StoreError> {
+    async fn sweep(&self, place: &Place) -> Result<Looked, StoreError> {
         let (store, contract) = (self.store, self.contract);
         let page = store
             .attribution_page(contract, place.shard, place.after.as_deref(), PAGE)
@@ -364,7 +385,11 @@ impl Worker<'_> {
         };
         let gone: Vec<&Attribution> = page.items.iter().filter(is_gone).collect();
         store.remove_attributions(contract, &gone).await?;
-        Ok((gone.len() as u64, page.next))
+        Ok(Looked {
+            read: page.items.len(),
+            done: gone.len() as u64,
+            next: page.next,
+        })
     }
 
     /// Stores the settings and rates that the run used.

@@ -38,6 +38,7 @@ mod lists;
 mod mirror;
 mod oauth;
 mod oauth_attacks;
+mod roi;
 mod setbacks;
 mod sign_in;
 mod submissions;
