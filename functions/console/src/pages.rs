@@ -75,6 +75,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("rates.js", SCRIPT, include_str!("pages/rates.js")),
     ("record.js", SCRIPT, include_str!("pages/record.js")),
     ("reference.js", SCRIPT, include_str!("pages/reference.js")),
+    ("roi.js", SCRIPT, include_str!("pages/roi.js")),
     ("scoring.js", SCRIPT, include_str!("pages/scoring.js")),
     ("search.js", SCRIPT, include_str!("pages/search.js")),
     ("seats.js", SCRIPT, include_str!("pages/seats.js")),

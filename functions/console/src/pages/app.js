@@ -146,6 +146,7 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./rates.js")).ratesPage,
 	},
+	{ name: "roi", title: "ROI", group: "Reports", load: async () => (await import("./roi.js")).roiPage },
 
 	{
 		name: "crm-production",

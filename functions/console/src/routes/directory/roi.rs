@@ -86,7 +86,7 @@ struct BehindQuery {
     currency: Option<String>,
     /// Of this period of the report only.
     in_period: Option<String>,
-    /// Of this group of the report only; empty for those without one.
+    /// Of this group of the report only; `-` for those without one.
     group: Option<String>,
     /// Of this part only.
     part: Option<Part>,
@@ -490,7 +490,7 @@ async fn behind(
             .is_none_or(|part| one.is_in(part, question.days_before));
         of_part
             && query.in_period.as_ref().is_none_or(|of| *of == period)
-            && query.group.as_ref().is_none_or(|of| *of == group)
+            && query.group.as_ref().is_none_or(|of| is_group(of, &group))
             && query.outcome.is_none_or(|of| of == one.facts.outcome)
     });
     found.sort_by(|a, b| (b.facts.opened, &a.facts.id).cmp(&(a.facts.opened, &b.facts.id)));
@@ -509,6 +509,11 @@ async fn behind(
         items: page.items(shown).await?,
         total,
     }))
+}
+
+/// True if a group is the one that is asked for.
+fn is_group(asked: &str, group: &str) -> bool {
+    asked == group || (asked == "-" && group.is_empty())
 }
 
 /// The context for showing opportunities behind a figure.
