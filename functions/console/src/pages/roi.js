@@ -369,6 +369,14 @@ export async function roiPage(view) {
 	for (const name of ASKED) if (view.query.get(name)) wish.set(name, view.query.get(name));
 	const report = await get(`/roi?${wish}`);
 	const { question } = report;
+	if (!report.enabled)
+		return [
+			card(
+				t("ROI reporting is off"),
+				p(t("An administrator turns it on in the settings of the CRM. The figures follow the next import.")),
+				session.role === "administrator" && p(link("crm-production", t("Open the CRM’s settings"))),
+			),
+		];
 	const asked = Object.fromEntries(ASKED.map((name) => [name, question[name]]));
 	const open = ({ period, group }, part, outcome) => ({
 		...asked,

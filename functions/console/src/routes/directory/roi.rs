@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::domain::contract::ContractConfig;
+use shared::domain::crm_settings::RoiReporting;
 use shared::domain::directory::RecordRef;
 use shared::domain::ids::ContractId;
 use shared::domain::match_keys::MatchKey;
@@ -112,6 +113,8 @@ struct CurrencyRate {
 /// A report with its definitions.
 #[derive(Serialize, ToSchema)]
 struct RoiReport {
+    /// False while ROI reporting is off: then there are no figures.
+    enabled: bool,
     /// The definitions.
     question: RoiQuestion,
     /// True if only the caller's own opportunities count.
@@ -234,15 +237,19 @@ fn invalid(field: &str, detail: impl Into<String>, next: &str) -> Problem {
     Problem::new(400, "invalid_report", detail, next).with_field(field)
 }
 
+/// The settings, if ROI reporting is on.
+fn settings_of(config: &ContractConfig) -> Option<RoiReporting> {
+    let settings = config.crm_settings(ENVIRONMENT).roi;
+    settings.filter(|settings| settings.enabled)
+}
+
 /// The checked definitions; what is not given is as usual.
 fn question(
     query: ReportQuery,
     config: &ContractConfig,
     now: Millis,
 ) -> Result<RoiQuestion, Problem> {
-    let settings = config.crm_settings(ENVIRONMENT).roi;
-    let settings = settings.filter(|settings| settings.enabled);
-    let settings = settings.ok_or_else(|| {
+    let settings = settings_of(config).ok_or_else(|| {
         Problem::new(
             409,
             "roi_is_off",
@@ -426,6 +433,7 @@ async fn reported<P>(
     name_rows(&view, config, question.by, &mut rows).await?;
     let settings = config.crm_settings(ENVIRONMENT).roi.unwrap_or_default();
     let report = RoiReport {
+        enabled: true,
         question,
         own: matches!(seen, Seen::Of(_)),
         value_field: settings.won_value_field,
@@ -435,6 +443,28 @@ async fn reported<P>(
         rows,
     };
     Ok((report, state.rates))
+}
+
+/// The report while ROI reporting is off.
+fn off(now: Millis) -> RoiReport {
+    let (from, to) = roi::usual_days(now);
+    RoiReport {
+        enabled: false,
+        question: RoiQuestion {
+            period: Period::default(),
+            from,
+            to,
+            by: By::default(),
+            days_before: roi::USUAL_DAYS,
+            currency: String::new(),
+        },
+        own: false,
+        value_field: None,
+        rates: Vec::new(),
+        as_of: None,
+        total: RoiRow::default(),
+        rows: Vec::new(),
+    }
 }
 
 /// The figures of opportunities that Leadbridge sourced and influenced, beside those of all others.
@@ -451,7 +481,11 @@ async fn report(
     Query(query): Query<ReportQuery>,
 ) -> Result<Json<RoiReport>, Problem> {
     let config = app.config(&caller.contract).await?;
-    let question = question(query, &config, app.remote.clock.now())?;
+    let now = app.remote.clock.now();
+    if settings_of(&config).is_none() {
+        return Ok(Json(off(now)));
+    }
+    let question = question(query, &config, now)?;
     let (report, _) = reported(&app, &caller, &config, question).await?;
     Ok(Json(report))
 }
@@ -614,6 +648,7 @@ impl From<KeptReport> for KeptRoiReport {
             at: kept.at,
             by: kept.by,
             report: RoiReport {
+                enabled: true,
                 question: kept.question,
                 own: false,
                 value_field: kept.value_field,
