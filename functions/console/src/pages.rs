@@ -122,6 +122,7 @@ const PAGES: &[&str] = &[
     "log-activity",
     "linkedin-archive",
     "match-rates",
+    "roi",
     "seats",
     "api-tokens",
     "api-reference",
