@@ -704,9 +704,17 @@ async fn keep(
         total: report.total,
         rows: report.rows,
     };
+    let named = kept.rows.clone();
+    if kept.question.by == By::Owner {
+        // Names of people are looked up when the report is read.
+        for row in &mut kept.rows {
+            row.name = None;
+        }
+    }
     let unique = app.remote.random.uuid();
     let id = store.keep_report(contract, &organization, &kept, unique);
     kept.id = id.await.map_err(|error| error.problem())?;
+    kept.rows = named;
     Ok((StatusCode::CREATED, Json(kept.into())))
 }
 
@@ -737,6 +745,11 @@ async fn show(
 ) -> Result<Json<KeptRoiReport>, Problem> {
     let kept = app.remote.store.kept_report(&caller.contract, &id).await;
     let kept = kept.map_err(|error| error.problem())?;
-    let kept = kept.ok_or_else(|| Problem::not_found("report"))?;
+    let mut kept = kept.ok_or_else(|| Problem::not_found("report"))?;
+    if kept.question.by == By::Owner {
+        let config = app.config(&caller.contract).await?;
+        let view = View::of(&app, &caller.contract).await?;
+        name_rows(&view, &config, By::Owner, &mut kept.rows).await?;
+    }
     Ok(Json(kept.into()))
 }
