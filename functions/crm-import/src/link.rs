@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, join_all, try_join_all};
 use matching::{Bits, Model, bulk};
 use serde::{Deserialize, Serialize};
+use shared::attribution;
 use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
@@ -386,7 +387,7 @@ impl Worker<'_> {
         if problem.is_none() && roi::is_on(&self.config) {
             // Who an opportunity's people are may be known only now. Before the end is kept: a worker that dies
             // in between asks again.
-            roi::request(store, queue, self.contract, "link pass", now).await?;
+            attribution::request(store, queue, self.contract, "link pass", now, 0).await?;
         }
         let ended = self.pass.ended(now, problem);
         store.end_link_pass(self.contract, &ended, rates).await?;

@@ -10,7 +10,6 @@ use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
-use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{Entry, EntryId, EntryKind, How, Match, Origin, RecordRef};
 use shared::domain::environment::Environment;
@@ -23,10 +22,8 @@ use shared::domain::schema::CrmKind;
 use shared::domain::submission::{State, Submission};
 use shared::domain::vocabulary::vocabulary;
 use shared::opportunities::Opportunities;
-use shared::queue::ImportQueue;
 use shared::store::{
     Connection, ConnectionKind, MIRROR_SHARDS, Mirror, ROI_SHARDS, RoiState, Store, StoreError,
-    WorkKind,
 };
 
 use crate::App;
@@ -58,37 +55,6 @@ pub(crate) struct Place {
     shard: u32,
     /// The last item of the shard that was looked at.
     after: Option<String>,
-}
-
-/// Asks for a run and announces it to the import queue. One that is under way begins anew, since what it has
-/// passed may have changed.
-pub(crate) async fn request(
-    store: &Store,
-    queue: &ImportQueue,
-    contract: &ContractId,
-    by: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
-    loop {
-        let before = store.last_run(contract, RunKind::Roi).await?;
-        let run = match before {
-            Some(mut open) if open.is_open() => {
-                open.restart(now);
-                Some(open)
-            }
-            before => Run::requested(RunKind::Roi, before.as_ref(), by, now, now),
-        };
-        let Some(run) = run else {
-            break;
-        };
-        match store.put_run(contract, &run).await {
-            Ok(()) => break,
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    crm_setup::announce(queue, contract, WorkKind::Run(RunKind::Roi)).await;
-    Ok(())
 }
 
 /// True if an administrator has turned on ROI reporting (CN-10).

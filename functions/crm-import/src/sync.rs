@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all};
 use serde_json::json;
+use shared::attribution;
 use shared::cached::SchemaError;
 use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
@@ -662,7 +663,7 @@ impl Run<'_> {
         let config = self.app.cached.config(self.contract, now).await?;
         if config.is_some_and(|config| roi::is_on(&config)) {
             let (store, queue) = (&self.app.remote.store, &self.app.queue);
-            roi::request(store, queue, self.contract, "import", now).await?;
+            attribution::request(store, queue, self.contract, "import", now, 0).await?;
         }
         Ok(())
     }

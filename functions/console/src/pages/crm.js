@@ -34,6 +34,7 @@ import {
 	time,
 } from "./dom.js";
 import { importCard, isOpen, syncState, timed } from "./imports.js";
+import { t } from "./words.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
 const STATES = { not_connected: "Not connected", connected: "Connected", sign_in_needed: "Sign-in needed", disconnecting: "Disconnecting" };
@@ -487,6 +488,12 @@ async function roiStep(context) {
 			offered.value_fields_note ?? "With “Not sure”, the CRM’s usual field counts.",
 		),
 		field("Show total amount of influenced and sourced revenue in", currency, offered.currencies_note),
+		check(
+			"team_figures",
+			t("Every seat holder sees the figures of all"),
+			saved.team_figures,
+			t("Otherwise each sees those of their own opportunities."),
+		),
 	);
 	const show = (event) => {
 		choices.hidden = !event.target.checked;
@@ -505,6 +512,7 @@ async function roiStep(context) {
 				enabled: fields.enabled.checked,
 				won_value_field: fields.won_value_field.value || null,
 				currency: fields.currency.value.trim() || null,
+				team_figures: fields.team_figures.checked,
 			});
 			return done("ROI reporting is saved.");
 		},

@@ -8,13 +8,14 @@ use e2e::{Harness, Tenant};
 use local::Apps;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
+use shared::attribution;
 use shared::clock::{Clock as _, Millis};
 use shared::domain::directory::EntryId;
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::mirror::{Change, Record, Value, Values};
 use shared::domain::roi::{Outcome, TouchKind};
-use shared::domain::run::{Run, RunKind};
+use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::queue::ImportMessage;
 use shared::store::{Mirror, Reach, WorkKind};
@@ -339,9 +340,9 @@ impl<'a> History<'a> {
 
     async fn ask(&self) {
         let (store, now) = (self.world.store(), self.world.clock.now());
-        let before = store.last_run(self.world.id(), RunKind::Roi).await.unwrap();
-        let run = Run::requested(RunKind::Roi, before.as_ref(), "test", now, now).unwrap();
-        store.put_run(self.world.id(), &run).await.unwrap();
+        let queue = &self.world.apps.import.queue;
+        let asked = attribution::request(store, queue, self.world.id(), "test", now, 0);
+        asked.await.unwrap();
     }
 
     async fn work(&self, apps: &Apps) {

@@ -305,16 +305,20 @@ enum Seen {
 }
 
 impl Seen {
-    /// Of an administrator all; of anybody else their own.
+    /// For an administrator all, and for everybody where the settings say so; else the caller's own.
     async fn of<P>(
         app: &App,
         caller: &Caller<P>,
         config: &ContractConfig,
     ) -> Result<Self, Problem> {
+        let of_team = settings_of(config).is_some_and(|settings| settings.team_figures);
         if caller.role == Role::Administrator {
             return Ok(Self::All);
         }
         let seat = &caller.signed_in()?.seat;
+        if of_team {
+            return Ok(Self::All);
+        }
         let (store, contract) = (&app.remote.store, &caller.contract);
         let crm = config.contract.crm;
         let connections = store.user_connections(contract, ENVIRONMENT).await;
@@ -472,7 +476,7 @@ fn off(now: Millis) -> RoiReport {
 /// An opportunity is in the period in which it was opened. It is *sourced* if one of its people came in by a
 /// form or was created through Leadbridge before it was opened; *influenced* if an activity, a list save or a
 /// form response touches one of them from `days_before` days before it was opened until it was closed. As of the
-/// last import. Administrators see the figures of all, seat holders those of the opportunities that they own.
+/// last import. Administrators see the figures of all; other seat holders too where the settings say so, else those of the opportunities that they own.
 #[utoipa::path(get, path = "/roi", operation_id = "roi_report", params(ReportQuery),
     responses((status = 200, body = RoiReport), (status = 400, body = Problem), (status = 409, body = Problem)))]
 async fn report(
