@@ -70,6 +70,8 @@ struct Worker<'a> {
     organization: String,
     crm: CrmKind,
     value_field: Option<String>,
+    /// The currency of values that name none: the organisation's only one.
+    only_currency: Option<String>,
     now: Millis,
 }
 
@@ -96,12 +98,19 @@ impl Steps for Attributing {
             return Ok(Next::Done);
         }
         let settings = config.crm_settings(PRODUCTION).roi.unwrap_or_default();
+        let options = store.crm_options(contract, PRODUCTION).await?;
+        let currencies = options.as_ref().map(|options| &*options.currencies);
+        let only_currency = match currencies {
+            Some([only]) => Some(only.code.clone()),
+            _ => settings.currency,
+        };
         let worker = Worker {
             store,
             contract,
             organization: connection.organization,
             crm: config.contract.crm,
             value_field: settings.won_value_field,
+            only_currency,
             now,
         };
         if state.full.is_none() {
@@ -224,7 +233,8 @@ impl Worker<'_> {
         let codes = reading.currencies(self.store, &opportunities).await?;
         let (crm, field) = (self.crm, self.value_field.as_deref());
         let facts = there.into_iter().filter_map(|(one, values)| {
-            let facts = Facts::of(crm, &one, &values, field, &codes)?;
+            let mut facts = Facts::of(crm, &one, &values, field, &codes)?;
+            facts.currency = facts.currency.or_else(|| self.only_currency.clone());
             Some((one, facts))
         });
         Ok(facts.collect())

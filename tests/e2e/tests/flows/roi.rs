@@ -299,7 +299,7 @@ impl<'a> History<'a> {
                 let contact = self.roll(CONTACTS);
                 self.add_contact(number, contact).await;
             }
-            5 if number % 5 == 0 => {
+            5 if number.is_multiple_of(5) => {
                 self.deals[number].gone = true;
                 self.write_deal(number).await;
             }
