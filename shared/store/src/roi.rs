@@ -136,6 +136,18 @@ impl Store {
         Ok(read_each(REACH, items, |item| read(REACH, item)))
     }
 
+    /// Deletes the acts of seat holders towards a person who is taken out of the directory.
+    pub(super) async fn forget_reaches(
+        &self,
+        contract: &ContractId,
+        entry: EntryId,
+    ) -> Result<(), StoreError> {
+        let (partition, prefix) = keys::reaches(contract, entry);
+        // No kind sorts behind it.
+        let end = format!("{prefix}~");
+        self.delete_range(&partition, &prefix, &end).await
+    }
+
     /// The settings and rates that the last run used.
     pub async fn roi_state(&self, contract: &ContractId) -> Result<RoiState, StoreError> {
         let found = self.get(STATE, keys::roi_state(contract), true);
