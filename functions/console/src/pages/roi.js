@@ -145,10 +145,9 @@ function figures(caption, rows, question, open) {
 			PARTS().map(([part, name]) => {
 				const of = one[part];
 				const about = `${[one.period || t("All periods"), divided && one.period && nameOf(one), name].filter(Boolean).join(", ")}`;
-				const counted = (count, outcome, said) =>
-					count && open
-						? link("roi", number(count), { "aria-label": `${about}: ${said}, ${number(count)}` }, open(one, part, outcome))
-						: number(count);
+				const opens = (text, count, outcome, said) =>
+					count && open ? link("roi", text, { "aria-label": `${about}: ${said}, ${text}` }, open(one, part, outcome)) : text;
+				const counted = (count, outcome, said) => opens(number(count), count, outcome, said);
 				return [
 					one.period || t("All periods"),
 					...(divided ? [one.period ? nameOf(one) : ""] : []),
@@ -157,10 +156,10 @@ function figures(caption, rows, question, open) {
 					counted(of.open, "open", t("Open")),
 					counted(of.won, "won", t("Won")),
 					counted(of.lost, "lost", t("Lost")),
-					share(of.win_permille),
-					money(of.value, currency),
-					money(of.won_value, currency),
-					money(of.open_value, currency),
+					opens(share(of.win_permille), of.won + of.lost, null, t("Win rate")),
+					opens(money(of.value, currency), of.opportunities, null, t("Value")),
+					opens(money(of.won_value, currency), of.won, "won", t("Of it won")),
+					opens(money(of.open_value, currency), of.open, "open", t("Of it open")),
 				];
 			}),
 		),
