@@ -1,12 +1,11 @@
 //! Asks for the attribution of opportunities (RO-1).
 
-use store::{Store, StoreError, WorkKind};
-
 use crate::clock::Millis;
 use crate::crm_setup;
 use crate::domain::ids::ContractId;
 use crate::domain::run::{Run, RunKind};
 use crate::queue::ImportQueue;
+use crate::store::{Store, StoreError, WorkKind};
 
 /// Asks for a run that begins in some seconds, and announces it to the import queue. One that is under way
 /// begins anew, since what it has passed may have changed.

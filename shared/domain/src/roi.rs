@@ -940,7 +940,8 @@ mod tests {
 
         #[test]
         fn a_conversion_there_and_back_loses_less_than_a_cent(cents in 0..1_000_000_000_000_i64, rate in 1..5_000_u32) {
-            let rates = rates(&[("USD", "1"), ("EUR", &format!("{}.{:03}", rate / 1000, rate % 1000))]);
+            let eur = format!("{}.{:03}", rate / 1000, rate % 1000);
+            let rates = rates(&[("USD", "1"), ("EUR", eur.as_str())]);
             let amount = money(&format!("{}.{:02}", cents / 100, cents % 100));
             let there = rates.convert(amount, Some("USD"), "EUR").unwrap();
             let back = rates.convert(there, Some("EUR"), "USD").unwrap();
