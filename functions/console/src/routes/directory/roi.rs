@@ -30,7 +30,7 @@ use super::super::submissions::{invalid_cursor, page_size};
 use super::shapes::{Badge, RecordOwner};
 use super::show::{ENVIRONMENT, View};
 use crate::App;
-use crate::auth::{Caller, ManageContract, ReadDirectory};
+use crate::auth::{Caller, ManageContract, ReadRoi};
 use crate::described::{Routes, routes};
 use crate::extract::{Json, Path, Query};
 
@@ -481,7 +481,7 @@ fn off(now: Millis) -> RoiReport {
     responses((status = 200, body = RoiReport), (status = 400, body = Problem), (status = 409, body = Problem)))]
 async fn report(
     State(app): State<Arc<App>>,
-    caller: Caller<ReadDirectory>,
+    caller: Caller<ReadRoi>,
     Query(query): Query<ReportQuery>,
 ) -> Result<Json<RoiReport>, Problem> {
     let config = app.config(&caller.contract).await?;
@@ -499,7 +499,7 @@ async fn report(
     responses((status = 200, body = RoiOpportunities), (status = 400, body = Problem), (status = 409, body = Problem)))]
 async fn behind(
     State(app): State<Arc<App>>,
-    caller: Caller<ReadDirectory>,
+    caller: Caller<ReadRoi>,
     Query(query): Query<BehindQuery>,
 ) -> Result<Json<RoiOpportunities>, Problem> {
     let limit = page_size(query.limit)?;
