@@ -1,10 +1,10 @@
 //! The page *ROI*: figures with their definitions, the opportunities behind them, reports that are kept (RO-1).
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::schema::CrmKind;
 
-use super::world::{ADMIN, World};
+use super::world::{ADMIN, SELLER, World};
 
 /// RO-1: an administrator reads the figures, opens the opportunities behind one with the reason, and keeps the
 /// report.
@@ -15,8 +15,11 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     };
     let ada = json!({ "FirstName": "Ada", "LastName": "Lovelace", "Email": "ada@engines.example" });
     let ada = world.record("Contact", ada).await;
+    let users = world.records_of("User").await;
+    let owner = users.iter().find(|user| user["Email"] == ADMIN);
+    let owner = owner.map_or(Value::Null, |user| user["Id"].clone());
     let deal = json!({
-        "Name": "A large engine", "CloseDate": "2030-01-31", "Amount": 125_000.5, "StageName": "Prospecting",
+        "OwnerId": owner, "Name": "A large engine", "CloseDate": "2030-01-31", "Amount": 125_000.5, "StageName": "Prospecting",
     });
     let deal = world.record("Opportunity", deal).await;
     let role = json!({ "OpportunityId": deal, "ContactId": ada, "Role": "Decision Maker", "IsPrimary": true });
@@ -70,6 +73,16 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     world.sees("Back to the figures of today").await;
     world.press("Back to the figures of today").await;
     world.sees("Last quarter").await;
+
+    // A seller sees the figures of their own opportunities only.
+    browser.forget_cookies().await;
+    let link = world.invite(SELLER, "salesperson", "salesforce").await;
+    world.accept_as(link, SELLER).await;
+    browser.go(&world.at("/app/roi")).await;
+    let shown = world.sees("Only the opportunities that you own").await;
+    for hidden in ["125,000", "Kept reports"] {
+        assert!(!shown.contains(hidden), "{hidden} in:\n{shown}");
+    }
     world.no_complaints().await;
     world.stop().await;
 }
