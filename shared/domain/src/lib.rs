@@ -51,6 +51,7 @@ pub mod privacy;
 pub mod problem;
 pub mod provider;
 pub mod references;
+pub mod roi;
 pub mod role;
 pub mod rows;
 pub mod run;

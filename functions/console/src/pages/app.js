@@ -161,6 +161,7 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./import-runs.js")).importsPage,
 	},
+	{ name: "roi", title: "ROI", group: "Reports", load: async () => (await import("./roi.js")).roiPage },
 
 	{
 		name: "crm-production",

@@ -524,6 +524,12 @@ async function roiStep(context) {
 			t(offered.value_fields_note) ?? t("With “Not sure”, the CRM’s usual field counts."),
 		),
 		field(t("Show total amount of influenced and sourced revenue in"), currency, t(offered.currencies_note)),
+		check(
+			"team_figures",
+			t("Every seat holder sees the figures of all"),
+			saved.team_figures,
+			t("Otherwise each sees those of their own opportunities."),
+		),
 	);
 	const show = (event) => {
 		choices.hidden = !event.target.checked;
@@ -542,6 +548,7 @@ async function roiStep(context) {
 				enabled: fields.enabled.checked,
 				won_value_field: fields.won_value_field.value || null,
 				currency: fields.currency.value.trim() || null,
+				team_figures: fields.team_figures.checked,
 			});
 			return done(t("ROI reporting is saved."));
 		},

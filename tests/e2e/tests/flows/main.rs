@@ -39,6 +39,7 @@ mod mirror;
 mod oauth;
 mod oauth_attacks;
 mod previews;
+mod roi;
 mod setbacks;
 mod sign_in;
 mod submissions;
