@@ -621,6 +621,9 @@ export default {
 	File: "Datei",
 	// Trying out mapping, matching and scoring; lead settings; imports; several submissions at once
 	"Lead settings": "Lead-Einstellungen",
+	ROI: "ROI",
+	"Every seat holder sees the figures of all": "Jeder mit einer Lizenz sieht die Zahlen aller",
+	"Otherwise each sees those of their own opportunities.": "Sonst sieht jeder die seiner eigenen Opportunities.",
 	"Select: {name}": "Auswählen: {name}",
 	Select: "Auswahl",
 	"No held test lead is selected.": "Kein zurückgehaltener Test-Lead ist ausgewählt.",
