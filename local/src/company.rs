@@ -1,6 +1,6 @@
-//! A company one can believe in, for a new state of `cargo dev`: both demo contracts have two months behind
-//! them, with records in their CRM, sellers and their activities, submissions of every kind, people and
-//! companies, and imports.
+//! A company one can believe in, for a new state of `cargo dev` without `--bare`: both demo contracts have two
+//! months behind them, with records in their CRM, sellers and their activities, submissions of every kind,
+//! people and companies, and imports.
 //!
 //! Everything is written by the product itself. Its functions run over a clock that goes through the two
 //! months, and the simulator's clock goes along; people and companies are made up from fixed seeds. Nothing
@@ -8,7 +8,10 @@
 //!
 //! A state that was begun and not finished is thrown away at the next start: nobody has worked with it yet.
 
+mod archive;
+mod kept;
 mod rows;
+mod sales;
 mod visits;
 
 use std::io::ErrorKind;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use futures::future::try_join_all;
 use reqwest::{Client, Method, RequestBuilder, Response, header};
 use serde_json::{Value, json};
@@ -27,13 +31,14 @@ use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::demo::{self, Demo, DemoSeat, LINKEDIN_CLIENT_SECRET, SimulatorAddresses};
 use crate::people::{self, Firm, Market, Member, Values};
 use crate::seed::Made;
 use crate::{Apps, Stack};
-use rows::{Deal, Making, Object, Outcome, SELLERS, nth};
+use rows::{COLLEAGUES, Making, Object, SELLERS, nth};
 
 /// The file that marks a state whose company is not finished.
 const UNFINISHED: &str = "company.unfinished";
@@ -44,17 +49,17 @@ const DAY: i64 = 24 * HOUR;
 /// Days that the company has used the product.
 const DAYS: i64 = 61;
 /// Days from one import to the next. The product's own schedule has two a day: too many to wait for.
-const IMPORT_EVERY: i64 = 12;
+const IMPORT_EVERY: i64 = 15;
 
 /// Companies of a market, and the first of them that are accounts in the CRM.
-const COMPANIES: usize = 110;
-const ACCOUNTS: usize = 90;
+const COMPANIES: usize = 100;
+const ACCOUNTS: usize = 80;
 /// People of a market: first the CRM's contacts, then its leads, then those that it does not know.
-const CONTACTS: usize = 200;
-const LEADS: usize = 130;
-const STRANGERS: usize = 130;
+const CONTACTS: usize = 160;
+const LEADS: usize = 110;
+const STRANGERS: usize = 110;
 /// Opportunities of a CRM.
-const DEALS: usize = 100;
+const DEALS: usize = 90;
 
 /// Responses that arrive while the CRM lets nobody create leads.
 const DENIED: [usize; 2] = [23, 24];
@@ -75,17 +80,14 @@ const MESSAGES: [&str; 4] = [
     "We met at the trade fair and would like to see a demo.",
     "Does it work with our web forms in several languages?",
 ];
-const PRODUCTS: [&str; 5] = [
-    "pilot",
-    "40 seats",
-    "renewal",
-    "on-site training",
-    "premium support",
-];
 const TEAM_SIZES: [&str; 3] = ["1-10", "11-50", "51+"];
 
-/// Prepares a folder for a start: throws away a state whose company is not finished, and marks a new one where
-/// a company is wanted. Returns true if [`make`] is to be called.
+/// A way to tell a person about progress: the days that are made, and all of them.
+pub type Progress<'a> = &'a (dyn Fn(i64, i64) + Sync);
+
+/// Prepares a folder for a start: throws away a state whose company is not finished. Where a company is wanted, a
+/// new state begins with the copy that [`keep`] made lately, or is marked. Returns true if [`make`] is to be
+/// called.
 ///
 /// # Errors
 /// Returns an error if the folder cannot be used.
@@ -96,6 +98,13 @@ pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
     }
     if !wanted || state.join("table.sqlite").exists() {
         return Ok(false);
+    }
+    match kept::restore(state, SystemClock.now()) {
+        Ok(true) => return Ok(false),
+        Ok(false) => {}
+        // Half a copy is no state.
+        Err(_) if state.exists() => std::fs::remove_dir_all(state)?,
+        Err(_) => {}
     }
     std::fs::create_dir_all(state)
         .with_context(|| format!("cannot make the folder {}", state.display()))?;
@@ -108,7 +117,13 @@ pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
 ///
 /// # Errors
 /// Returns an error if anything of it fails; the state is then of no use.
-pub async fn make(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
+pub async fn make(
+    stack: &Stack,
+    simulator: &SimulatorAddresses,
+    progress: Progress<'_>,
+) -> Result<()> {
+    // Should the machine fail now, the state is begun anew: nothing has to be on the disk.
+    stack.hurry(true)?;
     let clock = Arc::new(StoryClock(AtomicI64::new(0)));
     let apps = Apps::at(&stack.variables, &stack.aws, clock.clone())?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -129,16 +144,27 @@ pub async fn make(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
         url,
         http,
         sqs: shared::aws::sqs(&stack.aws),
+        progress,
     };
     let told = Box::pin(story.tell(SystemClock.now())).await;
     let _ = stop.send(true);
     server.abort();
-    told.context("the company could not be made (start without --company to go on without it)")?;
+    told.context("the company could not be made (start with --bare to go on without it)")?;
+    stack.hurry(false)?;
     stack.simulator.save()?;
     match std::fs::remove_file(stack.folder().join(UNFINISHED)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Keeps a copy of the state, whose company was just made and with which nobody has worked, for the next new
+/// state.
+///
+/// # Errors
+/// Returns an error if the copy cannot be written.
+pub fn keep(stack: &Stack) -> Result<()> {
+    kept::keep(stack, SystemClock.now())
 }
 
 /// The time in the story.
@@ -173,6 +199,13 @@ struct Side {
     contacts: Vec<String>,
     /// Open opportunities, with their amounts.
     deals: Vec<(String, u32)>,
+    /// The same of opportunities that began since the last import.
+    begun: Vec<(String, u32)>,
+    /// The contacts of won opportunities, by their numbers among the market's people.
+    champions: Vec<usize>,
+    /// Dataverse's ids of the currency, and of a contact's role in an opportunity.
+    currency: Value,
+    part_role: Value,
 }
 
 impl Side {
@@ -193,6 +226,10 @@ impl Side {
             accounts: Vec::new(),
             contacts: Vec::new(),
             deals: Vec::new(),
+            begun: Vec::new(),
+            champions: Vec::new(),
+            currency: Value::Null,
+            part_role: Value::Null,
         }
     }
 
@@ -214,7 +251,7 @@ impl Side {
                 let person = one(leads, number * 3)?;
                 return Ok((person, crm_address(person)));
             }
-            5 => one(contacts, number * 5)?,
+            5 => one(contacts, self.writer(number).unwrap_or(0))?,
             // Somebody who wrote before.
             6 => one(strangers, number - 3)?,
             _ => one(strangers, number)?,
@@ -224,6 +261,11 @@ impl Side {
             address => address,
         };
         Ok((person, address))
+    }
+
+    /// The number among the market's people of the contact who sends a response; none if a contact does not.
+    fn writer(&self, number: usize) -> Option<usize> {
+        (number % 7 == 5).then(|| number * 5 % CONTACTS)
     }
 
     /// The employer of a person, as these values name it.
@@ -375,6 +417,28 @@ struct Story<'a> {
     url: String,
     http: Client,
     sqs: aws_sdk_sqs::Client,
+    progress: Progress<'a>,
+}
+
+/// The messages of a batch, each as a batch of its own.
+fn apart(batch: SqsEvent) -> impl Iterator<Item = SqsEvent> {
+    batch.records.into_iter().map(|record| {
+        let mut one = SqsEvent::default();
+        one.records.push(record);
+        one
+    })
+}
+
+/// The messages to deliver again, of works that run side by side.
+async fn together(works: Vec<JoinHandle<SqsBatchResponse>>) -> SqsBatchResponse {
+    let mut all = SqsBatchResponse::default();
+    for work in works {
+        // A work that panicked has said so.
+        if let Ok(done) = work.await {
+            all.batch_item_failures.extend(done.batch_item_failures);
+        }
+    }
+    all
 }
 
 // The means.
@@ -449,7 +513,11 @@ impl Story<'_> {
     async fn write_back(&self) -> Result<()> {
         loop {
             let taken = crate::poll_queue(&self.sqs, &self.stack.queue_url, |batch| {
-                Box::pin(crm_writeback::handle(&self.apps.writeback, batch))
+                let works = apart(batch).map(|one| {
+                    let app = self.apps.writeback.clone();
+                    tokio::spawn(async move { crm_writeback::handle(&app, one).await })
+                });
+                together(works.collect())
             });
             if Box::pin(taken).await? == 0 {
                 return Ok(());
@@ -469,7 +537,11 @@ impl Story<'_> {
         for _ in 0..40 {
             loop {
                 let taken = crate::poll_queue(&self.sqs, &self.stack.import_queue_url, |batch| {
-                    Box::pin(crm_import::work_batch(&self.apps.import, batch))
+                    let works = apart(batch).map(|one| {
+                        let app = self.apps.import.clone();
+                        tokio::spawn(async move { crm_import::work_batch(&app, one).await })
+                    });
+                    together(works.collect())
                 });
                 if Box::pin(taken).await? == 0 {
                     break;
@@ -532,19 +604,18 @@ impl Story<'_> {
         try_join_all(filled).await?;
         self.work_off(&sides).await?;
         self.at(begin.plus_seconds(HOUR)).await?;
-        for side in &mut sides {
-            side.paper_key = self.set_up(side).await?;
+        let keys = try_join_all(sides.iter().map(|side| self.set_up(side))).await?;
+        for (side, key) in sides.iter_mut().zip(keys) {
+            side.paper_key = key;
         }
         self.at(begin.plus_seconds(3 * HOUR)).await?;
-        for side in &sides {
-            self.upload(side).await?;
-        }
+        try_join_all(sides.iter().map(|side| self.upload(side))).await?;
         self.work_off(&sides).await?;
         for side in &sides {
             self.correct(side).await?;
         }
         let end = now.plus_seconds(-HOUR);
-        self.days(&sides, begin, end).await?;
+        self.days(&mut sides, begin, end).await?;
         self.at(end).await?;
         self.invite_last(&sides).await?;
         self.import(&sides).await?;
@@ -556,6 +627,10 @@ impl Story<'_> {
         let pull = lead_resync::Task::LinkedInPull { contract: None };
         Box::pin(lead_resync::handle(&self.apps.resync, pull)).await?;
         self.write_back().await?;
+
+        if let [side, ..] = sides.as_slice() {
+            archive::write(self.stack.folder(), side, now)?;
+        }
 
         // The present.
         self.set("session_seconds", usual).await?;
@@ -588,12 +663,19 @@ impl Story<'_> {
         let ago = |days: usize| begin.plus_seconds(-whole(days) * DAY);
         let unit = self.first_value(crm, Object::User, "_businessunitid_value");
         let unit = unit.await?;
-        let currency = "_transactioncurrencyid_value";
-        let currency = self.first_value(crm, Object::Opportunity, currency).await?;
-        for (number, seller) in SELLERS.iter().enumerate() {
-            let row = rows::user(crm, number, seller, &unit);
-            side.sellers.push(self.add(crm, Object::User, row).await?);
+        let users = SELLERS.iter().chain(&COLLEAGUES).enumerate();
+        for (number, user) in users {
+            let row = rows::user(crm, number, user, &unit);
+            let id = self.add(crm, Object::User, row).await?;
+            if number < SELLERS.len() {
+                side.sellers.push(id);
+            }
         }
+        // The seller of the demo's seat has records too.
+        let path = format!("/records/{}/{}", rows::system(crm), Object::User.name(crm));
+        let users = self.control(Method::GET, &path, None).await?;
+        side.sellers
+            .extend(sales::user_id(&users, demo::SALESPERSON));
         let owners = side.sellers.clone();
         let making = |number: usize, days: usize| {
             one(&owners, number).map(|owner| Making {
@@ -621,38 +703,7 @@ impl Story<'_> {
             let row = rows::lead(making, person, crm_address(person), company);
             self.add(crm, Object::Lead, row).await?;
         }
-        for number in 0..DEALS {
-            let at = number * 13 % ACCOUNTS;
-            let account = one(&side.accounts, at)?;
-            let firm = one(&side.market.companies, at)?;
-            let mut people = side.market.people.iter().take(CONTACTS);
-            let contact = people.position(|person| person.company == at);
-            let outcome = match number % 5 {
-                1 => Outcome::Won,
-                3 => Outcome::Lost,
-                _ => Outcome::Open,
-            };
-            let old = 20 + number * 3;
-            let close = match outcome {
-                Outcome::Open => begin.plus_seconds(whole(number * 3 % 150) * DAY),
-                Outcome::Won | Outcome::Lost => ago(old / 2),
-            };
-            let amount = 2_000 + u32::try_from(number * 79 % 180).unwrap_or(0) * 500;
-            let deal = Deal {
-                name: format!("{}: {}", firm.name, nth(&PRODUCTS, number)),
-                account,
-                contact: contact.and_then(|at| side.contacts.get(at)),
-                amount,
-                close,
-                outcome,
-            };
-            let row = rows::opportunity(making(number, old)?, &deal, &currency);
-            let id = self.add(crm, Object::Opportunity, row).await?;
-            if outcome == Outcome::Open {
-                side.deals.push((id, amount));
-            }
-        }
-        Ok(())
+        self.fill_sales(side, begin).await
     }
 
     /// The first day: the guide's other steps, a mapping, a form, and the team. Returns the form's key.
@@ -662,6 +713,7 @@ impl Story<'_> {
         let path = format!("{environment}/options");
         let options = self.api(token, Method::GET, &path, None).await?;
         let sync = json!({
+            "auto_save": { "leads": true, "contacts": true, "accounts": true },
             "create_leads": true, "update_leads": true, "create_contacts": true, "validate_crm_data": true,
             "log_messages_and_inmails": true, "log_smart_links": true, "log_notes": true, "log_calls": true,
         });
@@ -758,22 +810,27 @@ impl Story<'_> {
     }
 
     /// Day after day: responses, the CRM's own life, imports, activities.
-    async fn days(&self, sides: &[Side], begin: Millis, end: Millis) -> Result<()> {
+    async fn days(&self, sides: &mut [Side], begin: Millis, end: Millis) -> Result<()> {
         let day_of = |time: Millis| time.0.div_euclid(DAY * 1000);
         let (first, today) = (day_of(begin) + 1, day_of(end));
         let mut number = 0;
         for day in first..=today {
             let morning = Millis(day * DAY * 1000);
             let since = day - first;
+            (self.progress)(since, today - first);
             let early = morning.plus_seconds(5 * HOUR);
             if since > 0 && since % IMPORT_EVERY == 0 && early < end {
                 self.at(early).await?;
-                self.live(sides, since / IMPORT_EVERY).await?;
+                let round = usize::try_from(since / IMPORT_EVERY).unwrap_or(0);
+                self.live(sides, round, number).await?;
+                if round == 2 {
+                    try_join_all(sides.iter().map(|side| self.upload_moved(side))).await?;
+                }
                 self.import(sides).await?;
                 let visit = early.plus_seconds(HOUR + 30 * MINUTE);
                 if visit < end {
                     self.at(visit).await?;
-                    Box::pin(self.log_activities(sides, since / IMPORT_EVERY)).await?;
+                    Box::pin(self.log_activities(sides, round)).await?;
                 }
             }
             for slot in 0..responses(day, today) {
@@ -786,33 +843,6 @@ impl Story<'_> {
                 self.at(time).await?;
                 self.respond(sides, number, time).await?;
                 number += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Changes that sellers make in the CRM between two imports.
-    async fn live(&self, sides: &[Side], round: i64) -> Result<()> {
-        let round = usize::try_from(round).unwrap_or(0);
-        let today = self.clock.now();
-        for side in sides {
-            let crm = side.made.crm;
-            for number in round * 4..round * 4 + 4 {
-                let (id, person) = (
-                    one(&side.contacts, number * 3)?,
-                    one(&side.market.people, number * 3)?,
-                );
-                let title = match person.typed.title.as_str() {
-                    "" => "Managing Director",
-                    title => title,
-                };
-                let change = rows::promoted(crm, title);
-                self.change(crm, Object::Contact, id, change).await?;
-            }
-            for number in round * 4..round * 4 + 4 {
-                let (id, amount) = one(&side.deals, number)?;
-                let change = rows::closed(crm, *amount, today, number % 4 != 3);
-                self.change(crm, Object::Opportunity, id, change).await?;
             }
         }
         Ok(())

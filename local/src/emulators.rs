@@ -23,6 +23,8 @@ const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Emulators {
     /// One address for both.
     pub(crate) endpoint: String,
+    /// The table's own.
+    pub(crate) table: String,
     pub(crate) database: Database,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
@@ -46,6 +48,10 @@ impl Emulators {
             None => Database::memory(),
         }
         .map_err(|error| anyhow::anyhow!("the table's file cannot be opened: {error}"))?;
+        // The log of changes is not awaited on the disk for each of them: that is half the time of a write.
+        database
+            .disable_bulk_loading()
+            .map_err(|error| anyhow::anyhow!("the table's file cannot be used: {error}"))?;
         let inner = TcpListener::bind("127.0.0.1:0")
             .await
             .context("no free port")?;
@@ -60,7 +66,7 @@ impl Emulators {
         let endpoint = format!("http://{}", listener.local_addr()?);
         let gateway = Gateway {
             sqs: Arc::new(SqsService::new()),
-            dynamodb,
+            dynamodb: dynamodb.clone(),
             client: reqwest::Client::new(),
         };
         let router = Router::new().fallback(dispatch).with_state(gateway);
@@ -71,6 +77,7 @@ impl Emulators {
         });
         Ok(Self {
             endpoint,
+            table: dynamodb,
             database,
             tasks: vec![dynamodb_task, gateway_task],
         })

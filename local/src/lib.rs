@@ -201,7 +201,8 @@ impl Stack {
             table::create_queue(&sqs, "leadbridge-import", VISIBILITY_SECONDS).await?;
         let url = format!("http://{}", gateway.local_addr()?);
         let queues = [queue_url.as_str(), import_queue_url.as_str()];
-        let variables = variables(&state, &url, queues, &emulators.endpoint, &simulator)?;
+        let endpoints = [emulators.endpoint.as_str(), emulators.table.as_str()];
+        let variables = variables(&state, &url, queues, endpoints, &simulator)?;
         let apps = Apps::build(&variables, &aws)?;
         let mut tasks = emulators.tasks;
         tasks.push(serve(gateway, &apps, stopping));
@@ -242,6 +243,31 @@ impl Stack {
         self.tasks.extend([writeback, import, schedules]);
     }
 
+    /// Makes keeping the state faster, for much that is written at once: the table's file may be broken if the
+    /// machine fails meanwhile, and the simulator's state is not saved by itself. With `false` as usual again.
+    ///
+    /// # Errors
+    /// Returns an error if the table's file cannot be used.
+    pub fn hurry(&self, hurry: bool) -> Result<()> {
+        let set = if hurry {
+            self.database.enable_bulk_loading()
+        } else {
+            self.database.disable_bulk_loading()
+        };
+        set.map_err(|error| anyhow::anyhow!("the table's file cannot be used: {error}"))?;
+        self.simulator.rest(hurry);
+        Ok(())
+    }
+
+    /// Writes a copy of the table into a new file.
+    ///
+    /// # Errors
+    /// Returns an error if the file is there, or cannot be written.
+    pub fn copy_table(&self, to: &Path) -> Result<()> {
+        let copied = self.database.vacuum_into(&to.to_string_lossy());
+        copied.map_err(|error| anyhow::anyhow!("the table cannot be copied: {error}"))
+    }
+
     /// The functions' apps.
     #[must_use]
     pub fn apps(&self) -> &Apps {
@@ -280,7 +306,7 @@ fn variables(
     state: &Path,
     url: &str,
     [queue_url, import_queue_url]: [&str; 2],
-    aws_endpoint: &str,
+    [aws_endpoint, table_endpoint]: [&str; 2],
     simulator: &Simulator,
 ) -> Result<BTreeMap<String, String>> {
     let key_file = state.join("vault.key");
@@ -320,6 +346,8 @@ fn variables(
         ("LEADBRIDGE_ENTRA_URL", simulator.dataverse_url().to_owned()),
         ("LEADBRIDGE_PUBLIC_URL", url.to_owned()),
         ("AWS_ENDPOINT_URL", aws_endpoint.to_owned()),
+        // As the SDKs have it: the table without the detour by the address of both services.
+        ("AWS_ENDPOINT_URL_DYNAMODB", table_endpoint.to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
@@ -379,7 +407,11 @@ impl Apps {
     ) -> Result<Self> {
         let source = Source::fixed(variables.clone());
         let config = RemoteConfig::from_source(&source)?;
-        let store = Store::new(shared::aws::dynamodb(aws), config.table.clone());
+        let table = match source.optional("AWS_ENDPOINT_URL_DYNAMODB") {
+            Some(endpoint) => aws.to_builder().endpoint_url(endpoint).build(),
+            None => aws.clone(),
+        };
+        let store = Store::new(shared::aws::dynamodb(&table), config.table.clone());
         let ca_file = source.required("SSL_CERT_FILE")?;
         let outbound = outbound(&config, Path::new(&ca_file))?;
         let remote = Remote::with(&config, aws, store, outbound, clock)?;

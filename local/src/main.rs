@@ -2,8 +2,10 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -22,9 +24,9 @@ struct Arguments {
     /// Forget everything and start anew.
     #[arg(long)]
     reset: bool,
-    /// Fill a new state with a company's two months, which takes some minutes, once.
+    /// Begin a new state with the two contracts alone, without a company's two months.
     #[arg(long)]
-    company: bool,
+    bare: bool,
     /// The folder for state and `dev.json`.
     #[arg(long, default_value = ".leadbridge")]
     folder: PathBuf,
@@ -64,7 +66,7 @@ async fn run() -> Result<()> {
     if arguments.reset && state.exists() {
         std::fs::remove_dir_all(&state).context("the state could not be removed")?;
     }
-    let new_company = company::begin(&state, arguments.company)?;
+    let new_company = company::begin(&state, !arguments.bare)?;
     // The log of a company's two months would fill the terminal; what fails in it is told.
     if !new_company {
         show_log();
@@ -78,8 +80,7 @@ async fn run() -> Result<()> {
     .await?;
     let simulator = SimulatorAddresses::of(&stack)?;
     if new_company {
-        println!("Making a company with two months behind it, this once…");
-        Box::pin(company::make(&stack, &simulator)).await?;
+        make_company(&stack, &simulator).await?;
         show_log();
     }
     let import = &stack.apps().import;
@@ -105,6 +106,25 @@ async fn run() -> Result<()> {
     );
     let _ = std::fs::remove_file(&description);
     stack.stop().await;
+    Ok(())
+}
+
+/// Makes the company, and says how far it is where somebody looks on.
+async fn make_company(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
+    let (watched, started) = (std::io::stdout().is_terminal(), Instant::now());
+    println!("Making a company with two months behind it, for this new state…");
+    let progress = |day: i64, of: i64| {
+        if watched {
+            print!("\r  day {day} of {of} ");
+            let _ = std::io::stdout().flush();
+        }
+    };
+    Box::pin(company::make(stack, simulator, &progress)).await?;
+    let end = if watched { "\r" } else { "" };
+    println!("{end}  made in {} s.", started.elapsed().as_secs());
+    if let Err(error) = company::keep(stack) {
+        println!("  no copy of it is kept for the next --reset: {error:#}");
+    }
     Ok(())
 }
 

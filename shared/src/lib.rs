@@ -12,8 +12,10 @@
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
 //! - [`by_user`]: leads and contacts that seat holders create and update themselves.
+//! - [`lead_match`]: finds the leads that a submission matches.
 //! - [`linking`]: finds the CRM record of each directory entry.
-//! - [`opportunities`]: the opportunities of a record, and the contacts in them.
+//! - [`opportunities`]: the opportunities of a record, and the contacts in them. [`attribution`]: asks for their
+//!   attribution.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
 //! - [`erasure`]: the erasure of a person's data, and its tombstones.
@@ -29,6 +31,7 @@ pub use remote::{oauth, outbound, random, session, vault};
 pub use store;
 
 pub mod api_auth;
+pub mod attribution;
 pub mod aws;
 pub mod by_user;
 pub mod cached;
@@ -39,6 +42,7 @@ pub mod crm_setup;
 pub mod edge;
 pub mod erasure;
 pub mod invitation;
+pub mod lead_match;
 pub mod linking;
 pub mod opportunities;
 pub mod queue;

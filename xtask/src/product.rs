@@ -40,14 +40,14 @@ pub(crate) fn start(name: &str, port: u16, option: &str, data: Data) -> Result<(
     command
         .args(["--port", &port.to_string(), "--folder"])
         .arg(&folder);
-    if data == Data::Company {
-        command.arg("--company");
+    if data == Data::Bare {
+        command.arg("--bare");
     }
     let daemon = Daemon::start(name, &mut command)?;
-    // Written last of all: if it exists, everything runs. Two months take some minutes.
+    // Written last of all: if it exists, everything runs. Two months take a while on a busy machine.
     let seconds = match data {
         Data::Bare => 120,
-        Data::Company => 1200,
+        Data::Company => 600,
     };
     let description = daemon.wait(seconds, || {
         let text = fs::read_to_string(folder.join("dev.json")).ok()?;

@@ -45,6 +45,7 @@ needs!(
     DecideMatches,
     LogActivities,
     KeepLists,
+    ReadRoi,
     ManageSeats,
     ManageTokens,
     ManageContract,

@@ -19,6 +19,7 @@ mod link;
 mod object;
 mod plan;
 mod retention;
+mod roi;
 mod runs;
 mod save;
 mod sync;
@@ -306,6 +307,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Link => app.link(contract).await,
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
         WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
+        WorkKind::Run(RunKind::Roi) => Box::pin(app.run::<roi::Attributing>(contract)).await,
         WorkKind::Erase => Box::pin(app.erase(contract)).await,
         WorkKind::Save => app.save(contract).await,
     };

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, join_all, try_join_all};
 use matching::{Bits, Model, bulk};
 use serde::{Deserialize, Serialize};
+use shared::attribution;
 use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
@@ -44,6 +45,7 @@ use shared::store::{
 use shared::texts::{self, Audience};
 
 use crate::App;
+use crate::roi;
 
 const PRODUCTION: Environment = Environment::Production;
 /// Time that a worker has the pass alone, in seconds: longer than the function's time-out.
@@ -381,7 +383,13 @@ impl Worker<'_> {
         rates: Option<&Rates>,
     ) -> Result<(), StoreError> {
         let store = &self.app.remote.store;
-        let ended = self.pass.ended(self.app.now(), problem);
+        let (now, queue) = (self.app.now(), &self.app.queue);
+        if problem.is_none() && roi::is_on(&self.config) {
+            // Who an opportunity's people are may be known only now. Before the end is kept: a worker that dies
+            // in between asks again.
+            attribution::request(store, queue, self.contract, "link pass", now, 0).await?;
+        }
+        let ended = self.pass.ended(now, problem);
         store.end_link_pass(self.contract, &ended, rates).await?;
         tracing::info!(contract = %self.contract, pass = self.pass.pass, written = self.place.written,
             duration_ms = self.app.now().since(self.pass.started_at.unwrap_or_default()), "link pass ended");

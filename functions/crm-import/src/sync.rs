@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all};
 use serde_json::json;
+use shared::attribution;
 use shared::cached::SchemaError;
 use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
@@ -34,7 +35,7 @@ use tokio::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::object::learn_options;
-use crate::{App, plan, save};
+use crate::{App, plan, roi, save};
 
 /// The time that a worker holds a run alone, in seconds. It is longer than the function's time-out, so a
 /// worker that stopped is certainly dead when the next one takes the run.
@@ -588,6 +589,7 @@ impl Run<'_> {
             // Before the end is kept: a worker that dies in between asks again.
             self.ask_for_links(objects).await?;
             self.ask_for_saves().await?;
+            self.ask_for_attributions().await?;
         }
         // Not a checkpoint: a connection that is being ended waits for the run to be given back.
         let store = &self.app.remote.store;
@@ -647,6 +649,21 @@ impl Run<'_> {
         if settings.as_ref().is_some_and(save::saves) {
             let (store, queue) = (&self.app.remote.store, &self.app.queue);
             save::request(store, queue, self.contract, "import", now).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the attribution of opportunities, if it is on. It finds by itself whether anything changed: a
+    /// touch or a link does not show in the run.
+    async fn ask_for_attributions(&self) -> Result<(), StoreError> {
+        if self.environment != Environment::Production {
+            return Ok(());
+        }
+        let now = self.app.now();
+        let config = self.app.cached.config(self.contract, now).await?;
+        if config.is_some_and(|config| roi::is_on(&config)) {
+            let (store, queue) = (&self.app.remote.store, &self.app.queue);
+            attribution::request(store, queue, self.contract, "import", now, 0).await?;
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use shared::crm::{self, Crm};
 use shared::domain::contract::ContractConfig;
-use shared::domain::mapping::{MappedLead, MappingContext, comparable, map_submission};
+use shared::domain::mapping::{MappedLead, MappingContext, map_submission};
 use shared::domain::schema::LeadSchema;
 use shared::domain::strategy::MatchingStrategy;
 use shared::domain::submission::{Compared, Decision, SourceKind, State, Submission};
+use shared::lead_match::LeadMatch;
 use shared::linkedin::LinkedInApi;
 use shared::problem::Problem;
 use shared::source::linkedin::{LeadFormResponse, foreign_owner};
@@ -98,19 +99,7 @@ impl App {
                 "Map the form's fields (the discovered names are listed under field mappings); then send the submission again.",
             )));
         }
-        let normals = strategy
-            .matching_lead_fields
-            .iter()
-            .map(|name| {
-                let normal = lead
-                    .values
-                    .get(name)
-                    .filter(|_| !lead.filled_in.contains(name))
-                    .zip(schema.field(name))
-                    .and_then(|(value, field)| comparable(value, field, region));
-                (name.clone(), normal)
-            })
-            .collect();
+        let normals = strategy.normal_values(&lead, &schema, region);
         let case = Case {
             config: &config,
             strategy,
@@ -179,6 +168,16 @@ fn own(named: &BTreeMap<String, String>, config: &ContractConfig) -> Result<(), 
 }
 
 impl Case<'_> {
+    /// The submission's values beside the leads that they could match.
+    pub(crate) fn lead_match(&self) -> LeadMatch<'_> {
+        LeadMatch {
+            contract: &self.config.contract,
+            schema: &self.schema,
+            values: &self.lead.values,
+            normals: &self.normals,
+        }
+    }
+
     /// The decision, for people.
     pub(crate) fn decision(&self, matching_leads: usize, reason: String) -> Decision {
         Decision {

@@ -8,12 +8,8 @@ use shared::crm::{
     self, Criterion, CrmError, LeadRecord, LeadSearch, Record, Tie, Write, WrittenRecord,
 };
 use shared::domain::contract::{ContractConfig, match_key};
-use shared::domain::environment::Environment;
 use shared::domain::ids::identity;
 use shared::domain::mapping::{FieldOutcome, comparable};
-use shared::domain::match_keys::{best_key, lead_object};
-use shared::domain::normalize::Comparison;
-use shared::domain::schema::LeadField;
 use shared::domain::submission::{ClaimRef, CrmWrite, LeadRef, Plan, State, Submission};
 use shared::problem::Problem;
 use shared::session::SessionError;
@@ -33,8 +29,6 @@ const MAX_GENERATIONS: usize = 10;
 /// An organisation without our fields cannot tell whether a create took effect but by looking for
 /// the lead. By this time it has taken effect if it ever does, in seconds.
 const SETTLE_SECONDS: i64 = 60;
-/// Leads that the mirror adds to a search at most.
-const MAX_MIRRORED: i32 = 20;
 /// Maximum difference between two clocks, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 120;
 
@@ -89,7 +83,7 @@ impl App {
             );
             return self.create(submission, &mut case, identity).await;
         };
-        case.mirrored = self.mirrored_candidates(&case).await?;
+        case.mirrored = case.lead_match().mirrored(&self.remote.store).await?;
         let matching = self.matching_leads(&case).await?;
         if let Some(lead) = matching.first() {
             return self
@@ -168,72 +162,13 @@ impl App {
         Ok(None)
     }
 
-    /// Leads that the mirror knows under a key of the submission's values. What they hold now, the CRM
-    /// says: the mirror may be hours old.
-    ///
-    /// Only for strategies of text alone. E-mail addresses and phone numbers the CRM itself finds however
-    /// they are written, so the mirror would add a read and no lead.
-    async fn mirrored_candidates(&self, case: &Case<'_>) -> Result<Vec<String>, Setback> {
-        let selective = |name: &String| {
-            let comparison = case.schema.field(name).map(LeadField::comparison);
-            matches!(comparison, Some(Comparison::Email | Comparison::Phone))
-        };
-        if case.normals.keys().any(selective) {
-            return Ok(Vec::new());
-        }
-        let contract = &case.config.contract;
-        let object = lead_object(contract.crm);
-        let value = |name: &str| {
-            case.normals.get(name)?.as_ref()?;
-            case.lead.values.get(name)?.as_str()
-        };
-        let region = contract.settings.default_region.as_deref();
-        let Some(key) = best_key(contract.crm, object, value, region) else {
-            return Ok(Vec::new());
-        };
-        let found = self
-            .remote
-            .store
-            .by_match_key(
-                &contract.id,
-                Environment::Production,
-                &key,
-                Some(object),
-                MAX_MIRRORED,
-            )
-            .await?;
-        Ok(found.into_iter().map(|(_, id)| id).collect())
-    }
-
     /// Open leads that match on every field of the strategy, oldest first.
     async fn matching_leads(&self, case: &Case<'_>) -> Result<Vec<LeadRecord>, Setback> {
-        let criteria: Vec<Criterion<'_>> = case
-            .normals
-            .iter()
-            .filter_map(|(name, normal)| {
-                Some(Criterion {
-                    field: case.schema.field(name)?,
-                    value: case.lead.values.get(name)?,
-                    normal: normal.clone()?,
-                })
-            })
-            .collect();
         let read = case.fields_to_read();
-        let search = LeadSearch {
-            criteria: &criteria,
-            ids: &case.mirrored,
-            read: &read,
-            created_since: None,
-        };
-        let found = case
-            .crm
-            .find_leads(&case.schema, &search)
+        let found = case.lead_match().leads(case.crm, &case.mirrored, &read);
+        found
             .await
-            .map_err(|error| Setback::crm(error, case.remote))?;
-        Ok(found
-            .into_iter()
-            .filter(|lead| lead.open && case.matches(lead))
-            .collect())
+            .map_err(|error| Setback::crm(error, case.remote))
     }
 
     /// LG-3 *yes*, or nothing to match on: one lead for this submission alone.
@@ -333,7 +268,7 @@ impl App {
                 Err(setback) => return Err(setback),
             }
             let lead = self.by_identity(case, identity).await?;
-            if lead.open && case.matches(&lead) {
+            if lead.open && case.lead_match().agrees(&lead) {
                 return self.attach(submission, case, lead, 1).await;
             }
             // That lead was edited, converted or closed since: it is no match any more.
@@ -446,23 +381,7 @@ impl App {
         matching: usize,
     ) -> Result<(), Setback> {
         let now = self.clock.now();
-        let reason = if case.strategy.always_create_lead {
-            "The strategy always creates a lead.".to_owned()
-        } else if case.normals.values().any(Option::is_none) || case.normals.is_empty() {
-            let missing: Vec<&str> = case
-                .normals
-                .iter()
-                .filter(|(_, normal)| normal.is_none())
-                .map(|(name, _)| name.as_str())
-                .collect();
-            format!(
-                "The submission has no value to match on for {}, so no lead can match.",
-                missing.join(", ")
-            )
-        } else {
-            let fields: Vec<&str> = case.normals.keys().map(String::as_str).collect();
-            format!("No open lead matched on {}.", fields.join(", "))
-        };
+        let reason = case.strategy.reason(&case.normals, matching);
         let points = case.points(submission, true);
         let attachment = Attachment {
             lead_id: created.lead_id.clone(),
@@ -587,14 +506,7 @@ impl App {
         }
         written.sort();
         written.dedup();
-        let fields: Vec<&str> = case.normals.keys().map(String::as_str).collect();
-        let reason = match matching {
-            1 => format!("One open lead matched on {}.", fields.join(", ")),
-            count => format!(
-                "{count} open leads matched on {}; the oldest was chosen.",
-                fields.join(", ")
-            ),
-        };
+        let reason = case.strategy.reason(&case.normals, matching);
         let now = self.clock.now();
         submission.decision = Some(case.decision(matching, reason));
         submission.points = points;
@@ -721,20 +633,6 @@ impl App {
 }
 
 impl Case<'_> {
-    /// True if a lead's values match on every field of the strategy (LG-5).
-    pub(crate) fn matches(&self, lead: &LeadRecord) -> bool {
-        let region = self.config.contract.settings.default_region.as_deref();
-        !self.normals.is_empty()
-            && self.normals.iter().all(|(name, normal)| {
-                let theirs = lead
-                    .values
-                    .get(name)
-                    .zip(self.schema.field(name))
-                    .and_then(|(value, field)| comparable(value, field, region));
-                normal.is_some() && *normal == theirs
-            })
-    }
-
     fn points(&self, submission: &Submission, created: bool) -> u32 {
         self.config
             .scoring

@@ -43,6 +43,53 @@ pub(super) const SELLERS: [Seller; 4] = [
     },
 ];
 
+/// Users of the CRM who have no seat.
+pub(super) const COLLEAGUES: [Seller; 6] = [
+    Seller {
+        first: "Ines",
+        last: "Moreau",
+        email: "ines.moreau@leadbridge.example",
+        title: "Account Executive",
+    },
+    Seller {
+        first: "Jonas",
+        last: "Brandt",
+        email: "jonas.brandt@leadbridge.example",
+        title: "Account Executive",
+    },
+    Seller {
+        first: "Priya",
+        last: "Nair",
+        email: "priya.nair@leadbridge.example",
+        title: "Sales Development",
+    },
+    Seller {
+        first: "Marek",
+        last: "Nowak",
+        email: "marek.nowak@leadbridge.example",
+        title: "Sales Engineer",
+    },
+    Seller {
+        first: "Elena",
+        last: "Rossi",
+        email: "elena.rossi@leadbridge.example",
+        title: "Customer Success",
+    },
+    Seller {
+        first: "Owen",
+        last: "Hughes",
+        email: "owen.hughes@leadbridge.example",
+        title: "Marketing Operations",
+    },
+];
+
+/// Parts of contacts in a sale.
+const PARTS: [&str; 4] = [
+    "Decision Maker",
+    "Economic Buyer",
+    "Evaluator",
+    "Business User",
+];
 const INDUSTRIES: [&str; 5] = [
     "Manufacturing",
     "Technology",
@@ -69,6 +116,10 @@ pub(super) enum Object {
     Contact,
     Lead,
     Opportunity,
+    /// A contact's part in an opportunity.
+    Part,
+    /// The role of such a part, where it is a record.
+    PartRole,
 }
 
 impl Object {
@@ -85,6 +136,10 @@ impl Object {
             (Self::Lead, CrmKind::Dynamics365) => "lead",
             (Self::Opportunity, CrmKind::Salesforce) => "Opportunity",
             (Self::Opportunity, CrmKind::Dynamics365) => "opportunity",
+            (Self::Part, CrmKind::Salesforce) => "OpportunityContactRole",
+            (Self::Part, CrmKind::Dynamics365) => "connection",
+            // Salesforce has roles as values only.
+            (Self::PartRole, _) => "connectionrole",
         }
     }
 }
@@ -378,6 +433,25 @@ pub(super) fn opportunity(making: Making<'_>, deal: &Deal<'_>, currency: &Value)
         }
     }
     making.finished(row)
+}
+
+/// A contact's part in a sale. `role` is Dataverse's.
+pub(super) fn part(making: Making<'_>, deal: &str, contact: &str, role: &Value) -> Value {
+    match making.crm {
+        CrmKind::Salesforce => row([
+            ("OpportunityId", json!(deal)),
+            ("ContactId", json!(contact)),
+            ("Role", json!(nth(&PARTS, making.number))),
+            ("IsPrimary", json!(true)),
+        ]),
+        CrmKind::Dynamics365 => row([
+            ("_record1id_value", json!(deal)),
+            ("_record1id_value/type", json!("opportunity")),
+            ("_record2id_value", json!(contact)),
+            ("_record2id_value/type", json!("contact")),
+            ("_record2roleid_value", role.clone()),
+        ]),
+    }
 }
 
 /// The change that closes an opportunity.

@@ -1,6 +1,7 @@
 //! Visits of the company's people: they sign in, and log activities.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures::future::try_join_all;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, Millis};
@@ -17,12 +18,14 @@ const SESSION: &str = "__Host-lb_session=";
 
 /// People who log activities: the holders of the demo's two seats, then the sellers who have a seat.
 const LOGGERS: usize = SELLERS.len() + 1;
-/// Activities that each of them logs in a round.
-const EACH: usize = 3;
+/// Activities that each of them logs in a visit: one of each kind.
+const EACH: usize = ACTIVITIES.len();
 /// The round from which on the last of them logs activities, without a sign-in to the CRM.
-const LATE: usize = 4;
+const LATE: usize = 3;
 /// A round and a person whose tasks the CRM refuses.
-const REFUSED: (usize, usize) = (3, 3);
+const REFUSED: (usize, usize) = (2, 3);
+/// The people who keep lists of their own.
+const KEEPERS: [usize; 2] = [1, 2];
 
 /// Activities: kind, title, text.
 const ACTIVITIES: [(&str, &str, &str); 6] = [
@@ -54,6 +57,13 @@ const ACTIVITIES: [(&str, &str, &str); 6] = [
     ),
 ];
 
+/// True if a person logs activities in a round: all but the last in the first, then half of them by turns.
+/// Their sign-ins take most of the time.
+const fn visits(round: usize, person: usize) -> bool {
+    let is_last = person + 1 == LOGGERS;
+    (round == 1 || (round + person) % 2 == 1) && (round >= LATE || !is_last)
+}
+
 /// The session of a person.
 struct Session {
     /// The cookie, as a browser sends it back.
@@ -78,7 +88,7 @@ impl Known {
         for at in 0..EACH {
             let number = (round * LOGGERS + person) * EACH + at;
             let (kind, title, text) = one(&ACTIVITIES, number)?;
-            let (field, id) = if at == 1 {
+            let (field, id) = if at == 2 {
                 ("profile", one(&self.strangers, number)?)
             } else if *kind == "note" && round.is_multiple_of(2) {
                 ("company", one(&self.companies, number)?)
@@ -212,39 +222,77 @@ impl Story<'_> {
 
     /// People log what they did lately. Most of it is written to the CRM. Some waits for its person to be matched,
     /// some for a sign-in to the CRM, and some was refused by the CRM.
-    pub(super) async fn log_activities(&self, sides: &[Side], round: i64) -> Result<()> {
-        let round = usize::try_from(round).unwrap_or(0);
-        let mut directories = Vec::new();
-        for side in sides {
-            directories.push(self.known(side).await?);
-        }
+    pub(super) async fn log_activities(&self, sides: &[Side], round: usize) -> Result<()> {
+        let directories = try_join_all(sides.iter().map(|side| self.known(side))).await?;
         let seats = [demo::ADMINISTRATOR, demo::SALESPERSON];
         let sellers = SELLERS.iter().map(|seller| seller.email);
         let people = seats.into_iter().chain(sellers).take(LOGGERS);
+        let (mut usual, mut refused) = (Vec::new(), Vec::new());
         for (person, email) in people.enumerate() {
-            let is_last = person + 1 == LOGGERS;
-            if is_last && round < LATE {
+            if !visits(round, person) {
                 continue;
             }
-            let refused = (round, person) == REFUSED;
-            if refused {
-                let create = ["Task", "task"].map(|object| json!({ object: ["create"] }));
-                self.set("denied", create).await?;
-            }
+            let of = if (round, person) == REFUSED {
+                &mut refused
+            } else {
+                &mut usual
+            };
             for (side, known) in sides.iter().zip(&directories) {
-                let session = self.session(side, email).await?;
-                if round == 1 && !is_last {
-                    self.sign_in_to_crm(&session, email).await?;
-                }
-                let items = known.activities(round, person, self.clock.now())?;
-                self.log(&session, &items).await?;
+                of.push(self.visit(side, known, round, (person, email)));
             }
-            self.write_back().await?;
-            if refused {
-                // Some refusals are final at the second try.
-                self.at(self.clock.now().plus_seconds(3 * MINUTE)).await?;
-                self.sweep().await?;
-                self.set("denied", [json!({}), json!({})]).await?;
+        }
+        try_join_all(usual).await?;
+        self.write_back().await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let create = ["Task", "task"].map(|object| json!({ object: ["create"] }));
+        self.set("denied", create).await?;
+        try_join_all(refused).await?;
+        self.write_back().await?;
+        // Some refusals are final at the second try.
+        self.at(self.clock.now().plus_seconds(3 * MINUTE)).await?;
+        self.sweep().await?;
+        self.set("denied", [json!({}), json!({})]).await
+    }
+
+    /// A person signs in, and logs what they did. All but the last sign in to the CRM too, once.
+    async fn visit(
+        &self,
+        side: &Side,
+        known: &Known,
+        round: usize,
+        (person, email): (usize, &str),
+    ) -> Result<()> {
+        let session = self.session(side, email).await?;
+        if round == 1 && person + 1 < LOGGERS {
+            self.sign_in_to_crm(&session, email).await?;
+        }
+        if round == 1 && KEEPERS.contains(&person) {
+            self.keep_lists(&session, known).await?;
+        }
+        let items = known.activities(round, person, self.clock.now())?;
+        self.log(&session, &items).await
+    }
+
+    /// A person keeps a list of people and one of companies.
+    async fn keep_lists(&self, session: &Session, known: &Known) -> Result<()> {
+        let people = known.people.iter().step_by(5).take(6);
+        let people: Vec<_> = people.chain(known.strangers.iter().take(2)).collect();
+        let companies: Vec<_> = known.companies.iter().step_by(3).take(5).collect();
+        for (kind, name, entries) in [
+            ("profile", "Invite to the trade fair", people),
+            ("company", "Renewals this year", companies),
+        ] {
+            let body = json!({ "name": name, "kind": kind });
+            let request = self.post_as(session, "/api/v1/lists", &body);
+            let list = text_at(&answer(request, "/lists").await?, "/id")?;
+            for (number, entry) in entries.into_iter().enumerate() {
+                let note = (number == 0).then_some("Called last week: wants to hear from us.");
+                let body = json!({ "entry": entry, "note": note });
+                let path = format!("/api/v1/lists/{list}/items");
+                let request = self.post_as(session, &path, &body);
+                answer(request, &path).await?;
             }
         }
         Ok(())
@@ -269,7 +317,15 @@ impl Story<'_> {
 mod tests {
     use shared::clock::Millis;
 
-    use super::{EACH, Known, LOGGERS};
+    use super::{EACH, Known, LATE, LOGGERS, REFUSED, visits};
+
+    #[test]
+    fn everybody_visits_at_some_time() {
+        for person in 0..LOGGERS {
+            assert!((1..=LATE).any(|round| visits(round, person)), "{person}");
+        }
+        assert!(visits(REFUSED.0, REFUSED.1));
+    }
 
     #[test]
     fn activities_have_keys_of_their_own_and_every_kind_of_target() {

@@ -139,6 +139,9 @@ pub struct RoiReporting {
     /// The currency to report in, one of the CRM's own, as an ISO 4217 code. Required if ROI reporting is on.
     #[serde(default)]
     pub currency: Option<String>,
+    /// True if every seat holder sees the figures of all opportunities, and not only of their own.
+    #[serde(default)]
+    pub team_figures: bool,
 }
 
 /// The settings of one environment.

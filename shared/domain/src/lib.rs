@@ -5,6 +5,7 @@
 //! Read in this order:
 //! - [`contract`]: the configuration of a contract, and every rule of it.
 //! - [`submission`], [`mapping`], [`normalize`], [`strategy`], [`scoring`]: a form response on its way to a lead.
+//! - [`preview`]: the result of a mapping on submissions that are there.
 //! - [`activity`]: what seat holders do, on its way to their CRM.
 //! - [`user_writes`]: leads and contacts that seat holders create and update, and their limits.
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
@@ -45,10 +46,12 @@ pub mod match_keys;
 pub mod mirror;
 pub mod normalize;
 pub mod opportunity;
+pub mod preview;
 pub mod privacy;
 pub mod problem;
 pub mod provider;
 pub mod references;
+pub mod roi;
 pub mod role;
 pub mod rows;
 pub mod run;

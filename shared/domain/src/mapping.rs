@@ -229,7 +229,8 @@ fn report(
 
 type Converted = (Value, Option<String>);
 
-fn map_value(
+/// Converts an answer's text to the value of its lead field; `None` for an empty one.
+pub(crate) fn map_value(
     text: &str,
     target: &str,
     lead: &MappedLead,

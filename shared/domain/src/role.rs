@@ -44,6 +44,8 @@ pub enum Permission {
     LogActivities,
     /// Keep lists of people and companies of one's own (SV-4).
     KeepLists,
+    /// Read figures about the opportunities that Leadbridge sourced and influenced (RO-1).
+    ReadRoi,
     /// Invite people, assign and remove roles, end sessions.
     ManageSeats,
     /// Make and revoke API tokens.
@@ -73,6 +75,7 @@ impl Role {
                         | Permission::DecideMatches
                         | Permission::LogActivities
                         | Permission::KeepLists
+                        | Permission::ReadRoi
                 )
             }
             Self::Service => matches!(

@@ -27,11 +27,13 @@ pub enum RunKind {
     DeleteContract,
     /// Gives the stored submissions the time at which they expire.
     KeepAnswers,
+    /// Attributes opportunities (RO-1).
+    Roi,
 }
 
 impl RunKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::DeleteContract, Self::KeepAnswers];
+    pub const ALL: [Self; 3] = [Self::DeleteContract, Self::KeepAnswers, Self::Roi];
 
     /// The name in keys, addresses and answers.
     #[must_use]
@@ -39,6 +41,7 @@ impl RunKind {
         match self {
             Self::DeleteContract => "delete-contract",
             Self::KeepAnswers => "keep-answers",
+            Self::Roi => "roi",
         }
     }
 
@@ -48,6 +51,7 @@ impl RunKind {
         match self {
             Self::DeleteContract => "Deletion of the contract",
             Self::KeepAnswers => "Change of how long answers are kept",
+            Self::Roi => "Attribution of opportunities",
         }
     }
 
@@ -55,7 +59,7 @@ impl RunKind {
     const fn stops_midway(self) -> bool {
         match self {
             Self::DeleteContract => false,
-            Self::KeepAnswers => true,
+            Self::KeepAnswers | Self::Roi => true,
         }
     }
 }

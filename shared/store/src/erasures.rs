@@ -814,6 +814,8 @@ impl Store {
                 }
             }
             Found::Profile(entry, matched) => {
+                // Before the entry, by which they are found.
+                self.forget_reaches(contract, entry.id).await?;
                 let (environment, matched) = (Environment::Production, matched.as_deref());
                 actions.extend(self.removal(contract, environment, entry, matched)?);
                 next.count("profiles", 1);

@@ -34,6 +34,10 @@
 //! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
 //! | mark of a changed opportunity | `C#{c}#TOUCHED#{environment}#{shard}` | `{opportunity}#{object}#{id}` | query; the save pass deletes it; counted and emptied by a clean-up |
 //! | record that was saved for a seat holder | `C#{c}#SAVED#{environment}#{shard}` | `{seat}#{kind}#{object}#{id}` | get, batch get, query; counted and emptied by a clean-up |
+//! | attribution of an opportunity | `C#{c}#ROI#{environment}#{shard}` | `{month it was opened}#{opportunity}` | batch get, query by months; counted and emptied by a clean-up |
+//! | report that was kept | `C#{c}#ROI#{environment}#REPORTS` | `{time}#{id}` | get, query, newest first; counted and emptied by a clean-up |
+//! | what the last attribution used | `C#{c}#IMPORTED#{environment}` | `ROI` | get; counted and emptied by a clean-up |
+//! | act of a seat holder towards a person of the directory | `C#{c}#REACH#{shard}` | `{entry}#{kind}#{id}` | query |
 //! | lists that a seat holder made | `C#{c}#LISTS#{seat}` | `LISTS` | get |
 //! | entry that a seat holder saved | `C#{c}#LISTS#{seat}` | `ENTRY#{list}#{entry}` | batch get, query |
 //! | link pass | `C#{c}#CRM#production` | `LINK` | get; GSI2 while it has work to do |
@@ -218,6 +222,8 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("OAUTH", false),
     ("POSTS", false),
     ("RATES", false),
+    ("REACH", false),
+    ("ROI", false),
     ("RUN", false),
     ("SAVED", true),
     ("SCHEMA", false),
@@ -508,6 +514,60 @@ pub(super) fn saved(
     key(partition, format!("{prefix}{object}#{id}"))
 }
 
+/// A partition of the attributions of opportunities.
+pub(super) fn roi_partition(contract: &ContractId, environment: Environment, shard: u32) -> String {
+    format!("C#{contract}#ROI#{environment}#{shard:02x}")
+}
+
+/// The attribution of an opportunity that was opened in a month, `YYYY-MM`.
+pub(super) fn attribution(
+    contract: &ContractId,
+    environment: Environment,
+    month: &str,
+    opportunity: &str,
+) -> Key {
+    let shard = shard(opportunity, ROI_SHARDS);
+    key(
+        roi_partition(contract, environment, shard),
+        format!("{month}#{}", part(opportunity, MAX_HALF)),
+    )
+}
+
+/// The state of the contract's attributions: beside what they are made of.
+pub(super) fn roi_state(contract: &ContractId) -> Key {
+    key(imported(contract, Environment::Production), "ROI")
+}
+
+/// Partition of the reports that were kept.
+pub(super) fn roi_reports(contract: &ContractId, environment: Environment) -> String {
+    format!("C#{contract}#ROI#{environment}#REPORTS")
+}
+
+/// A report that was kept; its name is of the time and a unique id.
+pub(super) fn roi_report(contract: &ContractId, environment: Environment, name: &str) -> Key {
+    key(roi_reports(contract, environment), part(name, MAX_PART))
+}
+
+/// The name of a report that is kept at a time.
+pub(super) fn roi_report_name(at: Millis, unique: uuid::Uuid) -> String {
+    format!("{}-{unique}", padded(at))
+}
+
+/// Partition of the acts of seat holders towards a person, and the beginning of their sort keys.
+pub(super) fn reaches(contract: &ContractId, entry: EntryId) -> (String, String) {
+    let shard = shard(&entry.to_string(), REACH_SHARDS);
+    (
+        format!("C#{contract}#REACH#{shard:02x}"),
+        format!("{entry}#"),
+    )
+}
+
+/// An act of a seat holder towards a person.
+pub(super) fn reach(contract: &ContractId, entry: EntryId, kind: &str, id: &str) -> Key {
+    let (partition, prefix) = reaches(contract, entry);
+    key(partition, format!("{prefix}{kind}#{}", part(id, MAX_HALF)))
+}
+
 /// Partition of the lists that a seat holder made, and of what they saved by hand.
 pub(super) fn lists_partition(contract: &ContractId, seat: SeatId) -> String {
     format!("C#{contract}#LISTS#{seat}")
@@ -554,6 +614,8 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     partitions.push(link_drafts_partition(contract, environment));
     partitions
         .extend((0..TOUCHED_SHARDS).map(|shard| touched_partition(contract, environment, shard)));
+    partitions.extend((0..ROI_SHARDS).map(|shard| roi_partition(contract, environment, shard)));
+    partitions.push(roi_reports(contract, environment));
     for shard in 0..DIRECTORY_SHARDS {
         partitions.push(saved_partition(contract, environment, shard));
         for kind in EntryKind::ALL {
@@ -576,6 +638,11 @@ pub const DIRECTORY_SHARDS: u32 = 16;
 const MATCH_KEY_SHARDS: u32 = 64;
 /// Number of partitions that the marks of changed opportunities are spread over.
 pub const TOUCHED_SHARDS: u32 = 16;
+
+/// Number of partitions that the attributions of opportunities are spread over.
+pub const ROI_SHARDS: u32 = 16;
+/// Number of partitions that the acts of seat holders towards people are spread over.
+const REACH_SHARDS: u32 = 16;
 
 /// The shard of a name, the same for ever (FNV-1a; the upper half folded in, as the low bits of
 /// similar names alone are not spread well).
@@ -1241,6 +1308,9 @@ mod tests {
             waiting(&c, sandbox, &record, waits),
             saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
             touched(&c, sandbox, name, (name, name)),
+            attribution(&c, sandbox, "2026-11", name),
+            roi_report(&c, sandbox, name),
+            reach(&c, waits.id, "activity", name),
             mirrored(&c, sandbox, "Lead", name),
             Key { pk, sk },
             seat_email(&c, name),
@@ -1281,6 +1351,7 @@ mod tests {
             link_draft(&c, production, 1, 1),
             save_pass(&c),
             save_state(&c),
+            roi_state(&c),
             own_lists(&c, seat_id),
             by_hand(&c, seat_id, ListRef::People, entry_id),
             access_report(&c, production),
@@ -1449,6 +1520,9 @@ mod tests {
                 let saved = saved(&c, environment, seat_id, EntryKind::Company, &record);
                 let touched = touched(&c, environment, &id, (name.as_str(), id.as_str()));
                 prop_assert!(partitions.contains(&saved.pk) && partitions.contains(&touched.pk));
+                let attributed = attribution(&c, environment, "2026-11", &id);
+                let report = roi_report(&c, environment, &name);
+                prop_assert!(partitions.contains(&attributed.pk) && partitions.contains(&report.pk));
                 prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
                 for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
                     let (seen, record) = (seen_partition(&c, environment, spec.name), mirror_partition(&c, environment, spec.name, shard));

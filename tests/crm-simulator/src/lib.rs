@@ -27,6 +27,7 @@ mod tls;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -87,6 +88,8 @@ pub struct Simulator {
     temporary: Option<PathBuf>,
     state_file: Option<PathBuf>,
     world: Arc<World>,
+    /// True while nothing is saved by itself.
+    resting: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -132,10 +135,12 @@ impl Simulator {
             dataverse: format!("https://{dataverse}"),
             linkedin: format!("https://{linkedin}"),
         });
+        let resting = Arc::new(AtomicBool::new(false));
         if let Some(file) = config.state_file.clone() {
             tasks.push(tokio::spawn(keep(
                 Arc::clone(&world),
                 file,
+                Arc::clone(&resting),
                 stopped.clone(),
             )));
         }
@@ -148,6 +153,7 @@ impl Simulator {
             temporary,
             state_file: config.state_file,
             world,
+            resting,
             stop,
             tasks,
         })
@@ -194,6 +200,11 @@ impl Simulator {
         }
     }
 
+    /// Saves nothing by itself from now on, or again after each change.
+    pub fn rest(&self, rest: bool) {
+        self.resting.store(rest, Ordering::Relaxed);
+    }
+
     /// Stops listening, lets calls in flight end, and saves.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
@@ -220,7 +231,12 @@ fn temporary_folder() -> PathBuf {
 }
 
 /// Saves a little after each change; rarer when saving takes long.
-async fn keep(world: Arc<World>, file: PathBuf, mut stop: watch::Receiver<bool>) {
+async fn keep(
+    world: Arc<World>,
+    file: PathBuf,
+    resting: Arc<AtomicBool>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut pause = Duration::from_millis(200);
     loop {
         tokio::select! {
@@ -230,6 +246,9 @@ async fn keep(world: Arc<World>, file: PathBuf, mut stop: watch::Receiver<bool>)
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
+        }
+        if resting.load(Ordering::Relaxed) {
+            continue;
         }
         let (own, file) = (Arc::clone(&world), file.clone());
         let started = Instant::now();

@@ -16,6 +16,7 @@ pub fn salesperson_may(method: &Method, path: &str) -> bool {
         || path.starts_with("/crm/")
         || ["/notices", "/linkedin/disconnect"].contains(&path)
         || reads && (path.starts_with("/submissions") || path == "/linkedin")
+        || ["/roi", "/roi/opportunities"].contains(&path)
         || is_of_directory(path) && (reads || decides(path))
 }
 

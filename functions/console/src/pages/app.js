@@ -66,6 +66,13 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./scoring.js")).scoringPage,
 	},
+	{
+		name: "lead-settings",
+		title: "Lead settings",
+		group: "Leads",
+		administrators: true,
+		load: async () => (await import("./lead-settings.js")).leadSettingsPage,
+	},
 
 	{
 		name: "people",
@@ -147,6 +154,14 @@ export const PAGES = [
 		administrators: true,
 		load: async () => (await import("./rates.js")).ratesPage,
 	},
+	{
+		name: "imports",
+		title: "Imports",
+		group: "Reports",
+		administrators: true,
+		load: async () => (await import("./import-runs.js")).importsPage,
+	},
+	{ name: "roi", title: "ROI", group: "Reports", load: async () => (await import("./roi.js")).roiPage },
 
 	{
 		name: "crm-production",

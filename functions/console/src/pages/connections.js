@@ -1,7 +1,7 @@
 // LinkedIn's authorisation, and a seat holder's own sign-in to the CRM (CN-7, CN-11).
 
 import { api, get, goAuthorize, session } from "./api.js";
-import { statusTag } from "./crm.js";
+import { statusTag } from "./crm-card.js";
 import { action, button, card, confirmed, facts, note, p, problemNote, row, time } from "./dom.js";
 import { t } from "./words.js";
 

@@ -33,16 +33,11 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { statusTag } from "./crm-card.js";
 import { importCard, isOpen, syncState, timed } from "./imports.js";
 import { t } from "./words.js";
 
 const CRMS = { salesforce: "Salesforce", dynamics365: "Microsoft Dynamics 365 Sales" };
-const STATES = {
-	not_connected: t("Not connected"),
-	connected: t("Connected"),
-	sign_in_needed: t("Sign-in needed"),
-	disconnecting: t("Disconnecting"),
-};
 const RIGHTS = { create: t("create"), update: t("update") };
 const AUTO_SAVE = {
 	leads: t("Auto-save leads"),
@@ -55,8 +50,6 @@ const REVOCATIONS = {
 	not_offered: t("Our tokens are deleted. The provider lets no app end its own access: remove the app there."),
 	not_reached: t("Our tokens are deleted. The provider did not answer: remove the app there."),
 };
-
-export const statusTag = (status) => tag({ connected: "good", sign_in_needed: "bad", disconnecting: "warn" }[status], STATES[status]);
 
 // The results of an end, or its progress.
 export function endNote(end) {
@@ -531,6 +524,12 @@ async function roiStep(context) {
 			t(offered.value_fields_note) ?? t("With “Not sure”, the CRM’s usual field counts."),
 		),
 		field(t("Show total amount of influenced and sourced revenue in"), currency, t(offered.currencies_note)),
+		check(
+			"team_figures",
+			t("Every seat holder sees the figures of all"),
+			saved.team_figures,
+			t("Otherwise each sees those of their own opportunities."),
+		),
 	);
 	const show = (event) => {
 		choices.hidden = !event.target.checked;
@@ -549,6 +548,7 @@ async function roiStep(context) {
 				enabled: fields.enabled.checked,
 				won_value_field: fields.won_value_field.value || null,
 				currency: fields.currency.value.trim() || null,
+				team_figures: fields.team_figures.checked,
 			});
 			return done(t("ROI reporting is saved."));
 		},
@@ -639,39 +639,5 @@ function endCard(context) {
 		t("Disconnect"),
 		p(t("Ends the connection, with the choice to delete what was imported.")),
 		button(t("Disconnect CRM Sync"), ask, "danger"),
-	);
-}
-
-/** @param {import("./api.js").Api["ConnectionView"]} connection */
-export function crmCard(connection) {
-	const {
-		environment,
-		status,
-		guide: { step, step_number: number },
-	} = connection;
-	const name = environment === "production" ? t("Production CRM") : t("Sandbox CRM");
-	const open = status !== "not_connected" && step !== "finished";
-	return card(
-		name,
-		p(statusTag(status)),
-		(status !== "not_connected" || connection.problem) && p(t(connection.message)),
-		connection.instance_url && hint(connection.instance_url),
-		connection.sync.last_success_at && hint(t("Last import {time}", { time: time(connection.sync.last_success_at) })),
-		p(
-			link(
-				`crm-${environment}`,
-				environment === "production"
-					? open
-						? t("Go on with step {number} for production", { number })
-						: status === "not_connected"
-							? t("Connect production")
-							: t("Open production")
-					: open
-						? t("Go on with step {number} for sandbox", { number })
-						: status === "not_connected"
-							? t("Connect sandbox")
-							: t("Open sandbox"),
-			),
-		),
 	);
 }

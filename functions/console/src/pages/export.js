@@ -32,6 +32,18 @@ function keep(name, parts) {
 }
 
 /**
+ * Saves a table that is at hand as a file.
+ * @param {string} name
+ * @param {any[]} columns each a title and the value of an item
+ * @param {any[]} items
+ */
+export function saved(name, columns, items) {
+	const titles = line(columns.map(([title]) => title));
+	keep(name, [MARK + titles, ...items.map((item) => line(columns.map(([, of]) => of(item))))]);
+	announce(`Saved as ${name}.`);
+}
+
+/**
  * The button that exports what a search finds, with the way to stop it. An export that fails goes on from where it was.
  * @param {object} wish
  * @param {any} wish.view

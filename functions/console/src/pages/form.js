@@ -41,6 +41,7 @@ import {
 	stateTag,
 	typedOf,
 } from "./forms.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./forms.js").FormView} FormView */
 /** @typedef {{ name: string, required: boolean }} Field */
@@ -111,57 +112,65 @@ function curlSnippet({ post_url, form_key, has_secret }, fields) {
 // The signature header of a post: HMAC-SHA256 over time, form key and body.
 async function signatureOf(secret, form_key, text) {
 	const bytes = (part) => new TextEncoder().encode(part);
-	const t = Math.floor(Date.now() / 1000);
+	const now = Math.floor(Date.now() / 1000);
 	const key = await crypto.subtle.importKey("raw", bytes(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-	const mac = new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes(`${t}.${form_key}.${text}`)));
-	return `t=${t},v1=${[...mac].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+	const mac = new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes(`${now}.${form_key}.${text}`)));
+	return `t=${now},v1=${[...mac].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
 // The most fields of a snippet, unless the address names them.
 const MOST_FIELDS = 8;
 
 const SIGNING = [
-	p("A post carries the header ", el("code", null, "X-Leadbridge-Signature: t=<seconds since 1970>,v1=<signature>"), "."),
+	p(t("A post carries the header "), el("code", null, "X-Leadbridge-Signature: t=<seconds since 1970>,v1=<signature>"), "."),
 	p(
-		"The signature is the lowercase hexadecimal HMAC-SHA256, under the secret, of ",
+		t("The signature is the lowercase hexadecimal HMAC-SHA256, under the secret, of "),
 		el("code", null, "<t>.<form key>.<body>"),
-		", with the body exactly as it is sent. Clocks may differ by five minutes.",
+		t(", with the body exactly as it is sent. Clocks may differ by five minutes."),
 	),
-	p("To send one submission several times, put a key of your own into the body as the field ", el("code", null, "_idempotency_key"), "."),
+	p(
+		t("To send one submission several times, put a key of your own into the body as the field "),
+		el("code", null, "_idempotency_key"),
+		".",
+	),
 ];
 
 /** @param {FormView} found @param {Field[]} fields */
 function testCard(view, found, fields) {
-	const allow = action("Let this console send test submissions", async () => {
+	const allow = action(t("Let this console send test submissions"), async () => {
 		await api("PUT", `/forms/${found.id}`, inputOf(found, { allowed_origins: [...found.allowed_origins, here] }));
 		await view.reload();
 	});
-	if (!found.enabled) return card("Send a test submission", p("The form is off: it takes nothing."));
+	if (!found.enabled) return card(t("Send a test submission"), p(t("The form is off: it takes nothing.")));
 	if (!allowsHere(found))
-		return card("Send a test submission", p(`This console (${here}) is not among the pages that may post the form.`), allow);
+		return card(
+			t("Send a test submission"),
+			p(t("This console ({here}) is not among the pages that may post the form.", { here })),
+			allow,
+		);
 	// Controls have names of our own: a field's name could hide a property of the form.
 	const controls = fields.map(({ name, required }, index) =>
-		field(`${name}${required ? " (required)" : ""}`, input(`answer${index}`, { value: kindOf(name)[1] })),
+		field(required ? t("{name} (required)", { name }) : name, input(`answer${index}`, { value: kindOf(name)[1] })),
 	);
 	return card(
-		"Send a test submission",
-		p("It is a real one: it is mapped, matched and written to your CRM, and you watch it do so."),
+		t("Send a test submission"),
+		p(t("It is a real one: it is mapped, matched and written to your CRM, and you watch it do so.")),
 		form(
 			[
 				el("div", { class: "grid" }, controls),
 				found.has_secret &&
 					field(
-						"Secret",
+						t("Secret"),
 						input("secret", { type: "password" }),
-						"The form takes signed posts only; it is used here and kept nowhere.",
+						t("The form takes signed posts only; it is used here and kept nowhere."),
 					),
 			],
-			[submit("Send it")],
+			[submit(t("Send it"))],
 			async (elements) => {
 				const answers = fields.map(({ name }, index) => [name, elements.namedItem(`answer${index}`).value]);
 				const text = JSON.stringify(Object.fromEntries(answers.filter(([, value]) => value)));
 				const secret = elements.namedItem("secret")?.value.trim();
-				if (found.has_secret && !secret) refuse("The secret is missing.", "Paste the form’s secret.", "secret");
+				if (found.has_secret && !secret) refuse(t("The secret is missing."), t("Paste the form’s secret."), "secret");
 				const headers = secret
 					? { "x-leadbridge-signature": await signatureOf(secret, found.form_key, text) }
 					: { "idempotency-key": crypto.randomUUID() };
@@ -182,41 +191,41 @@ function testCard(view, found, fields) {
 /** @param {FormView} found */
 function edit(view, found) {
 	const website = found.kind === "website";
-	dialog(`Edit ${found.name}`, (close) =>
+	dialog(t("Edit {name}", { name: found.name }), (close) =>
 		form(
 			[
-				field("Name", input("name", { required: true, maxlength: 100, value: found.name })),
-				field("Campaign (optional)", input("campaign", { maxlength: 100, value: found.campaign ?? "" })),
+				field(t("Name"), input("name", { required: true, maxlength: 100, value: found.name })),
+				field(t("Campaign (optional)"), input("campaign", { maxlength: 100, value: found.campaign ?? "" })),
 				website && [
-					field("Pages that may post it", lines("allowed_origins", found.allowed_origins), ORIGINS_HINT),
+					field(t("Pages that may post it"), lines("allowed_origins", found.allowed_origins), ORIGINS_HINT),
 					field(
-						"Required fields",
+						t("Required fields"),
 						lines("required_fields", found.required_fields),
-						"One name in each line; a post without them is refused.",
+						t("One name in each line; a post without them is refused."),
 					),
 					field(
-						"Fields that may be sent several times",
+						t("Fields that may be sent several times"),
 						lines("multi_value_fields", found.multi_value_fields, { rows: 2 }),
-						"One name in each line, such as of check boxes.",
+						t("One name in each line, such as of check boxes."),
 					),
 					field(
-						"Pages to show afterwards",
+						t("Pages to show afterwards"),
 						lines("redirect_urls", found.redirect_urls, { rows: 2 }),
-						"One address in each line; the first is where a plain HTML form leads, unless it names another of them.",
+						t("One address in each line; the first is where a plain HTML form leads, unless it names another of them."),
 					),
 					field(
-						"Trap for programs (optional)",
+						t("Trap for programs (optional)"),
 						input("honeypot_field", { value: found.honeypot_field ?? "" }),
-						"The name of a field that people do not see: what fills it is ignored.",
+						t("The name of a field that people do not see: what fills it is ignored."),
 					),
 				],
 				field(
-					"Most posts in a minute",
+					t("Most posts in a minute"),
 					input("posts_per_minute", { inputmode: "numeric", value: String(found.posts_per_minute) }),
-					"1 to 60,000; more are told to come back later.",
+					t("1 to 60,000; more are told to come back later."),
 				),
 			],
-			[submit("Save"), cancel(close)],
+			[submit(t("Save")), cancel(close)],
 			async (fields) => {
 				const text = (name) => fields.namedItem(name).value.trim();
 				const list = (name) => (website ? linesOf(fields.namedItem(name)) : found[name]);
@@ -248,18 +257,20 @@ function secretCard(view, found) {
 	const put = (secret) => api("PUT", `/forms/${found.id}`, inputOf(found, { secret }));
 	const renew = () =>
 		confirmed(
-			found.has_secret ? `New ${name}` : "Take signed posts only",
+			found.has_secret ? t("New {name}", { name }) : t("Take signed posts only"),
 			found.has_secret
-				? `A new ${name} is made and shown once. The one that is set now stays valid beside it; the one before that ends.`
-				: "A secret is made and shown once. From then on posts without a signature are refused, those of browsers too.",
-			found.has_secret ? `Make a new ${name}` : "Make the secret",
+				? t("A new {name} is made and shown once. The one that is set now stays valid beside it; the one before that ends.", {
+						name,
+					})
+				: t("A secret is made and shown once. From then on posts without a signature are refused, those of browsers too."),
+			found.has_secret ? t("Make a new {name}", { name }) : t("Make the secret"),
 			async () => {
 				const secret = newSecret();
 				await put(secret);
 				return () =>
 					showSecret(
-						`The ${name} of ${found.name}`,
-						google ? "Enter it in Google Ads." : "Your server signs each post with it.",
+						t("The {name} of {form}", { name, form: found.name }),
+						google ? t("Enter it in Google Ads.") : t("Your server signs each post with it."),
 						secret,
 						view.reload,
 					);
@@ -267,26 +278,28 @@ function secretCard(view, found) {
 		);
 	const remove = () =>
 		confirmed(
-			"Take posts without a signature",
-			"Anybody who knows the address can post the form then.",
-			"Remove the secret",
+			t("Take posts without a signature"),
+			t("Anybody who knows the address can post the form then."),
+			t("Remove the secret"),
 			async () => {
 				await put("");
 				return view.reload;
 			},
 		);
 	return card(
-		google ? "Key" : "Signature",
+		google ? t("Key") : t("Signature"),
 		p(
 			found.has_secret
-				? `A ${name} is set${found.has_previous_secret ? "; the one before it is still valid" : ""}.`
-				: "Posts need no signature.",
+				? found.has_previous_secret
+					? t("A {name} is set; the one before it is still valid.", { name })
+					: t("A {name} is set.", { name })
+				: t("Posts need no signature."),
 		),
-		found.body_signatures_until && hint("Signatures over the body alone are taken until ", time(found.body_signatures_until)),
-		!google && el("details", null, el("summary", null, "How posts are signed"), SIGNING),
+		found.body_signatures_until && hint(t("Signatures over the body alone are taken until "), time(found.body_signatures_until)),
+		!google && el("details", null, el("summary", null, t("How posts are signed")), SIGNING),
 		row(
-			button(found.has_secret ? `New ${name}` : "Take signed posts only", renew),
-			found.has_secret && !google && button("Remove the secret", remove, "danger"),
+			button(found.has_secret ? t("New {name}", { name }) : t("Take signed posts only"), renew),
+			found.has_secret && !google && button(t("Remove the secret"), remove, "danger"),
 		),
 	);
 }
@@ -310,7 +323,7 @@ async function fieldsFor(view, found) {
 
 export async function formPage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p("No form is named in the address. ", link("forms", "All forms"))];
+	if (!id) return [p(t("No form is named in the address. "), link("forms", t("All forms")))];
 	/** @type {FormView} */
 	const found = await get(`/forms/${encodeURIComponent(id)}`);
 	view.entitle(found.name);
@@ -319,21 +332,21 @@ export async function formPage(view) {
 	const draw = (fields) =>
 		parts.replaceChildren(
 			card(
-				"Put it into your page",
+				t("Put it into your page"),
 				found.has_secret
-					? p("It takes signed posts only, which a server of yours sends: a page cannot keep the secret.")
+					? p(t("It takes signed posts only, which a server of yours sends: a page cannot keep the secret."))
 					: [
-							snippet("HTML", htmlSnippet(found, fields), "Works as it is, without a script."),
-							snippet("JavaScript", scriptSnippet(found), "Behind the HTML: sends it without leaving the page."),
+							snippet("HTML", htmlSnippet(found, fields), t("Works as it is, without a script.")),
+							snippet(t("JavaScript"), scriptSnippet(found), t("Behind the HTML: sends it without leaving the page.")),
 						],
-				snippet("From a terminal or a server", curlSnippet(found, fields)),
+				snippet(t("From a terminal or a server"), curlSnippet(found, fields)),
 				el(
 					"details",
 					null,
-					el("summary", null, "Other fields"),
+					el("summary", null, t("Other fields")),
 					form(
-						[field("Fields", lines("fields", typedOf(fields), { rows: 6 }), FIELDS_HINT)],
-						[submit("Show the snippets", "second")],
+						[field(t("Fields"), lines("fields", typedOf(fields), { rows: 6 }), FIELDS_HINT)],
+						[submit(t("Show the snippets"), "second")],
 						async (elements) => {
 							const wanted = fieldsOf(linesOf(elements.namedItem("fields")));
 							view.replace({ fields: typedOf(wanted).join("\n") });
@@ -341,7 +354,7 @@ export async function formPage(view) {
 							moveTo(parts.querySelector("h2"));
 						},
 					),
-					p("A field reaches your CRM once it is mapped: ", link("mapping", "Mapping"), "."),
+					p(t("A field reaches your CRM once it is mapped: "), link("mapping", t("Mapping")), "."),
 				),
 			),
 			testCard(view, found, fields),
@@ -349,33 +362,38 @@ export async function formPage(view) {
 	if (website) draw(await fieldsFor(view, found));
 
 	const remove = () =>
-		confirmed(`Delete ${found.name}`, "Its address takes nothing any more. Its submissions stay.", "Delete", async () => {
-			await api("DELETE", `/forms/${found.id}`);
-			return () => view.go("forms");
-		});
+		confirmed(
+			t("Delete {name}", { name: found.name }),
+			t("Its address takes nothing any more. Its submissions stay."),
+			t("Delete"),
+			async () => {
+				await api("DELETE", `/forms/${found.id}`);
+				return () => view.go("forms");
+			},
+		);
 	const toggle = async () => {
 		await api("PUT", `/forms/${found.id}`, inputOf(found, { enabled: !found.enabled }));
 		await view.reload();
 	};
 	const list = (entries) => entries.length > 0 && entries.map((entry) => el("div", null, said(entry)));
 	return [
-		p(link("forms", "All forms"), " · ", link("submissions", "Its submissions", null, { form: found.id })),
+		p(link("forms", t("All forms")), " · ", link("submissions", t("Its submissions"), null, { form: found.id })),
 		card(
-			"The form",
-			p(stateTag(found), " ", !found.enabled && hint("Posts are answered as if it did not exist.")),
-			copied(website ? "Address that it is posted to" : "Webhook address for Google Ads", found.post_url, "post_url"),
+			t("The form"),
+			p(stateTag(found), " ", !found.enabled && hint(t("Posts are answered as if it did not exist."))),
+			copied(website ? t("Address that it is posted to") : t("Webhook address for Google Ads"), found.post_url, "post_url"),
 			facts([
-				["Source", KINDS[found.kind]],
-				["Campaign", found.campaign && said(found.campaign)],
-				["Pages that may post it", website && (list(found.allowed_origins) || "None: servers only")],
-				["Required fields", list(found.required_fields)],
-				["Pages to show afterwards", list(found.redirect_urls)],
-				["Changed", time(found.updated_at)],
+				[t("Source"), KINDS[found.kind]],
+				[t("Campaign"), found.campaign && said(found.campaign)],
+				[t("Pages that may post it"), website && (list(found.allowed_origins) || t("None: servers only"))],
+				[t("Required fields"), list(found.required_fields)],
+				[t("Pages to show afterwards"), list(found.redirect_urls)],
+				[t("Changed"), time(found.updated_at)],
 			]),
 			row(
-				button("Edit", () => edit(view, found)),
-				action(found.enabled ? "Switch off" : "Switch on", toggle),
-				button("Delete", remove, "danger"),
+				button(t("Edit"), () => edit(view, found)),
+				action(found.enabled ? t("Switch off") : t("Switch on"), toggle),
+				button(t("Delete"), remove, "danger"),
 			),
 		),
 		website && parts,

@@ -1,41 +1,57 @@
-// The first page: notices, submissions and activities by state, connections, and the first steps of a new contract.
+// The first page: what needs somebody, submissions and leads per day, activities, lists and connections, and the first steps of a new
+// contract.
 
 import { STATES as ACTIVITY_STATES } from "./activities.js";
 import { get, link, session, signOutEverywhere } from "./api.js";
-import { crmCard, statusTag } from "./crm.js";
-import { action, asProblem, card, el, hint, li, number, p, problemNote, svg, table, tag, time } from "./dom.js";
-import { STATES } from "./submissions.js";
+import { crmCard, statusTag } from "./crm-card.js";
+import { badge } from "./directory.js";
+import { action, asProblem, card, el, hint, li, number, p, problemNote, said, strong, svg, table, tag, time } from "./dom.js";
+import { STATES } from "./submission-states.js";
+import { many, t } from "./words.js";
 
 // A part of a page, or the problem that kept it from loading.
 const part = (title, work) => work().catch((error) => card(title, problemNote(asProblem(error))));
 
+// -- Needs somebody
+
 function subject(about) {
-	if (about === "crm") return ["Production CRM", "crm-production"];
-	if (about === "crm-sandbox") return ["Sandbox CRM", "crm-sandbox"];
-	if (about === "linkedin") return ["LinkedIn", "linkedin"];
-	return [about.startsWith("user-sandbox") ? "Your CRM sign-in (sandbox)" : "Your CRM sign-in", "my-settings"];
+	if (about === "crm") return [t("Production CRM"), "crm-production"];
+	if (about === "crm-sandbox") return [t("Sandbox CRM"), "crm-sandbox"];
+	if (about === "linkedin") return [t("LinkedIn"), "linkedin"];
+	return [about.startsWith("user-sandbox") ? t("Your CRM sign-in (sandbox)") : t("Your CRM sign-in"), "my-settings"];
 }
 
-async function notices() {
-	const { items } = await get("/notices");
-	if (!items.length) return card("Notices", p("Nothing needs your attention."));
+function noticed({ about, severity, by, problem }) {
+	const [name, target] = subject(about);
+	const kind = severity === "error" ? "bad" : "warn";
+	return li(
+		link(target, name),
+		" ",
+		tag(kind, severity === "error" ? t("Action needed") : t("Soon")),
+		problemNote(problem, kind),
+		by && hint(t("By {time}", { time: time(by) })),
+	);
+}
+
+const toSubmissions = (state) => t("Show: {state}", { state });
+const toActivities = (state) => t("Show activities: {state}", { state });
+
+// States in which nothing goes on before somebody does something: submissions, and the person's own activities.
+const STUCK_SUBMISSIONS = ["needs_attention"];
+const STUCK_ACTIVITIES = ["failed", "waiting_for_sign_in", "waiting_for_answer"];
+
+async function needs() {
+	const [{ items }, submissions, activities] = await Promise.all([
+		get("/notices"),
+		watched("submissions", STUCK_SUBMISSIONS, STATES, toSubmissions),
+		watched("activities", STUCK_ACTIVITIES, ACTIVITY_STATES, toActivities),
+	]);
+	const all = [...items.map(noticed), ...submissions, ...activities];
 	return card(
-		"Notices",
-		el(
-			"ul",
-			{ class: "plain" },
-			items.map(({ about, severity, by, problem }) => {
-				const [name, target] = subject(about);
-				const kind = severity === "error" ? "bad" : "warn";
-				return li(
-					link(target, name),
-					" ",
-					tag(kind, severity === "error" ? "Action needed" : "Soon"),
-					problemNote(problem, kind),
-					by && hint("By ", time(by)),
-				);
-			}),
-		),
+		t("Is everything well?"),
+		all.length
+			? [p(many(all.length, "{n} thing needs somebody.", "{n} things need somebody.")), el("ul", { class: "plain" }, all)]
+			: p(t("Nothing needs your attention.")),
 	);
 }
 
@@ -61,69 +77,93 @@ async function newest(path, wish) {
 }
 
 const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const WIDTH = 280;
-const HEIGHT = 80;
+const WIDTH = 300;
+const HEIGHT = 90;
+// The room of the numbers beside the bars.
+const SIDE = 22;
 
-// The submissions per day as a bar chart, with the same numbers as a table for screen readers.
+// Submissions that are a lead in the CRM.
+const isLead = ({ state }) => state === "created" || state === "attached";
+
+// A whole number, not less than the most, that halves well.
+function ceiling(most) {
+	const size = 10 ** Math.floor(Math.log10(most));
+	return [1, 2, 4, 6, 8, 10].map((one) => one * size).find((one) => one >= most);
+}
+
+// Submissions and leads per day as a bar chart, with the same numbers as a table.
 function perDay(items, today) {
 	const days = Array.from({ length: DAYS }, (_, index) => {
 		const start = new Date(today);
 		start.setDate(start.getDate() - (DAYS - 1 - index));
-		return { start, count: 0 };
+		return { start, all: 0, leads: 0 };
 	});
-	for (const { received_at } of items) {
-		const day = days.findLast(({ start }) => start.getTime() <= received_at);
-		if (day) day.count += 1;
+	for (const item of items) {
+		const day = days.findLast(({ start }) => start.getTime() <= item.received_at);
+		if (!day) continue;
+		day.all += 1;
+		if (isLead(item)) day.leads += 1;
 	}
-	const most = Math.max(1, ...days.map(({ count }) => count));
-	const slot = WIDTH / DAYS;
-	const bars = days.map(({ start, count }, index) => {
-		const height = (HEIGHT * count) / most;
-		const bar = svg("rect", { x: index * slot + 2, width: slot - 4, y: HEIGHT - height, height });
-		bar.append(svg("title", {}, `${DATE.format(start)}: ${number(count)}`));
-		return bar;
+	const most = Math.max(...days.map(({ all }) => all));
+	const top = ceiling(Math.max(2, most));
+	const slot = (WIDTH - SIDE) / DAYS;
+	const high = (count) => (HEIGHT * count) / top;
+	const bar = (index, count, kind) =>
+		svg("rect", { x: SIDE + index * slot + 2, width: slot - 4, y: HEIGHT - high(count), height: high(count), class: kind });
+	const bars = days.map(({ start, all, leads }, index) => {
+		const told = t("{day}: {all} submissions, {leads} of them leads", {
+			day: DATE.format(start),
+			all: number(all),
+			leads: number(leads),
+		});
+		return svg("g", {}, svg("title", {}, told), bar(index, all, "rest"), bar(index, leads, "most"));
 	});
-	const said = `Submissions per day, ${DATE.format(days[0].start)} to ${DATE.format(today)}: ${number(items.length)} in all, ${number(most)} on the busiest day`;
+	const levels = [0, top / 2, top].flatMap((count) => [
+		svg("line", { x1: SIDE, x2: WIDTH, y1: HEIGHT - high(count), y2: HEIGHT - high(count), class: "level" }),
+		svg("text", { x: SIDE - 4, y: HEIGHT - high(count) + 3 }, number(count)),
+	]);
+	const leads = items.filter(isLead).length;
+	const spoken = t("Submissions per day, {from} to {to}: {all} in all, {leads} of them leads, {most} on the busiest day", {
+		from: DATE.format(days[0].start),
+		to: DATE.format(today),
+		all: number(items.length),
+		leads: number(leads),
+		most: number(most),
+	});
 	return el(
 		"figure",
 		null,
-		el("figcaption", null, `Per day; the busiest had ${number(Math.max(...days.map(({ count }) => count)))}`),
-		svg(
-			"svg",
-			{ viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, role: "img", "aria-label": said, class: "chart bars" },
-			svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT, class: "level" }),
-			...bars,
+		el(
+			"figcaption",
+			null,
+			t("Submissions per day; the dark part became leads: {leads} of {all}", { leads: number(leads), all: number(items.length) }),
 		),
-		hint(DATE.format(days[0].start), " to ", DATE.format(today)),
+		svg("svg", { viewBox: `0 -6 ${WIDTH} ${HEIGHT + 10}`, role: "img", "aria-label": spoken, class: "chart bars" }, ...levels, ...bars),
+		hint(t("{from} to {to}", { from: DATE.format(days[0].start), to: DATE.format(today) })),
 		el(
 			"details",
 			null,
-			el("summary", null, "As a table"),
+			el("summary", null, t("As a table")),
 			table(
-				"Submissions per day",
-				["Day", "Submissions"],
-				days.map(({ start, count }) => [DATE.format(start), number(count)]),
+				t("Submissions and leads per day"),
+				[t("Day"), t("Submissions"), t("Leads")],
+				days.map(({ start, all, leads }) => [DATE.format(start), number(all), number(leads)]),
 			),
 		),
 	);
 }
 
-// The items of a list in each of these states, as far as there are any, with the way to them.
+// The items of a list in each of these states, as far as there are any, each with the way to them.
 async function watched(list, states, names, show) {
 	const found = await Promise.all(states.map((state) => newest(`/${list}`, { state })));
-	const shown = found.map(({ items, more }, index) => {
+	return found.flatMap(({ items, more }, index) => {
 		const state = states[index];
 		const [kind, name] = names[state];
-		return (
-			items.length > 0 &&
-			li(
-				tag(kind, `${number(items.length)}${more ? "+" : ""} ${name.toLowerCase()}`),
-				" ",
-				link(list, `${show}: ${name.toLowerCase()}`, null, { state }),
-			)
-		);
+		const named = t(name).toLowerCase();
+		return items.length
+			? [li(tag(kind, `${number(items.length)}${more ? "+" : ""} ${named}`), " ", link(list, show(named), null, { state }))]
+			: [];
 	});
-	return shown.some(Boolean) ? el("ul", { class: "plain" }, shown) : p("None waits and none needs somebody.");
 }
 
 async function submissions() {
@@ -133,15 +173,16 @@ async function submissions() {
 	from.setDate(from.getDate() - (DAYS - 1));
 	const [recent, waiting] = await Promise.all([
 		newest("/submissions", { from: String(from.getTime()) }),
-		watched("submissions", ["needs_attention", "waiting", "held_test"], STATES, "Show"),
+		watched("submissions", ["waiting", "held_test"], STATES, toSubmissions),
 	]);
-	const counted = ({ items, more }) => `${number(items.length)}${more ? " or more" : ""}`;
+	const counted = ({ items, more }) => (more ? t("{n} or more", { n: number(items.length) }) : number(items.length));
 	const states = Object.entries(STATES)
-		.map(([state, [, name]]) => [state, name, recent.items.filter((item) => item.state === state).length])
-		.filter(([, , count]) => count);
+		.map(([state, [, name]]) => ({ state, name, count: recent.items.filter((item) => item.state === state).length }))
+		.filter(({ count }) => count);
 	return card(
-		"Submissions",
-		waiting,
+		t("Submissions"),
+		waiting.length > 0 && el("ul", { class: "plain" }, waiting),
+		recent.more && hint(t("Only the newest {n} are counted here.", { n: number(recent.items.length) })),
 		recent.items.length
 			? el(
 					"div",
@@ -151,33 +192,81 @@ async function submissions() {
 						"div",
 						null,
 						table(
-							`Submissions of ${DAYS} days by state`,
-							[`In ${DAYS} days`, "Submissions"],
+							t("Submissions of {n} days by state", { n: number(DAYS) }),
+							[t("In {n} days", { n: number(DAYS) }), t("Submissions")],
 							[
-								...states.map(([state, name, count]) => [link("submissions", name, null, { state }), number(count)]),
-								["All", counted(recent)],
+								...states.map(({ state, name, count }) => [link("submissions", t(name), null, { state }), number(count)]),
+								[t("All"), counted(recent)],
 							],
 						),
 					),
 				)
-			: p(`Nothing has come in for ${DAYS} days.`),
-		p(link("submissions", "All submissions")),
+			: p(t("Nothing has come in for {n} days.", { n: number(DAYS) })),
+		p(link("submissions", t("All submissions"))),
 	);
 }
 
 // -- Activities
 
-const activities = async () =>
-	card(
-		"Your activities",
-		await watched(
-			"activities",
-			["failed", "waiting_for_sign_in", "waiting_for_answer", "unresolved", "waiting"],
-			ACTIVITY_STATES,
-			"Show activities",
-		),
-		p(link("activities", "All your activities")),
+async function activities() {
+	const waiting = await watched("activities", ["unresolved", "waiting"], ACTIVITY_STATES, toActivities);
+	return card(
+		t("Your activities"),
+		waiting.length ? el("ul", { class: "plain" }, waiting) : p(t("None waits.")),
+		p(link("activities", t("All your activities"))),
 	);
+}
+
+// -- Lists
+
+// Days in which an entry of a list counts as new, and the most that are shown.
+const NEW_DAYS = 14;
+const MOST_NEW = 6;
+
+// The time at which an item came into its list, and the opportunity because of which it did.
+/** @param {import("./api.js").Api["SavedItem"]} item */
+function newness(item) {
+	const [reason] = item.reasons;
+	return { item, since: Math.max(reason?.since ?? 0, item.by_hand_since ?? 0), because: reason };
+}
+
+// The newest entries of the two lists that fill themselves because of the person's open opportunities (SV-4).
+async function lists() {
+	const pages = await Promise.all(["people", "companies"].map((list) => get(`/lists/${list}/items?limit=200`)));
+	const from = Date.now() - NEW_DAYS * 24 * 60 * 60 * 1000;
+	const found = pages
+		.flatMap(({ items }) => items.map(newness))
+		.filter(({ since }) => since >= from)
+		.sort((one, other) => other.since - one.since);
+	const shown = found
+		.slice(0, MOST_NEW)
+		.map(({ item: { name, entry, badge: record }, since, because }) =>
+			li(
+				entry ? link(entry.kind === "company" ? "company" : "person", said(name), null, { id: entry.id }) : said(name),
+				" ",
+				record && badge(record, name),
+				hint(
+					because?.name
+						? t("Since {time}, because of {opportunity}", { time: time(since), opportunity: said(because.name) })
+						: time(since),
+				),
+			),
+		);
+	return card(
+		t("New in my lists"),
+		shown.length
+			? [
+					el("ul", { class: "plain" }, shown),
+					found.length > MOST_NEW && p(many(found.length - MOST_NEW, "{n} more is new.", "{n} more are new.")),
+				]
+			: p(t("Nothing is new for {n} days.", { n: number(NEW_DAYS) })),
+		p(
+			link("my-lists", t("My people"), null, { list: "people" }),
+			" · ",
+			link("my-lists", t("My companies"), null, { list: "companies" }),
+		),
+	);
+}
 
 // -- The directory
 
@@ -188,16 +277,44 @@ async function rates() {
 	const { rates } = await get("/matching?limit=1");
 	const kinds = rates?.entries.filter(({ entries }) => entries) ?? [];
 	return card(
-		"In the CRM",
+		t("In the CRM"),
 		kinds.length
-			? kinds.map(({ kind, matched, entries, matched_permille }) =>
-					p(
-						el("strong", null, PERCENT.format(matched_permille / 1000)),
-						` of ${kind === "profile" ? "people" : "companies"}: ${number(matched)} of ${number(entries)}`,
-					),
-				)
-			: p("Nobody is in the directory yet."),
-		p(link("match-rates", "How many are matched")),
+			? kinds.map(({ kind, matched, entries, matched_permille }) => {
+					const values = {
+						share: strong(PERCENT.format(matched_permille / 1000)),
+						matched: number(matched),
+						all: number(entries),
+					};
+					return p(
+						kind === "profile"
+							? t("{share} of people: {matched} of {all}", values)
+							: t("{share} of companies: {matched} of {all}", values),
+					);
+				})
+			: p(t("Nobody is in the directory yet.")),
+		p(link("match-rates", t("How many are matched"))),
+	);
+}
+
+// -- Connections
+
+async function linkedIn() {
+	const linkedin = await get("/linkedin");
+	return card(
+		t("LinkedIn"),
+		p(statusTag(linkedin.connection)),
+		linkedin.authorization_ends_at && p(t("Until {time}", { time: time(linkedin.authorization_ends_at) })),
+		p(link("linkedin", t("Open LinkedIn’s page"))),
+	);
+}
+
+async function ownSignIn() {
+	const own = await get("/me/crm-connections/production");
+	return card(
+		t("Your CRM sign-in"),
+		p(statusTag(own.status)),
+		own.instance_url && hint(own.instance_url),
+		p(link("my-settings", t("Open your settings"))),
 	);
 }
 
@@ -213,57 +330,50 @@ async function checklist() {
 		get("/seats"),
 	]);
 	const steps = [
-		[connection.status !== "not_connected", "Connect your CRM", "crm-production"],
-		[forms.length > 0 || linkedin.connection !== "not_connected", "Make a form, or authorise LinkedIn", "forms"],
-		[mappings.length > 0, "Map the form’s fields to the lead’s", "mapping"],
-		[sent.length > 0, "Send a test submission from a form’s page", "forms"],
-		[seats.length > 1, "Invite your team", "seats"],
+		[connection.status !== "not_connected", t("Connect your CRM"), "crm-production"],
+		[forms.length > 0 || linkedin.connection !== "not_connected", t("Make a form, or authorise LinkedIn"), "forms"],
+		[mappings.length > 0, t("Map the form’s fields to the lead’s"), "mapping"],
+		[sent.length > 0, t("Send a test submission from a form’s page"), "forms"],
+		[seats.length > 1, t("Invite your team"), "seats"],
 	];
 	if (steps.every(([done]) => done)) return null;
-	const left = steps.filter(([done]) => !done).length;
+	const done = steps.filter(([done]) => done).length;
 	return card(
-		"First steps",
-		p(`${number(steps.length - left)} of ${number(steps.length)} are done.`),
+		t("First steps"),
+		p(t("{done} of {all} are done.", { done: number(done), all: number(steps.length) })),
 		el(
 			"ol",
 			{ class: "todo" },
-			steps.map(([done, text, target]) => li(link(target, text), " ", done && tag("good", "Done"))),
+			steps.map(([done, text, target]) => li(link(target, text), " ", done && tag("good", t("Done")))),
 		),
 	);
 }
 
 export async function homePage() {
 	const administrator = session.role === "administrator";
-	const [told, first, sent, logged, ...cards] = await Promise.all([
-		part("Notices", notices),
-		administrator && part("First steps", checklist),
-		part("Submissions", submissions),
-		part("Your activities", activities),
-		administrator && part("CRM", async () => (await get("/crm-connections")).items.map(crmCard)),
-		administrator && part("In the CRM", rates),
-		part("LinkedIn", async () => {
-			const linkedin = await get("/linkedin");
-			return card(
-				"LinkedIn",
-				p(statusTag(linkedin.connection)),
-				linkedin.authorization_ends_at && p("Until ", time(linkedin.authorization_ends_at)),
-				p(link("linkedin", "Open LinkedIn’s page")),
-			);
-		}),
-		part("Your CRM sign-in", async () => {
-			const own = await get("/me/crm-connections/production");
-			return card(
-				"Your CRM sign-in",
-				p(statusTag(own.status)),
-				own.instance_url && hint(own.instance_url),
-				p(link("my-settings", "Open your settings")),
-			);
-		}),
+	const [told, first, sent, logged, listed, ...cards] = await Promise.all([
+		part(t("Is everything well?"), needs),
+		administrator && part(t("First steps"), checklist),
+		part(t("Submissions"), submissions),
+		part(t("Your activities"), activities),
+		part(t("New in my lists"), lists),
+		administrator && part(t("CRM"), async () => (await get("/crm-connections")).items.map(crmCard)),
+		administrator && part(t("In the CRM"), rates),
+		part(t("LinkedIn"), linkedIn),
+		part(t("Your CRM sign-in"), ownSignIn),
 	]);
 	const own = card(
-		"Your session",
-		p(`You are signed in as ${session.email}, at the longest until `, time(session.session_ends_at), "."),
-		action("Sign out in all browsers", signOutEverywhere),
+		t("Your session"),
+		p(
+			t("You are signed in as {email}, at the longest until {time}.", {
+				email: session.email,
+				time: time(session.session_ends_at),
+			}),
+		),
+		action(t("Sign out in all browsers"), signOutEverywhere),
 	);
-	return [told, first, sent, logged, el("div", { class: "grid" }, cards.flat(), own)];
+	const personal = el("div", { class: "grid" }, logged, listed);
+	// Administrators look after what comes in, salespeople after what is their own.
+	const parts = administrator ? [sent, personal] : [personal, sent];
+	return [told, first, ...parts, el("div", { class: "grid" }, cards.flat(), own)];
 }

@@ -21,22 +21,27 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { t } from "./words.js";
 
 const STATES = {
-	queued: ["warn", "Waiting"],
-	running: ["", "In progress"],
-	succeeded: ["good", "Up to date"],
-	failed: ["bad", "Failed"],
-	cancelled: ["warn", "Stopped"],
+	queued: ["warn", t("Waiting")],
+	running: ["", t("In progress")],
+	succeeded: ["good", t("Up to date")],
+	failed: ["bad", t("Failed")],
+	cancelled: ["warn", t("Stopped")],
 };
 const OBJECT_STATES = {
-	waiting: ["", "Waiting"],
-	reading: ["", "Reading"],
-	done: ["good", "Done"],
-	failed: ["bad", "Failed"],
-	not_readable: ["warn", "Not readable"],
+	waiting: ["", t("Waiting")],
+	reading: ["", t("Reading")],
+	done: ["good", t("Done")],
+	failed: ["bad", t("Failed")],
+	not_readable: ["warn", t("Not readable")],
 };
-const PASSES = { first: "all records, for the first time", compare: "all records, compared with what is here", changes: "what changed" };
+const PASSES = {
+	first: t("all records, for the first time"),
+	compare: t("all records, compared with what is here"),
+	changes: t("what changed"),
+};
 
 /** @param {{ state?: string }} sync */
 export const isOpen = ({ state }) => state === "queued" || state === "running";
@@ -49,9 +54,9 @@ const bytes = (value) => `${COMPACT.format(value)}B`;
 export const timed = (text) => text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? time(Date.parse(part)) : part));
 
 function lasts(seconds) {
-	if (seconds < 60) return `${seconds} s`;
+	if (seconds < 60) return t("{n} s", { n: seconds });
 	const minutes = Math.round(seconds / 60);
-	return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+	return minutes < 90 ? t("{n} min", { n: minutes }) : t("{n} h", { n: Math.round(minutes / 60) });
 }
 
 const counted = (name, count) => count > 0 && `${number(count)} ${name}`;
@@ -68,25 +73,30 @@ function objectItem(object, running) {
 	const done = [
 		percent != null && open && `${percent} %`,
 		open && object.pass && PASSES[object.pass],
-		of != null && open ? `${number(read)} of about ${number(of)} read` : counted("read", read),
-		open && object.rate_per_second != null && `${number(object.rate_per_second)} a second`,
-		open && object.seconds_left != null && `${lasts(object.seconds_left)} left`,
-		counted("written", object.written),
-		counted("removed", object.removed),
+		of != null && open ? t("{read} of about {of} read", { read: number(read), of: number(of) }) : counted(t("read"), read),
+		open && object.rate_per_second != null && t("{n} a second", { n: number(object.rate_per_second) }),
+		open && object.seconds_left != null && t("{time} left", { time: lasts(object.seconds_left) }),
+		counted(t("written"), object.written),
+		counted(t("removed"), object.removed),
 	];
-	const held = `${number(object.records)} records here${object.crm_records == null ? "" : `, ${number(object.crm_records)} in the CRM`}`;
+	const here = { here: number(object.records), there: number(object.crm_records ?? 0) };
+	const held = object.crm_records == null ? t("{here} records here", here) : t("{here} records here, {there} in the CRM", here);
 	return li(
 		strong(label),
 		" ",
-		tag(...(left && !running ? ["warn", "Not finished"] : OBJECT_STATES[state])),
+		tag(...(left && !running ? ["warn", t("Not finished")] : OBJECT_STATES[state])),
 		(open || state === "done") &&
-			el("progress", { max: 100, value: percent ?? (open && read > 0 ? null : 0), "aria-label": `${label}: how much is read` }),
+			el("progress", {
+				max: 100,
+				value: percent ?? (open && read > 0 ? null : 0),
+				"aria-label": t("{label}: how much is read", { label }),
+			}),
 		hint([held, ...done].filter(Boolean).join(" · ")),
-		object.due_at && hint("Goes on ", time(object.due_at)),
-		object.last_success_at && hint("Up to date as of ", time(object.last_success_at)),
+		object.due_at && hint(t("Goes on "), time(object.due_at)),
+		object.last_success_at && hint(t("Up to date as of "), time(object.last_success_at)),
 		problem && problemNote(problem, state === "failed" ? "bad" : "warn"),
 		object.notices.map(({ field, detail, next_step }) =>
-			note("warn", strong(field && `${field}: `, detail), p(`Next step: ${next_step}`)),
+			note("warn", strong(field && `${field}: `, detail), p(t("Next step: {step}", { step: next_step }))),
 		),
 	);
 }
@@ -95,14 +105,24 @@ const sum = (objects, name) => objects.reduce((total, object) => total + object[
 
 /** @param {import("./api.js").Api["RunView"][]} runs */
 function runRows(runs) {
-	const heads = ["Ended", "State", "Asked for by", "Took", "Read", "Written", "Removed", "API calls", "Problem"];
+	const heads = [
+		t("Ended"),
+		t("State"),
+		t("Asked for by"),
+		t("Took"),
+		t("Read"),
+		t("Written"),
+		t("Removed"),
+		t("API calls"),
+		t("Problem"),
+	];
 	return table(
-		"Imports that ended, newest first",
+		t("Imports that ended, newest first"),
 		heads,
 		runs.map((run) => [
 			time(run.finished_at),
 			tag(...STATES[run.state]),
-			run.requested_by_name ?? (run.requested_by === "schedule" ? "Schedule" : run.requested_by),
+			run.requested_by_name ?? (run.requested_by === "schedule" ? t("Schedule") : run.requested_by),
 			run.started_at ? lasts(Math.round((run.finished_at - run.started_at) / 1000)) : "–",
 			...["read", "written", "removed"].map((name) => number(sum(run.objects, name))),
 			number(run.calls),
@@ -118,10 +138,10 @@ function history(environment) {
 	let shown = false;
 	const read = async (before) => {
 		const { items, next } = await get(`/sync/runs?environment=${environment}&limit=10${before ? `&before=${before}` : ""}`);
-		const rows = items.length ? runRows(items) : p("No import has ended yet.");
+		const rows = items.length ? runRows(items) : p(t("No import has ended yet."));
 		if (before) list.append(rows);
 		else list.replaceChildren(rows);
-		foot.replaceChildren(...(next ? action("Show more", () => read(next)) : []));
+		foot.replaceChildren(...(next ? action(t("Show more"), () => read(next)) : []));
 	};
 	const again = () => shown && read().catch(() => {});
 	const open = async (event) => {
@@ -134,7 +154,7 @@ function history(environment) {
 			list.replaceChildren(problemNote(asProblem(error)));
 		}
 	};
-	return [el("details", { ontoggle: open }, el("summary", null, "Imports that ended"), list, foot), again];
+	return [el("details", { ontoggle: open }, el("summary", null, t("Imports that ended")), list, foot), again];
 }
 
 // The import's card. `read` asks for the import, `draw` shows it; `changed` is called when the user started or stopped it.
@@ -145,22 +165,31 @@ export function importCard(environment, changed) {
 	const list = el("ul", { class: "plain" });
 	const usage = el("div");
 	const [past, again] = history(environment);
-	const node = card("Import", hint("What changed in the CRM is imported every 12 hours."), p(state), message, buttons, list, usage, past);
+	const node = card(
+		t("Import"),
+		hint(t("What changed in the CRM is imported every 12 hours.")),
+		p(state),
+		message,
+		buttons,
+		list,
+		usage,
+		past,
+	);
 	/** @type {{ open?: boolean, run?: number }} */
 	let before = {};
 
 	const start = () =>
-		action("Sync now", async () => {
+		action(t("Sync now"), async () => {
 			await api("POST", `/sync/${environment}`);
-			announce("The sync is asked for.");
+			announce(t("The sync is asked for."));
 			await changed();
 		});
 	const stop = () =>
-		button("Stop", () =>
+		button(t("Stop"), () =>
 			confirmed(
-				"Stop the import",
-				"What it has imported so far stays. The next import goes on from there.",
-				"Stop the import",
+				t("Stop the import"),
+				t("What it has imported so far stays. The next import goes on from there."),
+				t("Stop the import"),
 				async () => {
 					await api("POST", `/sync/${environment}/cancel`);
 					return changed;
@@ -173,7 +202,7 @@ export function importCard(environment, changed) {
 	 * @param {import("./api.js").Api["Problem"]} [known] the problem that the connection has
 	 */
 	const draw = (sync, known) => {
-		const [kind, text] = STATES[sync.state] ?? ["", "None yet"];
+		const [kind, text] = STATES[sync.state] ?? ["", t("None yet")];
 		// An unchanged state is not announced again.
 		if (state.textContent !== text) state.replaceChildren(tag(kind, text));
 		// A problem that the connection shows already is not shown twice.
@@ -189,22 +218,29 @@ export function importCard(environment, changed) {
 		if (open !== before.open) buttons.replaceChildren(...[open ? stop() : start()].flat());
 		list.replaceChildren(...sync.objects.map((object) => objectItem(object, open)));
 		const { api: share } = sync;
-		const asked = sync.requested_by_name ?? (sync.requested_by === "schedule" ? "the schedule" : sync.requested_by);
+		const asked = sync.requested_by_name ?? (sync.requested_by === "schedule" ? t("the schedule") : sync.requested_by);
 		usage.replaceChildren(
 			facts([
-				["Asked for by", asked],
-				["Started", sync.started_at && time(sync.started_at)],
-				["Ended", sync.finished_at && time(sync.finished_at)],
-				["Next", sync.next_at && time(sync.next_at)],
-				["This run", sync.calls > 0 && `${number(sync.calls)} API calls, ${bytes(sync.bytes)}`],
+				[t("Asked for by"), asked],
+				[t("Started"), sync.started_at && time(sync.started_at)],
+				[t("Ended"), sync.finished_at && time(sync.finished_at)],
+				[t("Next"), sync.next_at && time(sync.next_at)],
+				[t("This run"), sync.calls > 0 && t("{calls} API calls, {bytes}", { calls: number(sync.calls), bytes: bytes(sync.bytes) })],
 				[
-					"API calls in 24 hours",
+					t("API calls in 24 hours"),
 					share.limit != null &&
-						`Imports: ${number(share.imports_used)}, ${number(share.share_used_percent ?? 0)} % of their share. All applications: ${number(share.used)} of ${number(share.limit)}.`,
+						t("Imports: {own}, {percent} % of their share. All applications: {used} of {limit}.", {
+							own: number(share.imports_used),
+							percent: number(share.share_used_percent ?? 0),
+							used: number(share.used),
+							limit: number(share.limit),
+						}),
 				],
 				[
-					"Share of imports",
-					`${share.share_percent} % of your organisation’s API calls${share.limit == null ? ", where the CRM tells their number" : ""}`,
+					t("Share of imports"),
+					share.limit == null
+						? t("{n} % of your organisation’s API calls, where the CRM tells their number", { n: share.share_percent })
+						: t("{n} % of your organisation’s API calls", { n: share.share_percent }),
 				],
 			]),
 		);

@@ -28,6 +28,8 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { examples, previewCard, seenFields, tried, warnings } from "./mapping-preview.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["LeadFieldView"]} LeadField */
 /** @typedef {import("./api.js").Api["MappingView"]} Mapping */
@@ -70,26 +72,26 @@ function suggestion(name, fields) {
 }
 
 const TYPES = {
-	text: "Text",
-	long_text: "Long text",
-	email: "E-mail address",
-	phone: "Phone number",
-	url: "Web address",
-	integer: "Whole number",
-	decimal: "Number",
-	boolean: "Yes or no",
-	date: "Date",
-	date_time: "Date and time",
-	picklist: "One of a list",
-	multi_picklist: "Several of a list",
-	unsupported: "Cannot be set",
+	text: t("Text"),
+	long_text: t("Long text"),
+	email: t("E-mail address"),
+	phone: t("Phone number"),
+	url: t("Web address"),
+	integer: t("Whole number"),
+	decimal: t("Number"),
+	boolean: t("Yes or no"),
+	date: t("Date"),
+	date_time: t("Date and time"),
+	picklist: t("One of a list"),
+	multi_picklist: t("Several of a list"),
+	unsupported: t("Cannot be set"),
 };
 // The label of a lead field's type, with its limits.
 /** @param {LeadField} field */
 function takes(field) {
 	const parts = [TYPES[field.type] ?? field.type];
-	if ("max_length" in field) parts.push(`up to ${number(field.max_length)} characters`);
-	if ("options" in field) parts.push(`${number(field.options.length)} choices`);
+	if ("max_length" in field) parts.push(t("up to {n} characters", { n: number(field.max_length) }));
+	if ("options" in field) parts.push(t("{n} choices", { n: number(field.options.length) }));
 	return parts.join(", ");
 }
 
@@ -97,8 +99,9 @@ function takes(field) {
 const pathOf = (name) => `/field-mappings/${encodeURIComponent(encodeURIComponent(name))}`;
 
 export async function mappingPage(view) {
-	const [{ items, discovered }, lead] = await Promise.all([
+	const [{ items, discovered }, recent, lead] = await Promise.all([
 		get("/field-mappings"),
+		seenFields(),
 		get("/lead-fields").catch((error) => ({ problem: asProblem(error), items: [] })),
 	]);
 	/** @type {LeadField[]} */
@@ -110,18 +113,32 @@ export async function mappingPage(view) {
 		.toSorted((a, b) => a[1].localeCompare(b[1]));
 	const taken = new Map(items.map((mapping) => [mapping.lead_field, mapping.name]));
 
+	const seenOf = new Map(recent.items.map((seen) => [seen.name, seen]));
+	const fitOf = new Map(recent.fits.map((fit) => [fit.name, fit]));
+	const limitOf = (name) => (known.has(name) ? takes(known.get(name)) : "");
+	// The lead fields that are chosen in the tables and not saved, by form field.
+	/** @type {Map<string, string>} */
+	const chosen = new Map();
+
 	const changed = async (text) => {
 		await view.reload();
 		announce(text);
 	};
 	const choice = (name, value, label) => {
-		const control = select("lead_field", [["", "Choose a lead field"], ...options], value);
-		control.setAttribute("aria-label", `Lead field of ${name}`);
-		const told = hint(known.has(value) ? takes(known.get(value)) : "");
-		control.addEventListener("change", () => {
-			told.textContent = known.has(control.value) ? takes(known.get(control.value)) : "";
+		const control = select("lead_field", [["", t("Choose a lead field")], ...options], value);
+		control.setAttribute("aria-label", t("Lead field of {name}", { name }));
+		const told = hint(limitOf(value));
+		const unfit = el("div", { role: "status" }, warnings(fitOf.get(name), limitOf(value)));
+		control.addEventListener("change", async () => {
+			const wanted = control.value;
+			told.textContent = limitOf(wanted);
+			if (wanted) chosen.set(name, wanted);
+			else chosen.delete(name);
+			const found = wanted ? await tried(name, wanted, limitOf(wanted)).catch(() => []) : [];
+			// Another one may be chosen by now.
+			if (control.value === wanted) unfit.replaceChildren(...found);
 		});
-		return [control, label, told];
+		return [control, label, told, unfit];
 	};
 	const inline = (...parts) => {
 		const node = form(...parts);
@@ -137,31 +154,41 @@ export async function mappingPage(view) {
 	/** @param {Mapping} mapping */
 	const mappedRow = (mapping) => {
 		const { name, lead_field, used_by } = mapping;
-		const used = used_by.length > 0 && hint("Matched on by ", said(used_by.join(", ")));
+		const used = used_by.length > 0 && hint(t("Matched on by "), said(used_by.join(", ")));
 		const remove = () =>
-			confirmed(`Delete the mapping of ${name}`, "What forms send under this name no longer reaches the CRM.", "Delete", async () => {
-				await api("DELETE", pathOf(name));
-				return () => changed("The mapping is deleted.");
-			});
+			confirmed(
+				t("Delete the mapping of {name}", { name }),
+				t("What forms send under this name no longer reaches the CRM."),
+				t("Delete"),
+				async () => {
+					await api("DELETE", pathOf(name));
+					return () => changed(t("The mapping is deleted."));
+				},
+			);
 		return [
-			said(name),
+			[said(name), examples(seenOf.get(name), recent.submissions)],
 			fields.length
-				? inline([choice(name, lead_field, used)], [named("Save", name)], async (elements) => {
+				? inline([choice(name, lead_field, used)], [named(t("Save"), name)], async (elements) => {
 						const wanted = elements.namedItem("lead_field").value;
 						await api("PUT", pathOf(name), { lead_field: wanted });
-						return `${name} leads to ${labelOf(wanted)}.`;
+						return t("{name} leads to {field}.", { name, field: labelOf(wanted) });
 					})
 				: [said(lead_field), used],
-			small(name, "Delete", remove),
+			small(name, t("Delete"), remove),
 		];
 	};
 
 	// Several names may lead to one lead field: forms call it differently.
 	const suggested = discovered.map(({ name }) => ({ name, lead_field: suggestion(name, fields) })).filter(({ lead_field }) => lead_field);
+	if (suggested.length && fields.length) {
+		const offered = Object.fromEntries(suggested.map(({ name, lead_field }) => [name, lead_field]));
+		const { fits } = await api("POST", "/mapping-preview", { changes: offered }).catch(() => ({ fits: [] }));
+		for (const fit of fits) fitOf.set(fit.name, fit);
+	}
 	const suggestionFor = (wanted) => suggested.find(({ name }) => name === wanted)?.lead_field;
 	const acceptAll = async () => {
 		for (const found of suggested) await api("POST", "/field-mappings", found);
-		await changed(`${number(suggested.length)} fields are mapped.`);
+		await changed(t("{n} fields are mapped.", { n: number(suggested.length) }));
 	};
 
 	/** @param {Discovered} found */
@@ -170,91 +197,109 @@ export async function mappingPage(view) {
 		const target = suggestionFor(name);
 		const forget = async () => {
 			await api("DELETE", `/field-mappings/discovered/${encodeURIComponent(encodeURIComponent(name))}`);
-			return () => changed("The name is forgotten.");
+			return () => changed(t("The name is forgotten."));
 		};
 		return [
-			said(name),
+			[said(name), examples(seenOf.get(name), recent.submissions)],
 			[
-				`On about ${number(count)} ${count === 1 ? "submission" : "submissions"}`,
-				hint("Last ", time(last_seen)),
-				forms.length === 1 && link("submissions", "See them", { "aria-label": `See them: ${name}` }, { form: forms[0] }),
+				many(count, "On about {n} submission", "On about {n} submissions"),
+				hint(t("Last "), time(last_seen)),
+				forms.length === 1 &&
+					link("submissions", t("See them"), { "aria-label": t("See them: {name}", { name }) }, { form: forms[0] }),
 			],
 			fields.length
 				? inline(
-						[choice(name, target ?? "", target && p(tag("good", "Suggested")))],
-						[named(target ? "Accept" : "Map", name)],
+						[choice(name, target ?? "", target && p(tag("good", t("Suggested"))))],
+						[named(target ? t("Accept") : t("Map"), name)],
 						async (elements) => {
 							await api("POST", "/field-mappings", { name, lead_field: elements.namedItem("lead_field").value });
-							await changed(`${name} is mapped.`);
+							await changed(t("{name} is mapped.", { name }));
 						},
 					)
 				: "–",
-			small(name, "Forget", () => confirmed(`Forget ${name}`, "It is listed again when a form sends it again.", "Forget it", forget)),
+			small(name, t("Forget"), () =>
+				confirmed(t("Forget {name}", { name }), t("It is listed again when a form sends it again."), t("Forget it"), forget),
+			),
 		];
 	};
 
 	const add = () =>
-		dialog("Map another field", (close) =>
+		dialog(t("Map another field"), (close) =>
 			form(
 				[
-					field("Name on the form", input("name", { required: true, maxlength: 200 }), "Exactly as the form sends it."),
-					field("Lead field", select("lead_field", [["", "Choose a lead field"], ...options], "")),
+					field(t("Name on the form"), input("name", { required: true, maxlength: 200 }), t("Exactly as the form sends it.")),
+					field(t("Lead field"), select("lead_field", [["", t("Choose a lead field")], ...options], "")),
 				],
-				[submit("Map it"), cancel(close)],
+				[submit(t("Map it")), cancel(close)],
 				async (elements) => {
 					const name = elements.namedItem("name").value;
 					await api("POST", "/field-mappings", { name, lead_field: elements.namedItem("lead_field").value });
 					close();
-					await changed(`${name} is mapped.`);
+					await changed(t("{name} is mapped.", { name }));
 				},
 			),
 		);
 
+	// The suggestions count in the preview unless another lead field is chosen.
+	const changes = () => {
+		const offered = suggested.map(({ name, lead_field }) => [name, lead_field]);
+		const wanted = Object.fromEntries([...offered, ...chosen]);
+		const saved = new Map(items.map(({ name, lead_field }) => [name, lead_field]));
+		return Object.fromEntries(Object.entries(wanted).filter(([name, lead_field]) => saved.get(name) !== lead_field));
+	};
 	const lacking = fields.filter(({ name, required }) => required && !taken.has(name));
 	return [
-		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", "Go to the CRM connection"))],
+		lead.problem && [problemNote(lead.problem, "warn"), p(link("crm-production", t("Go to the CRM connection")))],
 		lacking.length > 0 &&
 			note(
 				"",
 				p(
-					`Your CRM wants ${lacking.map(({ label }) => label).join(", ")} of each lead, and no form field leads there: what is missing is filled with a placeholder.`,
+					t(
+						"Your CRM wants {fields} of each lead, and no form field leads there: what is missing is filled with a placeholder.",
+						{ fields: lacking.map(({ label }) => label).join(", ") },
+					),
 				),
 			),
 		card(
-			"Seen on forms, not mapped",
+			t("Seen on forms, not mapped"),
 			discovered.length
 				? [
-						p("Forms send these, and nothing of them reaches the CRM yet."),
-						suggested.length > 1 && action(`Accept all ${number(suggested.length)} suggestions`, acceptAll, null),
-						table("Names that no mapping has", ["Form field", "Seen", "Lead field", "More"], discovered.map(discoveredRow)),
+						p(t("Forms send these, and nothing of them reaches the CRM yet.")),
+						suggested.length > 1 && action(t("Accept all {n} suggestions", { n: number(suggested.length) }), acceptAll, null),
+						table(
+							t("Names that no mapping has"),
+							[t("Form field"), t("Seen"), t("Lead field"), t("More")],
+							discovered.map(discoveredRow),
+						),
 					]
-				: p("Every field that forms have sent is mapped."),
+				: p(t("Every field that forms have sent is mapped.")),
 		),
 		card(
-			"Mapped",
-			fields.length > 0 && row(button("Map another field", add)),
+			t("Mapped"),
+			fields.length > 0 && row(button(t("Map another field"), add)),
 			items.length
-				? table("Mapped fields", ["Form field", "Lead field", "More"], items.map(mappedRow))
-				: p("No field is mapped yet."),
-			p("A change counts for what arrives from now on, and for what is sent again."),
+				? table(t("Mapped fields"), [t("Form field"), t("Lead field"), t("More")], items.map(mappedRow))
+				: p(t("No field is mapped yet.")),
+			p(t("A change counts for what arrives from now on, and for what is sent again.")),
 		),
+		fields.length > 0 && (await previewCard({ changes, labelOf })),
 		fields.length > 0 &&
 			card(
-				"Lead fields of your CRM",
-				hint("As your CRM told ", time(lead.fetched_at)),
-				action("Ask the CRM again", async () => {
+				t("Lead fields of your CRM"),
+				hint(t("As your CRM told "), time(lead.fetched_at)),
+				action(t("Ask the CRM again"), async () => {
 					await get("/lead-fields?refresh=true");
-					await changed("The lead fields are read again.");
+					await changed(t("The lead fields are read again."));
 				}),
 				el(
 					"details",
 					null,
-					el("summary", null, `${number(fields.length)} fields that can be set`),
+					el("summary", null, t("{n} fields that can be set", { n: number(fields.length) })),
 					table(
-						"Lead fields of your CRM",
-						["Field", "Name in the CRM", "Takes", "Filled from"],
+						t("Lead fields of your CRM"),
+						[t("Field"), t("Name in the CRM"), t("Takes"), t("Filled from")],
 						fields.map((item) => [
-							[said(item.label), item.required && [" ", tag("warn", "Required")]],
+							[said(item.label), item.required && [" ", tag("warn", t("Required"))]],
 							el("code", { class: "any" }, item.name),
 							takes(item),
 							taken.has(item.name) ? said(taken.get(item.name)) : "–",

@@ -26,6 +26,8 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { tryCard } from "./matching-try.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["StrategyView"]} Strategy */
 
@@ -47,37 +49,37 @@ export async function matchingPage(view) {
 
 	/** @param {Strategy} [strategy] */
 	const edit = (strategy) =>
-		dialog(strategy ? `Edit ${strategy.name}` : "New strategy", (close) => {
+		dialog(strategy ? t("Edit {name}", { name: strategy.name }) : t("New strategy"), (close) => {
 			const chosen = strategy?.matching_lead_fields ?? [];
 			const offered = [...mapped, ...chosen.filter((name) => !mapped.includes(name))];
 			return form(
 				[
-					field("Name", input("name", { required: true, maxlength: 100, value: strategy?.name ?? "" })),
+					field(t("Name"), input("name", { required: true, maxlength: 100, value: strategy?.name ?? "" })),
 					group(
-						"It joins a lead when all of these are the same",
+						t("It joins a lead when all of these are the same"),
 						offered.length
 							? offered.map((name) =>
 									check("matching_lead_fields", labelOf(name), chosen.includes(name), labelOf(name) !== name && name, {
 										value: name,
 									}),
 								)
-							: p("No form field is mapped yet: ", link("mapping", "Mapping"), "."),
+							: p(t("No form field is mapped yet: "), link("mapping", t("Mapping")), "."),
 					),
 					check(
 						"always_create_lead",
-						"Always create a new lead",
+						t("Always create a new lead"),
 						strategy?.always_create_lead ?? false,
-						"Even where one is there already.",
+						t("Even where one is there already."),
 					),
 					check(
 						"enable_contact_creation",
-						"Create a contact with each new lead",
+						t("Create a contact with each new lead"),
 						strategy?.enable_contact_creation ?? true,
-						"Without one, a lead stands alone.",
+						t("Without one, a lead stands alone."),
 					),
-					!strategy?.active && check("active", "Use it from now on", false, "The one that is used now stays in the list."),
+					!strategy?.active && check("active", t("Use it from now on"), false, t("The one that is used now stays in the list.")),
 				],
-				[submit("Save"), cancel(close)],
+				[submit(t("Save")), cancel(close)],
 				async (elements) => {
 					const boxes = [...elements].filter(
 						(control) => control instanceof HTMLInputElement && control.name === "matching_lead_fields" && control.checked,
@@ -92,16 +94,16 @@ export async function matchingPage(view) {
 					if (strategy) await api("PUT", `/matching-strategies/${strategy.id}`, given);
 					else await api("POST", "/matching-strategies", given);
 					close();
-					await changed("The strategy is saved.");
+					await changed(t("The strategy is saved."));
 				},
 			);
 		});
 
 	/** @param {Strategy} strategy */
 	const remove = (strategy) =>
-		confirmed(`Delete ${strategy.name}`, "What it decided stays as it is.", "Delete", async () => {
+		confirmed(t("Delete {name}", { name: strategy.name }), t("What it decided stays as it is."), t("Delete"), async () => {
 			await api("DELETE", `/matching-strategies/${strategy.id}`);
-			return () => changed("The strategy is deleted.");
+			return () => changed(t("The strategy is deleted."));
 		});
 
 	const named = (node, name) => {
@@ -111,37 +113,37 @@ export async function matchingPage(view) {
 	/** @param {Strategy} strategy */
 	const shown = (strategy) => {
 		const { id, name, active, always_create_lead, enable_contact_creation, matching_lead_fields: fields } = strategy;
-		const [activate, place] = action("Use this one", async () => {
+		const [activate, place] = action(t("Use this one"), async () => {
 			await api("POST", `/matching-strategies/${id}/activate`);
-			await changed(`${name} is used from now on.`);
+			await changed(t("{name} is used from now on.", { name }));
 		});
 		return card(
 			name,
-			p(active ? tag("good", "Active") : tag("", "Not used")),
+			p(active ? tag("good", t("Active")) : tag("", t("Not used"))),
 			p(
 				always_create_lead
-					? "Each submission becomes a new lead."
+					? t("Each submission becomes a new lead.")
 					: fields.length
 						? [
-								"A submission joins a lead when these are the same: ",
+								t("A submission joins a lead when these are the same: "),
 								said(fields.map(labelOf).join(", ")),
 								". Otherwise it becomes a new one.",
 							]
-						: "It lists no field, so it cannot be used yet.",
+						: t("It lists no field, so it cannot be used yet."),
 			),
 			facts([
-				["Contacts", enable_contact_creation ? "One with each new lead" : "None"],
-				["Changed", time(strategy.updated_at)],
+				[t("Contacts"), enable_contact_creation ? t("One with each new lead") : t("None")],
+				[t("Changed"), time(strategy.updated_at)],
 			]),
 			row(
 				!active && named(activate, name),
 				named(
-					button("Edit", () => edit(strategy)),
+					button(t("Edit"), () => edit(strategy)),
 					name,
 				),
 				!active &&
 					named(
-						button("Delete", () => remove(strategy), "danger"),
+						button(t("Delete"), () => remove(strategy), "danger"),
 						name,
 					),
 			),
@@ -150,11 +152,13 @@ export async function matchingPage(view) {
 	};
 
 	return [
-		p("One strategy is active. It decides whether a submission becomes a new lead or joins one that is in your CRM already."),
+		p(t("One strategy is active. It decides whether a submission becomes a new lead or joins one that is in your CRM already.")),
 		lead.problem && problemNote(lead.problem, "warn"),
-		mapped.length === 0 && note("", p("Strategies match on mapped fields, and none is mapped yet: ", link("mapping", "Mapping"), ".")),
-		row(button("New strategy", () => edit(), null)),
+		mapped.length === 0 &&
+			note("", p(t("Strategies match on mapped fields, and none is mapped yet: "), link("mapping", t("Mapping")), ".")),
+		row(button(t("New strategy"), () => edit(), null)),
 		items.map(shown),
-		hint("Which leads a submission was compared with, and why it joined one, is on its own page."),
+		mapped.length > 0 && (await tryCard({ items, labelOf, mapped })),
+		hint(t("Which leads a submission was compared with, and why it joined one, is on its own page.")),
 	];
 }

@@ -24,7 +24,7 @@ import {
 	tag,
 	time,
 } from "./dom.js";
-import { SOURCES, STATES, stateTag } from "./submissions.js";
+import { SOURCES, STATES, stateTag } from "./submission-states.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Detail"]} Detail */

@@ -2,28 +2,34 @@
 
 import { api, get, link, session } from "./api.js";
 import { badge } from "./directory.js";
-import { announce, card, confirmed, el, field, hint, input, p, row, said, select, table, tag, time, button } from "./dom.js";
+import {
+	action,
+	announce,
+	asProblem,
+	button,
+	card,
+	confirmed,
+	el,
+	field,
+	hint,
+	input,
+	note,
+	p,
+	refuse,
+	row,
+	said,
+	select,
+	table,
+	tag,
+	time,
+} from "./dom.js";
 import { exporter, utc } from "./export.js";
 import { searched } from "./list.js";
+import { SOURCES, STATES, stateTag } from "./submission-states.js";
 import { savedViews } from "./views.js";
-import { t } from "./words.js";
+import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Summary"]} Summary */
-
-export const SOURCES = { linkedin: "LinkedIn", website: t("Website"), google_ads: "Google Ads" };
-
-// The states of a submission: colour, label, description.
-export const STATES = {
-	received: ["", t("Received"), t("It is stored and is about to be written to the CRM.")],
-	processing: ["", t("In progress"), t("It is being written to the CRM.")],
-	waiting: ["warn", t("Waiting"), t("Something stands in its way for a while; it goes on by itself.")],
-	needs_attention: ["bad", t("Needs attention"), t("It cannot go on until somebody does the next step below.")],
-	held_test: ["warn", t("Test lead, held"), t("The source marked it as a test, so it is held back from the CRM.")],
-	created: ["good", t("Lead created"), t("A lead was created in the CRM.")],
-	attached: ["good", t("Joined a lead"), t("It joined a lead that was in the CRM already.")],
-	withdrawn: ["", t("Withdrawn"), t("The person withdrew it at the source; its answers are deleted here.")],
-};
-export const stateTag = (state) => tag(STATES[state]?.[0], STATES[state]?.[1] ?? state);
 
 const NAMES = ["q", "state", "source", "form", "from", "to"];
 const DAY = 24 * 60 * 60 * 1000;
@@ -44,12 +50,28 @@ const summed = ({ error, next_step, lead, sender, state }) => {
 	return "–";
 };
 
+// The states in which one can be sent again, or released.
+const SENDABLE = ["received", "waiting", "needs_attention", "held_test"];
+
+// A box that selects a submission, where there is something to do with it.
+/** @param {Summary} submission */
+const box = ({ id, state, sender }) =>
+	SENDABLE.includes(state)
+		? el(
+				"label",
+				{ class: "check" },
+				input("chosen", { type: "checkbox", value: id, "data-state": state }),
+				el("span", { class: "unseen" }, t("Select: {name}", { name: sender ?? t("No e-mail address") })),
+			)
+		: "–";
+
 /** @param {Summary[]} items */
-export const submissionRows = (items, caption = t("The submissions that were found")) =>
+export const submissionRows = (items, caption = t("The submissions that were found"), selectable = false) =>
 	table(
 		caption,
-		[t("From"), t("Form"), t("Received"), t("State"), t("Lead or next step")],
+		[...(selectable ? [t("Select")] : []), t("From"), t("Form"), t("Received"), t("State"), t("Lead or next step")],
 		items.map((submission) => [
+			...(selectable ? [box(submission)] : []),
 			link("submission", said(submission.sender ?? t("No e-mail address")), null, { id: submission.id }),
 			[said(submission.form), hint(SOURCES[submission.source], submission.campaign && [" · ", said(submission.campaign)])],
 			time(submission.received_at),
@@ -86,6 +108,55 @@ async function sendAll() {
 	}
 }
 
+// Actions on the submissions that are selected in `results`; `read` reads them again.
+function bulk(results, read) {
+	const told = el("div");
+	const boxes = () => /** @type {HTMLInputElement[]} */ ([...results().querySelectorAll("input[name=chosen]")]);
+	const chosen = (test) => {
+		const held = ({ dataset }) => dataset.state === "held_test";
+		const found = boxes().filter((box) => box.checked && held(box) === test);
+		if (!found.length)
+			refuse(
+				test ? t("No held test lead is selected.") : t("Nothing that can be sent again is selected."),
+				t("Select submissions in the list first."),
+			);
+		return found.map(({ value }) => value);
+	};
+	// One after the other: each by itself is sent or refused.
+	const send = async (ids, include_test) => {
+		const refused = [];
+		for (const id of ids) {
+			try {
+				await api("POST", `/submissions/${id}/send-again`, { include_test });
+			} catch (error) {
+				refused.push([id, asProblem(error).detail]);
+			}
+		}
+		const sent = ids.length - refused.length;
+		const text = many(sent, "{n} submission is sent again.", "{n} submissions are sent again.");
+		await read()().catch(() => {});
+		told.replaceChildren(
+			note(refused.length ? "warn" : "good", text),
+			...refused.map(([id, detail]) => note("bad", p(link("submission", said(id), null, { id }), ": ", detail))),
+		);
+		announce(text);
+	};
+	const [again, againPlace] = action(t("Send the selected again"), async () => send(chosen(false), false));
+	const [release, releasePlace] = action(t("Release the selected test leads"), async () => {
+		const ids = chosen(true);
+		confirmed(
+			many(ids.length, "Release {n} test lead", "Release {n} test leads"),
+			t("They are written to your CRM as any other lead is."),
+			t("Release them"),
+			async () => () => send(ids, true),
+		);
+	});
+	const all = button(t("Select all that can be sent"), () => {
+		for (const box of boxes()) box.checked = true;
+	});
+	return [row(all, again, release), againPlace, releasePlace, told];
+}
+
 export async function submissionsPage(view) {
 	const asked = (name) => view.query.get(name) ?? "";
 	const administrator = session.role === "administrator";
@@ -109,7 +180,7 @@ export async function submissionsPage(view) {
 		...list,
 		rows: (items) => {
 			for (const { form_id, form } of items) offer(form_id, form);
-			return submissionRows(items);
+			return submissionRows(items, undefined, administrator);
 		},
 		controls: [
 			field(t("Text"), input("q", { type: "search", maxlength: 200, value: asked("q") }), t("In answers, form, campaign or ids.")),
@@ -139,7 +210,16 @@ export async function submissionsPage(view) {
 	return [
 		administrator && failed && row(button(t("Send all again"), again)),
 		card(t("Search"), search, savedViews(view, "submissions", NAMES)),
-		card(t("Found"), results, exporter({ ...list, columns: COLUMNS })),
+		card(
+			t("Found"),
+			results,
+			administrator &&
+				bulk(
+					() => results,
+					() => read,
+				),
+			exporter({ ...list, columns: COLUMNS }),
+		),
 		!administrator && p(hint(t("Administrators send submissions again and change how they are mapped."))),
 	];
 }

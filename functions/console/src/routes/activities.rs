@@ -17,13 +17,14 @@ use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, 
 use shared::domain::ids::{ActivityId, ContractId, SeatId};
 use shared::domain::log_choice::{LogChoices, LogDecider, LogToCrm};
 use shared::domain::privacy::erased_person;
+use shared::domain::roi::TouchKind;
 use shared::domain::role::Permission;
 use shared::domain::submission::{CrmWrite, Failure, SWEEP_AFTER_SECONDS};
 use shared::erasure::is_erased;
 use shared::linking::Linking;
 use shared::problem::Problem;
 use shared::queue::WritebackMessage;
-use shared::store::{Accepted, ConnectionKind, StoreError};
+use shared::store::{Accepted, ConnectionKind, Reach, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::directory::{
@@ -432,6 +433,10 @@ async fn send(
         app.missing_sign_in(&config, seat, now).await?
     };
     let accepted = app.remote.store.accept_activities(&activities).await;
+    // Whoever gets no answer sends all of it again.
+    let reached = reached(&activities, &accepted);
+    let stored = app.remote.store.put_reaches(contract, &reached).await;
+    stored.map_err(|error| error.problem())?;
     let mut new = Vec::new();
     for ((place, activity), accepted) in places.into_iter().zip(&activities).zip(accepted) {
         let Some(result) = results.get_mut(place) else {
@@ -448,6 +453,35 @@ async fn send(
         sign_in,
         questions,
     }))
+}
+
+fn is_stored(activity: &Activity, accepted: &Result<Accepted<Activity>, StoreError>) -> bool {
+    match accepted {
+        Ok(Accepted::New) => true,
+        Ok(Accepted::Repeat(stored)) => activity.same_as(stored),
+        Err(_) => false,
+    }
+}
+
+/// The people whom the activities that are stored were with (RO-1).
+fn reached(
+    activities: &[Activity],
+    accepted: &[Result<Accepted<Activity>, StoreError>],
+) -> Vec<(EntryId, Reach)> {
+    let all = activities.iter().zip(accepted);
+    all.filter(|(activity, accepted)| is_stored(activity, accepted))
+        .map(|(activity, _)| activity)
+        .filter(|activity| activity.target.kind == EntryKind::Profile)
+        .map(|activity| {
+            let reach = Reach {
+                at: activity.occurred_at,
+                kind: TouchKind::Activity,
+                id: activity.id.to_string(),
+                seat: activity.seat,
+            };
+            (activity.target.id, reach)
+        })
+        .collect()
 }
 
 /// Puts the outcome of storing an activity into its result.

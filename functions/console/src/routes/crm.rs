@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared::attribution;
 use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::crm_settings::{RoiReporting, SyncSettings};
@@ -689,9 +690,15 @@ async fn set_roi(
         .await?;
     app.step_done(&caller.contract, environment, Step::RoiReporting)
         .await?;
-    Ok(Json(
-        config.crm_settings(environment).roi.unwrap_or_default(),
-    ))
+    let settings = config.crm_settings(environment).roi.unwrap_or_default();
+    if environment == Environment::Production && settings.enabled {
+        let (store, queue) = (&app.remote.store, &app.import_queue);
+        let (now, contract) = (app.remote.clock.now(), &caller.contract);
+        // Workers keep the settings before for a few seconds.
+        let asked = attribution::request(store, queue, contract, &caller.actor, now, 10).await;
+        asked.map_err(|error| error.problem())?;
+    }
+    Ok(Json(settings))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -7,6 +7,7 @@ mod directory;
 mod forms;
 mod matching;
 mod personal_data;
+mod previews;
 mod privacy;
 mod runs;
 mod seats;
@@ -15,6 +16,7 @@ mod settings;
 mod submissions;
 mod sync;
 mod tokens;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -36,7 +38,9 @@ pub(crate) fn all() -> Routes {
         .routes(routes!(me))
         .merge(submissions::routes())
         .merge(configuration::routes())
+        .merge(previews::routes())
         .merge(forms::routes())
+        .merge(traffic::routes())
         .merge(crm::routes())
         .merge(sync::routes())
         .merge(directory::routes())

@@ -77,7 +77,7 @@ fn next_step(submission: &Submission) -> Option<String> {
     }
 }
 
-fn sender(submission: &Submission) -> Option<String> {
+pub(super) fn sender(submission: &Submission) -> Option<String> {
     let answers = submission.answers.iter().flatten();
     let mut values = answers
         .filter(|field| field.kind == FieldKind::Answer)
@@ -272,7 +272,7 @@ pub(super) fn invalid_cursor() -> Problem {
     .with_field("cursor")
 }
 
-async fn find(
+pub(super) async fn find(
     app: &App,
     contract: &shared::domain::ids::ContractId,
     id: &str,
@@ -291,7 +291,7 @@ async fn find(
 
 impl App {
     /// A page without the submissions that have expired: the table deletes them late.
-    fn kept(&self, mut page: Page<Submission>) -> Page<Submission> {
+    pub(super) fn kept(&self, mut page: Page<Submission>) -> Page<Submission> {
         let now = self.remote.clock.now();
         page.items.retain(|submission| !submission.has_expired(now));
         page

@@ -153,6 +153,8 @@ const OPPORTUNITY: &[Field] = &[
     choice("salesstage")
         .role(Role::SalesStage)
         .read(Read::Besides),
+    // Set when the opportunity is won.
+    money("actualvalue").read(Read::Besides),
     date("estimatedclosedate")
         .role(Role::CloseDate)
         .read(Read::Besides),

@@ -331,6 +331,8 @@ impl Store {
     ) -> Result<Option<RecordRef>, ActError> {
         for _ in 0..ROUNDS {
             let (entry, matched) = self.to_decide(contract, act).await?;
+            // Before the entry, by which they are found.
+            self.forget_reaches(contract, entry.id).await?;
             let matched = matched.as_ref();
             let mut actions = self.removal(contract, act.environment, &entry, matched)?;
             let audit = act.audit("delete", logged(&entry, matched), Value::Null);

@@ -7,6 +7,7 @@ use local::demo::{self, Demo, Place, SimulatorAddresses};
 use local::{Options, Stack, company};
 use reqwest::Client;
 use serde_json::Value;
+use shared::domain::directory::EntryKind;
 use url::Url;
 
 /// Numbers of things, by name.
@@ -24,7 +25,7 @@ async fn started(state: &Path, made: bool) -> Counts {
     .unwrap();
     let simulator = SimulatorAddresses::of(&stack).unwrap();
     if made {
-        company::make(&stack, &simulator).await.unwrap();
+        company::make(&stack, &simulator, &|_, _| ()).await.unwrap();
     }
     let import = stack.apps().import.clone();
     let place = Place {
@@ -102,6 +103,17 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
         let found = all(stack, demo, &path).await.len();
         counts.insert(format!("activity {state}"), found);
     }
+    let store = stack.store();
+    let (contract, mut saved) = (&demo.made.id, 0);
+    for seat in store.seats(contract, 100, None).await.unwrap().items {
+        let own = store.own_lists(contract, seat.id).await.unwrap();
+        *counts.entry("lists by hand".to_owned()).or_default() += own.lists.len();
+        for kind in EntryKind::ALL {
+            let page = store.saved_page(contract, seat.id, kind, None, 100);
+            saved += page.await.unwrap().items.len();
+        }
+    }
+    counts.insert("saved by itself".to_owned(), saved);
     let objects = match demo.made.id.as_str() {
         "acme-salesforce" => [
             "salesforce/Account",
@@ -109,6 +121,8 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
             "salesforce/Lead",
             "salesforce/Opportunity",
             "salesforce/Task",
+            "salesforce/OpportunityContactRole",
+            "salesforce/User",
         ],
         _ => [
             "dataverse/account",
@@ -116,12 +130,20 @@ async fn counted(stack: &Stack, simulator: &SimulatorAddresses, demo: &Demo) -> 
             "dataverse/lead",
             "dataverse/opportunity",
             "dataverse/task",
+            "dataverse/connection",
+            "dataverse/systemuser",
         ],
     };
-    for (name, object) in ["accounts", "contacts", "leads", "opportunities", "tasks"]
-        .into_iter()
-        .zip(objects)
-    {
+    let names = [
+        "accounts",
+        "contacts",
+        "leads",
+        "opportunities",
+        "tasks",
+        "parts in opportunities",
+        "users",
+    ];
+    for (name, object) in names.into_iter().zip(objects) {
         let url = simulator.control.join(&format!("/records/{object}"));
         let answer = Client::new().get(url.unwrap()).send().await.unwrap();
         let records: Value = answer.json().await.unwrap();
@@ -159,12 +181,16 @@ async fn a_new_state_has_a_company_and_a_second_start_adds_nothing() {
             ("other companies", 5),
             ("seat active", 5),
             ("seat invited", 1),
-            ("import succeeded", 6),
-            ("CRM accounts", 90),
-            ("CRM contacts", 200),
-            ("CRM leads", 140),
-            ("CRM opportunities", 100),
+            ("import succeeded", 5),
+            ("CRM accounts", 80),
+            ("CRM contacts", 160),
+            ("CRM leads", 120),
+            ("CRM opportunities", 90),
             ("CRM tasks", 25),
+            ("CRM parts in opportunities", 40),
+            ("CRM users", 12),
+            ("lists by hand", 4),
+            ("saved by itself", 10),
             ("activity unresolved", 3),
             ("activity failed", 1),
         ] {
@@ -186,5 +212,6 @@ async fn a_new_state_has_a_company_and_a_second_start_adds_nothing() {
         let count = first[&format!("{contract} activity waiting_for_sign_in")];
         assert_eq!(count > 0, waiting, "{contract}: {first:#?}");
     }
+    assert!(state.join("linkedin-archive.zip").exists());
     assert_eq!(started(&state, false).await, first);
 }

@@ -56,7 +56,7 @@ fn text_of(value: &AttributeValue, into: &mut String) {
 }
 
 /// Every item of a contract as text, by its key.
-async fn dump(tenant: &Tenant<'_>) -> BTreeMap<(String, String), String> {
+pub(crate) async fn dump(tenant: &Tenant<'_>) -> BTreeMap<(String, String), String> {
     let client = aws_sdk_dynamodb::Client::new(&tenant.harness.embedded_stack().aws);
     let scan = client.scan().table_name(local::TABLE).consistent_read(true);
     let own = format!("C#{}", tenant.made.id);

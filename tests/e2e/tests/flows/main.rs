@@ -38,6 +38,8 @@ mod lists;
 mod mirror;
 mod oauth;
 mod oauth_attacks;
+mod previews;
+mod roi;
 mod setbacks;
 mod sign_in;
 mod submissions;

@@ -12,10 +12,11 @@ use shared::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef};
 use shared::domain::ids::{ContractId, SeatId};
 use shared::domain::lists::{ListRef, OwnLists, Saved, SavedByHand, checked_note};
 use shared::domain::opportunity::Opportunity;
+use shared::domain::roi::TouchKind;
 use shared::domain::vocabulary::{Role, vocabulary};
 use shared::opportunities::Opportunities;
 use shared::problem::Problem;
-use shared::store::StoreError;
+use shared::store::{Reach, StoreError};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -645,6 +646,17 @@ async fn save(
         StatusCode::CREATED
     };
     let saved = before.unwrap_or(new);
+    if kind == EntryKind::Profile {
+        // Whoever gets no answer saves it again.
+        let reach = Reach {
+            at: saved.since,
+            kind: TouchKind::ListSave,
+            id: format!("{seat}:{list}"),
+            seat,
+        };
+        let stored = store.put_reaches(contract, &[(saved.entry, reach)]).await;
+        stored.map_err(|error| error.problem())?;
+    }
     let answer = SavedEntry {
         id: saved.entry.to_string(),
         since: saved.since,

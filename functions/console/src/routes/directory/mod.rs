@@ -8,6 +8,7 @@ mod decide;
 mod lists;
 mod opportunities;
 mod question;
+mod roi;
 mod shapes;
 mod show;
 
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Routes {
         .merge(companies::routes())
         .merge(opportunities::routes())
         .merge(lists::routes())
+        .merge(roi::routes())
         .merge(by_user::routes())
         .merge(archive::routes())
 }

@@ -119,6 +119,16 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     world.sees("has no lead field of this name").await;
     browser.find("[name=lead_field][aria-invalid=true]").await;
     world.choose_lead_field("shoe size", "Description").await;
+    // What that makes of a submission is seen before it is saved.
+    world.press("Show the preview").await;
+    let shown = world.sees("Different from now").await;
+    for part in [
+        "With 1 change that is not saved.",
+        "On 1 of the last 1 submission",
+        "39",
+    ] {
+        assert!(shown.contains(part), "no “{part}” in:\n{shown}");
+    }
     world.is_accessible().await;
     world.picture("mapping").await;
     world.press("Map: shoe size").await;
@@ -255,6 +265,14 @@ async fn an_administrator_sets_matching_and_scoring() {
     world.sees("By phone").await;
     world.is_accessible().await;
     world.picture("matching").await;
+    world.press("Try the strategies").await;
+    world.sees("There is nothing to compare.").await;
+    browser.fill("[name=value0]", "nobody@example.com").await;
+    world.press("Try the strategies").await;
+    world.sees("No open lead matched on Email.").await;
+    world.sees("It would become a new lead").await;
+    world.is_accessible().await;
+    world.picture("matching-tried").await;
     world.press("Use this one: By phone").await;
     world.sees("By phone is used from now on.").await;
     let strategies = world.api(Method::GET, "/matching-strategies", None).await;
@@ -284,11 +302,34 @@ async fn an_administrator_sets_matching_and_scoring() {
     world.type_anew("form0", "7").await;
     world.press("Save").await;
     world.sees("The rule is saved.").await;
+    world
+        .press("See what the last submissions would score")
+        .await;
+    world.sees("No submission has a lead yet").await;
     world.is_accessible().await;
     world.picture("scoring").await;
     let rule = world.api(Method::GET, "/scoring-rule", None).await;
     assert_eq!(rule["new_lead_points"], 25);
     assert_eq!(rule["form_points"].as_object().unwrap().len(), 1);
+
+    world.press("Lead settings").await;
+    world.sees("Write test leads to the CRM").await;
+    world.type_anew("placeholder", "").await;
+    world.press("Save").await;
+    browser.find("[name=placeholder][aria-invalid=true]").await;
+    world.type_anew("placeholder", "(unknown)").await;
+    world.press("Save").await;
+    world.sees("The settings are saved.").await;
+    world.is_accessible().await;
+    world.picture("lead-settings").await;
+    let settings = world.api(Method::GET, "/settings", None).await;
+    assert_eq!(settings["placeholder"], "(unknown)");
+
+    world.press("Imports").await;
+    let shown = world.sees("What it costs and what it needs").await;
+    assert!(shown.contains("Production CRM"), "{shown}");
+    world.is_accessible().await;
+    world.picture("imports").await;
     world.no_complaints().await;
     world.stop().await;
 }
@@ -302,7 +343,7 @@ async fn a_test_lead_is_released_by_an_administrator_only() {
     let browser = &world.browser;
     world.connect().await;
     browser.resize(1280, 800).await;
-    let google = json!({
+    let mut google = json!({
         "lead_id": "g-1", "google_key": world.made.google_key, "is_test": true, "form_id": 4_000_000_000_u64,
         "user_column_data": [
             { "column_id": "EMAIL", "string_value": "g@example.com" },
@@ -313,7 +354,7 @@ async fn a_test_lead_is_released_by_an_administrator_only() {
         "/webhooks/google-ads/{}",
         world.made.google_form_key
     ));
-    let sent = world.harness.http.post(at).json(&google).send().await;
+    let sent = world.harness.http.post(&at).json(&google).send().await;
     let sent: Value = sent.unwrap().json().await.unwrap();
     let path = format!("/submissions/{}", sent["submission_id"].as_str().unwrap());
     world.until(&path, "/state", "held_test").await;
@@ -331,7 +372,15 @@ async fn a_test_lead_is_released_by_an_administrator_only() {
     let shown = world.sees("Test lead, held").await;
     assert!(!shown.contains("Release"), "{shown}");
     world.is_accessible().await;
-    for page in ["forms", "form", "mapping", "matching", "scoring"] {
+    for page in [
+        "forms",
+        "form",
+        "mapping",
+        "matching",
+        "scoring",
+        "lead-settings",
+        "imports",
+    ] {
         browser.go(&world.at(&format!("/app/{page}"))).await;
         world.sees("This page is for administrators.").await;
     }
@@ -347,6 +396,22 @@ async fn a_test_lead_is_released_by_an_administrator_only() {
     world.picture("submission-release").await;
     world.press("Release it").await;
     world.sees("The lead was created").await;
+
+    // Those that are selected in the list are released in one go.
+    google["lead_id"] = json!("g-2");
+    google["user_column_data"][0]["string_value"] = json!("h@example.com");
+    let sent = world.harness.http.post(at).json(&google).send().await;
+    let sent: Value = sent.unwrap().json().await.unwrap();
+    let path = format!("/submissions/{}", sent["submission_id"].as_str().unwrap());
+    world.until(&path, "/state", "held_test").await;
+    world.press("All submissions").await;
+    world.press("Select: h@example.com").await;
+    world.is_accessible().await;
+    world.picture("submissions-selected").await;
+    world.press("Release the selected test leads").await;
+    world.press("Release them").await;
+    world.sees("1 submission is sent again.").await;
+    world.until(&path, "/state", "created").await;
     world.no_complaints().await;
     world.stop().await;
 }

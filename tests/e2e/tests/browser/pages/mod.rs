@@ -13,6 +13,7 @@ mod lists;
 mod person_data;
 mod privacy;
 mod reference;
+mod roi;
 mod settings;
 mod world;
 

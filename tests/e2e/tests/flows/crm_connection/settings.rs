@@ -120,7 +120,7 @@ async fn each_choice_is_one_of_the_crms_own_or_not_sure(crm: CrmKind) {
     );
     assert_eq!(
         world.saved("/roi-reporting").await,
-        json!({ "enabled": false, "won_value_field": null, "currency": null })
+        json!({ "enabled": false, "won_value_field": null, "currency": null, "team_figures": false })
     );
 
     world

@@ -1,0 +1,41 @@
+//! Asks for the attribution of opportunities (RO-1).
+
+use crate::clock::Millis;
+use crate::crm_setup;
+use crate::domain::ids::ContractId;
+use crate::domain::run::{Run, RunKind};
+use crate::queue::ImportQueue;
+use crate::store::{Store, StoreError, WorkKind};
+
+/// Asks for a run that begins in some seconds, and announces it to the import queue. One that is under way
+/// begins anew, since what it has passed may have changed.
+pub async fn request(
+    store: &Store,
+    queue: &ImportQueue,
+    contract: &ContractId,
+    by: &str,
+    now: Millis,
+    seconds: i64,
+) -> Result<(), StoreError> {
+    let begins = now.plus_seconds(seconds);
+    loop {
+        let before = store.last_run(contract, RunKind::Roi).await?;
+        let run = match before {
+            Some(mut open) if open.is_open() => {
+                open.restart(begins);
+                Some(open)
+            }
+            before => Run::requested(RunKind::Roi, before.as_ref(), by, now, begins),
+        };
+        let Some(run) = run else {
+            break;
+        };
+        match store.put_run(contract, &run).await {
+            Ok(()) => break,
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    crm_setup::announce_in(queue, contract, WorkKind::Run(RunKind::Roi), seconds).await;
+    Ok(())
+}
