@@ -13,18 +13,7 @@ const PAGES = new URL("../src/pages/", import.meta.url);
 const ROOT = new URL("../../../", import.meta.url);
 
 // Pages whose texts are not wrapped yet, or not in German.
-const NOT_YET = new Set([
-	"form.js",
-	"forms.js",
-	"home.js",
-	"imports.js",
-	"lists.js",
-	"mapping.js",
-	"matching.js",
-	"opportunities.js",
-	"scoring.js",
-	"seats.js",
-]);
+const NOT_YET = new Set([]);
 
 const NAMES = readdirSync(PAGES).filter((name) => name.endsWith(".js") && name !== "de.js");
 const SOURCES = NAMES.map((name) => {

@@ -40,7 +40,7 @@ function keep(name, parts) {
 export function saved(name, columns, items) {
 	const titles = line(columns.map(([title]) => title));
 	keep(name, [MARK + titles, ...items.map((item) => line(columns.map(([, of]) => of(item))))]);
-	announce(`Saved as ${name}.`);
+	announce(t("Saved as {name}.", { name }));
 }
 
 /**

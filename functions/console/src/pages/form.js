@@ -54,7 +54,7 @@ const SAMPLES = [
 	[/company|organi[sz]ation|firm/i, "Analytical Engines", "text"],
 	[/url|website/i, "https://www.example.com", "url"],
 ];
-const kindOf = (name) => SAMPLES.find(([pattern]) => /** @type {RegExp} */ (pattern).test(name)) ?? [null, "Test", "text"];
+const kindOf = (name) => SAMPLES.find(([pattern]) => /** @type {RegExp} */ (pattern).test(name)) ?? [null, t("Test"), "text"];
 
 const html = (text) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 const labelOf = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
@@ -122,16 +122,21 @@ async function signatureOf(secret, form_key, text) {
 const MOST_FIELDS = 8;
 
 const SIGNING = [
-	p(t("A post carries the header "), el("code", null, "X-Leadbridge-Signature: t=<seconds since 1970>,v1=<signature>"), "."),
 	p(
-		t("The signature is the lowercase hexadecimal HMAC-SHA256, under the secret, of "),
-		el("code", null, "<t>.<form key>.<body>"),
-		t(", with the body exactly as it is sent. Clocks may differ by five minutes."),
+		t("A post carries the header {header}.", {
+			header: el("code", null, "X-Leadbridge-Signature: t=<seconds since 1970>,v1=<signature>"),
+		}),
 	),
 	p(
-		t("To send one submission several times, put a key of your own into the body as the field "),
-		el("code", null, "_idempotency_key"),
-		".",
+		t(
+			"The signature is the lowercase hexadecimal HMAC-SHA256, under the secret, of {text}, with the body exactly as it is sent. Clocks may differ by five minutes.",
+			{ text: el("code", null, "<t>.<form key>.<body>") },
+		),
+	),
+	p(
+		t("To send one submission several times, put a key of your own into the body as the field {field}.", {
+			field: el("code", null, "_idempotency_key"),
+		}),
 	),
 ];
 
@@ -150,7 +155,7 @@ function testCard(view, found, fields) {
 		);
 	// Controls have names of our own: a field's name could hide a property of the form.
 	const controls = fields.map(({ name, required }, index) =>
-		field(required ? t("{name} (required)", { name }) : name, input(`answer${index}`, { value: kindOf(name)[1] })),
+		field(required ? t("{label} (required)", { label: name }) : name, input(`answer${index}`, { value: kindOf(name)[1] })),
 	);
 	return card(
 		t("Send a test submission"),
@@ -253,7 +258,7 @@ function edit(view, found) {
 /** @param {FormView} found */
 function secretCard(view, found) {
 	const google = found.kind === "google_ads";
-	const name = google ? "key" : "secret";
+	const name = google ? t("key") : t("secret");
 	const put = (secret) => api("PUT", `/forms/${found.id}`, inputOf(found, { secret }));
 	const renew = () =>
 		confirmed(
@@ -295,7 +300,8 @@ function secretCard(view, found) {
 					: t("A {name} is set.", { name })
 				: t("Posts need no signature."),
 		),
-		found.body_signatures_until && hint(t("Signatures over the body alone are taken until "), time(found.body_signatures_until)),
+		found.body_signatures_until &&
+			hint(t("Signatures over the body alone are taken until {time}", { time: time(found.body_signatures_until) })),
 		!google && el("details", null, el("summary", null, t("How posts are signed")), SIGNING),
 		row(
 			button(found.has_secret ? t("New {name}", { name }) : t("Take signed posts only"), renew),
@@ -323,7 +329,7 @@ async function fieldsFor(view, found) {
 
 export async function formPage(view) {
 	const id = view.query.get("id");
-	if (!id) return [p(t("No form is named in the address. "), link("forms", t("All forms")))];
+	if (!id) return [p(t("No form is named in the address. {link}", { link: link("forms", t("All forms")) }))];
 	/** @type {FormView} */
 	const found = await get(`/forms/${encodeURIComponent(id)}`);
 	view.entitle(found.name);
@@ -337,7 +343,7 @@ export async function formPage(view) {
 					? p(t("It takes signed posts only, which a server of yours sends: a page cannot keep the secret."))
 					: [
 							snippet("HTML", htmlSnippet(found, fields), t("Works as it is, without a script.")),
-							snippet(t("JavaScript"), scriptSnippet(found), t("Behind the HTML: sends it without leaving the page.")),
+							snippet("JavaScript", scriptSnippet(found), t("Behind the HTML: sends it without leaving the page.")),
 						],
 				snippet(t("From a terminal or a server"), curlSnippet(found, fields)),
 				el(
@@ -354,7 +360,7 @@ export async function formPage(view) {
 							moveTo(parts.querySelector("h2"));
 						},
 					),
-					p(t("A field reaches your CRM once it is mapped: "), link("mapping", t("Mapping")), "."),
+					p(t("A field reaches your CRM once it is mapped: {link}.", { link: link("mapping", t("Mapping")) })),
 				),
 			),
 			testCard(view, found, fields),

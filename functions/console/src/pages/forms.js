@@ -32,7 +32,7 @@ import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["FormView"]} FormView */
 
-export const KINDS = { website: t("Website"), google_ads: t("Google Ads") };
+export const KINDS = { website: t("Website"), google_ads: "Google Ads" };
 export const stateTag = ({ enabled }) => (enabled ? tag("good", t("On")) : tag("warn", t("Off")));
 
 // The API's input for a form with some of its values changed.

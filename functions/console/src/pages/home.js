@@ -7,7 +7,7 @@ import { crmCard, statusTag } from "./crm-card.js";
 import { badge } from "./directory.js";
 import { action, asProblem, card, el, hint, li, number, p, problemNote, said, strong, svg, table, tag, time } from "./dom.js";
 import { STATES } from "./submission-states.js";
-import { many, t } from "./words.js";
+import { locale, many, t } from "./words.js";
 
 // A part of a page, or the problem that kept it from loading.
 const part = (title, work) => work().catch((error) => card(title, problemNote(asProblem(error))));
@@ -76,7 +76,7 @@ async function newest(path, wish) {
 	return { items, more: cursor != null };
 }
 
-const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const DATE = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
 const WIDTH = 300;
 const HEIGHT = 90;
 // The room of the numbers beside the bars.
@@ -270,7 +270,7 @@ async function lists() {
 
 // -- The directory
 
-const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+const PERCENT = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 
 async function rates() {
 	/** @type {import("./api.js").Api["MatchingOverview"]} */

@@ -21,7 +21,7 @@ import {
 	tag,
 	time,
 } from "./dom.js";
-import { t } from "./words.js";
+import { locale, t } from "./words.js";
 
 const STATES = {
 	queued: ["warn", t("Waiting")],
@@ -47,7 +47,7 @@ const PASSES = {
 export const isOpen = ({ state }) => state === "queued" || state === "running";
 export const syncState = (state) => STATES[state]?.[1];
 
-const COMPACT = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const COMPACT = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
 const bytes = (value) => `${COMPACT.format(value)}B`;
 
 // Times within a text of the API, in the reader's own zone.
@@ -58,8 +58,6 @@ function lasts(seconds) {
 	const minutes = Math.round(seconds / 60);
 	return minutes < 90 ? t("{n} min", { n: minutes }) : t("{n} h", { n: Math.round(minutes / 60) });
 }
-
-const counted = (name, count) => count > 0 && `${number(count)} ${name}`;
 
 /**
  * An object; `running`: its run is open.
@@ -73,11 +71,13 @@ function objectItem(object, running) {
 	const done = [
 		percent != null && open && `${percent} %`,
 		open && object.pass && PASSES[object.pass],
-		of != null && open ? t("{read} of about {of} read", { read: number(read), of: number(of) }) : counted(t("read"), read),
+		of != null && open
+			? t("{read} of about {of} read", { read: number(read), of: number(of) })
+			: read > 0 && t("{n} read", { n: number(read) }),
 		open && object.rate_per_second != null && t("{n} a second", { n: number(object.rate_per_second) }),
 		open && object.seconds_left != null && t("{time} left", { time: lasts(object.seconds_left) }),
-		counted(t("written"), object.written),
-		counted(t("removed"), object.removed),
+		object.written > 0 && t("{n} written", { n: number(object.written) }),
+		object.removed > 0 && t("{n} removed", { n: number(object.removed) }),
 	];
 	const here = { here: number(object.records), there: number(object.crm_records ?? 0) };
 	const held = object.crm_records == null ? t("{here} records here", here) : t("{here} records here, {there} in the CRM", here);
@@ -93,10 +93,10 @@ function objectItem(object, running) {
 			}),
 		hint([held, ...done].filter(Boolean).join(" · ")),
 		object.due_at && hint(t("Goes on "), time(object.due_at)),
-		object.last_success_at && hint(t("Up to date as of "), time(object.last_success_at)),
+		object.last_success_at && hint(t("Up to date as of {time}", { time: time(object.last_success_at) })),
 		problem && problemNote(problem, state === "failed" ? "bad" : "warn"),
 		object.notices.map(({ field, detail, next_step }) =>
-			note("warn", strong(field && `${field}: `, detail), p(t("Next step: {step}", { step: next_step }))),
+			note("warn", strong(field && `${field}: `, t(detail)), p(t("Next step: {step}", { step: t(next_step) }))),
 		),
 	);
 }
@@ -126,7 +126,7 @@ function runRows(runs) {
 			run.started_at ? lasts(Math.round((run.finished_at - run.started_at) / 1000)) : "–",
 			...["read", "written", "removed"].map((name) => number(sum(run.objects, name))),
 			number(run.calls),
-			run.problem?.detail ?? "–",
+			t(run.problem?.detail) ?? "–",
 		]),
 	);
 }
@@ -211,7 +211,7 @@ export function importCard(environment, changed) {
 			...[
 				problem
 					? problem.detail !== known?.detail && problemNote(problem, sync.state === "failed" ? "bad" : "warn")
-					: p(timed(sync.message)),
+					: p(timed(t(sync.message))),
 			].filter(Boolean),
 		);
 		const open = isOpen(sync);

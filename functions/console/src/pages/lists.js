@@ -26,6 +26,7 @@ import {
 	time,
 } from "./dom.js";
 import { nextItems } from "./list.js";
+import { meant, t } from "./words.js";
 
 const kindOf = (kind) => (kind === "company" ? COMPANIES : PEOPLE);
 
@@ -42,15 +43,15 @@ export async function listsOf(kind, id) {
 			row(
 				items.map((list, index) =>
 					list.has_entry
-						? action(`Remove from ${list.name}`, async () => {
+						? action(t("Remove from {name}", { name: list.name }), async () => {
 								await api("DELETE", `/lists/${list.id}/items/${encodeURIComponent(id)}`);
 								await draw(index);
-								announce(`Removed from ${list.name}`);
+								announce(t("Removed from {name}", { name: list.name }));
 							})
-						: action(`Save to ${list.name}`, async () => {
+						: action(t("Save to {name}", { name: list.name }), async () => {
 								await api("POST", `/lists/${list.id}/items`, { entry: id });
 								await draw(index);
-								announce(`Saved to ${list.name}`);
+								announce(t("Saved to {name}", { name: list.name }));
 							}),
 				),
 			),
@@ -59,28 +60,33 @@ export async function listsOf(kind, id) {
 		place.querySelectorAll("button")[at]?.focus();
 	};
 	await draw();
-	return card("My lists", place, p(link("my-lists", "See my lists", null, { list: kind.target === "company" ? "companies" : "people" })));
+	return card(
+		t("My lists"),
+		place,
+		p(link("my-lists", t("See my lists"), null, { list: kind.target === "company" ? "companies" : "people" })),
+	);
 }
 
 /** @param {import("./api.js").Api["SavedReason"]} reason */
-const because = ({ record, name, stage, open, role, since }) =>
-	li(
-		"Because of ",
-		name ? strong(name) : "an opportunity",
-		" ",
-		badge(record, name),
-		role && ` as ${role}`,
-		", since ",
-		time(since),
-		" ",
-		tag(open ? "good" : "", open ? (stage?.label ?? "Open") : "No longer open"),
+const because = ({ record, name, stage, open, role, since }) => {
+	const told = {
+		opportunity: name ? strong(name) : t("an opportunity"),
+		record: badge(record, name),
+		time: time(since),
+		state: tag(open ? "good" : "", open ? (stage?.label ?? meant("Open", "not closed")) : t("No longer open")),
+	};
+	return li(
+		role
+			? t("Because of {opportunity} {record} as {role}, since {time} {state}", { ...told, role })
+			: t("Because of {opportunity} {record}, since {time} {state}", told),
 	);
+};
 
 export async function listsPage(view) {
 	const { items: lists } = await get("/lists");
 	const wanted = view.query.get("list") ?? "people";
 	const list = lists.find(({ id }) => id === wanted);
-	if (!list) return [p("There is no such list any more. ", link("my-lists", "My people"))];
+	if (!list) return [p(t("There is no such list any more. {link}", { link: link("my-lists", t("My people")) }))];
 	const kind = kindOf(list.kind);
 	view.entitle(list.name);
 
@@ -88,21 +94,21 @@ export async function listsPage(view) {
 		dialog(title, (close) =>
 			form(
 				[
-					field("Name", input("name", { value: name, required: true, maxlength: 100 })),
+					field(t("Name"), input("name", { value: name, required: true, maxlength: 100 })),
 					!name &&
 						field(
-							"It holds",
+							t("It holds"),
 							select(
 								"kind",
 								[
-									["profile", "People"],
-									["company", "Companies"],
+									["profile", t("People")],
+									["company", t("Companies")],
 								],
 								list.kind,
 							),
 						),
 				],
-				[submit(name ? "Rename" : "Make the list"), cancel(close)],
+				[submit(name ? t("Rename") : t("Make the list")), cancel(close)],
 				async (fields) => {
 					const made = await send(fields);
 					close();
@@ -114,12 +120,17 @@ export async function listsPage(view) {
 	const found = el("ul", { class: "plain" });
 	const foot = el("div");
 	const empty = () =>
-		p(`No ${kind.many} are saved here yet. Save one from its own page: `, link(kind.list, `search for ${kind.many}`), ".");
+		p(
+			t("No {many} are saved here yet. Save one from its own page: {link}.", {
+				many: t(kind.many),
+				link: link(kind.list, t("search for {many}", { many: t(kind.many) })),
+			}),
+		);
 	/** @param {import("./api.js").Api["SavedItem"]} item */
 	const draw = (item) => {
 		const path = `/lists/${list.id}/items/${encodeURIComponent(item.id)}`;
 		const noted = el("p");
-		const note = (text) => noted.replaceChildren(...(text ? [strong("Note: "), text] : []));
+		const note = (text) => noted.replaceChildren(...(text ? [strong(t("Note: ")), text] : []));
 		note(item.note);
 		const node = li(
 			el(
@@ -130,30 +141,36 @@ export async function listsPage(view) {
 				item.badge && badge(item.badge, item.name),
 			),
 			item.title || item.company ? p([item.title, item.company].filter(Boolean).join(", ")) : null,
-			!item.entry && hint("It is in the CRM, and not matched with anybody in the directory."),
+			!item.entry && hint(t("It is in the CRM, and not matched with anybody in the directory.")),
 			item.reasons.length
 				? el("ul", null, item.reasons.map(because))
-				: item.by_hand_since && hint("Saved by you, ", time(item.by_hand_since)),
+				: item.by_hand_since && hint(t("Saved by you, {time}", { time: time(item.by_hand_since) })),
 			noted,
 			row(
-				small(item.name, item.note ? "Change the note" : "Add a note", () =>
-					dialog(`Note on ${item.name}`, (close) => {
+				small(item.name, item.note ? t("Change the note") : t("Add a note"), () =>
+					dialog(t("Note on {name}", { name: item.name }), (close) => {
 						const text = el("textarea", { name: "note", rows: 4, maxlength: 2000, value: item.note ?? "" });
-						return form([field("Note", text, "Only you see it.")], [submit("Keep the note"), cancel(close)], async () => {
-							await api("PATCH", path, { note: text.value });
-							item.note = text.value.trim();
-							note(item.note);
-							close();
-						});
+						return form(
+							[field(t("Note"), text, t("Only you see it."))],
+							[submit(t("Keep the note")), cancel(close)],
+							async () => {
+								await api("PATCH", path, { note: text.value });
+								item.note = text.value.trim();
+								note(item.note);
+								close();
+							},
+						);
 					}),
 				),
-				small(item.name, "Remove", () =>
+				small(item.name, t("Remove"), () =>
 					confirmed(
-						"Remove from the list",
+						t("Remove from the list"),
 						item.reasons.length
-							? `${item.name} is not saved again because of the same opportunity; because of another one it is.`
-							: `${item.name} stays in the directory.`,
-						"Remove",
+							? t("{name} is not saved again because of the same opportunity; because of another one it is.", {
+									name: item.name,
+								})
+							: t("{name} stays in the directory.", { name: item.name }),
+						t("Remove"),
 						async () => {
 							await api("DELETE", path);
 							return () => {
@@ -161,7 +178,7 @@ export async function listsPage(view) {
 								node.remove();
 								if (near) near.querySelector("a, button")?.focus();
 								else if (!foot.children.length) foot.replaceChildren(empty());
-								announce(`${item.name}: removed`);
+								announce(t("{name}: removed", { name: item.name }));
 							};
 						},
 					),
@@ -174,7 +191,7 @@ export async function listsPage(view) {
 		const { items, next } = await nextItems(`/lists/${list.id}/items`, {}, cursor, () => view.signal.aborted);
 		const nodes = items.map(draw);
 		found.append(...nodes);
-		foot.replaceChildren(...(next ? [row(action("Show more", () => part(next)))] : found.children.length ? [] : [empty()]));
+		foot.replaceChildren(...(next ? [row(action(t("Show more"), () => part(next)))] : found.children.length ? [] : [empty()]));
 		// The button that had the focus is gone.
 		if (cursor) (nodes[0] ?? foot).querySelector("a, button")?.focus();
 	};
@@ -183,25 +200,28 @@ export async function listsPage(view) {
 	return [
 		el(
 			"nav",
-			{ "aria-label": "Lists" },
+			{ "aria-label": t("Lists") },
 			row(lists.map(({ id, name }) => link("my-lists", name, { "aria-current": id === list.id ? "page" : null }, { list: id }))),
 		),
 		row(
-			button("New list", () =>
-				naming("New list", "", (fields) => api("POST", "/lists", { name: fields.name.value, kind: fields.kind.value })),
+			button(t("New list"), () =>
+				naming(t("New list"), "", (fields) => api("POST", "/lists", { name: fields.name.value, kind: fields.kind.value })),
 			),
 			list.own &&
-				button("Rename", () =>
-					naming("Rename the list", list.name, (fields) => api("PATCH", `/lists/${list.id}`, { name: fields.name.value })),
+				button(t("Rename"), () =>
+					naming(t("Rename the list"), list.name, (fields) => api("PATCH", `/lists/${list.id}`, { name: fields.name.value })),
 				),
 			list.own &&
 				button(
-					"Delete the list",
+					t("Delete the list"),
 					() =>
 						confirmed(
-							"Delete the list",
-							`${list.name} is deleted with what is saved in it. The ${kind.many} stay in the directory.`,
-							"Delete",
+							t("Delete the list"),
+							t("{name} is deleted with what is saved in it. The {many} stay in the directory.", {
+								name: list.name,
+								many: t(kind.many),
+							}),
+							t("Delete"),
 							async () => {
 								await api("DELETE", `/lists/${list.id}`);
 								return () => view.go("my-lists");
@@ -212,8 +232,11 @@ export async function listsPage(view) {
 		),
 		hint(
 			list.own
-				? `${kind.one === "person" ? "People" : "Companies"} that you saved.`
-				: `${kind.one === "person" ? "People" : "Companies"} of your open opportunities, saved after each import as your administrator set it, and those that you save yourself. What is saved stays until you remove it.`,
+				? t("{kind} that you saved.", { kind: kind.one === "person" ? t("People") : t("Companies") })
+				: t(
+						"{kind} of your open opportunities, saved after each import as your administrator set it, and those that you save yourself. What is saved stays until you remove it.",
+						{ kind: kind.one === "person" ? t("People") : t("Companies") },
+					),
 		),
 		found,
 		foot,

@@ -154,7 +154,7 @@ export async function mappingPage(view) {
 	/** @param {Mapping} mapping */
 	const mappedRow = (mapping) => {
 		const { name, lead_field, used_by } = mapping;
-		const used = used_by.length > 0 && hint(t("Matched on by "), said(used_by.join(", ")));
+		const used = used_by.length > 0 && hint(t("Matched on by {strategies}", { strategies: said(used_by.join(", ")) }));
 		const remove = () =>
 			confirmed(
 				t("Delete the mapping of {name}", { name }),
@@ -203,7 +203,7 @@ export async function mappingPage(view) {
 			[said(name), examples(seenOf.get(name), recent.submissions)],
 			[
 				many(count, "On about {n} submission", "On about {n} submissions"),
-				hint(t("Last "), time(last_seen)),
+				hint(t("Last {time}", { time: time(last_seen) })),
 				forms.length === 1 &&
 					link("submissions", t("See them"), { "aria-label": t("See them: {name}", { name }) }, { form: forms[0] }),
 			],
@@ -286,7 +286,7 @@ export async function mappingPage(view) {
 		fields.length > 0 &&
 			card(
 				t("Lead fields of your CRM"),
-				hint(t("As your CRM told "), time(lead.fetched_at)),
+				hint(t("As your CRM told {time}", { time: time(lead.fetched_at) })),
 				action(t("Ask the CRM again"), async () => {
 					await get("/lead-fields?refresh=true");
 					await changed(t("The lead fields are read again."));

@@ -63,7 +63,7 @@ export async function matchingPage(view) {
 										value: name,
 									}),
 								)
-							: p(t("No form field is mapped yet: "), link("mapping", t("Mapping")), "."),
+							: p(t("No form field is mapped yet: {link}.", { link: link("mapping", t("Mapping")) })),
 					),
 					check(
 						"always_create_lead",
@@ -124,11 +124,9 @@ export async function matchingPage(view) {
 				always_create_lead
 					? t("Each submission becomes a new lead.")
 					: fields.length
-						? [
-								t("A submission joins a lead when these are the same: "),
-								said(fields.map(labelOf).join(", ")),
-								". Otherwise it becomes a new one.",
-							]
+						? t("A submission joins a lead when these are the same: {fields}. Otherwise it becomes a new one.", {
+								fields: said(fields.map(labelOf).join(", ")),
+							})
 						: t("It lists no field, so it cannot be used yet."),
 			),
 			facts([
@@ -155,7 +153,7 @@ export async function matchingPage(view) {
 		p(t("One strategy is active. It decides whether a submission becomes a new lead or joins one that is in your CRM already.")),
 		lead.problem && problemNote(lead.problem, "warn"),
 		mapped.length === 0 &&
-			note("", p(t("Strategies match on mapped fields, and none is mapped yet: "), link("mapping", t("Mapping")), ".")),
+			note("", p(t("Strategies match on mapped fields, and none is mapped yet: {link}.", { link: link("mapping", t("Mapping")) }))),
 		row(button(t("New strategy"), () => edit(), null)),
 		items.map(shown),
 		mapped.length > 0 && (await tryCard({ items, labelOf, mapped })),

@@ -3,15 +3,16 @@
 import { get, link } from "./api.js";
 import { badge } from "./directory.js";
 import { action, announce, card, el, hint, number, row, table } from "./dom.js";
+import { locale, t } from "./words.js";
 
 // An amount in its currency; a code that the browser does not know is written behind it.
 function money(amount, currency) {
 	if (amount == null) return "–";
-	if (!currency) return new Intl.NumberFormat().format(amount);
+	if (!currency) return new Intl.NumberFormat(locale).format(amount);
 	try {
-		return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(amount);
+		return new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);
 	} catch {
-		return `${new Intl.NumberFormat().format(amount)} ${currency}`;
+		return `${new Intl.NumberFormat(locale).format(amount)} ${currency}`;
 	}
 }
 
@@ -19,7 +20,7 @@ function money(amount, currency) {
 function day(text) {
 	const date = new Date(`${text}T00:00:00Z`);
 	if (Number.isNaN(date.getTime())) return "–";
-	return el("time", { datetime: text }, new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" }).format(date));
+	return el("time", { datetime: text }, new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }).format(date));
 }
 
 /** @param {import("./api.js").Api["OpportunityContact"]} contact */
@@ -32,7 +33,7 @@ const someone = ({ name, role, profile, record }) => [
 
 /** @param {import("./api.js").Api["OpportunityView"]} one */
 const cells = ({ record, name, stage, amount, currency, closes_on, owner, contacts }) => [
-	[name || "(no name)", " ", badge(record, name)],
+	[name || t("(no name)"), " ", badge(record, name)],
 	stage?.label ?? "–",
 	money(amount, currency),
 	day(closes_on),
@@ -48,7 +49,12 @@ export async function openOpportunities(path) {
 	const read = (cursor) => get(`${path}/opportunities?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 	const { items, total, next } = await read();
 	if (!items.length) return null;
-	const list = (found) => table("Open opportunities", ["Opportunity", "Stage", "Value", "Closes", "Owner", "Contacts"], found.map(cells));
+	const list = (found) =>
+		table(
+			t("Open opportunities"),
+			[t("Opportunity"), t("Stage"), t("Value"), t("Closes"), t("Owner"), t("Contacts")],
+			found.map(cells),
+		);
 	const shown = list(items);
 	const foot = el("div");
 	const more = (cursor) => {
@@ -56,14 +62,14 @@ export async function openOpportunities(path) {
 			...(cursor
 				? [
 						row(
-							action("Show more opportunities", async () => {
+							action(t("Show more opportunities"), async () => {
 								const page = await read(cursor);
 								const rows = list(page.items).querySelectorAll("tbody > tr");
 								shown.querySelector("tbody").append(...rows);
 								more(page.next);
 								// The button that had the focus is gone.
 								(rows[0]?.querySelector("a") ?? foot.querySelector("button"))?.focus();
-								announce(`${rows.length} more`);
+								announce(t("{n} more", { n: number(rows.length) }));
 							}),
 						),
 					]
@@ -72,8 +78,12 @@ export async function openOpportunities(path) {
 	};
 	more(next);
 	return card(
-		"Open opportunities",
-		hint(`${number(total)} as of the last import, the furthest stage first. What you see in the CRM is up to your rights there.`),
+		t("Open opportunities"),
+		hint(
+			t("{total} as of the last import, the furthest stage first. What you see in the CRM is up to your rights there.", {
+				total: number(total),
+			}),
+		),
 		shown,
 		foot,
 	);

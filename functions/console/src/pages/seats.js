@@ -26,13 +26,14 @@ import {
 	tag,
 	time,
 } from "./dom.js";
+import { t } from "./words.js";
 
 const ROLES = [
-	["salesperson", "Salesperson"],
-	["administrator", "Administrator"],
+	["salesperson", t("Salesperson")],
+	["administrator", t("Administrator")],
 ];
-const roleName = (role) => ({ service: "Service", ...Object.fromEntries(ROLES) })[role] ?? role;
-const SEAT_STATES = { invited: "Invited", active: "Active", disabled: "Disabled" };
+const roleName = (role) => ({ service: t("Service"), ...Object.fromEntries(ROLES) })[role] ?? role;
+const SEAT_STATES = { invited: t("Invited"), active: t("Active"), disabled: t("Disabled") };
 
 // All pages of a list, one after the other as they are asked for.
 async function paged(path, draw) {
@@ -41,7 +42,7 @@ async function paged(path, draw) {
 	const more = async (cursor) => {
 		const { items, next } = await get(cursor ? `${path}?cursor=${encodeURIComponent(cursor)}` : path);
 		list.append(...[draw(items)].flat(9));
-		foot.replaceChildren(...(next ? action("Show more", () => more(next)) : []));
+		foot.replaceChildren(...(next ? action(t("Show more"), () => more(next)) : []));
 	};
 	await more();
 	return [list, foot];
@@ -50,15 +51,16 @@ async function paged(path, draw) {
 const any = (text) => el("span", { class: "any" }, text);
 
 // A dialog for values that are shown once.
-const shown = (title, parts, after) => dialog(title, (close) => [parts, row(button("Done", close, null))]).addEventListener("close", after);
+const shown = (title, parts, after) =>
+	dialog(title, (close) => [parts, row(button(t("Done"), close, null))]).addEventListener("close", after);
 
 function showLinks(seat, reload) {
 	shown(
-		`Invitation for ${seat.name}`,
+		t("Invitation for {name}", { name: seat.name }),
 		[
-			note("warn", "Send one of these links to the person. They are shown only now, and work once, for seven days."),
-			secret("For people who sign in with Salesforce", seat.invitation.salesforce),
-			secret("For people who sign in with Microsoft", seat.invitation.entra),
+			note("warn", t("Send one of these links to the person. They are shown only now, and work once, for seven days.")),
+			secret(t("For people who sign in with Salesforce"), seat.invitation.salesforce),
+			secret(t("For people who sign in with Microsoft"), seat.invitation.entra),
 		],
 		reload,
 	);
@@ -66,16 +68,16 @@ function showLinks(seat, reload) {
 
 /** @param {import("./api.js").Api["SeatView"]} [seat] */
 const person = (seat) => [
-	field("Name", input("name", { required: true, maxlength: 100, value: seat?.name ?? "" })),
+	field(t("Name"), input("name", { required: true, maxlength: 100, value: seat?.name ?? "" })),
 	field(
-		"E-mail address",
+		t("E-mail address"),
 		input("email", { type: "email", required: true, value: seat?.email ?? "" }),
-		"The one that the person signs in to the CRM with.",
+		t("The one that the person signs in to the CRM with."),
 	),
 	field(
-		"Role",
+		t("Role"),
 		select("role", ROLES, seat?.role ?? "salesperson"),
-		"Administrators set everything up; salespeople authorise LinkedIn, sign in to the CRM, log activities and decide on matches.",
+		t("Administrators set everything up; salespeople authorise LinkedIn, sign in to the CRM, log activities and decide on matches."),
 	),
 ];
 const given = (fields) => ({ name: fields.name.value, email: fields.email.value, role: fields.role.value });
@@ -83,21 +85,21 @@ const given = (fields) => ({ name: fields.name.value, email: fields.email.value,
 export async function seatsPage(view) {
 	const { reload } = view;
 	const invite = () =>
-		dialog("Invite somebody", (close) =>
-			form(person(), [submit("Invite"), cancel(close)], async (fields) => {
+		dialog(t("Invite somebody"), (close) =>
+			form(person(), [submit(t("Invite")), cancel(close)], async (fields) => {
 				const seat = await api("POST", "/seats", given(fields));
 				close();
 				showLinks(seat, reload);
 			}),
 		);
 	const edit = (seat) =>
-		dialog(`Edit ${seat.name}`, (close) =>
+		dialog(t("Edit {name}", { name: seat.name }), (close) =>
 			form(
 				[
 					person(seat),
-					check("enabled", "Can sign in", seat.status !== "disabled", "Without it, every session of this person ends."),
+					check("enabled", t("Can sign in"), seat.status !== "disabled", t("Without it, every session of this person ends.")),
 				],
-				[submit("Save"), cancel(close)],
+				[submit(t("Save")), cancel(close)],
 				async (fields) => {
 					await api("PUT", `/seats/${seat.id}`, { ...given(fields), enabled: fields.enabled.checked });
 					close();
@@ -106,74 +108,82 @@ export async function seatsPage(view) {
 			),
 		);
 	const buttons = (seat) => [
-		small(seat.name, "Edit", () => edit(seat)),
+		small(seat.name, t("Edit"), () => edit(seat)),
 		seat.status !== "disabled" &&
-			small(seat.name, "New invitation", () =>
+			small(seat.name, t("New invitation"), () =>
 				confirmed(
-					"New invitation",
-					`The account that ${seat.name} signs in with no longer opens this seat until the new invitation is accepted.`,
-					"Invite again",
+					t("New invitation"),
+					t("The account that {name} signs in with no longer opens this seat until the new invitation is accepted.", {
+						name: seat.name,
+					}),
+					t("Invite again"),
 					async () => {
 						const again = await api("POST", `/seats/${seat.id}/invite`);
 						return () => showLinks(again, reload);
 					},
 				),
 			),
-		small(seat.name, "End sessions", () =>
-			confirmed("End sessions", `${seat.name} is signed out in every browser.`, "End sessions", async () => {
+		small(seat.name, t("End sessions"), () =>
+			confirmed(t("End sessions"), t("{name} is signed out in every browser.", { name: seat.name }), t("End sessions"), async () => {
 				await api("DELETE", `/seats/${seat.id}/sessions`);
-				announce("The sessions are ended.");
+				announce(t("The sessions are ended."));
 			}),
 		),
-		small(seat.name, "Delete", () =>
-			confirmed("Delete seat", `${seat.name} can no longer sign in, and their own sign-in to the CRM ends.`, "Delete", async () => {
-				await api("DELETE", `/seats/${seat.id}`);
-				return reload;
-			}),
+		small(seat.name, t("Delete"), () =>
+			confirmed(
+				t("Delete seat"),
+				t("{name} can no longer sign in, and their own sign-in to the CRM ends.", { name: seat.name }),
+				t("Delete"),
+				async () => {
+					await api("DELETE", `/seats/${seat.id}`);
+					return reload;
+				},
+			),
 		),
 	];
 	const rows = (seats) =>
 		table(
-			"Seats",
-			["Name", "E-mail address", "Role", "State", "Last sign-in", "Change"],
+			t("Seats"),
+			[t("Name"), t("E-mail address"), t("Role"), t("State"), t("Last sign-in"), t("Change")],
 			seats.map((seat) => [
-				el("span", null, seat.name, seat.id === session.seat && " (you)"),
+				el("span", null, seat.name, seat.id === session.seat && [" ", t("(you)")]),
 				seat.email,
 				roleName(seat.role),
 				[
 					tag({ active: "good", disabled: "bad" }[seat.status] ?? "warn", SEAT_STATES[seat.status]),
 					seat.status === "invited" &&
 						seat.invitation_valid_until &&
-						el("span", { class: "hint" }, " until ", time(seat.invitation_valid_until)),
+						el("span", { class: "hint" }, " ", t("until {time}", { time: time(seat.invitation_valid_until) })),
 				],
-				seat.last_sign_in_at ? time(seat.last_sign_in_at) : "Never",
+				seat.last_sign_in_at ? time(seat.last_sign_in_at) : t("Never"),
 				buttons(seat),
 			]),
 		);
-	return [row(button("Invite somebody", invite, null)), card("Seats", await paged("/seats", rows))];
+	return [row(button(t("Invite somebody"), invite, null)), card(t("Seats"), await paged("/seats", rows))];
 }
 
 export async function tokensPage(view) {
 	const create = () =>
-		dialog("Create an API token", (close) =>
+		dialog(t("Create an API token"), (close) =>
 			form(
 				[
-					field("Name", input("name", { required: true, maxlength: 100 }), "What the token is for."),
+					field(t("Name"), input("name", { required: true, maxlength: 100 }), t("What the token is for.")),
 					field(
-						"Role",
-						select("role", [["service", "Service"], ...ROLES], "service"),
-						"What its holder may do. Service starts a re-sync, and reads and adds to the directory.",
+						t("Role"),
+						select("role", [["service", t("Service")], ...ROLES], "service"),
+						t("What its holder may do. Service starts a re-sync, and reads and adds to the directory."),
 					),
 					field(
-						"Days until it ends",
+						t("Days until it ends"),
 						input("valid_days", { inputmode: "numeric", value: "365" }),
-						"1 to 3650; empty for a token that does not end.",
+						t("1 to 3650; empty for a token that does not end."),
 					),
 				],
-				[submit("Create"), cancel(close)],
+				[submit(t("Create")), cancel(close)],
 				async (fields) => {
 					const days = fields.valid_days.value.trim();
-					if (days && !/^\d+$/.test(days)) refuse("That is no number of days.", "Type a whole number, or nothing.", "valid_days");
+					if (days && !/^\d+$/.test(days))
+						refuse(t("That is no number of days."), t("Type a whole number, or nothing."), "valid_days");
 					const token = await api("POST", "/api-tokens", {
 						name: fields.name.value,
 						role: fields.role.value,
@@ -181,8 +191,8 @@ export async function tokensPage(view) {
 					});
 					close();
 					shown(
-						`API token “${token.name}”`,
-						[note("warn", "Copy the token now: it is not shown again."), secret("API token", token.bearer)],
+						t("API token “{name}”", { name: token.name }),
+						[note("warn", t("Copy the token now: it is not shown again.")), secret(t("API token"), token.bearer)],
 						view.reload,
 					);
 				},
@@ -190,31 +200,31 @@ export async function tokensPage(view) {
 		);
 	const { items } = await get("/api-tokens");
 	const revoke = (token) =>
-		small(token.name, "Revoke", () =>
-			confirmed("Revoke API token", `“${token.name}” opens nothing from now on.`, "Revoke", async () => {
+		small(token.name, t("Revoke"), () =>
+			confirmed(t("Revoke API token"), t("“{name}” opens nothing from now on.", { name: token.name }), t("Revoke"), async () => {
 				await api("DELETE", `/api-tokens/${encodeURIComponent(token.id)}`);
 				return view.reload;
 			}),
 		);
 	return [
-		p("For programs that use the API. Its holder needs no sign-in, so treat a token like a password."),
-		row(button("Create a token", create, null)),
+		p(t("For programs that use the API. Its holder needs no sign-in, so treat a token like a password.")),
+		row(button(t("Create a token"), create, null)),
 		card(
-			"API tokens",
+			t("API tokens"),
 			items.length
 				? table(
-						"API tokens",
-						["Name", "Id", "Role", "Created", "Ends", "Change"],
+						t("API tokens"),
+						[t("Name"), t("Id"), t("Role"), t("Created"), t("Ends"), t("Change")],
 						items.map((token) => [
 							token.name,
 							any(token.id),
 							roleName(token.role),
 							time(token.created_at),
-							token.valid_until ? time(token.valid_until) : "Never",
+							token.valid_until ? time(token.valid_until) : t("Never"),
 							revoke(token),
 						]),
 					)
-				: p("There are none."),
+				: p(t("There are none.")),
 		),
 	];
 }
@@ -227,8 +237,8 @@ export async function auditPage() {
 	const json = (value) => (value == null ? "–" : JSON.stringify(value, null, 1));
 	const rows = (entries) =>
 		table(
-			"Audit log",
-			["When", "Who", "What", "Of what", "Change"],
+			t("Audit log"),
+			[t("When"), t("Who"), t("What"), t("Of what"), t("Change")],
 			entries.map((entry) => [
 				time(entry.at),
 				named(entry.actor),
@@ -237,13 +247,13 @@ export async function auditPage() {
 				el(
 					"details",
 					null,
-					el("summary", null, "Before and after"),
-					el("h3", null, "Before"),
+					el("summary", null, t("Before and after")),
+					el("h3", null, t("Before")),
 					el("pre", null, json(entry.before)),
-					el("h3", null, "After"),
+					el("h3", null, t("After")),
 					el("pre", null, json(entry.after)),
 				),
 			]),
 		);
-	return [card("Who changed what, newest first", await paged("/audit-log", rows))];
+	return [card(t("Who changed what, newest first"), await paged("/audit-log", rows))];
 }
