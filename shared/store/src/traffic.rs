@@ -43,7 +43,7 @@ impl Store {
         let query = self
             .query_index(&keys::LISTS, keys::submissions_index(contract))
             .key_condition_expression("#partition = :pk AND #sort BETWEEN :from AND :to")
-            .projection_expression("#sort, #source, #origin.form_id, #origin.form_name")
+            .projection_expression("#sort, #source, #origin")
             .expression_attribute_names("#sort", keys::LISTS.sort)
             .expression_attribute_names("#source", "source")
             .expression_attribute_names("#origin", "origin")

@@ -85,9 +85,9 @@ async fn form_fields(
 ) -> Result<Json<FormFields>, Problem> {
     let config = app.config(&caller.contract).await?;
     let submissions = recent(&app, &caller.contract, RECENT).await?;
-    let answers = answers_of(&submissions);
     // Without a CRM there is nothing to fit.
     let schema = app.lead_schema(&caller.contract, false).await.ok();
+    let answers = answers_of(&submissions);
     let region = config.contract.settings.default_region.as_deref();
     let items = preview::seen(answers.clone(), &config.mappings);
     let fits = items.iter().filter_map(|seen| {
