@@ -273,8 +273,9 @@ pub fn same_title(a: &str, b: &str) -> Verdict {
     }
     let alike = |a: &[String], b: &[String]| {
         a.iter().any(|word| {
-            b.iter()
-                .any(|other| word == other || word.len() >= 5 && similar::one_edit(word, other))
+            b.iter().any(|other| {
+                word == other || word.len().min(other.len()) >= 5 && similar::one_edit(word, other)
+            })
         })
     };
     if alike(&a, &b) {
