@@ -28,14 +28,14 @@ use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{
     Candidate, Entry, EntryId, EntryKind, EntryRates, EntryRef, How, Link, LinkPass, LinkProgress,
-    Match, MatchState, ObjectRates, Rates, RecordRef,
+    Match, MatchState, ObjectRates, Rates, RecordRef, findings,
 };
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::linked_record::{self, Account, linked_objects};
 use shared::domain::sync::SyncState;
-use shared::linking::Linking;
 use shared::linking::board::{Board, Draft, Known, Outcome, Pairs, Part, There};
+use shared::linking::{Linking, Records};
 use shared::problem::Problem;
 use shared::store::{
     Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
@@ -833,13 +833,15 @@ impl Worker<'_> {
                     .directory_shard(self.contract, PRODUCTION, kind, shard, after)
                     .await?;
                 let mut writes = Vec::new();
+                let links = page.rows.iter();
+                let links = links.filter_map(|(entry, _)| outcome_of(&by_id, entry)?.link.as_ref());
+                let wanted = links.map(|link| link.record.clone()).collect();
+                let seen = Box::pin(self.said(kind, wanted)).await?;
                 for (entry, before) in page.rows {
                     done += 1;
-                    let outcome = by_id.get(&entry.id);
-                    // Who came or changed since is linked by whoever brought that about.
-                    let outcome = outcome.filter(|outcome| outcome.version == entry.version);
-                    let write = outcome.and_then(|outcome| {
-                        grounds.write(outcome, &entry, before.as_ref(), &holders)
+                    let write = outcome_of(&by_id, &entry).and_then(|outcome| {
+                        let before = before.as_ref();
+                        grounds.write(outcome, &entry, before, &holders, seen.as_ref())
                     });
                     let matched = write.as_ref().map(|write| &write.after).or(before.as_ref());
                     let state = MatchState::of(&entry, matched);
@@ -896,6 +898,18 @@ impl Worker<'_> {
             self.place.objects.push(rates);
         }
         Ok(true)
+    }
+
+    /// Reads the records that people are to be linked to, so that those that are out of date are found (SV-8).
+    async fn said(
+        &self,
+        kind: EntryKind,
+        wanted: BTreeSet<RecordRef>,
+    ) -> Result<Option<Records>, StoreError> {
+        if kind != EntryKind::Profile || wanted.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.linking().look(kind, wanted).await?))
     }
 
     /// Unlinks the entries whose records go to other entries: there are few.
@@ -960,6 +974,7 @@ impl Grounds<'_> {
         entry: &Entry,
         before: Option<&Match>,
         holders: &HashMap<&RecordRef, EntryId>,
+        seen: Option<&Records>,
     ) -> Option<LinkWrite> {
         let survivor = |record: &RecordRef| self.known.survivors.get(record).cloned();
         let followed = entry.followed(survivor);
@@ -993,8 +1008,15 @@ impl Grounds<'_> {
                     && (chosen.how != How::Created || settled),
             }
         });
+        let entry_now = followed.as_ref().unwrap_or(entry);
+        let findings = link.as_ref().zip(seen).and_then(|(link, seen)| {
+            let record = &seen.get(&link.record)?.crm;
+            let theirs = (&record.shown, record.modified);
+            Some(findings(entry_now, link, theirs, before, self.now))
+        });
         let after = Match {
             link,
+            findings: findings.unwrap_or_default(),
             candidates: outcome
                 .candidates
                 .iter()
@@ -1034,6 +1056,12 @@ impl Grounds<'_> {
             from: None,
         })
     }
+}
+
+/// The decision on an entry; `None` for one that came or changed since: whoever brought that about links it.
+fn outcome_of<'o>(by_id: &HashMap<EntryId, &'o Outcome>, entry: &Entry) -> Option<&'o Outcome> {
+    let outcome = by_id.get(&entry.id).copied();
+    outcome.filter(|outcome| outcome.version == entry.version)
 }
 
 /// The entries that records go to.
