@@ -103,6 +103,13 @@ impl Finding {
         format!("{}.{}", self.ours, self.theirs)
     }
 
+    /// True if it is of these two records, and not of values that one of them had before.
+    #[must_use]
+    pub fn is_of(&self, ours: &Record, theirs: &Record) -> bool {
+        let has = |record: &Record, hash: &str| hash_of(self.field.of(record)) == hash;
+        has(ours, &self.ours) && has(theirs, &self.theirs)
+    }
+
     /// True unless a user dismissed it.
     #[must_use]
     pub const fn is_open(&self) -> bool {

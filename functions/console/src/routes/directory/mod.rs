@@ -10,6 +10,7 @@ mod opportunities;
 mod question;
 mod shapes;
 mod show;
+mod validation;
 
 pub(super) use self::question::{MatchQuestion, answer, questions};
 pub(super) use self::shapes::{EntryHolder, EntryInput, RecordInput};
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Routes {
         .merge(companies::routes())
         .merge(opportunities::routes())
         .merge(lists::routes())
+        .merge(validation::routes())
         .merge(by_user::routes())
         .merge(archive::routes())
 }
