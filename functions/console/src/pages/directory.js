@@ -3,6 +3,7 @@
 import { api, get, link, session } from "./api.js";
 import { button, cancel, card, dialog, el, field, form, hint, input, row, select, submit, table, tag } from "./dom.js";
 import { searched } from "./list.js";
+import { t } from "./words.js";
 
 /**
  * A kind of entry: its path in the API and its pages, what pages call it, the columns of a row.
@@ -170,7 +171,7 @@ function add(kind, view) {
 }
 
 const TEXTS = ["q", "company", "title", "place"];
-const CHOICES = ["in_crm", "state", "owner"];
+const CHOICES = ["in_crm", "state", "owner", "out_of_date"];
 
 /**
  * @param {Kind} kind
@@ -186,7 +187,7 @@ function entryRows(kind, items, caption) {
 			link(kind.entry, entry.name || "(no name)", null, { id: entry.id }),
 			...kind.columns.map(([, of]) => of(entry.record) || "–"),
 			placeOf(entry.record) || "–",
-			stateTag(entry.state),
+			[stateTag(entry.state), entry.out_of_date && [" ", tag("warn", t("Out of date"))]],
 			entry.badge ? [badge(entry.badge, entry.name), entry.owner && hint(`Owner: ${entry.owner.name ?? entry.owner.id}`)] : "–",
 		]),
 	);
@@ -242,6 +243,19 @@ export const directoryPage = (kind) => async (view) => {
 				select("state", [["", "Any"], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
 			),
 			field("Owner of the record", owners),
+			kind === PEOPLE &&
+				field(
+					t("The record"),
+					select(
+						"out_of_date",
+						[
+							["", t("Any")],
+							["true", t("Out of date")],
+							["false", t("Not out of date")],
+						],
+						asked("out_of_date"),
+					),
+				),
 		],
 	});
 	return [
