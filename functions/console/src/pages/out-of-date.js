@@ -2,7 +2,7 @@
 
 import { api, get, link, session } from "./api.js";
 import { badge } from "./directory.js";
-import { announce, card, confirmed, el, field, hint, number, p, select, small, table, tag, time } from "./dom.js";
+import { action, announce, card, el, field, hint, number, p, select, table, tag, time } from "./dom.js";
 import { exporter, utc } from "./export.js";
 import { searched } from "./list.js";
 import { t } from "./words.js";
@@ -48,27 +48,13 @@ const decide = (id, { field, values, dismissed }) =>
  * @param {() => Promise<void>} then
  */
 function decision(id, name, finding, then) {
-	const about = `${name}, ${fields()[finding.field]}`;
-	if (finding.dismissed)
-		return small(about, t("Show again"), () =>
-			confirmed(t("Show again"), t("It counts as out of date again."), t("Show again"), async () => {
-				await decide(id, finding);
-				announce(t("It is listed again."));
-				return then;
-			}),
-		);
-	return small(about, t("Dismiss"), () =>
-		confirmed(
-			t("Dismiss"),
-			t("It is no longer listed as out of date, for anybody, until one of the two values changes."),
-			t("Dismiss"),
-			async () => {
-				await decide(id, finding);
-				announce(t("It is dismissed."));
-				return then;
-			},
-		),
-	);
+	const [node, place] = action(finding.dismissed ? t("Show again") : t("Dismiss"), async () => {
+		await decide(id, finding);
+		await then();
+		announce(finding.dismissed ? t("It is listed again.") : t("It is dismissed until one of the two values changes."));
+	});
+	node.setAttribute("aria-label", `${node.textContent}: ${name}, ${fields()[finding.field]}`);
+	return [node, place];
 }
 
 /**

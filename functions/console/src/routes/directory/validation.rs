@@ -87,7 +87,7 @@ impl ListQuery {
         self.field.is_none_or(|field| field == finding.field)
             && self
                 .certainty
-                .is_none_or(|certainty| certainty == finding.certainty.into())
+                .is_none_or(|certainty| certainty == FindingCertainty::from(finding.certainty))
             && self.dismissed.unwrap_or(false) != finding.is_open()
     }
 }
