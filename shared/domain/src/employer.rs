@@ -11,7 +11,7 @@ use crate::directory::registered_domain;
 pub fn employer(record: &Record) -> Employer {
     let website = registered_domain(&record.website);
     match &website {
-        Some(domain) => Employer::new(&record.company, [domain.as_str()]),
+        Some(domain) => Employer::new(&record.company, [domain.as_str()]).at_own_domain(),
         None => Employer::new(&record.company, record.emails.iter().map(String::as_str)),
     }
 }

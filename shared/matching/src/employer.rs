@@ -72,6 +72,8 @@ pub struct Employer {
     latin: bool,
     /// The registered domain; empty if it is not known or is a public mailbox provider's.
     domain: CompactString,
+    /// True for the domain of its website: that of an address may be the person's own.
+    own_domain: bool,
 }
 
 /// Words that part a name from another name of the same company, or from its owner's.
@@ -124,6 +126,7 @@ impl Employer {
                 .collect(),
             latin: is_latin(name),
             domain: CompactString::default(),
+            own_domain: false,
         };
         let mut known: SmallVec<[CompactString; 2]> = SmallVec::new();
         for domain in domains {
@@ -143,6 +146,13 @@ impl Employer {
             employer.domain.clone_from(domain);
         }
         employer
+    }
+
+    /// The employer, whose domain is that of its own website.
+    #[must_use]
+    pub fn at_own_domain(mut self) -> Self {
+        self.own_domain = true;
+        self
     }
 
     /// True if the employer has a name. One without is compared with nothing.
@@ -181,10 +191,12 @@ impl Employer {
         let family = self.first_word_names() && self.shares_first_word(other);
         // A company that was renamed or bought keeps its domain; so does a person with an old address.
         let crossed = self.is_named_by(&other.domain) || other.is_named_by(&self.domain);
-        if domains == Some(true) || family || crossed || self.latin != other.latin {
+        let kept = domains == Some(true) && (self.own_domain || other.own_domain);
+        if kept || crossed || family || self.latin != other.latin {
             return Verdict::Unknown;
         }
-        if domains == Some(false) || same == SameName::Different {
+        // One domain that names neither of the two is the person's own.
+        if domains == Some(false) || domains.is_none() && same == SameName::Different {
             Verdict::Different(Certainty::Sure)
         } else {
             Verdict::Different(Certainty::Likely)
@@ -474,7 +486,11 @@ mod tests {
             ),
             Verdict::Different(Certainty::Sure)
         );
-        // A private address says nothing of either.
+        // An address of the person's own domain, and one of a mailbox provider, say nothing of either.
+        assert_eq!(
+            compare(("Globex", "ann@meier.de"), ("Initech", "ann@meier.de")),
+            Verdict::Different(Certainty::Likely)
+        );
         assert!(
             compare(("Globex", "ann@gmail.com"), ("Initech", "ann@gmail.com"))
                 .change()
