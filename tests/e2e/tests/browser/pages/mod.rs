@@ -9,6 +9,7 @@ mod archive;
 mod directory;
 mod leads;
 mod lists;
+mod out_of_date;
 mod person_data;
 mod privacy;
 mod reference;
