@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all, try_join_all};
+use matching::employer::stated;
 use matching::{Bits, Model, bulk};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
@@ -199,6 +200,8 @@ struct Worker<'a> {
     organization: String,
     pass: LinkPass,
     place: Place,
+    /// The employers and titles that the records of the last part state, by the records' hashes.
+    stated: HashMap<u64, [u64; 2]>,
     began: Instant,
     told: Instant,
 }
@@ -236,6 +239,7 @@ impl App {
             organization: connection.organization,
             place: serde_json::from_str(&pass.kept).unwrap_or_default(),
             pass,
+            stated: HashMap::new(),
             began: Instant::now(),
             told: Instant::now(),
         };
@@ -722,6 +726,7 @@ impl Worker<'_> {
             EntryKind::Company => HashMap::new(),
             EntryKind::Profile => self.accounts().await?,
         };
+        self.stated.clear();
         let mut part = Part::default();
         for object in linked_objects(crm, kind) {
             for shards in at_once(shards.clone()) {
@@ -753,7 +758,10 @@ impl Worker<'_> {
                     let shown = taken.iter().map(|(.., shown)| shown);
                     let cleans =
                         bulk::clean(kind.matching(), shown, |shown| (*shown).clone(), region);
-                    for ((record, owner, _), clean) in taken.into_iter().zip(cleans) {
+                    for ((record, owner, shown), clean) in taken.into_iter().zip(cleans) {
+                        if kind == EntryKind::Profile {
+                            self.stated.insert(hash_of(&record), stated(&shown));
+                        }
                         part.push(record, owner.as_deref(), clean);
                     }
                     self.tell("reading records", part.len() as u64, None)
@@ -833,8 +841,10 @@ impl Worker<'_> {
                     .directory_shard(self.contract, PRODUCTION, kind, shard, after)
                     .await?;
                 let mut writes = Vec::new();
-                let links = page.rows.iter();
-                let links = links.filter_map(|(entry, _)| outcome_of(&by_id, entry)?.link.as_ref());
+                let links = page.rows.iter().filter_map(|(entry, _)| {
+                    let link = outcome_of(&by_id, entry)?.link.as_ref()?;
+                    self.may_differ(entry, &link.record).then_some(link)
+                });
                 let wanted = links.map(|link| link.record.clone()).collect();
                 let seen = Box::pin(self.said(kind, wanted)).await?;
                 for (entry, before) in page.rows {
@@ -900,7 +910,17 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// Reads the records that people are to be linked to, so that those that are out of date are found (SV-8).
+    /// False if an entry and a record surely state the same employer and title, as far as both state them.
+    fn may_differ(&self, entry: &Entry, record: &RecordRef) -> bool {
+        let Some(theirs) = self.stated.get(&hash_of(record)) else {
+            return true;
+        };
+        let ours = stated(&entry.record);
+        let mut both = ours.iter().zip(theirs);
+        both.any(|(ours, theirs)| *ours != 0 && *theirs != 0 && ours != theirs)
+    }
+
+    /// Reads records that people are to be linked to, so that those that are out of date are found (SV-8).
     async fn said(
         &self,
         kind: EntryKind,
@@ -1056,6 +1076,10 @@ impl Grounds<'_> {
             from: None,
         })
     }
+}
+
+fn hash_of(record: &RecordRef) -> u64 {
+    matching::text::hash(b'r', &record.to_string())
 }
 
 /// The decision on an entry; `None` for one that came or changed since: whoever brought that about links it.

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::company::{self, CompanyName, SameName};
 use crate::rarity::Rarity;
 use crate::tables::{companies, titles};
-use crate::{Kind, Model, clean, contact, similar, text};
+use crate::{Kind, Model, Record, clean, contact, similar, text};
 
 /// Maximum number of other names of an employer that are compared.
 const MAX_ALIASES: usize = 4;
@@ -266,6 +266,25 @@ impl Employer {
     }
 }
 
+/// Hashes of the employer and the job title that a person's record states, in normal form; 0 for one that it
+/// does not state. Of two records whose hashes are the same nothing is a change: most pairs need no comparison.
+#[must_use]
+pub fn stated(record: &Record) -> [u64; 2] {
+    let name = clean::value(text::cut(&record.company));
+    let name = if company::says_nothing(name) {
+        String::new()
+    } else {
+        company::core(name)
+    };
+    let mut words = title(&record.title);
+    words.sort_unstable();
+    words.dedup();
+    [(b'c', name), (b't', words.join(" "))].map(|(kind, text)| match text.as_str() {
+        "" => 0,
+        text => text::hash(kind, text),
+    })
+}
+
 /// Compares two job titles; the result does not depend on their order. Abbreviations, translations that the
 /// tables know, and a title that only says more than the other are no change, unless the rank differs.
 #[must_use]
@@ -422,7 +441,8 @@ fn is_latin(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Certainty, Employer, Verdict, same_title};
+    use super::{Certainty, Employer, Verdict, same_title, stated};
+    use crate::Record;
 
     fn compare(a: (&str, &str), b: (&str, &str)) -> Verdict {
         let employer = |(name, domains): (&str, &str)| Employer::new(name, domains.split(' '));
@@ -546,6 +566,24 @@ mod tests {
             assert_eq!(names("Globex", nothing), Verdict::Unknown, "{nothing}");
         }
         assert_eq!(names("", ""), Verdict::Unknown);
+    }
+
+    #[test]
+    fn records_that_state_the_same_have_the_same_hashes() {
+        let of = |company: &str, title: &str| {
+            stated(&Record {
+                company: company.to_owned(),
+                title: title.to_owned(),
+                ..Record::default()
+            })
+        };
+        assert_eq!(
+            of("Globex Ltd", "VP Sales"),
+            of("GLOBEX", "Vice President, Sales")
+        );
+        assert_ne!(of("Globex", "CEO")[0], of("Initech", "CEO")[0]);
+        assert_ne!(of("Globex", "CEO")[1], of("Globex", "CFO")[1]);
+        assert_eq!(of("n/a", ""), [0, 0]);
     }
 
     #[test]
