@@ -1,15 +1,12 @@
 //! Data validation (SV-8): values of the CRM that are out of date, found with a person's link, listed, dismissed,
 //! and gone once the CRM has them.
 
-use std::collections::BTreeMap;
-
 use e2e::directory_world::DirectoryWorld;
 use e2e::worker::process;
 use e2e::{Harness, Tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::domain::directory::{EntryId, EntryKind, OutdatedEntry, RecordRef};
-use shared::domain::environment::Environment;
 use shared::domain::schema::CrmKind;
 use shared::linking::{Act, Linking};
 use shared::random::SystemRandom;
@@ -20,28 +17,10 @@ const PROFILE: EntryKind = EntryKind::Profile;
 /// More calls than linking an entry makes.
 const MANY_CALLS: usize = 60;
 
-/// The stored list of outdated records, and a proof that it is what the matches have.
+/// The outdated records, as list and matches have them.
 async fn outdated(world: &DirectoryWorld<'_>) -> Vec<OutdatedEntry> {
-    let (store, production) = (world.store(), Environment::Production);
-    let mut listed: Vec<OutdatedEntry> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.outdated_entries(world.id(), production, None, after.as_deref(), 1);
-        let page = page.await.unwrap();
-        listed.extend(page.items.into_iter().map(|(entry, _)| entry));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    let matches = world.directory(PROFILE).await;
-    let of_matches = matches
-        .iter()
-        .filter_map(|(id, (_, matched))| Some((*id, OutdatedEntry::of(*id, matched)?)));
-    let of_list = listed.iter().map(|entry| (entry.entry, entry.clone()));
-    let of_matches: BTreeMap<EntryId, OutdatedEntry> = of_matches.collect();
-    assert_eq!(of_list.collect::<BTreeMap<_, _>>(), of_matches);
-    listed
+    let people = world.directory(PROFILE).await;
+    world.outdated(&people).await.into_values().collect()
 }
 
 /// A person says their company anew, and is linked.
