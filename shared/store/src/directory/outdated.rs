@@ -82,8 +82,8 @@ impl Store {
     /// a place.
     ///
     /// # Errors
-    /// Returns [`StoreError::Unavailable`] if the table does not answer. A place that is none leads to the
-    /// beginning or the end.
+    /// Returns [`StoreError::Unavailable`] if the table does not answer. A place that is not of that owner's
+    /// leads to the beginning.
     pub async fn outdated_entries(
         &self,
         contract: &ContractId,
@@ -93,11 +93,17 @@ impl Store {
         limit: i32,
     ) -> Result<OutdatedPage, StoreError> {
         let pk = keys::outdated_partition(contract, environment);
-        let query = match owner {
-            Some(owner) => self.query_prefix(&pk, keys::outdated_of(Some(owner))),
+        let prefix = owner.map(|owner| keys::outdated_of(Some(owner)));
+        let query = match &prefix {
+            Some(prefix) => self.query_prefix(&pk, prefix),
             None => self.query_partition(&pk),
         };
-        let after = after.filter(|after| !after.is_empty() && after.len() <= MAX_PLACE);
+        // The table takes no place outside what is asked for.
+        let begin = prefix.as_deref().unwrap_or_default();
+        let inside = |after: &&str| {
+            !after.is_empty() && after.len() <= MAX_PLACE && after.starts_with(begin)
+        };
+        let after = after.filter(inside);
         let start = after.map(|after| {
             let (pk, sk) = (pk.clone(), after.to_owned());
             keys::Key { pk, sk }.attributes()
