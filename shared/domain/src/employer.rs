@@ -2,13 +2,19 @@
 
 use matching::Record;
 use matching::employer::Employer;
+use matching::text::fold;
 
 use crate::directory::registered_domain;
 
 /// The employer that a person's record states. The domain of its website counts before those of the e-mail
-/// addresses; a mailbox provider's and a site on which any company can have a page do not.
+/// addresses; a mailbox provider's and a site on which any company can have a page do not. An account of the
+/// person's own name, as CRMs make for private customers, is no employer.
 #[must_use]
 pub fn employer(record: &Record) -> Employer {
+    let own = fold(&format!("{} {}", record.first_name, record.last_name));
+    if !own.is_empty() && own == fold(&record.company) {
+        return Employer::default();
+    }
     let website = registered_domain(&record.website);
     match &website {
         Some(domain) => Employer::new(&record.company, [domain.as_str()]).at_own_domain(),
@@ -30,6 +36,15 @@ mod tests {
             emails: vec![email.to_owned()],
             ..Record::default()
         }
+    }
+
+    #[test]
+    fn a_person_is_not_their_own_employer() {
+        let mut own = person("Ann MEIER", "", "a@gmail.com");
+        let other = employer(&person("Globex", "", "a@gmail.com"));
+        assert!(employer(&own).compare(&other).change().is_some());
+        (own.first_name, own.last_name) = ("Ann".to_owned(), "Meier".to_owned());
+        assert_eq!(employer(&own).compare(&other), Verdict::Unknown);
     }
 
     #[test]
