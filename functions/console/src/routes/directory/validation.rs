@@ -325,7 +325,7 @@ async fn list(
         }
     };
     Ok(Json(OutdatedList {
-        items: shown(&app, &view, &caller, wanted).await?,
+        items: shown(&app, &view, &caller, &wanted).await?,
         next,
     }))
 }
@@ -348,7 +348,7 @@ async fn by_owner(
     if let Scope::Own { users, .. } = &scope {
         counted.retain(|owner, _| owns(users, owner.as_deref()));
     }
-    let owners = counted.keys().filter_map(|owner| owner.as_deref());
+    let owners = counted.keys().flatten().map(String::as_str);
     let names = view.owners(owners.collect()).await?;
     let mut items: Vec<OutdatedCount> = counted
         .into_iter()
@@ -444,7 +444,7 @@ async fn shown(
     app: &App,
     view: &View<'_>,
     caller: &Caller<DecideMatches>,
-    wanted: Vec<OutdatedEntry>,
+    wanted: &[OutdatedEntry],
 ) -> Result<Vec<OutdatedRecord>, Problem> {
     let kind = EntryKind::Profile;
     let ids: Vec<EntryId> = wanted.iter().map(|one| one.entry).collect();
