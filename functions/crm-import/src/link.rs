@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all, try_join_all};
+use matching::employer::stated;
 use matching::{Bits, Model, bulk};
 use serde::{Deserialize, Serialize};
 use shared::attribution;
@@ -29,14 +30,14 @@ use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{
     Candidate, Entry, EntryId, EntryKind, EntryRates, EntryRef, How, Link, LinkPass, LinkProgress,
-    Match, MatchState, ObjectRates, Rates, RecordRef,
+    Match, MatchState, ObjectRates, Rates, RecordRef, findings,
 };
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::linked_record::{self, Account, linked_objects};
 use shared::domain::sync::SyncState;
-use shared::linking::Linking;
 use shared::linking::board::{Board, Draft, Known, Outcome, Pairs, Part, There};
+use shared::linking::{Linking, Records};
 use shared::problem::Problem;
 use shared::store::{
     Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
@@ -201,6 +202,8 @@ struct Worker<'a> {
     organization: String,
     pass: LinkPass,
     place: Place,
+    /// The employers and titles that the records of the last part state, by the records' hashes.
+    stated: HashMap<u64, [u64; 2]>,
     began: Instant,
     told: Instant,
 }
@@ -238,6 +241,7 @@ impl App {
             organization: connection.organization,
             place: serde_json::from_str(&pass.kept).unwrap_or_default(),
             pass,
+            stated: HashMap::new(),
             began: Instant::now(),
             told: Instant::now(),
         };
@@ -730,6 +734,7 @@ impl Worker<'_> {
             EntryKind::Company => HashMap::new(),
             EntryKind::Profile => self.accounts().await?,
         };
+        self.stated.clear();
         let mut part = Part::default();
         for object in linked_objects(crm, kind) {
             for shards in at_once(shards.clone()) {
@@ -761,7 +766,10 @@ impl Worker<'_> {
                     let shown = taken.iter().map(|(.., shown)| shown);
                     let cleans =
                         bulk::clean(kind.matching(), shown, |shown| (*shown).clone(), region);
-                    for ((record, owner, _), clean) in taken.into_iter().zip(cleans) {
+                    for ((record, owner, shown), clean) in taken.into_iter().zip(cleans) {
+                        if kind == EntryKind::Profile {
+                            self.stated.insert(hash_of(&record), stated(&shown));
+                        }
                         part.push(record, owner.as_deref(), clean);
                     }
                     self.tell("reading records", part.len() as u64, None)
@@ -841,13 +849,17 @@ impl Worker<'_> {
                     .directory_shard(self.contract, PRODUCTION, kind, shard, after)
                     .await?;
                 let mut writes = Vec::new();
+                let links = page.rows.iter().filter_map(|(entry, _)| {
+                    let link = outcome_of(&by_id, entry)?.link.as_ref()?;
+                    self.may_differ(entry, &link.record).then_some(link)
+                });
+                let wanted = links.map(|link| link.record.clone()).collect();
+                let seen = Box::pin(self.said(kind, wanted)).await?;
                 for (entry, before) in page.rows {
                     done += 1;
-                    let outcome = by_id.get(&entry.id);
-                    // Who came or changed since is linked by whoever brought that about.
-                    let outcome = outcome.filter(|outcome| outcome.version == entry.version);
-                    let write = outcome.and_then(|outcome| {
-                        grounds.write(outcome, &entry, before.as_ref(), &holders)
+                    let write = outcome_of(&by_id, &entry).and_then(|outcome| {
+                        let before = before.as_ref();
+                        grounds.write(outcome, &entry, before, &holders, seen.as_ref())
                     });
                     let matched = write.as_ref().map(|write| &write.after).or(before.as_ref());
                     let state = MatchState::of(&entry, matched);
@@ -904,6 +916,28 @@ impl Worker<'_> {
             self.place.objects.push(rates);
         }
         Ok(true)
+    }
+
+    /// False if an entry and a record surely state the same employer and title, as far as both state them.
+    fn may_differ(&self, entry: &Entry, record: &RecordRef) -> bool {
+        let Some(theirs) = self.stated.get(&hash_of(record)) else {
+            return true;
+        };
+        let ours = stated(&entry.record);
+        let mut both = ours.iter().zip(theirs);
+        both.any(|(ours, theirs)| *ours != 0 && *theirs != 0 && ours != theirs)
+    }
+
+    /// Reads records that people are to be linked to, so that those that are out of date are found (SV-8).
+    async fn said(
+        &self,
+        kind: EntryKind,
+        wanted: BTreeSet<RecordRef>,
+    ) -> Result<Option<Records>, StoreError> {
+        if kind != EntryKind::Profile || wanted.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.linking().look(kind, wanted).await?))
     }
 
     /// Unlinks the entries whose records go to other entries: there are few.
@@ -968,6 +1002,7 @@ impl Grounds<'_> {
         entry: &Entry,
         before: Option<&Match>,
         holders: &HashMap<&RecordRef, EntryId>,
+        seen: Option<&Records>,
     ) -> Option<LinkWrite> {
         let survivor = |record: &RecordRef| self.known.survivors.get(record).cloned();
         let followed = entry.followed(survivor);
@@ -1001,8 +1036,15 @@ impl Grounds<'_> {
                     && (chosen.how != How::Created || settled),
             }
         });
+        let entry_now = followed.as_ref().unwrap_or(entry);
+        let findings = link.as_ref().zip(seen).and_then(|(link, seen)| {
+            let record = &seen.get(&link.record)?.crm;
+            let theirs = (&record.shown, record.modified);
+            Some(findings(entry_now, link, theirs, before, self.now))
+        });
         let after = Match {
             link,
+            findings: findings.unwrap_or_default(),
             candidates: outcome
                 .candidates
                 .iter()
@@ -1042,6 +1084,16 @@ impl Grounds<'_> {
             from: None,
         })
     }
+}
+
+fn hash_of(record: &RecordRef) -> u64 {
+    matching::text::hash(b'r', &record.to_string())
+}
+
+/// The decision on an entry; `None` for one that came or changed since: whoever brought that about links it.
+fn outcome_of<'o>(by_id: &HashMap<EntryId, &'o Outcome>, entry: &Entry) -> Option<&'o Outcome> {
+    let outcome = by_id.get(&entry.id).copied();
+    outcome.filter(|outcome| outcome.version == entry.version)
 }
 
 /// The entries that records go to.

@@ -31,6 +31,7 @@ pub mod crm_settings;
 pub mod csv_upload;
 pub mod default_mappings;
 pub mod directory;
+pub mod employer;
 pub mod environment;
 pub mod field;
 pub mod form;

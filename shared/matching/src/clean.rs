@@ -329,7 +329,7 @@ fn number(text: &str) -> Option<String> {
     Some(format!("{sign}{whole}.{part}"))
 }
 
-fn value(text: &str) -> &str {
+pub(crate) fn value(text: &str) -> &str {
     if is_placeholder(text) { "" } else { text }
 }
 

@@ -26,6 +26,7 @@ mod compare;
 pub mod contact;
 pub mod country;
 mod dates;
+pub mod employer;
 pub mod learn;
 mod model;
 pub mod person;

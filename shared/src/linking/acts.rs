@@ -228,6 +228,7 @@ impl Linking<'_> {
                 score: link.score,
                 threshold: link.threshold,
                 owner: link.owner,
+                values: None,
             });
         };
         let explanation = self.explain(&entry, &found).await?;
@@ -241,6 +242,7 @@ impl Linking<'_> {
             score: explanation.score,
             threshold: explanation.threshold,
             owner: found.owner,
+            values: Some((found.shown, found.modified)),
         })
     }
 }

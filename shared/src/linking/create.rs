@@ -116,6 +116,7 @@ pub async fn link_created(
         score: model.score(&clean, &clean),
         threshold: model.threshold,
         owner: None,
+        values: None,
     };
     let (random, deed) = (remote.random.as_ref(), Deed::Choose(&chosen));
     let acted = linking.act(kind, id, by, random, deed).await?;

@@ -22,8 +22,8 @@ use crate::cached::Cached;
 use crate::clock::Millis;
 use crate::domain::contract::Contract;
 use crate::domain::directory::{
-    Candidate, Decision, Entry, EntryId, EntryKind, EntryRef, How, Link, LinkPass, MAX_CANDIDATES,
-    Match, NewEntry, RecordRef,
+    self, Candidate, Decision, Entry, EntryId, EntryKind, EntryRef, Finding, How, Link, LinkPass,
+    MAX_CANDIDATES, Match, NewEntry, RecordRef,
 };
 use crate::domain::environment::Environment;
 use crate::domain::ids::ContractId;
@@ -398,6 +398,7 @@ impl<'a> Linking<'a> {
         }
         let clean = Clean::new(entry.kind.matching(), &entry.record, self.region);
         let mut after = before.clone().unwrap_or_default();
+        after.findings.clear();
         after.link = Some(Link {
             record: record.clone(),
             how: How::Created,
@@ -539,8 +540,17 @@ impl<'a> Linking<'a> {
             .as_ref()
             .and_then(|link| holders.0.get(&link.record))
             .map(|(_, holder)| holder.clone());
+        let before = case.known.before.as_ref();
+        let findings = link
+            .as_ref()
+            .and_then(|link| {
+                let record = &case.records.get(&link.record)?.crm;
+                Some(self.findings(entry, link, record, before))
+            })
+            .unwrap_or_default();
         let after = Match {
             link,
+            findings,
             candidates: case
                 .candidates
                 .iter()
@@ -616,6 +626,19 @@ impl<'a> Linking<'a> {
             },
             record_gone: false,
         }
+    }
+
+    /// The values of a linked record that are out of date (SV-8); `before` is the match as it was.
+    #[must_use]
+    pub fn findings(
+        &self,
+        entry: &Entry,
+        link: &Link,
+        record: &CrmRecord,
+        before: Option<&Match>,
+    ) -> Vec<Finding> {
+        let theirs = (&record.shown, record.modified);
+        directory::findings(entry, link, theirs, before, self.now)
     }
 
     /// The record that was created for an entry, with their score, where nothing speaks against that

@@ -53,6 +53,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("CLAIM", "a hash of values that are in the submission"),
     ("LEAD", "the lead and its points are in the submission"),
     ("MATCHKEY", "computed from the mirrored records"),
+    ("OUTDATED", "the findings are in the match"),
     ("SEEN", "work in progress of an import"),
     ("LINKDRAFT", "work in progress of a link pass"),
     ("LINKEDINFORM", "a copy of LinkedIn's form"),

@@ -29,6 +29,7 @@
 //! | match of an entry | `C#{c}#MATCH#{environment}#{kind}#{shard}` | `{id}` | get, batch get, paged query beside the entries of its shard; counted and emptied by a clean-up |
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
+//! | entry whose record is out of date | `C#{c}#OUTDATED#{environment}` | `{owner}#{entry}` | paged query, whole or of an owner; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{part}#{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
 //! | save pass | `C#{c}#CRM#production` | `SAVE` | get; GSI2 while it has work to do |
 //! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
@@ -220,6 +221,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("MIRROR", true),
     ("MODEL", false),
     ("OAUTH", false),
+    ("OUTDATED", false),
     ("POSTS", false),
     ("RATES", false),
     ("REACH", false),
@@ -583,6 +585,11 @@ pub(super) fn by_hand_in(contract: &ContractId, seat: SeatId, list: ListRef) -> 
     (lists_partition(contract, seat), format!("ENTRY#{list}#"))
 }
 
+/// Partition of what a seat holder saved by hand, and the beginning of the sort keys of all of it.
+pub(super) fn all_by_hand(contract: &ContractId, seat: SeatId) -> (String, &'static str) {
+    (lists_partition(contract, seat), "ENTRY#")
+}
+
 /// An entry that a seat holder saved in a list.
 pub(super) fn by_hand(contract: &ContractId, seat: SeatId, list: ListRef, entry: EntryId) -> Key {
     let (partition, prefix) = by_hand_in(contract, seat, list);
@@ -612,6 +619,7 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     partitions
         .extend((0..MATCH_KEY_SHARDS).map(|shard| match_key_shard(contract, environment, shard)));
     partitions.push(link_drafts_partition(contract, environment));
+    partitions.push(outdated_partition(contract, environment));
     partitions
         .extend((0..TOUCHED_SHARDS).map(|shard| touched_partition(contract, environment, shard)));
     partitions.extend((0..ROI_SHARDS).map(|shard| roi_partition(contract, environment, shard)));
@@ -750,6 +758,28 @@ pub(super) fn all_waiting(
 ) -> (String, String) {
     let linked = linked(contract, environment, record);
     (linked.pk, format!("{}#WAITING#", linked.sk))
+}
+
+/// Partition of the entries whose records are out of date.
+pub(super) fn outdated_partition(contract: &ContractId, environment: Environment) -> String {
+    format!("C#{contract}#OUTDATED#{environment}")
+}
+
+/// What the sort keys of those of an owner's records begin with. Of records without an owner it is that of no
+/// text.
+pub(super) fn outdated_of(owner: Option<&str>) -> String {
+    format!("{}#", part(owner.unwrap_or_default(), MAX_HALF))
+}
+
+/// An entry whose record, of that owner, is out of date.
+pub(super) fn outdated(
+    contract: &ContractId,
+    environment: Environment,
+    owner: Option<&str>,
+    entry: EntryId,
+) -> Key {
+    let sort_key = format!("{}{entry}", outdated_of(owner));
+    key(outdated_partition(contract, environment), sort_key)
 }
 
 fn models_partition(contract: &ContractId) -> String {
@@ -1306,6 +1336,7 @@ mod tests {
             session(&c, seat_id, name),
             linked(&c, sandbox, &record),
             waiting(&c, sandbox, &record, waits),
+            outdated(&c, sandbox, Some(name), waits.id),
             saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
             touched(&c, sandbox, name, (name, name)),
             attribution(&c, sandbox, "2026-11", name),
@@ -1523,6 +1554,8 @@ mod tests {
                 let attributed = attribution(&c, environment, "2026-11", &id);
                 let report = roi_report(&c, environment, &name);
                 prop_assert!(partitions.contains(&attributed.pk) && partitions.contains(&report.pk));
+                let outdated = outdated(&c, environment, Some(&id), EntryId(uuid::Uuid::from_u128(unique)));
+                prop_assert!(partitions.contains(&outdated.pk));
                 prop_assert!(mirror_shard(&id) < MIRROR_SHARDS);
                 for spec in [CrmKind::Salesforce, CrmKind::Dynamics365].into_iter().flat_map(objects) {
                     let (seen, record) = (seen_partition(&c, environment, spec.name), mirror_partition(&c, environment, spec.name, shard));

@@ -26,6 +26,7 @@ mod meter;
 mod proxy;
 mod report;
 mod rig;
+mod validation;
 mod writeback;
 
 use std::path::{Path, PathBuf};
@@ -89,6 +90,8 @@ enum Name {
     Import,
     /// Finding which records are one
     Matching,
+    /// Finding who moved to another employer
+    Validation,
 }
 
 fn main() -> ExitCode {
@@ -122,6 +125,7 @@ fn run(cli: &Cli) -> Result<bool> {
             Name::Intake => intake::run(cli.quick),
             Name::Writeback => writeback::run(cli.quick),
             Name::Mapping => mapping::run(cli.quick),
+            Name::Validation => validation::run(cli.quick),
             Name::Import => import::run(if cli.quick { 20_000 } else { cli.records }),
             Name::Matching => matching::run(&matching::Options {
                 quick: cli.quick,

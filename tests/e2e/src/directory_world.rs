@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use shared::clock::{Clock as _, Millis};
 use shared::domain::contract::Contract;
 use shared::domain::directory::{
-    Entry, EntryId, EntryKind, EntryRef, LinkPass, Match, NewEntry, Origin, PassState, RecordRef,
+    Entry, EntryId, EntryKind, EntryRef, LinkPass, Match, NewEntry, Origin, OutdatedEntry,
+    PassState, RecordRef,
 };
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
@@ -328,6 +329,35 @@ impl<'a> DirectoryWorld<'a> {
             assert_eq!(linked.get(record), Some(&EntryRef { kind, id }), "{record}");
         }
         all
+    }
+
+    /// The list of outdated records, and a proof that it is what the matches of these people have.
+    pub async fn outdated(
+        &self,
+        people: &BTreeMap<EntryId, (Entry, Match)>,
+    ) -> BTreeMap<EntryId, OutdatedEntry> {
+        let mut listed = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .store()
+                .outdated_entries(self.id(), PRODUCTION, None, after.as_deref(), 3)
+                .await
+                .expect("the table answers");
+            for (entry, _) in page.items {
+                let twice = listed.insert(entry.entry, entry);
+                assert_eq!(twice, None, "a person is listed twice");
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let found = people
+            .iter()
+            .filter_map(|(id, (_, matched))| Some((*id, OutdatedEntry::of(*id, matched)?)));
+        assert_eq!(listed, found.collect::<BTreeMap<_, _>>());
+        listed
     }
 }
 

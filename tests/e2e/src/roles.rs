@@ -13,6 +13,7 @@ pub fn salesperson_may(method: &Method, path: &str) -> bool {
         || path.starts_with("/me/")
         || path.starts_with("/activities")
         || path.starts_with("/lists")
+        || path.starts_with("/data-validation")
         || path.starts_with("/crm/")
         || ["/notices", "/linkedin/disconnect"].contains(&path)
         || reads && (path.starts_with("/submissions") || path == "/linkedin")

@@ -129,6 +129,12 @@ export const PAGES = [
 		load: async () => companies((await import("./upload.js")).uploadPage),
 	},
 
+	{
+		name: "out-of-date",
+		title: "Out of date",
+		group: "People & companies",
+		load: async () => (await import("./out-of-date.js")).outOfDatePage,
+	},
 	{ name: "my-lists", title: "My lists", group: "People & companies", load: async () => (await import("./lists.js")).listsPage },
 
 	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },

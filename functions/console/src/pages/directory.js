@@ -174,7 +174,7 @@ function add(kind, view) {
 }
 
 const TEXTS = ["q", "company", "title", "place"];
-const CHOICES = ["in_crm", "state", "owner"];
+const CHOICES = ["in_crm", "state", "owner", "out_of_date"];
 
 /**
  * @param {Kind} kind
@@ -190,7 +190,7 @@ function entryRows(kind, items, caption) {
 			link(kind.entry, entry.name || t("(no name)"), null, { id: entry.id }),
 			...kind.columns.map(([, of]) => of(entry.record) || "–"),
 			placeOf(entry.record) || "–",
-			stateTag(entry.state),
+			[stateTag(entry.state), entry.out_of_date && [" ", tag("warn", t("Out of date"))]],
 			entry.badge
 				? [badge(entry.badge, entry.name), entry.owner && hint(t("Owner: {name}", { name: entry.owner.name ?? entry.owner.id }))]
 				: "–",
@@ -248,6 +248,19 @@ export const directoryPage = (kind) => async (view) => {
 				select("state", [["", t("Any")], ...Object.entries(STATES).map(([value, [, label]]) => [value, label])], asked("state")),
 			),
 			field(t("Owner of the record"), owners),
+			kind === PEOPLE &&
+				field(
+					t("The record"),
+					select(
+						"out_of_date",
+						[
+							["", t("Any")],
+							["true", t("Out of date")],
+							["false", t("Not out of date")],
+						],
+						asked("out_of_date"),
+					),
+				),
 		],
 	});
 	return [

@@ -30,6 +30,7 @@ import {
 } from "./dom.js";
 import { listsOf } from "./lists.js";
 import { openOpportunities } from "./opportunities.js";
+import { outOfDate } from "./out-of-date.js";
 import { PEOPLE, badge, fieldName, fieldsOf, lastWord, nameOf, stateTag } from "./directory.js";
 import { locale, t } from "./words.js";
 
@@ -355,7 +356,8 @@ export const entryPage = (kind) => async (view) => {
 			]),
 			session.role === "administrator" && button(t("Delete"), remove, "danger"),
 		);
-		body.replaceChildren(match, candidates, deals, ...[information, why].filter(Boolean), lists, known);
+		const outdated = outOfDate(entry, async () => draw(await get(path)));
+		body.replaceChildren(match, candidates, ...[outdated].filter(Boolean), deals, ...[information, why].filter(Boolean), lists, known);
 	};
 
 	const entry = await get(path);

@@ -168,6 +168,8 @@ impl Entry {
             origins: vec![new.origin],
             created_at: now,
             updated_at: now,
+            company_at: given_at(&new.record.company, now),
+            title_at: given_at(&new.record.title, now),
             decision: Decision::None,
             refused: Vec::new(),
             version: 1,
@@ -210,6 +212,8 @@ impl Entry {
         if entry == *self {
             return None;
         }
+        entry.company_at = given_at(&new.record.company, now).or(entry.company_at);
+        entry.title_at = given_at(&new.record.title, now).or(entry.title_at);
         entry.version += 1;
         Some(entry)
     }
@@ -231,6 +235,11 @@ impl Entry {
         entry.version += 1;
         Withdrawal::Keep(Box::new(entry))
     }
+}
+
+/// Time of a value that was given; `None` for one that was not.
+fn given_at(text: &str, now: Millis) -> Option<Millis> {
+    (!text.is_empty()).then_some(now)
 }
 
 /// The single values of a record, with their names and maximum lengths in characters.

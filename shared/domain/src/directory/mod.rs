@@ -6,6 +6,7 @@
 //! record is the link of at most one entry. What a person decided is never undone by what is computed.
 
 mod added;
+mod outdated;
 mod pass;
 mod rates;
 mod search;
@@ -24,6 +25,7 @@ use crate::problem::Problem;
 pub use added::{
     MAX_CONTACTS, MAX_EXTERNAL_ID, MAX_ORIGINS, MAX_TEXT, NewEntry, Withdrawal, registered_domain,
 };
+pub use outdated::{Dismissal, Finding, OutdatedEntry, ValidatedField, findings};
 pub use pass::{LinkPass, LinkProgress, PassState};
 pub use rates::{EntryRates, ObjectRates, Rates};
 pub use search::{DirectoryCursor, Filter};
@@ -212,6 +214,12 @@ pub struct Entry {
     pub created_at: Millis,
     /// When what is known of it last changed.
     pub updated_at: Millis,
+    /// When its company was last given; `None` where that was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company_at: Option<Millis>,
+    /// When its job title was last given; `None` where that was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title_at: Option<Millis>,
     /// What people decided.
     #[serde(default)]
     pub decision: Decision,
@@ -277,6 +285,9 @@ pub struct Match {
     /// The records that it could be, the best first; at most [`MAX_CANDIDATES`].
     #[serde(default)]
     pub candidates: Vec<Candidate>,
+    /// Values of the record that are out of date (SV-8).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// When it was computed.
     pub at: Millis,
     /// The version of the model that it was computed with; 0 for none.
@@ -305,13 +316,20 @@ impl Match {
         self.links_as(other) && self.candidates == other.candidates
     }
 
-    /// Compares with another match of the same entry; true if both have the same link, whatever their
-    /// candidates.
+    /// Compares with another match of the same entry; true if both have the same link and findings, whatever
+    /// their candidates.
     #[must_use]
     pub fn links_as(&self, other: &Self) -> bool {
         self.link == other.link
+            && self.findings == other.findings
             && self.model == other.model
             && self.entry_version == other.entry_version
+    }
+
+    /// True if a value of its record is out of date, and nobody dismissed that (SV-8).
+    #[must_use]
+    pub fn is_out_of_date(&self) -> bool {
+        self.findings.iter().any(Finding::is_open)
     }
 
     /// The record that it links to.
@@ -326,6 +344,7 @@ impl Match {
     pub fn unlinked(&self, at: Millis) -> Self {
         Self {
             link: None,
+            findings: Vec::new(),
             at,
             entry_version: 0,
             ..self.clone()
@@ -437,6 +456,16 @@ impl Entry {
             .find(|text| !text.is_empty())
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// Time at which a value was last given, as far as it was noted; else that of the entry's last change.
+    #[must_use]
+    pub fn given_at(&self, field: ValidatedField) -> Millis {
+        let given = match field {
+            ValidatedField::Company => self.company_at,
+            ValidatedField::Title => self.title_at,
+        };
+        given.unwrap_or(self.updated_at)
     }
 
     /// Whether a person decided what it is or is not.

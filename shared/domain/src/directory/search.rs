@@ -26,6 +26,9 @@ pub struct Filter {
     pub owner: Option<String>,
     /// The match state.
     pub state: Option<MatchState>,
+    /// True for entries whose record is out of date only (SV-8), false for all others. What was dismissed is
+    /// not out of date.
+    pub out_of_date: Option<bool>,
 }
 
 impl Filter {
@@ -47,6 +50,9 @@ impl Filter {
         };
         self.state.is_none_or(|wanted| wanted == state)
             && self.in_crm.is_none_or(|wanted| wanted == state.in_crm())
+            && self
+                .out_of_date
+                .is_none_or(|wanted| wanted == matched.is_some_and(Match::is_out_of_date))
             && wanted(self.owner.as_ref(), |owner| {
                 link.is_some_and(|link| link.owner.as_deref() == Some(owner))
             })

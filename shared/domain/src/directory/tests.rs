@@ -459,6 +459,7 @@ fn the_directory_is_searched_at_the_beginnings_of_words() {
             owner: some("005"),
             in_crm: Some(true),
             state: Some(MatchState::Matched),
+            out_of_date: Some(false),
             q: some("ada"),
         },
         true,

@@ -196,6 +196,13 @@ impl Store {
                 &change.after,
             )?,
         ];
+        actions.extend(self.outdated_actions(
+            contract,
+            environment,
+            entry,
+            change.before.as_ref(),
+            Some(&change.after),
+        )?);
         let old = change.before.as_ref().and_then(Match::record);
         let new = change.after.record();
         if let Some(record) = new.filter(|new| old != Some(*new) || change.from.is_some()) {
@@ -235,6 +242,13 @@ impl Store {
                     holder.entry,
                     before,
                     &loses,
+                )?);
+                actions.extend(self.outdated_actions(
+                    contract,
+                    environment,
+                    holder.entry,
+                    before,
+                    Some(&loses),
                 )?);
             }
         }

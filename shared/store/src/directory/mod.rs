@@ -7,6 +7,7 @@
 
 mod links;
 mod models;
+mod outdated;
 mod pass;
 mod people;
 mod search;
@@ -27,6 +28,7 @@ use domain::ids::{ContractId, SubmissionId};
 pub use keys::DIRECTORY_SHARDS;
 pub use links::{EntryAs, Holder, LinkWrite, WaitsFor};
 pub use models::StoredModel;
+pub use outdated::{Dismissed, OutdatedPage};
 pub use people::{Act, ActError, Acted, Chosen};
 pub use search::ShardPage;
 
@@ -344,6 +346,13 @@ impl Store {
         if let Some(record) = matched.and_then(Match::record) {
             actions.push(self.free(contract, environment, record, entry.reference())?);
         }
+        actions.extend(self.outdated_actions(
+            contract,
+            environment,
+            entry.reference(),
+            matched,
+            None,
+        )?);
         Ok(actions)
     }
 }

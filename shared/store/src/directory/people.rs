@@ -11,12 +11,12 @@ use super::{EntryWithMatch, ROUNDS, entry_item};
 use domain::clock::Millis;
 use domain::contract::AuditEntry;
 use domain::directory::{
-    Decision, Entry, EntryId, EntryKind, EntryRef, How, Link, Match, RecordRef,
+    Decision, Entry, EntryId, EntryKind, EntryRef, How, Link, Match, RecordRef, findings,
 };
 use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::problem::Problem;
-use matching::Bits;
+use matching::{Bits, Record};
 
 /// The entry, the user and the circumstances of a decision.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,8 @@ pub struct Chosen {
     pub threshold: Bits,
     /// The CRM's id of the record's owner.
     pub owner: Option<String>,
+    /// Its values and the time of its last change; `None` where it is not in the mirror.
+    pub values: Option<(Record, Option<Millis>)>,
 }
 
 /// An entry after a decision.
@@ -120,7 +122,7 @@ impl Act<'_> {
         }
     }
 
-    fn audit(&self, action: &str, before: Value, after: Value) -> AuditEntry {
+    pub(super) fn audit(&self, action: &str, before: Value, after: Value) -> AuditEntry {
         AuditEntry {
             at: self.now,
             actor: self.by.to_owned(),
@@ -133,7 +135,8 @@ impl Act<'_> {
 }
 
 impl Store {
-    async fn to_decide(
+    /// The entry of a decision, with its match.
+    pub(super) async fn to_decide(
         &self,
         contract: &ContractId,
         act: &Act<'_>,
@@ -169,7 +172,7 @@ impl Store {
             let mut after = before.clone().unwrap_or_default();
             after.at = act.now;
             after.entry_version = decided.version;
-            after.link = Some(Link {
+            let link = Link {
                 record: chosen.record.clone(),
                 how: chosen.how,
                 score: chosen.score,
@@ -177,7 +180,16 @@ impl Store {
                 since,
                 owner: chosen.owner.clone(),
                 record_gone: false,
-            });
+            };
+            after.findings = chosen
+                .values
+                .as_ref()
+                .map(|(theirs, modified)| {
+                    let theirs = (theirs, *modified);
+                    findings(&decided, &link, theirs, before.as_ref(), act.now)
+                })
+                .unwrap_or_default();
+            after.link = Some(link);
             let audit = act.audit(
                 "match",
                 logged(&entry, before.as_ref()),
@@ -371,7 +383,7 @@ impl Store {
     }
 }
 
-fn not_connected() -> ActError {
+pub(super) fn not_connected() -> ActError {
     Problem::new(
         409,
         "not_connected",

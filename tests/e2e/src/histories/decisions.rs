@@ -86,6 +86,7 @@ impl Reference {
 
 const FIRSTS: &[&str] = &["Ada", "Grace", "Emmy"];
 const LASTS: &[&str] = &["Byron", "Hopper", "Noether"];
+const COMPANIES: &[&str] = &["Works", "Works Ltd", "Globex", "Initech"];
 
 struct Run<'a> {
     world: DirectoryWorld<'a>,
@@ -165,8 +166,11 @@ impl Run<'_> {
 
     async fn new_entry(&mut self) {
         let (first, last, email) = self.person();
-        // Often a person who is there already: the decisions on them stay.
-        let id = self.world.profile(first, last, &email, "Works").await;
+        // Often a person who is there already: the decisions on them stay, and now and then the employer is
+        // another one.
+        let at = self.reference.log.len() % COMPANIES.len();
+        let company = COMPANIES.get(at).copied().unwrap_or_default();
+        let id = self.world.profile(first, last, &email, company).await;
         self.reference
             .log
             .push(format!("add {} {first} {last} {email}", id.0));
@@ -351,6 +355,8 @@ impl Run<'_> {
     /// Compares the directory with the decisions. `directory` checks that links are one to one.
     async fn hold(&mut self) {
         let found = self.world.directory(PROFILE).await;
+        // What is out of date goes with the links (SV-8).
+        self.world.outdated(&found).await;
         let log = &self.reference.log;
         assert_eq!(found.len(), self.reference.entries.len(), "{log:#?}");
         for (id, decided) in &self.reference.entries {

@@ -86,6 +86,7 @@ fn by_score(entry: &Entry, number: u32) -> Match {
             record: record(number),
             score: 25_000,
         }],
+        findings: Vec::new(),
         at: NOW,
         model: 1,
         entry_version: entry.version,
@@ -117,6 +118,7 @@ fn chosen(number: u32) -> Chosen {
         score: -3_000,
         threshold: 10_000,
         owner: None,
+        values: None,
     }
 }
 

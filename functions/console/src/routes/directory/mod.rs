@@ -11,6 +11,7 @@ mod question;
 mod roi;
 mod shapes;
 mod show;
+mod validation;
 
 pub(super) use self::question::{MatchQuestion, answer, questions};
 pub(super) use self::shapes::{EntryHolder, EntryInput, RecordInput};
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Routes {
         .merge(opportunities::routes())
         .merge(lists::routes())
         .merge(roi::routes())
+        .merge(validation::routes())
         .merge(by_user::routes())
         .merge(archive::routes())
 }

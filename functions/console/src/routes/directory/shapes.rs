@@ -6,6 +6,8 @@ use shared::domain::directory::{EntryId, EntryKind, How, MatchState, Origin, Rec
 use shared::problem::Problem;
 use utoipa::ToSchema;
 
+use super::validation::FindingView;
+
 /// A person or a company. A field whose value is not known is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -281,6 +283,8 @@ pub(super) struct EntrySummary {
     pub(super) badge: Option<Badge>,
     /// The owner of that record.
     pub(super) owner: Option<RecordOwner>,
+    /// True if the record's company or job title is out of date, and nobody dismissed that.
+    pub(super) out_of_date: bool,
     #[schema(value_type = i64)]
     pub(super) updated_at: Millis,
 }
@@ -397,6 +401,8 @@ pub(super) struct EntryDetail {
     pub(super) refused: Vec<Badge>,
     pub(super) link: Option<LinkView>,
     pub(super) contact: Option<ContactInformation>,
+    /// Values of the record that are out of date.
+    pub(super) findings: Vec<FindingView>,
     /// The time of the last comparison with the CRM's records.
     #[schema(value_type = Option<i64>)]
     pub(super) compared_at: Option<Millis>,

@@ -24,6 +24,7 @@ use super::shapes::{
     Badge, CandidateItem, CandidateList, ContactInformation, DecisionView, EntryDetail,
     EntryHolder, EntryList, EntrySummary, ExplanationView, LinkView, RecordOwner,
 };
+use super::validation;
 use crate::App;
 
 /// Entries are linked to the records of the CRM that people work in.
@@ -50,6 +51,8 @@ pub(super) struct ListQuery {
     owner: Option<String>,
     /// In this state only.
     state: Option<MatchState>,
+    /// The record's company or job title is out of date, and nobody dismissed that (`true`), or not (`false`).
+    out_of_date: Option<bool>,
     /// Items of a page, 1 to 200; 50 unless given.
     limit: Option<usize>,
     /// A page's `next`.
@@ -94,6 +97,7 @@ pub(super) async fn list(
         place: filter_text("place", query.place)?,
         owner: filter_text("owner", query.owner)?,
         state: query.state,
+        out_of_date: query.out_of_date,
     };
     let store = &app.remote.store;
     let found =
@@ -162,6 +166,11 @@ impl<'a> View<'a> {
     /// The table.
     pub(super) fn store(&self) -> &Store {
         &self.app.remote.store
+    }
+
+    /// The contract.
+    pub(super) const fn contract(&self) -> &ContractId {
+        self.contract
     }
 
     pub(super) const fn crm(&self) -> CrmKind {
@@ -249,6 +258,7 @@ impl<'a> View<'a> {
             owner: link
                 .and_then(|link| link.owner.as_deref())
                 .map(|id| Self::owner(id, owners)),
+            out_of_date: state.in_crm() && matched.is_some_and(Match::is_out_of_date),
             updated_at: entry.updated_at,
         }
     }
@@ -281,6 +291,11 @@ impl<'a> View<'a> {
         };
         let by = decided.as_ref().map(|(_, _, by)| by.as_str());
         let names = self.app.names_of(self.contract, by.into_iter()).await?;
+        let findings = matched.map_or(&[][..], |matched| &matched.findings);
+        let state = MatchState::of(entry, matched);
+        let findings = (entry, findings);
+        let findings =
+            validation::findings_of(self.app, self, findings, state, record.as_ref()).await?;
         Ok(EntryDetail {
             summary: self.summary(entry, matched, &owners),
             origins: entry.origins.clone(),
@@ -306,6 +321,7 @@ impl<'a> View<'a> {
                 explanation: explanation.map(ExplanationView::from),
             }),
             contact: record.map(|record| self.contact(record)),
+            findings,
             compared_at: matched
                 .filter(|matched| matched.entry_version > 0)
                 .map(|matched| matched.at),

@@ -10,6 +10,7 @@ mod directory;
 mod german;
 mod leads;
 mod lists;
+mod out_of_date;
 mod person_data;
 mod privacy;
 mod reference;
