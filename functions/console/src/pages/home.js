@@ -7,7 +7,7 @@ import { crmCard, statusTag } from "./crm-card.js";
 import { badge } from "./directory.js";
 import { action, asProblem, card, el, hint, li, number, p, problemNote, said, strong, svg, table, tag, time } from "./dom.js";
 import { STATES } from "./submission-states.js";
-import { locale, many, t } from "./words.js";
+import { language, locale, many, t } from "./words.js";
 
 // A part of a page, or the problem that kept it from loading.
 const part = (title, work) => work().catch((error) => card(title, problemNote(asProblem(error))));
@@ -159,7 +159,7 @@ async function watched(list, states, names, show) {
 	return found.flatMap(({ items, more }, index) => {
 		const state = states[index];
 		const [kind, name] = names[state];
-		const named = t(name).toLowerCase();
+		const named = language === "en" ? name.toLowerCase() : t(name);
 		return items.length
 			? [li(tag(kind, `${number(items.length)}${more ? "+" : ""} ${named}`), " ", link(list, show(named), null, { state }))]
 			: [];
