@@ -213,6 +213,38 @@ impl WebSessions {
         Ok(right)
     }
 
+    /// Signs a text for one purpose: `text.signature`. Used for places that a caller gets and has to bring back.
+    pub async fn signed(
+        &self,
+        contract: &ContractId,
+        purpose: &str,
+        text: &str,
+        now: Millis,
+    ) -> Result<String, WebSessionError> {
+        let keys = self.signing_keys(contract, now).await?;
+        let key = keys.current.as_bytes();
+        let signature = hmac_sha256(key, &[purpose.as_bytes(), b"|", text.as_bytes()]);
+        Ok(format!("{text}.{}", hex::encode(signature)))
+    }
+
+    /// The text that was signed for this purpose; `None` if the contract's keys have not signed it.
+    pub async fn unsigned<'a>(
+        &self,
+        contract: &ContractId,
+        purpose: &str,
+        given: &'a str,
+        now: Millis,
+    ) -> Result<Option<&'a str>, WebSessionError> {
+        let Some((text, signature)) = given.rsplit_once('.') else {
+            return Ok(None);
+        };
+        let Some(keys) = self.known_keys(contract, now).await? else {
+            return Ok(None);
+        };
+        let parts: [&[u8]; 3] = [purpose.as_bytes(), b"|", text.as_bytes()];
+        Ok(verify_hex(signature, &keys.all(), &parts).then_some(text))
+    }
+
     /// The keys of a contract; `None` if it has none.
     async fn known_keys(
         &self,

@@ -175,22 +175,20 @@ async fn export(
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     let read_at = app.remote.clock.now();
-    let cursor = query.cursor.as_deref();
-    let page = app
-        .remote
-        .store
-        .export_page(&caller.contract, cursor)
-        .await
-        .map_err(|error| error.problem())?;
-    let page = page.ok_or_else(|| {
-        Problem::new(
-            400,
-            "invalid_cursor",
-            "The cursor is none of this export.",
-            "Send the `next` of the page before, or no cursor to begin anew.",
-        )
-        .with_field("cursor")
-    })?;
+    let (contract, sessions) = (&caller.contract, &app.remote.web_sessions);
+    // A place is signed for its reader: nobody reads on without the entry in the audit log that the first page makes.
+    let purpose = format!("export|{}", caller.actor);
+    let cursor = match query.cursor.as_deref() {
+        None => None,
+        Some(given) => {
+            let place = sessions.unsigned(contract, &purpose, given, read_at).await;
+            let place = place.map_err(|error| error.problem())?;
+            Some(place.ok_or_else(invalid_cursor)?)
+        }
+    };
+    let page = app.remote.store.export_page(contract, cursor).await;
+    let page = page.map_err(|error| error.problem())?;
+    let page = page.ok_or_else(invalid_cursor)?;
     if cursor.is_none() {
         let audit = app.audit(
             &caller.actor,
@@ -210,10 +208,17 @@ async fn export(
         lines.push('\n');
         *counts.entry(exported.kind).or_default() += 1;
     }
+    let next = match page.next {
+        None => None,
+        Some(place) => {
+            let signed = sessions.signed(contract, &purpose, &place, read_at).await;
+            Some(signed.map_err(|error| error.problem())?)
+        }
+    };
     let end = PageEnd {
         read_at,
         counts,
-        next: page.next,
+        next,
     };
     lines.push_str(&json!({ "page": end }).to_string());
     lines.push('\n');
@@ -273,6 +278,16 @@ async fn delete(
         }
     }
     Err(busy())
+}
+
+fn invalid_cursor() -> Problem {
+    Problem::new(
+        400,
+        "invalid_cursor",
+        "The cursor is none of this export.",
+        "Send the `next` of the page before, or no cursor to begin anew.",
+    )
+    .with_field("cursor")
 }
 
 fn busy() -> Problem {

@@ -379,8 +379,21 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     for secret in [&own.made.google_key, &own.made.linkedin_client_secret] {
         assert!(!all.contains(secret.as_str()));
     }
-    let long = format!("AUDIT%7C{}", "x".repeat(1025));
-    for cursor in ["x", "x|y", "SUBMISSIONS", long.as_str()] {
+    // A place that was made up is refused, also where it would be right: it has left no entry in the audit log.
+    let seats = format!("SEATS|{}", seat["id"].as_str().unwrap());
+    let submissions = format!("SUBMISSIONS|9999#{}", ids[0]);
+    let long = format!("AUDIT|{}", "x".repeat(1025));
+    let signed = format!("{seats}.{}", "0".repeat(64));
+    for cursor in [
+        "x",
+        "x|y",
+        "SUBMISSIONS",
+        &long,
+        &seats,
+        &submissions,
+        &signed,
+    ] {
+        let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
         let path = format!("/contract/export?cursor={cursor}");
         let (status, problem) = own.api(Method::GET, &path, None).await;
         assert_eq!(
@@ -388,20 +401,26 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
             (400, &json!("invalid_cursor"))
         );
     }
+    let export = async |place: &str| {
+        let page = harness.store.export_page(&own.made.id, Some(place)).await;
+        page.unwrap()
+    };
+    for cursor in ["x", "x|y", "SUBMISSIONS", &long] {
+        assert!(export(cursor).await.is_none(), "{cursor}");
+    }
     // A page of seats continues behind the last one, which it names by its id.
-    let path = format!(
-        "/contract/export?cursor=SEATS%7C{}",
-        seat["id"].as_str().unwrap()
-    );
-    let (status, answer) = own.api(Method::GET, &path, None).await;
-    assert_eq!(status, StatusCode::OK);
-    let answer = answer.as_str().expect("several lines");
-    assert!(answer.contains(r#""kind":"connection""#) && !answer.contains(r#""kind":"seat""#));
+    let page = export(&seats).await.expect("a place");
+    let kinds: Vec<&str> = page.items.iter().map(|found| found.kind.as_str()).collect();
+    assert!(kinds.contains(&"connection") && !kinds.contains(&"seat"));
     // A place that is none of this contract's leads nowhere else.
-    let path = format!("/contract/export?cursor=SUBMISSIONS%7C9999%23{}", ids[0]);
-    let (status, answer) = own.api(Method::GET, &path, None).await;
-    assert_eq!(status, StatusCode::OK);
-    assert!(!answer.to_string().contains(&other.domain));
+    let page = export(&format!("SUBMISSIONS|9999#{}", ids[0])).await;
+    let page = page.expect("a place");
+    let all: Vec<String> = page
+        .items
+        .iter()
+        .map(|found| found.item.to_string())
+        .collect();
+    assert!(!all.concat().contains(&other.domain));
     harness.stop().await;
 }
 
