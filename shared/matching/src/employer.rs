@@ -107,7 +107,7 @@ impl Employer {
     /// websites. Public mailbox providers' do not count. Of several the one counts that resembles the name,
     /// since a person may keep an address of a former employer.
     #[must_use]
-    pub fn new(name: &str, domains: impl IntoIterator<Item = &str>) -> Self {
+    pub fn new<'a>(name: &str, domains: impl IntoIterator<Item = &'a str>) -> Self {
         let name = clean::value(text::cut(name));
         let name = if company::says_nothing(name) {
             ""
