@@ -109,11 +109,11 @@ pub fn changed(
     changes: &BTreeMap<String, Option<String>>,
     now: Millis,
 ) -> BTreeMap<String, FieldMapping> {
-    let mut changed = mappings.clone();
+    let mut all = mappings.clone();
     for (name, lead_field) in changes {
         match lead_field {
             None => {
-                changed.remove(name);
+                all.remove(name);
             }
             Some(lead_field) => {
                 let mapping = FieldMapping {
@@ -122,11 +122,11 @@ pub fn changed(
                     created_at: now,
                     updated_at: now,
                 };
-                changed.insert(name.clone(), mapping);
+                all.insert(name.clone(), mapping);
             }
         }
     }
-    changed
+    all
 }
 
 /// A submission under the mappings of `context`, beside its result under the `saved` ones.
