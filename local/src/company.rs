@@ -101,10 +101,9 @@ pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
     }
     match kept::restore(state, SystemClock.now()) {
         Ok(true) => return Ok(false),
-        Ok(false) => {}
         // Half a copy is no state.
         Err(_) if state.exists() => std::fs::remove_dir_all(state)?,
-        Err(_) => {}
+        Ok(false) | Err(_) => {}
     }
     std::fs::create_dir_all(state)
         .with_context(|| format!("cannot make the folder {}", state.display()))?;
@@ -251,7 +250,7 @@ impl Side {
                 let person = one(leads, number * 3)?;
                 return Ok((person, crm_address(person)));
             }
-            5 => one(contacts, self.writer(number).unwrap_or(0))?,
+            5 => one(contacts, Self::writer(number).unwrap_or(0))?,
             // Somebody who wrote before.
             6 => one(strangers, number - 3)?,
             _ => one(strangers, number)?,
@@ -264,7 +263,7 @@ impl Side {
     }
 
     /// The number among the market's people of the contact who sends a response; none if a contact does not.
-    fn writer(&self, number: usize) -> Option<usize> {
+    fn writer(number: usize) -> Option<usize> {
         (number % 7 == 5).then(|| number * 5 % CONTACTS)
     }
 

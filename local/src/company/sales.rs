@@ -123,7 +123,7 @@ impl Story<'_> {
             }
             let writers = (0..responses).rev();
             let writers = writers
-                .filter_map(|number| side.writer(number))
+                .filter_map(|number| Side::writer(number))
                 .take(CHANGES);
             let mut begun = Vec::new();
             for at in writers {

@@ -105,10 +105,10 @@ fn pair(
         // What the CRM has is of the employer before.
         Kind::Moved => theirs = of(&other?.kept),
         Kind::Renamed => {
-            let form = pick(&[
+            let ending = pick(&[
                 "GmbH", "AG", "Ltd.", "Limited", "Inc.", "LLC", "S.A.", "B.V.",
             ]);
-            ours.company = format!("{name} {form}");
+            ours.company = format!("{name} {ending}");
         }
         Kind::Acquired => {
             ours = record(&other?.typed.company, "", &person.work_email);
@@ -156,10 +156,10 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
     let seconds = began.elapsed().as_secs_f64();
     let (mut right, mut wrong, mut moves) = (0_u32, 0_u32, 0_u32);
     for (pair, flagged) in pairs.iter().zip(&flagged) {
-        let moved = pair.kind == Kind::Moved;
-        moves += u32::from(moved);
-        right += u32::from(moved && *flagged);
-        wrong += u32::from(!moved && *flagged);
+        let is_move = pair.kind == Kind::Moved;
+        moves += u32::from(is_move);
+        right += u32::from(is_move && *flagged);
+        wrong += u32::from(!is_move && *flagged);
     }
     ensure!(moves > 0, "nobody of the set moved");
     let share = |part: u32, of: u32| f64::from(part) / f64::from(of.max(1));

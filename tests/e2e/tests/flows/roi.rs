@@ -277,7 +277,8 @@ impl<'a> History<'a> {
         self.changes += 1;
         let entry = self.entries[contact];
         let store = self.world.store();
-        let stored = store.put_reaches(self.world.id(), &[(entry, reach)]);
+        let reaches = [(entry, reach)];
+        let stored = store.put_reaches(self.world.id(), &reaches);
         stored.await.unwrap();
         self.touches.entry(contact).or_default().push(days);
     }

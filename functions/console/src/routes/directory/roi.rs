@@ -573,9 +573,9 @@ impl BehindPage<'_> {
             crm: view.crm(),
         };
         let ids: Vec<&str> = shown.iter().map(|one| one.facts.id.as_str()).collect();
-        let named = opportunities.several(view.store(), &ids).await;
-        let named = named.map_err(|error| error.problem())?.into_iter();
-        let mut names: BTreeMap<String, String> = named.map(|one| (one.id, one.name)).collect();
+        let found = opportunities.several(view.store(), &ids).await;
+        let found = found.map_err(|error| error.problem())?.into_iter();
+        let mut names: BTreeMap<String, String> = found.map(|one| (one.id, one.name)).collect();
         let owners = shown.iter().filter_map(|one| one.facts.owner.as_deref());
         let owners = view.owners(owners.collect()).await?;
         let touches = shown.iter().flat_map(|one| &one.touches);
@@ -618,10 +618,10 @@ impl BehindPage<'_> {
         view: &View<'_>,
         seats: &BTreeMap<String, String>,
     ) -> Vec<RoiReason> {
-        let sourced: Vec<&Touch> = one.sourced().collect();
-        let influenced: Vec<&Touch> = one.influenced(self.question.days_before).collect();
+        let first: Vec<&Touch> = one.sourced().collect();
+        let during: Vec<&Touch> = one.influenced(self.question.days_before).collect();
         let counts = one.touches.iter().map(|touch| {
-            let (sources, influences) = (sourced.contains(&touch), influenced.contains(&touch));
+            let (sources, influences) = (first.contains(&touch), during.contains(&touch));
             (touch, sources, influences)
         });
         counts

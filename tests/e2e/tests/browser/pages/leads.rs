@@ -354,7 +354,13 @@ async fn a_test_lead_is_released_by_an_administrator_only() {
         "/webhooks/google-ads/{}",
         world.made.google_form_key
     ));
-    let sent = world.harness.http.post(&at).json(&google).send().await;
+    let sent = world
+        .harness
+        .http
+        .post(at.clone())
+        .json(&google)
+        .send()
+        .await;
     let sent: Value = sent.unwrap().json().await.unwrap();
     let path = format!("/submissions/{}", sent["submission_id"].as_str().unwrap());
     world.until(&path, "/state", "held_test").await;
