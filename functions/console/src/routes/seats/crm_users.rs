@@ -282,7 +282,7 @@ impl<'a> View<'a> {
 
     /// Makes a seat for a user who has none. The address decides if another request does at the same time.
     async fn invite(&self, user: &CrmUser, email: String, role: Role) -> CrmInviteResult {
-        let result = result(&user.id, Some(user), None);
+        let result = not_invited(&user.id, Some(user), None);
         let input = SeatInput {
             name: seat_name(user, &email),
             email,
@@ -313,7 +313,7 @@ impl<'a> View<'a> {
 }
 
 /// The result for a user who is not invited.
-fn result(id: &str, user: Option<&CrmUser>, seat: Option<&Seat>) -> CrmInviteResult {
+fn not_invited(id: &str, user: Option<&CrmUser>, seat: Option<&Seat>) -> CrmInviteResult {
     let no_seat = user.and_then(|user| user.no_seat);
     let email = user.and_then(|user| user.email.clone());
     let outcome = if user.is_none() {
@@ -568,7 +568,7 @@ async fn invite(
         let email = free.and_then(|user| normal_email(user.email.as_deref()?));
         let mut result = match free.zip(email) {
             Some((user, email)) => view.invite(user, email, input.role).await,
-            None => result(given, user, seat),
+            None => not_invited(given, user, seat),
         };
         result.id.clone_from(given);
         items.push(result);
