@@ -1742,6 +1742,7 @@ export default {
 	"A lead with two submissions has the points of its first and of its second, up to the highest score.":
 		"Ein Lead mit zwei Einsendungen hat die Punkte der ersten und der zweiten, bis zur höchsten Bewertung.",
 	// Seats from the CRM
+	"In CRM": "Im CRM",
 	"Disabled in the CRM": "Im CRM gesperrt",
 	"Active in the CRM": "Im CRM aktiv",
 	"No longer in the CRM": "Nicht mehr im CRM",
@@ -1753,9 +1754,7 @@ export default {
 	"Has a seat already": "Hat schon eine Lizenz",
 	"Cannot hold a seat": "Kann keine Lizenz haben",
 	"E-mail address missing": "E-Mail-Adresse fehlt",
-	"Not in the CRM": "Nicht im CRM",
 	"Failed: try again": "Fehlgeschlagen: Versuchen Sie es noch einmal",
-	Outcome: "Ergebnis",
 	Reason: "Grund",
 	"Links of the invitation": "Links der Einladung",
 	"Report on the invitations": "Bericht über die Einladungen",
@@ -1765,13 +1764,9 @@ export default {
 	"Save as CSV": "Als CSV speichern",
 	"{n} people selected": ["{n} Person ausgewählt", "{n} Personen ausgewählt"],
 	"Select {name}": "{name} auswählen",
-	Select: "Auswählen",
 	"Role or position": "Rolle oder Position",
-	"In the CRM": "Im CRM",
-	Seat: "Lizenz",
 	user: "Benutzer",
 	users: "Benutzer",
-	"Name or e-mail address": "Name oder E-Mail-Adresse",
 	"With all below it in the tree of the CRM.": "Mit allen, die im Baum des CRM darunter sind.",
 	"The CRM has more users than are read at once: not all are found here.":
 		"Das CRM hat mehr Benutzer, als auf einmal gelesen werden: Nicht alle werden hier gefunden.",
