@@ -145,13 +145,13 @@ async fn users_of_the_crm_are_found_by_role_and_invited_once() {
         );
         for (id, expected) in [
             (bot.id.as_str(), "cannot_hold_seat"),
-            (&gustav.id, "cannot_hold_seat"),
-            (&nobody.id, "address_missing"),
+            (gustav.id.as_str(), "cannot_hold_seat"),
+            (nobody.id.as_str(), "address_missing"),
             (gone, "not_found"),
         ] {
             assert_eq!(outcomes(&one)[id], expected, "{one}");
         }
-        for id in [alma.id.as_str(), &berta.id] {
+        for id in [alma.id.as_str(), berta.id.as_str()] {
             let mut both = [outcomes(&one)[id], outcomes(&other)[id]];
             both.sort_unstable();
             assert_eq!(both, ["already_seat", "invited"], "{one} {other}");
