@@ -12,7 +12,7 @@ use shared::domain::schema::CrmKind;
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 
 /// Makes a user of the CRM.
-async fn user(world: &DirectoryWorld<'_>, name: &str, role: &RecordRef, more: Value) -> RecordRef {
+async fn user(world: &DirectoryWorld<'_>, name: &str, role: &RecordRef, more: &Value) -> RecordRef {
     let email = world.tenant.email(&name.to_lowercase());
     let (object, mut values) = match world.contract.crm {
         CrmKind::Salesforce => (
@@ -80,12 +80,12 @@ async fn users_of_the_crm_are_found_by_role_and_invited_once() {
                 json!({"isdisabled": true}),
             ),
         };
-        let alma = user(&world, "Alma", &top, json!({})).await;
-        let berta = user(&world, "Berta", &below, json!({})).await;
-        let bot = user(&world, "Bot", &below, program).await;
-        let gustav = user(&world, "Gustav", &below, disabled.clone()).await;
+        let alma = user(&world, "Alma", &top, &json!({})).await;
+        let berta = user(&world, "Berta", &below, &json!({})).await;
+        let bot = user(&world, "Bot", &below, &program).await;
+        let gustav = user(&world, "Gustav", &below, &disabled).await;
         let nobody = json!({world.name("Email", "internalemailaddress"): null});
-        let nobody = user(&world, "Nobody", &below, nobody).await;
+        let nobody = user(&world, "Nobody", &below, &nobody).await;
         world.import_only().await;
 
         let get = async |path: &str| call(&tenant, Method::GET, path, None).await;
