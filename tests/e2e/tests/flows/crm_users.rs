@@ -168,6 +168,7 @@ async fn users_of_the_crm_are_found_by_role_and_invited_once() {
         assert_eq!(log.filter(|one| one["action"] == "seat.create").count(), 2);
 
         // A seat whose user is disabled afterwards is shown as such.
+        world.advance(60).await;
         world.change(&berta, disabled).await;
         world.import_only().await;
         let marks = get("/crm-users/seats").await;
