@@ -10,6 +10,7 @@
 //! On top of them:
 //! - [`queue`]: the queues.
 //! - [`crm_setup`]: the permission check, the options of the settings, and imports.
+//! - [`crm_users`]: the users of the CRM, and the seat of each.
 //! - [`texts`]: the words of every error, by audience. [`writing`]: creating and changing records of the CRM.
 //! - [`by_user`]: leads and contacts that seat holders create and update themselves.
 //! - [`lead_match`]: finds the leads that a submission matches.
@@ -38,6 +39,7 @@ pub mod cached;
 pub mod clock;
 pub mod config;
 pub mod crm_setup;
+pub mod crm_users;
 #[cfg(feature = "http-api")]
 pub mod edge;
 pub mod erasure;

@@ -16,6 +16,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::crm_setup;
+use shared::crm_users::{CrmUsers, all_seats, seats_of_users};
 use shared::domain::contract::ContractConfig;
 use shared::domain::crm_settings::SyncSettings;
 use shared::domain::directory::{EntryKind, LinkPass, LinkProgress, RecordRef};
@@ -26,7 +27,6 @@ use shared::domain::lists::Reason;
 use shared::domain::match_keys::MatchKey;
 use shared::domain::opportunity::Opportunity;
 use shared::domain::references::Named;
-use shared::domain::rows::record_id;
 use shared::domain::schema::CrmKind;
 use shared::domain::seat::{Seat, SeatStatus};
 use shared::domain::vocabulary::vocabulary;
@@ -326,45 +326,26 @@ impl Worker<'_> {
         if !saves(&self.settings) {
             return Ok(BTreeMap::new());
         }
-        let mut seats: Vec<Seat> = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = store.seats(contract, PAGE, cursor.as_deref()).await?;
-            let usable = page.items.into_iter();
-            seats.extend(usable.filter(|seat| seat.status != SeatStatus::Disabled));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        seats.sort_by_key(|seat| seat.id);
-        let mut found = BTreeMap::new();
-        let mut signed_in = BTreeSet::new();
-        for connection in store.user_connections(contract, PRODUCTION).await? {
-            let ConnectionKind::User(seat, _) = connection.kind else {
-                continue;
-            };
-            let known = seats.iter().any(|known| known.id == seat);
-            let own = connection.organization == self.organization;
-            if let Some(user) = connection.user.filter(|_| known && own) {
-                signed_in.insert(seat);
-                found.entry(record_id(self.crm(), &user.id)).or_insert(seat);
-            }
-        }
+        let mut seats = all_seats(store, contract).await?;
+        seats.retain(|seat| seat.status != SeatStatus::Disabled);
+        let users = CrmUsers {
+            contract,
+            environment: PRODUCTION,
+            crm: self.crm(),
+        };
+        let signed_in = users.signed_in(store, &self.organization, &seats).await?;
         let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
-        for seat in seats.iter().filter(|seat| !signed_in.contains(&seat.id)) {
+        for seat in seats
+            .iter()
+            .filter(|seat| !signed_in.contains_key(&seat.id))
+        {
             readings.push(Box::pin(self.users_of(seat)));
         }
-        let by_email: Vec<_> = stream::iter(readings)
+        let by_email: Vec<(SeatId, Vec<String>)> = stream::iter(readings)
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        for (seat, users) in by_email {
-            for user in users {
-                found.entry(user).or_insert(seat);
-            }
-        }
-        Ok(found)
+        Ok(seats_of_users(&signed_in, by_email))
     }
 
     /// The users of the CRM with the e-mail address of a seat.

@@ -28,6 +28,7 @@ pub mod connection_kind;
 pub mod contract;
 pub mod crm_choice;
 pub mod crm_settings;
+pub mod crm_user;
 pub mod csv_upload;
 pub mod default_mappings;
 pub mod directory;

@@ -187,6 +187,13 @@ export const PAGES = [
 	{ name: "my-settings", title: "My settings", group: "Settings", load: async () => (await import("./settings.js")).settingsPage },
 	{ name: "seats", title: "Seats", group: "Settings", administrators: true, load: async () => (await import("./seats.js")).seatsPage },
 	{
+		name: "crm-users",
+		title: "Seats from the CRM",
+		group: "Settings",
+		administrators: true,
+		load: async () => (await import("./crm-users.js")).crmUsersPage,
+	},
+	{
 		name: "api-tokens",
 		title: "API tokens",
 		group: "Settings",

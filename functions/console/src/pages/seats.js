@@ -1,6 +1,6 @@
 // Seats, API tokens, the audit log.
 
-import { api, get, session } from "./api.js";
+import { api, get, link, session } from "./api.js";
 import {
 	action,
 	announce,
@@ -82,8 +82,23 @@ const person = (seat) => [
 ];
 const given = (fields) => ({ name: fields.name.value, email: fields.email.value, role: fields.role.value });
 
+// The user of the CRM who holds a seat.
+const CRM_STATES = {
+	active: ["", t("Active in the CRM")],
+	disabled: ["bad", t("Disabled in the CRM")],
+	gone: ["bad", t("No longer in the CRM")],
+};
+function inCrm(user) {
+	if (!user) return "–";
+	const [kind, text] = CRM_STATES[user.state];
+	return [user.in_crm ? tag("good", t("In CRM")) : tag(kind, text), user.name && el("span", { class: "hint" }, " ", user.name)];
+}
+
 export async function seatsPage(view) {
 	const { reload } = view;
+	// The list is shown without them where they cannot be read.
+	const { items: users } = await get("/crm-users/seats").catch(() => ({ items: [] }));
+	const userOf = new Map(users.map((user) => [user.seat, user]));
 	const invite = () =>
 		dialog(t("Invite somebody"), (close) =>
 			form(person(), [submit(t("Invite")), cancel(close)], async (fields) => {
@@ -144,7 +159,7 @@ export async function seatsPage(view) {
 	const rows = (seats) =>
 		table(
 			t("Seats"),
-			[t("Name"), t("E-mail address"), t("Role"), t("State"), t("Last sign-in"), t("Change")],
+			[t("Name"), t("E-mail address"), t("Role"), t("State"), t("User of the CRM"), t("Last sign-in"), t("Change")],
 			seats.map((seat) => [
 				el("span", null, seat.name, seat.id === session.seat && [" ", t("(you)")]),
 				seat.email,
@@ -155,11 +170,15 @@ export async function seatsPage(view) {
 						seat.invitation_valid_until &&
 						el("span", { class: "hint" }, " ", t("until {time}", { time: time(seat.invitation_valid_until) })),
 				],
+				inCrm(userOf.get(seat.id)),
 				seat.last_sign_in_at ? time(seat.last_sign_in_at) : t("Never"),
 				buttons(seat),
 			]),
 		);
-	return [row(button(t("Invite somebody"), invite, null)), card(t("Seats"), await paged("/seats", rows))];
+	return [
+		row(button(t("Invite somebody"), invite, null), link("crm-users", t("Seats from the CRM"))),
+		card(t("Seats"), await paged("/seats", rows)),
+	];
 }
 
 export async function tokensPage(view) {

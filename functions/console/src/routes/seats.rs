@@ -1,5 +1,7 @@
 //! Seats: the people of the contract, their roles, invitations and sessions.
 
+mod crm_users;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(get, edit, delete))
         .routes(routes!(invite))
         .routes(routes!(end_sessions))
+        .merge(crm_users::routes())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -135,6 +138,22 @@ impl App {
             invitation: invitation.links(&self.public_url, &caller.contract, seat.id),
             seat: seat.into(),
         }
+    }
+
+    /// Makes a seat of checked input, with an invitation for its holder.
+    async fn create_seat(
+        &self,
+        caller: &Caller<ManageSeats>,
+        input: SeatInput,
+    ) -> Result<InvitedSeat, Problem> {
+        let id = SeatId(self.remote.random.uuid());
+        let invitation = self.new_invitation();
+        let seat = Seat::invited(id, input, invitation.kept(), self.remote.clock.now());
+        let made = self
+            .change_seat(caller, id, "seat.create", |_| Ok(Some(seat.clone())))
+            .await?
+            .ok_or_else(Problem::internal)?;
+        Ok(self.invited(caller, made, &invitation))
     }
 
     /// Changes a seat by `decide`, which returns the seat's new state (none: it is deleted). Decides anew if
@@ -289,19 +308,8 @@ async fn create(
     caller: Caller<ManageSeats>,
     Json(input): Json<SeatInput>,
 ) -> Result<(http::StatusCode, Json<InvitedSeat>), Problem> {
-    let input = input.checked()?;
-    let id = SeatId(app.remote.random.uuid());
-    let invitation = app.new_invitation();
-    let now = app.remote.clock.now();
-    let seat = Seat::invited(id, input, invitation.kept(), now);
-    let made = app
-        .change_seat(&caller, id, "seat.create", |_| Ok(Some(seat.clone())))
-        .await?
-        .ok_or_else(Problem::internal)?;
-    Ok((
-        http::StatusCode::CREATED,
-        Json(app.invited(&caller, made, &invitation)),
-    ))
+    let made = app.create_seat(&caller, input.checked()?).await?;
+    Ok((http::StatusCode::CREATED, Json(made)))
 }
 
 /// A seat.

@@ -199,8 +199,12 @@ const CURRENCY: &[Field] = &[
 
 const USER: &[Field] = &[
     id("systemuserid"),
-    lookup("_positionid_value"),
-    flag("isdisabled"),
+    lookup("_positionid_value").role(Role::Position),
+    flag("isdisabled").role(Role::Disabled),
+    number("accessmode")
+        .role(Role::AccessMode)
+        .read(Read::Besides),
+    text("applicationid", Role::Application).read(Read::Besides),
     text("fullname", Role::Name),
     text("firstname", Role::FirstName),
     text("lastname", Role::LastName),
@@ -214,7 +218,7 @@ const USER: &[Field] = &[
 const POSITION: &[Field] = &[
     id("positionid"),
     text("name", Role::Name),
-    lookup("_parentpositionid_value"),
+    lookup("_parentpositionid_value").role(Role::ParentPosition),
     CREATED,
     MODIFIED,
 ];

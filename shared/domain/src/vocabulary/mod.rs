@@ -149,6 +149,20 @@ pub enum Role {
     Converted,
     /// The contact that a lead was converted to.
     ConvertedContact,
+    /// A user's place in the tree of roles (Salesforce) or positions (Dynamics 365).
+    Position,
+    /// The place above a role or position in that tree.
+    ParentPosition,
+    /// True if a user can sign in (Salesforce).
+    Active,
+    /// True if a user cannot sign in (Dynamics 365).
+    Disabled,
+    /// A user's type, which follows from the licence (Salesforce).
+    UserType,
+    /// A user's access mode as a number (Dynamics 365).
+    AccessMode,
+    /// The application that a user stands for (Dynamics 365).
+    Application,
 }
 
 /// The parts of an address, in the order of [`ObjectSpec::addresses`].
@@ -561,14 +575,19 @@ mod tests {
                     | Role::Survivor
                     | Role::ConvertedContact
                     | Role::Opportunity
-                    | Role::Contact => field.kind == Kind::Lookup,
+                    | Role::Contact
+                    | Role::Position
+                    | Role::ParentPosition => field.kind == Kind::Lookup,
                     Role::Created | Role::Modified => field.kind == Kind::Instant,
-                    Role::Deleted | Role::Converted | Role::Closed | Role::Primary => {
-                        field.kind == Kind::Boolean
-                    }
+                    Role::Deleted
+                    | Role::Converted
+                    | Role::Closed
+                    | Role::Primary
+                    | Role::Active
+                    | Role::Disabled => field.kind == Kind::Boolean,
                     Role::CloseDate => field.kind == Kind::Date,
                     Role::Amount | Role::Revenue => field.kind == Kind::Money,
-                    Role::Employees => field.kind == Kind::Number,
+                    Role::Employees | Role::AccessMode => field.kind == Kind::Number,
                     Role::Source | Role::Industry | Role::SalesStage | Role::Status => {
                         field.kind.is_choice()
                     }

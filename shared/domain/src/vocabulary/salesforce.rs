@@ -163,8 +163,9 @@ const CONTACT_ROLE: &[Field] = &[
 
 const USER: &[Field] = &[
     ID,
-    lookup("UserRoleId"),
-    flag("IsActive"),
+    lookup("UserRoleId").role(Role::Position),
+    flag("IsActive").role(Role::Active),
+    text("UserType", Role::UserType).read(Read::Besides),
     text("Name", Role::Name),
     text("FirstName", Role::FirstName),
     text("LastName", Role::LastName),
@@ -179,7 +180,7 @@ const USER: &[Field] = &[
 const USER_ROLE: &[Field] = &[
     ID,
     text("Name", Role::Name),
-    lookup("ParentRoleId"),
+    lookup("ParentRoleId").role(Role::ParentPosition),
     EDITED,
     MODIFIED,
 ];

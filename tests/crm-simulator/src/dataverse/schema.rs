@@ -502,6 +502,8 @@ azureactivedirectoryobjectid;Uniqueidentifier
 title;String;128
 mobilephone;String;64;format=Phone
 isdisabled;Boolean
+accessmode;Picklist;0;def=0;label=Access Mode;opts=0:Read-Write|1:Administrative|2:Read|3:Support User|4:Non-interactive|5:Delegated Admin
+applicationid;Uniqueidentifier
 positionid;Lookup;0;to=position
 businessunitid;Lookup;0;to=businessunit";
 

@@ -434,7 +434,7 @@ Name;string;121;ro;req;label=Full Name
 Email;email;128;req
 Alias;string;8;req
 IsActive;boolean;0
-UserType;picklist;40;ro;auto;pick=Standard|PowerPartner|Guest
+UserType;picklist;40;ro;auto;pick=Standard|PowerPartner|CsnOnly|Guest
 TimeZoneSidKey;picklist;40;restricted;def=Europe/Berlin;pick=Europe/Berlin|America/New_York|UTC
 LanguageLocaleKey;picklist;40;restricted;def=en_US;pick=en_US|de
 LocaleSidKey;picklist;40;restricted;def=en_US;pick=en_US|de_DE

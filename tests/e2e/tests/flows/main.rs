@@ -20,6 +20,7 @@ mod connect_flow;
 mod costs;
 mod crm_connection;
 mod crm_queries;
+mod crm_users;
 mod data_validation;
 mod directory_api;
 mod directory_store;
