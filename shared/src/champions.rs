@@ -9,7 +9,7 @@ use matching::employer::{Employer, Verdict, stated};
 use crate::clock::Millis;
 use crate::crm_setup;
 use crate::domain::champions::{Champion, Move, Stated, Won};
-use crate::domain::directory::{Entry, EntryId, EntryKind, RecordRef, ValidatedField};
+use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef, ValidatedField};
 use crate::domain::employer::employer;
 use crate::domain::environment::Environment;
 use crate::domain::ids::{ContractId, SeatId};
@@ -110,8 +110,10 @@ struct Statement {
 
 fn full_name(record: &Record) -> String {
     let name = format!("{} {}", record.first_name, record.last_name);
-    let name = name.trim();
-    if name.is_empty() { &record.name } else { name }.to_owned()
+    match name.trim() {
+        "" => record.name.clone(),
+        name => name.to_owned(),
+    }
 }
 
 fn is_won(crm: CrmKind, values: &Values) -> bool {
@@ -204,7 +206,7 @@ impl Champions<'_> {
         let matches = store
             .entry_matches(contract, PRODUCTION, kind, &ids)
             .await?;
-        let records = matches.values().filter_map(|matched| matched.record());
+        let records = matches.values().filter_map(Match::record);
         let records = records.filter(|record| record.object == object);
         accounts.extend(records.map(|record| record.id.clone()));
         Ok(accounts)
@@ -269,7 +271,7 @@ impl Champions<'_> {
         won: Won,
     ) -> Result<Option<Found>, StoreError> {
         let (store, contract) = (self.store(), self.linking.contract);
-        let Some(own) = self.linking.record_of(contact).await? else {
+        let Some(own) = Box::pin(self.linking.record_of(contact)).await? else {
             return Ok(None);
         };
         let then = employer(&Record {
@@ -288,7 +290,8 @@ impl Champions<'_> {
         let mut statements: Vec<Statement> = Vec::new();
         statements.extend(of_record(&own, &won.account, &then));
         statements.extend(entry.as_ref().and_then(|entry| of_entry(entry, &then)));
-        for second in self.second_records(&own, entry.as_ref()).await? {
+        let second = Box::pin(self.second_records(&own, entry.as_ref()));
+        for second in second.await? {
             statements.extend(of_record(&second, &won.account, &then));
         }
         // The latest statement counts; one of the same time is decided by its source, so that the order of
@@ -341,7 +344,7 @@ impl Champions<'_> {
         let mut second = Vec::new();
         for id in ids {
             let record = RecordRef::new(object, id);
-            let found = self.linking.record_of(&record).await?;
+            let found = Box::pin(self.linking.record_of(&record)).await?;
             let other = found.filter(|found| found.record != own.record);
             second.extend(other.filter(|other| fold(&full_name(&other.shown)) == name));
         }
