@@ -122,9 +122,7 @@ impl Story<'_> {
                 self.change(crm, Object::Opportunity, &id, change).await?;
             }
             let writers = (0..responses).rev();
-            let writers = writers
-                .filter_map(|number| Side::writer(number))
-                .take(CHANGES);
+            let writers = writers.filter_map(Side::writer).take(CHANGES);
             let mut begun = Vec::new();
             for at in writers {
                 begun.extend(self.begin_sale(side, at, today).await?);

@@ -36,9 +36,10 @@ function noticed({ about, severity, by, problem }) {
 const toSubmissions = (state) => t("Show: {state}", { state });
 const toActivities = (state) => t("Show activities: {state}", { state });
 
-// States in which nothing goes on before somebody does something: submissions, and the person's own activities.
+// States in which nothing goes on before somebody does something: submissions, and the person's own activities. Of those that
+// wait for a sign-in a notice tells.
 const STUCK_SUBMISSIONS = ["needs_attention"];
-const STUCK_ACTIVITIES = ["failed", "waiting_for_sign_in", "waiting_for_answer"];
+const STUCK_ACTIVITIES = ["failed", "waiting_for_answer"];
 
 async function needs() {
 	const [{ items }, submissions, activities] = await Promise.all([
@@ -209,7 +210,7 @@ async function submissions() {
 // -- Activities
 
 async function activities() {
-	const waiting = await watched("activities", ["unresolved", "waiting"], ACTIVITY_STATES, toActivities);
+	const waiting = await watched("activities", ["waiting_for_sign_in", "unresolved", "waiting"], ACTIVITY_STATES, toActivities);
 	return card(
 		t("Your activities"),
 		waiting.length ? el("ul", { class: "plain" }, waiting) : p(t("None waits.")),

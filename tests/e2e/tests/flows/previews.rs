@@ -1,7 +1,5 @@
 //! Mappings, strategies and scoring rules tried out before they are saved (LG-2 to LG-7), with both CRMs.
 
-#![expect(clippy::too_many_lines, reason = "a flow reads top to bottom")]
-
 use e2e::worker::{id_of, messages, post};
 use e2e::{Harness, Tenant};
 use local::seed::lead_field;
