@@ -36,6 +36,7 @@ pub mod attribution;
 pub mod aws;
 pub mod by_user;
 pub mod cached;
+pub mod champions;
 pub mod clock;
 pub mod config;
 pub mod crm_setup;

@@ -12,6 +12,7 @@
 pub mod config;
 
 mod budget;
+mod champions;
 mod disconnect;
 mod erase;
 mod leaving;
@@ -305,6 +306,9 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
         WorkKind::Sync(environment) => app.sync(contract, *environment).await,
         WorkKind::Disconnect(kind) => app.disconnect(contract, *kind).await,
         WorkKind::Link => app.link(contract).await,
+        WorkKind::Run(RunKind::Champions) => {
+            Box::pin(app.run::<champions::Finding>(contract)).await
+        }
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
         WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
         WorkKind::Run(RunKind::Roi) => Box::pin(app.run::<roi::Attributing>(contract)).await,

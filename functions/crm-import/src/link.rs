@@ -46,7 +46,7 @@ use shared::store::{
 use shared::texts::{self, Audience};
 
 use crate::App;
-use crate::roi;
+use crate::{champions, roi};
 
 const PRODUCTION: Environment = Environment::Production;
 /// Time that a worker has the pass alone, in seconds: longer than the function's time-out.
@@ -392,6 +392,9 @@ impl Worker<'_> {
             // Who an opportunity's people are may be known only now. Before the end is kept: a worker that dies
             // in between asks again.
             attribution::request(store, queue, self.contract, "link pass", now, 0).await?;
+        }
+        if problem.is_none() && champions::is_on(&self.config) {
+            shared::champions::request(store, queue, self.contract, "link pass", now).await?;
         }
         let ended = self.pass.ended(now, problem);
         store.end_link_pass(self.contract, &ended, rates).await?;

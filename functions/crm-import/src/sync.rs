@@ -35,7 +35,7 @@ use tokio::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::object::learn_options;
-use crate::{App, plan, roi, save};
+use crate::{App, champions, plan, roi, save};
 
 /// The time that a worker holds a run alone, in seconds. It is longer than the function's time-out, so a
 /// worker that stopped is certainly dead when the next one takes the run.
@@ -590,6 +590,7 @@ impl Run<'_> {
             self.ask_for_links(objects).await?;
             self.ask_for_saves().await?;
             self.ask_for_attributions().await?;
+            self.ask_for_champions().await?;
         }
         // Not a checkpoint: a connection that is being ended waits for the run to be given back.
         let store = &self.app.remote.store;
@@ -664,6 +665,20 @@ impl Run<'_> {
         if config.is_some_and(|config| roi::is_on(&config)) {
             let (store, queue) = (&self.app.remote.store, &self.app.queue);
             attribution::request(store, queue, self.contract, "import", now, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a search for champions, if the lists that fill themselves are on.
+    async fn ask_for_champions(&self) -> Result<(), StoreError> {
+        if self.environment != Environment::Production {
+            return Ok(());
+        }
+        let now = self.app.now();
+        let config = self.app.cached.config(self.contract, now).await?;
+        if config.is_some_and(|config| champions::is_on(&config)) {
+            let (store, queue) = (&self.app.remote.store, &self.app.queue);
+            shared::champions::request(store, queue, self.contract, "import", now).await?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! - [`vocabulary`]: the names, kinds and roles of the CRMs' objects and fields; every other module asks it.
 //! - [`schema`], [`inventory`], [`linked_record`], [`mirror`], [`match_keys`], [`references`]: the CRM's objects, fields and records.
 //! - [`opportunity`], [`lists`]: open opportunities, and what is saved because of them.
+//! - [`champions`]: people of won opportunities who moved to another company.
 //! - [`hosts`]: the exact forms of the host names that calls go to.
 //! - [`directory`]: the people and companies that a contract knows outside its CRM.
 //! - [`privacy`]: what names a person, and the erasure of their data.
@@ -23,6 +24,7 @@
 
 pub mod activity;
 pub mod cache;
+pub mod champions;
 pub mod clock;
 pub mod connection_kind;
 pub mod contract;

@@ -23,6 +23,8 @@ pub const LEASE_SECONDS: i64 = 180;
 #[cfg_attr(feature = "http-api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunKind {
+    /// Finds champions (SV-7).
+    Champions,
     /// Deletes everything of the contract.
     DeleteContract,
     /// Gives the stored submissions the time at which they expire.
@@ -33,12 +35,18 @@ pub enum RunKind {
 
 impl RunKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::DeleteContract, Self::KeepAnswers, Self::Roi];
+    pub const ALL: [Self; 4] = [
+        Self::Champions,
+        Self::DeleteContract,
+        Self::KeepAnswers,
+        Self::Roi,
+    ];
 
     /// The name in keys, addresses and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Champions => "champions",
             Self::DeleteContract => "delete-contract",
             Self::KeepAnswers => "keep-answers",
             Self::Roi => "roi",
@@ -49,6 +57,7 @@ impl RunKind {
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
+            Self::Champions => "Search for champions",
             Self::DeleteContract => "Deletion of the contract",
             Self::KeepAnswers => "Change of how long answers are kept",
             Self::Roi => "Attribution of opportunities",
@@ -59,7 +68,7 @@ impl RunKind {
     const fn stops_midway(self) -> bool {
         match self {
             Self::DeleteContract => false,
-            Self::KeepAnswers | Self::Roi => true,
+            Self::Champions | Self::KeepAnswers | Self::Roi => true,
         }
     }
 }

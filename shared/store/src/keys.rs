@@ -35,6 +35,7 @@
 //! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
 //! | mark of a changed opportunity | `C#{c}#TOUCHED#{environment}#{shard}` | `{opportunity}#{object}#{id}` | query; the save pass deletes it; counted and emptied by a clean-up |
 //! | record that was saved for a seat holder | `C#{c}#SAVED#{environment}#{shard}` | `{seat}#{kind}#{object}#{id}` | get, batch get, query; counted and emptied by a clean-up |
+//! | champion of a seat holder | `C#{c}#CHAMPION#{environment}#{shard}` | `{seat}#{object}#{id}` | get, query; counted and emptied by a clean-up |
 //! | attribution of an opportunity | `C#{c}#ROI#{environment}#{shard}` | `{month it was opened}#{opportunity}` | batch get, query by months; counted and emptied by a clean-up |
 //! | report that was kept | `C#{c}#ROI#{environment}#REPORTS` | `{time}#{id}` | get, query, newest first; counted and emptied by a clean-up |
 //! | what the last attribution used | `C#{c}#IMPORTED#{environment}` | `ROI` | get; counted and emptied by a clean-up |
@@ -201,6 +202,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("ACTIVITY", true),
     ("ARCHIVE", false),
     ("AUDIT", true),
+    ("CHAMPION", false),
     ("CLAIM", false),
     ("CONNECTION", true),
     ("CRM", false),
@@ -516,6 +518,36 @@ pub(super) fn saved(
     key(partition, format!("{prefix}{object}#{id}"))
 }
 
+fn champion_partition(contract: &ContractId, environment: Environment, shard: u32) -> String {
+    format!("C#{contract}#CHAMPION#{environment}#{shard:02x}")
+}
+
+/// Partition of a seat holder's champions, and the beginning of their sort keys.
+pub(super) fn champions_of(
+    contract: &ContractId,
+    environment: Environment,
+    seat: SeatId,
+) -> (String, String) {
+    let shard = shard(&seat.to_string(), DIRECTORY_SHARDS);
+    (
+        champion_partition(contract, environment, shard),
+        format!("{seat}#"),
+    )
+}
+
+/// A seat holder's champion, by the contact.
+pub(super) fn champion(
+    contract: &ContractId,
+    environment: Environment,
+    seat: SeatId,
+    contact: &RecordRef,
+) -> Key {
+    let (partition, prefix) = champions_of(contract, environment, seat);
+    let object = part(&contact.object, MAX_THIRD);
+    let id = part(&contact.id, MAX_THIRD);
+    key(partition, format!("{prefix}{object}#{id}"))
+}
+
 /// A partition of the attributions of opportunities.
 pub(super) fn roi_partition(contract: &ContractId, environment: Environment, shard: u32) -> String {
     format!("C#{contract}#ROI#{environment}#{shard:02x}")
@@ -626,6 +658,7 @@ pub(super) fn imported_partitions(contract: &ContractId, environment: Environmen
     partitions.push(roi_reports(contract, environment));
     for shard in 0..DIRECTORY_SHARDS {
         partitions.push(saved_partition(contract, environment, shard));
+        partitions.push(champion_partition(contract, environment, shard));
         for kind in EntryKind::ALL {
             partitions.push(match_partition(contract, environment, kind, shard));
         }
@@ -1338,6 +1371,7 @@ mod tests {
             waiting(&c, sandbox, &record, waits),
             outdated(&c, sandbox, Some(name), waits.id),
             saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
+            champion(&c, sandbox, seat_id, &record),
             touched(&c, sandbox, name, (name, name)),
             attribution(&c, sandbox, "2026-11", name),
             roi_report(&c, sandbox, name),
@@ -1551,6 +1585,8 @@ mod tests {
                 let saved = saved(&c, environment, seat_id, EntryKind::Company, &record);
                 let touched = touched(&c, environment, &id, (name.as_str(), id.as_str()));
                 prop_assert!(partitions.contains(&saved.pk) && partitions.contains(&touched.pk));
+                let champion = champion(&c, environment, seat_id, &record);
+                prop_assert!(partitions.contains(&champion.pk));
                 let attributed = attribution(&c, environment, "2026-11", &id);
                 let report = roi_report(&c, environment, &name);
                 prop_assert!(partitions.contains(&attributed.pk) && partitions.contains(&report.pk));

@@ -9,6 +9,7 @@ mod activities;
 mod archives;
 mod attachments;
 mod batch;
+mod champions;
 mod claims;
 mod configuration;
 mod connections;

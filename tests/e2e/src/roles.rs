@@ -12,6 +12,7 @@ pub fn salesperson_may(method: &Method, path: &str) -> bool {
     OWN.contains(&path)
         || path.starts_with("/me/")
         || path.starts_with("/activities")
+        || path.starts_with("/champions")
         || path.starts_with("/lists")
         || path.starts_with("/data-validation")
         || path.starts_with("/crm/")

@@ -135,6 +135,12 @@ export const PAGES = [
 		group: "People & companies",
 		load: async () => (await import("./out-of-date.js")).outOfDatePage,
 	},
+	{
+		name: "champions",
+		title: "Champions",
+		group: "People & companies",
+		load: async () => (await import("./champions.js")).championsPage,
+	},
 	{ name: "my-lists", title: "My lists", group: "People & companies", load: async () => (await import("./lists.js")).listsPage },
 
 	{ name: "activities", title: "My activities", group: "Activities", load: async () => (await import("./activities.js")).activitiesPage },

@@ -15,6 +15,7 @@
 mod activities;
 mod activity_questions;
 mod activity_settings;
+mod champions;
 mod company;
 mod connect_flow;
 mod costs;

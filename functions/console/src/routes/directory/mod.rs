@@ -4,6 +4,7 @@
 mod add;
 mod archive;
 mod by_user;
+mod champions;
 mod decide;
 mod lists;
 mod opportunities;
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Routes {
         .merge(profiles::routes())
         .merge(companies::routes())
         .merge(opportunities::routes())
+        .merge(champions::routes())
         .merge(lists::routes())
         .merge(roi::routes())
         .merge(validation::routes())
