@@ -2076,4 +2076,22 @@ export default {
 		"Prüfsummen der Adressen und Nummern mit Schlüssel, damit kein Import, keine Datei, kein Programm und keine wiederholte Lieferung die Person zurückbringt.",
 	"Nothing to do. Its link is in the activity's detail.": "Sie müssen nichts tun. Der Link steht bei der Aktivität.",
 	"Nothing to do. Its lead is in the submission's detail.": "Sie müssen nichts tun. Der Lead steht bei der Einsendung.",
+	Champions: "Champions",
+	"{role} in {opportunity} {record}, won with {customer}, {day}": "{role} bei {opportunity} {record}, gewonnen mit {customer}, {day}",
+	"Contact in {opportunity} {record}, won with {customer}, {day}": "Kontakt bei {opportunity} {record}, gewonnen mit {customer}, {day}",
+	"No champions yet. They are looked for after each import, among the people of opportunities that were won.":
+		"Noch keine Champions. Sie werden nach jedem Import unter den Personen gewonnener Opportunities gesucht.",
+	"{name}: listed again": "{name}: wieder in der Liste",
+	"Save to My people": "In „Meine Personen“ speichern",
+	"Saved to My people": "In „Meine Personen“ gespeichert",
+	"Dismissed. A further move is listed again.": "Verworfen. Ein weiterer Wechsel wird wieder angezeigt.",
+	"Now {title} at {company}": "Jetzt {title} bei {company}",
+	"Now at {company}": "Jetzt bei {company}",
+	"Another record of the CRM says so: {record}": "Das sagt ein anderer Datensatz des CRM: {record}",
+	"The directory says so": "Das sagt das Verzeichnis",
+	"To look at": "Zu prüfen",
+	"People who had a part in an opportunity that you won, or that was won with a company in your lists, and who are at another company now.":
+		"Personen, die an einer von Ihnen gewonnenen Opportunity oder an einer mit einem Unternehmen Ihrer Listen gewonnenen beteiligt waren und jetzt bei einem anderen Unternehmen sind.",
+	Undo: "Rückgängig",
+	Saved: "Gespeichert",
 };
