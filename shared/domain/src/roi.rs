@@ -522,7 +522,9 @@ pub fn usual_days(now: Millis) -> (String, String) {
 /// True for a day of the calendar, `YYYY-MM-DD`.
 #[must_use]
 pub fn is_day(text: &str) -> bool {
-    text.len() == 10 && text.parse::<Date>().is_ok()
+    // In other spellings its text does not have the order of the days.
+    let day = text.parse::<Date>();
+    text.len() == 10 && day.is_ok_and(|day| day.to_string() == text)
 }
 
 /// The subject that figures are divided by within a period.

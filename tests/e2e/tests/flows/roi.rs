@@ -536,6 +536,7 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
         "days_before=366",
         "currency=euro",
         "from=2010-01-01&to=2026-01-01",
+        "from=2021-01-01&to=2026-01-01",
     ] {
         let (status, answer) = tenant.api(Method::GET, &format!("/roi?{bad}"), None).await;
         assert_eq!(

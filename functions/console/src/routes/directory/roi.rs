@@ -282,7 +282,9 @@ fn check(question: &RoiQuestion) -> Result<(), Problem> {
     }
     let year = |day: &str| day.get(..4).and_then(|year| year.parse::<i16>().ok());
     let years = year(to).unwrap_or(0) - year(from).unwrap_or(0);
-    if from > to || years > MOST_YEARS {
+    // Days of one year are in the order of their texts.
+    let longer = years == MOST_YEARS && to.get(4..) >= from.get(4..);
+    if from > to || years > MOST_YEARS || longer {
         let detail = format!("A report is of up to {MOST_YEARS} years, from its first day on.");
         return Err(invalid("from", detail, "Send other days."));
     }
