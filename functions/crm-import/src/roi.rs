@@ -23,7 +23,8 @@ use shared::domain::submission::{State, Submission};
 use shared::domain::vocabulary::vocabulary;
 use shared::opportunities::Opportunities;
 use shared::store::{
-    Connection, ConnectionKind, MIRROR_SHARDS, Mirror, ROI_SHARDS, RoiState, Store, StoreError,
+    Attachment, Connection, ConnectionKind, MIRROR_SHARDS, Mirror, ROI_SHARDS, RoiState, Store,
+    StoreError,
 };
 
 use crate::App;
@@ -299,10 +300,11 @@ impl Worker<'_> {
             return Ok(Vec::new());
         }
         let lead = vocabulary(self.crm).lead.name;
-        let mut submissions: BTreeMap<SubmissionId, RecordRef> = BTreeMap::new();
+        let mut submissions: BTreeMap<SubmissionId, (RecordRef, Option<Attachment>)> =
+            BTreeMap::new();
         for record in records.iter().filter(|record| record.object == lead) {
-            for (id, _) in store.attachments(contract, &record.id).await? {
-                submissions.insert(id, record.clone());
+            for (id, attachment) in store.attachments(contract, &record.id).await? {
+                submissions.insert(id, (record.clone(), Some(attachment)));
             }
         }
         let linked = store.linked(contract, PRODUCTION, &records).await?;
@@ -328,16 +330,17 @@ impl Worker<'_> {
             for origin in &entry.origins {
                 if let Origin::Submission(submission) = origin {
                     let of = submissions.entry(*submission);
-                    of.or_insert_with(|| record.clone());
+                    of.or_insert_with(|| (record.clone(), None));
                 }
             }
             touches.extend(created_by_user(entry, matches.get(id), record));
         }
-        for (id, record) in &submissions {
+        for (id, (record, attachment)) in &submissions {
             let touch = match store.submission(contract, *id).await? {
                 Some(submission) => of_submission(&submission, record),
                 // It has expired; that it was there is known.
-                None => known_of(before, *id),
+                None => known_of(before, *id)
+                    .or_else(|| Some(of_attachment(*id, attachment.as_ref()?, record))),
             };
             touches.extend(touch);
         }
@@ -443,4 +446,48 @@ fn known_of(before: Option<&Attribution>, id: SubmissionId) -> Option<Touch> {
     let id = id.to_string();
     let mut touches = before?.touches.iter();
     touches.find(|touch| touch.id == id).cloned()
+}
+
+/// The touch of a submission that expired before the opportunity was seen, by what its attachment to the lead
+/// keeps of it.
+fn of_attachment(id: SubmissionId, attachment: &Attachment, record: &RecordRef) -> Touch {
+    Touch {
+        at: attachment.at,
+        kind: if attachment.created_lead {
+            TouchKind::CameInByForm
+        } else {
+            TouchKind::Submission
+        },
+        id: id.to_string(),
+        record: record.clone(),
+        seat: None,
+        source: None,
+        form: None,
+        campaign: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_that_expired_sources_by_what_its_lead_keeps_of_it() {
+        let id: SubmissionId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let attachment = |created_lead| Attachment {
+            lead_id: "00Q".to_owned(),
+            points: 0,
+            created_lead,
+            at: Millis(1_790_000_000_000),
+        };
+        let lead = RecordRef::new("Lead", "00Q");
+        let first = of_attachment(id, &attachment(true), &lead);
+        assert_eq!(
+            (first.kind, first.at.0),
+            (TouchKind::CameInByForm, 1_790_000_000_000)
+        );
+        assert_eq!(first.id, id.to_string());
+        let later = of_attachment(id, &attachment(false), &lead);
+        assert_eq!(later.kind, TouchKind::Submission);
+    }
 }

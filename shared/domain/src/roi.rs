@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::directory::RecordRef;
 use super::ids::{InvalidId, SeatId};
@@ -63,6 +63,16 @@ fn decimal(text: &str, places: usize) -> Option<i128> {
     Some(if negative { -number } else { number })
 }
 
+/// The digits of a number without an exponent. Its text has the fewest digits that give the number: those that
+/// the CRM wrote; but a small or large one is written as `9.5e-6`.
+fn digits_of(number: &Number) -> Option<String> {
+    let text = number.to_string();
+    if text.contains(['e', 'E']) {
+        return Some(number.as_f64()?.to_string());
+    }
+    Some(text)
+}
+
 /// An amount of money, in millionths of its currency. Written as a decimal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Money(i128);
@@ -72,8 +82,7 @@ impl Money {
     #[must_use]
     pub fn of(value: &Value) -> Option<Self> {
         match value {
-            // A number's text has the fewest digits that give the number: those that the CRM wrote.
-            Value::Number(number) => number.to_string().parse().ok(),
+            Value::Number(number) => digits_of(number)?.parse().ok(),
             _ => None,
         }
     }
@@ -170,7 +179,7 @@ impl Rates {
         let Value::Number(rate) = values.get(rate)? else {
             return None;
         };
-        let rate = rate.to_string();
+        let rate = digits_of(rate)?;
         decimal(&rate, RATE_PLACES).filter(|rate| *rate > 0)?;
         Some((code, Rate { rate, at: modified }))
     }
@@ -513,7 +522,9 @@ pub fn usual_days(now: Millis) -> (String, String) {
 /// True for a day of the calendar, `YYYY-MM-DD`.
 #[must_use]
 pub fn is_day(text: &str) -> bool {
-    text.len() == 10 && text.parse::<Date>().is_ok()
+    // In other spellings its text does not have the order of the days.
+    let day = text.parse::<Date>();
+    text.len() == 10 && day.is_ok_and(|day| day.to_string() == text)
 }
 
 /// The subject that figures are divided by within a period.
@@ -916,6 +927,16 @@ mod tests {
         let at = Millis(at.as_millisecond());
         let names = [Period::Month, Period::Quarter, Period::Year].map(|period| period.name_of(at));
         assert_eq!(names, ["2026-12", "2026-Q4", "2026"]);
+    }
+
+    #[test]
+    fn numbers_that_are_written_with_an_exponent_are_read() {
+        assert_eq!(Money::of(&json!(2e16)), Some(money("20000000000000000")));
+        let Value::Object(values) = json!({"IsoCode": "EUR", "ConversionRate": 0.000_009_5}) else {
+            unreachable!("an object");
+        };
+        let (code, rate) = Rates::of(CrmKind::Salesforce, &values, None).unwrap();
+        assert_eq!((code.as_str(), rate.rate.as_str()), ("EUR", "0.0000095"));
     }
 
     #[test]

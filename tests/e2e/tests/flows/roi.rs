@@ -536,6 +536,7 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
         "days_before=366",
         "currency=euro",
         "from=2010-01-01&to=2026-01-01",
+        "from=2021-01-01&to=2026-01-01",
     ] {
         let (status, answer) = tenant.api(Method::GET, &format!("/roi?{bad}"), None).await;
         assert_eq!(
@@ -544,5 +545,17 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
             "{bad}"
         );
     }
+
+    let off = json!({"enabled": false, "won_value_field": null, "currency": "EUR"});
+    let path = "/crm-connections/production/roi-reporting";
+    let (status, answer) = tenant.api(Method::PUT, path, Some(off)).await;
+    assert_eq!(status, 200, "{answer}");
+    let keep = json!({"name": "Off", "question": report["question"]});
+    let (status, answer) = tenant.api(Method::POST, "/roi/reports", Some(keep)).await;
+    assert_eq!(
+        (status.as_u16(), &answer["code"]),
+        (409, &json!("roi_is_off")),
+        "nothing is kept of figures that nobody refreshes"
+    );
     harness.stop().await;
 }

@@ -608,6 +608,19 @@ impl SavedItem {
     }
 }
 
+/// The act of saving a person in a list (RO-1). Who is taken out of a list and saved in it on another day was
+/// saved twice: the later act leaves the earlier one as it is.
+fn reach_of(seat: SeatId, list: ListRef, since: Millis) -> Reach {
+    let time = since.to_string();
+    let day = time.get(..10).unwrap_or_default();
+    Reach {
+        at: since,
+        kind: TouchKind::ListSave,
+        id: format!("{seat}:{list}:{day}"),
+        seat,
+    }
+}
+
 /// Saves a person or a company in a list of yours.
 ///
 /// Saved again it stays as it was; the note is changed by itself.
@@ -648,12 +661,7 @@ async fn save(
     let saved = before.unwrap_or(new);
     if kind == EntryKind::Profile {
         // Whoever gets no answer saves it again.
-        let reach = Reach {
-            at: saved.since,
-            kind: TouchKind::ListSave,
-            id: format!("{seat}:{list}"),
-            seat,
-        };
+        let reach = reach_of(seat, list, saved.since);
         let stored = store.put_reaches(contract, &[(saved.entry, reach)]).await;
         stored.map_err(|error| error.problem())?;
     }
@@ -741,4 +749,23 @@ async fn remove(
         done |= removed.map_err(failed)?;
     }
     there(Ok(done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_saved_again_on_another_day_was_saved_twice() {
+        let (seat, since) = (SeatId(Uuid::from_u128(7)), Millis(1_790_000_000_000));
+        let of = |since| reach_of(seat, ListRef::People, since);
+        let first = of(since);
+        assert_eq!(first.at, since);
+        assert_eq!(
+            first,
+            of(since),
+            "a request that comes again changes nothing"
+        );
+        assert_ne!(first.id, of(since.plus_seconds(30 * 24 * 3600)).id);
+    }
 }

@@ -243,20 +243,22 @@ fn settings_of(config: &ContractConfig) -> Option<RoiReporting> {
     settings.filter(|settings| settings.enabled)
 }
 
+fn turned_off() -> Problem {
+    Problem::new(
+        409,
+        "roi_is_off",
+        "ROI reporting is off.",
+        "Have an administrator turn it on in the CRM's settings, and import once.",
+    )
+}
+
 /// The checked definitions; what is not given is as usual.
 fn question(
     query: ReportQuery,
     config: &ContractConfig,
     now: Millis,
 ) -> Result<RoiQuestion, Problem> {
-    let settings = settings_of(config).ok_or_else(|| {
-        Problem::new(
-            409,
-            "roi_is_off",
-            "ROI reporting is off.",
-            "Have an administrator turn it on in the CRM's settings, and import once.",
-        )
-    })?;
+    let settings = settings_of(config).ok_or_else(turned_off)?;
     let (first, today) = roi::usual_days(now);
     let question = RoiQuestion {
         period: query.period.unwrap_or_default(),
@@ -280,7 +282,9 @@ fn check(question: &RoiQuestion) -> Result<(), Problem> {
     }
     let year = |day: &str| day.get(..4).and_then(|year| year.parse::<i16>().ok());
     let years = year(to).unwrap_or(0) - year(from).unwrap_or(0);
-    if from > to || years > MOST_YEARS {
+    // Days of one year are in the order of their texts.
+    let longer = years == MOST_YEARS && to.get(4..) >= from.get(4..);
+    if from > to || years > MOST_YEARS || longer {
         let detail = format!("A report is of up to {MOST_YEARS} years, from its first day on.");
         return Err(invalid("from", detail, "Send other days."));
     }
@@ -683,12 +687,10 @@ async fn keep(
     let (contract, store) = (&caller.contract, &app.remote.store);
     let config = app.config(contract).await?;
     check(&input.question)?;
-    let (report, rates) = reported(&app, &caller, &config, input.question).await?;
-    if report.rows.len() > MOST_ROWS {
-        let detail = format!("A report that is kept has at most {MOST_ROWS} rows.");
-        let next = "Choose longer periods, fewer days, or divide by something else.";
-        return Err(Problem::new(422, "report_too_long", detail, next));
+    if settings_of(&config).is_none() {
+        return Err(turned_off());
     }
+    // Before the figures: those of one organisation are not kept for another that is connected meanwhile.
     let organization = store.organization(contract, ENVIRONMENT).await;
     let organization = organization.map_err(|error| error.problem())?;
     let gone = || {
@@ -696,6 +698,12 @@ async fn keep(
         Problem::new(409, "not_connected", "The CRM is not connected.", next)
     };
     let organization = organization.ok_or_else(gone)?;
+    let (report, rates) = reported(&app, &caller, &config, input.question).await?;
+    if report.rows.len() > MOST_ROWS {
+        let detail = format!("A report that is kept has at most {MOST_ROWS} rows.");
+        let next = "Choose longer periods, fewer days, or divide by something else.";
+        return Err(Problem::new(422, "report_too_long", detail, next));
+    }
     let mut kept = KeptReport {
         id: String::new(),
         name,
