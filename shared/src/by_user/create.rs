@@ -28,9 +28,6 @@ const MAX_KEY: usize = 200;
 /// Time for which nobody tries a creation again whose outcome is not known, where the CRM keeps no identity of
 /// ours: it may still be at work. In seconds.
 const QUIET_SECONDS: i64 = 120;
-/// Time for which a creation is one request's, in seconds: a request that died may have called the CRM at its
-/// end, and the CRM may still be at work.
-const CREATE_LEASE_SECONDS: i64 = LEASE_SECONDS + QUIET_SECONDS;
 /// Maximum difference of the CRM's clock from ours, in seconds.
 const CLOCK_SECONDS: i64 = 60;
 
@@ -89,7 +86,7 @@ impl ByUser<'_> {
             ),
         };
         let now = self.now();
-        let lease = now.plus_seconds(CREATE_LEASE_SECONDS);
+        let lease = now.plus_seconds(LEASE_SECONDS);
         let digest = digest(id, new);
         let taken = store.take_user_write(write, &digest, "", now, lease);
         let taken = match taken.await.map_err(|error| error.problem())? {

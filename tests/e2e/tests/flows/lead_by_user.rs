@@ -518,7 +518,7 @@ async fn a_lost_reply_creates_nothing_twice(crm: CrmKind) {
         let apps = desk.world.over(&wire);
         desk.by(&apps, Method::POST, &path, &request).await;
         // Longer than the lease.
-        desk.world.advance(190).await;
+        desk.world.advance(70).await;
         if !wire.has_cut() {
             break;
         }
@@ -545,7 +545,7 @@ async fn a_new_record_in_the_place_of_a_match_is_linked_though_its_process_died(
         let apps = desk.world.over(&wire);
         desk.by(&apps, Method::POST, &path, &request).await;
         // Longer than the lease.
-        desk.world.advance(190).await;
+        desk.world.advance(70).await;
         if !wire.has_cut() {
             break;
         }
