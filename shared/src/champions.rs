@@ -266,12 +266,12 @@ impl Champions<'_> {
     /// Decides whether a contact of a customer is at another company now.
     async fn judged(
         &self,
-        contact: &RecordRef,
+        person: &RecordRef,
         customer: &Record,
         won: Won,
     ) -> Result<Option<Found>, StoreError> {
         let (store, contract) = (self.store(), self.linking.contract);
-        let Some(own) = Box::pin(self.linking.record_of(contact)).await? else {
+        let Some(own) = Box::pin(self.linking.record_of(person)).await? else {
             return Ok(None);
         };
         let then = employer(&Record {

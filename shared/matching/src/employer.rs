@@ -461,7 +461,7 @@ mod tests {
             ("Acme", "Acme"),
             ("Acme Ltd", "ACME Limited"),
             ("Acme GmbH", "Acme AG"),
-            ("Müller & Söhne GmbH & Co. KG", "Muller und Soehne"),
+            ("Müller & Söhne GmbH & Co. KG", "Müller und Söhne"),
             ("IBM", "International Business Machines"),
             ("IBM Corp.", "International Business Machines Corporation"),
             ("ISG", "International Services Group"),

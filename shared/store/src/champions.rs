@@ -16,9 +16,9 @@ impl Store {
         &self,
         contract: &ContractId,
         seat: SeatId,
-        contact: &RecordRef,
+        person: &RecordRef,
     ) -> Result<Option<Champion>, StoreError> {
-        let key = keys::champion(contract, PRODUCTION, seat, contact);
+        let key = keys::champion(contract, PRODUCTION, seat, person);
         self.get(CHAMPION, key, true).await
     }
 

@@ -30,6 +30,8 @@ const EXPORTED: &[&str] = &[
     "LINKED",
     "MIRROR",
     "SAVED",
+    "CHAMPION",
+    "ROI",
     "IMPORTED",
     "SUBMISSION",
     "ACTIVITY",
@@ -61,6 +63,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("POSTS", "counts of a minute"),
     ("THREAD", "the order of activities that are exported"),
     ("TOUCHED", "work in progress of a save pass"),
+    ("REACH", "acts that are in activities and lists"),
 ];
 
 /// Calls for one page: partitions are often empty.

@@ -540,11 +540,11 @@ pub(super) fn champion(
     contract: &ContractId,
     environment: Environment,
     seat: SeatId,
-    contact: &RecordRef,
+    record: &RecordRef,
 ) -> Key {
     let (partition, prefix) = champions_of(contract, environment, seat);
-    let object = part(&contact.object, MAX_THIRD);
-    let id = part(&contact.id, MAX_THIRD);
+    let object = part(&record.object, MAX_THIRD);
+    let id = part(&record.id, MAX_THIRD);
     key(partition, format!("{prefix}{object}#{id}"))
 }
 

@@ -101,7 +101,8 @@ impl<'a> History<'a> {
             history.write(object, history.id(9, number), values).await;
         }
         for contact in 0..CONTACTS {
-            let last = format!("Contact{contact}");
+            // "contact" would be an address that several read.
+            let last = format!("Lovelace{contact}");
             let email = tenant.email(&last);
             let fields = [
                 history.world.name("LastName", "lastname"),

@@ -217,13 +217,13 @@ async fn decide(
     id: &str,
     state: ChampionState,
 ) -> Result<(), Problem> {
-    let contact = contact_of(id)?;
+    let person = contact_of(id)?;
     let store = &app.remote.store;
     let failed = |error: StoreError| error.problem();
     let organization = store.organization(contract, ENVIRONMENT).await;
     let organization = organization.map_err(failed)?.ok_or_else(unknown)?;
     for _ in 0..ROUNDS {
-        let champion = store.champion(contract, seat, &contact).await;
+        let champion = store.champion(contract, seat, &person).await;
         let champion = champion.map_err(failed)?.ok_or_else(unknown)?;
         let Some(after) = champion.decide(state, app.remote.clock.now()) else {
             return Ok(());
@@ -277,14 +277,14 @@ async fn save(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let (contract, seat) = (&caller.contract, caller.signed_in()?.seat.id);
-    let contact = contact_of(&id)?;
+    let person = contact_of(&id)?;
     let store = &app.remote.store;
     let failed = |error: StoreError| error.problem();
-    let champion = store.champion(contract, seat, &contact).await;
+    let champion = store.champion(contract, seat, &person).await;
     champion.map_err(failed)?.ok_or_else(unknown)?;
-    let linked = store.linked(contract, ENVIRONMENT, std::slice::from_ref(&contact));
+    let linked = store.linked(contract, ENVIRONMENT, std::slice::from_ref(&person));
     let linked = linked.await.map_err(failed)?;
-    let Some(entry) = linked.get(&contact) else {
+    let Some(entry) = linked.get(&person) else {
         return Err(Problem::new(
             409,
             "not_in_directory",
