@@ -63,8 +63,8 @@ async fn run() -> Result<()> {
     let state = folder.join("dev");
     let description = folder.join("dev.json");
     let _ = std::fs::remove_file(&description);
-    if arguments.reset && state.exists() {
-        std::fs::remove_dir_all(&state).context("the state could not be removed")?;
+    if arguments.reset {
+        company::forget(&state)?;
     }
     let new_company = company::begin(&state, !arguments.bare)?;
     // The log of a company's two months would fill the terminal; what fails in it is told.
