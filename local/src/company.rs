@@ -92,6 +92,7 @@ pub type Progress<'a> = &'a (dyn Fn(i64, i64) + Sync);
 /// # Errors
 /// Returns an error if the folder cannot be used.
 pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
+    ensure_own(state)?;
     let mark = state.join(UNFINISHED);
     if mark.exists() {
         std::fs::remove_dir_all(state).context("an unfinished state could not be removed")?;
@@ -99,17 +100,60 @@ pub fn begin(state: &Path, wanted: bool) -> Result<bool> {
     if !wanted || state.join("table.sqlite").exists() {
         return Ok(false);
     }
+    // Before the copy: half a copy is thrown away at the next start.
+    set_mark(state)?;
     match kept::restore(state, SystemClock.now()) {
-        Ok(true) => return Ok(false),
+        Ok(true) => {
+            std::fs::remove_file(&mark)
+                .with_context(|| format!("cannot remove {}", mark.display()))?;
+            return Ok(false);
+        }
+        Ok(false) => {}
         // Half a copy is no state.
-        Err(_) if state.exists() => std::fs::remove_dir_all(state)?,
-        Ok(false) | Err(_) => {}
+        Err(_) => {
+            std::fs::remove_dir_all(state)?;
+            set_mark(state)?;
+        }
     }
+    Ok(true)
+}
+
+/// Throws a state away, for a new one.
+///
+/// # Errors
+/// Returns an error if the folder is something else, or cannot be removed.
+pub fn forget(state: &Path) -> Result<()> {
+    ensure_own(state)?;
+    if state.exists() {
+        std::fs::remove_dir_all(state).context("the state could not be removed")?;
+    }
+    Ok(())
+}
+
+/// Marks a state as unfinished.
+fn set_mark(state: &Path) -> Result<()> {
     std::fs::create_dir_all(state)
         .with_context(|| format!("cannot make the folder {}", state.display()))?;
+    let mark = state.join(UNFINISHED);
     std::fs::write(&mark, "cargo dev makes a company here\n")
-        .with_context(|| format!("cannot write {}", mark.display()))?;
-    Ok(true)
+        .with_context(|| format!("cannot write {}", mark.display()))
+}
+
+/// Refuses a folder with somebody's own files: a state is thrown away as a whole.
+fn ensure_own(state: &Path) -> Result<()> {
+    let marks = [UNFINISHED, "table.sqlite", "simulator.json", "vault.key"];
+    if !state.exists() || marks.iter().any(|name| state.join(name).exists()) {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(state)? {
+        // The certificates are made first.
+        ensure!(
+            entry?.file_name() == "tls",
+            "{} has files that are not of cargo dev: choose another folder with --folder",
+            state.display()
+        );
+    }
+    Ok(())
 }
 
 /// Makes the company in a new state that is not driven yet, and takes [`begin`]'s mark away.
@@ -998,7 +1042,26 @@ impl Story<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DENIED, FOREIGN, GONE, NOTHING_MAPPED, UNFINISHED, WITHDRAWN, begin, responses};
+    use super::{
+        DENIED, FOREIGN, GONE, NOTHING_MAPPED, UNFINISHED, WITHDRAWN, begin, forget, responses,
+    };
+
+    #[test]
+    fn a_folder_with_other_files_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("dev");
+        std::fs::create_dir(&state).unwrap();
+        let note = state.join("thesis.txt");
+        std::fs::write(&note, "mine").unwrap();
+        assert!(begin(&state, true).is_err());
+        assert!(forget(&state).is_err());
+        assert!(note.exists() && !state.join(UNFINISHED).exists());
+        std::fs::remove_file(&note).unwrap();
+        assert!(begin(&state, true).unwrap());
+        forget(&state).unwrap();
+        assert!(!state.exists());
+        forget(&state).unwrap();
+    }
 
     #[test]
     fn an_unfinished_state_is_begun_anew_and_a_finished_one_stays() {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,6 +56,18 @@ fn show_log() {
         .init();
 }
 
+/// Takes a folder until the end: another start must not throw away a state that is in use.
+fn occupy(folder: &Path) -> Result<File> {
+    let lock = File::create(folder.join("dev.lock")).context("cannot write dev.lock")?;
+    lock.try_lock().with_context(|| {
+        format!(
+            "cargo dev runs in {} already: end it first, or choose another --folder",
+            folder.display()
+        )
+    })?;
+    Ok(lock)
+}
+
 async fn run() -> Result<()> {
     let arguments = Arguments::parse();
     std::fs::create_dir_all(&arguments.folder)
@@ -62,9 +75,10 @@ async fn run() -> Result<()> {
     let folder = arguments.folder.canonicalize()?;
     let state = folder.join("dev");
     let description = folder.join("dev.json");
+    let _lock = occupy(&folder)?;
     let _ = std::fs::remove_file(&description);
-    if arguments.reset && state.exists() {
-        std::fs::remove_dir_all(&state).context("the state could not be removed")?;
+    if arguments.reset {
+        company::forget(&state)?;
     }
     let new_company = company::begin(&state, !arguments.bare)?;
     // The log of a company's two months would fill the terminal; what fails in it is told.
@@ -220,4 +234,18 @@ Contracts: {sf_id} (Salesforce) and {dv_id} (Dynamics 365). Try:
         ca_file = simulator.ca_file.display(),
         people = people.join("\n"),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::occupy;
+
+    #[test]
+    fn a_folder_is_of_one_start_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = occupy(folder.path()).unwrap();
+        assert!(occupy(folder.path()).is_err());
+        drop(first);
+        assert!(occupy(folder.path()).is_ok());
+    }
 }

@@ -248,7 +248,10 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .any(|taken| {
             let (name, weight) = taken.split_once(';').unwrap_or((taken, ""));
-            let weight = weight.trim().strip_prefix("q=");
+            let weight = weight.trim();
+            let weight = weight
+                .strip_prefix("q=")
+                .or_else(|| weight.strip_prefix("Q="));
             name.trim().eq_ignore_ascii_case("gzip")
                 && weight
                     .and_then(|weight| weight.parse::<f32>().ok())
@@ -329,6 +332,7 @@ mod tests {
             ("gzip, deflate, br, zstd", true),
             ("br;q=1, GZIP;q=0.5", true),
             ("gzip;q=0, identity", false),
+            ("gzip; Q=0", false),
             ("x-gzip-like, br", false),
         ] {
             let value = HeaderValue::from_static(taken);

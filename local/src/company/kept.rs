@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use shared::clock::Millis;
 
 use super::HOUR;
@@ -38,6 +38,11 @@ pub(super) fn keep(stack: &Stack, now: Millis) -> Result<()> {
     let state = stack.folder();
     let to = folder(state)?;
     let fresh = to.with_extension("new");
+    ensure!(
+        !to.exists() || to.join(MADE).exists(),
+        "{} is no copy of a state",
+        to.display()
+    );
     for old in [&to, &fresh] {
         if old.exists() {
             std::fs::remove_dir_all(old)?;

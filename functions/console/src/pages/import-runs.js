@@ -21,7 +21,7 @@ import {
 	time,
 } from "./dom.js";
 import { importCard, isOpen } from "./imports.js";
-import { many, t } from "./words.js";
+import { locale, many, t } from "./words.js";
 
 const TITLES = { production: t("Production CRM"), sandbox: t("Sandbox CRM") };
 const STATES = {
@@ -34,7 +34,7 @@ const STATES = {
 const WIDTH = 280;
 const HEIGHT = 80;
 const SHOWN = 30;
-const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+const DATE = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 
 /**
  * The next steps, and the objects and fields that each is about.

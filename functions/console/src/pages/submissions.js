@@ -17,6 +17,7 @@ import {
 	p,
 	refuse,
 	row,
+	run,
 	said,
 	select,
 	table,
@@ -148,7 +149,8 @@ function bulk(results, read) {
 			many(ids.length, "Release {n} test lead", "Release {n} test leads"),
 			t("They are written to your CRM as any other lead is."),
 			t("Release them"),
-			async () => () => send(ids, true),
+			// One run at a time, after the dialog is closed too.
+			async () => () => run(release, releasePlace, () => send(ids, true)),
 		);
 	});
 	const all = button(t("Select all that can be sent"), () => {

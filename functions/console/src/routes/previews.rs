@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::clock::Millis;
 use shared::crm::{self, Crm, LeadRecord};
-use shared::domain::contract::ContractConfig;
+use shared::domain::contract::{ContractConfig, MAX_ITEMS};
 use shared::domain::field::Field;
 use shared::domain::ids::{ContractId, StrategyId, SubmissionId};
 use shared::domain::mapping::{FieldMapping, MappedLead, MappingContext, map_submission};
@@ -144,6 +144,20 @@ struct Previewed {
     received_at: Millis,
 }
 
+/// Refuses more fields than a contract can have mappings.
+fn ensure_few(count: usize, field: &str) -> Result<(), Problem> {
+    if count <= MAX_ITEMS {
+        return Ok(());
+    }
+    Err(Problem::new(
+        422,
+        "too_many_fields",
+        format!("A preview takes at most {MAX_ITEMS} fields."),
+        "Leave some of them out.",
+    )
+    .with_field(field))
+}
+
 /// A submission's answers, for a preview.
 async fn answered(app: &App, contract: &ContractId, id: &str) -> Result<Submission, Problem> {
     let found = find(app, contract, id).await?;
@@ -166,6 +180,7 @@ async fn preview_mapping(
     caller: Caller<ReadConfiguration>,
     Json(input): Json<MappingPreviewInput>,
 ) -> Result<Json<MappingPreview>, Problem> {
+    ensure_few(input.changes.len(), "changes")?;
     let contract = &caller.contract;
     let config = app.config(contract).await?;
     let schema = app.lead_schema(contract, false).await?;
@@ -276,6 +291,7 @@ async fn try_strategies(
     caller: Caller<ReadConfiguration>,
     Json(input): Json<TryInput>,
 ) -> Result<Json<Tried>, Problem> {
+    ensure_few(input.values.len(), "values")?;
     let contract = &caller.contract;
     let config = app.config(contract).await?;
     let schema = app.lead_schema(contract, false).await?;

@@ -150,6 +150,20 @@ async fn previews_show_what_would_be_done_and_do_nothing() {
         );
         assert_eq!(tenant.leads().await, leads);
 
+        // More fields than a contract can map.
+        let many: serde_json::Map<String, Value> = (0..501)
+            .map(|number| (format!("f{number}"), json!("x")))
+            .collect();
+        for (path, name) in [
+            ("/mapping-preview", "changes"),
+            ("/matching-strategies/try", "values"),
+        ] {
+            let wish = Some(json!({ name: many }));
+            let (status, answer) = tenant.api(Method::POST, path, wish).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {answer}");
+            assert_eq!(answer["field"], name);
+        }
+
         // Another contract's submission is none.
         for path in ["/mapping-preview", "/matching-strategies/try"] {
             let theirs = Some(json!({ "submission": id }));
