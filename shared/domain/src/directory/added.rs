@@ -3,7 +3,7 @@
 use matching::Record;
 use matching::tables::free_mail;
 
-use super::{Decision, Entry, EntryId, EntryKind, Origin};
+use super::{Decision, Entry, EntryId, EntryKind, Origin, ValidatedField};
 use crate::clock::Millis;
 use crate::ids::{self, ContractId, SubmissionId};
 use crate::normalize::email::{self, NoEmail};
@@ -212,8 +212,13 @@ impl Entry {
         if entry == *self {
             return None;
         }
-        entry.company_at = given_at(&new.record.company, now).or(entry.company_at);
-        entry.title_at = given_at(&new.record.title, now).or(entry.title_at);
+        // A value that stays keeps its time, also that of an entry from before times were noted: another change
+        // of the entry makes it no newer.
+        let kept = |text: &str, field| given_at(text, self.given_at(field));
+        entry.company_at = given_at(&new.record.company, now)
+            .or_else(|| kept(&self.record.company, ValidatedField::Company));
+        entry.title_at = given_at(&new.record.title, now)
+            .or_else(|| kept(&self.record.title, ValidatedField::Title));
         entry.version += 1;
         Some(entry)
     }

@@ -295,6 +295,23 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_stays_is_made_no_newer_by_another_change() {
+        let mut entry = entry("Initech", "", HOUR);
+        // From before times were noted.
+        entry.company_at = None;
+        let contract = "acme".parse().unwrap();
+        let mut record = person("", "");
+        record.phones = vec!["+44 20 7946 0958".to_owned()];
+        let kind = EntryKind::Profile;
+        let new = NewEntry::new(&contract, kind, Some("7"), record, Origin::Api, None).unwrap();
+        let entry = entry.merged(&new, Millis(9 * HOUR)).unwrap();
+        assert_eq!(entry.given_at(ValidatedField::Company), Millis(HOUR));
+        let theirs = (&person("Globex", ""), Some(Millis(5 * HOUR)));
+        let link = link(How::Person, 0);
+        assert!(findings(&entry, &link, theirs, None, Millis(9 * HOUR)).is_empty());
+    }
+
+    #[test]
     fn a_dismissal_holds_until_a_value_changes() {
         let link = link(How::Person, 0);
         let record = person("Globex", "");
