@@ -146,7 +146,7 @@ const CODE = {
 	"lead-settings.js": new Set(["REGIONS"]),
 	"mapping.js": new Set(["COMMON"]),
 };
-// What these take is no text: names of events, keys, attributes, selectors, paths.
+// The arguments of these are no texts: names of events, keys, attributes, selectors, paths.
 const TECHNICAL =
 	/^(?:addEventListener|append|closest|createElement(?:NS)?|get|getAttribute|has|includes|keepLanguage|namedItem|querySelector(?:All)?|set|split|svg|api)$/;
 const ATTRIBUTES = new Set(["class", "d", "points", "viewBox", "autocomplete"]);

@@ -389,7 +389,7 @@ impl Worker<'_> {
         let store = &self.app.remote.store;
         let (now, queue) = (self.app.now(), &self.app.queue);
         if problem.is_none() && roi::is_on(&self.config) {
-            // Who an opportunity's people are may be known only now. Before the end is kept: a worker that dies
+            // A link pass finds people of opportunities. Before the end is kept: a worker that dies
             // in between asks again.
             attribution::request(store, queue, self.contract, "link pass", now, 0).await?;
         }

@@ -555,7 +555,7 @@ pub struct RoiQuestion {
     pub from: String,
     /// The last day.
     pub to: String,
-    /// What the figures of a period are divided by.
+    /// The unit by which the figures of a period are divided.
     pub by: By,
     /// The days before an opportunity was opened in which a touch influences it.
     pub days_before: u32,

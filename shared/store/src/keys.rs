@@ -798,7 +798,7 @@ pub(super) fn outdated_partition(contract: &ContractId, environment: Environment
     format!("C#{contract}#OUTDATED#{environment}")
 }
 
-/// What the sort keys of those of an owner's records begin with. Of records without an owner it is that of no
+/// The beginning of the sort keys of an owner's records. Of records without an owner it is that of no
 /// text.
 pub(super) fn outdated_of(owner: Option<&str>) -> String {
     format!("{}#", part(owner.unwrap_or_default(), MAX_HALF))

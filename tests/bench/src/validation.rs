@@ -102,7 +102,7 @@ fn pair(
     let pick = |texts: &[&'static str]| texts.get(at / 9 % texts.len()).copied().unwrap_or("");
     match kind {
         Kind::Unchanged => {}
-        // What the CRM has is of the employer before.
+        // The CRM has the employer before.
         Kind::Moved => theirs = of(&other?.kept),
         Kind::Renamed => {
             let ending = pick(&[

@@ -318,7 +318,7 @@ async function behind(view, question) {
 	);
 }
 
-// What is shown of a report, live or kept.
+// The shown part of a report, live or kept.
 function shown(report, open) {
 	const { question, total, rows } = report;
 	const lines = [total, ...rows].flatMap((one) =>

@@ -433,7 +433,7 @@ async fn send(
         app.missing_sign_in(&config, seat, now).await?
     };
     let accepted = app.remote.store.accept_activities(&activities).await;
-    // Whoever gets no answer sends all of it again.
+    // A client that gets no answer sends all of it again.
     let reached = reached(&activities, &accepted);
     let stored = app.remote.store.put_reaches(contract, &reached).await;
     stored.map_err(|error| error.problem())?;

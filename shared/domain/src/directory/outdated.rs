@@ -1,7 +1,7 @@
 //! Data validation (SV-8): a person's company or job title in the directory is another one than in the CRM's
 //! record, and newer.
 //!
-//! What is found is part of the entry's match, so it is computed, stored and dropped with the link. It holds
+//! A finding is part of the entry's match, so it is computed, stored and dropped with the link. It holds
 //! hashes of the two values and no value: both are shown from where they are.
 
 use std::str::FromStr;
@@ -281,7 +281,7 @@ mod tests {
         assert!(find(2 * HOUR, None).is_empty());
         let found = find(0, None);
         assert_eq!(found.len(), 1);
-        // What was found before stands while both values do, whatever else of the record is changed.
+        // A finding stands while both values do, whatever else of the record is changed.
         let before = Match {
             link: Some(link.clone()),
             findings: found.clone(),

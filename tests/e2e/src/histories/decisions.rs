@@ -355,7 +355,7 @@ impl Run<'_> {
     /// Compares the directory with the decisions. `directory` checks that links are one to one.
     async fn hold(&mut self) {
         let found = self.world.directory(PROFILE).await;
-        // What is out of date goes with the links (SV-8).
+        // Findings go with the links (SV-8).
         self.world.outdated(&found).await;
         let log = &self.reference.log;
         assert_eq!(found.len(), self.reference.entries.len(), "{log:#?}");

@@ -90,7 +90,7 @@ async fn a_newer_company_is_out_of_date_until_the_crm_has_it() {
         lead_says(&world, &lead, "Initech Ltd").await;
         world.import().await;
         assert!(outdated(&world).await.is_empty(), "{crm:?}");
-        // What the CRM learned later is not out of date.
+        // A value that the CRM got later is not out of date.
         lead_says(&world, &lead, "Vandelay").await;
         world.import().await;
         assert!(outdated(&world).await.is_empty(), "{crm:?}");

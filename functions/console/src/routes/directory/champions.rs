@@ -86,7 +86,7 @@ struct ChampionView {
     /// The time at which the move was first seen.
     #[schema(value_type = i64)]
     since: Millis,
-    /// What you decided.
+    /// Your decision.
     state: ChampionState,
     /// The opportunities, the latest first.
     won: Vec<WonOpportunity>,
@@ -134,7 +134,7 @@ async fn list(
     for champion in &page.items {
         let ids = champion.won.iter().map(|won| won.opportunity.as_str());
         let ids: Vec<&str> = ids.collect();
-        // What changed since the last run shows at once.
+        // A change since the last run shows at once.
         let found = champions.found(&seller, &ids, Some(&champion.contact));
         let found = Box::pin(found).await.map_err(failed)?;
         let evidence = found.iter().map(|one| (one.won.clone(), one.moved.clone()));

@@ -660,7 +660,7 @@ async fn save(
     };
     let saved = before.unwrap_or(new);
     if kind == EntryKind::Profile {
-        // Whoever gets no answer saves it again.
+        // A client that gets no answer saves it again.
         let reach = reach_of(seat, list, saved.since);
         let stored = store.put_reaches(contract, &[(saved.entry, reach)]).await;
         stored.map_err(|error| error.problem())?;

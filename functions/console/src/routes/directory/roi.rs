@@ -61,7 +61,7 @@ struct ReportQuery {
     from: Option<String>,
     /// The last day; today unless given.
     to: Option<String>,
-    /// What the figures of a period are divided by.
+    /// The unit by which the figures of a period are divided.
     by: Option<By>,
     /// The days before an opportunity was opened in which a touch influences it, 0 to 365; 90 unless given.
     days_before: Option<u32>,

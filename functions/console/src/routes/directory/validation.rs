@@ -74,7 +74,7 @@ struct ListQuery {
     field: Option<ValidatedField>,
     /// Findings of this certainty only.
     certainty: Option<FindingCertainty>,
-    /// What users dismissed (`true`), or all else (`false`, unless given).
+    /// Findings that users dismissed (`true`), or all else (`false`, unless given).
     dismissed: Option<bool>,
     /// Items of a page, 1 to 200; 50 unless given.
     limit: Option<usize>,
@@ -268,7 +268,7 @@ fn owns(users: &BTreeSet<String>, owner: Option<&str>) -> bool {
 
 /// People whose company or job title in the CRM is out of date.
 ///
-/// What a form, a file or a program said of a person is compared with the record that the person is linked to:
+/// The values that a form, a file or a program gave for a person are compared with the record that the person is linked to:
 /// with each import, and whenever the person is added anew. Another spelling, an abbreviation or legal form, or
 /// another company of the same group is no difference. Only a value that is newer than the record's last change
 /// counts. A salesperson sees records that they own, and people in their lists.

@@ -119,7 +119,7 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     world.sees("has no lead field of this name").await;
     browser.find("[name=lead_field][aria-invalid=true]").await;
     world.choose_lead_field("shoe size", "Description").await;
-    // What that makes of a submission is seen before it is saved.
+    // The effect on a submission is seen before it is saved.
     world.press("Show the preview").await;
     let shown = world.sees("Different from now").await;
     for part in [
