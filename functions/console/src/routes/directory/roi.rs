@@ -90,6 +90,7 @@ struct BehindQuery {
     /// Of this group of the report only; `-` for those without one.
     group: Option<String>,
     /// Of this part only.
+    #[param(inline)]
     part: Option<Part>,
     /// Of this outcome only.
     outcome: Option<Outcome>,
