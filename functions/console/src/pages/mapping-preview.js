@@ -139,7 +139,9 @@ export async function previewCard({ changes, labelOf }) {
 					]),
 				),
 				different(found.values, labelOf),
-			].filter(Boolean),
+			]
+				.flat()
+				.filter(Boolean),
 		);
 		announce(t("The preview is shown."));
 	};
