@@ -214,10 +214,10 @@ pub struct Entry {
     pub created_at: Millis,
     /// When what is known of it last changed.
     pub updated_at: Millis,
-    /// When its company was last given; `None` where that was not noted.
+    /// Time at which its company was last given; `None` where that was not noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company_at: Option<Millis>,
-    /// When its job title was last given; `None` where that was not noted.
+    /// Time at which its job title was last given; `None` where that was not noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title_at: Option<Millis>,
     /// What people decided.
