@@ -1,31 +1,26 @@
-//! Champions (SV-7): decides who was in a won opportunity of a seller's customer and is at another company now,
-//! and asks for the run that looks for them.
+//! Champions (SV-7): decides who was in a won opportunity of a seller's customer and is at another company now.
 
 use std::collections::BTreeSet;
 
 use matching::Record;
 use matching::employer::{Employer, Verdict, stated};
 
-use crate::clock::Millis;
-use crate::crm_setup;
 use crate::domain::champions::{Champion, Move, Stated, Won};
 use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef, ValidatedField};
 use crate::domain::employer::employer;
 use crate::domain::environment::Environment;
-use crate::domain::ids::{ContractId, SeatId};
+use crate::domain::ids::SeatId;
 use crate::domain::linked_record::Values;
 use crate::domain::match_keys::MatchKey;
 use crate::domain::normalize::fold;
 use crate::domain::opportunity::Opportunity;
 use crate::domain::rows::record_id;
-use crate::domain::run::{Run, RunKind};
 use crate::domain::schema::CrmKind;
 use crate::domain::seat::Seat;
 use crate::domain::vocabulary::vocabulary;
 use crate::linking::{CrmRecord, Linking};
 use crate::opportunities::Opportunities;
-use crate::queue::ImportQueue;
-use crate::store::{ConnectionKind, Store, StoreError, WorkKind};
+use crate::store::{ConnectionKind, Store, StoreError};
 
 const PRODUCTION: Environment = Environment::Production;
 /// Maximum number of records with one address or number that are looked at.
@@ -36,37 +31,6 @@ const MOST_KEYS: usize = 6;
 const MOST_USERS: i32 = 10;
 /// Saved companies of a page.
 const PAGE: i32 = 200;
-
-/// Asks for a run, and announces it to the import queue. One that is under way begins anew, since what it has
-/// passed may have changed.
-pub async fn request(
-    store: &Store,
-    queue: &ImportQueue,
-    contract: &ContractId,
-    by: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
-    loop {
-        let before = store.last_run(contract, RunKind::Champions).await?;
-        let run = match before {
-            Some(mut open) if open.is_open() => {
-                open.restart(now);
-                Some(open)
-            }
-            before => Run::requested(RunKind::Champions, before.as_ref(), by, now, now),
-        };
-        let Some(run) = run else {
-            break;
-        };
-        match store.put_run(contract, &run).await {
-            Ok(()) => break,
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    crm_setup::announce(queue, contract, WorkKind::Run(RunKind::Champions)).await;
-    Ok(())
-}
 
 /// A seller's customers.
 #[derive(Debug, Clone, Default)]

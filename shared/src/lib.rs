@@ -32,7 +32,6 @@ pub use remote::{oauth, outbound, random, session, vault};
 pub use store;
 
 pub mod api_auth;
-pub mod attribution;
 pub mod aws;
 pub mod by_user;
 pub mod cached;
@@ -49,6 +48,7 @@ pub mod lead_match;
 pub mod linking;
 pub mod opportunities;
 pub mod queue;
+pub mod runs;
 pub mod telemetry;
 pub mod texts;
 pub mod throttle;

@@ -24,7 +24,6 @@ use futures::future::{BoxFuture, join_all, try_join_all};
 use matching::employer::stated;
 use matching::{Bits, Model, bulk};
 use serde::{Deserialize, Serialize};
-use shared::attribution;
 use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::contract::ContractConfig;
@@ -35,10 +34,12 @@ use shared::domain::directory::{
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::linked_record::{self, Account, linked_objects};
+use shared::domain::run::RunKind;
 use shared::domain::sync::SyncState;
 use shared::linking::board::{Board, Draft, Known, Outcome, Pairs, Part, There};
 use shared::linking::{Linking, Records};
 use shared::problem::Problem;
+use shared::runs;
 use shared::store::{
     Connection, ConnectionKind, DIRECTORY_SHARDS, EntryAs, EntryWithMatch, LinkWrite,
     MIRROR_SHARDS, MirrorRecord, Page, StoreError, WaitsFor, WorkKind,
@@ -391,10 +392,28 @@ impl Worker<'_> {
         if problem.is_none() && roi::is_on(&self.config) {
             // A link pass finds people of opportunities. Before the end is kept: a worker that dies
             // in between asks again.
-            attribution::request(store, queue, self.contract, "link pass", now, 0).await?;
+            runs::request(
+                store,
+                queue,
+                self.contract,
+                RunKind::Roi,
+                "link pass",
+                now,
+                0,
+            )
+            .await?;
         }
         if problem.is_none() && champions::is_on(&self.config) {
-            shared::champions::request(store, queue, self.contract, "link pass", now).await?;
+            runs::request(
+                store,
+                queue,
+                self.contract,
+                RunKind::Champions,
+                "link pass",
+                now,
+                0,
+            )
+            .await?;
         }
         let ended = self.pass.ended(now, problem);
         store.end_link_pass(self.contract, &ended, rates).await?;

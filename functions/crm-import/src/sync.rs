@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all};
 use serde_json::json;
-use shared::attribution;
 use shared::cached::SchemaError;
 use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
@@ -22,11 +21,13 @@ use shared::domain::ids::ContractId;
 use shared::domain::inventory::{AccessReport, ObjectAccess, ObjectSpec, objects};
 use shared::domain::linked_record::kind_of;
 use shared::domain::privacy::Tombstones;
+use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Notice, ObjectState, ObjectSync, Phase, RunRecord, Sync, SyncState};
 use shared::erasure;
 use shared::linking::request_link_pass;
 use shared::problem::Problem;
+use shared::runs;
 use shared::session::{Session, Usage};
 use shared::store::{ConnectionKind, StoreError, WorkKind};
 use shared::telemetry;
@@ -664,7 +665,7 @@ impl Run<'_> {
         let config = self.app.cached.config(self.contract, now).await?;
         if config.is_some_and(|config| roi::is_on(&config)) {
             let (store, queue) = (&self.app.remote.store, &self.app.queue);
-            attribution::request(store, queue, self.contract, "import", now, 0).await?;
+            runs::request(store, queue, self.contract, RunKind::Roi, "import", now, 0).await?;
         }
         Ok(())
     }
@@ -678,7 +679,16 @@ impl Run<'_> {
         let config = self.app.cached.config(self.contract, now).await?;
         if config.is_some_and(|config| champions::is_on(&config)) {
             let (store, queue) = (&self.app.remote.store, &self.app.queue);
-            shared::champions::request(store, queue, self.contract, "import", now).await?;
+            runs::request(
+                store,
+                queue,
+                self.contract,
+                RunKind::Champions,
+                "import",
+                now,
+                0,
+            )
+            .await?;
         }
         Ok(())
     }

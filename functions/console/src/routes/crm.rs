@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::attribution;
 use shared::clock::Millis;
 use shared::crm_setup;
 use shared::domain::crm_settings::{RoiReporting, SyncSettings};
@@ -14,9 +13,11 @@ use shared::domain::environment::Environment;
 use shared::domain::guide::{CrmChoice, Guide, LastProblem, Step};
 use shared::domain::ids::ContractId;
 use shared::domain::inventory::{AccessReport, CrmOptions};
+use shared::domain::run::RunKind;
 use shared::domain::sync::{Sync, SyncState};
 use shared::outbound::Provider;
 use shared::problem::Problem;
+use shared::runs;
 use shared::store::{
     Connection, ConnectionKind, ConnectionState, Disconnect, RemoteUser, StoreError, WorkKind,
 };
@@ -695,7 +696,8 @@ async fn set_roi(
         let (store, queue) = (&app.remote.store, &app.import_queue);
         let (now, contract) = (app.remote.clock.now(), &caller.contract);
         // Workers keep the settings before for a few seconds.
-        let asked = attribution::request(store, queue, contract, &caller.actor, now, 10).await;
+        let asked =
+            runs::request(store, queue, contract, RunKind::Roi, &caller.actor, now, 10).await;
         asked.map_err(|error| error.problem())?;
     }
     Ok(Json(settings))

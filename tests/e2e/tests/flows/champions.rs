@@ -6,7 +6,6 @@ use e2e::{Harness, Tenant};
 use local::Apps;
 use reqwest::Method;
 use serde_json::json;
-use shared::champions;
 use shared::clock::Clock as _;
 use shared::domain::champions::{Champion, ChampionState, Stated};
 use shared::domain::directory::{EntryKind, RecordRef};
@@ -16,6 +15,7 @@ use shared::domain::lists::{ListRef, SavedByHand};
 use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::queue::ImportMessage;
+use shared::runs;
 use shared::store::WorkKind;
 use shared::testing::{Cut, Tripwire};
 
@@ -72,7 +72,7 @@ async fn work(world: &DirectoryWorld<'_>, apps: &Apps) {
 async fn run(tenant: &Tenant<'_>, world: &DirectoryWorld<'_>, cut: Option<Cut>) {
     let (store, now) = (world.store(), world.clock.now());
     let queue = &world.apps.import.queue;
-    let asked = champions::request(store, queue, world.id(), "test", now);
+    let asked = runs::request(store, queue, world.id(), RunKind::Champions, "test", now, 0);
     asked.await.unwrap();
     if let Some(cut) = cut {
         let wire = Tripwire::cutting(cut);

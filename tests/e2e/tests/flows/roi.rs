@@ -8,7 +8,6 @@ use e2e::{Harness, Tenant};
 use local::Apps;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
-use shared::attribution;
 use shared::clock::{Clock as _, Millis};
 use shared::domain::directory::EntryId;
 use shared::domain::environment::Environment;
@@ -18,6 +17,7 @@ use shared::domain::roi::{Outcome, TouchKind};
 use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::queue::ImportMessage;
+use shared::runs;
 use shared::store::{Mirror, Reach, WorkKind};
 use shared::testing::{Cut, Tripwire};
 
@@ -343,7 +343,7 @@ impl<'a> History<'a> {
     async fn ask(&self) {
         let (store, now) = (self.world.store(), self.world.clock.now());
         let queue = &self.world.apps.import.queue;
-        let asked = attribution::request(store, queue, self.world.id(), "test", now, 0);
+        let asked = runs::request(store, queue, self.world.id(), RunKind::Roi, "test", now, 0);
         asked.await.unwrap();
     }
 

@@ -1,4 +1,4 @@
-//! Asks for the attribution of opportunities (RO-1).
+//! Requests for runs that follow from a change: attribution (RO-1), champions (SV-7).
 
 use crate::clock::Millis;
 use crate::crm_setup;
@@ -7,25 +7,26 @@ use crate::domain::run::{Run, RunKind};
 use crate::queue::ImportQueue;
 use crate::store::{Store, StoreError, WorkKind};
 
-/// Asks for a run that begins in some seconds, and announces it to the import queue. One that is under way
+/// Asks for a run of a kind that begins in some seconds, and announces it to the import queue. One that is under way
 /// begins anew, since what it has passed may have changed.
 pub async fn request(
     store: &Store,
     queue: &ImportQueue,
     contract: &ContractId,
+    kind: RunKind,
     by: &str,
     now: Millis,
     seconds: i64,
 ) -> Result<(), StoreError> {
     let begins = now.plus_seconds(seconds);
     loop {
-        let before = store.last_run(contract, RunKind::Roi).await?;
+        let before = store.last_run(contract, kind).await?;
         let run = match before {
             Some(mut open) if open.is_open() => {
                 open.restart(begins);
                 Some(open)
             }
-            before => Run::requested(RunKind::Roi, before.as_ref(), by, now, begins),
+            before => Run::requested(kind, before.as_ref(), by, now, begins),
         };
         let Some(run) = run else {
             break;
@@ -36,6 +37,6 @@ pub async fn request(
             Err(error) => return Err(error),
         }
     }
-    crm_setup::announce_in(queue, contract, WorkKind::Run(RunKind::Roi), seconds).await;
+    crm_setup::announce_in(queue, contract, WorkKind::Run(kind), seconds).await;
     Ok(())
 }
