@@ -15,8 +15,8 @@
 //! - [`by_user`]: leads and contacts that seat holders create and update themselves.
 //! - [`lead_match`]: finds the leads that a submission matches.
 //! - [`linking`]: finds the CRM record of each directory entry.
-//! - [`opportunities`]: the opportunities of a record, and the contacts in them. [`attribution`]: asks for their
-//!   attribution.
+//! - [`opportunities`]: the opportunities of a record, and the contacts in them. [`runs`]: asks for runs that
+//!   follow from a change.
 //! - [`cached`]: configuration and metadata as the workers see them.
 //! - [`web_session`]: sessions of signed-in people. [`api_auth`]: authentication by API token or session.
 //! - [`erasure`]: the erasure of a person's data, and its tombstones.

@@ -649,7 +649,7 @@ async fn a_clean_up_empties_every_partition_in_as_many_turns_as_it_needs() {
         .await
         .unwrap();
     assert_eq!((done.items, done.all), (0, true));
-    assert!(wire.aws_calls() < 480, "{}", wire.aws_calls());
+    assert!(wire.aws_calls() < 520, "{}", wire.aws_calls());
     // The sandbox, and the other contract, are unchanged.
     assert_eq!(items(&harness, &other).await, others);
     let sandbox = store
