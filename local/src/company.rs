@@ -14,6 +14,7 @@ mod rows;
 mod sales;
 mod visits;
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -244,6 +245,8 @@ struct Side {
     deals: Vec<(String, u32)>,
     /// The same of opportunities that began since the last import.
     begun: Vec<(String, u32)>,
+    /// Leads that came in by a form and are qualified.
+    qualified: BTreeSet<String>,
     /// The contacts of won opportunities, by their numbers among the market's people.
     champions: Vec<usize>,
     /// Dataverse's ids of the currency, and of a contact's role in an opportunity.
@@ -270,6 +273,7 @@ impl Side {
             contacts: Vec::new(),
             deals: Vec::new(),
             begun: Vec::new(),
+            qualified: BTreeSet::new(),
             champions: Vec::new(),
             currency: Value::Null,
             part_role: Value::Null,
