@@ -51,12 +51,12 @@ async fn an_administrator_exports_the_contract_and_asks_for_its_deletion() {
     world.sees("That is no number of days.").await;
     world.type_anew("keep_answers_days", "7").await;
     world.press("Save").await;
-    world.press("Delete older answers").await;
+    world.press("Delete what is older").await;
     world.sees("Answers are kept for 30 to 3650 days").await;
     world.press("Cancel").await;
     world.type_anew("keep_answers_days", "365").await;
     world.press("Save").await;
-    world.press("Delete older answers").await;
+    world.press("Delete what is older").await;
     world.sees("Last change").await;
     let privacy = world.api(Method::GET, "/contract/privacy", None).await;
     assert_eq!(privacy["keep_answers_days"], 365);
