@@ -790,6 +790,27 @@ mod tests {
         assert_ne!(first.id, activity(other_key).id);
     }
 
+    #[test]
+    fn one_that_was_written_long_ago_is_erased_and_still_known() {
+        let later = NOW.plus_seconds(60);
+        let mut old = activity(Given {
+            thread: Some("t-1".to_owned()),
+            ..given("message")
+        });
+        assert!(!old.is_kept_too_long(later), "it waits");
+        old.state = ActivityState::Written;
+        old.finished_at = Some(NOW);
+        assert!(!old.is_kept_too_long(NOW) && old.is_kept_too_long(later));
+        let erased = old.erased(later);
+        let stored = serde_json::to_string(&erased).unwrap();
+        for told in ["How are", "t-1", &old.digest, &ada().id.to_string()] {
+            assert!(!stored.contains(told), "{told}: {stored}");
+        }
+        assert_eq!((erased.id, erased.version), (old.id, old.version + 1));
+        assert!(old.same_as(&erased) && erased.same_as(&old));
+        assert!(!erased.is_kept_too_long(later), "once");
+    }
+
     proptest! {
         #[test]
         fn any_text_is_taken_within_its_limits_or_refused(
