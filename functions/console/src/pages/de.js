@@ -1099,6 +1099,9 @@ export default {
 		"Eine Datei mit allem, was für diesen Vertrag gespeichert ist, ein Eintrag in jeder Zeile (JSON Lines), und der Anzahl der Einträge jeder Art in der letzten. Passwörter, Tokens und Schlüssel sind nicht dabei.",
 	"It is read page by page: each item is as it was when its page was read. What changes meanwhile may be in it or not.":
 		"Gelesen wird Seite für Seite: Jeder Eintrag ist so, wie er beim Lesen seiner Seite war. Was sich währenddessen ändert, kann dabei sein oder nicht.",
+	"The file could not be written.": "Die Datei konnte nicht geschrieben werden.",
+	"Make room on the disk, or choose another place, and press the button again.":
+		"Schaffen Sie Platz auf dem Datenträger, oder wählen Sie einen anderen Ort, und drücken Sie die Schaltfläche noch einmal.",
 	// The question about a match
 	"It is this one": "Es ist dieser",
 	"It is this one: {name}, {label}": "Es ist dieser: {name}, {label}",

@@ -1,6 +1,7 @@
 // The contract as a whole: its export, how long what it holds is kept, and its deletion.
 
 import { api, attempt, get, renew, session } from "./api.js";
+import { forgetDrafts, newFile } from "./disk.js";
 import {
 	action,
 	announce,
@@ -67,14 +68,6 @@ async function exportPage(cursor) {
 	return { lines, page };
 }
 
-function keep(parts) {
-	const name = `contract-${new Date().toISOString().slice(0, 10)}.jsonl`;
-	const address = URL.createObjectURL(new Blob(parts, { type: "application/x-ndjson" }));
-	el("a", { href: address, download: name }).click();
-	setTimeout(() => URL.revokeObjectURL(address), 60_000);
-	return name;
-}
-
 const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
 const counted = (counts) => many(total(counts), "{n} item", "{n} items");
 const byKind = (counts) =>
@@ -83,26 +76,49 @@ const byKind = (counts) =>
 		.map(([kind, count]) => `${kind}: ${number(count)}`)
 		.join(", ");
 
-// The button that puts all pages of the export into one file. An export that failed goes on from where it was.
+// The button that puts all pages of the export into one file on the disk. An export that failed goes on from where it
+// was.
 function exporter(view) {
 	const place = el("div");
 	let kept = null;
+	view.signal.addEventListener("abort", () => kept?.file.drop());
+	const begin = async () => {
+		const name = `contract-${new Date().toISOString().slice(0, 10)}.jsonl`;
+		const file = await newFile(name, "application/x-ndjson");
+		return file && { file, counts: {}, cursor: null, from: null, to: null };
+	};
+	// A part of the file. One that cannot be written ends the export: nobody knows what of it is in the file.
+	const put = async (file, work) => {
+		try {
+			await work(file);
+		} catch (error) {
+			kept = null;
+			await file.drop();
+			throw error;
+		}
+	};
 	const work = async () => {
-		const mine = kept ?? { parts: [], counts: {}, cursor: null, from: null, to: null };
+		const mine = kept ?? (await begin());
+		// Nobody chose a place for it.
+		if (!mine) return;
 		kept = mine;
 		do {
 			const { lines, page } = await exportPage(mine.cursor);
 			if (view.signal.aborted) return;
 			mine.from ??= page.read_at;
 			mine.to = page.read_at;
-			if (lines.length) mine.parts.push(`${lines.join("\n")}\n`);
+			if (lines.length) await put(mine.file, (file) => file.write(`${lines.join("\n")}\n`));
 			for (const [kind, count] of Object.entries(page.counts)) mine.counts[kind] = (mine.counts[kind] ?? 0) + count;
 			mine.cursor = page.next;
 			place.replaceChildren(p(t("{counted} so far", { counted: counted(mine.counts) })));
 		} while (mine.cursor);
+		const end = { read_from: mine.from, read_to: mine.to, counts: mine.counts };
+		await put(mine.file, async (file) => {
+			await file.write(`${JSON.stringify({ end })}\n`);
+			await file.end();
+		});
 		kept = null;
-		mine.parts.push(`${JSON.stringify({ end: { read_from: mine.from, read_to: mine.to, counts: mine.counts } })}\n`);
-		const text = t("{counted} saved as {name}.", { counted: counted(mine.counts), name: keep(mine.parts) });
+		const text = t("{counted} saved as {name}.", { counted: counted(mine.counts), name: mine.file.name });
 		place.replaceChildren(note("good", text, byKind(mine.counts)));
 		announce(text);
 	};
@@ -247,6 +263,7 @@ function retention(privacy, again, last) {
 }
 
 export async function privacyPage(view) {
+	forgetDrafts();
 	const place = el("div");
 	const kept = el("div");
 	const left = el("div");
