@@ -2054,6 +2054,8 @@ export default {
 	"Nothing to do: there is nothing to stop.": "Sie müssen nichts tun: Es gibt nichts anzuhalten.",
 	"As long as the CRM has the record, or until the connection ends with a clean-up.":
 		"Solange das CRM den Datensatz hat, oder bis die Verbindung mit Löschung der Daten endet.",
+	"As long as the CRM has the record; after a disconnect for the time that is set on the page Privacy.":
+		"Solange das CRM den Datensatz hat; nach einer Trennung für die auf der Seite Datenschutz eingestellte Zeit.",
 	"Its values and match keys are deleted, and imports bring none back. The record stays in the CRM.":
 		"Seine Werte und Schlüssel für den Abgleich werden gelöscht, und Importe bringen sie nicht zurück. Der Datensatz bleibt im CRM.",
 	"Until it is deleted.": "Bis er gelöscht wird.",

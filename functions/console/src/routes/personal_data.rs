@@ -247,6 +247,17 @@ struct View {
     keep_answers_days: u32,
     /// The same of activities.
     keep_activities_days: u32,
+    /// The same of imported records, after their CRM was disconnected.
+    keep_mirror_days: u32,
+}
+
+/// The time for which the copy of a record is kept.
+const fn copy_kept_for(days: u32) -> &'static str {
+    if days == 0 {
+        "As long as the CRM has the record, or until the connection ends with a clean-up."
+    } else {
+        "As long as the CRM has the record; after a disconnect for the time that is set on the page Privacy."
+    }
 }
 
 /// The time for which an item is kept that a setting of so many days may be about.
@@ -274,6 +285,7 @@ impl View {
             bases,
             keep_answers_days: settings.keep_answers_days,
             keep_activities_days: settings.keep_activities_days,
+            keep_mirror_days: settings.keep_mirror_days,
         })
     }
 
@@ -298,7 +310,7 @@ impl View {
                 PersonItemKind::CrmCopy,
                 record.id.clone(),
                 format!("The CRM has it as {object}; it was imported for matching and lists."),
-                "As long as the CRM has the record, or until the connection ends with a clean-up.",
+                copy_kept_for(self.keep_mirror_days),
                 "Its values and match keys are deleted, and imports bring none back. The record stays in the CRM.",
                 Some(self.link(*environment, object, &record.id)),
                 record.values.clone().map(Value::Object),

@@ -68,16 +68,16 @@ struct PrivacyView {
 struct RetentionInput {
     /// Number of days for which answers are kept after they were received: 30 to 3650, or 0 for ever. As it was
     /// if left out.
-    #[serde(default)]
-    keep_answers_days: Option<u32>,
+    #[serde(default, rename = "keep_answers_days")]
+    answers: Option<u32>,
     /// Number of days for which the content of an activity is kept after it was written to the CRM: 30 to 3650, or
     /// 0 for ever. As it was if left out. One that waits for something keeps its content.
-    #[serde(default)]
-    keep_activities_days: Option<u32>,
+    #[serde(default, rename = "keep_activities_days")]
+    activities: Option<u32>,
     /// Number of days for which what was imported is kept after its CRM was disconnected: 7 to 3650, or 0 for
     /// ever. As it was if left out.
-    #[serde(default)]
-    keep_mirror_days: Option<u32>,
+    #[serde(default, rename = "keep_mirror_days")]
+    mirror: Option<u32>,
 }
 
 /// The range of days of a setting, by its field, and what it is about.
@@ -97,11 +97,7 @@ impl RetentionInput {
     /// # Errors
     /// 422 `invalid_value` with the field.
     fn check(&self) -> Result<(), Problem> {
-        let given = [
-            self.keep_answers_days,
-            self.keep_activities_days,
-            self.keep_mirror_days,
-        ];
+        let given = [self.answers, self.activities, self.mirror];
         for (days, (field, what, range)) in given.into_iter().zip(RANGES) {
             if days.is_some_and(|days| days != 0 && !range.contains(&days)) {
                 let (least, most) = (*range.start(), *range.end());
@@ -120,12 +116,9 @@ impl RetentionInput {
     /// Changes what is given.
     fn apply(&self, contract: &mut Contract) {
         let settings = [
-            (self.keep_answers_days, &mut contract.keep_answers_days),
-            (
-                self.keep_activities_days,
-                &mut contract.keep_activities_days,
-            ),
-            (self.keep_mirror_days, &mut contract.keep_mirror_days),
+            (self.answers, &mut contract.keep_answers_days),
+            (self.activities, &mut contract.keep_activities_days),
+            (self.mirror, &mut contract.keep_mirror_days),
         ];
         for (given, stored) in settings {
             *stored = given.unwrap_or(*stored);
@@ -144,12 +137,12 @@ impl RetentionInput {
         let stopped = last.is_some_and(|last| last.state == RunState::Stopped);
         if kind == RunKind::KeepAnswers {
             let changed = before.keep_answers_days != after.keep_answers_days;
-            return changed || stopped && self.keep_answers_days.is_some();
+            return changed || stopped && self.answers.is_some();
         }
         let days = after.keep_activities_days;
         let changed = before.keep_activities_days != days;
         // With no limit there is nothing to erase, and one that is under way ends by itself.
-        days != 0 && (changed || stopped && self.keep_activities_days.is_some())
+        days != 0 && (changed || stopped && self.activities.is_some())
     }
 }
 
