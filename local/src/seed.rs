@@ -242,6 +242,8 @@ impl Maker<'_> {
                 settings: Settings::default(),
                 administrators: std::collections::BTreeSet::new(),
                 keep_answers_days: 0,
+                keep_activities_days: 0,
+                keep_mirror_days: 0,
                 leaving_since: None,
                 config_version: 1,
                 created_at: self.now,

@@ -280,7 +280,8 @@ pub async fn announce_in(queue: &ImportQueue, contract: &ContractId, work: WorkK
     }
 }
 
-/// Begins to end a connection, with its audit entry; a worker of the queue does the rest.
+/// Begins to end a connection, with its audit entry; a worker of the queue does the rest. One that was ended
+/// before can be ended once more with a clean-up of what was left then.
 ///
 /// # Errors
 /// Returns [`StoreError::Conflict`] if it was changed meanwhile, or is being refreshed at this moment.
@@ -292,6 +293,12 @@ pub async fn begin_disconnect(
 ) -> Result<Connection, StoreError> {
     let now = remote.clock.now();
     let mut after = before.clone();
+    // There are no tokens to revoke any more.
+    let ended = before
+        .disconnect
+        .as_ref()
+        .filter(|_| before.state == ConnectionState::Disconnected);
+    let revocation = ended.and_then(|end| end.revocation);
     after.state = ConnectionState::Disconnecting;
     after.refresh_until = None;
     after.version += 1;
@@ -300,7 +307,7 @@ pub async fn begin_disconnect(
         requested_at: now,
         clean_up,
         attempts: 0,
-        revocation: None,
+        revocation,
         purge: None,
         due_at: None,
         finished_at: None,

@@ -55,6 +55,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("csv.js", SCRIPT, include_str!("pages/csv.js")),
     ("de.js", SCRIPT, include_str!("pages/de.js")),
     ("directory.js", SCRIPT, include_str!("pages/directory.js")),
+    ("disk.js", SCRIPT, include_str!("pages/disk.js")),
     ("dom.js", SCRIPT, include_str!("pages/dom.js")),
     ("entry.js", SCRIPT, include_str!("pages/entry.js")),
     ("form.js", SCRIPT, include_str!("pages/form.js")),

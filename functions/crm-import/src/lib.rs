@@ -18,6 +18,7 @@ mod erase;
 mod leaving;
 mod link;
 mod object;
+mod old_activities;
 mod plan;
 mod retention;
 mod roi;
@@ -229,8 +230,9 @@ impl App {
                 asked = started;
             }
         }
+        let kept = self.apply_retention(contract).await;
         self.warn_of_end(contract, outcome).await?;
-        asked
+        asked.and(kept)
     }
 
     /// Asks for an import of an environment, if it is connected.
@@ -310,6 +312,9 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
             Box::pin(app.run::<champions::Finding>(contract)).await
         }
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
+        WorkKind::Run(RunKind::KeepActivities) => {
+            Box::pin(app.run::<old_activities::Forgetting>(contract)).await
+        }
         WorkKind::Run(RunKind::KeepAnswers) => app.run::<retention::Retention>(contract).await,
         WorkKind::Run(RunKind::Roi) => Box::pin(app.run::<roi::Attributing>(contract)).await,
         WorkKind::Erase => Box::pin(app.erase(contract)).await,

@@ -2,9 +2,10 @@
 //! WB-3, WB-6 to WB-9).
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::crm_settings::SyncSettings;
-use super::directory::{EntryKind, EntryRef, RecordRef};
+use super::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use super::ids::{ActivityId, ContractId, SeatId};
 use super::log_choice::LogDecider;
 use super::normalize::invisible::{Form, clean};
@@ -264,6 +265,7 @@ impl Draft {
             writes: Vec::new(),
             failures: Vec::new(),
             finished_at: None,
+            erased_at: None,
         }
     }
 
@@ -447,6 +449,10 @@ pub struct Activity {
     /// The time at which it reached its final state.
     #[serde(default)]
     pub finished_at: Option<Millis>,
+    /// The time at which its content was erased, because it was kept for as long as the contract keeps
+    /// activities. What stays identifies it, so that the same activity is not logged twice.
+    #[serde(default)]
+    pub erased_at: Option<Millis>,
 }
 
 impl Activity {
@@ -527,10 +533,51 @@ impl Activity {
         self.writes.push(write);
     }
 
-    /// True if another activity has the same content.
+    /// True if another activity has the same content, as far as that is known: the content of one that was
+    /// erased is not.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
-        self.digest == other.digest
+        self.is_erased() || other.is_erased() || self.digest == other.digest
+    }
+
+    /// True if its content was erased.
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        self.erased_at.is_some()
+    }
+
+    /// True if it was written to the CRM before `before` and still has its content. An activity that waits, for
+    /// whatever reason, keeps it.
+    #[must_use]
+    pub fn is_kept_too_long(&self, before: Millis) -> bool {
+        self.state == ActivityState::Written
+            && !self.is_erased()
+            && self.finished_at.unwrap_or(self.received_at) < before
+    }
+
+    /// The activity without its content and without the person or company that it was with, at the next
+    /// version.
+    #[must_use]
+    pub fn erased(&self, now: Millis) -> Self {
+        Self {
+            key: String::new(),
+            target: EntryRef {
+                kind: self.target.kind,
+                id: EntryId(Uuid::nil()),
+            },
+            thread: None,
+            title: String::new(),
+            text: String::new(),
+            digest: String::new(),
+            version: self.version + 1,
+            record: None,
+            regarding: None,
+            gone: None,
+            writes: Vec::new(),
+            failures: Vec::new(),
+            erased_at: Some(now),
+            ..self.clone()
+        }
     }
 }
 
@@ -549,10 +596,8 @@ pub fn key_reused() -> Problem {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::directory::EntryId;
 
     const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -743,6 +788,27 @@ mod tests {
             ..given("message")
         };
         assert_ne!(first.id, activity(other_key).id);
+    }
+
+    #[test]
+    fn one_that_was_written_long_ago_is_erased_and_still_known() {
+        let later = NOW.plus_seconds(60);
+        let mut old = activity(Given {
+            thread: Some("t-1".to_owned()),
+            ..given("message")
+        });
+        assert!(!old.is_kept_too_long(later), "it waits");
+        old.state = ActivityState::Written;
+        old.finished_at = Some(NOW);
+        assert!(!old.is_kept_too_long(NOW) && old.is_kept_too_long(later));
+        let erased = old.erased(later);
+        let stored = serde_json::to_string(&erased).unwrap();
+        for told in ["How are", "t-1", &old.digest, &ada().id.to_string()] {
+            assert!(!stored.contains(told), "{told}: {stored}");
+        }
+        assert_eq!((erased.id, erased.version), (old.id, old.version + 1));
+        assert!(old.same_as(&erased) && erased.same_as(&old));
+        assert!(!erased.is_kept_too_long(later), "once");
     }
 
     proptest! {

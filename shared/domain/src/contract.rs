@@ -83,6 +83,13 @@ pub struct Contract {
     /// Number of days for which answers are kept; 0 keeps them for ever.
     #[serde(default)]
     pub keep_answers_days: u32,
+    /// Number of days for which the content of activities is kept after they were written; 0 keeps it for ever.
+    #[serde(default)]
+    pub keep_activities_days: u32,
+    /// Number of days for which imported records are kept after their CRM was disconnected; 0 keeps them for
+    /// ever.
+    #[serde(default)]
+    pub keep_mirror_days: u32,
     /// Time when its deletion began. From then on there is no such contract for anybody but the deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_since: Option<Millis>,
@@ -96,7 +103,33 @@ pub struct Contract {
 /// source may deliver a response again, so that a repeat still finds the first.
 pub const KEEP_ANSWERS_DAYS: std::ops::RangeInclusive<u32> = 30..=3650;
 
+/// The range of days for which the content of activities can be kept, besides 0 for ever.
+pub const KEEP_ACTIVITIES_DAYS: std::ops::RangeInclusive<u32> = 30..=3650;
+
+/// The range of days for which imported records can be kept after their CRM was disconnected, besides 0 for
+/// ever. Not shorter than it takes to notice and mend a connection that was ended by mistake.
+pub const KEEP_MIRROR_DAYS: std::ops::RangeInclusive<u32> = 7..=3650;
+
+/// The time that many days before `now`; `None` for 0 days, which mean for ever.
+fn days_before(now: Millis, days: u32) -> Option<Millis> {
+    (days > 0).then(|| now.plus_seconds(-i64::from(days) * 24 * 3600))
+}
+
 impl Contract {
+    /// Time before which an activity was written whose content is no longer kept at `now`; `None` if content is
+    /// kept for ever.
+    #[must_use]
+    pub fn activities_kept_from(&self, now: Millis) -> Option<Millis> {
+        days_before(now, self.keep_activities_days)
+    }
+
+    /// Time before which a CRM was disconnected whose imported records are no longer kept at `now`; `None` if
+    /// they are kept for ever.
+    #[must_use]
+    pub fn mirror_kept_from(&self, now: Millis) -> Option<Millis> {
+        days_before(now, self.keep_mirror_days)
+    }
+
     /// Time until which a submission that was received at `received` is kept; `None` for ever.
     #[must_use]
     pub fn kept_until(&self, received: Millis) -> Option<Millis> {

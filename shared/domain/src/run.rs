@@ -27,6 +27,8 @@ pub enum RunKind {
     Champions,
     /// Deletes everything of the contract.
     DeleteContract,
+    /// Erases the content of activities that were kept for as long as the contract keeps them (OP-3).
+    KeepActivities,
     /// Gives the stored submissions the time at which they expire.
     KeepAnswers,
     /// Attributes opportunities (RO-1).
@@ -35,9 +37,10 @@ pub enum RunKind {
 
 impl RunKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Champions,
         Self::DeleteContract,
+        Self::KeepActivities,
         Self::KeepAnswers,
         Self::Roi,
     ];
@@ -48,6 +51,7 @@ impl RunKind {
         match self {
             Self::Champions => "champions",
             Self::DeleteContract => "delete-contract",
+            Self::KeepActivities => "keep-activities",
             Self::KeepAnswers => "keep-answers",
             Self::Roi => "roi",
         }
@@ -59,6 +63,7 @@ impl RunKind {
         match self {
             Self::Champions => "Search for champions",
             Self::DeleteContract => "Deletion of the contract",
+            Self::KeepActivities => "Erasure of old activities",
             Self::KeepAnswers => "Change of how long answers are kept",
             Self::Roi => "Attribution of opportunities",
         }
@@ -68,7 +73,7 @@ impl RunKind {
     const fn stops_midway(self) -> bool {
         match self {
             Self::DeleteContract => false,
-            Self::Champions | Self::KeepAnswers | Self::Roi => true,
+            Self::Champions | Self::KeepActivities | Self::KeepAnswers | Self::Roi => true,
         }
     }
 }

@@ -224,6 +224,14 @@ impl Connection {
         )
     }
 
+    /// The time at which the connection was ended, if what was imported through it was left in the table.
+    #[must_use]
+    pub fn left_data_at(&self) -> Option<Millis> {
+        let end = self.disconnect.as_ref()?;
+        let ended = self.state == ConnectionState::Disconnected && !end.clean_up;
+        end.finished_at.filter(|_| ended)
+    }
+
     /// The connection as the audit log shows it.
     #[must_use]
     pub fn logged(&self) -> Value {

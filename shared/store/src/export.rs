@@ -1,7 +1,8 @@
 //! The export of a whole contract, page by page, straight from the table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
@@ -40,7 +41,7 @@ const EXPORTED: &[&str] = &[
     "USERWRITES",
 ];
 
-/// Those of them with a partition for each seat.
+/// Those of them with a partition for each seat, in the order in which those of a seat are exported.
 const OF_SEATS: &[&str] = &["ACTIVITY", "LISTS", "ARCHIVE", "USERWRITES"];
 
 /// The partitions that are left out, with the reason.
@@ -98,8 +99,19 @@ pub struct ExportPage {
     /// The start of the next page; `None` after the last.
     pub next: Option<String>,
     bytes: usize,
-    /// The seats that the contract has and had, once they were read: that takes the whole audit log.
+    /// The seats that the contract has, once they were read.
     seats: Option<BTreeSet<SeatId>>,
+    /// What a call found of the audit log and is not exported yet.
+    removed: Option<Removed>,
+}
+
+/// The seats that were removed, by a part of the audit log.
+#[derive(Debug, Default)]
+struct Removed {
+    /// Each with the sort key of its audit entry.
+    seats: VecDeque<(String, SeatId)>,
+    /// The sort key behind which the log goes on; `None` at its end.
+    next: Option<String>,
 }
 
 /// The source of items of one section of an export.
@@ -111,8 +123,11 @@ enum Section {
     Seats,
     /// The submissions, by their list.
     Submissions,
-    /// The partitions of that segment of all seats, those that were removed included.
-    OfSeats(&'static str),
+    /// The partitions of each seat that the contract has. A place is `{seat}|{segment}|{sort key}`.
+    OfSeats,
+    /// The partitions of each seat that was removed, on a walk through the audit log: an export reads it once,
+    /// however many pages it has. A place is `{sort key of the audit entry}|{seat}|{segment}|{sort key}`.
+    OfRemovedSeats,
 }
 
 impl Section {
@@ -125,18 +140,19 @@ impl Section {
             }
             Self::Seats => "SEATS".to_owned(),
             Self::Submissions => "SUBMISSIONS".to_owned(),
-            Self::OfSeats(segment) => (*segment).to_owned(),
+            Self::OfSeats => "OFSEATS".to_owned(),
+            Self::OfRemovedSeats => "OFREMOVEDSEATS".to_owned(),
         }
     }
 
     /// True if a place can be one of the section.
     fn takes(&self, place: &str) -> bool {
-        let sort_key = match self {
-            // It follows the seat.
-            Self::OfSeats(_) => place.split_once('|').map_or("", |(_, sort_key)| sort_key),
-            Self::Partition(_) | Self::Seats | Self::Submissions => place,
+        let parts = match self {
+            Self::OfSeats => 3,
+            Self::OfRemovedSeats => 4,
+            Self::Partition(_) | Self::Seats | Self::Submissions => 1,
         };
-        sort_key.len() <= SORT_KEY
+        place.splitn(parts, '|').all(|part| part.len() <= SORT_KEY)
     }
 }
 
@@ -169,7 +185,8 @@ fn sections(contract: &ContractId) -> Vec<Section> {
         match *segment {
             "SEAT" => sections.push(Section::Seats),
             "SUBMISSION" => sections.push(Section::Submissions),
-            segment if OF_SEATS.contains(&segment) => sections.push(Section::OfSeats(segment)),
+            // They come last, seat by seat.
+            segment if OF_SEATS.contains(&segment) => {}
             segment => {
                 let of = |pk: &&String| keys::segment(pk) == Some(segment);
                 let own = partitions.iter().filter(of).cloned();
@@ -177,6 +194,7 @@ fn sections(contract: &ContractId) -> Vec<Section> {
             }
         }
     }
+    sections.extend([Section::OfSeats, Section::OfRemovedSeats]);
     sections
 }
 
@@ -240,28 +258,120 @@ impl Store {
             Section::Partition(pk) => self.export_partition(pk, place, page).await,
             Section::Seats => self.export_seats(contract, place, page).await,
             Section::Submissions => self.export_submissions(contract, place, page).await,
-            Section::OfSeats(segment) => {
-                let seats = match page.seats.take() {
-                    Some(seats) => seats,
-                    None => self.all_seats_ever(contract).await?,
-                };
-                page.seats = Some(seats.clone());
-                let (of, sk) = place.split_once('|').unwrap_or((place, ""));
-                let mut rest = seats
-                    .into_iter()
-                    .skip_while(|seat| seat.to_string().as_str() < of);
-                let Some(seat) = rest.next() else {
-                    return Ok(None);
-                };
-                // The place may be in a seat that is no longer known.
-                let sk = if seat.to_string() == of { sk } else { "" };
-                let partition = keys::of_seat(contract, segment, seat);
-                if let Some(next) = self.export_partition(&partition, sk, page).await? {
-                    return Ok(Some(format!("{seat}|{next}")));
-                }
-                Ok(rest.next().map(|next| format!("{next}|")))
-            }
+            Section::OfSeats => self.export_of_seats(contract, place, page).await,
+            Section::OfRemovedSeats => self.export_of_removed(contract, place, page).await,
         }
+    }
+
+    async fn export_of_seats(
+        &self,
+        contract: &ContractId,
+        place: &str,
+        page: &mut ExportPage,
+    ) -> Result<Option<String>, StoreError> {
+        if page.seats.is_none() {
+            page.seats = Some(self.listed_seats(contract).await?);
+        }
+        let (of, rest) = place.split_once('|').unwrap_or((place, ""));
+        let (seat, next) = {
+            let seats = page.seats.iter().flatten().copied();
+            let mut left = seats.skip_while(|seat| seat.to_string().as_str() < of);
+            (left.next(), left.next())
+        };
+        let Some(seat) = seat else {
+            return Ok(None);
+        };
+        // The place may be in a seat that was removed meanwhile.
+        let rest = if seat.to_string() == of { rest } else { "" };
+        let more = self.export_of_seat(contract, seat, rest, page).await?;
+        let here = more.map(|more| format!("{seat}|{more}"));
+        Ok(here.or_else(|| next.map(|next| format!("{next}|"))))
+    }
+
+    async fn export_of_removed(
+        &self,
+        contract: &ContractId,
+        place: &str,
+        page: &mut ExportPage,
+    ) -> Result<Option<String>, StoreError> {
+        let (entry, rest) = place.split_once('|').unwrap_or((place, ""));
+        let (seat, rest) = rest.split_once('|').unwrap_or((rest, ""));
+        if let Ok(seat) = seat.parse::<SeatId>()
+            && let Some(more) = self.export_of_seat(contract, seat, rest, page).await?
+        {
+            return Ok(Some(format!("{entry}|{seat}|{more}")));
+        }
+        let mut removed = match page.removed.take() {
+            Some(removed) => removed,
+            None => self.removed_seats(contract, entry).await?,
+        };
+        let Some((entry, seat)) = removed.seats.pop_front() else {
+            return Ok(removed.next.map(|next| format!("{next}||")));
+        };
+        page.removed = Some(removed);
+        Ok(Some(format!("{entry}|{seat}|")))
+    }
+
+    /// Adds items of a seat's partitions from a place on, `{segment}|{sort key}`; returns the place where it
+    /// continues.
+    async fn export_of_seat(
+        &self,
+        contract: &ContractId,
+        seat: SeatId,
+        place: &str,
+        page: &mut ExportPage,
+    ) -> Result<Option<String>, StoreError> {
+        let (of, sort_key) = place.split_once('|').unwrap_or((place, ""));
+        let (segment, next) = {
+            let segments = OF_SEATS.iter().copied();
+            let mut left = segments.skip_while(|segment| !of.is_empty() && *segment != of);
+            (left.next(), left.next())
+        };
+        let Some(segment) = segment else {
+            return Ok(None);
+        };
+        let partition = keys::of_seat(contract, segment, seat);
+        let more = self.export_partition(&partition, sort_key, page).await?;
+        let here = more.map(|more| format!("{segment}|{more}"));
+        Ok(here.or_else(|| next.map(|next| format!("{next}|"))))
+    }
+
+    /// The seats that were removed, by a part of the audit log behind an entry, or from its beginning. One call.
+    async fn removed_seats(
+        &self,
+        contract: &ContractId,
+        after: &str,
+    ) -> Result<Removed, StoreError> {
+        let start = (!after.is_empty()).then(|| {
+            let (pk, sk) = (keys::audit_partition(contract), after.to_owned());
+            keys::Key { pk, sk }.attributes()
+        });
+        let string = |item: &Item, name: &str| item.get(name)?.as_s().ok().cloned();
+        let page = page_of(&self.removals(contract), start).await?;
+        let found = page.items.iter().filter_map(|item| {
+            let seat = string(item, "target")?.parse().ok()?;
+            Some((string(item, "SK")?, seat))
+        });
+        Ok(Removed {
+            seats: found.collect(),
+            next: page.next.as_ref().and_then(|next| string(next, "SK")),
+        })
+    }
+
+    /// The query of the audit entries of seats that were removed.
+    fn removals(&self, contract: &ContractId) -> QueryFluentBuilder {
+        self.query_partition(keys::audit_partition(contract))
+            .filter_expression("#action = :delete")
+            .expression_attribute_names("#action", "action")
+            .expression_attribute_values(":delete", text("seat.delete"))
+    }
+
+    /// The seats that a contract has.
+    async fn listed_seats(&self, contract: &ContractId) -> Result<BTreeSet<SeatId>, StoreError> {
+        let listed = self.query_index(&keys::LISTS, keys::seats_index(contract));
+        let listed = all_pages(&listed).await?;
+        let partition = |item: &Item| keys::seat_of(item.get("PK")?.as_s().ok()?);
+        Ok(listed.iter().filter_map(partition).collect())
     }
 
     async fn export_partition(
@@ -289,15 +399,10 @@ impl Store {
         page: &mut ExportPage,
     ) -> Result<Option<String>, StoreError> {
         let after: Option<SeatId> = place.parse().ok();
-        let partition = keys::seats_index(contract);
-        let listed = all_pages(&self.query_index(&keys::LISTS, &partition)).await?;
-        let ids = listed
-            .iter()
-            .filter_map(|item| keys::seat_of(item.get("PK")?.as_s().ok()?));
-        let mut rest: Vec<SeatId> = ids
+        let listed = self.listed_seats(contract).await?.into_iter();
+        let rest: Vec<SeatId> = listed
             .filter(|id| after.is_none_or(|after| *id > after))
             .collect();
-        rest.sort_unstable();
         for chunk in rest.chunks(SEATS_AT_ONCE) {
             let seats = chunk
                 .iter()
@@ -340,22 +445,12 @@ impl Store {
         &self,
         contract: &ContractId,
     ) -> Result<BTreeSet<SeatId>, StoreError> {
-        let listed = self.query_index(&keys::LISTS, keys::seats_index(contract));
-        let removed = self
-            .query_partition(keys::audit_partition(contract))
-            .filter_expression("#action = :delete")
-            .expression_attribute_names("#action", "action")
-            .expression_attribute_values(":delete", text("seat.delete"));
-        let string = |item: &Item, name: &str| item.get(name)?.as_s().ok().cloned();
-        let listed = all_pages(&listed).await?;
-        let removed = all_pages(&removed).await?;
-        let listed = listed
-            .iter()
-            .filter_map(|item| keys::seat_of(&string(item, "PK")?));
-        let removed = removed
-            .iter()
-            .filter_map(|item| string(item, "target")?.parse().ok());
-        Ok(listed.chain(removed).collect())
+        let mut seats = self.listed_seats(contract).await?;
+        let removed = all_pages(&self.removals(contract)).await?;
+        let target =
+            |item: &Item| -> Option<SeatId> { item.get("target")?.as_s().ok()?.parse().ok() };
+        seats.extend(removed.iter().filter_map(target));
+        Ok(seats)
     }
 }
 
@@ -429,7 +524,7 @@ mod tests {
                 Section::Partition(pk) => keys::segment(pk) == Some(segment),
                 Section::Seats => *segment == "SEAT",
                 Section::Submissions => *segment == "SUBMISSION",
-                Section::OfSeats(of) => of == segment,
+                Section::OfSeats | Section::OfRemovedSeats => OF_SEATS.contains(segment),
             };
             assert!(sections.iter().any(has), "{segment}");
         }

@@ -1,4 +1,4 @@
-//! Retention of answers: the contract's setting, and the time to live of the submissions that are stored.
+//! Retention: the contract's settings, and the time to live of the submissions that are stored.
 
 use std::collections::HashMap;
 
@@ -26,25 +26,27 @@ pub struct RetentionPage {
 }
 
 impl Store {
-    /// Stores the setting for how long answers are kept, the run that applies it to what is stored, and the
+    /// Stores the settings for how long things are kept, the runs that apply them to what is stored, and the
     /// audit entry: all or nothing. `contract` has the next version of the configuration.
     ///
     /// # Errors
-    /// Returns [`StoreError::Conflict`] if the configuration or the run was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if the configuration or a run was changed meanwhile.
     pub async fn change_retention(
         &self,
         contract: &Contract,
-        run: &Run,
+        runs: &[Run],
         audit: &AuditEntry,
         unique: uuid::Uuid,
     ) -> Result<(), StoreError> {
         let before = contract.config_version.saturating_sub(1);
-        self.transact(vec![
+        let mut actions = vec![
             self.contract_put(contract, before)?,
-            self.run_put_action(&contract.id, run)?,
             self.audit_item(&contract.id, audit, unique)?,
-        ])
-        .await
+        ];
+        for run in runs {
+            actions.push(self.run_put_action(&contract.id, run)?);
+        }
+        self.transact(actions).await
     }
 
     /// Sets the time to live of a page of submissions, the newest first, by the time at which each was

@@ -1073,22 +1073,35 @@ export default {
 	"Delete everything": "Alles löschen",
 	"The deletion was asked for.": "Die Löschung ist veranlasst.",
 	"The setting is saved.": "Die Einstellung ist gespeichert.",
-	"A submission is deleted with its answers so many days after it was received. Leads and contacts in your CRM, and people in the directory, stay.":
-		"Eine Einsendung wird mit ihren Antworten so viele Tage nach ihrem Eingang gelöscht. Leads und Kontakte in Ihrem CRM und Personen im Verzeichnis bleiben.",
 	"Days for which answers are kept": "Tage, für die Antworten aufbewahrt werden",
-	"30 to 3650. Empty: for ever.": "30 bis 3650. Leer: unbegrenzt.",
-	"That is no number of days.": "Das ist keine Anzahl von Tagen.",
-	"Type a whole number from 30 on, or nothing.": "Geben Sie eine ganze Zahl ab 30 ein, oder nichts.",
-	"Keep answers for {days} days": "Antworten {days} Tage aufbewahren",
+	"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay. 30 to 3650. Empty: for ever.":
+		"Ab dem Tag, an dem eine Einsendung eingegangen ist; dann wird sie mit ihren Antworten gelöscht. Leads und Kontakte in Ihrem CRM und Personen im Verzeichnis bleiben. 30 bis 3650. Leer: unbegrenzt.",
 	"Submissions that are older are deleted within a few days. That cannot be undone.":
 		"Ältere Einsendungen werden binnen weniger Tage gelöscht. Das kann nicht rückgängig gemacht werden.",
-	"Delete older answers": "Ältere Antworten löschen",
+	"Days for which activities are kept": "Tage, für die Aktivitäten aufbewahrt werden",
+	"From the day an activity was written to your CRM; then its text is erased here, and whom it was with, and ROI reporting no longer counts it. Your CRM keeps it. An activity that waits for something stays. 30 to 3650. Empty: for ever.":
+		"Ab dem Tag, an dem eine Aktivität in Ihr CRM geschrieben wurde; dann wird hier gelöscht, was darin steht und mit wem sie war, und die ROI-Auswertung zählt sie nicht mehr. Ihr CRM behält sie. Eine Aktivität, die auf etwas wartet, bleibt. 30 bis 3650. Leer: unbegrenzt.",
+	"Of activities that are older, text and person are erased within a day. That cannot be undone.":
+		"Von älteren Aktivitäten werden Text und Person binnen eines Tages gelöscht. Das kann nicht rückgängig gemacht werden.",
+	"Days for which imported records are kept": "Tage, für die importierte Datensätze aufbewahrt werden",
+	"From the day a CRM was disconnected; then what was imported from it is deleted, with the matches computed from it. While a CRM is connected, each import deletes what it no longer has. 7 to 3650. Empty: for ever.":
+		"Ab dem Tag, an dem ein CRM getrennt wurde; dann wird gelöscht, was daraus importiert wurde, mit den daraus berechneten Zuordnungen. Solange ein CRM verbunden ist, löscht jeder Import, was es nicht mehr hat. 7 bis 3650. Leer: unbegrenzt.",
+	"What was imported from a CRM that was disconnected longer ago is deleted within a day.":
+		"Was aus einem CRM importiert wurde, das vor längerer Zeit getrennt wurde, wird binnen eines Tages gelöscht.",
+	"That is no number of days.": "Das ist keine Anzahl von Tagen.",
+	"Type a whole number of days, or nothing for ever.": "Geben Sie eine ganze Zahl von Tagen ein, oder nichts für unbegrenzt.",
+	"Keep things for a shorter time": "Kürzer aufbewahren",
+	"Delete what is older": "Löschen, was älter ist",
 	"Last change": "Letzte Änderung",
-	"How long answers are kept": "Wie lange Antworten aufbewahrt werden",
+	"Last erasure of old activities": "Letzte Löschung alter Aktivitäten",
+	"How long things are kept": "Wie lange etwas aufbewahrt wird",
 	"One file with everything that is kept for this contract, an item in each line (JSON lines), and the number of items of each kind in the last. Passwords, tokens and keys are left out.":
 		"Eine Datei mit allem, was für diesen Vertrag gespeichert ist, ein Eintrag in jeder Zeile (JSON Lines), und der Anzahl der Einträge jeder Art in der letzten. Passwörter, Tokens und Schlüssel sind nicht dabei.",
 	"It is read page by page: each item is as it was when its page was read. What changes meanwhile may be in it or not.":
 		"Gelesen wird Seite für Seite: Jeder Eintrag ist so, wie er beim Lesen seiner Seite war. Was sich währenddessen ändert, kann dabei sein oder nicht.",
+	"The file could not be written.": "Die Datei konnte nicht geschrieben werden.",
+	"Make room on the disk, or choose another place, and press the button again.":
+		"Schaffen Sie Platz auf dem Datenträger, oder wählen Sie einen anderen Ort, und drücken Sie die Schaltfläche noch einmal.",
 	// The question about a match
 	"It is this one": "Es ist dieser",
 	"It is this one: {name}, {label}": "Es ist dieser: {name}, {label}",
@@ -2041,11 +2054,15 @@ export default {
 	"Nothing to do: there is nothing to stop.": "Sie müssen nichts tun: Es gibt nichts anzuhalten.",
 	"As long as the CRM has the record, or until the connection ends with a clean-up.":
 		"Solange das CRM den Datensatz hat, oder bis die Verbindung mit Löschung der Daten endet.",
+	"As long as the CRM has the record; after a disconnect for the time that is set on the page Privacy.":
+		"Solange das CRM den Datensatz hat; nach einer Trennung für die auf der Seite Datenschutz eingestellte Zeit.",
 	"Its values and match keys are deleted, and imports bring none back. The record stays in the CRM.":
 		"Seine Werte und Schlüssel für den Abgleich werden gelöscht, und Importe bringen sie nicht zurück. Der Datensatz bleibt im CRM.",
 	"Until it is deleted.": "Bis er gelöscht wird.",
 	"It is deleted with its match and its link.": "Er wird mit Zuordnung und Verknüpfung gelöscht.",
 	"Until it is erased.": "Bis die Daten der Person gelöscht werden.",
+	"Until the time that is set on the page Privacy is over, or until it is erased.":
+		"Bis die auf der Seite Datenschutz eingestellte Zeit vorbei ist, oder bis die Daten der Person gelöscht werden.",
 	"Everything but its id and form is deleted, with its part in the lead's score.":
 		"Alles außer ID und Formular wird gelöscht, auch der Anteil an der Bewertung des Leads.",
 	"A seat holder logged an activity with the person.": "Ein Lizenzinhaber hat eine Aktivität mit der Person protokolliert.",

@@ -1,6 +1,7 @@
-// The contract as a whole: its export, how long its answers are kept, and its deletion.
+// The contract as a whole: its export, how long what it holds is kept, and its deletion.
 
 import { api, attempt, get, renew, session } from "./api.js";
+import { forgetDrafts, newFile } from "./disk.js";
 import {
 	action,
 	announce,
@@ -67,14 +68,6 @@ async function exportPage(cursor) {
 	return { lines, page };
 }
 
-function keep(parts) {
-	const name = `contract-${new Date().toISOString().slice(0, 10)}.jsonl`;
-	const address = URL.createObjectURL(new Blob(parts, { type: "application/x-ndjson" }));
-	el("a", { href: address, download: name }).click();
-	setTimeout(() => URL.revokeObjectURL(address), 60_000);
-	return name;
-}
-
 const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
 const counted = (counts) => many(total(counts), "{n} item", "{n} items");
 const byKind = (counts) =>
@@ -83,26 +76,49 @@ const byKind = (counts) =>
 		.map(([kind, count]) => `${kind}: ${number(count)}`)
 		.join(", ");
 
-// The button that puts all pages of the export into one file. An export that failed goes on from where it was.
+// The button that puts all pages of the export into one file on the disk. An export that failed goes on from where it
+// was.
 function exporter(view) {
 	const place = el("div");
 	let kept = null;
+	view.signal.addEventListener("abort", () => kept?.file.drop());
+	const begin = async () => {
+		const name = `contract-${new Date().toISOString().slice(0, 10)}.jsonl`;
+		const file = await newFile(name, "application/x-ndjson");
+		return file && { file, counts: {}, cursor: null, from: null, to: null };
+	};
+	// A part of the file. One that cannot be written ends the export: nobody knows what of it is in the file.
+	const put = async (file, work) => {
+		try {
+			await work(file);
+		} catch (error) {
+			kept = null;
+			await file.drop();
+			throw error;
+		}
+	};
 	const work = async () => {
-		const mine = kept ?? { parts: [], counts: {}, cursor: null, from: null, to: null };
+		const mine = kept ?? (await begin());
+		// Nobody chose a place for it.
+		if (!mine) return;
 		kept = mine;
 		do {
 			const { lines, page } = await exportPage(mine.cursor);
 			if (view.signal.aborted) return;
 			mine.from ??= page.read_at;
 			mine.to = page.read_at;
-			if (lines.length) mine.parts.push(`${lines.join("\n")}\n`);
+			if (lines.length) await put(mine.file, (file) => file.write(`${lines.join("\n")}\n`));
 			for (const [kind, count] of Object.entries(page.counts)) mine.counts[kind] = (mine.counts[kind] ?? 0) + count;
 			mine.cursor = page.next;
 			place.replaceChildren(p(t("{counted} so far", { counted: counted(mine.counts) })));
 		} while (mine.cursor);
+		const end = { read_from: mine.from, read_to: mine.to, counts: mine.counts };
+		await put(mine.file, async (file) => {
+			await file.write(`${JSON.stringify({ end })}\n`);
+			await file.end();
+		});
 		kept = null;
-		mine.parts.push(`${JSON.stringify({ end: { read_from: mine.from, read_to: mine.to, counts: mine.counts } })}\n`);
-		const text = t("{counted} saved as {name}.", { counted: counted(mine.counts), name: keep(mine.parts) });
+		const text = t("{counted} saved as {name}.", { counted: counted(mine.counts), name: mine.file.name });
 		place.replaceChildren(note("good", text, byKind(mine.counts)));
 		announce(text);
 	};
@@ -177,52 +193,77 @@ function deletion(privacy, again) {
 	];
 }
 
+/**
+ * The settings for how long things are kept: the fields of the API.
+ * @typedef {"keep_answers_days" | "keep_activities_days" | "keep_mirror_days"} Kept
+ * @typedef {{ name: Kept, label: string, hint: string, older: string }} KeptField
+ */
+
+/** @type {KeptField[]} */
+const KEPT = [
+	{
+		name: "keep_answers_days",
+		label: t("Days for which answers are kept"),
+		hint: t(
+			"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay. 30 to 3650. Empty: for ever.",
+		),
+		older: t("Submissions that are older are deleted within a few days. That cannot be undone."),
+	},
+	{
+		name: "keep_activities_days",
+		label: t("Days for which activities are kept"),
+		hint: t(
+			"From the day an activity was written to your CRM; then its text is erased here, and whom it was with, and ROI reporting no longer counts it. Your CRM keeps it. An activity that waits for something stays. 30 to 3650. Empty: for ever.",
+		),
+		older: t("Of activities that are older, text and person are erased within a day. That cannot be undone."),
+	},
+	{
+		name: "keep_mirror_days",
+		label: t("Days for which imported records are kept"),
+		hint: t(
+			"From the day a CRM was disconnected; then what was imported from it is deleted, with the matches computed from it. While a CRM is connected, each import deletes what it no longer has. 7 to 3650. Empty: for ever.",
+		),
+		older: t("What was imported from a CRM that was disconnected longer ago is deleted within a day."),
+	},
+];
+
 /** @param {Privacy} privacy */
 function retention(privacy, again, last) {
-	const { keep_answers_days: days } = privacy;
-	const put = (wanted) => api("PUT", "/contract/retention", { keep_answers_days: wanted });
+	const put = (wanted) => api("PUT", "/contract/retention", wanted);
 	const saved = () => again(t("The setting is saved."));
+	const controls = KEPT.map(({ name, label, hint }) => {
+		const days = privacy[name];
+		return field(label, input(name, { inputmode: "numeric", maxlength: 4, value: days ? String(days) : "" }), hint);
+	});
 	return [
-		p(
-			t(
-				"A submission is deleted with its answers so many days after it was received. Leads and contacts in your CRM, and people in the directory, stay.",
-			),
-		),
-		form(
-			[
-				field(
-					t("Days for which answers are kept"),
-					input("keep_answers_days", { inputmode: "numeric", maxlength: 4, value: days ? String(days) : "" }),
-					t("30 to 3650. Empty: for ever."),
-				),
-			],
-			[submit(t("Save"))],
-			async (elements) => {
-				const text = elements.namedItem("keep_answers_days").value.trim();
+		form(controls, [submit(t("Save"))], async (elements) => {
+			/** @type {Record<string, number>} */
+			const wanted = {};
+			const older = [];
+			for (const kept of KEPT) {
+				const text = elements.namedItem(kept.name).value.trim();
 				if (!/^([1-9]\d*)?$/.test(text))
-					refuse(t("That is no number of days."), t("Type a whole number from 30 on, or nothing."), "keep_answers_days");
-				const wanted = Number(text);
-				if (wanted === 0 || (days !== 0 && wanted >= days)) {
-					await put(wanted);
-					return saved();
-				}
-				confirmed(
-					t("Keep answers for {days} days", { days: number(wanted) }),
-					t("Submissions that are older are deleted within a few days. That cannot be undone."),
-					t("Delete older answers"),
-					async () => {
-						await put(wanted);
-						// Not before the dialog is closed: it holds the focus.
-						return () => saved().catch((error) => showProblem(last, error));
-					},
-				);
-			},
-		),
+					refuse(t("That is no number of days."), t("Type a whole number of days, or nothing for ever."), kept.name);
+				const [days, before] = [Number(text), privacy[kept.name]];
+				wanted[kept.name] = days;
+				if (days !== 0 && (before === 0 || days < before)) older.push(kept.older);
+			}
+			if (older.length === 0) {
+				await put(wanted);
+				return saved();
+			}
+			confirmed(t("Keep things for a shorter time"), older.join(" "), t("Delete what is older"), async () => {
+				await put(wanted);
+				// Not before the dialog is closed: it holds the focus.
+				return () => saved().catch((error) => showProblem(last, error));
+			});
+		}),
 		last,
 	];
 }
 
 export async function privacyPage(view) {
+	forgetDrafts();
 	const place = el("div");
 	const kept = el("div");
 	const left = el("div");
@@ -231,8 +272,11 @@ export async function privacyPage(view) {
 	let privacy;
 	// The form beside it stays while somebody types.
 	const showLast = () => {
-		const told = privacy.retention_run;
-		last.replaceChildren(...(told ? [el("h3", null, t("Last change")), runFacts(told)] : []));
+		const { retention_run: changed, activities_run: erased } = privacy;
+		last.replaceChildren(
+			...(changed ? [el("h3", null, t("Last change")), runFacts(changed)] : []),
+			...(erased ? [el("h3", null, t("Last erasure of old activities")), runFacts(erased)] : []),
+		);
 	};
 	const load = async () => {
 		privacy = await get("/contract/privacy");
@@ -246,7 +290,7 @@ export async function privacyPage(view) {
 			told.focus();
 			announce(text);
 		};
-		kept.replaceChildren(card(t("How long answers are kept"), retention(privacy, again, last)));
+		kept.replaceChildren(card(t("How long things are kept"), retention(privacy, again, last)));
 		left.replaceChildren(card(t("Delete this contract"), deletion(privacy, again)));
 	};
 	await load();
@@ -254,7 +298,7 @@ export async function privacyPage(view) {
 		privacy = await get("/contract/privacy");
 		showLast();
 	};
-	poll(view.signal, () => isOpen(privacy.retention_run), look);
+	poll(view.signal, () => isOpen(privacy.retention_run) || isOpen(privacy.activities_run), look);
 	return [
 		place,
 		card(

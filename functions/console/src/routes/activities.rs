@@ -458,7 +458,8 @@ async fn send(
 fn is_stored(activity: &Activity, accepted: &Result<Accepted<Activity>, StoreError>) -> bool {
     match accepted {
         Ok(Accepted::New) => true,
-        Ok(Accepted::Repeat(stored)) => activity.same_as(stored),
+        // One whose content was erased no longer tells whom it was with.
+        Ok(Accepted::Repeat(stored)) => !stored.is_erased() && activity.same_as(stored),
         Err(_) => false,
     }
 }
@@ -889,7 +890,9 @@ async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<Activity, Pr
         .activity(&caller.contract, seat, id)
         .await
         .map_err(|error| error.problem())?;
-    found.ok_or_else(|| Problem::not_found("activity"))
+    found
+        .filter(|activity| !activity.is_erased())
+        .ok_or_else(|| Problem::not_found("activity"))
 }
 
 /// One of your activities in full: its content, its state and its writes to the CRM.

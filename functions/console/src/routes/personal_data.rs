@@ -243,6 +243,30 @@ struct View {
     region: Option<String>,
     /// The base addresses of the CRM's environments that have a connection.
     bases: BTreeMap<Environment, Url>,
+    /// Number of days for which answers are kept; 0: for ever.
+    keep_answers_days: u32,
+    /// The same of activities.
+    keep_activities_days: u32,
+    /// The same of imported records, after their CRM was disconnected.
+    keep_mirror_days: u32,
+}
+
+/// The time for which the copy of a record is kept.
+const fn copy_kept_for(days: u32) -> &'static str {
+    if days == 0 {
+        "As long as the CRM has the record, or until the connection ends with a clean-up."
+    } else {
+        "As long as the CRM has the record; after a disconnect for the time that is set on the page Privacy."
+    }
+}
+
+/// The time for which an item is kept that a setting of so many days may be about.
+const fn kept_for(days: u32) -> &'static str {
+    if days == 0 {
+        "Until it is erased."
+    } else {
+        "Until the time that is set on the page Privacy is over, or until it is erased."
+    }
 }
 
 impl View {
@@ -259,6 +283,9 @@ impl View {
             crm: settings.crm,
             region: settings.settings.default_region,
             bases,
+            keep_answers_days: settings.keep_answers_days,
+            keep_activities_days: settings.keep_activities_days,
+            keep_mirror_days: settings.keep_mirror_days,
         })
     }
 
@@ -283,7 +310,7 @@ impl View {
                 PersonItemKind::CrmCopy,
                 record.id.clone(),
                 format!("The CRM has it as {object}; it was imported for matching and lists."),
-                "As long as the CRM has the record, or until the connection ends with a clean-up.",
+                copy_kept_for(self.keep_mirror_days),
                 "Its values and match keys are deleted, and imports bring none back. The record stays in the CRM.",
                 Some(self.link(*environment, object, &record.id)),
                 record.values.clone().map(Value::Object),
@@ -308,7 +335,7 @@ impl View {
                     PersonItemKind::Submission,
                     submission.id.to_string(),
                     format!("The person sent the form {}.", submission.form_label()),
-                    "Until it is erased.",
+                    kept_for(self.keep_answers_days),
                     "Everything but its id and form is deleted, with its part in the lead's score.",
                     lead,
                     serde_json::to_value(submission).ok(),
@@ -320,7 +347,7 @@ impl View {
                     PersonItemKind::Activity,
                     activity.id.to_string(),
                     "A seat holder logged an activity with the person.".to_owned(),
-                    "Until it is erased.",
+                    kept_for(self.keep_activities_days),
                     "It is deleted. What was written to the CRM stays there.",
                     record.map(|record| self.link(production, &record.object, &record.id)),
                     serde_json::to_value(activity).ok(),

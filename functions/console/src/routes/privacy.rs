@@ -1,6 +1,7 @@
-//! The contract as a whole: its export, its deletion, and how long its answers are kept.
+//! The contract as a whole: its export, its deletion, and how long what it holds is kept.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::clock::Millis;
 use shared::crm_setup;
-use shared::domain::contract::{Contract, KEEP_ANSWERS_DAYS};
+use shared::domain::contract::{
+    Contract, KEEP_ACTIVITIES_DAYS, KEEP_ANSWERS_DAYS, KEEP_MIRROR_DAYS,
+};
 use shared::domain::run::{Run, RunKind, RunState};
 use shared::problem::Problem;
 use shared::store::{StoreError, WorkKind};
@@ -44,8 +47,16 @@ struct PrivacyView {
     name: String,
     /// Number of days for which answers are kept; 0: for ever.
     keep_answers_days: u32,
-    /// The last run that applied a change of that setting.
+    /// Number of days for which the content of activities is kept after they were written to the CRM; 0: for
+    /// ever.
+    keep_activities_days: u32,
+    /// Number of days for which what was imported is kept after its CRM was disconnected; 0: for ever.
+    keep_mirror_days: u32,
+    /// The last run that applied a change of how long answers are kept.
     retention_run: Option<ContractRun>,
+    /// The last run that erased the content of old activities. While these are kept for some days, one is asked
+    /// for each day.
+    activities_run: Option<ContractRun>,
     /// The last deletion that was asked for.
     deletion: Option<ContractRun>,
     /// Number of days between a request for deletion and its beginning.
@@ -55,8 +66,93 @@ struct PrivacyView {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RetentionInput {
-    /// Number of days for which answers are kept after they were received: 30 to 3650, or 0 for ever.
-    keep_answers_days: u32,
+    /// Number of days for which answers are kept after they were received: 30 to 3650, or 0 for ever. As it was
+    /// if left out.
+    #[serde(default, rename = "keep_answers_days")]
+    answers: Option<u32>,
+    /// Number of days for which the content of an activity is kept after it was written to the CRM: 30 to 3650, or
+    /// 0 for ever. As it was if left out. One that waits for something keeps its content.
+    #[serde(default, rename = "keep_activities_days")]
+    activities: Option<u32>,
+    /// Number of days for which what was imported is kept after its CRM was disconnected: 7 to 3650, or 0 for
+    /// ever. As it was if left out.
+    #[serde(default, rename = "keep_mirror_days")]
+    mirror: Option<u32>,
+}
+
+/// The range of days of a setting, by its field, and what it is about.
+const RANGES: [(&str, &str, RangeInclusive<u32>); 3] = [
+    ("keep_answers_days", "Answers are", KEEP_ANSWERS_DAYS),
+    (
+        "keep_activities_days",
+        "The content of activities is",
+        KEEP_ACTIVITIES_DAYS,
+    ),
+    ("keep_mirror_days", "Imported data is", KEEP_MIRROR_DAYS),
+];
+
+impl RetentionInput {
+    /// Checks the numbers of days.
+    ///
+    /// # Errors
+    /// 422 `invalid_value` with the field.
+    fn check(&self) -> Result<(), Problem> {
+        let given = [self.answers, self.activities, self.mirror];
+        for (days, (field, what, range)) in given.into_iter().zip(RANGES) {
+            if days.is_some_and(|days| days != 0 && !range.contains(&days)) {
+                let (least, most) = (*range.start(), *range.end());
+                return Err(Problem::new(
+                    422,
+                    "invalid_value",
+                    format!("{what} kept for {least} to {most} days, or for ever."),
+                    "Send a number of days in that range, or 0 for ever.",
+                )
+                .with_field(field));
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes what is given.
+    fn apply(&self, contract: &mut Contract) {
+        let settings = [
+            (self.answers, &mut contract.keep_answers_days),
+            (self.activities, &mut contract.keep_activities_days),
+            (self.mirror, &mut contract.keep_mirror_days),
+        ];
+        for (given, stored) in settings {
+            *stored = given.unwrap_or(*stored);
+        }
+    }
+
+    /// True if the settings, as they were and as they are, take a run of that kind. One that was stopped has
+    /// applied its setting to a part only, and is asked for again by the same setting.
+    fn takes_run(
+        &self,
+        kind: RunKind,
+        before: &Contract,
+        after: &Contract,
+        last: Option<&Run>,
+    ) -> bool {
+        let stopped = last.is_some_and(|last| last.state == RunState::Stopped);
+        if kind == RunKind::KeepAnswers {
+            let changed = before.keep_answers_days != after.keep_answers_days;
+            return changed || stopped && self.answers.is_some();
+        }
+        let days = after.keep_activities_days;
+        let changed = before.keep_activities_days != days;
+        // With no limit there is nothing to erase, and one that is under way ends by itself.
+        days != 0 && (changed || stopped && self.activities.is_some())
+    }
+}
+
+/// The settings as the audit log shows them.
+fn logged(contract: &Contract) -> serde_json::Value {
+    json!({
+        "keep_answers_days": contract.keep_answers_days,
+        "keep_activities_days": contract.keep_activities_days,
+        "keep_mirror_days": contract.keep_mirror_days,
+    })
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -96,66 +192,61 @@ async fn privacy(
     app.privacy_view(contract).await.map(Json)
 }
 
-/// Sets how long answers are kept. New submissions get the time at which they expire with their next step; a run
-/// gives it to those that are stored. The table deletes what has expired within a few days.
+/// Sets how long things are kept. New submissions get the time at which they expire with their next step; a run
+/// gives it to those that are stored, and the table deletes what has expired within a few days. Another run erases
+/// the content of activities, at once and then each day. What was imported of a CRM is deleted, within a day, when
+/// the CRM has been disconnected for that long.
 #[utoipa::path(put, path = "/contract/retention", operation_id = "set_retention", request_body = RetentionInput, responses((status = 200, body = PrivacyView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn set_retention(
     State(app): State<Arc<App>>,
     caller: Caller<ManageContract>,
     Json(input): Json<RetentionInput>,
 ) -> Result<Json<PrivacyView>, Problem> {
-    let days = input.keep_answers_days;
-    if days != 0 && !KEEP_ANSWERS_DAYS.contains(&days) {
-        let (least, most) = (*KEEP_ANSWERS_DAYS.start(), *KEEP_ANSWERS_DAYS.end());
-        return Err(Problem::new(
-            422,
-            "invalid_value",
-            format!("Answers are kept for {least} to {most} days, or for ever."),
-            "Send a number of days in that range, or 0 for ever.",
-        )
-        .with_field("keep_answers_days"));
-    }
-    let (store, kind) = (&app.remote.store, RunKind::KeepAnswers);
+    input.check()?;
+    let store = &app.remote.store;
     for _ in 0..MAX_TRIES {
-        let mut contract = app.contract(&caller).await?;
-        let last = store.last_run(&contract.id, kind).await;
-        let last = last.map_err(|error| error.problem())?;
-        // One that was stopped has applied the setting to a part of the submissions only.
-        let stopped = last
-            .as_ref()
-            .is_some_and(|last| last.state == RunState::Stopped);
-        if contract.keep_answers_days == days && !stopped {
-            return app.privacy_view(contract).await.map(Json);
-        }
+        let before = app.contract(&caller).await?;
+        let mut contract = before.clone();
+        input.apply(&mut contract);
         let now = app.remote.clock.now();
         let begins = now.plus_seconds(APPLY_AFTER_SECONDS);
-        let new = Run::requested(kind, last.as_ref(), &caller.actor, now, begins);
-        let run = new.or_else(|| {
-            let mut open = last?;
-            open.restart(begins);
-            Some(open)
-        });
-        let run = run.ok_or_else(Problem::internal)?;
-        let before = json!({ "keep_answers_days": contract.keep_answers_days });
-        contract.keep_answers_days = days;
+        let mut runs = Vec::new();
+        for kind in [RunKind::KeepAnswers, RunKind::KeepActivities] {
+            let last = store.last_run(&contract.id, kind).await;
+            let last = last.map_err(|error| error.problem())?;
+            if !input.takes_run(kind, &before, &contract, last.as_ref()) {
+                continue;
+            }
+            let new = Run::requested(kind, last.as_ref(), &caller.actor, now, begins);
+            let run = new.or_else(|| {
+                let mut open = last?;
+                open.restart(begins);
+                Some(open)
+            });
+            runs.push(run.ok_or_else(Problem::internal)?);
+        }
+        if contract == before && runs.is_empty() {
+            return app.privacy_view(contract).await.map(Json);
+        }
         contract.config_version += 1;
-        let after = json!({ "keep_answers_days": days });
         let audit = app.audit(
             &caller.actor,
             "contract.retention",
             contract.id.to_string(),
-            before,
-            after,
+            logged(&before),
+            logged(&contract),
         );
         let unique = app.remote.random.uuid();
         match store
-            .change_retention(&contract, &run, &audit, unique)
+            .change_retention(&contract, &runs, &audit, unique)
             .await
         {
             Ok(()) => {
-                let work = WorkKind::Run(kind);
-                crm_setup::announce_in(&app.import_queue, &contract.id, work, APPLY_AFTER_SECONDS)
-                    .await;
+                for run in &runs {
+                    let work = WorkKind::Run(run.kind);
+                    let queue = &app.import_queue;
+                    crm_setup::announce_in(queue, &contract.id, work, APPLY_AFTER_SECONDS).await;
+                }
                 return app.privacy_view(contract).await.map(Json);
             }
             Err(StoreError::Conflict) => {}
@@ -306,19 +397,26 @@ impl App {
         found.ok_or_else(|| Problem::not_found("contract"))
     }
 
+    /// The last run of a kind, as it is shown.
+    async fn shown_run(
+        &self,
+        contract: &Contract,
+        kind: RunKind,
+    ) -> Result<Option<ContractRun>, Problem> {
+        let last = self.remote.store.last_run(&contract.id, kind).await;
+        let last = last.map_err(|error| error.problem())?;
+        Ok(last.map(ContractRun::from))
+    }
+
     async fn privacy_view(&self, contract: Contract) -> Result<PrivacyView, Problem> {
-        let store = &self.remote.store;
-        let kept = store.last_run(&contract.id, RunKind::KeepAnswers).await;
-        let deleted = store.last_run(&contract.id, RunKind::DeleteContract).await;
         Ok(PrivacyView {
-            retention_run: kept
-                .map_err(|error| error.problem())?
-                .map(ContractRun::from),
-            deletion: deleted
-                .map_err(|error| error.problem())?
-                .map(ContractRun::from),
+            retention_run: self.shown_run(&contract, RunKind::KeepAnswers).await?,
+            activities_run: self.shown_run(&contract, RunKind::KeepActivities).await?,
+            deletion: self.shown_run(&contract, RunKind::DeleteContract).await?,
             name: contract.name,
             keep_answers_days: contract.keep_answers_days,
+            keep_activities_days: contract.keep_activities_days,
+            keep_mirror_days: contract.keep_mirror_days,
             deletion_wait_days: WAIT_DAYS,
         })
     }

@@ -9,7 +9,9 @@ use e2e::{Harness, Tenant};
 use local::{Apps, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::clock::Clock as _;
+use shared::clock::{Clock as _, Millis};
+use shared::domain::activity::{Activity, Draft, Given};
+use shared::domain::directory::{EntryId, EntryKind, EntryRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::run::{Run, RunKind, RunState};
@@ -289,6 +291,24 @@ async fn a_deletion_that_dies_at_any_call_ends_with_the_same_receipt() {
     harness.stop().await;
 }
 
+/// An activity of a seat holder with somebody.
+fn activity_of(contract: &ContractId, seat: &str, text: &str) -> Activity {
+    let now = Millis(1_790_000_000_000);
+    let given = Given {
+        key: "k".to_owned(),
+        kind: "call".to_owned(),
+        occurred_at: now,
+        text: text.to_owned(),
+        ..Given::default()
+    };
+    let target = EntryRef {
+        kind: EntryKind::Profile,
+        id: EntryId(uuid::Uuid::from_u128(1)),
+    };
+    let draft = Draft::check(given, EntryKind::Profile, now).unwrap();
+    draft.with(contract, seat.parse().unwrap(), target, "Product", now)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contract_is_exported_whole_and_without_secrets() {
     let harness = Harness::embedded(false).await;
@@ -308,6 +328,22 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
     let seat = json!({ "name": "Ann", "email": own.email("ann"), "role": "administrator" });
     let (status, seat) = own.api(Method::POST, "/seats", Some(seat)).await;
     assert_eq!(status, StatusCode::CREATED);
+    // What seats that were removed have left is exported too.
+    let mut removed = Vec::new();
+    for name in ["bob", "eve"] {
+        let seat = json!({ "name": name, "email": own.email(name), "role": "salesperson" });
+        let (_, seat) = own.api(Method::POST, "/seats", Some(seat)).await;
+        let id = seat["id"].as_str().unwrap().to_owned();
+        let activity = activity_of(&own.made.id, &id, &format!("Call of {name}."));
+        let stored = harness.store.accept_activities(&[activity]).await;
+        assert!(stored.iter().all(Result::is_ok));
+        removed.push(id);
+    }
+    for id in &removed {
+        let path = format!("/seats/{id}");
+        let (status, answer) = own.api(Method::DELETE, &path, None).await;
+        assert!(status.is_success(), "{answer}");
+    }
 
     let (mut lines, mut counts, mut next, mut pages) = (Vec::new(), BTreeMap::new(), None, 0);
     loop {
@@ -364,9 +400,10 @@ async fn a_contract_is_exported_whole_and_without_secrets() {
             "{kind}: {stored_kinds:?}"
         );
     }
-    assert_eq!(found["submission"], 2);
+    assert_eq!((found["submission"], found["activity"]), (2, 2));
     let all = lines.iter().map(Value::to_string).collect::<String>();
     assert!(all.contains(&ids[0]) && all.contains(&own.email("ada")));
+    assert!(all.contains("Call of bob.") && all.contains("Call of eve."));
     assert!(!all.contains(&other.domain) && !all.contains(other.made.id.as_str()));
     // No value that is sealed, or that is a secret or its hash, in any item.
     for item in dump(stack, &own.made.id).await {

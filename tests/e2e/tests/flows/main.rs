@@ -42,6 +42,7 @@ mod mirror;
 mod oauth;
 mod oauth_attacks;
 mod previews;
+mod retention;
 mod roi;
 mod setbacks;
 mod sign_in;

@@ -14,6 +14,14 @@ async fn an_administrator_exports_the_contract_and_asks_for_its_deletion() {
          URL.createObjectURL = (file) => { window.saved = file; return made.call(URL, file); }; \
          HTMLAnchorElement.prototype.click = function () {};";
     const READ: &str = "const done = arguments[0]; window.saved.text().then(done);";
+    // The user chooses a place: a file in the browser's own storage stands for it.
+    const CHOOSE: &str = "window.showSaveFilePicker = async ({ suggestedName }) => { \
+         const root = await navigator.storage.getDirectory(); \
+         window.chosen = await root.getFileHandle(suggestedName, { create: true }); \
+         return window.chosen; };";
+    const READ_CHOSEN: &str = "const done = arguments[0]; \
+         window.chosen.getFile().then((file) => file.text()).then(done);";
+    const NO_CHOICE: &str = "window.showSaveFilePicker = undefined;";
     let Some(world) = World::start(CrmKind::Salesforce).await else {
         return;
     };
@@ -28,6 +36,14 @@ async fn an_administrator_exports_the_contract_and_asks_for_its_deletion() {
     world.picture("privacy").await;
 
     // One file of all pages, the counts in its last line.
+    browser.script(CHOOSE, &json!([])).await;
+    world.press("Export everything").await;
+    world.sees("saved as contract-").await;
+    let chosen = browser.script_async(READ_CHOSEN, &json!([])).await;
+    let is_whole = |text: &str| text.ends_with("}}}\n") && text.contains("\"read_from\"");
+    assert!(is_whole(chosen.as_str().unwrap()), "{chosen}");
+    // A browser that asks for no place saves a draft of its own.
+    browser.script(NO_CHOICE, &json!([])).await;
     browser.script(WATCH, &json!([])).await;
     world.press("Export everything").await;
     world.sees("saved as contract-").await;
@@ -51,12 +67,12 @@ async fn an_administrator_exports_the_contract_and_asks_for_its_deletion() {
     world.sees("That is no number of days.").await;
     world.type_anew("keep_answers_days", "7").await;
     world.press("Save").await;
-    world.press("Delete older answers").await;
+    world.press("Delete what is older").await;
     world.sees("Answers are kept for 30 to 3650 days").await;
     world.press("Cancel").await;
     world.type_anew("keep_answers_days", "365").await;
     world.press("Save").await;
-    world.press("Delete older answers").await;
+    world.press("Delete what is older").await;
     world.sees("Last change").await;
     let privacy = world.api(Method::GET, "/contract/privacy", None).await;
     assert_eq!(privacy["keep_answers_days"], 365);

@@ -187,6 +187,47 @@ async fn end_and_count(crm: CrmKind, clean_up: bool) {
     world.stop().await;
 }
 
+/// A contract can set how long what a CRM has left is kept (OP-3).
+#[tokio::test]
+async fn what_a_disconnected_crm_left_is_deleted_when_its_time_is_over() {
+    const DAY: i64 = 24 * 3600;
+    let world = World::start(CrmKind::Salesforce).await;
+    world.connect_and_import(PRODUCTION).await;
+    world.fill(PRODUCTION, 20).await;
+    let days = json!({ "keep_mirror_days": 30 });
+    let put = world.api(Method::PUT, "/contract/retention", days).await;
+    assert_eq!(put.is(200).json["keep_mirror_days"], 30);
+    world.disconnect(PRODUCTION, false).await.is(202);
+    world.settle().await;
+    let found = world.imported().await;
+    assert!(found >= 20, "{found}");
+
+    world.advance(29 * DAY).await;
+    world.start_syncs().await;
+    assert!(world.open_work().await.is_empty());
+    world.advance(2 * DAY).await;
+    // The schedule runs once more before anybody has done the work.
+    world.start_syncs().await;
+    world.start_syncs().await;
+    assert_eq!(world.open_work().await, [END]);
+    assert_eq!(world.imported().await, found);
+    world.settle().await;
+    assert_eq!(world.imported().await, 0);
+    // The tokens were revoked at the first end.
+    assert_eq!(world.is_over(CRM).await, world.revoked());
+    let purge = json!({ "found": found, "deleted": found, "left": 0 });
+    let view = world.view(PRODUCTION).await;
+    assert_eq!(view["disconnect"]["purge"], purge);
+    let ends = world.audit("connection.disconnected").await;
+    assert_eq!((ends.len(), ends[0].actor.as_str()), (2, "schedule"));
+
+    // Nothing is left to delete, and a new connection is as any.
+    world.start_syncs().await;
+    assert!(world.open_work().await.is_empty());
+    world.connect_and_import(PRODUCTION).await;
+    world.stop().await;
+}
+
 for_both!(a_worker_that_dies_at_any_step_of_the_end_changes_nothing);
 async fn a_worker_that_dies_at_any_step_of_the_end_changes_nothing(crm: CrmKind) {
     let world = World::start(crm).await;
