@@ -1,6 +1,6 @@
 //! The users of the CRM as the mirror has them, and the seat of each (SV-4, SV-6).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -10,8 +10,11 @@ use crate::domain::ids::{ContractId, SeatId};
 use crate::domain::match_keys::MatchKey;
 use crate::domain::rows::record_id;
 use crate::domain::schema::CrmKind;
-use crate::domain::seat::Seat;
-use crate::store::{ConnectionKind, MIRROR_SHARDS, Mirror, MirrorRecord, Store, StoreError};
+use crate::domain::seat::{Seat, SeatStatus};
+use crate::domain::vocabulary::vocabulary;
+use crate::store::{
+    Connection, ConnectionKind, MIRROR_SHARDS, Mirror, MirrorRecord, Store, StoreError,
+};
 
 /// Items that are read in one call.
 const PAGE: i32 = 500;
@@ -19,6 +22,8 @@ const PAGE: i32 = 500;
 const AT_ONCE: usize = 8;
 /// Records of a shard after which no more are read.
 const MOST_OF_SHARD: usize = 2_500;
+/// Users of the CRM with one e-mail address that are looked at.
+const MOST_USERS: i32 = 10;
 
 /// The CRM whose users are read.
 #[derive(Debug, Clone, Copy)]
@@ -87,12 +92,108 @@ impl CrmUsers<'_> {
                 continue;
             };
             let known = seats.iter().any(|known| known.id == seat);
-            let own = connection.organization == organization;
-            if let Some(user) = connection.user.filter(|_| known && own) {
-                users.insert(seat, record_id(self.crm, &user.id));
+            if let Some(user) = self.signed_in_as(&connection, organization)
+                && known
+            {
+                users.insert(seat, user);
             }
         }
         Ok(users)
+    }
+
+    /// The CRM's id of the user as whom a seat holder signed in to an organisation; `None` for another
+    /// organisation's.
+    fn signed_in_as(&self, connection: &Connection, organization: &str) -> Option<String> {
+        let user = connection.user.as_ref()?;
+        let is_own = connection.organization == organization;
+        is_own.then(|| record_id(self.crm, &user.id))
+    }
+
+    /// The CRM's ids of the users who are the holder of a seat: the one as whom they signed in to the CRM
+    /// themselves, else those with the seat's e-mail address as whom nobody else signed in.
+    ///
+    /// It is the rule of [`of_seats`](Self::of_seats) for one seat. It reads the connections of the contract
+    /// and of the seat, and by the address the users; the sign-ins of others only if there are such users.
+    pub async fn of_seat(
+        &self,
+        store: &Store,
+        seat: &Seat,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let (contract, environment) = (self.contract, self.environment);
+        let organization = store.organization(contract, environment).await?;
+        if let Some(organization) = &organization {
+            let own = ConnectionKind::User(seat.id, environment);
+            let own = store.connection(contract, own).await?;
+            let user = own.and_then(|own| self.signed_in_as(&own, organization));
+            if let Some(user) = user {
+                return Ok(BTreeSet::from([user]));
+            }
+        }
+        let (_, users) = self.with_address_of(store, seat).await?;
+        let mut users: BTreeSet<String> = users.into_iter().collect();
+        let Some(organization) = organization.filter(|_| !users.is_empty()) else {
+            return Ok(users);
+        };
+        for connection in store.user_connections(contract, environment).await? {
+            let ConnectionKind::User(other, _) = connection.kind else {
+                continue;
+            };
+            let user = self.signed_in_as(&connection, &organization);
+            let Some(user) = user.filter(|user| other != seat.id && users.contains(user)) else {
+                continue;
+            };
+            let other = store.seat(contract, other).await?;
+            if other.is_some_and(|other| other.status != SeatStatus::Disabled) {
+                users.remove(&user);
+            }
+        }
+        Ok(users)
+    }
+
+    /// The seat of each user of the CRM who has one of these seats: see [`seats_of_users`]. Users are looked
+    /// up for each seat by itself.
+    pub async fn of_seats(
+        &self,
+        store: &Store,
+        organization: &str,
+        seats: &[Seat],
+    ) -> Result<BTreeMap<String, SeatId>, StoreError> {
+        let signed_in = self.signed_in(store, organization, seats).await?;
+        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
+        for seat in seats {
+            if !signed_in.contains_key(&seat.id) {
+                readings.push(Box::pin(self.with_address_of(store, seat)));
+            }
+        }
+        let by_email: Vec<(SeatId, Vec<String>)> = stream::iter(readings)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(seats_of_users(&signed_in, by_email))
+    }
+
+    /// The users of the CRM with the e-mail address of a seat.
+    async fn with_address_of(
+        &self,
+        store: &Store,
+        seat: &Seat,
+    ) -> Result<(SeatId, Vec<String>), StoreError> {
+        let object = vocabulary(self.crm).user.name;
+        let Some(key) = MatchKey::email(&seat.email) else {
+            return Ok((seat.id, Vec::new()));
+        };
+        let (contract, environment) = (self.contract, self.environment);
+        let found = store
+            .by_match_key(contract, environment, &key, Some(object), MOST_USERS)
+            .await?;
+        let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
+        if ids.is_empty() {
+            return Ok((seat.id, Vec::new()));
+        }
+        let users = self.mirror(object).records(store, &ids).await?.into_iter();
+        // A key can outlive its values.
+        let own = users.filter(|user| user.keys.contains(key.as_str()));
+        Ok((seat.id, own.map(|user| user.id).collect()))
     }
 }
 

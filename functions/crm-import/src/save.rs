@@ -16,7 +16,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
 use shared::crm_setup;
-use shared::crm_users::{CrmUsers, all_seats, seats_of_users};
+use shared::crm_users::{CrmUsers, all_seats};
 use shared::domain::contract::ContractConfig;
 use shared::domain::crm_settings::SyncSettings;
 use shared::domain::directory::{EntryKind, LinkPass, LinkProgress, RecordRef};
@@ -24,11 +24,10 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::{ContractId, SeatId};
 use shared::domain::inventory::CrmOptions;
 use shared::domain::lists::Reason;
-use shared::domain::match_keys::MatchKey;
 use shared::domain::opportunity::Opportunity;
 use shared::domain::references::Named;
 use shared::domain::schema::CrmKind;
-use shared::domain::seat::{Seat, SeatStatus};
+use shared::domain::seat::SeatStatus;
 use shared::domain::vocabulary::vocabulary;
 use shared::opportunities::Opportunities;
 use shared::problem::Problem;
@@ -54,8 +53,6 @@ const MAX_ATTEMPTS: u32 = 5;
 const PAGE: i32 = 200;
 /// Opportunities that are looked at side by side.
 const AT_ONCE: usize = 8;
-/// Users of the CRM with one e-mail address that are looked at.
-const MOST_USERS: i32 = 10;
 
 /// The position from which the next worker continues a pass over all open opportunities, or over those of an
 /// owner.
@@ -319,8 +316,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// The seat of each user of the CRM who has one: by the seat holder's own sign-in to the CRM, else by
-    /// e-mail address. Disabled seats take no part.
+    /// The seat of each user of the CRM who has one. Disabled seats take no part.
     async fn seats(&self) -> Result<BTreeMap<String, SeatId>, StoreError> {
         let (store, contract) = (self.store(), self.contract);
         if !saves(&self.settings) {
@@ -333,39 +329,7 @@ impl Worker<'_> {
             environment: PRODUCTION,
             crm: self.crm(),
         };
-        let signed_in = users.signed_in(store, &self.organization, &seats).await?;
-        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
-        for seat in seats
-            .iter()
-            .filter(|seat| !signed_in.contains_key(&seat.id))
-        {
-            readings.push(Box::pin(self.users_of(seat)));
-        }
-        let by_email: Vec<(SeatId, Vec<String>)> = stream::iter(readings)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(seats_of_users(&signed_in, by_email))
-    }
-
-    /// The users of the CRM with the e-mail address of a seat.
-    async fn users_of(&self, seat: &Seat) -> Result<(SeatId, Vec<String>), StoreError> {
-        let object = vocabulary(self.crm()).user.name;
-        let Some(key) = MatchKey::email(&seat.email) else {
-            return Ok((seat.id, Vec::new()));
-        };
-        let (store, contract) = (self.store(), self.contract);
-        let found = store
-            .by_match_key(contract, PRODUCTION, &key, Some(object), MOST_USERS)
-            .await?;
-        let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok((seat.id, Vec::new()));
-        }
-        let users = self.mirror(object).records(store, &ids).await?.into_iter();
-        // A key can outlive what it was made of.
-        let own = users.filter(|user| user.keys.contains(key.as_str()));
-        Ok((seat.id, own.map(|user| user.id).collect()))
+        users.of_seats(store, &self.organization, &seats).await
     }
 
     /// Looks at every open opportunity; `false` if time is up before the end.
