@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use shared::clock::Millis;
 use shared::crm_setup;
 use shared::crm_users::{CrmUsers, all_seats};
 use shared::domain::contract::ContractConfig;
@@ -31,7 +30,6 @@ use shared::domain::seat::SeatStatus;
 use shared::domain::vocabulary::vocabulary;
 use shared::opportunities::Opportunities;
 use shared::problem::Problem;
-use shared::queue::ImportQueue;
 use shared::store::{
     Connection, ConnectionKind, MIRROR_SHARDS, Mirror, SaveState, Store, StoreError,
     TOUCHED_SHARDS, Touched, WorkKind,
@@ -92,36 +90,6 @@ struct Worker<'a> {
     pass: LinkPass,
     place: Place,
     began: Instant,
-}
-
-/// Requests a save pass and announces it to the import queue. A pass that has not started yet meets the
-/// request; after one that is under way, another follows.
-pub(crate) async fn request(
-    store: &Store,
-    queue: &ImportQueue,
-    contract: &ContractId,
-    by: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
-    loop {
-        let before = store.save_pass(contract).await?;
-        let Some(pass) = LinkPass::requested(before.as_ref(), by, now) else {
-            break;
-        };
-        match store.put_save_pass(contract, &pass).await {
-            Ok(()) => break,
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    crm_setup::announce(queue, contract, WorkKind::Save).await;
-    Ok(())
-}
-
-/// True if these settings save anything automatically. Without *auto-sync all seat holders* nobody takes part.
-pub(crate) const fn saves(settings: &SyncSettings) -> bool {
-    let kinds = settings.auto_save;
-    settings.auto_sync_seat_holders && (kinds.accounts || kinds.contacts || kinds.leads)
 }
 
 impl App {
@@ -241,7 +209,7 @@ impl Worker<'_> {
 
     /// The settings that decide about opportunities, as a text.
     fn wanted(&self) -> String {
-        if !saves(&self.settings) {
+        if !self.settings.saves() {
             return "nothing".to_owned();
         }
         let stages = self.options.as_ref().map(|options| {
@@ -316,10 +284,11 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// The seat of each user of the CRM who has one. Disabled seats take no part.
+    /// The seat of each user of the CRM who has one. Disabled seats take no part, nor do those for which
+    /// nothing is saved.
     async fn seats(&self) -> Result<BTreeMap<String, SeatId>, StoreError> {
         let (store, contract) = (self.store(), self.contract);
-        if !saves(&self.settings) {
+        if !self.settings.saves() {
             return Ok(BTreeMap::new());
         }
         let mut seats = all_seats(store, contract).await?;
@@ -329,7 +298,13 @@ impl Worker<'_> {
             environment: PRODUCTION,
             crm: self.crm(),
         };
-        users.of_seats(store, &self.organization, &seats).await
+        let mut found = users.of_seats(store, &self.organization, &seats).await?;
+        let saving = seats
+            .iter()
+            .filter(|seat| seat.crm.auto_saves(&self.settings));
+        let saving: BTreeSet<SeatId> = saving.map(|seat| seat.id).collect();
+        found.retain(|_, seat| saving.contains(seat));
+        Ok(found)
     }
 
     /// Looks at every open opportunity; `false` if time is up before the end.
@@ -360,7 +335,7 @@ impl Worker<'_> {
             self.keep("opportunities", Some(begun)).await?;
         }
         let object = vocabulary(self.crm()).opportunity.name;
-        while saves(&self.settings) && self.place.shard < MIRROR_SHARDS {
+        while self.settings.saves() && self.place.shard < MIRROR_SHARDS {
             if !self.in_time() {
                 return Ok(false);
             }
@@ -514,7 +489,7 @@ impl Worker<'_> {
         let Some(seat) = owner.and_then(|owner| self.seats.get(owner)).copied() else {
             return Ok(Vec::new());
         };
-        if !saves(&self.settings) || !opportunity.in_pipeline(begins_at, self.options.as_ref()) {
+        if !self.settings.saves() || !opportunity.in_pipeline(begins_at, self.options.as_ref()) {
             return Ok(Vec::new());
         }
         let since = self.app.now();
