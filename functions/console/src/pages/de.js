@@ -1805,8 +1805,8 @@ export default {
 		"Das CRM hat mehr Benutzer, als auf einmal gelesen werden: Nicht alle werden hier gefunden.",
 	"Nobody is selected.": "Es ist niemand ausgewählt.",
 	"Select users in the list first.": "Wählen Sie zuerst Benutzer in der Liste aus.",
-	"The users of the production CRM as they were imported. A user is matched to a seat by their own sign-in to the CRM, else by e-mail address.":
-		"Die Benutzer des Produktions-CRM, wie sie importiert wurden. Ein Benutzer wird einer Lizenz über die eigene Anmeldung beim CRM zugeordnet, sonst über die E-Mail-Adresse.",
+	"The users of the production CRM as they were imported. A user is matched to a seat by an administrator’s choice, else by their own sign-in to the CRM, else by e-mail address.":
+		"Die Benutzer des Produktions-CRM, wie sie importiert wurden. Ein Benutzer wird einer Lizenz durch die Wahl eines Administrators zugeordnet, sonst über die eigene Anmeldung beim CRM, sonst über die E-Mail-Adresse.",
 	"All seats": "Alle Lizenzen",
 	"Select all shown": "Alle angezeigten auswählen",
 	"Select all found": "Alle gefundenen auswählen",

@@ -43,6 +43,7 @@ mod oauth;
 mod oauth_attacks;
 mod previews;
 mod roi;
+mod seat_crm;
 mod setbacks;
 mod sign_in;
 mod submissions;
