@@ -16,6 +16,7 @@ use shared::crm::{
     self, ActivityContent, ActivityRules, AttachedActivity, Crm, CrmError, FoundActivity,
     NewActivity, Outcomes, Reason, SoughtActivity,
 };
+use shared::crm_users::CrmUsers;
 use shared::domain::activity::{Activity, ActivityState, CrmActivity};
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryKind, EntryRef, RecordRef};
@@ -529,10 +530,8 @@ impl Writer<'_> {
         let rules = if let Some((rules, _)) = self.app.rules.get(&self.key(), now) {
             rules
         } else {
-            let kind = ConnectionKind::User(self.seat, PRODUCTION);
-            let own = store.connection(contract, kind).await?;
-            let user = own.and_then(|own| own.user).map(|user| user.id);
-            let rules = self.crm.activity_rules(user.as_deref()).await;
+            let owner = self.owner().await?;
+            let rules = self.crm.activity_rules(owner.as_deref()).await;
             let rules = rules.map_err(|error| App::told(self.config, error))?;
             let rules = Arc::new(rules);
             self.app.rules.put(self.key(), rules.clone(), now);
@@ -546,6 +545,28 @@ impl Writer<'_> {
             _ => None,
         };
         Ok((rules, author))
+    }
+
+    /// The CRM's id of the user who is to own the seat holder's activities (WB-4): in Salesforce the one who
+    /// signed in, in Dynamics 365 the seat holder's, if there is exactly one.
+    async fn owner(&self) -> Result<Option<String>, StoreError> {
+        let (contract, store) = (&self.config.contract.id, &self.app.remote.store);
+        let crm = self.config.contract.crm;
+        if crm == CrmKind::Salesforce {
+            let kind = ConnectionKind::User(self.seat, PRODUCTION);
+            let own = store.connection(contract, kind).await?;
+            return Ok(own.and_then(|own| own.user).map(|user| user.id));
+        }
+        let Some(seat) = store.seat(contract, self.seat).await? else {
+            return Ok(None);
+        };
+        let users = CrmUsers {
+            contract,
+            environment: PRODUCTION,
+            crm,
+        };
+        let mut users = Box::pin(users.of_seat(store, &seat)).await?.into_iter();
+        Ok(users.next().filter(|_| users.next().is_none()))
     }
 
     /// True if an earlier attempt may have created an activity, or found that it or its record is gone. In

@@ -81,6 +81,15 @@ pub struct SyncSettings {
     pub api_share_percent: u8,
 }
 
+impl SyncSettings {
+    /// True if records of any kind are saved for seat holders automatically (SV-4).
+    #[must_use]
+    pub const fn saves(&self) -> bool {
+        let kinds = self.auto_save;
+        kinds.accounts || kinds.contacts || kinds.leads
+    }
+}
+
 impl Default for SyncSettings {
     fn default() -> Self {
         Self {

@@ -48,6 +48,7 @@
 //! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
 //! | seat's e-mail address | `C#{c}#SEATEMAIL#{email}` | `EMAIL` | create-only: one seat for each |
+//! | seat's user of the CRM who was chosen by hand | `C#{c}#SEATUSER` | `{organization}#{user}` | get; create-only: one seat for each |
 //! | seat's identity | `C#{c}#IDENTITY#{identity}` | `IDENTITY` | get at sign-in; create-only |
 //! | member of a seat's LinkedIn archives | `C#{c}#ARCHIVE#{seat}` | `MEMBER` | get; create-only |
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
@@ -94,7 +95,7 @@ use domain::lists::ListRef;
 use domain::match_keys::MatchKey;
 use domain::run::{RunId, RunKind};
 use domain::schema::CrmKind;
-use domain::seat::Identity;
+use domain::seat::{ChosenUser, Identity};
 use domain::user_writes::WriteKind;
 
 /// Names come from outside; encoded, they can hold no separator of ours.
@@ -233,6 +234,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("SCHEMA", false),
     ("SEAT", true),
     ("SEATEMAIL", true),
+    ("SEATUSER", false),
     ("SEEN", false),
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
@@ -986,6 +988,15 @@ pub(super) fn seat_email(contract: &ContractId, email: &str) -> Key {
     )
 }
 
+/// Keeps a user of the CRM whom an administrator chose to one seat.
+pub(super) fn seat_user(contract: &ContractId, chosen: &ChosenUser) -> Key {
+    let organization = part(&chosen.organization, MAX_HALF);
+    key(
+        format!("C#{contract}#SEATUSER"),
+        format!("{organization}#{}", part(&chosen.user, MAX_HALF)),
+    )
+}
+
 /// Keeps an identity at a sign-in provider to one seat.
 pub(super) fn identity(contract: &ContractId, identity: &Identity) -> Key {
     key(
@@ -1355,6 +1366,10 @@ mod tests {
             tenant: name.to_owned(),
             object_id: name.to_owned(),
         };
+        let chosen = ChosenUser {
+            organization: name.to_owned(),
+            user: name.to_owned(),
+        };
         let thread = Thread {
             target: waits,
             name: name.to_owned(),
@@ -1379,6 +1394,7 @@ mod tests {
             mirrored(&c, sandbox, "Lead", name),
             Key { pk, sk },
             seat_email(&c, name),
+            seat_user(&c, &chosen),
             identity(&c, &user),
             lead,
             submission,

@@ -1756,6 +1756,39 @@ export default {
 		"Ein Lead mit zwei Einsendungen hat die Punkte der ersten und der zweiten, bis zur höchsten Bewertung.",
 	// Seats from the CRM
 	"In CRM": "Im CRM",
+	"Chosen by an administrator": "Von einem Administrator gewählt",
+	"By their own sign-in to the CRM": "Nach der eigenen Anmeldung am CRM",
+	"Proposed by the e-mail address": "Nach der E-Mail-Adresse vorgeschlagen",
+	"By sign-in to the CRM, else by the e-mail address": "Nach der Anmeldung am CRM, sonst nach der E-Mail-Adresse",
+	"{n} users found: choose in the list": [
+		"{n} Benutzer gefunden: Wählen Sie in der Liste",
+		"{n} Benutzer gefunden: Wählen Sie in der Liste",
+	],
+	"This user cannot sign in to the CRM. Activities and records of this person wait for their sign-in; in Dynamics 365 their activities belong to the user that Leadbridge is connected as.":
+		"Dieser Benutzer kann sich nicht am CRM anmelden. Aktivitäten und Datensätze dieser Person warten auf ihre Anmeldung; in Dynamics 365 gehören ihre Aktivitäten dem Benutzer, mit dem Leadbridge verbunden ist.",
+	"Search users": "Benutzer suchen",
+	"Sync with the CRM": "Synchronisierung mit dem CRM",
+	"As set for all seat holders": "Wie für alle Lizenzinhaber eingestellt",
+	"It is on now: lists, champions and the logging of activities.":
+		"Sie ist jetzt eingeschaltet: Listen, Champions und das Protokollieren von Aktivitäten.",
+	"It is off now: no lists, no champions, and no activity is logged.":
+		"Sie ist jetzt ausgeschaltet: keine Listen, keine Champions, und keine Aktivität wird protokolliert.",
+	"Save to this person’s lists automatically": "Automatisch in den Listen dieser Person speichern",
+	"As far as the sync settings say so.": "Soweit die Synchronisierungseinstellungen es vorsehen.",
+	"{name} in the CRM": "{name} im CRM",
+	"Another seat has this user of the CRM.": "Eine andere Lizenz hat diesen CRM-Benutzer.",
+	"Choose another user, or change that seat first.": "Wählen Sie einen anderen Benutzer, oder ändern Sie zuerst jene Lizenz.",
+	"The CRM has no such user, or it was not imported yet.": "Das CRM hat diesen Benutzer nicht, oder er wurde noch nicht importiert.",
+	"Choose one of the users of the CRM; a new one is there after the next import.":
+		"Wählen Sie einen der CRM-Benutzer; ein neuer ist nach dem nächsten Import da.",
+	"The user is disabled in the CRM.": "Der Benutzer ist im CRM gesperrt.",
+	"Choose another user, or have the user enabled in the CRM.":
+		"Wählen Sie einen anderen Benutzer, oder lassen Sie den Benutzer im CRM freischalten.",
+	"This user of the CRM is no person who can hold a seat.": "Dieser CRM-Benutzer ist keine Person, die eine Lizenz haben kann.",
+	"Choose another user.": "Wählen Sie einen anderen Benutzer.",
+	"Your seat is not synced with the CRM.": "Ihre Lizenz wird nicht mit dem CRM synchronisiert.",
+	"Have an administrator switch the sync on for your seat.":
+		"Bitten Sie einen Administrator, die Synchronisierung für Ihre Lizenz einzuschalten.",
 	"Disabled in the CRM": "Im CRM gesperrt",
 	"Active in the CRM": "Im CRM aktiv",
 	"No longer in the CRM": "Nicht mehr im CRM",
@@ -1785,8 +1818,8 @@ export default {
 		"Das CRM hat mehr Benutzer, als auf einmal gelesen werden: Nicht alle werden hier gefunden.",
 	"Nobody is selected.": "Es ist niemand ausgewählt.",
 	"Select users in the list first.": "Wählen Sie zuerst Benutzer in der Liste aus.",
-	"The users of the production CRM as they were imported. A user is matched to a seat by their own sign-in to the CRM, else by e-mail address.":
-		"Die Benutzer des Produktions-CRM, wie sie importiert wurden. Ein Benutzer wird einer Lizenz über die eigene Anmeldung beim CRM zugeordnet, sonst über die E-Mail-Adresse.",
+	"The users of the production CRM as they were imported. A user is matched to a seat by an administrator’s choice, else by their own sign-in to the CRM, else by e-mail address.":
+		"Die Benutzer des Produktions-CRM, wie sie importiert wurden. Ein Benutzer wird einer Lizenz durch die Wahl eines Administrators zugeordnet, sonst über die eigene Anmeldung beim CRM, sonst über die E-Mail-Adresse.",
 	"All seats": "Alle Lizenzen",
 	"Select all shown": "Alle angezeigten auswählen",
 	"Select all found": "Alle gefundenen auswählen",

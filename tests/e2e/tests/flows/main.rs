@@ -44,6 +44,7 @@ mod oauth_attacks;
 mod previews;
 mod retention;
 mod roi;
+mod seat_crm;
 mod setbacks;
 mod sign_in;
 mod submissions;

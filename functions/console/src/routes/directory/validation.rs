@@ -8,18 +8,16 @@ use http::StatusCode;
 use matching::employer::Certainty;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
+use shared::crm_users::CrmUsers;
 use shared::domain::directory::{
     Entry, EntryId, EntryKind, Finding, MatchState, Origin, OutdatedEntry, RecordRef,
     ValidatedField,
 };
 use shared::domain::ids::SeatId;
-use shared::domain::match_keys::MatchKey;
 use shared::domain::role::Role;
-use shared::domain::rows::record_id;
-use shared::domain::vocabulary::vocabulary;
 use shared::linking::{CrmRecord, Records};
 use shared::problem::Problem;
-use shared::store::{self, ActError, ConnectionKind, Dismissed, Mirror};
+use shared::store::{self, ActError, Dismissed};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::submissions::{invalid_cursor, page_size};
@@ -34,8 +32,6 @@ use crate::extract::{Json, Path, Query};
 const MOST_READ: usize = 2_000;
 /// Outdated records that are read in one call.
 const READ_AT_ONCE: i32 = 200;
-/// Maximum number of users of the CRM with one e-mail address that are looked at.
-const MOST_USERS: i32 = 10;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -206,30 +202,13 @@ impl Scope {
         let store = &app.remote.store;
         let saved = store.saved_in_any_list(contract, seat.id).await;
         let saved = saved.map_err(|error| error.problem())?;
-        let own = ConnectionKind::User(seat.id, ENVIRONMENT);
-        let own = app.connection(contract, own).await?;
-        let mut users = BTreeSet::new();
-        if let Some(user) = own.and_then(|own| own.user) {
-            users.insert(record_id(view.crm(), &user.id));
-        } else if let Some(key) = MatchKey::email(&seat.email) {
-            let object = vocabulary(view.crm()).user.name;
-            let found = store.by_match_key(contract, ENVIRONMENT, &key, Some(object), MOST_USERS);
-            let found = found.await.map_err(|error| error.problem())?;
-            let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
-            let mirror = Mirror {
-                contract,
-                environment: ENVIRONMENT,
-                crm: view.crm(),
-                object,
-                default_region: None,
-            };
-            let found = mirror.records(store, &ids).await;
-            let found = found.map_err(|error| error.problem())?;
-            // A key can outlive its values.
-            let found = found.into_iter();
-            let own = found.filter(|user| user.keys.contains(key.as_str()));
-            users.extend(own.map(|user| user.id));
-        }
+        let users = CrmUsers {
+            contract,
+            environment: ENVIRONMENT,
+            crm: view.crm(),
+        };
+        let users = Box::pin(users.of_seat(store, seat)).await;
+        let users = users.map_err(|error| error.problem())?;
         Ok(Self::Own {
             users,
             saved,
