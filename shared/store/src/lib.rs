@@ -61,8 +61,9 @@ pub use connections::{
 };
 pub use crm::Alongside;
 pub use directory::{
-    Act, ActError, Acted, Added, Chosen, DIRECTORY_SHARDS, Dismissed, EntryAs, EntryWithMatch,
-    Holder, LinkWrite, OutdatedPage, ShardPage, StoredModel, WaitsFor,
+    Act, ActError, Acted, Added, Chosen, CountLimits, DIRECTORY_SHARDS, Dismissed, EntryAs,
+    EntryWithMatch, Holder, LinkWrite, OutdatedOwner, OutdatedOwners, OutdatedPage, ShardPage,
+    StoredModel, WaitsFor,
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;
