@@ -27,6 +27,8 @@ pub enum RunKind {
     Champions,
     /// Deletes everything of the contract.
     DeleteContract,
+    /// Keeps the flag of outdated records in the CRM (SV-8).
+    Flags,
     /// Gives the stored submissions the time at which they expire.
     KeepAnswers,
     /// Attributes opportunities (RO-1).
@@ -35,9 +37,10 @@ pub enum RunKind {
 
 impl RunKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Champions,
         Self::DeleteContract,
+        Self::Flags,
         Self::KeepAnswers,
         Self::Roi,
     ];
@@ -48,6 +51,7 @@ impl RunKind {
         match self {
             Self::Champions => "champions",
             Self::DeleteContract => "delete-contract",
+            Self::Flags => "flags",
             Self::KeepAnswers => "keep-answers",
             Self::Roi => "roi",
         }
@@ -59,6 +63,7 @@ impl RunKind {
         match self {
             Self::Champions => "Search for champions",
             Self::DeleteContract => "Deletion of the contract",
+            Self::Flags => "Flags of outdated records",
             Self::KeepAnswers => "Change of how long answers are kept",
             Self::Roi => "Attribution of opportunities",
         }
@@ -68,7 +73,7 @@ impl RunKind {
     const fn stops_midway(self) -> bool {
         match self {
             Self::DeleteContract => false,
-            Self::Champions | Self::KeepAnswers | Self::Roi => true,
+            Self::Champions | Self::Flags | Self::KeepAnswers | Self::Roi => true,
         }
     }
 }

@@ -873,8 +873,8 @@ export default {
 	"With “Not sure”, all open opportunities count.": "Mit „Nicht sicher“ zählen alle offenen Opportunities.",
 	Data: "Daten",
 	"Validate CRM data": "CRM-Daten prüfen",
-	"Flags contacts that are no longer at their account’s company.":
-		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Flags leads and contacts whose company is out of date in the CRM too, where it has the package’s field.":
+		"Kennzeichnet Leads und Kontakte, deren Unternehmen veraltet ist, auch im CRM, wenn es das Feld des Pakets hat.",
 	"Lead source of what is created": "Lead-Quelle für neu Angelegtes",
 	"Leave it empty": "Leer lassen",
 	"Name of the product in the subjects of activities": "Name des Produkts in den Betreffzeilen von Aktivitäten",
@@ -2040,8 +2040,8 @@ export default {
 	"The last import reached its end.": "Der letzte Import wurde vollständig beendet.",
 	"The last pass reached its end.": "Der letzte Durchlauf wurde vollständig beendet.",
 	"The last pass failed.": "Der letzte Durchlauf ist fehlgeschlagen.",
-	"Flags contacts that are no longer at their account's company.":
-		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Flags leads and contacts whose company is out of date, in the CRM too where it has the package's field.":
+		"Kennzeichnet Leads und Kontakte, deren Unternehmen veraltet ist, auch im CRM, wenn es das Feld des Pakets hat.",
 	"Fields in Salesforce that keep a lead from being created twice, whatever fails in between.":
 		"Felder in Salesforce, die verhindern, dass ein Lead doppelt angelegt wird, was immer dazwischen fehlschlägt.",
 	"Nothing to do: there is nothing to stop.": "Sie müssen nichts tun: Es gibt nichts anzuhalten.",

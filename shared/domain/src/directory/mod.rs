@@ -25,7 +25,7 @@ use crate::problem::Problem;
 pub use added::{
     MAX_CONTACTS, MAX_EXTERNAL_ID, MAX_ORIGINS, MAX_TEXT, NewEntry, Withdrawal, registered_domain,
 };
-pub use outdated::{Dismissal, Finding, OutdatedEntry, ValidatedField, findings};
+pub use outdated::{Dismissal, Finding, OutdatedEntry, ValidatedField, findings, has_left_company};
 pub use pass::{LinkPass, LinkProgress, PassState};
 pub use rates::{EntryRates, ObjectRates, Rates};
 pub use search::{DirectoryCursor, Filter};

@@ -149,6 +149,13 @@ impl OutdatedEntry {
     }
 }
 
+/// True if the company is out of date, and nobody dismissed that: what the flag in the CRM says.
+#[must_use]
+pub fn has_left_company(findings: &[Finding]) -> bool {
+    let mut findings = findings.iter();
+    findings.any(|finding| finding.field == ValidatedField::Company && finding.is_open())
+}
+
 /// Hash of a value as it is compared by users: without regard to case and signs.
 fn hash_of(text: &str) -> String {
     let mut hash = sha256_hex(&[matching::text::fold(text).as_bytes()]);

@@ -463,6 +463,10 @@ async fn decide(
     };
     let decided = store.dismiss_finding(contract, &act, &wish).await;
     decided.map_err(|error: ActError| error.problem())?;
+    let config = app.config(contract).await?;
+    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+    app.ask_for_flags(contract, &settings, &caller.actor)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
