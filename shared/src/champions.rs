@@ -348,7 +348,7 @@ fn of_entry(entry: &Entry, then: &Employer) -> Option<Statement> {
         moved: Move {
             stated: Stated::Entry(entry.id),
             employer: hash_of(&entry.record),
-            at: Some(entry.given_at(ValidatedField::Company)),
+            at: entry.given_at(ValidatedField::Company),
         },
         company: entry.record.company.clone(),
         title: entry.record.title.clone(),

@@ -37,7 +37,7 @@ pub struct SyncSettings {
     /// *Not sure*: all open opportunities.
     #[serde(default)]
     pub pipeline_stage: Option<String>,
-    /// Flag contacts that are no longer at their account's company.
+    /// Flag leads and contacts whose company is out of date, in the CRM too where it has the package's field.
     #[serde(default)]
     pub validate_crm_data: bool,
     /// Seat holders may create leads.

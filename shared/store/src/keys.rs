@@ -30,6 +30,7 @@
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
 //! | entry whose record is out of date | `C#{c}#OUTDATED#{environment}` | `{owner}#{entry}` | paged query, whole or of an owner; counted and emptied by a clean-up |
+//! | flag of an outdated record that was written to the CRM | `C#{c}#IMPORTED#{environment}` | `FLAG#{object}#{id}` | batch get, paged query; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{part}#{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
 //! | save pass | `C#{c}#CRM#production` | `SAVE` | get; GSI2 while it has work to do |
 //! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
@@ -949,6 +950,19 @@ pub(super) fn object_sync(contract: &ContractId, environment: Environment, objec
     key(partition, format!("{prefix}{}", part(object, MAX_PART)))
 }
 
+/// Partition and sort key prefix of the flags of outdated records that were written to the CRM.
+pub(super) fn flags(contract: &ContractId, environment: Environment) -> (String, &'static str) {
+    (imported(contract, environment), "FLAG#")
+}
+
+/// The flag of a record.
+pub(super) fn flag(contract: &ContractId, environment: Environment, record: &RecordRef) -> Key {
+    let (partition, prefix) = flags(contract, environment);
+    let object = part(&record.object, MAX_HALF);
+    let id = part(&record.id, MAX_HALF);
+    key(partition, format!("{prefix}{object}#{id}"))
+}
+
 pub(super) fn crm_options(contract: &ContractId, environment: Environment) -> Key {
     key(imported(contract, environment), "OPTIONS")
 }
@@ -1385,6 +1399,7 @@ mod tests {
             linked(&c, sandbox, &record),
             waiting(&c, sandbox, &record, waits),
             outdated(&c, sandbox, Some(name), waits.id),
+            flag(&c, sandbox, &record),
             saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
             champion(&c, sandbox, seat_id, &record),
             touched(&c, sandbox, name, (name, name)),

@@ -873,8 +873,8 @@ export default {
 	"With “Not sure”, all open opportunities count.": "Mit „Nicht sicher“ zählen alle offenen Opportunities.",
 	Data: "Daten",
 	"Validate CRM data": "CRM-Daten prüfen",
-	"Flags contacts that are no longer at their account’s company.":
-		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Flags leads and contacts whose company is out of date in the CRM too, where it has the package’s field.":
+		"Kennzeichnet Leads und Kontakte, deren Unternehmen veraltet ist, auch im CRM, wenn es das Feld des Pakets hat.",
 	"Lead source of what is created": "Lead-Quelle für neu Angelegtes",
 	"Leave it empty": "Leer lassen",
 	"Name of the product in the subjects of activities": "Name des Produkts in den Betreffzeilen von Aktivitäten",
@@ -1931,6 +1931,8 @@ export default {
 	"Here: {value}": "Hier: {value}",
 	"from {source}": "aus {source}",
 	"given {time}": "angegeben am {time}",
+	"it is not known since when": "seit wann, ist nicht bekannt",
+	"it is not known when the record changed": "wann der Datensatz geändert wurde, ist nicht bekannt",
 	"In the CRM: {value}": "Im CRM: {value}",
 	"record changed {time}": "Datensatz geändert am {time}",
 	"Show again": "Wieder anzeigen",
@@ -1940,6 +1942,10 @@ export default {
 	"Out of date in the CRM": "Im CRM veraltet",
 	Dismissed: "Verworfen",
 	"Dismissed by {name}": "Verworfen von {name}",
+	"The owner of the record dismisses it, who has the person in a list, or an administrator.":
+		"Verwerfen kann es, wem der Datensatz gehört, wer die Person in einer Liste hat, oder die Administration.",
+	"and more than are counted": "und weitere, die nicht gezählt sind",
+	"Count further owners": "Weitere Zuständige zählen",
 	"Update the record": "Datensatz aktualisieren",
 	"People whose record is out of date": "Personen mit veraltetem Datensatz",
 	"What differs": "Unterschied",
@@ -2080,8 +2086,8 @@ export default {
 	"The last import reached its end.": "Der letzte Import wurde vollständig beendet.",
 	"The last pass reached its end.": "Der letzte Durchlauf wurde vollständig beendet.",
 	"The last pass failed.": "Der letzte Durchlauf ist fehlgeschlagen.",
-	"Flags contacts that are no longer at their account's company.":
-		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Flags leads and contacts whose company is out of date, in the CRM too where it has the package's field.":
+		"Kennzeichnet Leads und Kontakte, deren Unternehmen veraltet ist, auch im CRM, wenn es das Feld des Pakets hat.",
 	"Fields in Salesforce that keep a lead from being created twice, whatever fails in between.":
 		"Felder in Salesforce, die verhindern, dass ein Lead doppelt angelegt wird, was immer dazwischen fehlschlägt.",
 	"Nothing to do: there is nothing to stop.": "Sie müssen nichts tun: Es gibt nichts anzuhalten.",

@@ -23,6 +23,7 @@ mod crm_connection;
 mod crm_queries;
 mod crm_users;
 mod data_validation;
+mod data_validation_flags;
 mod directory_api;
 mod directory_store;
 mod edge;
