@@ -71,7 +71,8 @@ pub struct ActivityContent {
     pub identity: Uuid,
     /// Its subject; cut to the CRM's limit. If it is, all of it stands above the text.
     pub subject: String,
-    /// Its text; cut to the CRM's limit with a mark, and then all of it is in a note beside the activity.
+    /// Its text; cut to the CRM's limit with a mark, and then all of it is in a note beside the activity. A
+    /// note of Salesforce begins with a line that holds its day and its identity.
     pub text: String,
     /// The time at which it happened.
     pub occurred_at: Millis,
