@@ -1403,8 +1403,7 @@ export default {
 	"Enter it as the key of the webhook in Google Ads.": "Geben Sie ihn in Google Ads als Schlüssel des Webhooks ein.",
 	"No submission": "Keine Einsendung",
 	"Submissions in each week, the oldest first: {counts}": "Einsendungen je Woche, die älteste zuerst: {counts}",
-	"The last ": "Die letzte ",
-	"last pull ": "zuletzt abgerufen ",
+	"last pull {time}": "zuletzt abgerufen {time}",
 	"not pulled yet": "noch nicht abgerufen",
 	"Notifications are taken: they are signed with the client secret.":
 		"Benachrichtigungen werden angenommen: Sie sind mit dem Client-Geheimnis signiert.",
@@ -1861,7 +1860,14 @@ export default {
 	"Imports: {own}, {percent} % of their share. All applications: {used} of {limit}.":
 		"Importe: {own}, {percent} % ihres Anteils. Alle Anwendungen: {used} von {limit}.",
 	// Mapping
-	"Matched on by {strategies}": "Zum Abgleich verwendet von {strategies}",
+	"Used by the strategy {strategies}": "Von der Strategie {strategies} verwendet",
+	"Search for champions": "Suche nach Champions",
+	"Deletion of the contract": "Löschung des Vertrags",
+	"Change of how long answers are kept": "Änderung der Aufbewahrungsdauer von Antworten",
+	"Attribution of opportunities": "Zuordnung von Opportunities",
+	"{n} champions": ["{n} Champion", "{n} Champions"],
+	"{n} champions removed": ["{n} Champion entfernt", "{n} Champions entfernt"],
+	"{n} opportunities": ["{n} Opportunity", "{n} Opportunities"],
 	"{name} leads to {field}.": "{name} führt zu {field}.",
 	"Last {time}": "Zuletzt {time}",
 	"As your CRM told {time}": "Laut Ihrem CRM, Stand {time}",
