@@ -1403,6 +1403,28 @@ export default {
 	"Enter it as the key of the webhook in Google Ads.": "Geben Sie ihn in Google Ads als Schlüssel des Webhooks ein.",
 	"No submission": "Keine Einsendung",
 	"Submissions in each week, the oldest first: {counts}": "Einsendungen je Woche, die älteste zuerst: {counts}",
+	Taken: "Angenommen",
+	Notifications: "Benachrichtigungen",
+	"LinkedIn’s notifications are taken at once: they are signed with the client secret.":
+		"Benachrichtigungen von LinkedIn werden sofort angenommen: Sie sind mit dem Client-Geheimnis signiert.",
+	"The client secret is missing: leads come with the next pull only.":
+		"Das Client-Geheimnis fehlt: Leads kommen erst mit dem nächsten Abruf.",
+	"The secret before the last change is still valid.": "Das Geheimnis vor der letzten Änderung gilt noch.",
+	"Webhook address for LinkedIn": "Webhook-Adresse für LinkedIn",
+	"Enter it at LinkedIn as the address of lead notifications.":
+		"Tragen Sie sie bei LinkedIn als Adresse für Lead-Benachrichtigungen ein.",
+	"Ad accounts and organisations": "Werbekonten und Organisationen",
+	"One in each line: the number of an ad account, or a URN such as urn:li:organization:123.":
+		"Je Zeile eines: die Nummer eines Werbekontos oder eine URN wie urn:li:organization:123.",
+	"New client secret (optional)": "Neues Client-Geheimnis (optional)",
+	"Client secret": "Client-Geheimnis",
+	"Of your app at LinkedIn; it signs notifications. It is stored sealed and never shown.":
+		"Das Ihrer App bei LinkedIn; es signiert Benachrichtigungen. Es wird versiegelt gespeichert und nie angezeigt.",
+	"Accounts and forms": "Konten und Formulare",
+	Accounts: "Konten",
+	"None: nothing is read yet. Enter one below.": "Keine: Es wird noch nichts gelesen. Tragen Sie unten eines ein.",
+	"None has sent anything in 8 weeks.": "Keines hat in 8 Wochen etwas gesendet.",
+	"{n} submissions in 8 weeks": ["{n} Einsendung in 8 Wochen", "{n} Einsendungen in 8 Wochen"],
 	"last pull {time}": "zuletzt abgerufen {time}",
 	"not pulled yet": "noch nicht abgerufen",
 	"Notifications are taken: they are signed with the client secret.":
