@@ -47,7 +47,7 @@ impl Door {
             503,
             "starting",
             format!("The demo company is being made: day {day} of {of}."),
-            "Wait: the page opens by itself as soon as the company is there.",
+            "Wait a little: the page opens by itself as soon as the company is there.",
         );
         Some(problem.with_retry_after(PAUSE))
     }

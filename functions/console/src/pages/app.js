@@ -582,13 +582,15 @@ async function start() {
 function begin(again = null) {
 	start().catch((error) => {
 		const problem = asProblem(error);
-		const place = again ?? el("div");
-		if (again) again.replaceChildren(problemNote(problem));
-		else {
+		const wait = problem.retry_after;
+		const place = again ?? el("div", { role: wait && "status" });
+		if (!again) {
 			main.replaceChildren(el("h1", null, "Leadbridge"), place, ...action(t("Try again"), () => location.reload()));
-			showProblem(place, error);
+			if (!wait) showProblem(place, error);
 		}
-		if (problem.retry_after) setTimeout(begin, problem.retry_after * 1000, place);
+		if (!wait) return;
+		place.replaceChildren(problemNote(problem, "warn"));
+		setTimeout(begin, wait * 1000, place);
 	});
 }
 
