@@ -48,7 +48,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Days that the company has used the product.
-const DAYS: i64 = 61;
+pub const DAYS: i64 = 61;
 /// Days from one import to the next. The product's own schedule has two a day: too many to wait for.
 const IMPORT_EVERY: i64 = 15;
 
@@ -173,7 +173,7 @@ pub async fn make(
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
-    let server = crate::serve(listener, &apps, stopping);
+    let server = crate::serve(listener, apps.router(), stopping);
     let certificate = reqwest::Certificate::from_pem(&std::fs::read(&simulator.ca_file)?)?;
     let http = Client::builder()
         .no_proxy()

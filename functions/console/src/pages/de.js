@@ -1416,8 +1416,29 @@ export default {
 	"Enter it as the key of the webhook in Google Ads.": "Geben Sie ihn in Google Ads als Schlüssel des Webhooks ein.",
 	"No submission": "Keine Einsendung",
 	"Submissions in each week, the oldest first: {counts}": "Einsendungen je Woche, die älteste zuerst: {counts}",
-	"The last ": "Die letzte ",
-	"last pull ": "zuletzt abgerufen ",
+	Taken: "Angenommen",
+	Notifications: "Benachrichtigungen",
+	"LinkedIn’s notifications are taken at once: they are signed with the client secret.":
+		"Benachrichtigungen von LinkedIn werden sofort angenommen: Sie sind mit dem Client-Geheimnis signiert.",
+	"The client secret is missing: leads come with the next pull only.":
+		"Das Client-Geheimnis fehlt: Leads kommen erst mit dem nächsten Abruf.",
+	"The secret before the last change is still valid.": "Das Geheimnis vor der letzten Änderung gilt noch.",
+	"Webhook address for LinkedIn": "Webhook-Adresse für LinkedIn",
+	"Enter it at LinkedIn as the address of lead notifications.":
+		"Tragen Sie sie bei LinkedIn als Adresse für Lead-Benachrichtigungen ein.",
+	"Ad accounts and organisations": "Werbekonten und Organisationen",
+	"One in each line: the number of an ad account, or a URN such as urn:li:organization:123.":
+		"Je Zeile eines: die Nummer eines Werbekontos oder eine URN wie urn:li:organization:123.",
+	"New client secret (optional)": "Neues Client-Geheimnis (optional)",
+	"Client secret": "Client-Geheimnis",
+	"Of your app at LinkedIn; it signs notifications. It is stored sealed and never shown.":
+		"Das Ihrer App bei LinkedIn; es signiert Benachrichtigungen. Es wird versiegelt gespeichert und nie angezeigt.",
+	"Accounts and forms": "Konten und Formulare",
+	Accounts: "Konten",
+	"None: nothing is read yet. Enter one below.": "Keine: Es wird noch nichts gelesen. Tragen Sie unten eines ein.",
+	"None has sent anything in 8 weeks.": "Keines hat in 8 Wochen etwas gesendet.",
+	"{n} submissions in 8 weeks": ["{n} Einsendung in 8 Wochen", "{n} Einsendungen in 8 Wochen"],
+	"last pull {time}": "zuletzt abgerufen {time}",
 	"not pulled yet": "noch nicht abgerufen",
 	"Notifications are taken: they are signed with the client secret.":
 		"Benachrichtigungen werden angenommen: Sie sind mit dem Client-Geheimnis signiert.",
@@ -1907,7 +1928,45 @@ export default {
 	"Imports: {own}, {percent} % of their share. All applications: {used} of {limit}.":
 		"Importe: {own}, {percent} % ihres Anteils. Alle Anwendungen: {used} von {limit}.",
 	// Mapping
-	"Matched on by {strategies}": "Zum Abgleich verwendet von {strategies}",
+	"Used by the strategy {strategies}": "Von der Strategie {strategies} verwendet",
+	// Texts of the API with names and numbers in them
+	"There is no such {what}.": "Das gibt es nicht: {what}.",
+	"Check the {what}'s id or key.": "Prüfen Sie Id oder Schlüssel von: {what}.",
+	"The field {required} is required.": "Das Feld {required} ist erforderlich.",
+	"The form takes at most {max_fields} fields.": "Das Formular nimmt höchstens {max_fields} Felder an.",
+	"The body is larger than {limit} bytes.": "Der Inhalt ist größer als {limit} Bytes.",
+	"Your user is disabled, locked or deleted in {crm}.": "Ihr Benutzer ist in {crm} deaktiviert, gesperrt oder gelöscht.",
+	"Your sign-in to {crm} has ended: it is asked for every 90 days.":
+		"Ihre Anmeldung bei {crm} ist abgelaufen: Sie wird alle 90 Tage verlangt.",
+	"Sign in to {crm} in your settings.": "Melden Sie sich in Ihren Einstellungen bei {crm} an.",
+	"Sign in to {crm} again in your settings.": "Melden Sie sich in Ihren Einstellungen erneut bei {crm} an.",
+	"The sign-in server of {remote} refuses to renew the connection ({code}).":
+		"Der Anmeldeserver von {remote} verweigert die Erneuerung der Verbindung ({code}).",
+	"The connected user cannot see the {record} object in {crm}.": "Der verbundene Benutzer sieht das Objekt {record} in {crm} nicht.",
+	"The CRM cannot search leads by {field}.": "Das CRM kann Leads nicht nach {field} suchen.",
+	"The authorisation of {label} ends at {end}.": "Die Freigabe für {label} endet am {end}.",
+	"No open lead matched on {fields}.": "Kein offener Lead stimmt überein in: {fields}.",
+	"One open lead matched on {fields}.": "Ein offener Lead stimmt überein in: {fields}.",
+	"The organisation has no storage left in {crm} ({about}).": "Die Organisation hat in {crm} keinen Speicherplatz mehr ({about}).",
+	"Free storage in {crm}, or get more.": "Geben Sie in {crm} Speicherplatz frei oder beschaffen Sie mehr.",
+	"The {record} is locked in {crm} ({about}).": "Der Datensatz {record} ist in {crm} gesperrt ({about}).",
+	"End the approval or the lock in {crm}.": "Beenden Sie die Genehmigung oder die Sperre in {crm}.",
+	"Look for that record in {crm} and merge it, or correct the value.":
+		"Suchen Sie diesen Datensatz in {crm} und führen Sie ihn zusammen, oder korrigieren Sie den Wert.",
+	"It is longer than the field's {max_length} characters.": "Es ist länger als die {max_length} Zeichen des Felds.",
+	"The person withdrew this submission; its lead is still in {remote}.":
+		"Die Person hat diese Einsendung widerrufen; ihr Lead ist noch in {remote}.",
+	"No CRM is connected in {environment}.": "In {environment} ist kein CRM verbunden.",
+	"An owner is a LinkedIn URN of an ad account or an organization; at most 50 are synced.":
+		"Ein Konto ist die LinkedIn-URN eines Werbekontos oder einer Organisation; höchstens 50 werden abgerufen.",
+	"Send for example urn:li:sponsoredAccount:123456789.": "Geben Sie zum Beispiel urn:li:sponsoredAccount:123456789 ein.",
+	"Search for champions": "Suche nach Champions",
+	"Deletion of the contract": "Löschung des Vertrags",
+	"Change of how long answers are kept": "Änderung der Aufbewahrungsdauer von Antworten",
+	"Attribution of opportunities": "Zuordnung von Opportunities",
+	"{n} champions": ["{n} Champion", "{n} Champions"],
+	"{n} champions removed": ["{n} Champion entfernt", "{n} Champions entfernt"],
+	"{n} opportunities": ["{n} Opportunity", "{n} Opportunities"],
 	"{name} leads to {field}.": "{name} führt zu {field}.",
 	"Last {time}": "Zuletzt {time}",
 	"As your CRM told {time}": "Laut Ihrem CRM, Stand {time}",
