@@ -367,7 +367,10 @@ mod tests {
             (json!({"b": {"B": "AAECAw=="}}), 1 + 4),
             (json!({"t": {"BOOL": true}}), 2),
             (json!({"s": {"SS": ["ab", "cde"]}}), 6),
-            (json!({"l": {"L": [{"S": "ab"}, {"NULL": true}]}}), 1 + 3 + 3 + 2),
+            (
+                json!({"l": {"L": [{"S": "ab"}, {"NULL": true}]}}),
+                1 + 3 + 3 + 2,
+            ),
             (json!({"m": {"M": {"key": {"S": "ab"}}}}), 1 + 3 + 1 + 5),
         ] {
             assert_eq!(item_size(&item), size, "{item}");
@@ -389,7 +392,10 @@ mod tests {
         close(refused("PutItem", put.as_bytes(), failed.as_bytes()), 1.0);
         let put = json!({"Item": item(1025)}).to_string();
         close(refused("PutItem", put.as_bytes(), failed.as_bytes()), 2.0);
-        let stored = answer("ConditionalCheckFailedException", json!({"Item": item(3000)}));
+        let stored = answer(
+            "ConditionalCheckFailedException",
+            json!({"Item": item(3000)}),
+        );
         close(refused("PutItem", put.as_bytes(), stored.as_bytes()), 3.0);
         close(refused("UpdateItem", b"{}", failed.as_bytes()), 1.0);
         let slower = answer("ThrottlingException", json!({}));
@@ -397,7 +403,11 @@ mod tests {
         // In a transaction each costs two.
         let both = json!({"TransactItems": [{"Put": {"Item": item(1500)}}, {"Update": {}}]});
         let cancelled = answer("TransactionCanceledException", json!({}));
-        let units = refused("TransactWriteItems", both.to_string().as_bytes(), cancelled.as_bytes());
+        let units = refused(
+            "TransactWriteItems",
+            both.to_string().as_bytes(),
+            cancelled.as_bytes(),
+        );
         close(units, 6.0);
     }
 
