@@ -74,7 +74,7 @@ pub(crate) fn run(quick: bool) -> Result<Section> {
     }
     let bills = flows.iter().map(|flow| bill(&prices, flow));
     let head = ["a million", "USD"].into_iter().chain(SERVICES);
-    let head = head.map(str::to_owned).collect();
+    let head: Vec<String> = head.map(str::to_owned).collect();
     for line in columns(std::iter::once(head).chain(bills).collect()) {
         section.note(line);
     }
@@ -246,7 +246,7 @@ impl Submissions<'_> {
                 let request = rig::post(&self.made, answers, Some(&key))?;
                 drop(rig::accepted(&self.router, request).await?);
             }
-            Ok(())
+            Ok::<_, anyhow::Error>(())
         };
         post().await?;
         let ((), usage) = self.intake.billed(all.len(), post()).await?;
