@@ -16,7 +16,6 @@ use aws_sdk_dynamodb::operation::{
 };
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use aws_smithy_types::type_erasure::TypeErasedBox;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -153,18 +152,23 @@ impl Storable for Asked {
 /// Lets the table say what each action consumes.
 macro_rules! consuming {
     ($($module:ident::$input:ident => $output:ident),+ $(,)?) => {
-        fn ask(input: &mut TypeErasedBox) {
+        fn ask(context: &mut BeforeSerializationInterceptorContextMut<'_>) {
+            let input = context.input_mut();
             $(if let Some(input) = input.downcast_mut::<$module::$input>() {
                 input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
             })+
         }
 
-        fn told(output: &TypeErasedBox) -> Vec<&ConsumedCapacity> {
+        /// The capacity that a call consumed; `None` if it failed.
+        fn told<'c>(
+            context: &'c AfterDeserializationInterceptorContextRef<'_>,
+        ) -> Option<Vec<&'c ConsumedCapacity>> {
+            let output = context.output_or_error().ok()?;
             let mut all: Vec<&ConsumedCapacity> = Vec::new();
             $(if let Some(output) = output.downcast_ref::<$module::$output>() {
                 all.extend(output.consumed_capacity());
             })+
-            all
+            Some(all)
         }
     };
 }
@@ -202,7 +206,7 @@ impl Intercept for Meter {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        ask(context.input_mut());
+        ask(context);
         Ok(())
     }
 
@@ -239,17 +243,17 @@ impl Intercept for Meter {
         let Some(Asked { action, body }) = config.load::<Asked>() else {
             return Ok(());
         };
-        let Ok(output) = context.output_or_error() else {
+        let Some(told) = told(context) else {
             let answer = context.response().body().bytes().unwrap_or_default();
             let refused = refused(action, body, answer);
             self.change(|usage| usage.write_units += refused);
             return Ok(());
         };
-        for told in told(output) {
-            let all = told.capacity_units().unwrap_or_default();
-            let indexes = told.global_secondary_indexes();
+        for one in told {
+            let all = one.capacity_units().unwrap_or_default();
+            let indexes = one.global_secondary_indexes();
             let indexes = indexes.into_iter().flat_map(|indexes| indexes.values());
-            let indexes: f64 = indexes.filter_map(|one| one.capacity_units).sum();
+            let indexes: f64 = indexes.filter_map(|index| index.capacity_units).sum();
             self.change(|usage| {
                 if READS.contains(&action.as_str()) {
                     usage.read_units += all;
