@@ -91,8 +91,8 @@ export function card(title, ...children) {
 	return el("section", { class: "card", "aria-labelledby": id }, el("h2", { id }, title), children);
 }
 
-// The class of a cell: one to select its row with, or one without a value.
-const kindOf = (head, cell) => (head === t("Select") ? "pick" : cell === "–" && "none");
+// The classes of a cell: one to select its row with, one without a value.
+const kindOf = (head, cell) => [head === t("Select") && "pick", cell === "–" && "none"].filter(Boolean).join(" ") || null;
 
 // A table that reads as a list on narrow screens.
 export function table(caption, heads, rows) {

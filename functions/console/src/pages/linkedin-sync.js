@@ -1,4 +1,4 @@
-// What of LinkedIn is read, and how LinkedIn tells of it: ad accounts, pulls, the webhook and its secret (LG-1).
+// What of LinkedIn is read, and how LinkedIn tells of it: ad accounts, pulls, the webhook and its secret (LG-9).
 
 import { api, get, link } from "./api.js";
 import { card, copied, el, facts, field, form, hint, input, li, lines, linesOf, p, said, submit, tag, time } from "./dom.js";

@@ -313,7 +313,7 @@ async fn dynamics_is_connected_and_signed_in_to_again() {
     world.stop().await;
 }
 
-/// LG-1: the accounts that are read and the secret of the notifications are set, wrong ones at their field.
+/// LG-9: the accounts that are read and the secret of the notifications are set, wrong ones at their field.
 async fn sets_linkedin(world: &World) {
     let browser = &world.browser;
     world.type_anew("owners", "the account").await;
