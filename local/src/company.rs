@@ -14,6 +14,7 @@ mod rows;
 mod sales;
 mod visits;
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Days that the company has used the product.
-const DAYS: i64 = 61;
+pub const DAYS: i64 = 61;
 /// Days from one import to the next. The product's own schedule has two a day: too many to wait for.
 const IMPORT_EVERY: i64 = 15;
 
@@ -172,7 +173,7 @@ pub async fn make(
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
-    let server = crate::serve(listener, &apps, stopping);
+    let server = crate::serve(listener, apps.router(), stopping);
     let certificate = reqwest::Certificate::from_pem(&std::fs::read(&simulator.ca_file)?)?;
     let http = Client::builder()
         .no_proxy()
@@ -244,6 +245,8 @@ struct Side {
     deals: Vec<(String, u32)>,
     /// The same of opportunities that began since the last import.
     begun: Vec<(String, u32)>,
+    /// Leads that came in by a form and are qualified.
+    qualified: BTreeSet<String>,
     /// The contacts of won opportunities, by their numbers among the market's people.
     champions: Vec<usize>,
     /// Dataverse's ids of the currency, and of a contact's role in an opportunity.
@@ -270,6 +273,7 @@ impl Side {
             contacts: Vec::new(),
             deals: Vec::new(),
             begun: Vec::new(),
+            qualified: BTreeSet::new(),
             champions: Vec::new(),
             currency: Value::Null,
             part_role: Value::Null,

@@ -5,6 +5,7 @@
 
 pub mod company;
 pub mod demo;
+pub mod door;
 pub mod people;
 pub mod seed;
 
@@ -75,6 +76,7 @@ pub struct Stack {
     /// AWS as the functions see it.
     pub aws: SdkConfig,
     apps: Apps,
+    door: Arc<door::Door>,
     database: dynoxide::Database,
     folder: Folder,
     stop: watch::Sender<bool>,
@@ -205,7 +207,8 @@ impl Stack {
         let variables = variables(&state, &url, queues, endpoints, &simulator)?;
         let apps = Apps::build(&variables, &aws)?;
         let mut tasks = emulators.tasks;
-        tasks.push(serve(gateway, &apps, stopping));
+        let door = Arc::new(door::Door::default());
+        tasks.push(serve(gateway, door.before(apps.router()), stopping));
         let mut stack = Self {
             url,
             aws_endpoint: emulators.endpoint,
@@ -217,6 +220,7 @@ impl Stack {
             aws,
             database: emulators.database,
             apps,
+            door,
             folder,
             stop,
             tasks,
@@ -272,6 +276,12 @@ impl Stack {
     #[must_use]
     pub fn apps(&self) -> &Apps {
         &self.apps
+    }
+
+    /// The door at the product's address.
+    #[must_use]
+    pub fn door(&self) -> &door::Door {
+        &self.door
     }
 
     /// The folder with the state.
@@ -486,10 +496,8 @@ impl Apps {
     }
 }
 
-fn serve(listener: TcpListener, apps: &Apps, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    let service = apps
-        .router()
-        .into_make_service_with_connect_info::<SocketAddr>();
+fn serve(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         let _ = axum::serve(listener, service)
             .with_graceful_shutdown(emulators::stopped(stop))

@@ -94,6 +94,7 @@ async fn run() -> Result<()> {
     .await?;
     let simulator = SimulatorAddresses::of(&stack)?;
     if new_company {
+        stack.door().close(0, company::DAYS);
         make_company(&stack, &simulator).await?;
         show_log();
     }
@@ -106,6 +107,7 @@ async fn run() -> Result<()> {
     };
     let contracts = demo::contracts(&place).await?;
     stack.drive();
+    stack.door().open();
     describe(&description, &stack, &simulator, &contracts)?;
     welcome(&stack, &simulator, &contracts, &description);
 
@@ -126,8 +128,13 @@ async fn run() -> Result<()> {
 /// Makes the company, and says how far it is where somebody looks on.
 async fn make_company(stack: &Stack, simulator: &SimulatorAddresses) -> Result<()> {
     let (watched, started) = (std::io::stdout().is_terminal(), Instant::now());
-    println!("Making a company with two months behind it, for this new state…");
+    println!(
+        "Making a company with two months behind it, for this new state, in the background: {}/app
+  tells how far it is, and opens when it is there. (With --bare there is nothing to wait for.)",
+        stack.url
+    );
     let progress = |day: i64, of: i64| {
+        stack.door().close(day, of);
         if watched {
             print!("\r  day {day} of {of} ");
             let _ = std::io::stdout().flush();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use matching::Record;
 use matching::employer::{Employer, Verdict, stated};
 
+use crate::crm_users::CrmUsers;
 use crate::domain::champions::{Champion, Move, Stated, Won};
 use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef, ValidatedField};
 use crate::domain::employer::employer;
@@ -14,21 +15,18 @@ use crate::domain::linked_record::Values;
 use crate::domain::match_keys::MatchKey;
 use crate::domain::normalize::fold;
 use crate::domain::opportunity::Opportunity;
-use crate::domain::rows::record_id;
 use crate::domain::schema::CrmKind;
 use crate::domain::seat::Seat;
 use crate::domain::vocabulary::vocabulary;
 use crate::linking::{CrmRecord, Linking};
 use crate::opportunities::Opportunities;
-use crate::store::{ConnectionKind, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 const PRODUCTION: Environment = Environment::Production;
 /// Maximum number of records with one address or number that are looked at.
 const MOST_SECOND: i32 = 10;
 /// Addresses and numbers of a person by which second records are looked for.
 const MOST_KEYS: usize = 6;
-/// Maximum number of users of the CRM with one e-mail address that are looked at.
-const MOST_USERS: i32 = 10;
 /// Saved companies of a page.
 const PAGE: i32 = 200;
 
@@ -113,35 +111,15 @@ impl Champions<'_> {
 
     /// The customers of a seat holder.
     pub async fn seller(&self, seat: &Seat) -> Result<Seller, StoreError> {
+        let users = CrmUsers {
+            contract: self.linking.contract,
+            environment: PRODUCTION,
+            crm: self.linking.crm,
+        };
         Ok(Seller {
-            users: self.users(seat).await?,
+            users: Box::pin(users.of_seat(self.store(), seat)).await?,
             accounts: self.accounts(seat.id).await?,
         })
-    }
-
-    async fn users(&self, seat: &Seat) -> Result<BTreeSet<String>, StoreError> {
-        let (store, contract, crm) = (self.store(), self.linking.contract, self.linking.crm);
-        let own = ConnectionKind::User(seat.id, PRODUCTION);
-        let own = store.connection(contract, own).await?;
-        if let Some(user) = own.and_then(|own| own.user) {
-            return Ok(BTreeSet::from([record_id(crm, &user.id)]));
-        }
-        let Some(key) = MatchKey::email(&seat.email) else {
-            return Ok(BTreeSet::new());
-        };
-        let object = vocabulary(crm).user.name;
-        let found = store
-            .by_match_key(contract, PRODUCTION, &key, Some(object), MOST_USERS)
-            .await?;
-        let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let mirror = self.linking.mirror(object);
-        let users = mirror.records(store, &ids).await?.into_iter();
-        // A key can outlive its values.
-        let users = users.filter(|user| user.keys.contains(key.as_str()));
-        Ok(users.map(|user| user.id).collect())
     }
 
     async fn accounts(&self, seat: SeatId) -> Result<BTreeSet<String>, StoreError> {
@@ -370,7 +348,7 @@ fn of_entry(entry: &Entry, then: &Employer) -> Option<Statement> {
         moved: Move {
             stated: Stated::Entry(entry.id),
             employer: hash_of(&entry.record),
-            at: Some(entry.given_at(ValidatedField::Company)),
+            at: entry.given_at(ValidatedField::Company),
         },
         company: entry.record.company.clone(),
         title: entry.record.title.clone(),

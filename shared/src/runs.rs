@@ -1,7 +1,8 @@
-//! Requests for runs that follow from a change: attribution (RO-1), champions (SV-7).
+//! Requests for runs that follow from a change: attribution (RO-1), champions (SV-7), save passes (SV-4).
 
 use crate::clock::Millis;
 use crate::crm_setup;
+use crate::domain::directory::LinkPass;
 use crate::domain::ids::ContractId;
 use crate::domain::run::{Run, RunKind};
 use crate::queue::ImportQueue;
@@ -38,5 +39,29 @@ pub async fn request(
         }
     }
     crm_setup::announce_in(queue, contract, WorkKind::Run(kind), seconds).await;
+    Ok(())
+}
+
+/// Requests a save pass and announces it to the import queue. A pass that has not started yet meets the
+/// request; after one that is under way, another follows.
+pub async fn request_save(
+    store: &Store,
+    queue: &ImportQueue,
+    contract: &ContractId,
+    by: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    loop {
+        let before = store.save_pass(contract).await?;
+        let Some(pass) = LinkPass::requested(before.as_ref(), by, now) else {
+            break;
+        };
+        match store.put_save_pass(contract, &pass).await {
+            Ok(()) => break,
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    crm_setup::announce(queue, contract, WorkKind::Save).await;
     Ok(())
 }

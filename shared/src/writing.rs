@@ -190,6 +190,14 @@ fn leave_out(
     true
 }
 
+/// Sets fields of up to [`MOST_AT_ONCE`](crate::crm::MOST_AT_ONCE) records, each independently. One call.
+///
+/// # Errors
+/// Returns [`CrmError`] if the call as a whole has no outcome.
+pub async fn update_each(crm: &dyn Writer, writes: &[Write]) -> Result<Outcomes, CrmError> {
+    crm.write(writes, Bond::Each).await
+}
+
 /// Sets fields of a record; refused fields are left out. One call, and one more for each round of values that
 /// are left out; no call if nothing is left to set.
 ///

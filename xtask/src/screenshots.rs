@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Command};
 use anyhow::{Result, ensure};
 
 use crate::{
-    process::{build, target, watch},
+    process::{build, root, target, watch},
     product::{self, Data},
     setup,
 };
@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// Folder for the pictures and their index.html; target/screenshots where none is given
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Also take the pictures of docs/console.md and the README, into docs/pictures
+    #[arg(long)]
+    walk: bool,
     /// First of the six ports of the product
     #[arg(long, default_value_t = 4890)]
     port: u16,
@@ -41,6 +44,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         .arg(product::folder(PROGRAM).join("dev.json"))
         .arg("--folder")
         .arg(folder);
+    if options.walk {
+        command.arg("--walk").arg(root().join("docs/pictures"));
+    }
     let (passed, _) = watch(&mut command)?;
     Ok(passed)
 }

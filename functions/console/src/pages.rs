@@ -74,6 +74,11 @@ const FILES: &[(&str, &str, &str)] = &[
         SCRIPT,
         include_str!("pages/lead-settings.js"),
     ),
+    (
+        "linkedin-sync.js",
+        SCRIPT,
+        include_str!("pages/linkedin-sync.js"),
+    ),
     ("list.js", SCRIPT, include_str!("pages/list.js")),
     ("lists.js", SCRIPT, include_str!("pages/lists.js")),
     ("log.js", SCRIPT, include_str!("pages/log.js")),

@@ -104,6 +104,7 @@ function functionTexts() {
 			for (const [, text] of source.matchAll(/"((?:[^"\\]|\\.)*)"/g)) texts.add(text.replaceAll('\\"', '"'));
 			// A quote in a character or a comment turns literals inside out.
 			for (const [, text] of source.matchAll(/^\s*"((?:[^"\\]|\\.)*)",?$/gm)) texts.add(text);
+			for (const [, text] of source.matchAll(/format!\(\s*"((?:[^"\\]|\\.)*)"/g)) texts.add(text);
 		}
 	return texts;
 }
@@ -209,4 +210,14 @@ test("texts have values in their blanks, plurals by the language, and meanings",
 	assert.equal(t("constructor"), "constructor", "no text of ours");
 	assert.equal(t("No {unknown} text"), "No {unknown} text");
 	speak("en", {});
+});
+
+test("a text of the API is recognised with its blanks filled", () => {
+	const known = { "The field {field} is required.": "Das Feld {field} ist erforderlich.", "The field {field}": "Feld {field}" };
+	speak("de", known);
+	assert.equal(t("The field last name is required."), "Das Feld last name ist erforderlich.");
+	assert.equal(t("The field (e.g. $&) is required."), "Das Feld (e.g. $&) ist erforderlich.");
+	assert.equal(t("Another text is as it was."), "Another text is as it was.");
+	speak("en", {});
+	assert.equal(t("The field last name is required."), "The field last name is required.");
 });

@@ -22,7 +22,6 @@ use shared::store::{Connection, ConnectionKind, Store, StoreError};
 
 use crate::App;
 use crate::runs::{Next, Steps};
-use crate::save;
 
 const PRODUCTION: Environment = Environment::Production;
 /// Opportunities, or champions, of a step.
@@ -71,7 +70,7 @@ impl Source {
 /// True if champions are looked for: an administrator has turned on the lists that fill themselves (CN-9).
 pub(crate) fn is_on(config: &ContractConfig) -> bool {
     let settings = config.crm_settings(PRODUCTION).sync;
-    settings.is_some_and(|settings| save::saves(&settings))
+    settings.is_some_and(|settings| settings.saves())
 }
 
 /// A step's work.
@@ -113,9 +112,12 @@ impl Steps for Finding {
             return worker.next_seat(state).await;
         };
         let holder = store.seat(contract, seat).await?;
-        let usable = holder.filter(|seat| seat.status != SeatStatus::Disabled);
-        // Without the setting, or a seat, nothing is found, and what is stored goes.
-        let seller = match usable.filter(|_| is_on(&config)) {
+        let settings = config.crm_settings(PRODUCTION).sync.unwrap_or_default();
+        let usable = holder.filter(|seat| {
+            seat.status != SeatStatus::Disabled && seat.crm.syncs(&settings) && settings.saves()
+        });
+        // Without the setting, or a seat that is synced, nothing is found, and what is stored goes.
+        let seller = match usable {
             Some(holder) => Box::pin(worker.champions.seller(&holder)).await?,
             None => Seller::default(),
         };

@@ -15,6 +15,7 @@ mod budget;
 mod champions;
 mod disconnect;
 mod erase;
+mod flags;
 mod leaving;
 mod link;
 mod object;
@@ -312,6 +313,7 @@ pub async fn work(app: &App, message: &ImportMessage) -> bool {
             Box::pin(app.run::<champions::Finding>(contract)).await
         }
         WorkKind::Run(RunKind::DeleteContract) => app.run::<leaving::Leaving>(contract).await,
+        WorkKind::Run(RunKind::Flags) => Box::pin(app.run::<flags::Flagging>(contract)).await,
         WorkKind::Run(RunKind::KeepActivities) => {
             Box::pin(app.run::<old_activities::Forgetting>(contract)).await
         }

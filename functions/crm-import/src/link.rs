@@ -47,7 +47,7 @@ use shared::store::{
 use shared::texts::{self, Audience};
 
 use crate::App;
-use crate::{champions, roi};
+use crate::{champions, flags, roi};
 
 const PRODUCTION: Environment = Environment::Production;
 /// Time that a worker has the pass alone, in seconds: longer than the function's time-out.
@@ -402,6 +402,10 @@ impl Worker<'_> {
                 0,
             )
             .await?;
+        }
+        if problem.is_none() && flags::is_on(&self.config) {
+            let (kind, by) = (RunKind::Flags, "link pass");
+            runs::request(store, queue, self.contract, kind, by, now, 0).await?;
         }
         if problem.is_none() && champions::is_on(&self.config) {
             runs::request(

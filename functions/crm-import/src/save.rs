@@ -14,9 +14,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use shared::clock::Millis;
 use shared::crm_setup;
-use shared::crm_users::{CrmUsers, all_seats, seats_of_users};
+use shared::crm_users::{CrmUsers, all_seats};
 use shared::domain::contract::ContractConfig;
 use shared::domain::crm_settings::SyncSettings;
 use shared::domain::directory::{EntryKind, LinkPass, LinkProgress, RecordRef};
@@ -24,15 +23,13 @@ use shared::domain::environment::Environment;
 use shared::domain::ids::{ContractId, SeatId};
 use shared::domain::inventory::CrmOptions;
 use shared::domain::lists::Reason;
-use shared::domain::match_keys::MatchKey;
 use shared::domain::opportunity::Opportunity;
 use shared::domain::references::Named;
 use shared::domain::schema::CrmKind;
-use shared::domain::seat::{Seat, SeatStatus};
+use shared::domain::seat::SeatStatus;
 use shared::domain::vocabulary::vocabulary;
 use shared::opportunities::Opportunities;
 use shared::problem::Problem;
-use shared::queue::ImportQueue;
 use shared::store::{
     Connection, ConnectionKind, MIRROR_SHARDS, Mirror, SaveState, Store, StoreError,
     TOUCHED_SHARDS, Touched, WorkKind,
@@ -54,8 +51,6 @@ const MAX_ATTEMPTS: u32 = 5;
 const PAGE: i32 = 200;
 /// Opportunities that are looked at side by side.
 const AT_ONCE: usize = 8;
-/// Users of the CRM with one e-mail address that are looked at.
-const MOST_USERS: i32 = 10;
 
 /// The position from which the next worker continues a pass over all open opportunities, or over those of an
 /// owner.
@@ -95,36 +90,6 @@ struct Worker<'a> {
     pass: LinkPass,
     place: Place,
     began: Instant,
-}
-
-/// Requests a save pass and announces it to the import queue. A pass that has not started yet meets the
-/// request; after one that is under way, another follows.
-pub(crate) async fn request(
-    store: &Store,
-    queue: &ImportQueue,
-    contract: &ContractId,
-    by: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
-    loop {
-        let before = store.save_pass(contract).await?;
-        let Some(pass) = LinkPass::requested(before.as_ref(), by, now) else {
-            break;
-        };
-        match store.put_save_pass(contract, &pass).await {
-            Ok(()) => break,
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    crm_setup::announce(queue, contract, WorkKind::Save).await;
-    Ok(())
-}
-
-/// True if these settings save anything automatically. Without *auto-sync all seat holders* nobody takes part.
-pub(crate) const fn saves(settings: &SyncSettings) -> bool {
-    let kinds = settings.auto_save;
-    settings.auto_sync_seat_holders && (kinds.accounts || kinds.contacts || kinds.leads)
 }
 
 impl App {
@@ -244,7 +209,7 @@ impl Worker<'_> {
 
     /// The settings that decide about opportunities, as a text.
     fn wanted(&self) -> String {
-        if !saves(&self.settings) {
+        if !self.settings.saves() {
             return "nothing".to_owned();
         }
         let stages = self.options.as_ref().map(|options| {
@@ -319,11 +284,11 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// The seat of each user of the CRM who has one: by the seat holder's own sign-in to the CRM, else by
-    /// e-mail address. Disabled seats take no part.
+    /// The seat of each user of the CRM who has one. Disabled seats take no part, nor do those for which
+    /// nothing is saved.
     async fn seats(&self) -> Result<BTreeMap<String, SeatId>, StoreError> {
         let (store, contract) = (self.store(), self.contract);
-        if !saves(&self.settings) {
+        if !self.settings.saves() {
             return Ok(BTreeMap::new());
         }
         let mut seats = all_seats(store, contract).await?;
@@ -333,39 +298,13 @@ impl Worker<'_> {
             environment: PRODUCTION,
             crm: self.crm(),
         };
-        let signed_in = users.signed_in(store, &self.organization, &seats).await?;
-        let mut readings: Vec<BoxFuture<'_, _>> = Vec::new();
-        for seat in seats
+        let mut found = users.of_seats(store, &self.organization, &seats).await?;
+        let saving = seats
             .iter()
-            .filter(|seat| !signed_in.contains_key(&seat.id))
-        {
-            readings.push(Box::pin(self.users_of(seat)));
-        }
-        let by_email: Vec<(SeatId, Vec<String>)> = stream::iter(readings)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(seats_of_users(&signed_in, by_email))
-    }
-
-    /// The users of the CRM with the e-mail address of a seat.
-    async fn users_of(&self, seat: &Seat) -> Result<(SeatId, Vec<String>), StoreError> {
-        let object = vocabulary(self.crm()).user.name;
-        let Some(key) = MatchKey::email(&seat.email) else {
-            return Ok((seat.id, Vec::new()));
-        };
-        let (store, contract) = (self.store(), self.contract);
-        let found = store
-            .by_match_key(contract, PRODUCTION, &key, Some(object), MOST_USERS)
-            .await?;
-        let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok((seat.id, Vec::new()));
-        }
-        let users = self.mirror(object).records(store, &ids).await?.into_iter();
-        // A key can outlive what it was made of.
-        let own = users.filter(|user| user.keys.contains(key.as_str()));
-        Ok((seat.id, own.map(|user| user.id).collect()))
+            .filter(|seat| seat.crm.auto_saves(&self.settings));
+        let saving: BTreeSet<SeatId> = saving.map(|seat| seat.id).collect();
+        found.retain(|_, seat| saving.contains(seat));
+        Ok(found)
     }
 
     /// Looks at every open opportunity; `false` if time is up before the end.
@@ -396,7 +335,7 @@ impl Worker<'_> {
             self.keep("opportunities", Some(begun)).await?;
         }
         let object = vocabulary(self.crm()).opportunity.name;
-        while saves(&self.settings) && self.place.shard < MIRROR_SHARDS {
+        while self.settings.saves() && self.place.shard < MIRROR_SHARDS {
             if !self.in_time() {
                 return Ok(false);
             }
@@ -550,7 +489,7 @@ impl Worker<'_> {
         let Some(seat) = owner.and_then(|owner| self.seats.get(owner)).copied() else {
             return Ok(Vec::new());
         };
-        if !saves(&self.settings) || !opportunity.in_pipeline(begins_at, self.options.as_ref()) {
+        if !self.settings.saves() || !opportunity.in_pipeline(begins_at, self.options.as_ref()) {
             return Ok(Vec::new());
         }
         let since = self.app.now();

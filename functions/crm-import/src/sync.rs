@@ -16,6 +16,7 @@ use shared::clock::Millis;
 use shared::crm::import::{self, ImportError, Source};
 use shared::crm::{self, CrmError};
 use shared::crm_setup::{self, SetupError};
+use shared::domain::crm_settings::SyncSettings;
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
 use shared::domain::inventory::{AccessReport, ObjectAccess, ObjectSpec, objects};
@@ -36,7 +37,7 @@ use tokio::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::object::learn_options;
-use crate::{App, champions, plan, roi, save};
+use crate::{App, champions, plan, roi};
 
 /// The time that a worker holds a run alone, in seconds. It is longer than the function's time-out, so a
 /// worker that stopped is certainly dead when the next one takes the run.
@@ -648,9 +649,9 @@ impl Run<'_> {
         let now = self.app.now();
         let config = self.app.cached.config(self.contract, now).await?;
         let settings = config.and_then(|config| config.crm_settings(self.environment).sync);
-        if settings.as_ref().is_some_and(save::saves) {
+        if settings.as_ref().is_some_and(SyncSettings::saves) {
             let (store, queue) = (&self.app.remote.store, &self.app.queue);
-            save::request(store, queue, self.contract, "import", now).await?;
+            runs::request_save(store, queue, self.contract, "import", now).await?;
         }
         Ok(())
     }

@@ -16,7 +16,8 @@ use shared::crm::{
     self, ActivityContent, ActivityRules, AttachedActivity, Crm, CrmError, FoundActivity,
     NewActivity, Outcomes, Reason, SoughtActivity,
 };
-use shared::domain::activity::{Activity, ActivityState, CrmActivity};
+use shared::crm_users::CrmUsers;
+use shared::domain::activity::{Activity, ActivityKind, ActivityState, CrmActivity};
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryKind, EntryRef, RecordRef};
 use shared::domain::environment::Environment;
@@ -114,11 +115,40 @@ struct Target {
     link: Option<RecordRef>,
 }
 
-/// The writes that a batch needs, each with its place in the batch.
+/// Writes of one call, each with its place in the batch.
+type Placed<W> = (Vec<usize>, Vec<W>);
+
+/// The writes that a batch needs.
 #[derive(Default)]
 struct Todo {
-    create: (Vec<usize>, Vec<NewActivity>),
-    attach: (Vec<usize>, Vec<AttachedActivity>),
+    rules: Arc<ActivityRules>,
+    create: Placed<NewActivity>,
+    /// Those that the rules keep apart.
+    create_apart: Placed<NewActivity>,
+    attach: Placed<AttachedActivity>,
+    attach_apart: Placed<AttachedActivity>,
+}
+
+impl Todo {
+    fn create(&mut self, place: usize, new: NewActivity) {
+        let (places, all) = if self.rules.keeps_apart(new.content.kind) {
+            &mut self.create_apart
+        } else {
+            &mut self.create
+        };
+        places.push(place);
+        all.push(new);
+    }
+
+    fn attach(&mut self, place: usize, attached: AttachedActivity) {
+        let (places, all) = if self.rules.attaches_apart(attached.kind) {
+            &mut self.attach_apart
+        } else {
+            &mut self.attach
+        };
+        places.push(place);
+        all.push(attached);
+    }
 }
 
 impl App {
@@ -306,7 +336,10 @@ impl App {
         let content = |activity: &Activity| content(author.as_deref(), activity);
         let found = writer.look(&rules, batch, content).await?;
         let mut ends: Vec<Option<End>> = Vec::with_capacity(batch.len());
-        let mut todo = Todo::default();
+        let mut todo = Todo {
+            rules,
+            ..Todo::default()
+        };
         for (place, (activity, found)) in batch.iter_mut().zip(found).enumerate() {
             let target = targets.get(&activity.target);
             // One that is in the CRM already goes its way.
@@ -320,16 +353,7 @@ impl App {
                 Some(End::Setback(Setback::person(entry_gone(activity))))
             });
         }
-        let (places, new) = todo.create;
-        if !new.is_empty() {
-            let outcomes = crm.create_activities(&rules, &new).await;
-            writer.record("create", (places.as_slice(), outcomes), batch, &mut ends);
-        }
-        let (places, attached) = todo.attach;
-        if !attached.is_empty() {
-            let outcomes = crm.attach_activities(&rules, &attached).await;
-            writer.record("attach", (places.as_slice(), outcomes), batch, &mut ends);
-        }
+        writer.carry_out(todo, batch, &mut ends).await;
         let nothing = || End::Setback(Setback::soon(None));
         Ok(ends
             .into_iter()
@@ -508,6 +532,16 @@ fn content(author: Option<&str>, activity: &Activity) -> ActivityContent {
     }
 }
 
+/// An activity that is attached to a record.
+fn attached(activity: &Activity, record: &CrmActivity, link: &RecordRef) -> AttachedActivity {
+    AttachedActivity {
+        id: record.id.clone(),
+        kind: activity.kind,
+        occurred_at: activity.occurred_at,
+        regarding: link.clone(),
+    }
+}
+
 /// Writes activities of a seat holder to a CRM that is open.
 struct Writer<'a> {
     app: &'a App,
@@ -529,10 +563,8 @@ impl Writer<'_> {
         let rules = if let Some((rules, _)) = self.app.rules.get(&self.key(), now) {
             rules
         } else {
-            let kind = ConnectionKind::User(self.seat, PRODUCTION);
-            let own = store.connection(contract, kind).await?;
-            let user = own.and_then(|own| own.user).map(|user| user.id);
-            let rules = self.crm.activity_rules(user.as_deref()).await;
+            let owner = self.owner().await?;
+            let rules = self.crm.activity_rules(owner.as_deref()).await;
             let rules = rules.map_err(|error| App::told(self.config, error))?;
             let rules = Arc::new(rules);
             self.app.rules.put(self.key(), rules.clone(), now);
@@ -548,10 +580,34 @@ impl Writer<'_> {
         Ok((rules, author))
     }
 
+    /// The CRM's id of the user who is to own the seat holder's activities (WB-4): in Salesforce the one who
+    /// signed in, in Dynamics 365 the seat holder's, if there is exactly one.
+    async fn owner(&self) -> Result<Option<String>, StoreError> {
+        let (contract, store) = (&self.config.contract.id, &self.app.remote.store);
+        let crm = self.config.contract.crm;
+        if crm == CrmKind::Salesforce {
+            let kind = ConnectionKind::User(self.seat, PRODUCTION);
+            let own = store.connection(contract, kind).await?;
+            return Ok(own.and_then(|own| own.user).map(|user| user.id));
+        }
+        let Some(seat) = store.seat(contract, self.seat).await? else {
+            return Ok(None);
+        };
+        let users = CrmUsers {
+            contract,
+            environment: PRODUCTION,
+            crm,
+        };
+        let mut users = Box::pin(users.of_seat(store, &seat)).await?.into_iter();
+        Ok(users.next().filter(|_| users.next().is_none()))
+    }
+
     /// True if an earlier attempt may have created an activity, or found that it or its record is gone. In
-    /// Dynamics 365 also if it may have attached and closed it, as that is possible only once.
+    /// Dynamics 365 also if it may have attached and closed it, as that is possible only once; and so for notes,
+    /// which a second attempt could link to a second record.
     fn is_sought(&self, activity: &Activity) -> bool {
-        let attaches_once = self.config.contract.crm == CrmKind::Dynamics365;
+        let is_note = activity.kind == ActivityKind::Note;
+        let attaches_once = is_note || self.config.contract.crm == CrmKind::Dynamics365;
         let uncertain = activity.record.is_none() || activity.gone.is_some();
         activity.takes > 1 && (uncertain || attaches_once)
     }
@@ -604,9 +660,9 @@ impl Writer<'_> {
         content: impl Fn(&Activity) -> ActivityContent,
     ) -> Option<End> {
         if let Some(found) = found {
-            let object = self.crm.activity_object(activity.kind).to_owned();
+            let object = self.crm.activity_object(&todo.rules, activity.kind);
             activity.record = Some(CrmActivity {
-                object,
+                object: object.to_owned(),
                 id: found.id,
             });
             let crm = self.config.contract.crm;
@@ -634,22 +690,14 @@ impl Writer<'_> {
         let link = link.filter(|_| activity.gone.is_none());
         match (&activity.record, link) {
             (Some(record), Some(link)) => {
-                let (places, attached) = &mut todo.attach;
-                places.push(place);
-                attached.push(AttachedActivity {
-                    id: record.id.clone(),
-                    kind: activity.kind,
-                    occurred_at: activity.occurred_at,
-                    regarding: link.clone(),
-                });
+                todo.attach(place, attached(activity, record, link));
             }
             (None, link) if link.is_some() || self.crm.keeps_unassigned(activity.kind) => {
-                let (places, new) = &mut todo.create;
-                places.push(place);
-                new.push(NewActivity {
+                let new = NewActivity {
                     content: content(activity),
                     regarding: link.cloned(),
-                });
+                };
+                todo.create(place, new);
             }
             _ => return Some(End::Unresolved),
         }
@@ -657,9 +705,43 @@ impl Writer<'_> {
         None
     }
 
+    /// Carries out the writes of a batch, each sort in a call of its own, and records their outcomes.
+    async fn carry_out(&self, todo: Todo, batch: &mut [Activity], ends: &mut [Option<End>]) {
+        let rules = todo.rules.as_ref();
+        for (places, new) in [&todo.create, &todo.create_apart] {
+            if !new.is_empty() {
+                let outcomes = self.crm.create_activities(rules, new).await;
+                self.record(rules, "create", (places.as_slice(), outcomes), batch, ends);
+            }
+        }
+        let (mut places, mut all) = todo.attach_apart;
+        for place in &todo.create_apart.0 {
+            let (Some(activity), Some(end)) = (batch.get(*place), ends.get_mut(*place)) else {
+                continue;
+            };
+            // It is there without its record.
+            if let (Some(record), Some(link)) = (&activity.record, &activity.regarding)
+                && rules.attaches_apart(activity.kind)
+                && matches!(end, Some(End::Written))
+            {
+                places.push(*place);
+                all.push(attached(activity, record, link));
+                *end = None;
+            }
+        }
+        let attach_apart = (places, all);
+        for (places, attached) in [&todo.attach, &attach_apart] {
+            if !attached.is_empty() {
+                let outcomes = self.crm.attach_activities(rules, attached).await;
+                self.record(rules, "attach", (places.as_slice(), outcomes), batch, ends);
+            }
+        }
+    }
+
     /// Records the outcomes of the writes of one call.
     fn record(
         &self,
+        rules: &ActivityRules,
         action: &str,
         (places, outcomes): (&[usize], Result<Outcomes, CrmError>),
         batch: &mut [Activity],
@@ -679,9 +761,9 @@ impl Writer<'_> {
             };
             *end = Some(match outcome {
                 Ok(Ok(written)) => {
-                    let object = self.crm.activity_object(activity.kind).to_owned();
+                    let object = self.crm.activity_object(rules, activity.kind);
                     activity.record = Some(CrmActivity {
-                        object,
+                        object: object.to_owned(),
                         id: written.id,
                     });
                     activity.wrote(CrmWrite {
@@ -717,10 +799,12 @@ impl Writer<'_> {
                 }
             }
             CrmError::Refused(refusal) => {
-                // The cached rules may be the cause: a removed field, a disabled owner.
+                // The cached rules may be the cause: a removed field, a disabled owner, a form of notes that
+                // was switched off.
                 self.app.rules.forget(&self.key());
                 let owned = self.config.contract.crm == CrmKind::Dynamics365;
-                if refusal.reason == Reason::NoIdentityField || owned && activity.attempts <= 1 {
+                let of_rules = owned || activity.kind == ActivityKind::Note;
+                if refusal.reason == Reason::NoIdentityField || of_rules && activity.attempts <= 1 {
                     return End::Setback(Setback::soon(None));
                 }
                 App::told(self.config, CrmError::Refused(refusal))

@@ -467,6 +467,31 @@ pub(super) fn closed(crm: CrmKind, amount: u32, at: Millis, won: bool) -> Value 
     }
 }
 
+/// The change that qualifies a lead: a sale begins with it.
+pub(super) fn qualified(
+    crm: CrmKind,
+    deal: &str,
+    account: &str,
+    contact: Option<&str>,
+    at: Millis,
+) -> Value {
+    match crm {
+        CrmKind::Salesforce => row([
+            ("IsConverted", json!(true)),
+            ("ConvertedDate", json!(day(at))),
+            ("ConvertedAccountId", json!(account)),
+            ("ConvertedContactId", json!(contact)),
+            ("ConvertedOpportunityId", json!(deal)),
+            ("Status", json!("Closed - Converted")),
+        ]),
+        CrmKind::Dynamics365 => row([
+            ("statecode", json!(1)),
+            ("statuscode", json!(3)),
+            ("_qualifyingopportunityid_value", json!(deal)),
+        ]),
+    }
+}
+
 /// The change that gives a contact another job title.
 pub(super) fn promoted(crm: CrmKind, title: &str) -> Value {
     match crm {

@@ -1,12 +1,13 @@
 //! The company's sales: those that its CRM has when the product comes, and their later course.
 
 use anyhow::Result;
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, Millis};
 use shared::domain::schema::CrmKind;
 
 use super::rows::{self, Deal, Making, Object, Outcome, nth};
-use super::{ACCOUNTS, CONTACTS, DAY, DEALS, Side, Story, csv, one, whole};
+use super::{ACCOUNTS, CONTACTS, DAY, DEALS, Side, Story, csv, one, text_at, whole};
 
 const PRODUCTS: [&str; 5] = [
     "pilot",
@@ -89,8 +90,8 @@ impl Story<'_> {
     }
 
     /// Changes that sellers make in the CRM between two imports: contacts are promoted, sales end, and sales
-    /// with contacts who have filled in a form begin, to be won in the next round. `responses` counts the
-    /// responses until now.
+    /// begin with contacts who have filled in a form and with leads that came in by one, to end in the next round.
+    /// `responses` counts the responses until now.
     pub(super) async fn live(
         &self,
         sides: &mut [Side],
@@ -117,8 +118,8 @@ impl Story<'_> {
                 let change = rows::closed(crm, *amount, today, number % 4 != 3);
                 self.change(crm, Object::Opportunity, id, change).await?;
             }
-            for (id, amount) in std::mem::take(&mut side.begun) {
-                let change = rows::closed(crm, amount, today, true);
+            for (number, (id, amount)) in std::mem::take(&mut side.begun).into_iter().enumerate() {
+                let change = rows::closed(crm, amount, today, number % 4 != 3);
                 self.change(crm, Object::Opportunity, &id, change).await?;
             }
             let writers = (0..responses).rev();
@@ -127,6 +128,7 @@ impl Story<'_> {
             for at in writers {
                 begun.extend(self.begin_sale(side, at, today).await?);
             }
+            begun.extend(self.qualify(side, today).await?);
             side.begun = begun;
         }
         Ok(())
@@ -160,6 +162,49 @@ impl Story<'_> {
         };
         let id = self.add_sale(side, making, &deal).await?;
         Ok(Some((id, worth(at))))
+    }
+
+    /// Qualifies the latest leads that came in by a form: a sale begins with each. Returns the sales' ids and worths.
+    async fn qualify(&self, side: &mut Side, today: Millis) -> Result<Vec<(String, u32)>> {
+        let crm = side.made.crm;
+        let token = side.made.tokens.administrator.as_str();
+        let path = "/submissions?state=created&limit=100";
+        let found = self.api(token, Method::GET, path, None).await?;
+        let found = found.pointer("/items").and_then(Value::as_array);
+        let mut begun = Vec::new();
+        for item in found.into_iter().flatten() {
+            let Ok(lead) = text_at(item, "/lead/id") else {
+                continue;
+            };
+            if begun.len() == CHANGES || side.qualified.contains(&lead) {
+                break;
+            }
+            let number = side.qualified.len();
+            let at = number * AWAY % ACCOUNTS;
+            let contact = text_at(item, "/lead/contact_id").ok();
+            let firm = one(&side.market.companies, at)?;
+            let account = one(&side.accounts, at)?;
+            let deal = Deal {
+                name: format!("{}: {}", firm.name, nth(&PRODUCTS, number)),
+                account,
+                contact: contact.as_ref(),
+                amount: worth(number),
+                close: today.plus_seconds(45 * DAY),
+                outcome: Outcome::Open,
+            };
+            let making = Making {
+                crm,
+                number,
+                owner: one(&side.sellers, number)?,
+                at: today,
+            };
+            let id = self.add_sale(side, making, &deal).await?;
+            let change = rows::qualified(crm, &id, account, contact.as_deref(), today);
+            self.change(crm, Object::Lead, &lead, change).await?;
+            begun.push((id, worth(number)));
+            side.qualified.insert(lead);
+        }
+        Ok(begun)
     }
 
     /// Marketing learns of people who were part of a sale that was won, and work elsewhere now.

@@ -18,6 +18,18 @@ use crate::{CrmError, Outcomes};
 /// Maximum number of activities that are created, attached or looked up in one call.
 pub const ACTIVITIES_AT_ONCE: usize = 200;
 
+/// The form in which an organisation keeps notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NoteForm {
+    /// As the CRM's other activities, created together with them.
+    #[default]
+    Activity,
+    /// Salesforce: as a `ContentNote`, which a link joins with its record.
+    Content,
+    /// Salesforce without Enhanced Notes: as a classic `Note` of its record.
+    Classic,
+}
+
 /// An organisation's rules for activities, and their owner.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ActivityRules {
@@ -29,9 +41,25 @@ pub struct ActivityRules {
     pub closed_status: String,
     /// Salesforce: true if a task can have the subtype of a call.
     pub has_calls: bool,
+    /// The form of notes.
+    pub notes: NoteForm,
     /// The CRM's id of the owner: the user who signed in (Salesforce), or the user that activities are bound
     /// to (Dynamics 365). None if that user is unknown or disabled.
     pub owner: Option<String>,
+}
+
+impl ActivityRules {
+    /// True if activities of a kind are created in a call of their own, apart from other kinds.
+    #[must_use]
+    pub fn keeps_apart(&self, kind: ActivityKind) -> bool {
+        kind == ActivityKind::Note && self.notes != NoteForm::Activity
+    }
+
+    /// True if activities of a kind are created without their record, and attached by a further call.
+    #[must_use]
+    pub fn attaches_apart(&self, kind: ActivityKind) -> bool {
+        kind == ActivityKind::Note && self.notes == NoteForm::Content
+    }
 }
 
 /// The content of an activity as it is written.
@@ -43,7 +71,8 @@ pub struct ActivityContent {
     pub identity: Uuid,
     /// Its subject; cut to the CRM's limit. If it is, all of it stands above the text.
     pub subject: String,
-    /// Its text; cut to the CRM's limit with a mark, and then all of it is in a note beside the activity.
+    /// Its text; cut to the CRM's limit with a mark, and then all of it is in a note beside the activity. A
+    /// note of Salesforce begins with a line that holds its day and its identity.
     pub text: String,
     /// The time at which it happened.
     pub occurred_at: Millis,
@@ -103,14 +132,15 @@ pub trait Activities: Send + Sync {
     async fn activity_rules(&self, owner: Option<&str>) -> Result<ActivityRules, CrmError>;
 
     /// Looks up activities, in their order; deleted ones are not found. One call, and in Salesforce one more
-    /// for each 2,000 tasks with the same subjects.
+    /// for each 2,000 tasks with the same subjects, and two more for notes.
     async fn find_activities(
         &self,
         rules: &ActivityRules,
         sought: &[SoughtActivity],
     ) -> Result<Vec<Option<FoundActivity>>, CrmError>;
 
-    /// Creates up to [`ACTIVITIES_AT_ONCE`] activities, each by itself. One call.
+    /// Creates up to [`ACTIVITIES_AT_ONCE`] activities, each by itself. One call. Kinds that the rules keep
+    /// apart are not created together with others.
     ///
     /// An outcome that is [`CrmError::Missing`] or [`CrmError::Changed`] is about the record that an
     /// activity belongs to: it is gone, or no longer what it was.
@@ -121,7 +151,7 @@ pub trait Activities: Send + Sync {
     ) -> Result<Outcomes, CrmError>;
 
     /// Attaches up to [`ACTIVITIES_AT_ONCE`] open activities to their records and closes them, each by
-    /// itself. One call.
+    /// itself. One call. Kinds that the rules keep apart are not attached together with others.
     ///
     /// An outcome that is [`CrmError::Missing`] or [`CrmError::Changed`] is about the activity or about
     /// the record.
@@ -132,7 +162,7 @@ pub trait Activities: Send + Sync {
     ) -> Result<Outcomes, CrmError>;
 
     /// The CRM's name of the object for a kind of activity.
-    fn activity_object(&self, kind: ActivityKind) -> &'static str;
+    fn activity_object(&self, rules: &ActivityRules, kind: ActivityKind) -> &'static str;
 
     /// True if the CRM keeps such an activity without a record that it belongs to.
     fn keeps_unassigned(&self, kind: ActivityKind) -> bool;
@@ -172,6 +202,37 @@ pub(crate) fn fitted(text: &str, behind: &str, units: usize) -> String {
         fits
     });
     format!("{}{CUT}{behind}", kept.collect::<String>())
+}
+
+/// A text as the rich text of a note, within a number of UTF-16 units. It is cut between two characters of
+/// the text, never within an escaped one.
+pub(crate) fn rich(text: &str, units: usize) -> String {
+    let length = |text: &str| text.encode_utf16().count();
+    let mut rich = String::with_capacity(text.len());
+    let (mut used, mut cut) = (0, None);
+    for letter in text.chars() {
+        let mut own = [0; 4];
+        let piece: &str = match letter {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '"' => "&quot;",
+            '\'' => "&#39;",
+            '\n' => "<br>",
+            letter => letter.encode_utf8(&mut own),
+        };
+        // The last place at which the mark of a cut still fits.
+        if used + length(CUT) <= units {
+            cut = Some(rich.len());
+        }
+        rich.push_str(piece);
+        used += length(piece);
+    }
+    if used > units {
+        rich.truncate(cut.unwrap_or_default());
+        rich.push_str(CUT);
+    }
+    rich
 }
 
 #[cfg(test)]

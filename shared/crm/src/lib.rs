@@ -27,7 +27,7 @@ use remote::session::Session;
 
 pub use self::activity::{
     ACTIVITIES_AT_ONCE, Activities, ActivityContent, ActivityRules, AttachedActivity,
-    FoundActivity, NewActivity, SoughtActivity,
+    FoundActivity, NewActivity, NoteForm, SoughtActivity,
 };
 use self::error::shown;
 pub use self::error::{CrmError, Failure, Reason, Record, Refusal, failure};

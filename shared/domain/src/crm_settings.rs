@@ -37,7 +37,7 @@ pub struct SyncSettings {
     /// *Not sure*: all open opportunities.
     #[serde(default)]
     pub pipeline_stage: Option<String>,
-    /// Flag contacts that are no longer at their account's company.
+    /// Flag leads and contacts whose company is out of date, in the CRM too where it has the package's field.
     #[serde(default)]
     pub validate_crm_data: bool,
     /// Seat holders may create leads.
@@ -79,6 +79,15 @@ pub struct SyncSettings {
     /// Dataverse reports no daily number, so it has no effect there.
     #[serde(default = "api_share", deserialize_with = "percent")]
     pub api_share_percent: u8,
+}
+
+impl SyncSettings {
+    /// True if records of any kind are saved for seat holders automatically (SV-4).
+    #[must_use]
+    pub const fn saves(&self) -> bool {
+        let kinds = self.auto_save;
+        kinds.accounts || kinds.contacts || kinds.leads
+    }
 }
 
 impl Default for SyncSettings {

@@ -27,6 +27,8 @@ pub enum RunKind {
     Champions,
     /// Deletes everything of the contract.
     DeleteContract,
+    /// Keeps the flag of outdated records in the CRM (SV-8).
+    Flags,
     /// Erases the content of activities that were kept for as long as the contract keeps them (OP-3).
     KeepActivities,
     /// Gives the stored submissions the time at which they expire.
@@ -37,9 +39,10 @@ pub enum RunKind {
 
 impl RunKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Champions,
         Self::DeleteContract,
+        Self::Flags,
         Self::KeepActivities,
         Self::KeepAnswers,
         Self::Roi,
@@ -51,6 +54,7 @@ impl RunKind {
         match self {
             Self::Champions => "champions",
             Self::DeleteContract => "delete-contract",
+            Self::Flags => "flags",
             Self::KeepActivities => "keep-activities",
             Self::KeepAnswers => "keep-answers",
             Self::Roi => "roi",
@@ -63,6 +67,7 @@ impl RunKind {
         match self {
             Self::Champions => "Search for champions",
             Self::DeleteContract => "Deletion of the contract",
+            Self::Flags => "Flags of outdated records",
             Self::KeepActivities => "Erasure of old activities",
             Self::KeepAnswers => "Change of how long answers are kept",
             Self::Roi => "Attribution of opportunities",
@@ -73,7 +78,11 @@ impl RunKind {
     const fn stops_midway(self) -> bool {
         match self {
             Self::DeleteContract => false,
-            Self::Champions | Self::KeepActivities | Self::KeepAnswers | Self::Roi => true,
+            Self::Champions
+            | Self::Flags
+            | Self::KeepActivities
+            | Self::KeepAnswers
+            | Self::Roi => true,
         }
     }
 }

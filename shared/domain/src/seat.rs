@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::crm_settings::SyncSettings;
 use super::ids::SeatId;
 use super::log_choice::LogChoices;
 use super::role::Role;
@@ -75,6 +76,60 @@ pub struct Invitation {
     pub valid_until: Millis,
 }
 
+/// The user of the CRM whom an administrator chose for a seat (SV-6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenUser {
+    /// The id of the CRM's organisation; in another one the choice does not count.
+    pub organization: String,
+    /// The CRM's id of the user.
+    pub user: String,
+}
+
+/// A seat in the CRM, as an administrator set it (SV-4, SV-6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeatCrm {
+    /// The user who was chosen by hand; `None`: the user is known by the holder's own sign-in to the CRM, else
+    /// by the e-mail address.
+    pub user: Option<ChosenUser>,
+    /// The switch of the sync; `None`: as *auto-sync all seat holders* says.
+    pub sync: Option<bool>,
+    /// False: nothing is saved to the holder's lists automatically, although the seat is synced.
+    pub auto_save: bool,
+}
+
+impl Default for SeatCrm {
+    fn default() -> Self {
+        Self {
+            user: None,
+            sync: None,
+            auto_save: true,
+        }
+    }
+}
+
+impl SeatCrm {
+    /// The CRM's id of the user who was chosen by hand in an organisation.
+    #[must_use]
+    pub fn user_of(&self, organization: &str) -> Option<&str> {
+        let chosen = self.user.as_ref();
+        let chosen = chosen.filter(|chosen| chosen.organization == organization);
+        chosen.map(|chosen| chosen.user.as_str())
+    }
+
+    /// True if the seat is synced with the CRM by these settings (CN-9).
+    #[must_use]
+    pub fn syncs(&self, settings: &SyncSettings) -> bool {
+        self.sync.unwrap_or(settings.auto_sync_seat_holders)
+    }
+
+    /// True if by these settings records are saved to the holder's lists automatically (SV-4).
+    #[must_use]
+    pub fn auto_saves(&self, settings: &SyncSettings) -> bool {
+        self.auto_save && self.syncs(settings) && settings.saves()
+    }
+}
+
 /// A person licensed in the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
@@ -107,6 +162,9 @@ pub struct Seat {
     /// The holder's choices to log activities to the CRM (WB-6).
     #[serde(default)]
     pub log_to_crm: LogChoices,
+    /// The seat in the CRM (SV-6).
+    #[serde(default)]
+    pub crm: SeatCrm,
     /// Counts its changes.
     pub version: u64,
 }
@@ -199,6 +257,7 @@ impl Seat {
             last_sign_in_at: None,
             session_generation: 0,
             log_to_crm: LogChoices::default(),
+            crm: SeatCrm::default(),
             version: 1,
         }
     }
@@ -261,15 +320,16 @@ impl Seat {
     pub fn logged(&self) -> Value {
         json!({
             "name": self.name, "email": self.email, "role": self.role, "status": self.status,
-            "identity": self.identity,
+            "identity": self.identity, "crm": self.crm,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, Invitation, Seat, SeatInput, SeatStatus, normal_email};
+    use super::{Identity, Invitation, Seat, SeatCrm, SeatInput, SeatStatus, normal_email};
     use crate::clock::Millis;
+    use crate::crm_settings::{AutoSave, SyncSettings};
     use crate::ids::SeatId;
     use crate::role::Role;
 
@@ -304,6 +364,41 @@ mod tests {
             assert_eq!(bad.checked().unwrap_err().field.as_deref(), Some(field));
         }
         assert_eq!(normal_email("@b.example"), None);
+    }
+
+    #[test]
+    fn a_switch_of_a_seat_counts_before_the_setting_for_all() {
+        let settings = |all: bool| SyncSettings {
+            auto_sync_seat_holders: all,
+            auto_save: AutoSave {
+                accounts: true,
+                ..AutoSave::default()
+            },
+            ..SyncSettings::default()
+        };
+        for (sync, all, expected) in [
+            (None, true, true),
+            (None, false, false),
+            (Some(true), false, true),
+            (Some(false), true, false),
+        ] {
+            let crm = SeatCrm {
+                sync,
+                ..SeatCrm::default()
+            };
+            assert_eq!(crm.syncs(&settings(all)), expected, "{sync:?} {all}");
+            assert_eq!(crm.auto_saves(&settings(all)), expected, "{sync:?} {all}");
+            let off = SeatCrm {
+                auto_save: false,
+                ..crm
+            };
+            assert_eq!(off.syncs(&settings(all)), expected);
+            assert!(!off.auto_saves(&settings(all)));
+        }
+        // A seat that was stored before it had switches.
+        let stored: SeatCrm = serde_json::from_str("{}").unwrap();
+        assert_eq!(stored, SeatCrm::default());
+        assert!(!stored.auto_saves(&SyncSettings::default()));
     }
 
     #[test]

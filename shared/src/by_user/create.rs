@@ -203,8 +203,7 @@ impl ByUser<'_> {
                 released.map_err(|error| error.problem())?;
                 (problem, None)
             }
-            Err((Failed::Unknown(problem), has_identity)) => {
-                let quiet = if has_identity { 0 } else { QUIET_SECONDS };
+            Err((Failed::Unknown(problem), quiet)) => {
                 (problem, Some(self.now().plus_seconds(quiet)))
             }
         };
@@ -215,7 +214,8 @@ impl ByUser<'_> {
         Err(problem)
     }
 
-    /// Creates the record and returns its id; with a failure, whether the CRM keeps our identity unique.
+    /// Creates the record and returns its id; with a failure, the number of seconds for which nobody may try
+    /// again.
     async fn try_once(
         &self,
         crm: &dyn Crm,
@@ -224,13 +224,13 @@ impl ByUser<'_> {
         (entry, matched): (&Entry, Option<&Match>),
         new: &NewRecord,
         month: &Month,
-    ) -> Result<String, (Failed, bool)> {
+    ) -> Result<String, (Failed, i64)> {
         // Nothing of this attempt has an effect before the reservation; an earlier one may have had.
         let unchanged = |problem: Problem| {
             if taken.attempts > 1 {
-                (Failed::Unknown(problem), true)
+                (Failed::Unknown(problem), 0)
             } else {
-                (Failed::NoEffect(problem), true)
+                (Failed::NoEffect(problem), 0)
             }
         };
         let described = crm.fields_of(record_of(new.object)).await;
@@ -241,6 +241,7 @@ impl ByUser<'_> {
         let checked = values::checked(&form, &new.values, WriteKind::Create, region);
         let has_identity = described.has_identity;
         let identity = has_identity.then_some(write.id);
+        let quiet = if has_identity { 0 } else { QUIET_SECONDS };
         if taken.attempts > 1 {
             let values = checked.as_ref().unwrap_or(&new.values);
             let made = self
@@ -249,8 +250,17 @@ impl ByUser<'_> {
             if let Some(id) = made.map_err(|error| unchanged(self.told(&error)))? {
                 return Ok(id);
             }
+            let (now, over) = (
+                self.now(),
+                taken.left_at.plus_seconds(LEASE_SECONDS + QUIET_SECONDS),
+            );
+            if !has_identity && over > now {
+                // The last attempt died, and the CRM may still be at work on its call.
+                let wait = over.since(now) / 1000;
+                return Err((Failed::Unknown(in_progress(over, now)), wait));
+            }
         }
-        let no_effect = |problem: Problem| (Failed::NoEffect(problem), has_identity);
+        let no_effect = |problem: Problem| (Failed::NoEffect(problem), quiet);
         let checked = checked.map_err(no_effect)?;
         self.check_account(crm, new).await.map_err(no_effect)?;
         if !new.although_matched && Self::linked(matched).is_some() {
@@ -258,7 +268,7 @@ impl ByUser<'_> {
         }
         let store = &self.remote.store;
         let reserved = store.reserve_user_write(write, month, MONTHLY_LIMIT).await;
-        if !reserved.map_err(|error| (Failed::from(error), has_identity))? {
+        if !reserved.map_err(|error| (Failed::from(error), quiet))? {
             return Err(no_effect(limit_reached(
                 WriteKind::Create,
                 month,
@@ -276,7 +286,7 @@ impl ByUser<'_> {
             Ok(Creation::Created(id)) => Ok(id),
             Ok(Creation::Exists) => {
                 let made = self.there(crm, new.object, write.id).await;
-                let made = made.map_err(|problem| (Failed::Unknown(problem), has_identity))?;
+                let made = made.map_err(|problem| (Failed::Unknown(problem), quiet))?;
                 // Deleted between the two calls.
                 made.ok_or_else(|| no_effect(StoreError::Conflict.problem()))
             }
@@ -286,8 +296,7 @@ impl ByUser<'_> {
                     let made = self
                         .made_before(crm, identity, taken, new, &form, &checked)
                         .await;
-                    let made =
-                        made.map_err(|error| (Failed::Unknown(self.told(&error)), has_identity))?;
+                    let made = made.map_err(|error| (Failed::Unknown(self.told(&error)), quiet))?;
                     if let Some(id) = made {
                         return Ok(id);
                     }
@@ -295,7 +304,7 @@ impl ByUser<'_> {
                 let found = self.duplicates(crm, &form, &checked, found).await;
                 Err(no_effect(found))
             }
-            Err(error) => Err((self.failed(&error, taken), has_identity)),
+            Err(error) => Err((self.failed(&error, taken), quiet)),
         }
     }
 

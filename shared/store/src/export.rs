@@ -52,6 +52,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("OAUTH", "secret: sign-ins under way"),
     ("ERASED", "secret: hashes of erased people, and their key"),
     ("SEATEMAIL", "a seat's address is in the seat"),
+    ("SEATUSER", "a seat's chosen user is in the seat"),
     ("IDENTITY", "a seat's identity is in the seat"),
     ("CLAIM", "a hash of values that are in the submission"),
     ("LEAD", "the lead and its points are in the submission"),

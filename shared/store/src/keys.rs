@@ -30,6 +30,7 @@
 //! | record that is an entry's link | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}` | get, batch get; one record, one entry; counted and emptied by a clean-up |
 //! | entry that waits for a record | `C#{c}#LINKED#{environment}#{shard}` | `{object}#{id}#WAITING#{kind}:{entry}` | query when the record's entry lets go of it; counted and emptied by a clean-up |
 //! | entry whose record is out of date | `C#{c}#OUTDATED#{environment}` | `{owner}#{entry}` | paged query, whole or of an owner; counted and emptied by a clean-up |
+//! | flag of an outdated record that was written to the CRM | `C#{c}#IMPORTED#{environment}` | `FLAG#{object}#{id}` | batch get, paged query; counted and emptied by a clean-up |
 //! | candidates that a link pass found so far | `C#{c}#LINKDRAFT#{environment}` | `{part}#{piece}` | query; the pass deletes them; counted and emptied by a clean-up |
 //! | save pass | `C#{c}#CRM#production` | `SAVE` | get; GSI2 while it has work to do |
 //! | what save passes have applied | `C#{c}#IMPORTED#{environment}` | `SAVES` | get; counted and emptied by a clean-up |
@@ -48,6 +49,7 @@
 //! | seat | `C#{c}#SEAT#{seat}` | `SEAT` | one query with its sessions; GSI1 by e-mail address |
 //! | session | `C#{c}#SEAT#{seat}` | `SESSION#{id}` | with its seat; its time to live removes it |
 //! | seat's e-mail address | `C#{c}#SEATEMAIL#{email}` | `EMAIL` | create-only: one seat for each |
+//! | seat's user of the CRM who was chosen by hand | `C#{c}#SEATUSER` | `{organization}#{user}` | get; create-only: one seat for each |
 //! | seat's identity | `C#{c}#IDENTITY#{identity}` | `IDENTITY` | get at sign-in; create-only |
 //! | member of a seat's LinkedIn archives | `C#{c}#ARCHIVE#{seat}` | `MEMBER` | get; create-only |
 //! | key that signs sessions | `C#{c}#SESSIONKEY` | `KEY` | get |
@@ -94,7 +96,7 @@ use domain::lists::ListRef;
 use domain::match_keys::MatchKey;
 use domain::run::{RunId, RunKind};
 use domain::schema::CrmKind;
-use domain::seat::Identity;
+use domain::seat::{ChosenUser, Identity};
 use domain::user_writes::WriteKind;
 
 /// Names come from outside; encoded, they can hold no separator of ours.
@@ -233,6 +235,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("SCHEMA", false),
     ("SEAT", true),
     ("SEATEMAIL", true),
+    ("SEATUSER", false),
     ("SEEN", false),
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
@@ -947,6 +950,19 @@ pub(super) fn object_sync(contract: &ContractId, environment: Environment, objec
     key(partition, format!("{prefix}{}", part(object, MAX_PART)))
 }
 
+/// Partition and sort key prefix of the flags of outdated records that were written to the CRM.
+pub(super) fn flags(contract: &ContractId, environment: Environment) -> (String, &'static str) {
+    (imported(contract, environment), "FLAG#")
+}
+
+/// The flag of a record.
+pub(super) fn flag(contract: &ContractId, environment: Environment, record: &RecordRef) -> Key {
+    let (partition, prefix) = flags(contract, environment);
+    let object = part(&record.object, MAX_HALF);
+    let id = part(&record.id, MAX_HALF);
+    key(partition, format!("{prefix}{object}#{id}"))
+}
+
 pub(super) fn crm_options(contract: &ContractId, environment: Environment) -> Key {
     key(imported(contract, environment), "OPTIONS")
 }
@@ -983,6 +999,15 @@ pub(super) fn seat_email(contract: &ContractId, email: &str) -> Key {
     key(
         format!("C#{contract}#SEATEMAIL#{}", part(email, MAX_PART)),
         "EMAIL",
+    )
+}
+
+/// Keeps a user of the CRM whom an administrator chose to one seat.
+pub(super) fn seat_user(contract: &ContractId, chosen: &ChosenUser) -> Key {
+    let organization = part(&chosen.organization, MAX_HALF);
+    key(
+        format!("C#{contract}#SEATUSER"),
+        format!("{organization}#{}", part(&chosen.user, MAX_HALF)),
     )
 }
 
@@ -1355,6 +1380,10 @@ mod tests {
             tenant: name.to_owned(),
             object_id: name.to_owned(),
         };
+        let chosen = ChosenUser {
+            organization: name.to_owned(),
+            user: name.to_owned(),
+        };
         let thread = Thread {
             target: waits,
             name: name.to_owned(),
@@ -1370,6 +1399,7 @@ mod tests {
             linked(&c, sandbox, &record),
             waiting(&c, sandbox, &record, waits),
             outdated(&c, sandbox, Some(name), waits.id),
+            flag(&c, sandbox, &record),
             saved(&c, sandbox, seat_id, EntryKind::Profile, &record),
             champion(&c, sandbox, seat_id, &record),
             touched(&c, sandbox, name, (name, name)),
@@ -1379,6 +1409,7 @@ mod tests {
             mirrored(&c, sandbox, "Lead", name),
             Key { pk, sk },
             seat_email(&c, name),
+            seat_user(&c, &chosen),
             identity(&c, &user),
             lead,
             submission,

@@ -20,6 +20,7 @@ mod drafts;
 mod erasures;
 mod error;
 mod export;
+mod flags;
 mod keys;
 mod leaving;
 mod linkedin;
@@ -62,14 +63,16 @@ pub use connections::{
 };
 pub use crm::Alongside;
 pub use directory::{
-    Act, ActError, Acted, Added, Chosen, DIRECTORY_SHARDS, Dismissed, EntryAs, EntryWithMatch,
-    Holder, LinkWrite, OutdatedPage, ShardPage, StoredModel, WaitsFor,
+    Act, ActError, Acted, Added, Chosen, CountLimits, DIRECTORY_SHARDS, Dismissed, EntryAs,
+    EntryWithMatch, Holder, LinkWrite, OutdatedOwner, OutdatedOwners, OutdatedPage, ShardPage,
+    StoredModel, WaitsFor,
 };
 pub use discovered::{Discovered, MAX_DISCOVERED};
 pub use domain::connection_kind::ConnectionKind;
 pub use erasures::{Found, FoundPage, Look, Noted};
 pub use error::StoreError;
 pub use export::{ExportPage, ExportedItem};
+pub use flags::{FlagChange, RecordFlag};
 pub use keys::holds_person;
 pub use leaving::LeavingPage;
 pub use linkedin::PullCursor;

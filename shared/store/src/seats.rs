@@ -12,7 +12,7 @@ use domain::clock::Millis;
 use domain::contract::{AuditEntry, Contract};
 use domain::ids::{ContractId, SeatId};
 use domain::log_choice::LogChoices;
-use domain::seat::{Identity, Seat};
+use domain::seat::{ChosenUser, Identity, Seat};
 
 /// A signed-in browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,12 +142,28 @@ impl Store {
         Ok(tied.map(|tied| tied.seat))
     }
 
-    /// Creates, changes or deletes a seat, with its audit entry, its e-mail address and its identity, all or
-    /// nothing. An address or an identity of another seat is a conflict.
+    /// The seat that a user of the CRM was chosen for by hand (SV-6).
+    pub async fn seat_of_user(
+        &self,
+        contract: &ContractId,
+        chosen: &ChosenUser,
+    ) -> Result<Option<SeatId>, StoreError> {
+        #[derive(Deserialize)]
+        struct Tied {
+            seat: SeatId,
+        }
+        let tied: Option<Tied> = self
+            .get("seat's user", keys::seat_user(contract, chosen), true)
+            .await?;
+        Ok(tied.map(|tied| tied.seat))
+    }
+
+    /// Creates, changes or deletes a seat, with its audit entry, its e-mail address, its identity and its
+    /// chosen user of the CRM, all or nothing. Those of another seat are a conflict.
     ///
     /// # Errors
-    /// Returns [`StoreError::Conflict`] if the seat, the set of administrators, the address or the identity
-    /// was changed meanwhile.
+    /// Returns [`StoreError::Conflict`] if the seat, the set of administrators, the address, the identity or
+    /// the chosen user was changed meanwhile.
     pub async fn change_seat(
         &self,
         contract: &ContractId,
@@ -186,9 +202,14 @@ impl Store {
             let identity = seat?.identity.as_ref()?;
             Some(keys::identity(contract, identity))
         };
+        let users = |seat: Option<&Seat>| {
+            let chosen = seat?.crm.user.as_ref()?;
+            Some(keys::seat_user(contract, chosen))
+        };
         for (old, new) in [
             (emails(before), emails(after)),
             (identities(before), identities(after)),
+            (users(before), users(after)),
         ] {
             if old == new {
                 continue;

@@ -174,6 +174,7 @@ impl Store {
             .set_key(Some(write.item().attributes()))
             .update_expression(
                 "SET digest = :digest, lease_until = :lease, expires_at = :ends, \
+                 left_at = if_not_exists(taken_at, :never), taken_at = :now, \
                  entity_type = :entity, planned_at = if_not_exists(planned_at, :now), \
                  #before = if_not_exists(#before, :before) \
                  ADD attempts :one",
@@ -187,6 +188,7 @@ impl Store {
             .expression_attribute_values(":digest", text(digest))
             .expression_attribute_values(":lease", number(lease_until.0))
             .expression_attribute_values(":now", number(now.0))
+            .expression_attribute_values(":never", number(0))
             .expression_attribute_values(":ends", number(ends))
             .expression_attribute_values(":entity", text(ENTITY))
             .expression_attribute_values(":one", number(1))
@@ -241,6 +243,8 @@ impl Store {
             Some(free_at) => {
                 let free = UserWrite {
                     lease_until: free_at,
+                    taken_at: Millis::default(),
+                    left_at: Millis::default(),
                     ..taken.clone()
                 };
                 self.put_action(stored(key, &free)?, mine)?

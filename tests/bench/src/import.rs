@@ -16,7 +16,7 @@ use crate::report::{Row, Section, Target};
 use crate::rig::Rig;
 
 /// Records of each object for each million.
-const SALESFORCE: &[(&str, u64)] = &[
+pub(crate) const SALESFORCE: &[(&str, u64)] = &[
     ("UserRole", 1_000),
     ("User", 9_000),
     ("Account", 150_000),
@@ -25,7 +25,7 @@ const SALESFORCE: &[(&str, u64)] = &[
     ("Opportunity", 100_000),
     ("OpportunityContactRole", 40_000),
 ];
-const DATAVERSE: &[(&str, u64)] = &[
+pub(crate) const DATAVERSE: &[(&str, u64)] = &[
     ("position", 1_000),
     ("systemuser", 9_000),
     ("account", 150_000),

@@ -13,6 +13,7 @@
 mod activities;
 mod bare;
 mod binaries;
+mod cost;
 mod import;
 mod import_worker;
 mod intake;
@@ -23,9 +24,11 @@ mod matching_paths;
 mod matching_sets;
 mod matching_worker;
 mod meter;
+mod prices;
 mod proxy;
 mod report;
 mod rig;
+mod usage;
 mod validation;
 mod writeback;
 
@@ -92,6 +95,8 @@ enum Name {
     Matching,
     /// Finding who moved to another employer
     Validation,
+    /// What a million submissions, imported records and links cost at list prices
+    Cost,
 }
 
 fn main() -> ExitCode {
@@ -126,6 +131,7 @@ fn run(cli: &Cli) -> Result<bool> {
             Name::Writeback => writeback::run(cli.quick),
             Name::Mapping => mapping::run(cli.quick),
             Name::Validation => validation::run(cli.quick),
+            Name::Cost => cost::run(cli.quick),
             Name::Import => import::run(if cli.quick { 20_000 } else { cli.records }),
             Name::Matching => matching::run(&matching::Options {
                 quick: cli.quick,

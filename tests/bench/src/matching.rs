@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use crate::matching_paths::Way;
 use crate::matching_sets::{Quality, find};
 use crate::matching_worker::{Judged, Linked, Task, Verdict, quality};
+use crate::prices::Prices;
 use crate::report::{Row, Section, Target};
+use crate::rig::Units;
 
 /// The variable with the folder of labelled sets, used without `--sets`.
 const SETS: &str = "LEADBRIDGE_MATCHING";
@@ -180,9 +182,6 @@ const WAYS_HEAD: [&str; WAYS] = [
     "write units each",
     "USD for a million",
 ];
-/// Prices of a million units on demand in us-east-1, in US dollars, by the price list of November 2026.
-const READ_PRICE: f64 = 0.125;
-const WRITE_PRICE: f64 = 0.625;
 
 /// One set as the product links it: by a pass, and entry by entry.
 fn as_users_have_it(
@@ -191,6 +190,7 @@ fn as_users_have_it(
     lines: &mut Vec<[String; WAYS]>,
     section: &mut Section,
 ) -> Result<()> {
+    let prices = Prices::list()?;
     let ways: Vec<Way> = worker(&Task::Paths {
         folder: folder.to_owned(),
     })?;
@@ -210,9 +210,8 @@ fn as_users_have_it(
             );
             section.row(row);
         }
-        let (units, own) = (&way.units, &way.own.quality);
-        let price =
-            each(units.read_capacity) * READ_PRICE + each(units.write_capacity) * WRITE_PRICE;
+        let (units, own) = (Units::of(&way.usage), &way.own.quality);
+        let price = each(prices.table(&way.usage)) * 1e6;
         lines.push([
             name.to_owned(),
             crm.to_owned(),
@@ -224,7 +223,7 @@ fn as_users_have_it(
             format!("{:.4}", way.best.quality.f1),
             format!("{:.4}", way.candidate_recall),
             format!("{:.2}", way.keys),
-            format!("{:.2}", each(count(units.reads))),
+            format!("{:.2}", each(units.reads)),
             format!("{:.2}", each(units.read_capacity)),
             format!("{:.2}", each(units.write_capacity)),
             format!("{price:.2}"),
@@ -376,11 +375,6 @@ fn cut(of: &str, linked: &Linked, section: &mut Section) {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn each(linked: &Linked) -> f64 {
     linked.candidates as f64 / decimal(linked.left.max(1))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn count(of: u64) -> f64 {
-    of as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

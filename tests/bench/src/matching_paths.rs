@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -26,7 +27,8 @@ use shared::store::{DIRECTORY_SHARDS, Mirror, Store, WorkKind};
 
 use crate::matching_sets::{Cut, Judge, Mode, Rows, kind, read, read_truth};
 use crate::meter::thread_cpu;
-use crate::rig::{Rig, Units, Watch};
+use crate::rig::{Rig, Watch};
+use crate::usage::Usage;
 
 /// Records that are written, and entries that are added, in one go.
 const AT_ONCE: usize = 1_000;
@@ -47,12 +49,14 @@ pub(crate) struct Way {
     pub(crate) candidate_recall: f64,
     pub(crate) entries: usize,
     pub(crate) records: usize,
-    /// Calls and capacity of the table.
-    pub(crate) units: Units,
+    /// Calls and capacity of the table, and what else is billed.
+    pub(crate) usage: Usage,
     /// Match keys of a record.
     pub(crate) keys: f64,
     /// Processor seconds: of the thread that asks, the engine's own threads left out.
     pub(crate) processor: f64,
+    /// Seconds until everything was linked.
+    pub(crate) seconds: f64,
 }
 
 /// Links the set of a folder in both ways, with each CRM's fields.
@@ -63,6 +67,12 @@ pub(crate) fn run(folder: &Path) -> Result<Vec<Way>> {
         ways.extend(ways_of(crm, &set, &judge)?);
     }
     Ok(ways)
+}
+
+/// Links the set of a folder in both ways, with the fields of one CRM.
+pub(crate) fn of_one_crm(folder: &Path, crm: CrmKind) -> Result<[Way; 2]> {
+    let (set, judge) = labelled(folder)?;
+    ways_of(crm, &set, &judge)
 }
 
 /// Two tables to link: the directory, and what the CRM has.
@@ -90,6 +100,7 @@ fn labelled(folder: &Path) -> Result<(Set, Judge)> {
 fn ways_of(crm: CrmKind, set: &Set, judge: &Judge) -> Result<[Way; 2]> {
     let rig = Rig::start()?;
     let watch = Watch::default();
+    let _logs = watch.meter.logs();
     let clients = rig.clients(Some(&watch));
     let remote = clients.remote(&rig.stack, Some(&watch), None)?;
     let queue = rig.stack.apps().import.queue.clone();
@@ -119,7 +130,7 @@ fn ways_of(crm: CrmKind, set: &Set, judge: &Judge) -> Result<[Way; 2]> {
     rig.stop();
     Ok([false, true].map(|online| {
         let [by_pass, alone] = &ways;
-        let ((units, processor), (own, best, candidate_recall)) =
+        let ((usage, processor, seconds), (own, best, candidate_recall)) =
             if online { alone } else { by_pass };
         Way {
             crm,
@@ -129,21 +140,23 @@ fn ways_of(crm: CrmKind, set: &Set, judge: &Judge) -> Result<[Way; 2]> {
             candidate_recall: *candidate_recall,
             entries: set.left.ids.len(),
             records: set.right.ids.len(),
-            units: *units,
+            usage: usage.clone(),
             keys,
             processor: *processor,
+            seconds: *seconds,
         }
     }))
 }
 
 impl Watch {
-    /// Runs work; gives its calls and capacity of the table, and processor seconds of the thread.
-    async fn measured(&self, work: impl Future<Output = Result<()>>) -> Result<(Units, f64)> {
+    /// Runs work; gives what is billed of it, processor seconds of the thread, and seconds.
+    async fn measured(&self, work: impl Future<Output = Result<()>>) -> Result<(Usage, f64, f64)> {
         self.reset();
-        let before = thread_cpu();
+        let (start, before) = (Instant::now(), thread_cpu());
         work.await?;
         let took = thread_cpu().saturating_sub(before);
-        Ok((self.units(), took.as_secs_f64()))
+        let seconds = start.elapsed().as_secs_f64();
+        Ok((self.meter.usage(), took.as_secs_f64(), seconds))
     }
 }
 

@@ -3,15 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use aws_sdk_dynamodb::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-};
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -32,6 +26,8 @@ use shared::testing::{OnAws, Tripwire};
 use shared::wiring::{Remote, RemoteConfig};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
+
+use crate::usage::{Meter, READS, Usage, WRITES};
 
 /// The stack, and the two runtimes.
 pub(crate) struct Rig {
@@ -81,13 +77,11 @@ impl Rig {
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&aws);
         let mut sqs = aws_sdk_sqs::config::Builder::from(&aws);
         if let Some(watch) = watch {
-            let (wire, writes) = (OnAws(watch.wire.clone()), Writes(watch.writes.clone()));
-            let costs = Costs(watch.units.clone());
+            let wire = OnAws(watch.wire.clone());
             dynamodb = dynamodb
                 .interceptor(wire.clone())
-                .interceptor(writes)
-                .interceptor(costs);
-            sqs = sqs.interceptor(wire);
+                .interceptor(watch.meter.clone());
+            sqs = sqs.interceptor(wire).interceptor(watch.meter.clone());
         }
         Clients {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
@@ -127,65 +121,27 @@ impl Rig {
 pub(crate) struct Watch {
     /// Calls to AWS and to CRMs.
     pub(crate) wire: Arc<Tripwire>,
-    writes: Arc<Mutex<usize>>,
-    units: Arc<Mutex<Units>>,
+    /// Calls to AWS by action, with their capacity units.
+    pub(crate) meter: Meter,
 }
 
-/// Calls to a table and their capacity in units, as DynamoDB counts them on demand: 4 KB
-/// for a read (half a unit where the read may be a little behind), 1 KB for a write (two in a
-/// transaction). By the sizes of the answers and requests, which are a little above those of the items.
+/// Calls to a table and their capacity in units, as the table tells them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Units {
-    pub(crate) reads: u64,
+    pub(crate) reads: f64,
     pub(crate) read_capacity: f64,
-    pub(crate) writes: u64,
+    pub(crate) writes: f64,
     pub(crate) write_capacity: f64,
 }
 
 impl Units {
-    /// Counts a call; `answer` is the size of its answer in bytes.
-    fn count(&mut self, action: &str, request: &Value, answer: f64) {
-        let size =
-            |value: &Value| f64::from(u32::try_from(value.to_string().len()).unwrap_or(u32::MAX));
-        let of = |actions: &Value| -> f64 {
-            let actions = actions.as_array().into_iter().flatten();
-            actions.map(|action| (size(action) / 1024.0).ceil()).sum()
-        };
-        match action {
-            "Query" | "GetItem" => {
-                let consistent = request.get("ConsistentRead") == Some(&Value::Bool(true));
-                self.reads += 1;
-                self.read_capacity += (answer / 4096.0).ceil() * if consistent { 1.0 } else { 0.5 };
-            }
-            "BatchGetItem" => {
-                let tables = request.get("RequestItems").and_then(Value::as_object);
-                let keys = tables
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|(_, table)| table.get("Keys")?.as_array());
-                let keys: usize = keys.map(Vec::len).sum();
-                self.reads += 1;
-                self.read_capacity += f64::from(u32::try_from(keys).unwrap_or(u32::MAX))
-                    .max((answer / 4096.0).ceil());
-            }
-            "PutItem" | "UpdateItem" | "DeleteItem" => {
-                self.writes += 1;
-                self.write_capacity += (size(request) / 1024.0).ceil();
-            }
-            "TransactWriteItems" => {
-                self.writes += 1;
-                self.write_capacity += 2.0 * request.get("TransactItems").map_or(0.0, of);
-            }
-            "BatchWriteItem" => {
-                let tables = request.get("RequestItems").and_then(Value::as_object);
-                self.writes += 1;
-                self.write_capacity += tables
-                    .into_iter()
-                    .flatten()
-                    .map(|(_, items)| of(items))
-                    .sum::<f64>();
-            }
-            _ => {}
+    /// The table's part of the use of AWS.
+    pub(crate) fn of(usage: &Usage) -> Self {
+        Self {
+            reads: usage.calls_of(&READS),
+            read_capacity: usage.read_units,
+            writes: usage.calls_of(&WRITES),
+            write_capacity: usage.write_units + usage.index_units,
         }
     }
 }
@@ -194,103 +150,17 @@ impl Watch {
     /// Resets the counts.
     pub(crate) fn reset(&self) {
         self.wire.reset();
-        *self.writes.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-        *self.units.lock().unwrap_or_else(PoisonError::into_inner) = Units::default();
-    }
-
-    /// Calls and capacity so far.
-    pub(crate) fn units(&self) -> Units {
-        *self.units.lock().unwrap_or_else(PoisonError::into_inner)
+        self.meter.reset();
     }
 
     /// Calls so far that wrote to the table.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count"
+    )]
     pub(crate) fn table_writes(&self) -> usize {
-        *self.writes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts the calls that write.
-#[derive(Debug)]
-struct Writes(Arc<Mutex<usize>>);
-
-impl Intercept for Writes {
-    fn name(&self) -> &'static str {
-        "Writes"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let target = context
-            .request()
-            .headers()
-            .get("x-amz-target")
-            .unwrap_or_default();
-        let action = target.rsplit('.').next().unwrap_or_default();
-        if matches!(
-            action,
-            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems"
-        ) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        }
-        Ok(())
-    }
-}
-
-/// Counts what calls cost.
-#[derive(Debug)]
-struct Costs(Arc<Mutex<Units>>);
-
-/// The action and body of a request. Once it is sent, the client has it no more.
-#[derive(Debug)]
-struct Asked {
-    action: String,
-    request: Value,
-}
-
-impl Storable for Asked {
-    type Storer = StoreReplace<Self>;
-}
-
-impl Intercept for Costs {
-    fn name(&self) -> &'static str {
-        "Costs"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let request = context.request();
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let action = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body = request.body().bytes().unwrap_or_default();
-        let request = serde_json::from_slice(body).unwrap_or_default();
-        config
-            .interceptor_state()
-            .store_put(Asked { action, request });
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let Some(asked) = config.load::<Asked>() else {
-            return Ok(());
-        };
-        let answer = context.response().body().bytes().map_or(0, <[u8]>::len);
-        let answer = f64::from(u32::try_from(answer).unwrap_or(u32::MAX));
-        let mut units = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        units.count(&asked.action, &asked.request, answer);
-        Ok(())
+        self.meter.usage().calls_of(&WRITES) as usize
     }
 }
 

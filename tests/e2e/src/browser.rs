@@ -245,9 +245,20 @@ impl Browser {
     /// Keeps a picture of the whole page in a file, as PNG.
     pub async fn picture(&self, file: &Path) {
         let wish = json!({ "format": "png", "captureBeyondViewport": true });
-        let picture = self.devtools("Page.captureScreenshot", &wish).await;
-        let text = picture["data"].as_str().unwrap();
-        fs::write(file, STANDARD.decode(text).unwrap()).unwrap();
+        fs::write(file, self.captured(&wish).await).unwrap();
+    }
+
+    /// Keeps a small picture of what the window shows in a file, as WebP; returns its size in bytes.
+    pub async fn view(&self, file: &Path) -> usize {
+        let wish = json!({ "format": "webp", "quality": 80 });
+        let picture = self.captured(&wish).await;
+        fs::write(file, &picture).unwrap();
+        picture.len()
+    }
+
+    async fn captured(&self, wish: &Value) -> Vec<u8> {
+        let picture = self.devtools("Page.captureScreenshot", wish).await;
+        STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
     /// The browser's complaints since the last call: errors of scripts, violations of policies, failed

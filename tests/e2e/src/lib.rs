@@ -17,6 +17,7 @@
 pub mod browser;
 pub mod directory_world;
 pub mod histories;
+pub mod notes;
 pub mod oauth_world;
 pub mod roles;
 pub mod worker;

@@ -1,7 +1,26 @@
 // Starts the pages: the signed-in user, the page, navigation.
 
 import { keepSession, link, openSession, ownPage, page, renew, root, session, signInPage, signOut } from "./api.js";
-import { action, button, card, check, el, field, form, input, li, newId, note, p, refuse, run, showProblem, time } from "./dom.js";
+import {
+	action,
+	asProblem,
+	button,
+	card,
+	check,
+	el,
+	field,
+	form,
+	input,
+	li,
+	newId,
+	note,
+	p,
+	problemNote,
+	refuse,
+	run,
+	showProblem,
+	time,
+} from "./dom.js";
 import { keepLanguage, language, LANGUAGES, t } from "./words.js";
 
 /**
@@ -559,9 +578,20 @@ async function start() {
 	await show(false);
 }
 
-start().catch((error) => {
-	main.replaceChildren(el("h1", null, "Leadbridge"));
-	const place = el("div");
-	main.append(place, ...action(t("Try again"), () => location.reload()));
-	showProblem(place, error);
-});
+// Starts; where the API says when to come back, it does so by itself, and shows quietly what is said by then.
+function begin(again = null) {
+	start().catch((error) => {
+		const problem = asProblem(error);
+		const wait = problem.retry_after;
+		const place = again ?? el("div", { role: wait && "status" });
+		if (!again) {
+			main.replaceChildren(el("h1", null, "Leadbridge"), place, ...action(t("Try again"), () => location.reload()));
+			if (!wait) showProblem(place, error);
+		}
+		if (!wait) return;
+		place.replaceChildren(problemNote(problem, "warn"));
+		setTimeout(begin, wait * 1000, place);
+	});
+}
+
+begin();

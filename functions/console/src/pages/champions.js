@@ -104,10 +104,9 @@ export async function championsPage(view) {
 		),
 		el(
 			"nav",
-			{ "aria-label": t("Champions") },
+			{ "aria-label": t("Champions"), class: "tabs" },
 			row(states.map(([id, name]) => link("champions", name, { "aria-current": id === state ? "page" : null }, { state: id }))),
 		),
-		found,
-		foot,
+		el("div", { class: "card" }, found, foot),
 	];
 }

@@ -3,6 +3,7 @@
 import { api, get, goAuthorize, session } from "./api.js";
 import { statusTag } from "./crm-card.js";
 import { action, button, card, confirmed, facts, note, p, problemNote, row, time } from "./dom.js";
+import { syncCards } from "./linkedin-sync.js";
 import { t } from "./words.js";
 
 export async function linkedinPage(view) {
@@ -44,6 +45,7 @@ export async function linkedinPage(view) {
 					),
 			),
 		),
+		session.role === "administrator" && (await syncCards(view, linkedin)),
 	];
 }
 

@@ -223,7 +223,7 @@ export async function crmUsersPage(view) {
 	return [
 		hint(
 			t(
-				"The users of the production CRM as they were imported. A user is matched to a seat by their own sign-in to the CRM, else by e-mail address.",
+				"The users of the production CRM as they were imported. A user is matched to a seat by an administrator’s choice, else by their own sign-in to the CRM, else by e-mail address.",
 			),
 			" ",
 			link("seats", t("All seats")),

@@ -447,7 +447,7 @@ async function settingsStep(context) {
 					"validate_crm_data",
 					t("Validate CRM data"),
 					saved.validate_crm_data,
-					t("Flags contacts that are no longer at their account’s company."),
+					t("Flags leads and contacts whose company is out of date in the CRM too, where it has the package’s field."),
 				),
 				Object.entries(WRITES).map(box),
 			),

@@ -873,8 +873,8 @@ export default {
 	"With “Not sure”, all open opportunities count.": "Mit „Nicht sicher“ zählen alle offenen Opportunities.",
 	Data: "Daten",
 	"Validate CRM data": "CRM-Daten prüfen",
-	"Flags contacts that are no longer at their account’s company.":
-		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Flags leads and contacts whose company is out of date in the CRM too, where it has the package’s field.":
+		"Kennzeichnet Leads und Kontakte, deren Unternehmen veraltet ist, auch im CRM, wenn es das Feld des Pakets hat.",
 	"Lead source of what is created": "Lead-Quelle für neu Angelegtes",
 	"Leave it empty": "Leer lassen",
 	"Name of the product in the subjects of activities": "Name des Produkts in den Betreffzeilen von Aktivitäten",
@@ -1416,8 +1416,29 @@ export default {
 	"Enter it as the key of the webhook in Google Ads.": "Geben Sie ihn in Google Ads als Schlüssel des Webhooks ein.",
 	"No submission": "Keine Einsendung",
 	"Submissions in each week, the oldest first: {counts}": "Einsendungen je Woche, die älteste zuerst: {counts}",
-	"The last ": "Die letzte ",
-	"last pull ": "zuletzt abgerufen ",
+	Taken: "Angenommen",
+	Notifications: "Benachrichtigungen",
+	"LinkedIn’s notifications are taken at once: they are signed with the client secret.":
+		"Benachrichtigungen von LinkedIn werden sofort angenommen: Sie sind mit dem Client-Geheimnis signiert.",
+	"The client secret is missing: leads come with the next pull only.":
+		"Das Client-Geheimnis fehlt: Leads kommen erst mit dem nächsten Abruf.",
+	"The secret before the last change is still valid.": "Das Geheimnis vor der letzten Änderung gilt noch.",
+	"Webhook address for LinkedIn": "Webhook-Adresse für LinkedIn",
+	"Enter it at LinkedIn as the address of lead notifications.":
+		"Tragen Sie sie bei LinkedIn als Adresse für Lead-Benachrichtigungen ein.",
+	"Ad accounts and organisations": "Werbekonten und Organisationen",
+	"One in each line: the number of an ad account, or a URN such as urn:li:organization:123.":
+		"Je Zeile eines: die Nummer eines Werbekontos oder eine URN wie urn:li:organization:123.",
+	"New client secret (optional)": "Neues Client-Geheimnis (optional)",
+	"Client secret": "Client-Geheimnis",
+	"Of your app at LinkedIn; it signs notifications. It is stored sealed and never shown.":
+		"Das Ihrer App bei LinkedIn; es signiert Benachrichtigungen. Es wird versiegelt gespeichert und nie angezeigt.",
+	"Accounts and forms": "Konten und Formulare",
+	Accounts: "Konten",
+	"None: nothing is read yet. Enter one below.": "Keine: Es wird noch nichts gelesen. Tragen Sie unten eines ein.",
+	"None has sent anything in 8 weeks.": "Keines hat in 8 Wochen etwas gesendet.",
+	"{n} submissions in 8 weeks": ["{n} Einsendung in 8 Wochen", "{n} Einsendungen in 8 Wochen"],
+	"last pull {time}": "zuletzt abgerufen {time}",
 	"not pulled yet": "noch nicht abgerufen",
 	"Notifications are taken: they are signed with the client secret.":
 		"Benachrichtigungen werden angenommen: Sie sind mit dem Client-Geheimnis signiert.",
@@ -1756,6 +1777,39 @@ export default {
 		"Ein Lead mit zwei Einsendungen hat die Punkte der ersten und der zweiten, bis zur höchsten Bewertung.",
 	// Seats from the CRM
 	"In CRM": "Im CRM",
+	"Chosen by an administrator": "Von einem Administrator gewählt",
+	"By their own sign-in to the CRM": "Nach der eigenen Anmeldung am CRM",
+	"Proposed by the e-mail address": "Nach der E-Mail-Adresse vorgeschlagen",
+	"By sign-in to the CRM, else by the e-mail address": "Nach der Anmeldung am CRM, sonst nach der E-Mail-Adresse",
+	"{n} users found: choose in the list": [
+		"{n} Benutzer gefunden: Wählen Sie in der Liste",
+		"{n} Benutzer gefunden: Wählen Sie in der Liste",
+	],
+	"This user cannot sign in to the CRM. Activities and records of this person wait for their sign-in; in Dynamics 365 their activities belong to the user that Leadbridge is connected as.":
+		"Dieser Benutzer kann sich nicht am CRM anmelden. Aktivitäten und Datensätze dieser Person warten auf ihre Anmeldung; in Dynamics 365 gehören ihre Aktivitäten dem Benutzer, mit dem Leadbridge verbunden ist.",
+	"Search users": "Benutzer suchen",
+	"Sync with the CRM": "Synchronisierung mit dem CRM",
+	"As set for all seat holders": "Wie für alle Lizenzinhaber eingestellt",
+	"It is on now: lists, champions and the logging of activities.":
+		"Sie ist jetzt eingeschaltet: Listen, Champions und das Protokollieren von Aktivitäten.",
+	"It is off now: no lists, no champions, and no activity is logged.":
+		"Sie ist jetzt ausgeschaltet: keine Listen, keine Champions, und keine Aktivität wird protokolliert.",
+	"Save to this person’s lists automatically": "Automatisch in den Listen dieser Person speichern",
+	"As far as the sync settings say so.": "Soweit die Synchronisierungseinstellungen es vorsehen.",
+	"{name} in the CRM": "{name} im CRM",
+	"Another seat has this user of the CRM.": "Eine andere Lizenz hat diesen CRM-Benutzer.",
+	"Choose another user, or change that seat first.": "Wählen Sie einen anderen Benutzer, oder ändern Sie zuerst jene Lizenz.",
+	"The CRM has no such user, or it was not imported yet.": "Das CRM hat diesen Benutzer nicht, oder er wurde noch nicht importiert.",
+	"Choose one of the users of the CRM; a new one is there after the next import.":
+		"Wählen Sie einen der CRM-Benutzer; ein neuer ist nach dem nächsten Import da.",
+	"The user is disabled in the CRM.": "Der Benutzer ist im CRM gesperrt.",
+	"Choose another user, or have the user enabled in the CRM.":
+		"Wählen Sie einen anderen Benutzer, oder lassen Sie den Benutzer im CRM freischalten.",
+	"This user of the CRM is no person who can hold a seat.": "Dieser CRM-Benutzer ist keine Person, die eine Lizenz haben kann.",
+	"Choose another user.": "Wählen Sie einen anderen Benutzer.",
+	"Your seat is not synced with the CRM.": "Ihre Lizenz wird nicht mit dem CRM synchronisiert.",
+	"Have an administrator switch the sync on for your seat.":
+		"Bitten Sie einen Administrator, die Synchronisierung für Ihre Lizenz einzuschalten.",
 	"Disabled in the CRM": "Im CRM gesperrt",
 	"Active in the CRM": "Im CRM aktiv",
 	"No longer in the CRM": "Nicht mehr im CRM",
@@ -1785,8 +1839,8 @@ export default {
 		"Das CRM hat mehr Benutzer, als auf einmal gelesen werden: Nicht alle werden hier gefunden.",
 	"Nobody is selected.": "Es ist niemand ausgewählt.",
 	"Select users in the list first.": "Wählen Sie zuerst Benutzer in der Liste aus.",
-	"The users of the production CRM as they were imported. A user is matched to a seat by their own sign-in to the CRM, else by e-mail address.":
-		"Die Benutzer des Produktions-CRM, wie sie importiert wurden. Ein Benutzer wird einer Lizenz über die eigene Anmeldung beim CRM zugeordnet, sonst über die E-Mail-Adresse.",
+	"The users of the production CRM as they were imported. A user is matched to a seat by an administrator’s choice, else by their own sign-in to the CRM, else by e-mail address.":
+		"Die Benutzer des Produktions-CRM, wie sie importiert wurden. Ein Benutzer wird einer Lizenz durch die Wahl eines Administrators zugeordnet, sonst über die eigene Anmeldung beim CRM, sonst über die E-Mail-Adresse.",
 	"All seats": "Alle Lizenzen",
 	"Select all shown": "Alle angezeigten auswählen",
 	"Select all found": "Alle gefundenen auswählen",
@@ -1874,7 +1928,45 @@ export default {
 	"Imports: {own}, {percent} % of their share. All applications: {used} of {limit}.":
 		"Importe: {own}, {percent} % ihres Anteils. Alle Anwendungen: {used} von {limit}.",
 	// Mapping
-	"Matched on by {strategies}": "Zum Abgleich verwendet von {strategies}",
+	"Used by the strategy {strategies}": "Von der Strategie {strategies} verwendet",
+	// Texts of the API with names and numbers in them
+	"There is no such {what}.": "Das gibt es nicht: {what}.",
+	"Check the {what}'s id or key.": "Prüfen Sie Id oder Schlüssel von: {what}.",
+	"The field {required} is required.": "Das Feld {required} ist erforderlich.",
+	"The form takes at most {max_fields} fields.": "Das Formular nimmt höchstens {max_fields} Felder an.",
+	"The body is larger than {limit} bytes.": "Der Inhalt ist größer als {limit} Bytes.",
+	"Your user is disabled, locked or deleted in {crm}.": "Ihr Benutzer ist in {crm} deaktiviert, gesperrt oder gelöscht.",
+	"Your sign-in to {crm} has ended: it is asked for every 90 days.":
+		"Ihre Anmeldung bei {crm} ist abgelaufen: Sie wird alle 90 Tage verlangt.",
+	"Sign in to {crm} in your settings.": "Melden Sie sich in Ihren Einstellungen bei {crm} an.",
+	"Sign in to {crm} again in your settings.": "Melden Sie sich in Ihren Einstellungen erneut bei {crm} an.",
+	"The sign-in server of {remote} refuses to renew the connection ({code}).":
+		"Der Anmeldeserver von {remote} verweigert die Erneuerung der Verbindung ({code}).",
+	"The connected user cannot see the {record} object in {crm}.": "Der verbundene Benutzer sieht das Objekt {record} in {crm} nicht.",
+	"The CRM cannot search leads by {field}.": "Das CRM kann Leads nicht nach {field} suchen.",
+	"The authorisation of {label} ends at {end}.": "Die Freigabe für {label} endet am {end}.",
+	"No open lead matched on {fields}.": "Kein offener Lead stimmt überein in: {fields}.",
+	"One open lead matched on {fields}.": "Ein offener Lead stimmt überein in: {fields}.",
+	"The organisation has no storage left in {crm} ({about}).": "Die Organisation hat in {crm} keinen Speicherplatz mehr ({about}).",
+	"Free storage in {crm}, or get more.": "Geben Sie in {crm} Speicherplatz frei oder beschaffen Sie mehr.",
+	"The {record} is locked in {crm} ({about}).": "Der Datensatz {record} ist in {crm} gesperrt ({about}).",
+	"End the approval or the lock in {crm}.": "Beenden Sie die Genehmigung oder die Sperre in {crm}.",
+	"Look for that record in {crm} and merge it, or correct the value.":
+		"Suchen Sie diesen Datensatz in {crm} und führen Sie ihn zusammen, oder korrigieren Sie den Wert.",
+	"It is longer than the field's {max_length} characters.": "Es ist länger als die {max_length} Zeichen des Felds.",
+	"The person withdrew this submission; its lead is still in {remote}.":
+		"Die Person hat diese Einsendung widerrufen; ihr Lead ist noch in {remote}.",
+	"No CRM is connected in {environment}.": "In {environment} ist kein CRM verbunden.",
+	"An owner is a LinkedIn URN of an ad account or an organization; at most 50 are synced.":
+		"Ein Konto ist die LinkedIn-URN eines Werbekontos oder einer Organisation; höchstens 50 werden abgerufen.",
+	"Send for example urn:li:sponsoredAccount:123456789.": "Geben Sie zum Beispiel urn:li:sponsoredAccount:123456789 ein.",
+	"Search for champions": "Suche nach Champions",
+	"Deletion of the contract": "Löschung des Vertrags",
+	"Change of how long answers are kept": "Änderung der Aufbewahrungsdauer von Antworten",
+	"Attribution of opportunities": "Zuordnung von Opportunities",
+	"{n} champions": ["{n} Champion", "{n} Champions"],
+	"{n} champions removed": ["{n} Champion entfernt", "{n} Champions entfernt"],
+	"{n} opportunities": ["{n} Opportunity", "{n} Opportunities"],
 	"{name} leads to {field}.": "{name} führt zu {field}.",
 	"Last {time}": "Zuletzt {time}",
 	"As your CRM told {time}": "Laut Ihrem CRM, Stand {time}",
@@ -1898,6 +1990,8 @@ export default {
 	"Here: {value}": "Hier: {value}",
 	"from {source}": "aus {source}",
 	"given {time}": "angegeben am {time}",
+	"it is not known since when": "seit wann, ist nicht bekannt",
+	"it is not known when the record changed": "wann der Datensatz geändert wurde, ist nicht bekannt",
 	"In the CRM: {value}": "Im CRM: {value}",
 	"record changed {time}": "Datensatz geändert am {time}",
 	"Show again": "Wieder anzeigen",
@@ -1907,6 +2001,10 @@ export default {
 	"Out of date in the CRM": "Im CRM veraltet",
 	Dismissed: "Verworfen",
 	"Dismissed by {name}": "Verworfen von {name}",
+	"The owner of the record dismisses it, who has the person in a list, or an administrator.":
+		"Verwerfen kann es, wem der Datensatz gehört, wer die Person in einer Liste hat, oder die Administration.",
+	"and more than are counted": "und weitere, die nicht gezählt sind",
+	"Count further owners": "Weitere Zuständige zählen",
 	"Update the record": "Datensatz aktualisieren",
 	"People whose record is out of date": "Personen mit veraltetem Datensatz",
 	"What differs": "Unterschied",
@@ -2047,8 +2145,8 @@ export default {
 	"The last import reached its end.": "Der letzte Import wurde vollständig beendet.",
 	"The last pass reached its end.": "Der letzte Durchlauf wurde vollständig beendet.",
 	"The last pass failed.": "Der letzte Durchlauf ist fehlgeschlagen.",
-	"Flags contacts that are no longer at their account's company.":
-		"Markiert Kontakte, die nicht mehr beim Unternehmen ihres Accounts sind.",
+	"Flags leads and contacts whose company is out of date, in the CRM too where it has the package's field.":
+		"Kennzeichnet Leads und Kontakte, deren Unternehmen veraltet ist, auch im CRM, wenn es das Feld des Pakets hat.",
 	"Fields in Salesforce that keep a lead from being created twice, whatever fails in between.":
 		"Felder in Salesforce, die verhindern, dass ein Lead doppelt angelegt wird, was immer dazwischen fehlschlägt.",
 	"Nothing to do: there is nothing to stop.": "Sie müssen nichts tun: Es gibt nichts anzuhalten.",

@@ -91,6 +91,9 @@ export function card(title, ...children) {
 	return el("section", { class: "card", "aria-labelledby": id }, el("h2", { id }, title), children);
 }
 
+// The class of a cell: one to select its row with, or one without a value.
+const kindOf = (head, cell) => (head === t("Select") ? "pick" : cell === "–" && "none");
+
 // A table that reads as a list on narrow screens.
 export function table(caption, heads, rows) {
 	return el(
@@ -103,7 +106,7 @@ export function table(caption, heads, rows) {
 			el(
 				"tr",
 				null,
-				heads.map((head) => el("th", { scope: "col" }, head)),
+				heads.map((head) => el("th", { scope: "col", class: kindOf(head) }, head)),
 			),
 		),
 		el(
@@ -113,7 +116,7 @@ export function table(caption, heads, rows) {
 				el(
 					"tr",
 					null,
-					cells.map((cell, index) => el("td", { "data-label": heads[index] }, cell)),
+					cells.map((cell, index) => el("td", { "data-label": heads[index], class: kindOf(heads[index], cell) }, cell)),
 				),
 			),
 		),

@@ -193,7 +193,7 @@ function weekly(form) {
 			svg("title", {}, told),
 			...bars,
 		),
-		hint(t("The last "), time(last_received_at)),
+		hint(t("Last {time}", { time: time(last_received_at) })),
 	];
 }
 
@@ -210,7 +210,9 @@ function linkedInFacts({ owners, has_client_secret }, pulls) {
 	if (!owners.length) return "–";
 	const pulled = new Map(pulls.map(({ owner, pulled_at }) => [owner, pulled_at]));
 	return [
-		owners.map((owner) => hint(owner, ": ", pulled.get(owner) ? [t("last pull "), time(pulled.get(owner))] : t("not pulled yet"))),
+		owners.map((owner) =>
+			hint(owner, ": ", pulled.get(owner) ? t("last pull {time}", { time: time(pulled.get(owner)) }) : t("not pulled yet")),
+		),
 		hint(
 			has_client_secret
 				? t("Notifications are taken: they are signed with the client secret.")

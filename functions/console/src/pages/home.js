@@ -33,6 +33,9 @@ function noticed({ about, severity, by, problem }) {
 	);
 }
 
+const listed = (items) => el("ul", { class: "plain" }, items);
+const nodes = (found) => found.map(({ node }) => node);
+
 const toSubmissions = (state) => t("Show: {state}", { state });
 const toActivities = (state) => t("Show activities: {state}", { state });
 
@@ -47,11 +50,12 @@ async function needs() {
 		watched("submissions", STUCK_SUBMISSIONS, STATES, toSubmissions),
 		watched("activities", STUCK_ACTIVITIES, ACTIVITY_STATES, toActivities),
 	]);
-	const all = [...items.map(noticed), ...submissions, ...activities];
+	const found = [...submissions, ...activities];
+	const all = found.reduce((sum, { count }) => sum + count, items.length);
 	return card(
 		t("Is everything well?"),
-		all.length
-			? [p(many(all.length, "{n} thing needs somebody.", "{n} things need somebody.")), el("ul", { class: "plain" }, all)]
+		all
+			? [p(many(all, "{n} thing needs somebody.", "{n} things need somebody.")), listed([...items.map(noticed), ...nodes(found)])]
 			: p(t("Nothing needs your attention.")),
 	);
 }
@@ -154,16 +158,16 @@ function perDay(items, today) {
 	);
 }
 
-// The items of a list in each of these states, as far as there are any, each with the way to them.
+// The items of a list in each of these states, as far as there are any: their number, and a line with the way to them.
 async function watched(list, states, names, show) {
 	const found = await Promise.all(states.map((state) => newest(`/${list}`, { state })));
 	return found.flatMap(({ items, more }, index) => {
 		const state = states[index];
 		const [kind, name] = names[state];
 		const named = language === "en" ? name.toLowerCase() : t(name);
-		return items.length
-			? [li(tag(kind, `${number(items.length)}${more ? "+" : ""} ${named}`), " ", link(list, show(named), null, { state }))]
-			: [];
+		const count = items.length;
+		const counted = `${t(name)}: ${number(count)}${more ? "+" : ""}`;
+		return count ? [{ count, node: li(tag(kind, counted), " ", link(list, show(named), null, { state })) }] : [];
 	});
 }
 
@@ -182,7 +186,7 @@ async function submissions() {
 		.filter(({ count }) => count);
 	return card(
 		t("Submissions"),
-		waiting.length > 0 && el("ul", { class: "plain" }, waiting),
+		waiting.length > 0 && listed(nodes(waiting)),
 		recent.more && hint(t("Only the newest {n} are counted here.", { n: number(recent.items.length) })),
 		recent.items.length
 			? el(
@@ -213,7 +217,7 @@ async function activities() {
 	const waiting = await watched("activities", ["waiting_for_sign_in", "unresolved", "waiting"], ACTIVITY_STATES, toActivities);
 	return card(
 		t("Your activities"),
-		waiting.length ? el("ul", { class: "plain" }, waiting) : p(t("None waits.")),
+		waiting.length ? listed(nodes(waiting)) : p(t("None waits.")),
 		p(link("activities", t("All your activities"))),
 	);
 }
@@ -352,7 +356,7 @@ async function checklist() {
 
 export async function homePage() {
 	const administrator = session.role === "administrator";
-	const [told, first, sent, logged, listed, ...cards] = await Promise.all([
+	const [told, first, sent, logged, fresh, ...cards] = await Promise.all([
 		part(t("Is everything well?"), needs),
 		administrator && part(t("First steps"), checklist),
 		part(t("Submissions"), submissions),
@@ -373,7 +377,7 @@ export async function homePage() {
 		),
 		action(t("Sign out in all browsers"), signOutEverywhere),
 	);
-	const personal = el("div", { class: "grid" }, logged, listed);
+	const personal = el("div", { class: "grid" }, logged, fresh);
 	// Administrators look after what comes in, salespeople after what is their own.
 	const parts = administrator ? [sent, personal] : [personal, sent];
 	return [told, first, ...parts, el("div", { class: "grid" }, cards.flat(), own)];

@@ -26,8 +26,10 @@ import { locale, many, t } from "./words.js";
 const TITLES = { production: t("Production CRM"), sandbox: t("Sandbox CRM") };
 const STATES = {
 	queued: ["warn", t("Waiting")],
+	waiting: ["warn", t("Waiting")],
 	running: ["", t("In progress")],
 	succeeded: ["good", t("Done")],
+	done: ["good", t("Done")],
 	failed: ["bad", t("Failed")],
 	stopped: ["warn", t("Stopped")],
 };
@@ -145,16 +147,24 @@ function part(environment) {
 	return { load, isOpen: () => open, nodes: [title, way, node, card(t("What it costs and what it needs"), steps, chart)] };
 }
 
+// What runs count.
+const COUNTED = {
+	champion: (n) => many(n, "{n} champion", "{n} champions"),
+	removed_champion: (n) => many(n, "{n} champion removed", "{n} champions removed"),
+	opportunity: (n) => many(n, "{n} opportunity", "{n} opportunities"),
+	submission: (n) => many(n, "{n} submission", "{n} submissions"),
+};
+
 /** @param {import("./api.js").Api["ContractRun"]} one */
 const counted = ({ counts }) =>
 	Object.entries(counts)
-		.map(([name, count]) => `${number(count)} ${name.replaceAll("_", " ")}`)
+		.map(([name, count]) => COUNTED[name]?.(count) ?? `${number(count)} ${name.replaceAll("_", " ")}`)
 		.join(", ") || "–";
 
 // Runs that are no imports.
 function others(view, { items }) {
 	const stop = (one) =>
-		confirmed(t("Stop: {title}", { title: one.title }), t("What it has done so far stays done."), t("Stop it"), async () => {
+		confirmed(t("Stop: {title}", { title: t(one.title) }), t("What it has done so far stays done."), t("Stop it"), async () => {
 			await api("POST", `/runs/${encodeURIComponent(one.id)}/stop`);
 			return async () => {
 				await view.reload();
@@ -167,9 +177,9 @@ function others(view, { items }) {
 		[t("Run"), t("State"), t("Asked for"), t("Ended"), t("Done so far"), t("More")],
 		items.map((one) => {
 			const node = button(t("Stop"), () => stop(one), "plain");
-			node.setAttribute("aria-label", t("Stop: {title}", { title: one.title }));
+			node.setAttribute("aria-label", t("Stop: {title}", { title: t(one.title) }));
 			return [
-				one.title,
+				t(one.title),
 				tag(...(STATES[one.state] ?? ["", one.state])),
 				time(one.requested_at),
 				one.finished_at ? time(one.finished_at) : one.due_at ? [t("Goes on "), time(one.due_at)] : "–",

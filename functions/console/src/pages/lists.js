@@ -200,7 +200,7 @@ export async function listsPage(view) {
 	return [
 		el(
 			"nav",
-			{ "aria-label": t("Lists") },
+			{ "aria-label": t("Lists"), class: "tabs" },
 			row(lists.map(({ id, name }) => link("my-lists", name, { "aria-current": id === list.id ? "page" : null }, { list: id }))),
 		),
 		row(
@@ -238,7 +238,6 @@ export async function listsPage(view) {
 						{ kind: kind.one === "person" ? t("People") : t("Companies") },
 					),
 		),
-		found,
-		foot,
+		el("div", { class: "card" }, found, foot),
 	];
 }

@@ -154,7 +154,7 @@ export async function mappingPage(view) {
 	/** @param {Mapping} mapping */
 	const mappedRow = (mapping) => {
 		const { name, lead_field, used_by } = mapping;
-		const used = used_by.length > 0 && hint(t("Matched on by {strategies}", { strategies: said(used_by.join(", ")) }));
+		const used = used_by.length > 0 && hint(t("Used by the strategy {strategies}", { strategies: said(used_by.join(", ")) }));
 		const remove = () =>
 			confirmed(
 				t("Delete the mapping of {name}", { name }),

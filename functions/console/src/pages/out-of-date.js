@@ -26,10 +26,14 @@ const compared = (finding, source) => [
 	el("div", null, t("Here: {value}", { value: finding.ours })),
 	hint(
 		source !== undefined && [t("from {source}", { source: sourceOf(source) }), ", "],
-		t("given {time}", { time: time(finding.ours_at) }),
+		finding.ours_at == null ? t("it is not known since when") : t("given {time}", { time: time(finding.ours_at) }),
 	),
 	el("div", null, t("In the CRM: {value}", { value: finding.theirs })),
-	finding.theirs_at != null && hint(t("record changed {time}", { time: time(finding.theirs_at) })),
+	hint(
+		finding.theirs_at == null
+			? t("it is not known when the record changed")
+			: t("record changed {time}", { time: time(finding.theirs_at) }),
+	),
 ];
 
 /**
@@ -81,10 +85,11 @@ export function outOfDate(entry, then) {
 							", ",
 							time(finding.dismissed.at),
 						),
-					decision(entry.id, entry.name, finding, then),
+					entry.may_dismiss && decision(entry.id, entry.name, finding, then),
 				),
 			),
 		),
+		!entry.may_dismiss && hint(t("The owner of the record dismisses it, who has the person in a list, or an administrator.")),
 		p(link("update-in-crm", t("Update the record"), null, { id: entry.id })),
 	);
 }
@@ -142,8 +147,11 @@ const report = (items) =>
 		? table(
 				t("Values that are out of date, by the owner of the record"),
 				[t("Owner"), t("Company"), t("Job title"), t("Of them sure"), t("Dismissed")],
-				items.map(({ owner, company, title, sure, dismissed }) => [
-					owner ? link("out-of-date", owner.name ?? owner.id, null, { owner: owner.id }) : t("Nobody"),
+				items.map(({ owner, company, title, sure, dismissed, more }) => [
+					[
+						owner ? link("out-of-date", owner.name ?? owner.id, null, { owner: owner.id }) : t("Nobody"),
+						more && hint(t("and more than are counted")),
+					],
 					number(company),
 					number(title),
 					number(sure),
@@ -152,26 +160,41 @@ const report = (items) =>
 			)
 		: p(t("Nothing is out of date."));
 
+const owners = (cursor) => get(`/data-validation/owners${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ""}`);
+
+/**
+ * Shows the report by owner in its place, with a button for further owners.
+ * @param {HTMLElement} place
+ * @param {import("./api.js").Api["OutdatedReport"]} found
+ * @param {import("./api.js").Api["OutdatedCount"][]} [before]
+ */
+function byOwner(place, { items, next }, before = []) {
+	const all = [...before, ...items];
+	const more = next ? action(t("Count further owners"), async () => byOwner(place, await owners(next), all)) : [];
+	place.replaceChildren(report(all), ...more);
+}
+
 export async function outOfDatePage(view) {
 	const asked = (name) => view.query.get(name) ?? "";
-	const { items } = await get("/data-validation/owners");
-	const owners = [];
-	for (const { owner } of items) if (owner) owners.push([owner.id, owner.name ?? owner.id]);
-	if (asked("owner") && !owners.some(([id]) => id === asked("owner"))) owners.push([asked("owner"), asked("owner")]);
+	const first = await owners();
+	const known = [];
+	for (const { owner } of first.items) if (owner) known.push([owner.id, owner.name ?? owner.id]);
+	if (asked("owner") && !known.some(([id]) => id === asked("owner"))) known.push([asked("owner"), asked("owner")]);
 	const choice = (name, label, options) => field(label, select(name, options, asked(name)));
 	const list = { view, path: "/data-validation", names: NAMES, one: t("person"), many: t("people out of date") };
-	const counted = el("div", null, report(items));
+	const counted = el("div");
+	byOwner(counted, first);
 	let again = async () => {};
 	const then = async () => {
-		const [, { items: now }] = await Promise.all([again(), get("/data-validation/owners")]);
-		counted.replaceChildren(report(now));
+		const [, now] = await Promise.all([again(), owners()]);
+		byOwner(counted, now);
 	};
 	const { search, results, read } = await searched({
 		...list,
 		rows: (found) => rows(found, then),
 		none: () => p(t("Nothing is out of date.")),
 		controls: [
-			choice("owner", t("Owner of the record"), [["", t("Anybody")], ...owners]),
+			choice("owner", t("Owner of the record"), [["", t("Anybody")], ...known]),
 			choice("field", t("What differs"), [["", t("Either")], ...Object.entries(fields())]),
 			choice("certainty", t("Certainty"), [
 				["", t("Any")],

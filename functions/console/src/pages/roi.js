@@ -84,7 +84,7 @@ function chart(rows, currency) {
 	const slot = (WIDTH - LEFT) / periods.length;
 	const y = (value) => HEIGHT * (1 - value / most);
 	const text = (attributes, said) => {
-		const node = svg("text", { fill: "currentColor", stroke: "none", "font-size": 9, ...attributes });
+		const node = svg("text", attributes);
 		node.append(said);
 		return node;
 	};
@@ -100,16 +100,16 @@ function chart(rows, currency) {
 	);
 	const levels = [0, 0.5, 1].flatMap((level) => [
 		svg("line", { x1: LEFT, x2: WIDTH, y1: y(level * most), y2: y(level * most), class: "level" }),
-		text({ x: LEFT - 4, y: y(level * most) + 3, "text-anchor": "end" }, number(Math.round(level * most))),
+		text({ x: LEFT - 4, y: y(level * most) + 3 }, number(Math.round(level * most))),
 	]);
 	// Every second name, or fewer, where there is no room for all.
 	const every = Math.ceil(periods.length / 8);
 	const names = periods.map((period, at) =>
-		at % every ? null : text({ x: LEFT + slot * (at + 0.5), y: HEIGHT + BOTTOM - 5, "text-anchor": "middle" }, period),
+		at % every ? null : text({ x: LEFT + slot * (at + 0.5), y: HEIGHT + BOTTOM - 5, class: "below" }, period),
 	);
 	const legend = shown.map(([, name], index) => [
 		svg("rect", { x: LEFT + index * 130, y: -17, width: 9, height: 9, "fill-opacity": SHADES[index] }),
-		text({ x: LEFT + index * 130 + 13, y: -9 }, name),
+		text({ x: LEFT + index * 130 + 13, y: -9, class: "after" }, name),
 	]);
 	return el(
 		"figure",
@@ -121,7 +121,7 @@ function chart(rows, currency) {
 				viewBox: `0 -22 ${WIDTH} ${HEIGHT + BOTTOM + 24}`,
 				role: "img",
 				"aria-label": t("Bars of the value by period; the table has the same numbers"),
-				class: "chart bars",
+				class: "chart bars wide",
 			},
 			...levels,
 			...bars,
@@ -386,7 +386,9 @@ export async function roiPage(view) {
 	});
 	const choice = form(
 		[
-			row(
+			el(
+				"div",
+				{ class: "grid" },
 				field(t("From"), input("from", { type: "date", value: question.from, required: true })),
 				field(t("To"), input("to", { type: "date", value: question.to, required: true })),
 				field(t("By"), select("period", PERIODS(), question.period)),

@@ -20,13 +20,16 @@ import {
 	row,
 	secret,
 	select,
+	showProblem,
 	small,
 	submit,
 	table,
 	tag,
 	time,
 } from "./dom.js";
-import { t } from "./words.js";
+import { many, t } from "./words.js";
+
+/** @typedef {import("./api.js").Api} Api */
 
 const ROLES = [
 	["salesperson", t("Salesperson")],
@@ -94,6 +97,89 @@ function inCrm(user) {
 	return [user.in_crm ? tag("good", t("In CRM")) : tag(kind, text), user.name && el("span", { class: "hint" }, " ", user.name)];
 }
 
+const EVIDENCE = {
+	chosen: t("Chosen by an administrator"),
+	sign_in: t("By their own sign-in to the CRM"),
+	email: t("Proposed by the e-mail address"),
+};
+const SYNC = { on: true, off: false };
+const syncOf = (value) => (value == null ? "" : value ? "on" : "off");
+
+// The form for a seat in the CRM: its user, and the switches of the sync.
+async function crmForm(seat, close, reload) {
+	/** @type {Api["SeatInCrm"]} */
+	const now = await get(`/seats/${seat.id}/crm`);
+	const options = [["", t("By sign-in to the CRM, else by the e-mail address")]];
+	if (now.chosen) options.push([now.chosen, now.user?.name ?? now.chosen]);
+	const user = select("user", options, now.chosen ?? "");
+	const offered = new Set(options.map(([id]) => id));
+	const words = input("words", { type: "search", maxlength: 200 });
+	const find = async () => {
+		const { items } = await get(`/crm-users?${new URLSearchParams({ search: words.value, limit: "20" })}`);
+		const found = items.filter(({ no_seat }) => !no_seat);
+		for (const { id, name, email } of found) {
+			if (offered.has(id)) continue;
+			offered.add(id);
+			user.append(el("option", { value: id }, email ? `${name} – ${email}` : name || id));
+		}
+		if (found.length === 1) user.value = found[0].id;
+		announce(many(found.length, "{n} user found: choose in the list", "{n} users found: choose in the list"));
+	};
+	const stopped = now.user && now.user.state !== "active";
+	return form(
+		[
+			p(inCrm(now.user), now.user && [" ", EVIDENCE[now.user.by]]),
+			stopped &&
+				note(
+					"warn",
+					t(
+						"This user cannot sign in to the CRM. Activities and records of this person wait for their sign-in; in Dynamics 365 their activities belong to the user that Leadbridge is connected as.",
+					),
+				),
+			field(t("Name or e-mail address"), words),
+			action(t("Search users"), find),
+			field(t("User of the CRM"), user),
+			field(
+				t("Sync with the CRM"),
+				select(
+					"sync",
+					[
+						["", t("As set for all seat holders")],
+						["on", t("On")],
+						["off", t("Off")],
+					],
+					syncOf(now.sync),
+				),
+				now.synced
+					? t("It is on now: lists, champions and the logging of activities.")
+					: t("It is off now: no lists, no champions, and no activity is logged."),
+			),
+			check("auto_save", t("Save to this person’s lists automatically"), now.auto_save, t("As far as the sync settings say so.")),
+		],
+		[submit(t("Save")), cancel(close)],
+		async (fields) => {
+			await api("PUT", `/seats/${seat.id}/crm`, {
+				user: fields.user.value || null,
+				sync: SYNC[fields.sync.value] ?? null,
+				auto_save: fields.auto_save.checked,
+			});
+			close();
+			await reload();
+		},
+	);
+}
+
+function editCrm(seat, reload) {
+	dialog(t("{name} in the CRM", { name: seat.name }), (close) => {
+		const place = el("div");
+		crmForm(seat, close, reload).then(
+			(node) => place.replaceChildren(node),
+			(error) => showProblem(place, error),
+		);
+		return place;
+	});
+}
+
 export async function seatsPage(view) {
 	const { reload } = view;
 	// The list is shown without them where they cannot be read.
@@ -124,6 +210,7 @@ export async function seatsPage(view) {
 		);
 	const buttons = (seat) => [
 		small(seat.name, t("Edit"), () => edit(seat)),
+		small(seat.name, "CRM", () => editCrm(seat, reload)),
 		seat.status !== "disabled" &&
 			small(seat.name, t("New invitation"), () =>
 				confirmed(

@@ -34,6 +34,14 @@ export let language = chosen() ?? wanted.map(languageOf).find(isOffered) ?? "en"
 /** The locale of dates and numbers: the browser's own in this language; undefined where the browser wants another language. */
 export const locale = wanted.find((tag) => languageOf(tag) === language) ?? chosen() ?? undefined;
 
+const BLANK = /\{(\w+)\}/;
+
+/**
+ * The texts with blanks, for texts of the API whose blanks are filled already; made when the first of those is shown.
+ * @type {{ key: string, start: string, names: string[], expression: RegExp }[] | null}
+ */
+let patterns = null;
+
 /** @type {Texts} */
 let words = {};
 let plurals = new Intl.PluralRules("en");
@@ -46,6 +54,40 @@ let plurals = new Intl.PluralRules("en");
 export function speak(tag, texts) {
 	words = texts;
 	plurals = new Intl.PluralRules(tag);
+	patterns = null;
+}
+
+// The fewest letters of a text beside its blanks that tell it from others.
+const TELLING = 12;
+const escaped = (text) => text.replace(/[$()*+.?[\\\]^{|}]/g, "\\$&");
+
+function patternsOf(texts) {
+	const found = Object.keys(texts).flatMap((key) => {
+		const parts = key.split(BLANK);
+		const fixed = parts.filter((_, at) => at % 2 === 0);
+		if (parts.length < 2 || fixed.join("").replace(/\P{L}/gu, "").length < TELLING) return [];
+		const expression = new RegExp(`^${fixed.map(escaped).join("(.+)")}$`, "s");
+		return [{ key, start: parts[0], names: parts.filter((_, at) => at % 2), expression }];
+	});
+	// Of several that a text fits, the one with the most words of its own.
+	const own = ({ key }) => key.replace(/\{\w+\}/g, "").length;
+	return found.sort((one, other) => own(other) - own(one));
+}
+
+/**
+ * A text of the API with names or numbers in it, in the user's language; as it is where no text with blanks fits.
+ * @param {string} text
+ */
+function recognised(text) {
+	patterns ??= patternsOf(words);
+	for (const { key, start, names, expression } of patterns) {
+		const values = text.startsWith(start) && expression.exec(text)?.slice(1);
+		const said = words[key];
+		if (!values || typeof said !== "string") continue;
+		const word = (value) => (typeof words[value] === "string" ? words[value] : value);
+		return filled(said, Object.fromEntries(names.map((name, at) => [name, word(values[at])])));
+	}
+	return text;
 }
 
 const LOADED = { de: () => import("./de.js") };
@@ -58,8 +100,6 @@ if (language !== "en") {
 	}
 }
 if (globalThis.document) document.documentElement.lang = language;
-
-const BLANK = /\{(\w+)\}/;
 
 /**
  * Puts values into the blanks of a text. A node or a list among the values makes a list of children for `el`.
@@ -74,13 +114,14 @@ function filled(text, values) {
 }
 
 /**
- * The text in the user's language, with values for its blanks: `t("Signed in as {name}", { name })`. A text that is not
- * known, such as the API's, stays as it is.
+ * The text in the user's language, with values for its blanks: `t("Signed in as {name}", { name })`. A text of the API may
+ * have its blanks filled already; one that is not known stays as it is.
  * @param {string} text
  * @param {Record<string, any>} [values]
  * @returns {any}
  */
 export function t(text, values) {
+	if (!values && typeof text === "string" && !Object.hasOwn(words, text)) return recognised(text);
 	const said = Object.hasOwn(words, text) ? words[text] : text;
 	return filled(typeof said === "string" ? said : text, values);
 }

@@ -355,6 +355,24 @@ async fn targets(
     Ok(found)
 }
 
+/// The result of an activity of a seat that is not synced with the CRM (SV-6). It is refused if it says itself
+/// that it is to be logged.
+fn not_synced(item: Item) -> ActivityResult {
+    if item.decided_by != LogDecider::Activity {
+        return ActivityResult::not_logged(item.key, LogDecider::Administrator);
+    }
+    let problem = Problem::new(
+        409,
+        "seat_not_synced",
+        "Your seat is not synced with the CRM.",
+        "Have an administrator switch the sync on for your seat.",
+    );
+    ActivityResult {
+        idempotency_key: Some(item.key),
+        ..ActivityResult::refused(problem.with_field("log_to_crm"))
+    }
+}
+
 /// Stores up to 100 activities and logs them to the CRM. Each is accepted or refused on its own.
 #[utoipa::path(post, path = "/activities", operation_id = "activities_send",
     description = "An activity is stored before it is answered, and written to the CRM within minutes, once, whatever is sent again. With somebody whom nobody has matched it is open and unassigned in the CRM until somebody matches them. Seat holders only: in Salesforce they write with their own sign-in.",
@@ -370,11 +388,14 @@ async fn send(
     let contract = &caller.contract;
     let config = app.config(contract).await?;
     let now = app.remote.clock.now();
+    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+    let synced = own.crm.syncs(&settings);
     let mut results: Vec<ActivityResult> = Vec::with_capacity(batch.items.len());
     let mut items: Vec<(usize, Box<Item>)> = Vec::new();
     for value in batch.items {
         let place = results.len();
         results.push(match check(value, contract, &config, own.log_to_crm, now) {
+            Ok(Checked::Log(item)) if !synced => not_synced(*item),
             Ok(Checked::Log(item)) => {
                 let result = ActivityResult {
                     idempotency_key: Some(item.key.clone()),
@@ -397,7 +418,6 @@ async fn send(
     let known = targets.iter().filter(|(_, problem)| problem.is_none());
     let known: Vec<EntryRef> = known.map(|(entry, _)| *entry).collect();
     let questions = questions(&app, &config, &known).await?;
-    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
     let product = &settings.product_name;
     let mut places = Vec::new();
     let mut activities = Vec::new();

@@ -168,6 +168,24 @@ struct ConnectionList {
 }
 
 impl App {
+    /// Asks for the run that brings the flags of outdated records in the CRM after a change, if they are kept
+    /// there.
+    pub(super) async fn ask_for_flags(
+        &self,
+        contract: &ContractId,
+        settings: &SyncSettings,
+        by: &str,
+    ) -> Result<(), Problem> {
+        if !settings.validate_crm_data {
+            return Ok(());
+        }
+        let (store, queue) = (&self.remote.store, &self.import_queue);
+        let now = self.remote.clock.now();
+        // Workers keep the settings before for a few seconds.
+        let asked = runs::request(store, queue, contract, RunKind::Flags, by, now, 10).await;
+        asked.map_err(|error| error.problem())
+    }
+
     pub(super) async fn connection(
         &self,
         contract: &ContractId,
@@ -657,9 +675,12 @@ async fn set_sync_settings(
         .await?;
     app.step_done(&caller.contract, environment, Step::SyncSettings)
         .await?;
-    Ok(Json(
-        config.crm_settings(environment).sync.unwrap_or_default(),
-    ))
+    let settings = config.crm_settings(environment).sync.unwrap_or_default();
+    if environment == Environment::Production {
+        let (contract, by) = (&caller.contract, &caller.actor);
+        app.ask_for_flags(contract, &settings, by).await?;
+    }
+    Ok(Json(settings))
 }
 
 /// Step 3: ROI reporting (CN-10).
@@ -739,7 +760,7 @@ async fn advanced(
     };
     let mut items = vec![AdvancedFeature {
         name: "data_validation",
-        description: "Flags contacts that are no longer at their account's company.",
+        description: "Flags leads and contacts whose company is out of date, in the CRM too where it has the package's field.",
         enabled: Some(sync.validate_crm_data),
         next_step: (!sync.validate_crm_data)
             .then(|| "Turn on validate_crm_data in the sync settings.".to_owned()),

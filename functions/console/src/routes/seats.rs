@@ -1,6 +1,7 @@
 //! Seats: the people of the contract, their roles, invitations and sessions.
 
 mod crm_users;
+mod in_crm;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(invite))
         .routes(routes!(end_sessions))
         .merge(crm_users::routes())
+        .merge(in_crm::routes())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -202,7 +204,11 @@ impl App {
             let unique = self.remote.random.uuid();
             match store.change_seat(&caller.contract, change, unique).await {
                 Ok(()) => return Ok(after),
-                Err(StoreError::Conflict) => self.check_email(caller, before, after).await?,
+                Err(StoreError::Conflict) => {
+                    self.check_user(caller, before.as_ref(), after.as_ref())
+                        .await?;
+                    self.check_email(caller, before, after).await?;
+                }
                 Err(error) => return Err(error.problem()),
             }
         }

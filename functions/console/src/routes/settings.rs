@@ -12,6 +12,7 @@ use shared::domain::contract::ContractConfig;
 use shared::domain::ids::{ContractId, SeatId};
 use shared::domain::log_choice::{LogChoices, LogDecider, LogDecision, LogToCrm};
 use shared::domain::schema::CrmKind;
+use shared::domain::seat::SeatCrm;
 use shared::problem::Problem;
 use shared::store::{Connection, ConnectionKind, SignInReason, StoreError};
 use shared::texts;
@@ -45,7 +46,8 @@ struct OwnSettings {
 #[derive(Serialize, ToSchema)]
 struct KindLogging {
     kind: ActivityKind,
-    /// The administrator has switched on logging of the kind. Nothing is logged of a kind that is off.
+    /// The administrator has switched on logging of the kind, and the sync of your seat. Nothing is logged of a
+    /// kind that is off.
     switched_on: bool,
     /// Activities of the kind are logged to the CRM.
     logged: bool,
@@ -54,16 +56,25 @@ struct KindLogging {
 }
 
 impl OwnSettings {
-    fn new(log_to_crm: LogChoices, config: &ContractConfig) -> Result<Self, Problem> {
+    fn new(
+        log_to_crm: LogChoices,
+        crm: &SeatCrm,
+        config: &ContractConfig,
+    ) -> Result<Self, Problem> {
         let sync = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+        let synced = crm.syncs(&sync);
         let of = |kind: ActivityKind| {
             let decided = LogToCrm::Default.decide(log_to_crm.of(kind), kind, &sync)?;
             let LogDecision { logged, by } = decided;
             Ok(KindLogging {
                 kind,
-                switched_on: kind.is_logged(&sync),
-                logged,
-                decided_by: by,
+                switched_on: synced && kind.is_logged(&sync),
+                logged: synced && logged,
+                decided_by: if synced {
+                    by
+                } else {
+                    LogDecider::Administrator
+                },
             })
         };
         let kinds = ActivityKind::ALL.into_iter().map(of);
@@ -89,9 +100,9 @@ async fn show(
     State(app): State<Arc<App>>,
     caller: Caller<LogActivities>,
 ) -> Result<Json<OwnSettings>, Problem> {
-    let choices = caller.signed_in()?.seat.log_to_crm;
+    let seat = &caller.signed_in()?.seat;
     let config = app.config(&caller.contract).await?;
-    Ok(Json(OwnSettings::new(choices, &config)?))
+    Ok(Json(OwnSettings::new(seat.log_to_crm, &seat.crm, &config)?))
 }
 
 /// Changes your own settings. Counts for what you log from then on.
@@ -116,7 +127,7 @@ async fn change(
             after.set(*kind, *choice);
         }
         if after == before {
-            return Ok(Json(OwnSettings::new(after, &config)?));
+            return Ok(Json(OwnSettings::new(after, &seat.crm, &config)?));
         }
         let audit = app.audit(
             &caller.actor,
@@ -128,7 +139,7 @@ async fn change(
         let unique = app.remote.random.uuid();
         let stored = store.choose_logging(contract, &seat, &after, &audit, unique);
         match stored.await {
-            Ok(()) => return Ok(Json(OwnSettings::new(after, &config)?)),
+            Ok(()) => return Ok(Json(OwnSettings::new(after, &seat.crm, &config)?)),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.problem()),
         }

@@ -16,7 +16,7 @@ use super::errors::classify;
 use super::multipart::{self, Part, PartAnswer};
 use super::odata::Query;
 use super::{ACCOUNTS, CONTACTS, LEADS, STATE, TASKS};
-use crate::activity::{CUT, fitted, whole_text};
+use crate::activity::{fitted, rich, whole_text};
 use crate::{
     ActivityContent, ActivityRules, AttachedActivity, CrmError, FoundActivity, NewActivity,
     Outcomes, Record, SoughtActivity, WrittenRecord,
@@ -143,37 +143,6 @@ fn bind(table: &Table, record: &RecordRef, values: &mut Map<String, Value>) -> O
     let property = format!("{begin}{}{end}@odata.bind", record.object);
     values.insert(property, json!(address(record)?));
     Some(())
-}
-
-/// A text as the rich text of a note, within a number of UTF-16 units. It is cut between two characters of
-/// the text, never within an escaped one.
-fn rich(text: &str, units: usize) -> String {
-    let length = |text: &str| text.encode_utf16().count();
-    let mut rich = String::with_capacity(text.len());
-    let (mut used, mut cut) = (0, None);
-    for letter in text.chars() {
-        let mut own = [0; 4];
-        let piece: &str = match letter {
-            '&' => "&amp;",
-            '<' => "&lt;",
-            '>' => "&gt;",
-            '"' => "&quot;",
-            '\'' => "&#39;",
-            '\n' => "<br>",
-            letter => letter.encode_utf8(&mut own),
-        };
-        // The last place at which the mark of a cut still fits.
-        if used + length(CUT) <= units {
-            cut = Some(rich.len());
-        }
-        rich.push_str(piece);
-        used += length(piece);
-    }
-    if used > units {
-        rich.truncate(cut.unwrap_or_default());
-        rich.push_str(CUT);
-    }
-    rich
 }
 
 /// True if the description of an activity cannot hold its text.
@@ -402,6 +371,7 @@ mod tests {
     use domain::clock::Millis;
 
     use super::*;
+    use crate::activity::CUT;
 
     fn content(kind: ActivityKind) -> ActivityContent {
         ActivityContent {

@@ -177,7 +177,7 @@ impl Activities for Dataverse {
         activity::attach(self, attached).await
     }
 
-    fn activity_object(&self, kind: ActivityKind) -> &'static str {
+    fn activity_object(&self, _rules: &ActivityRules, kind: ActivityKind) -> &'static str {
         activity::object(kind)
     }
 

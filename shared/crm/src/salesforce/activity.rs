@@ -1,4 +1,4 @@
-//! Activities as tasks (object reference, `Task` and `TaskStatus`).
+//! Activities as tasks (object reference, `Task` and `TaskStatus`), and notes in a form of their own (`note.rs`).
 //!
 //! A lead or contact stands in `WhoId`, an account in `WhatId`; beside a lead there must be nothing in
 //! `WhatId`. Whether a task is closed follows from its status, whose values are the organisation's own. An
@@ -17,12 +17,12 @@ use uuid::Uuid;
 use super::IDENTITY_FIELD;
 use super::client::{BatchResult, Salesforce};
 use super::soql::{Condition, Select};
-use super::write;
+use super::{note, write};
 use crate::activity::{fitted, whole_text};
 use crate::query::{Literal, encode};
 use crate::{
     ActivityContent, ActivityRules, AttachedActivity, Bond, CrmError, FoundActivity, NewActivity,
-    Outcomes, Reason, Record, Refusal, SoughtActivity, Write,
+    NoteForm, Outcomes, Reason, Record, Refusal, SoughtActivity, Write,
 };
 
 /// The object.
@@ -32,7 +32,7 @@ const SUBJECT: usize = 255;
 /// UTF-16 units of a description.
 const DESCRIPTION: usize = 32_000;
 /// Maximum number of identities or subjects in a query, as a query is part of an address.
-const NAMED_AT_ONCE: usize = 40;
+pub(super) const NAMED_AT_ONCE: usize = 40;
 /// Maximum length of the subjects in a query, encoded, in bytes. One subject is never longer.
 const NAMED_BYTES: usize = 8_000;
 /// Maximum number of queries in a call.
@@ -51,19 +51,26 @@ pub(super) async fn rules(
     )
     .order(["SortOrder"])
     .path("query");
-    let results = crm
-        .batch(&[format!("sobjects/{TASK}/describe"), statuses])
-        .await?;
-    for result in &results {
+    let [content, classic] = note::described();
+    let paths = [
+        format!("sobjects/{TASK}/describe"),
+        statuses,
+        content,
+        classic,
+    ];
+    let results = crm.batch(&paths).await?;
+    let [described, statuses, content, classic] = results.as_slice() else {
+        return Err(CrmError::Unavailable(StatusCode::OK));
+    };
+    for result in [described, statuses] {
         if !result.status().is_success() {
             return Err(crm.batch_failure(result, Record::Task).await);
         }
     }
-    let [described, statuses] = results.as_slice() else {
-        return Err(CrmError::Unavailable(StatusCode::OK));
-    };
-    read_rules(&described.result, &statuses.result, owner)
-        .ok_or_else(|| Refusal::new(Record::Task, Reason::Values, "TaskStatus").into())
+    let notes = note::form(crm, content, classic).await?;
+    let rules = read_rules(&described.result, &statuses.result, owner)
+        .ok_or_else(|| Refusal::new(Record::Task, Reason::Values, "TaskStatus"))?;
+    Ok(ActivityRules { notes, ..rules })
 }
 
 /// The rules that follow from the describe of tasks and from their statuses; none if a status is missing.
@@ -93,6 +100,7 @@ fn read_rules(described: &Value, statuses: &Value, owner: Option<&str>) -> Optio
         open_status: name(default.unwrap_or(first))?,
         closed_status: name(closed)?,
         has_calls: calls,
+        notes: NoteForm::Activity,
         owner: owner.map(str::to_owned),
     })
 }
@@ -167,6 +175,10 @@ pub(super) async fn create(
     rules: &ActivityRules,
     new: &[NewActivity],
 ) -> Result<Outcomes, CrmError> {
+    let is_apart = |new: &NewActivity| rules.keeps_apart(new.content.kind);
+    if new.first().is_some_and(is_apart) {
+        return Ok(told(note::create(crm, rules, new).await?));
+    }
     let writes: Vec<Write> = new.iter().map(|new| new_task(rules, new)).collect();
     Ok(told(write::write(crm, &writes, Bond::Each).await?))
 }
@@ -177,6 +189,10 @@ pub(super) async fn attach(
     rules: &ActivityRules,
     attached: &[AttachedActivity],
 ) -> Result<Outcomes, CrmError> {
+    let is_apart = |attached: &AttachedActivity| rules.attaches_apart(attached.kind);
+    if attached.first().is_some_and(is_apart) {
+        return Ok(told(note::link(crm, attached).await?));
+    }
     let update = |attached: &AttachedActivity| {
         let values = named(belonging(rules, &attached.regarding, attached.occurred_at));
         Write::update(Record::Task, attached.id.clone(), None, values)
@@ -201,9 +217,31 @@ fn told(outcomes: Outcomes) -> Outcomes {
     outcomes.into_iter().map(tell).collect()
 }
 
-/// See [`Activities::find_activities`](crate::Activities::find_activities). Archived tasks are found too, as
-/// a task that happened more than a year ago is archived soon after its creation.
+/// See [`Activities::find_activities`](crate::Activities::find_activities).
 pub(super) async fn find(
+    crm: &Salesforce,
+    rules: &ActivityRules,
+    sought: &[SoughtActivity],
+) -> Result<Vec<Option<FoundActivity>>, CrmError> {
+    let is_apart = |sought: &SoughtActivity| rules.keeps_apart(sought.content.kind);
+    let (notes, tasks): (Vec<SoughtActivity>, Vec<SoughtActivity>) =
+        sought.iter().cloned().partition(is_apart);
+    let mut tasks = find_tasks(crm, rules, &tasks).await?.into_iter();
+    let mut notes = note::find(crm, rules, &notes).await?.into_iter();
+    let found = sought.iter().map(|sought| {
+        let of_kind = if is_apart(sought) {
+            &mut notes
+        } else {
+            &mut tasks
+        };
+        of_kind.next().flatten()
+    });
+    Ok(found.collect())
+}
+
+/// Looks up tasks. Archived ones are found too, as a task that happened more than a year ago is archived soon
+/// after its creation.
+async fn find_tasks(
     crm: &Salesforce,
     rules: &ActivityRules,
     sought: &[SoughtActivity],
@@ -239,13 +277,9 @@ pub(super) async fn find(
             .collect();
         subjects.sort_unstable();
         subjects.dedup();
-        let since = sought.iter().map(|sought| sought.since).min();
-        let since = since
-            .unwrap_or_default()
-            .plus_seconds(-CLOCK_TOLERANCE_SECONDS);
         let mut alike = vec![
             Condition::one_of("Subject", subjects.iter().map(String::as_str)),
-            Condition::since("CreatedDate", since),
+            Condition::since("CreatedDate", earliest(sought)),
             there(),
         ];
         if let Some(owner) = &rules.owner {
@@ -255,22 +289,45 @@ pub(super) async fn find(
             .filter(Condition::All(alike));
         paths.push(query.path("queryAll"));
     }
-    let mut found: HashMap<String, FoundActivity> = HashMap::new();
+    let mut found = Found::default();
+    for row in all_rows(crm, &paths).await? {
+        let (key, task) = read_task(&row).ok_or(CrmError::Unavailable(StatusCode::OK))?;
+        found.add(key, task);
+    }
+    Ok(sought.iter().map(|sought| found.of(sought)).collect())
+}
+
+/// Activities that were found, by their id and by the identity that they carry. An identity is never like an
+/// id.
+#[derive(Default)]
+pub(super) struct Found(HashMap<String, FoundActivity>);
+
+impl Found {
+    pub(super) fn add(&mut self, identity: Option<String>, found: FoundActivity) {
+        if let Some(identity) = identity {
+            self.0.insert(identity, found.clone());
+        }
+        self.0.insert(found.id.clone(), found);
+    }
+
+    pub(super) fn of(&self, sought: &SoughtActivity) -> Option<FoundActivity> {
+        let known = sought.id.as_ref().and_then(|id| self.0.get(id));
+        let identity = sought.content.identity.to_string();
+        known.or_else(|| self.0.get(&identity)).cloned()
+    }
+}
+
+/// All rows of queries, page by page.
+pub(super) async fn all_rows(crm: &Salesforce, paths: &[String]) -> Result<Vec<Value>, CrmError> {
     let mut results = Vec::new();
     for paths in paths.chunks(QUERIES_AT_ONCE) {
         results.extend(crm.batch(paths).await?);
     }
+    let mut all = Vec::new();
     for result in results {
         let mut page = rows(crm, result).await?;
         loop {
-            for row in &page.rows {
-                let (key, task) = read_task(row).ok_or(CrmError::Unavailable(StatusCode::OK))?;
-                if let Some(key) = key {
-                    found.insert(key, task.clone());
-                }
-                // An identity is never like an id.
-                found.insert(task.id.clone(), task);
-            }
+            all.append(&mut page.rows);
             let Some(next) = page.next else { break };
             let answer = crm.call(Method::GET, &next, None).await?;
             if !answer.status.is_success() {
@@ -280,16 +337,19 @@ pub(super) async fn find(
             page = Page::read(&body).ok_or(CrmError::Unavailable(answer.status))?;
         }
     }
-    let take = |sought: &SoughtActivity| {
-        let known = sought.id.as_ref().and_then(|id| found.get(id));
-        let identity = sought.content.identity.to_string();
-        known.or_else(|| found.get(&identity)).cloned()
-    };
-    Ok(sought.iter().map(take).collect())
+    Ok(all)
+}
+
+/// The earliest time, by the organisation's clock, at which one of the activities can have been created.
+pub(super) fn earliest(sought: &[SoughtActivity]) -> Millis {
+    let since = sought.iter().map(|sought| sought.since).min();
+    since
+        .unwrap_or_default()
+        .plus_seconds(-CLOCK_TOLERANCE_SECONDS)
 }
 
 /// The activities in groups of which each fits into a query.
-fn groups(sought: &[SoughtActivity]) -> Vec<&[SoughtActivity]> {
+pub(super) fn groups(sought: &[SoughtActivity]) -> Vec<&[SoughtActivity]> {
     let mut groups = Vec::new();
     let mut rest = sought;
     while !rest.is_empty() {
@@ -359,6 +419,7 @@ mod tests {
             open_status: "Offen".to_owned(),
             closed_status: "Erledigt".to_owned(),
             has_calls: true,
+            notes: NoteForm::Activity,
             owner: None,
         }
     }

@@ -13,6 +13,7 @@ mod client;
 mod errors;
 mod form;
 mod metadata;
+mod note;
 mod read;
 mod schema;
 mod search;
@@ -24,9 +25,9 @@ use uuid::Uuid;
 
 use super::{
     Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
-    FoundActivity, FoundPerson, LeadRecord, LeadSearch, NewActivity, NewPerson, Outcomes, Record,
-    RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity, SoughtPeople, Tie,
-    Write, Writer,
+    FoundActivity, FoundPerson, LeadRecord, LeadSearch, NewActivity, NewPerson, NoteForm, Outcomes,
+    Record, RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity, SoughtPeople,
+    Tie, Write, Writer,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -172,11 +173,15 @@ impl Activities for Salesforce {
         activity::attach(self, rules, attached).await
     }
 
-    fn activity_object(&self, _kind: ActivityKind) -> &'static str {
-        activity::TASK
+    fn activity_object(&self, rules: &ActivityRules, kind: ActivityKind) -> &'static str {
+        match rules.notes {
+            NoteForm::Content if kind == ActivityKind::Note => note::CONTENT,
+            NoteForm::Classic if kind == ActivityKind::Note => note::CLASSIC,
+            _ => activity::TASK,
+        }
     }
 
-    fn keeps_unassigned(&self, _kind: ActivityKind) -> bool {
-        true
+    fn keeps_unassigned(&self, kind: ActivityKind) -> bool {
+        kind != ActivityKind::Note
     }
 }

@@ -146,11 +146,23 @@ pub(super) async fn write(
         changes if changes == writes.len() => (Method::PATCH, Some(NOT_ASSIGNED_ANEW)),
         _ => return Err(CrmError::Unclear("MIXED_WRITES".to_owned())),
     };
+    let records: Vec<Record> = writes.iter().map(|write| write.record).collect();
+    save(crm, (method, header), &rows, &records, bond).await
+}
+
+/// Creates or changes the rows of one collection, whose kinds are `records`.
+pub(super) async fn save(
+    crm: &Salesforce,
+    (method, header): (Method, Option<(&'static str, &'static str)>),
+    rows: &[Value],
+    records: &[Record],
+    bond: Bond,
+) -> Result<Outcomes, CrmError> {
     let body = json!({"allOrNone": bond == Bond::AllOrNone, "records": rows});
     let path = format!("{API}/composite/sobjects");
     let answer = crm.call_with(method, &path, Some(&body), header).await?;
     if !answer.status.is_success() {
-        let wanted = writes.last().map_or(Record::Lead, |write| write.record);
+        let wanted = records.last().copied().unwrap_or(Record::Lead);
         let errors = ApiError::all(&answer);
         return Err(ours(
             crm.classify(answer.status, &errors, wanted).await,
@@ -159,24 +171,21 @@ pub(super) async fn write(
     }
     let saved: Vec<Saved> = answer
         .json()
-        .filter(|saved: &Vec<Saved>| saved.len() == writes.len())
+        .filter(|saved: &Vec<Saved>| saved.len() == records.len())
         .ok_or(CrmError::Unavailable(answer.status))?;
     // If every row only reports that another one failed, none is the cause: each gets that error.
     let somebody = saved.iter().any(|row| !row.success && !row.is_innocent());
     let mut outcomes = Vec::new();
-    for (write, saved) in writes.iter().zip(saved) {
+    for (&record, saved) in records.iter().zip(saved) {
         outcomes.push(if saved.success {
             let id = saved.id.ok_or(CrmError::Unavailable(answer.status))?;
-            Ok(WrittenRecord {
-                record: write.record,
-                id,
-            })
+            Ok(WrittenRecord { record, id })
         } else if somebody && saved.is_innocent() {
             Err(CrmError::RolledBack)
         } else {
             let status = StatusCode::BAD_REQUEST;
-            let error = crm.classify(status, &saved.errors, write.record).await;
-            Err(ours(error, write.record))
+            let error = crm.classify(status, &saved.errors, record).await;
+            Err(ours(error, record))
         });
     }
     Ok(outcomes)

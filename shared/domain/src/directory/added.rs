@@ -25,6 +25,10 @@ const MAX_PHONE: usize = 60;
 /// Most origins that are kept of an entry.
 pub const MAX_ORIGINS: usize = 50;
 
+/// Time after which a value that is given again as it is counts as given anew, in seconds: once a day at most,
+/// so that a program that sends everybody each hour makes no writes of it.
+const RESTATED_AFTER: i64 = 24 * 3600;
+
 /// Websites on which any company can have a page, so the domain does not identify a company.
 const SHARED_DOMAINS: &[&str] = &[
     "behance.net",
@@ -178,7 +182,8 @@ impl Entry {
 
     /// Returns the entry after the same person or company was added again, or `None` if nothing changes.
     /// Given values replace the stored ones, and values that are not given stay. E-mail addresses and phone
-    /// numbers are added to the stored ones.
+    /// numbers are added to the stored ones. A validated value that is given again as it is gets a new time,
+    /// at most once a day.
     #[must_use]
     pub fn merged(&self, new: &NewEntry, now: Millis) -> Option<Self> {
         let mut entry = self.clone();
@@ -209,18 +214,29 @@ impl Entry {
                 entry.origins.remove(oldest.unwrap_or(0));
             }
         }
-        if entry == *self {
+        if entry == *self && !self.is_restated_by(new, now) {
             return None;
         }
-        // A value that stays keeps its time, also that of an entry from before times were noted: another change
-        // of the entry makes it no newer.
-        let kept = |text: &str, field| given_at(text, self.given_at(field));
-        entry.company_at = given_at(&new.record.company, now)
-            .or_else(|| kept(&self.record.company, ValidatedField::Company));
-        entry.title_at = given_at(&new.record.title, now)
-            .or_else(|| kept(&self.record.title, ValidatedField::Title));
+        // A value that stays keeps its time, or has none still: another change of the entry makes it no newer.
+        entry.company_at = given_at(&new.record.company, now).or(self.company_at);
+        entry.title_at = given_at(&new.record.title, now).or(self.title_at);
         entry.version += 1;
         Some(entry)
+    }
+
+    /// True if an addition gives a validated value whose time is unknown or a day old. A response that comes
+    /// again restates nothing: it was given once.
+    fn is_restated_by(&self, new: &NewEntry, now: Millis) -> bool {
+        let comes_again =
+            matches!(new.origin, Origin::Submission(_)) && self.origins.contains(&new.origin);
+        let is_old = |field: ValidatedField| {
+            let given = self.given_at(field);
+            !field.of(&new.record).is_empty()
+                && given.is_none_or(|given| given.plus_seconds(RESTATED_AFTER) <= now)
+        };
+        self.kind == EntryKind::Profile
+            && !comes_again
+            && ValidatedField::ALL.into_iter().any(is_old)
     }
 
     /// The effect on this entry of withdrawing a submission at its source. If the entry has other origins,

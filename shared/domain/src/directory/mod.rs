@@ -25,7 +25,7 @@ use crate::problem::Problem;
 pub use added::{
     MAX_CONTACTS, MAX_EXTERNAL_ID, MAX_ORIGINS, MAX_TEXT, NewEntry, Withdrawal, registered_domain,
 };
-pub use outdated::{Dismissal, Finding, OutdatedEntry, ValidatedField, findings};
+pub use outdated::{Dismissal, Finding, OutdatedEntry, ValidatedField, findings, has_left_company};
 pub use pass::{LinkPass, LinkProgress, PassState};
 pub use rates::{EntryRates, ObjectRates, Rates};
 pub use search::{DirectoryCursor, Filter};
@@ -458,14 +458,13 @@ impl Entry {
             .unwrap_or_default()
     }
 
-    /// Time at which a value was last given, as far as it was noted; else that of the entry's last change.
+    /// Time at which a value was last given; `None` where that was not noted.
     #[must_use]
-    pub fn given_at(&self, field: ValidatedField) -> Millis {
-        let given = match field {
+    pub const fn given_at(&self, field: ValidatedField) -> Option<Millis> {
+        match field {
             ValidatedField::Company => self.company_at,
             ValidatedField::Title => self.title_at,
-        };
-        given.unwrap_or(self.updated_at)
+        }
     }
 
     /// Whether a person decided what it is or is not.

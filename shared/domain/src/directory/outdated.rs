@@ -149,6 +149,13 @@ impl OutdatedEntry {
     }
 }
 
+/// True if the company is out of date, and nobody dismissed that: what the flag in the CRM says.
+#[must_use]
+pub fn has_left_company(findings: &[Finding]) -> bool {
+    let mut findings = findings.iter();
+    findings.any(|finding| finding.field == ValidatedField::Company && finding.is_open())
+}
+
 /// Hash of a value as it is compared by users: without regard to case and signs.
 fn hash_of(text: &str) -> String {
     let mut hash = sha256_hex(&[matching::text::fold(text).as_bytes()]);
@@ -160,7 +167,7 @@ fn hash_of(text: &str) -> String {
 ///
 /// `before` is the match as it was. A difference that was found before stands while both values and the link
 /// stand, with what users decided of it. A new one has to be newer in the directory: the record was last
-/// changed at `modified`, before the entry's value was given.
+/// changed at `modified`, before the entry's value was given. Where a time is not known, nothing is newer.
 #[must_use]
 pub fn findings(
     entry: &Entry,
@@ -200,16 +207,18 @@ pub fn findings(
                 dismissed: known.dismissed.clone(),
                 ..new
             });
-        } else if is_newer(entry.given_at(field), modified) {
+        } else if is_newer(entry, field, modified) {
             found.push(new);
         }
     }
     found
 }
 
-/// True if a value that was given at a time is not older than a record's last change.
-fn is_newer(given: Millis, modified: Option<Millis>) -> bool {
-    modified.is_none_or(|modified| modified <= given.plus_seconds(SAME_TIME_SECONDS))
+/// True if an entry's value is known to be no older than a record's last change. A value without a time was not
+/// given before the entry was made.
+fn is_newer(entry: &Entry, field: ValidatedField, modified: Option<Millis>) -> bool {
+    let given = entry.given_at(field).unwrap_or(entry.created_at);
+    modified.is_some_and(|modified| modified <= given.plus_seconds(SAME_TIME_SECONDS))
 }
 
 #[cfg(test)]
@@ -305,10 +314,60 @@ mod tests {
         let kind = EntryKind::Profile;
         let new = NewEntry::new(&contract, kind, Some("7"), record, Origin::Api, None).unwrap();
         let entry = entry.merged(&new, Millis(9 * HOUR)).unwrap();
-        assert_eq!(entry.given_at(ValidatedField::Company), Millis(HOUR));
+        assert_eq!(entry.given_at(ValidatedField::Company), None);
         let theirs = (&person("Globex", ""), Some(Millis(5 * HOUR)));
         let link = link(How::Person, 0);
         assert!(findings(&entry, &link, theirs, None, Millis(9 * HOUR)).is_empty());
+    }
+
+    #[test]
+    fn a_value_that_is_given_again_is_newer_and_a_response_that_comes_again_is_not() {
+        let contract = "acme".parse().unwrap();
+        let given = |origin: Origin| {
+            let (kind, record) = (EntryKind::Profile, person("Initech", ""));
+            NewEntry::new(&contract, kind, Some("7"), record, origin, None).unwrap()
+        };
+        let response = Origin::Submission("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap());
+        let theirs = person("Globex", "");
+        let is_found = |entry: &Entry| {
+            let theirs = (&theirs, Some(Millis(50 * HOUR)));
+            let link = link(How::Person, 0);
+            !findings(entry, &link, theirs, None, Millis(90 * HOUR)).is_empty()
+        };
+        let first = Entry::added(&given(response), Millis(HOUR));
+        assert!(!is_found(&first));
+        assert_eq!(first.merged(&given(response), Millis(80 * HOUR)), None);
+        let by_program = first.merged(&given(Origin::Api), Millis(2 * HOUR)).unwrap();
+        // The same again within a day is no news.
+        assert_eq!(
+            by_program.merged(&given(Origin::Api), Millis(20 * HOUR)),
+            None
+        );
+        let again = by_program
+            .merged(&given(Origin::Api), Millis(80 * HOUR))
+            .unwrap();
+        assert!(!is_found(&by_program) && is_found(&again));
+        assert_eq!(again.updated_at, by_program.updated_at);
+        assert_eq!(again.version, by_program.version + 1);
+    }
+
+    #[test]
+    fn without_a_time_nothing_is_newer() {
+        let (entry, record) = (entry("Initech", "", HOUR), person("Globex", ""));
+        let link = link(How::Person, 0);
+        let find = |entry: &Entry, modified: Option<Millis>| {
+            findings(entry, &link, (&record, modified), None, Millis(HOUR)).len()
+        };
+        assert_eq!(find(&entry, Some(Millis(HOUR))), 1);
+        assert_eq!(find(&entry, None), 0);
+        // From before times were noted: given at some time since the entry was made, however late it changed.
+        let untimed = Entry {
+            company_at: None,
+            updated_at: Millis(9 * HOUR),
+            ..entry
+        };
+        assert_eq!(find(&untimed, Some(Millis(5 * HOUR))), 0);
+        assert_eq!(find(&untimed, Some(Millis(HOUR))), 1);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use domain::ids::{ContractId, SubmissionId};
 pub use keys::DIRECTORY_SHARDS;
 pub use links::{EntryAs, Holder, LinkWrite, WaitsFor};
 pub use models::StoredModel;
-pub use outdated::{Dismissed, OutdatedPage};
+pub use outdated::{CountLimits, Dismissed, OutdatedOwner, OutdatedOwners, OutdatedPage};
 pub use people::{Act, ActError, Acted, Chosen};
 pub use search::ShardPage;
 
@@ -47,7 +47,7 @@ pub type EntryWithMatch = (Entry, Option<Match>);
 pub enum Added {
     /// It is a new entry.
     New,
-    /// The entry existed, and has new values now.
+    /// The entry existed, and has new values now, or new times of the same.
     Updated,
     /// Nothing about it was new.
     Unchanged,

@@ -1,7 +1,7 @@
 //! Entries whose records are out of date (SV-8): an item for each stands beside its match, written in the same
 //! transaction, in the order of the records' owners. It has ids and hashes, and no value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -20,6 +20,8 @@ use serde_json::json;
 const OUTDATED: &str = "outdated record";
 /// Maximum number of times that a decision is made anew after a concurrent change.
 const ROUNDS: u32 = 8;
+/// Records that are read in one call for counting.
+const COUNTED_AT_ONCE: i32 = 500;
 /// Longest place from which a page goes on, in bytes.
 const MAX_PLACE: usize = 1_024;
 
@@ -28,6 +30,46 @@ const MAX_PLACE: usize = 1_024;
 pub struct OutdatedPage {
     /// The entries, those of one owner one after the other, each with its place.
     pub items: Vec<(OutdatedEntry, String)>,
+    /// The place to continue after; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Bounds of the records that are read for counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountLimits {
+    /// Maximum number of an owner's records that are counted.
+    pub of_owner: usize,
+    /// Number of records after which no further owner is counted.
+    pub together: usize,
+}
+
+impl Default for CountLimits {
+    fn default() -> Self {
+        Self {
+            of_owner: 2_000,
+            together: 4_000,
+        }
+    }
+}
+
+/// The outdated records of an owner.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OutdatedOwner {
+    /// The CRM's id of the owner; `None` for records without one.
+    pub owner: Option<String>,
+    /// The findings of the records that were read.
+    pub findings: Vec<Finding>,
+    /// Number of those records.
+    pub records: usize,
+    /// True if the owner has further ones.
+    pub more: bool,
+}
+
+/// A part of the owners of outdated records.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OutdatedOwners {
+    /// The owners, in the order of the list.
+    pub items: Vec<OutdatedOwner>,
     /// The place to continue after; `None` at the end.
     pub next: Option<String>,
 }
@@ -121,28 +163,54 @@ impl Store {
         Ok(OutdatedPage { items, next })
     }
 
-    /// Number of outdated records of each owner, by what is open and what users dismissed. Reads the whole
-    /// list.
-    pub async fn outdated_by_owner(
+    /// The outdated records of the owners, or of one of them, from the beginning or after a page's `next`, as far
+    /// as the limits allow.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::Unavailable`] if the table does not answer.
+    pub async fn outdated_owners(
         &self,
         contract: &ContractId,
         environment: Environment,
-    ) -> Result<BTreeMap<Option<String>, Vec<Finding>>, StoreError> {
-        let mut counted: BTreeMap<Option<String>, Vec<Finding>> = BTreeMap::new();
-        let mut after: Option<String> = None;
+        owner: Option<&str>,
+        after: Option<&str>,
+        limits: CountLimits,
+    ) -> Result<OutdatedOwners, StoreError> {
+        let mut items: Vec<OutdatedOwner> = Vec::new();
+        let mut after = after.map(str::to_owned);
+        let mut read = 0;
         loop {
-            let page = self
-                .outdated_entries(contract, environment, None, after.as_deref(), 1_000)
-                .await?;
-            for (entry, _) in page.items {
-                counted
-                    .entry(entry.owner)
-                    .or_default()
-                    .extend(entry.findings);
-            }
+            let place = after.as_deref();
+            let page = self.outdated_entries(contract, environment, owner, place, COUNTED_AT_ONCE);
+            let page = page.await?;
             after = page.next;
+            for (entry, _) in page.items {
+                let last = items.last().filter(|last| last.owner != entry.owner);
+                if let Some(last) = last.filter(|_| read >= limits.together) {
+                    let next = Some(behind(last.owner.as_deref()));
+                    return Ok(OutdatedOwners { items, next });
+                }
+                match items.last_mut() {
+                    Some(last) if last.owner == entry.owner => {
+                        if last.records >= limits.of_owner {
+                            last.more = true;
+                            after = Some(behind(last.owner.as_deref()));
+                            break;
+                        }
+                        last.records += 1;
+                        last.findings.extend(entry.findings);
+                    }
+                    _ => items.push(OutdatedOwner {
+                        owner: entry.owner,
+                        findings: entry.findings,
+                        records: 1,
+                        more: false,
+                    }),
+                }
+                read += 1;
+            }
             if after.is_none() {
-                return Ok(counted);
+                return Ok(OutdatedOwners { items, next: None });
             }
         }
     }
@@ -209,6 +277,12 @@ impl Store {
         };
         Ok(items.iter().filter_map(entry).collect())
     }
+}
+
+/// The place behind an owner's records.
+fn behind(owner: Option<&str>) -> String {
+    // No id sorts behind it.
+    format!("{}~", keys::outdated_of(owner))
 }
 
 fn values_changed() -> Problem {

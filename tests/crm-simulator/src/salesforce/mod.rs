@@ -6,6 +6,7 @@ pub(crate) mod describe;
 mod generate;
 pub(crate) mod ids;
 mod life;
+mod notes;
 pub(crate) mod oauth;
 pub(crate) mod query;
 pub(crate) mod records;
@@ -99,6 +100,8 @@ impl Error {
 pub(crate) struct Settings {
     /// True if the product's own metadata package is installed.
     pub(crate) leadbridge_fields_installed: bool,
+    /// True if Enhanced Notes are switched on.
+    pub(crate) enhanced_notes: bool,
     /// `off`, `alert` (overridable) or `block`.
     pub(crate) duplicate_rule: String,
     /// The user that an assignment rule hands leads to, created or changed; empty: there is no rule.
@@ -167,6 +170,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             leadbridge_fields_installed: true,
+            enhanced_notes: true,
             duplicate_rule: "off".into(),
             assignment_owner: String::new(),
             api_limit: 100_000,
@@ -424,6 +428,9 @@ impl Org {
         let several = self.settings.multi_currency;
         if !several {
             types.remove("CurrencyType");
+        }
+        if !self.settings.enhanced_notes {
+            types.remove("ContentNote");
         }
         let (stages, currencies) = (self.stages(), self.currencies());
         for (object, ty) in &mut types {

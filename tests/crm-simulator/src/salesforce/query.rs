@@ -292,6 +292,7 @@ impl Org {
     }
 
     pub(super) fn check_query(&self, query: &Query, ty: &Arc<ObjectType>) -> Result<(), Error> {
+        super::notes::check_query(query, ty)?;
         for column in &query.columns {
             if let Column::Field(path) | Column::Count(path, _) = column {
                 self.resolve(&query.text, ty, path)?;

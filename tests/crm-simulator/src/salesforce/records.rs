@@ -304,10 +304,14 @@ impl Org {
         }
         if id.is_none() {
             self.check_duplicates(caller, ty, &row)?;
+            self.check_note(ty, &mut row)?;
         }
         let key = id.map_or_else(|| self.next_id(&ty.name), str::to_owned);
         stamp(&mut row, &key, &caller.user, caller.now_ms, id.is_none());
         self.store.put(&ty.name, &key, row);
+        if id.is_none() {
+            self.link_to_owner(caller, ty, &key);
+        }
         Ok(key)
     }
 

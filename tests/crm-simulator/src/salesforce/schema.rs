@@ -471,6 +471,24 @@ SortOrder;int;0;ro
 IsDefault;boolean;0;ro;label=Default
 IsClosed;boolean;0;ro;label=Closed";
 
+const CONTENT_NOTE: &str = "Title;string;255;req
+Content;textarea;0
+TextPreview;string;255;ro
+ContentSize;int;0;ro
+FileType;string;20;ro
+OwnerId;reference;18;ro;auto;ref=User;rel=Owner";
+
+const CONTENT_LINK: &str =
+    "ContentDocumentId;reference;18;req;noupd;ref=ContentNote;rel=ContentDocument
+LinkedEntityId;reference;18;req;noupd;ref=Account|Contact|Lead|Opportunity|User;rel=LinkedEntity
+ShareType;picklist;40;req;restricted;pick=V|C|I
+Visibility;picklist;40;restricted;pick=AllUsers|InternalUsers|SharedUsers";
+
+const NOTE: &str = "ParentId;reference;18;req;noupd;ref=Account|Contact|Lead|Opportunity;rel=Parent
+Title;string;80;req
+Body;textarea;32000
+IsPrivate;boolean;0";
+
 const ORGANIZATION: &str = "Name;string;80;ro;req
 Division;string;80;ro
 Street;textarea;255;ro
@@ -559,6 +577,23 @@ const OBJECTS: &[(&str, &str, &str, &str, bool, bool)] = &[
     ("UserRole", "Roles", "00E", ROLE, false, false),
     ("User", "Users", "005", USER, false, false),
     ("Task", "Tasks", "00T", TASK, true, true),
+    (
+        "ContentNote",
+        "Content Notes",
+        "069",
+        CONTENT_NOTE,
+        false,
+        true,
+    ),
+    (
+        "ContentDocumentLink",
+        "Content Document Links",
+        "06A",
+        CONTENT_LINK,
+        false,
+        true,
+    ),
+    ("Note", "Notes", "002", NOTE, true, true),
     (
         "TaskStatus",
         "Task Status Values",

@@ -718,6 +718,57 @@ async fn converted_leads_and_spent_limits_are_refused() {
 }
 
 #[tokio::test]
+async fn notes_lose_what_is_unsafe_and_are_linked_once() {
+    let sim = fresh().await;
+    let made = async |object: &str, body: Value| {
+        let (status, answer) = sim
+            .sf_json("POST", &format!("/sobjects/{object}"), body)
+            .await;
+        let code = answer[0]["errorCode"].as_str().unwrap_or_default();
+        let id = answer["id"].as_str().unwrap_or_default();
+        (status, code.to_owned(), id.to_owned())
+    };
+    let (_, _, lead) = made("Lead", lead("x")).await;
+    // A line break, a tag that is not allowed, and one that is.
+    let content = "YQo8c2NyaXB0PmI8YnI+Yw==";
+    let (status, _, note) = made("ContentNote", json!({ "Title": "N", "Content": content })).await;
+    assert_eq!(status, 201);
+    let path = format!("/sobjects/ContentNote/{note}?fields=TextPreview,FileType");
+    let (_, seen) = read(sim.sf("GET", &path).send().await.unwrap()).await;
+    assert_eq!(
+        (&seen["TextPreview"], &seen["FileType"]),
+        (&json!("ab c"), &json!("SNOTE"))
+    );
+    let link = json!({ "ContentDocumentId": note, "LinkedEntityId": lead, "ShareType": "V" });
+    assert_eq!(made("ContentDocumentLink", link.clone()).await.0, 201);
+    let owned = json!({ "Title": "N", "Content": content, "OwnerId": lead });
+    let raw = json!({ "Title": "N", "Content": "no base64" });
+    let unshared = json!({ "ContentDocumentId": note, "LinkedEntityId": lead });
+    for (object, body, refusal) in [
+        ("ContentNote", owned, "INVALID_FIELD_FOR_INSERT_UPDATE"),
+        ("ContentNote", raw, "INVALID_FIELD"),
+        ("ContentDocumentLink", unshared, "REQUIRED_FIELD_MISSING"),
+        ("ContentDocumentLink", link, "DUPLICATE_VALUE"),
+        (
+            "Note",
+            json!({ "Title": "N", "Body": "x" }),
+            "REQUIRED_FIELD_MISSING",
+        ),
+    ] {
+        assert_eq!(made(object, body).await.1, refusal, "{object}");
+    }
+    let all = sim.soql("SELECT Id FROM ContentDocumentLink").await.1;
+    assert_eq!(all[0]["errorCode"], "MALFORMED_QUERY");
+    let of_note = format!("SELECT Id FROM ContentDocumentLink WHERE ContentDocumentId = '{note}'");
+    // The lead's, and its owner's.
+    assert_eq!(sim.soql(&of_note).await.1["totalSize"], 2);
+    let off = json!({ "salesforce": { "enhanced_notes": false } });
+    sim.control("PATCH", "/settings", off).await;
+    let described = sim.sf("GET", "/sobjects/ContentNote/describe");
+    assert_eq!(described.send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
 async fn rotation_kills_the_chain_when_an_old_token_comes_back() {
     let sim = fresh().await;
     sim.control(

@@ -11,7 +11,7 @@
 )]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,9 @@ struct Options {
     /// Folder for the pictures and index.html
     #[arg(long)]
     folder: PathBuf,
+    /// Folder for the pictures of the walk through the pages (docs/console.md); none are taken without
+    #[arg(long)]
+    walk: Option<PathBuf>,
 }
 
 /// The pictures of a page: colour scheme, shape, width in pixels.
@@ -47,6 +50,19 @@ const HEIGHT: u32 = 900;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The time limit for the work that a new product begins with: imports, links, submissions.
 const WORK: Duration = Duration::from_mins(3);
+
+/// The pages of the walk, as an administrator sees them, with the list whose first entry is shown.
+const WALK: [(&str, Option<&str>); 6] = [
+    ("home", None),
+    ("forms", None),
+    ("submission", Some("/submissions?state=created")),
+    ("mapping", None),
+    ("person", Some("/profiles?in_crm=true")),
+    ("roi", None),
+];
+/// The window that the walk's pictures show, and the most bytes of a picture.
+const WINDOW: (u32, u32) = (1280, 800);
+const MOST_BYTES: usize = 150_000;
 
 const STYLE: &str = "body { font: 1rem/1.5 system-ui, sans-serif; margin: 1rem } \
      .views { display: flex; gap: 1rem; align-items: flex-start } \
@@ -137,8 +153,31 @@ async fn main() -> ExitCode {
             }
             album.add(&browser, &page.name, &page.title, &address).await;
         }
+        if let Some(folder) = options.walk.as_deref()
+            && seat.role == "administrator"
+        {
+            walk(&browser, folder, at).await;
+        }
     }
     album.finish()
+}
+
+/// Takes the pictures of the walk.
+async fn walk(browser: &Browser, folder: &Path, at: impl Fn(&str) -> Url) {
+    fs::create_dir_all(folder).expect("a folder for the walk");
+    browser.resize(WINDOW.0, WINDOW.1).await;
+    browser.prefer("light").await;
+    for (page, list) in WALK {
+        let mut address = at(page);
+        if let Some(list) = list {
+            let id = first_of(browser, list).await.expect("an entry to show");
+            address.query_pairs_mut().append_pair("id", &id);
+        }
+        browser.go(&address).await;
+        assert!(settles(browser).await, "{page} does not settle");
+        let size = browser.view(&folder.join(format!("{page}.webp"))).await;
+        assert!(size <= MOST_BYTES, "the picture of {page} has {size} bytes");
+    }
 }
 
 /// A browser in which a person has signed in at the simulated CRM.

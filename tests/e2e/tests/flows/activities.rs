@@ -12,9 +12,12 @@ use shared::domain::schema::CrmKind;
 use shared::queue::{ActivitiesWork, WritebackMessage};
 use shared::testing::{Cut, Tripwire};
 
+use e2e::notes::as_tasks;
+
 use super::crm_connection::world::{Answer, PRODUCTION, SELLER, SignedIn, Who, World, for_both};
 
 mod fairness;
+mod notes;
 mod order;
 
 /// More outside calls than any flow makes.
@@ -271,11 +274,23 @@ impl Desk {
         } else {
             &["task", "phonecall", "annotation"]
         };
-        let mut found = Vec::new();
-        for object in objects {
+        let read = async |object: &str| {
             let path = format!("/records/{}/{object}", self.world.system());
-            let all = self.world.control(Method::GET, &path, Value::Null).await;
-            for record in all.as_array().unwrap() {
+            self.world.control(Method::GET, &path, Value::Null).await
+        };
+        let mut all = Vec::new();
+        for &object in objects {
+            let rows = read(object).await.as_array().unwrap().clone();
+            all.push((object, rows));
+        }
+        if self.is_salesforce() {
+            let notes = read("ContentNote").await;
+            let links = read("ContentDocumentLink").await;
+            all.push(("ContentNote", as_tasks(&notes, &links)));
+        }
+        let mut found = Vec::new();
+        for (object, rows) in all {
+            for record in &rows {
                 let fields = [
                     "Description",
                     "description",
@@ -417,9 +432,9 @@ async fn each_kind_is_in_the_crm_with_its_subject_its_record_and_its_owner(crm: 
         let story = desk.call(Method::GET, &format!("/{id}"), Value::Null).await;
         let story = story.is(200).json;
         assert_eq!(story["state"], "written", "{about}: {story}");
-        // Notes of Dynamics 365 are rich text.
+        // Notes are rich text.
         let text = match item["kind"].as_str() {
-            Some("note") if !desk.is_salesforce() => format!("&lt;{key}&gt;<br>second line"),
+            Some("note") => format!("&lt;{key}&gt;<br>second line"),
             _ => format!("<{key}>"),
         };
         let record = desk.record(&text, &about).await;
@@ -454,7 +469,12 @@ async fn each_kind_is_in_the_crm_with_its_subject_its_record_and_its_owner(crm: 
                 "{about}"
             );
         }
-        if desk.is_salesforce() {
+        if desk.is_salesforce() && item["kind"] == "note" {
+            let text = record["Description"].as_str().unwrap();
+            let line = format!("2026-01-05 [Leadbridge {id}]<br><br>");
+            assert!(text.starts_with(&line), "{about}: {text}");
+            assert_eq!(story["record"]["object"], "ContentNote", "{about}");
+        } else if desk.is_salesforce() {
             assert_eq!(record["ActivityDate"], "2026-01-05", "{about}");
             assert_eq!(record["Leadbridge_Id__c"], id, "{about}");
         }
@@ -888,8 +908,8 @@ async fn who_is_not_matched_is_resolved_later_and_attached(crm: CrmKind) {
             ActivityState::Unresolved,
             "{text}"
         );
-        if *id == &note && !desk.is_salesforce() {
-            // A note without a record is seen by nobody: it waits here.
+        if *id == &note {
+            // A note without a record is seen by nobody else: it waits here.
             assert_eq!(desk.records(text).await.len(), 0);
             before.push(Value::Null);
             continue;

@@ -141,7 +141,24 @@ async fn a_choice_for_a_kind_counts_unless_the_activity_or_the_administrator_say
     let told = (&results[1]["problem"]["code"], &results[1]["decided_by"]);
     assert_eq!(told, (&json!("logging_off"), &Value::Null));
 
+    // Nor anything of a seat that is not synced (SV-6).
+    let path = format!("/seats/{}/crm", desk.seat.seat);
+    let sync = async |on: Value| {
+        let body = json!({ "sync": on });
+        desk.world.api(Method::PUT, &path, body).await.is(200)
+    };
+    sync(json!(false)).await;
+    assert_eq!(consequence(&desk.settings().await, "message"), switched_off);
+    let items = [("s-default", "default"), ("s-yes", "yes")];
+    let items = items.map(|(key, choice)| desk.item(key, "inmail", choice));
+    let results = desk.send(items.to_vec()).await;
+    let told = (&results[0]["outcome"], &results[0]["decided_by"]);
+    assert_eq!(told, (&json!("not_logged"), &json!("administrator")));
+    assert_eq!(results[1]["problem"]["code"], "seat_not_synced");
+    sync(Value::Null).await;
+
     desk.drain().await;
+    assert!(desk.records("text of s-default.").await.is_empty());
     for (key, _, _, outcome, _) in cases {
         let found = desk.records(&format!("text of {key}.")).await.len();
         assert_eq!(found, usize::from(outcome == "accepted"), "{key}");

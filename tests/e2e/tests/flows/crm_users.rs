@@ -12,7 +12,12 @@ use shared::domain::schema::CrmKind;
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 
 /// Makes a user of the CRM.
-async fn user(world: &DirectoryWorld<'_>, name: &str, role: &RecordRef, more: &Value) -> RecordRef {
+pub(crate) async fn user(
+    world: &DirectoryWorld<'_>,
+    name: &str,
+    role: &RecordRef,
+    more: &Value,
+) -> RecordRef {
     let email = world.tenant.email(&name.to_lowercase());
     let (object, mut values) = match world.contract.crm {
         CrmKind::Salesforce => (

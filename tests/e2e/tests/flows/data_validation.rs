@@ -10,7 +10,10 @@ use shared::domain::directory::{EntryId, EntryKind, OutdatedEntry, RecordRef};
 use shared::domain::schema::CrmKind;
 use shared::linking::{Act, Linking};
 use shared::random::SystemRandom;
+use shared::store::CountLimits;
 use shared::testing::{Cut, Tripwire};
+
+use super::crm_connection::world::{PRODUCTION, SELLER, Who, World};
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PROFILE: EntryKind = EntryKind::Profile;
@@ -169,6 +172,121 @@ async fn a_dismissal_holds_until_a_value_changes() {
     assert_eq!(decide(&path, &finding["values"]).await, changed);
     outdated(&world).await;
     harness.stop().await;
+}
+
+/// The owners with the numbers of their records that were counted, a part of at most one record each; true for one
+/// with more.
+async fn counted_in_parts(world: &World) -> Vec<(Value, usize, bool)> {
+    let limits = CountLimits {
+        of_owner: 1,
+        together: 1,
+    };
+    let (store, contract) = (world.store(), &world.made.id);
+    let (mut owners, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let part = store.outdated_owners(contract, PRODUCTION, None, after.as_deref(), limits);
+        let part = part.await.unwrap();
+        let counted = part.items.into_iter();
+        owners.extend(counted.map(|one| (json!(one.owner), one.records, one.more)));
+        after = part.next;
+        if after.is_none() {
+            owners.sort_by_key(|(owner, ..)| owner.to_string());
+            return owners;
+        }
+    }
+}
+
+/// SV-8: a salesperson dismisses for records that they own and people in their lists; of others the page shows the
+/// difference, and the API knows no decision. The owners are counted part by part.
+#[tokio::test]
+async fn a_salesperson_decides_on_their_own_people_only() {
+    let world = World::start(CrmKind::Salesforce).await;
+    let records = format!("/records/{}", world.system());
+    let users = world.control(Method::GET, &format!("{records}/User"), Value::Null);
+    let users = users.await;
+    let users = users.as_array().unwrap();
+    let of = |seller: bool| {
+        let user = users
+            .iter()
+            .find(|user| (user["Email"] == SELLER) == seller);
+        user.unwrap()["Id"].clone()
+    };
+    for (name, owner) in [
+        ("Own", of(true)),
+        ("Other", of(false)),
+        ("Saved", of(false)),
+    ] {
+        let lead = json!({
+            "FirstName": "Ann", "LastName": name, "Company": "Globex", "OwnerId": owner,
+            "Email": format!("ann@{}.example", name.to_lowercase()),
+        });
+        world
+            .control(Method::POST, &format!("{records}/Lead"), lead)
+            .await;
+    }
+    world.connect_and_import(PRODUCTION).await;
+    let seat = world.seat(SELLER).await;
+    let mut ids = Vec::new();
+    for name in ["Own", "Other", "Saved"] {
+        let person = json!({
+            "first_name": "Ann", "last_name": name, "company": "Initech",
+            "emails": [format!("ann@{}.example", name.to_lowercase())],
+        });
+        let added = world
+            .api(Method::POST, "/profiles", person)
+            .await
+            .is(201)
+            .json;
+        ids.push(added["entry"]["id"].as_str().unwrap().to_owned());
+    }
+    let seller = async |method: Method, path: &str, body: Value| {
+        let path = format!("/api/v1{path}");
+        world
+            .call(&world.apps, Who::Seat(&seat), method, &path, &body)
+            .await
+    };
+    let save = json!({ "entry": ids[2] });
+    seller(Method::POST, "/lists/people/items", save)
+        .await
+        .is(201);
+    let listed = seller(Method::GET, "/data-validation", Value::Null).await;
+    let listed = listed.is(200).json["items"].as_array().unwrap().len();
+    assert_eq!(listed, 2);
+    for (index, id) in ids.iter().enumerate() {
+        let own = index != 1;
+        let page = seller(Method::GET, &format!("/profiles/{id}"), Value::Null)
+            .await
+            .is(200)
+            .json;
+        let finding = &page["findings"][0];
+        assert_eq!(
+            (&finding["ours"], &page["may_dismiss"]),
+            (&json!("Initech"), &json!(own))
+        );
+        let body = json!({"field": "company", "values": finding["values"]});
+        let path = format!("/data-validation/{id}/dismiss");
+        seller(Method::POST, &path, body)
+            .await
+            .is(if own { 204 } else { 404 });
+        let all = world
+            .api(Method::GET, &format!("/profiles/{id}"), Value::Null)
+            .await;
+        assert_eq!(all.is(200).json["may_dismiss"], true);
+    }
+    let report = seller(Method::GET, "/data-validation/owners", Value::Null).await;
+    let report = report.is(200).json;
+    assert_eq!(report["items"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(
+        (
+            &report["items"][0]["owner"]["id"],
+            &report["items"][0]["dismissed"]
+        ),
+        (&of(true), &json!(1))
+    );
+    let mut expected = vec![(of(true), 1, false), (of(false), 1, true)];
+    expected.sort_by_key(|(owner, ..)| owner.to_string());
+    assert_eq!(counted_in_parts(&world).await, expected);
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

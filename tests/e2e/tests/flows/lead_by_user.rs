@@ -530,6 +530,63 @@ async fn a_lost_reply_creates_nothing_twice(crm: CrmKind) {
     desk.world.stop().await;
 }
 
+/// Without our fields Salesforce refuses no second record of one creation. A process dies beside a call that
+/// takes effect 100 seconds later.
+#[tokio::test]
+async fn a_creation_that_salesforce_is_still_at_work_on_is_waited_for() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    let bare = json!({ "leadbridge_fields_installed": false });
+    desk.world.settings(bare).await;
+    let before = desk.leads().await.len();
+    let dropped = json!({
+        "system": "salesforce", "method": "POST", "path_contains": "/sobjects/Lead", "kind": "drop",
+        "times": 9,
+    });
+    desk.world.fault(dropped).await;
+    let first = desk.filled(&desk.nora, "lead", "one").await;
+    let path = format!("/crm/profiles/{}/record", desk.nora);
+    let counted = Tripwire::new();
+    let lost = desk
+        .by(&desk.world.over(&counted), Method::POST, &path, &first)
+        .await;
+    assert!(lost.status >= 500, "{}", lost.json);
+
+    // The last call gives the creation back: this process does not live to make it.
+    let olga = desk.person("Olga").await;
+    let request = desk.filled(&olga, "lead", "two").await;
+    let path = format!("/crm/profiles/{olga}/record");
+    let last = counted.aws_calls() + counted.outside_calls() - 1;
+    let wire = Tripwire::cutting(Cut::Before(last));
+    desk.by(&desk.world.over(&wire), Method::POST, &path, &request)
+        .await;
+    assert!(wire.has_cut());
+    desk.world.no_faults().await;
+
+    // Longer than the lease.
+    desk.world.advance(70).await;
+    let early = desk.create(&olga, &request).await.is(409);
+    assert_eq!(early.code(), "write_in_progress");
+    let wait = early.headers["retry-after"].to_str().unwrap();
+    let wait: i64 = wait.parse().unwrap();
+    assert!((100..=112).contains(&wait), "{}", early.json);
+    assert_eq!(desk.leads().await.len(), before);
+    desk.world.advance(30).await;
+    let values = json!({
+        "FirstName": "Olga", "LastName": "Maker", "Company": COMPANY, "Email": "olga@makers.example",
+    });
+    let late = desk.there("Lead", values, Value::Null).await;
+    desk.world.advance(wait - 29).await;
+    let made = desk.create(&olga, &request).await.is(201).json;
+    assert_eq!(made["record"]["id"], json!(late));
+    assert_eq!(desk.leads().await.len(), before + 1);
+    assert_eq!(desk.world.audit("crm.lead.create").await.len(), 1);
+
+    // The first one never took effect.
+    desk.create(&desk.nora, &first).await.is(201);
+    assert_eq!(desk.leads().await.len(), before + 2);
+    desk.world.stop().await;
+}
+
 for_both!(a_new_record_in_the_place_of_a_match_is_linked_though_its_process_died);
 async fn a_new_record_in_the_place_of_a_match_is_linked_though_its_process_died(crm: CrmKind) {
     let desk = Desk::open(crm).await;

@@ -69,7 +69,7 @@ pub(super) async fn one(
     let (added, Linked { entry, matched }) = added.map_err(|error| error.problem())?;
     Ok(TakenEntry {
         outcome: added.into(),
-        entry: view.detail(&entry, Some(&matched)).await?,
+        entry: view.detail(caller, &entry, Some(&matched)).await?,
     })
 }
 

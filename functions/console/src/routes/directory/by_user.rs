@@ -398,10 +398,18 @@ impl<'a> Desk<'a> {
     }
 
     /// The person, now linked to a record. Activities that waited for the link are announced.
-    async fn profile(&self, app: &App, linked: &Linked) -> Result<EntryDetail, Problem> {
+    async fn profile(
+        &self,
+        app: &App,
+        caller: &Caller<DecideMatches>,
+        linked: &Linked,
+    ) -> Result<EntryDetail, Problem> {
         let contract = &self.user.config.contract.id;
         activities::announce_decided(app, contract, linked.entry.reference(), true).await;
-        self.view.detail(&linked.entry, Some(&linked.matched)).await
+        let detail = self
+            .view
+            .detail(caller, &linked.entry, Some(&linked.matched));
+        detail.await
     }
 }
 
@@ -507,7 +515,7 @@ async fn create(
     let answer = CreatedRecord {
         outcome,
         record: desk.view.badge(&created.record),
-        profile: desk.profile(&app, &created.linked).await?,
+        profile: desk.profile(&app, &caller, &created.linked).await?,
         limits: desk.user.limits().await?.into(),
     };
     Ok((status, Json(answer)))
@@ -532,7 +540,7 @@ async fn use_record(
     let (record, linked) = Box::pin(used).await?;
     Ok(Json(UsedRecord {
         record: desk.view.badge(&record),
-        profile: desk.profile(&app, &linked).await?,
+        profile: desk.profile(&app, &caller, &linked).await?,
     }))
 }
 

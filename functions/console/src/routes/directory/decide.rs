@@ -27,7 +27,7 @@ pub(super) async fn decide(
     let Linked { entry, matched } = Box::pin(decided).await.map_err(DecideError::problem)?;
     let linked = matched.link.is_some();
     activities::announce_decided(app, &caller.contract, entry.reference(), linked).await;
-    view.detail(&entry, Some(&matched)).await
+    view.detail(caller, &entry, Some(&matched)).await
 }
 
 /// Creates a record in the CRM and returns the linked entry. The record is created as the signed-in caller's
@@ -55,7 +55,7 @@ pub(super) async fn create(
     let Linked { entry, matched } = Box::pin(created).await.map_err(DecideError::problem)?;
     activities::announce_decided(app, contract, entry.reference(), true).await;
     let view = View::of(app, contract).await?;
-    view.detail(&entry, Some(&matched)).await
+    view.detail(caller, &entry, Some(&matched)).await
 }
 
 /// Removes an entry with all its data.

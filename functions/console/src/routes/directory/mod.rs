@@ -166,7 +166,7 @@ macro_rules! entries {
                 let contract = &caller.contract;
                 let (entry, matched) = super::show::find(&app, contract, KIND, &id).await?;
                 let view = super::show::View::of(&app, contract).await?;
-                Ok(Json(view.detail(&entry, matched.as_ref()).await?))
+                Ok(Json(view.detail(&caller, &entry, matched.as_ref()).await?))
             }
 
             #[utoipa::path(delete, path = concat!($at, "/{id}"), operation_id = concat!($plural, "_delete"),

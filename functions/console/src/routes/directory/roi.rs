@@ -8,22 +8,21 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
+use shared::crm_users::CrmUsers;
 use shared::domain::contract::ContractConfig;
 use shared::domain::crm_settings::RoiReporting;
 use shared::domain::directory::RecordRef;
 use shared::domain::ids::ContractId;
-use shared::domain::match_keys::MatchKey;
 use shared::domain::roi::{
     self, Attribution, By, Money, Outcome, Part, Period, Rates, RoiQuestion, RoiRow, Touch,
     TouchKind,
 };
 use shared::domain::role::Role;
-use shared::domain::rows::record_id;
 use shared::domain::submission::SourceKind;
 use shared::domain::vocabulary::vocabulary;
 use shared::opportunities::Opportunities;
 use shared::problem::Problem;
-use shared::store::{ConnectionKind, KeptReport, Mirror, RoiState};
+use shared::store::{KeptReport, RoiState};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::submissions::{invalid_cursor, page_size};
@@ -40,8 +39,6 @@ const MOST_YEARS: i16 = 5;
 const MOST_ROWS: usize = 300;
 /// Longest name of a report, in characters.
 const MAX_NAME: usize = 100;
-/// Users of the CRM with one e-mail address that are looked at.
-const MOST_USERS: i32 = 10;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -324,37 +321,13 @@ impl Seen {
         if of_team {
             return Ok(Self::All);
         }
-        let (store, contract) = (&app.remote.store, &caller.contract);
-        let crm = config.contract.crm;
-        let connections = store.user_connections(contract, ENVIRONMENT).await;
-        let connections = connections.map_err(|error| error.problem())?;
-        let own = connections
-            .into_iter()
-            .filter(|one| matches!(one.kind, ConnectionKind::User(of, _) if of == seat.id));
-        let users = own.filter_map(|one| one.user);
-        let mut users: BTreeSet<String> = users.map(|user| record_id(crm, &user.id)).collect();
-        if !users.is_empty() {
-            return Ok(Self::Of(users));
-        }
-        let object = vocabulary(crm).user.name;
-        if let Some(key) = MatchKey::email(&seat.email) {
-            let found = store.by_match_key(contract, ENVIRONMENT, &key, Some(object), MOST_USERS);
-            let found = found.await.map_err(|error| error.problem())?;
-            let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
-            let mirror = Mirror {
-                contract,
-                environment: ENVIRONMENT,
-                crm,
-                object,
-                default_region: None,
-            };
-            let records = mirror.records(store, &ids).await;
-            let records = records.map_err(|error| error.problem())?.into_iter();
-            // A key can outlive what it was made of.
-            let own = records.filter(|user| user.keys.contains(key.as_str()));
-            users.extend(own.map(|user| user.id));
-        }
-        Ok(Self::Of(users))
+        let users = CrmUsers {
+            contract: &caller.contract,
+            environment: ENVIRONMENT,
+            crm: config.contract.crm,
+        };
+        let users = Box::pin(users.of_seat(&app.remote.store, seat)).await;
+        Ok(Self::Of(users.map_err(|error| error.problem())?))
     }
 
     fn has(&self, attribution: &Attribution) -> bool {

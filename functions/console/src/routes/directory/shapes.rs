@@ -403,6 +403,8 @@ pub(super) struct EntryDetail {
     pub(super) contact: Option<ContactInformation>,
     /// Values of the record that are out of date.
     pub(super) findings: Vec<FindingView>,
+    /// True if the caller may dismiss them, and show them again.
+    pub(super) may_dismiss: bool,
     /// The time of the last comparison with the CRM's records.
     #[schema(value_type = Option<i64>)]
     pub(super) compared_at: Option<Millis>,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{
-    Decision, DirectoryCursor, Entry, EntryId, EntryKind, Filter, Match, MatchState, RecordRef,
+    Decision, DirectoryCursor, Entry, EntryId, EntryKind, Filter, Match, MatchState, OutdatedEntry,
+    RecordRef,
 };
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
@@ -26,6 +27,7 @@ use super::shapes::{
 };
 use super::validation;
 use crate::App;
+use crate::auth::Caller;
 
 /// Entries are linked to the records of the CRM that people work in.
 pub(in crate::routes) const ENVIRONMENT: Environment = Environment::Production;
@@ -264,8 +266,9 @@ impl<'a> View<'a> {
     }
 
     /// Everything about an entry.
-    pub(super) async fn detail(
+    pub(super) async fn detail<P>(
         &self,
+        caller: &Caller<P>,
         entry: &Entry,
         matched: Option<&Match>,
     ) -> Result<EntryDetail, Problem> {
@@ -296,6 +299,9 @@ impl<'a> View<'a> {
         let findings = (entry, findings);
         let findings =
             validation::findings_of(self.app, self, findings, state, record.as_ref()).await?;
+        let listed = matched.and_then(|matched| OutdatedEntry::of(entry.id, matched));
+        let listed = listed.filter(|_| !findings.is_empty());
+        let may_dismiss = Box::pin(validation::may_decide(self.app, self, caller, listed)).await?;
         Ok(EntryDetail {
             summary: self.summary(entry, matched, &owners),
             origins: entry.origins.clone(),
@@ -322,6 +328,7 @@ impl<'a> View<'a> {
             }),
             contact: record.map(|record| self.contact(record)),
             findings,
+            may_dismiss,
             compared_at: matched
                 .filter(|matched| matched.entry_version > 0)
                 .map(|matched| matched.at),

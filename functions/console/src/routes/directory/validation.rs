@@ -8,18 +8,16 @@ use http::StatusCode;
 use matching::employer::Certainty;
 use serde::{Deserialize, Serialize};
 use shared::clock::Millis;
+use shared::crm_users::CrmUsers;
 use shared::domain::directory::{
     Entry, EntryId, EntryKind, Finding, MatchState, Origin, OutdatedEntry, RecordRef,
     ValidatedField,
 };
 use shared::domain::ids::SeatId;
-use shared::domain::match_keys::MatchKey;
 use shared::domain::role::Role;
-use shared::domain::rows::record_id;
-use shared::domain::vocabulary::vocabulary;
 use shared::linking::{CrmRecord, Records};
 use shared::problem::Problem;
-use shared::store::{self, ActError, ConnectionKind, Dismissed, Mirror};
+use shared::store::{self, ActError, CountLimits, Dismissed, OutdatedOwner, OutdatedOwners};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::submissions::{invalid_cursor, page_size};
@@ -34,8 +32,6 @@ use crate::extract::{Json, Path, Query};
 const MOST_READ: usize = 2_000;
 /// Outdated records that are read in one call.
 const READ_AT_ONCE: i32 = 200;
-/// Maximum number of users of the CRM with one e-mail address that are looked at.
-const MOST_USERS: i32 = 10;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -119,9 +115,9 @@ pub(super) struct FindingView {
     certainty: FindingCertainty,
     /// The directory's value.
     ours: String,
-    /// The time at which it was last given.
-    #[schema(value_type = i64)]
-    ours_at: Millis,
+    /// The time at which it was last given; `null` where that was not noted.
+    #[schema(value_type = Option<i64>)]
+    ours_at: Option<Millis>,
     /// The CRM's value.
     theirs: String,
     /// The time of the last change of the CRM's record, in whatever field.
@@ -173,12 +169,24 @@ struct OutdatedCount {
     sure: usize,
     /// Findings that users dismissed.
     dismissed: usize,
+    /// True if the owner has more records than were counted, which are 2,000.
+    more: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OwnersQuery {
+    /// A page's `next`.
+    cursor: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct OutdatedReport {
-    /// The owners, the most findings first.
+    /// The owners, of a page the most findings first.
     items: Vec<OutdatedCount>,
+    /// Give it as `cursor` for further owners; none after the last.
+    next: Option<String>,
 }
 
 /// The outdated records that a caller sees.
@@ -194,11 +202,7 @@ enum Scope {
 }
 
 impl Scope {
-    async fn of(
-        app: &App,
-        caller: &Caller<DecideMatches>,
-        view: &View<'_>,
-    ) -> Result<Self, Problem> {
+    async fn of<P>(app: &App, caller: &Caller<P>, view: &View<'_>) -> Result<Self, Problem> {
         if caller.role == Role::Administrator {
             return Ok(Self::All);
         }
@@ -206,30 +210,13 @@ impl Scope {
         let store = &app.remote.store;
         let saved = store.saved_in_any_list(contract, seat.id).await;
         let saved = saved.map_err(|error| error.problem())?;
-        let own = ConnectionKind::User(seat.id, ENVIRONMENT);
-        let own = app.connection(contract, own).await?;
-        let mut users = BTreeSet::new();
-        if let Some(user) = own.and_then(|own| own.user) {
-            users.insert(record_id(view.crm(), &user.id));
-        } else if let Some(key) = MatchKey::email(&seat.email) {
-            let object = vocabulary(view.crm()).user.name;
-            let found = store.by_match_key(contract, ENVIRONMENT, &key, Some(object), MOST_USERS);
-            let found = found.await.map_err(|error| error.problem())?;
-            let ids: Vec<&str> = found.iter().map(|(_, id)| id.as_str()).collect();
-            let mirror = Mirror {
-                contract,
-                environment: ENVIRONMENT,
-                crm: view.crm(),
-                object,
-                default_region: None,
-            };
-            let found = mirror.records(store, &ids).await;
-            let found = found.map_err(|error| error.problem())?;
-            // A key can outlive its values.
-            let found = found.into_iter();
-            let own = found.filter(|user| user.keys.contains(key.as_str()));
-            users.extend(own.map(|user| user.id));
-        }
+        let users = CrmUsers {
+            contract,
+            environment: ENVIRONMENT,
+            crm: view.crm(),
+        };
+        let users = Box::pin(users.of_seat(store, seat)).await;
+        let users = users.map_err(|error| error.problem())?;
         Ok(Self::Own {
             users,
             saved,
@@ -238,10 +225,10 @@ impl Scope {
     }
 
     /// Keeps those of the entries that the caller sees.
-    async fn seen<T>(
+    async fn seen<P, T>(
         &self,
         view: &View<'_>,
-        caller: &Caller<DecideMatches>,
+        caller: &Caller<P>,
         found: Vec<(OutdatedEntry, T)>,
     ) -> Result<Vec<(OutdatedEntry, T)>, Problem> {
         let Self::Own { users, saved, seat } = self else {
@@ -333,41 +320,59 @@ async fn list(
 /// The number of outdated records of each owner.
 ///
 /// A salesperson sees their own.
-#[utoipa::path(get, path = "/data-validation/owners", operation_id = "data_validation_owners",
-    responses((status = 200, body = OutdatedReport)))]
+#[utoipa::path(get, path = "/data-validation/owners", operation_id = "data_validation_owners", params(OwnersQuery),
+    responses((status = 200, body = OutdatedReport), (status = 400, body = Problem)))]
 async fn by_owner(
     State(app): State<Arc<App>>,
     caller: Caller<DecideMatches>,
+    Query(query): Query<OwnersQuery>,
 ) -> Result<Json<OutdatedReport>, Problem> {
-    let view = View::of(&app, &caller.contract).await?;
-    let scope = Scope::of(&app, &caller, &view).await?;
-    let counted = view
-        .store()
-        .outdated_by_owner(&caller.contract, ENVIRONMENT);
-    let mut counted = counted.await.map_err(|error| error.problem())?;
-    if let Scope::Own { users, .. } = &scope {
-        counted.retain(|owner, _| owns(users, owner.as_deref()));
+    let after = query.cursor.as_deref();
+    if after.is_some_and(|after| !after.ends_with("#~")) {
+        return Err(invalid_cursor());
     }
-    let owners = counted.keys().flatten().map(String::as_str);
-    let names = view.owners(owners.collect()).await?;
-    let mut items: Vec<OutdatedCount> = counted
-        .into_iter()
-        .map(|(owner, findings)| {
-            let count = |of: &dyn Fn(&Finding) -> bool| {
-                findings.iter().filter(|finding| of(finding)).count()
-            };
-            let open = |field| count(&|one: &Finding| one.is_open() && one.field == field);
-            OutdatedCount {
-                company: open(ValidatedField::Company),
-                title: open(ValidatedField::Title),
-                sure: count(&|one| one.is_open() && one.certainty == Certainty::Sure),
-                dismissed: count(&|one| !one.is_open()),
-                owner: owner.map(|id| View::owner(&id, &names)),
+    let contract = &caller.contract;
+    let view = View::of(&app, contract).await?;
+    let scope = Scope::of(&app, &caller, &view).await?;
+    let (store, limits) = (view.store(), CountLimits::default());
+    let found = match &scope {
+        Scope::All => {
+            let found = store.outdated_owners(contract, ENVIRONMENT, None, after, limits);
+            found.await.map_err(|error| error.problem())?
+        }
+        Scope::Own { users, .. } => {
+            let mut items = Vec::new();
+            for user in users {
+                let found = store.outdated_owners(contract, ENVIRONMENT, Some(user), None, limits);
+                items.extend(found.await.map_err(|error| error.problem())?.items);
             }
-        })
-        .collect();
+            OutdatedOwners { items, next: None }
+        }
+    };
+    let owners = found.items.iter().filter_map(|one| one.owner.as_deref());
+    let names = view.owners(owners.collect()).await?;
+    let counted = found.items.into_iter();
+    let mut items: Vec<OutdatedCount> = counted.map(|one| count(one, &names)).collect();
     items.sort_by_key(|count| std::cmp::Reverse(count.company + count.title));
-    Ok(Json(OutdatedReport { items }))
+    Ok(Json(OutdatedReport {
+        items,
+        next: found.next,
+    }))
+}
+
+/// The counts of an owner.
+fn count(one: OutdatedOwner, names: &BTreeMap<String, String>) -> OutdatedCount {
+    let count =
+        |of: &dyn Fn(&Finding) -> bool| one.findings.iter().filter(|finding| of(finding)).count();
+    let open = |field| count(&|one: &Finding| one.is_open() && one.field == field);
+    OutdatedCount {
+        company: open(ValidatedField::Company),
+        title: open(ValidatedField::Title),
+        sure: count(&|one| one.is_open() && one.certainty == Certainty::Sure),
+        dismissed: count(&|one| !one.is_open()),
+        more: one.more,
+        owner: one.owner.map(|id| View::owner(&id, names)),
+    }
 }
 
 /// Decides that the two values of a person are no difference.
@@ -435,6 +440,10 @@ async fn decide(
     };
     let decided = store.dismiss_finding(contract, &act, &wish).await;
     decided.map_err(|error: ActError| error.problem())?;
+    let config = app.config(contract).await?;
+    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+    app.ask_for_flags(contract, &settings, &caller.actor)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -507,6 +516,29 @@ fn finding_views(
                 }),
         })
         .collect()
+}
+
+/// True if a caller may decide on the findings of a person whose page they see: an administrator, the owner of the
+/// record, and a seat holder who has the person in a list.
+pub(super) async fn may_decide<P>(
+    app: &App,
+    view: &View<'_>,
+    caller: &Caller<P>,
+    listed: Option<OutdatedEntry>,
+) -> Result<bool, Problem> {
+    let Some(listed) = listed else {
+        return Ok(false);
+    };
+    match caller.role {
+        Role::Administrator => return Ok(true),
+        Role::Service => return Ok(false),
+        // A token is nobody's own.
+        _ if caller.signed_in().is_err() => return Ok(false),
+        _ => {}
+    }
+    let scope = Scope::of(app, caller, view).await?;
+    let seen = scope.seen(view, caller, vec![(listed, ())]).await?;
+    Ok(!seen.is_empty())
 }
 
 /// The findings of a person, for the person's own page.

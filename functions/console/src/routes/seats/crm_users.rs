@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::crm_users::{self, AllRecords, CrmUsers};
+use shared::domain::crm_settings::SyncSettings;
 use shared::domain::crm_user::{CrmUser, NoSeat, Positions, position_object};
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
@@ -86,7 +87,8 @@ struct CrmUserView {
     active: bool,
     /// The reason why the user cannot hold a seat; `null` if they can.
     no_seat: Option<NoSeat>,
-    /// The user's seat: by the holder's own sign-in to the CRM, else by e-mail address.
+    /// The user's seat: as an administrator chose, else by the holder's own sign-in to the CRM, else by e-mail
+    /// address.
     seat: Option<CrmUserSeat>,
 }
 
@@ -126,20 +128,33 @@ enum CrmUserState {
     Active,
     /// The user is disabled.
     Disabled,
-    /// The CRM no longer has the user as whom the seat holder signed in.
+    /// The CRM no longer has the user who was chosen, or as whom the seat holder signed in.
     Gone,
+}
+
+/// The evidence that a user of the CRM is the holder of a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CrmUserEvidence {
+    /// An administrator chose the user by hand.
+    Chosen,
+    /// The holder signed in to the CRM as the user.
+    SignIn,
+    /// The user has the seat's e-mail address.
+    Email,
 }
 
 /// The user of the CRM who holds a seat.
 #[derive(Serialize, ToSchema)]
-struct SeatCrmUser {
+pub(super) struct SeatCrmUser {
     seat: SeatId,
     /// The CRM's id of the user.
     id: String,
     /// The name in the CRM; `null` if the user is gone.
     name: Option<String>,
     state: CrmUserState,
-    /// True: the user can sign in to the CRM, and the seat is enabled.
+    by: CrmUserEvidence,
+    /// True: the user can sign in to the CRM, and the seat is enabled and synced.
     in_crm: bool,
 }
 
@@ -200,25 +215,23 @@ struct CrmInviteReport {
 }
 
 /// The contract's CRM and seats.
-struct View<'a> {
+pub(super) struct View<'a> {
     app: &'a App,
     caller: &'a Caller<ManageSeats>,
-    crm: CrmKind,
-    organization: String,
-    seats: Vec<Seat>,
+    pub(super) crm: CrmKind,
+    pub(super) organization: String,
+    pub(super) seats: Vec<Seat>,
+    settings: SyncSettings,
 }
 
 impl<'a> View<'a> {
-    async fn of(
+    pub(super) async fn of(
         app: &'a App,
         caller: &'a Caller<ManageSeats>,
         connection: Connection,
     ) -> Result<Self, Problem> {
         let store = &app.remote.store;
-        let contract = store.contract(&caller.contract).await;
-        let contract = contract
-            .map_err(|error| error.problem())?
-            .ok_or_else(|| Problem::not_found("contract"))?;
+        let config = app.config(&caller.contract).await?;
         let seats = crm_users::all_seats(store, &caller.contract).await;
         let mut seats = seats.map_err(|error| error.problem())?;
         // Of several seats of a user, one that can be used.
@@ -226,13 +239,14 @@ impl<'a> View<'a> {
         Ok(Self {
             app,
             caller,
-            crm: contract.crm,
+            crm: config.contract.crm,
             organization: connection.organization,
             seats,
+            settings: config.crm_settings(ENVIRONMENT).sync.unwrap_or_default(),
         })
     }
 
-    fn users(&self) -> CrmUsers<'_> {
+    pub(super) fn users(&self) -> CrmUsers<'_> {
         CrmUsers {
             contract: &self.caller.contract,
             environment: ENVIRONMENT,
@@ -260,24 +274,67 @@ impl<'a> View<'a> {
         Ok(Positions::of(self.crm, records))
     }
 
-    /// The CRM's ids of the users as whom seat holders signed in themselves.
-    async fn signed_in(&self) -> Result<BTreeMap<SeatId, String>, Problem> {
+    /// The CRM's ids of the users who were chosen by hand, or as whom seat holders signed in themselves.
+    pub(super) async fn known(&self) -> Result<BTreeMap<SeatId, String>, Problem> {
         let store = &self.app.remote.store;
         let users = self.users();
-        let signed_in = users.signed_in(store, &self.organization, &self.seats);
-        signed_in.await.map_err(|error| error.problem())
+        let known = users.known(store, &self.organization, &self.seats);
+        known.await.map_err(|error| error.problem())
     }
 
     /// The seats of those of these users who have one.
-    async fn seats_of(&self, records: &[MirrorRecord]) -> Result<BTreeMap<String, &Seat>, Problem> {
-        let signed_in = self.signed_in().await?;
+    fn seats_of(
+        &self,
+        known: &BTreeMap<SeatId, String>,
+        records: &[MirrorRecord],
+    ) -> BTreeMap<String, &Seat> {
         let by_email = crm_users::users_by_email(&self.seats, records);
-        let found = crm_users::seats_of_users(&signed_in, by_email).into_iter();
+        let found = crm_users::seats_of_users(known, by_email).into_iter();
         let seats: BTreeMap<SeatId, &Seat> =
             self.seats.iter().map(|seat| (seat.id, seat)).collect();
-        Ok(found
+        found
             .filter_map(|(user, seat)| Some((user, *seats.get(&seat)?)))
-            .collect())
+            .collect()
+    }
+
+    /// Those of these users whom the CRM has, as it has them.
+    pub(super) async fn some(&self, ids: &[&str]) -> Result<Vec<CrmUser>, Problem> {
+        let users = self.users();
+        let mirror = users.mirror(vocabulary(self.crm).user.name);
+        let records = mirror.records(&self.app.remote.store, ids).await;
+        let records = records.map_err(|error| error.problem())?;
+        Ok(records.iter().filter_map(|one| self.user(one)).collect())
+    }
+
+    /// A user of a seat as it is shown. `user`: `None` if the CRM does not have them.
+    pub(super) fn shown(
+        &self,
+        seat: &Seat,
+        id: &str,
+        user: Option<&CrmUser>,
+        known: &BTreeMap<SeatId, String>,
+    ) -> SeatCrmUser {
+        let state = match user {
+            None => CrmUserState::Gone,
+            Some(user) if user.active => CrmUserState::Active,
+            Some(_) => CrmUserState::Disabled,
+        };
+        let by = if seat.crm.user_of(&self.organization) == Some(id) {
+            CrmUserEvidence::Chosen
+        } else if known.get(&seat.id).is_some_and(|known| known == id) {
+            CrmUserEvidence::SignIn
+        } else {
+            CrmUserEvidence::Email
+        };
+        let is_on = seat.status != SeatStatus::Disabled && seat.crm.syncs(&self.settings);
+        SeatCrmUser {
+            seat: seat.id,
+            id: id.to_owned(),
+            name: user.map(|user| user.name.clone()),
+            in_crm: state == CrmUserState::Active && is_on,
+            state,
+            by,
+        }
     }
 
     /// Makes a seat for a user who has none. The address decides if another request does at the same time.
@@ -385,7 +442,8 @@ async fn list(
     let view = View::of(&app, &caller, connection).await?;
     let positions = view.positions().await?;
     let all = view.all(vocabulary(view.crm).user.name).await?;
-    let seats = view.seats_of(&all.records).await?;
+    let known = view.known().await?;
+    let seats = view.seats_of(&known, &all.records);
     let search = query.search.unwrap_or_default().to_lowercase();
     let words: Vec<String> = search.split_whitespace().map(str::to_owned).collect();
     let wanted = query.role.filter(|role| !role.is_empty());
@@ -478,26 +536,18 @@ async fn of_seats(
     };
     let view = View::of(&app, &caller, connection).await?;
     let all = view.all(vocabulary(view.crm).user.name).await?;
-    let seats = view.seats_of(&all.records).await?;
+    let known = view.known().await?;
+    let seats = view.seats_of(&known, &all.records);
     let users = all.records.iter().filter_map(|record| view.user(record));
     let users: BTreeMap<String, CrmUser> = users.map(|user| (user.id.clone(), user)).collect();
     let mut items: BTreeMap<SeatId, SeatCrmUser> = BTreeMap::new();
     for (id, seat) in seats {
         let user = users.get(&id);
-        let state = match user {
-            // Those beyond the ones that are read may be there.
-            None if !all.complete => continue,
-            None => CrmUserState::Gone,
-            Some(user) if user.active => CrmUserState::Active,
-            Some(_) => CrmUserState::Disabled,
-        };
-        let shown = SeatCrmUser {
-            seat: seat.id,
-            name: user.map(|user| user.name.clone()),
-            in_crm: state == CrmUserState::Active && seat.status != SeatStatus::Disabled,
-            state,
-            id,
-        };
+        // Those beyond the ones that are read may be there.
+        if user.is_none() && !all.complete {
+            continue;
+        }
+        let shown = view.shown(seat, &id, user, &known);
         // Of several users with a seat's address, one who is active.
         match items.entry(seat.id) {
             Entry::Vacant(none) => {
@@ -553,7 +603,7 @@ async fn invite(
     let mirror = users.mirror(vocabulary(view.crm).user.name);
     let records = mirror.records(&app.remote.store, &ids).await;
     let records = records.map_err(|error| error.problem())?;
-    let seats = view.seats_of(&records).await?;
+    let seats = view.seats_of(&view.known().await?, &records);
     let known = records.iter().filter_map(|record| view.user(record));
     let known: BTreeMap<String, CrmUser> = known.map(|user| (user.id.clone(), user)).collect();
     let mut done = BTreeSet::new();

@@ -149,7 +149,8 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     let path = format!("/submissions/{id}");
     world.until(&path, "/state", "needs_attention").await;
     world.press("Home").await;
-    world.sees("1 needs attention").await;
+    world.sees("1 thing needs somebody.").await;
+    world.sees("Needs attention: 1").await;
     world.is_accessible().await;
     world.picture("home-attention").await;
     world.press("Show: needs attention").await;

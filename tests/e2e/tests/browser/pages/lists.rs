@@ -58,10 +58,25 @@ async fn a_list_fills_itself_and_its_seat_holder_keeps_it() {
     );
     world.is_accessible().await;
     world.picture("my-lists").await;
+    // A telephone shows the links between lists too.
     browser.resize(360, 800).await;
     world.is_readable().await;
+    world.press("My companies").await;
+    world.sees("Analytical Engines").await;
+    world.press("My people").await;
+    world.sees("as Decision Maker").await;
     world.picture("my-lists-narrow").await;
     browser.resize(1280, 800).await;
+
+    // The first page tells what is new in them.
+    world.press("Home").await;
+    let shown = world.sees("because of A large engine").await;
+    for part in ["New in my lists", "Ada Lovelace", "None waits."] {
+        assert!(shown.contains(part), "no “{part}” in:\n{shown}");
+    }
+    world.is_accessible().await;
+    world.press("My people").await;
+    world.sees("as Decision Maker").await;
 
     // A note.
     world.press("Add a note: Ada Lovelace").await;

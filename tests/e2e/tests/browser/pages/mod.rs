@@ -313,6 +313,25 @@ async fn dynamics_is_connected_and_signed_in_to_again() {
     world.stop().await;
 }
 
+/// LG-1: the accounts that are read and the secret of the notifications are set, wrong ones at their field.
+async fn sets_linkedin(world: &World) {
+    let browser = &world.browser;
+    world.type_anew("owners", "the account").await;
+    world.press("Save").await;
+    world.sees("An owner is a LinkedIn URN").await;
+    browser.find("[name=owners][aria-invalid=true]").await;
+    world.type_anew("owners", "456").await;
+    browser
+        .fill("[name=client_secret]", "a client secret")
+        .await;
+    world.press("Save").await;
+    world.sees("not pulled yet").await;
+    let owner = json!("urn:li:sponsoredAccount:456");
+    assert_eq!(world.value("owners").await, owner);
+    let shown = world.text().await;
+    assert!(shown.contains("Taken"), "{shown}");
+}
+
 /// People, tokens, LinkedIn, the audit log, and the way out and back in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_administrator_manages_people_tokens_and_linkedin() {
@@ -375,6 +394,7 @@ async fn an_administrator_manages_people_tokens_and_linkedin() {
 
     world.press("LinkedIn").await;
     world.sees("Authorisation of lead sync").await;
+    sets_linkedin(&world).await;
     world.press("Authorise").await;
     let shown = world.sees("Authorise again").await;
     assert!(shown.contains("You"), "{shown}");
