@@ -1963,6 +1963,7 @@ export default {
 	"Search for champions": "Suche nach Champions",
 	"Deletion of the contract": "Löschung des Vertrags",
 	"Change of how long answers are kept": "Änderung der Aufbewahrungsdauer von Antworten",
+	"Erasure of old activities": "Löschung alter Aktivitäten",
 	"Attribution of opportunities": "Zuordnung von Opportunities",
 	"{n} champions": ["{n} Champion", "{n} Champions"],
 	"{n} champions removed": ["{n} Champion entfernt", "{n} Champions entfernt"],

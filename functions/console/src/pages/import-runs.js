@@ -149,6 +149,7 @@ function part(environment) {
 
 // What runs count.
 const COUNTED = {
+	activity: (n) => many(n, "{n} activity", "{n} activities"),
 	champion: (n) => many(n, "{n} champion", "{n} champions"),
 	removed_champion: (n) => many(n, "{n} champion removed", "{n} champions removed"),
 	opportunity: (n) => many(n, "{n} opportunity", "{n} opportunities"),

@@ -17,20 +17,23 @@ use matching::Record;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
+use shared::domain;
 use shared::domain::activity::{Activity, ActivityKind, ActivityState, Draft, Given};
+use shared::domain::contract::AuditEntry;
 use shared::domain::directory::{EntryKind, EntryRef, RecordRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::role::Role;
+use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::domain::seat::SeatInput;
 use shared::invitation::NewInvitation;
 use shared::linking::Act;
 use shared::oauth::Tokens;
 use shared::outbound::Provider;
-use shared::queue::{ActivitiesWork, WritebackMessage};
-use shared::random::SystemRandom;
-use shared::store::{Accepted, ConnectionKind, RemoteUser};
+use shared::queue::{ActivitiesWork, ImportMessage, WritebackMessage};
+use shared::random::{Random as _, SystemRandom};
+use shared::store::{Accepted, ConnectionKind, RemoteUser, WorkKind};
 use shared::testing::{Cut, FixedClock, Tripwire};
 
 use super::{Dice, History, Tally};
@@ -160,6 +163,7 @@ pub(super) async fn run(history: History, tally: &Tally) {
     run.mend().await;
     run.quiet().await;
     run.compare().await;
+    run.forget().await;
     tally.faults(&harness.control(Method::GET, "/ledger/summary", None).await);
     drop(run);
     harness.stop().await;
@@ -899,6 +903,85 @@ impl Run<'_> {
             assert_eq!(now.get(key), Some(row), "{key:?}: {log:#?}");
         }
         assert_eq!(now.len(), self.reference.records.len(), "{log:#?}");
+    }
+
+    /// Erases what old activities say, by workers that die, and sends all of them again: each is known still, and
+    /// those that wait are as they were (OP-3).
+    async fn forget(&mut self) {
+        self.log("forget");
+        let stored = self.stored().await;
+        self.advance(31 * 24 * 3600).await;
+        for desk in 0..self.desks.len() {
+            let written = stored
+                .iter()
+                .filter(|(of, activity)| *of == desk && activity.state == ActivityState::Written);
+            let written = written.count() as u64;
+            let erased = self.erase(desk).await;
+            let log = &self.reference.log;
+            assert_eq!(erased, written, "of {desk}: {log:#?}");
+        }
+        let log = &self.reference.log;
+        for (desk, before) in stored {
+            let world = &self.desks[desk].world;
+            let sent = self.sent.iter().find(|sent| sent.id == before.id);
+            let again = std::slice::from_ref(sent.expect("it was sent"));
+            for accepted in world.store().accept_activities(again).await {
+                match accepted.expect("the table answers") {
+                    Accepted::New => panic!("{} is new: {log:#?}", before.key),
+                    Accepted::Repeat(found) => {
+                        let written = before.state == ActivityState::Written;
+                        assert_eq!(found.is_erased(), written, "{}: {log:#?}", before.key);
+                        assert_eq!(found.text.is_empty(), written || before.text.is_empty());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs the erasure of a contract's old activities to its end, and gives its count.
+    async fn erase(&mut self, desk: usize) -> u64 {
+        const KIND: RunKind = RunKind::KeepActivities;
+        let store = self.desks[desk].world.store().clone();
+        let id = self.desks[desk].world.id().clone();
+        let contract = store.contract(&id).await.expect("the table answers");
+        let mut contract = contract.expect("a contract");
+        contract.keep_activities_days = 30;
+        contract.config_version += 1;
+        let now = self.clock.now();
+        let run = domain::run::Run::requested(KIND, None, "ann", now, now);
+        let audit = AuditEntry {
+            at: now,
+            actor: "ann".to_owned(),
+            action: "contract.retention".to_owned(),
+            target: id.to_string(),
+            before: Value::Null,
+            after: Value::Null,
+        };
+        let runs = [run.expect("the first")];
+        let unique = SystemRandom.uuid();
+        let changed = store.change_retention(&contract, &runs, &audit, unique);
+        changed.await.expect("nobody else changes it");
+        let message = ImportMessage {
+            contract: id.clone(),
+            work: WorkKind::Run(KIND),
+        };
+        loop {
+            let wire = match self.dice.roll(3) {
+                0 => Tripwire::new(),
+                1 => Tripwire::cutting(Cut::Before(self.dice.roll(12))),
+                _ => Tripwire::cutting(Cut::After(self.dice.roll(12))),
+            };
+            let apps = process(self.harness.embedded_stack(), &wire, &self.clock);
+            crm_import::work(&apps.import, &message).await;
+            self.tally.cut(&wire);
+            let run = store.last_run(&id, KIND).await.expect("the table answers");
+            let run = run.expect("a run");
+            if !run.is_open() {
+                return run.counts.get("activity").copied().unwrap_or_default();
+            }
+            // The lease of one that died ends.
+            self.advance(200).await;
+        }
     }
 
     /// True if an activity of the CRM is that of a seat holder: owned by their user, or told to be theirs.
