@@ -509,6 +509,9 @@ fn unavailable(detail: String, audience: Audience) -> Problem {
     )
 }
 
+/// Dataverse's code for calls of a user who is disabled in the environment.
+const DISABLED_IN_DATAVERSE: &str = "0x80041d1f";
+
 /// The problem that the connected user may not use the CRM's API at all, for any object. `code` is the CRM's
 /// own.
 #[must_use]
@@ -517,6 +520,11 @@ pub fn api_access_missing(crm: &str, code: &str, audience: Audience) -> Problem 
         (
             "Salesforce does not let the connected user use its API".to_owned(),
             "In Salesforce Setup, give the connected user a permission set with “API Enabled”; the edition has to include API access (Professional Edition: as an add-on).",
+        )
+    } else if code.eq_ignore_ascii_case(DISABLED_IN_DATAVERSE) {
+        (
+            format!("{crm} says that the user who signed in is disabled there"),
+            "In the Power Platform admin centre, enable the user in the environment.",
         )
     } else {
         (
@@ -956,6 +964,8 @@ mod tests {
         let denied = told(&Refusal::new(Record::Lead, Reason::NoApi, "X").into());
         assert_eq!(denied.detail, insufficient_access(None).detail);
         assert!(denied.next_step.contains("“API Enabled”"), "{denied}");
+        let disabled = api_access_missing("Dynamics 365", "0x80041D1F", Audience::Seller);
+        assert!(disabled.detail.contains("is disabled there"), "{disabled}");
         assert!(
             unreadable_objects(&["Account", "Lead"])
                 .detail

@@ -93,7 +93,7 @@ pub enum Found {
 /// The kind of an item that a seat holder's work left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
-    /// The person is saved in a list, maybe with a note.
+    /// The person is saved in a list, maybe with a note, or is a champion.
     Listed,
     /// A record of the person was changed; the values before that are kept for a repeated request.
     Written,
@@ -714,9 +714,11 @@ impl Store {
                 }
             }
         }
-        let saved = position.records.iter().map(|record| {
+        let saved = position.records.iter().flat_map(|record| {
             let (environment, kind) = (Environment::Production, EntryKind::Profile);
-            keys::saved(contract, environment, seat, kind, record).attributes()
+            let saved = keys::saved(contract, environment, seat, kind, record);
+            let champion = keys::champion(contract, environment, seat, record);
+            [saved.attributes(), champion.attributes()]
         });
         let saved = self.read_many(saved.collect()).await?;
         found.extend(

@@ -12,8 +12,10 @@ use shared::domain::directory::{EntryKind, RecordRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::lists::{ListRef, SavedByHand};
+use shared::domain::privacy::{self, ErasureState, Person};
 use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
+use shared::erasure;
 use shared::queue::ImportMessage;
 use shared::runs;
 use shared::store::WorkKind;
@@ -89,6 +91,46 @@ async fn run(tenant: &Tenant<'_>, world: &DirectoryWorld<'_>, cut: Option<Cut>) 
 async fn found(world: &DirectoryWorld<'_>, seat: SeatId) -> Vec<Champion> {
     let page = world.store().champions(world.id(), seat, None, 10).await;
     page.unwrap().items
+}
+
+/// The number of champions that an export of the contract has.
+async fn exported(world: &DirectoryWorld<'_>) -> usize {
+    let (mut number, mut cursor) = (0, None);
+    loop {
+        let page = world.store().export_page(world.id(), cursor.as_deref());
+        let page = page.await.unwrap().unwrap();
+        number += page
+            .items
+            .iter()
+            .filter(|item| item.kind == "champion")
+            .count();
+        cursor = page.next;
+        if cursor.is_none() {
+            return number;
+        }
+    }
+}
+
+/// Erases the data of the person with an e-mail address.
+async fn erase(world: &DirectoryWorld<'_>, email: &str) {
+    let given = privacy::Given {
+        emails: vec![email.to_owned()],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let (remote, queue) = (&world.apps.import.remote, &world.apps.import.queue);
+    let asked = erasure::begin(remote, queue, world.id(), &person, "test").await;
+    let asked = asked.unwrap();
+    let message = ImportMessage {
+        contract: world.id().clone(),
+        work: WorkKind::Erase,
+    };
+    for _ in 0..3 {
+        crm_import::work(&world.apps.import, &message).await;
+        world.advance(1000).await;
+    }
+    let erasure = world.store().erasure(world.id(), asked.id).await;
+    assert_eq!(erasure.unwrap().unwrap().state, ErasureState::Done);
 }
 
 /// SV-7: a person who moves is a champion of the seller whose customer won, until they are back; a dismissal
@@ -179,6 +221,12 @@ async fn people_of_won_opportunities_who_moved_are_champions_of_their_seller() {
         assert_eq!(champions.len(), 1, "{champions:?}");
         assert_eq!(champions[0].contact, bob);
         assert_eq!(champions[0].moved.stated, Stated::Record(second));
+
+        // The export has it, and an erasure removes it without another run (OP-3).
+        assert_eq!(exported(&world).await, 1);
+        erase(&world, bob_email).await;
+        assert!(found(&world, seller).await.is_empty());
+        assert_eq!(exported(&world).await, 0);
         harness.stop().await;
     }
 }

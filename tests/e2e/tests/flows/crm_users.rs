@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
+use axum::http::Request;
 use e2e::directory_world::DirectoryWorld;
+use e2e::worker::process;
 use e2e::{Harness, Tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::domain::directory::RecordRef;
 use shared::domain::schema::CrmKind;
+use shared::testing::{Cut, Tripwire};
+use tower::ServiceExt as _;
 
+/// More calls than an invitation of two users makes.
+const MANY_CALLS: usize = 200;
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 
 /// Makes a user of the CRM.
@@ -194,4 +201,76 @@ async fn users_of_the_crm_are_found_by_role_and_invited_once() {
         }
         harness.stop().await;
     }
+}
+
+/// The ids of the seats of these names with an open invitation.
+async fn invited(tenant: &Tenant<'_>, wanted: [&str; 2]) -> Vec<String> {
+    let seats = call(tenant, Method::GET, "/seats", None).await;
+    let seats = seats["items"].as_array().unwrap().iter();
+    let ours = seats.filter(|seat| wanted.iter().any(|name| seat["name"] == *name));
+    let open = ours.filter(|seat| seat["invitation_valid_until"].is_i64());
+    open.map(|seat| seat["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The number of seats that were made, by the audit log.
+async fn made(tenant: &Tenant<'_>) -> usize {
+    let (mut number, mut query) = (0, String::new());
+    loop {
+        let page = call(tenant, Method::GET, &format!("/audit-log{query}"), None).await;
+        let entries = page["items"].as_array().unwrap().iter();
+        number += entries.filter(|one| one["action"] == "seat.create").count();
+        let Some(next) = page["next"].as_str() else {
+            return number;
+        };
+        query = format!("?cursor={}", next.replace('#', "%23"));
+    }
+}
+
+/// SV-6: an invitation that stops at any call, and is repeated, makes one seat with one invitation for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_that_stops_at_any_call_makes_one_seat_for_each() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let top = world.create("UserRole", json!({"Name": "Top"})).await;
+    let alma = user(&world, "Alma", &top, &json!({})).await;
+    let berta = user(&world, "Berta", &top, &json!({})).await;
+    world.import_only().await;
+    let input = json!({"users": [alma.id, berta.id], "role": "salesperson"});
+    let path = "/crm-users/invite";
+    let (before, mut rounds) = (made(&tenant).await, 0);
+    for cut in Cut::each().take(MANY_CALLS) {
+        let wire = Tripwire::cutting(cut);
+        let dying = process(harness.embedded_stack(), &wire, &world.clock);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("/api/v1{path}"))
+            .header(
+                "authorization",
+                format!("Bearer {}", tenant.made.tokens.administrator),
+            )
+            .header("content-type", "application/json")
+            .body(Body::from(input.to_string()));
+        let answer = dying.router().oneshot(request.unwrap()).await.unwrap();
+        if !wire.has_cut() {
+            assert_eq!(answer.status().as_u16(), 200);
+        }
+        let report = call(&tenant, Method::POST, path, Some(input.clone())).await;
+        for outcome in outcomes(&report).into_values() {
+            assert!(["invited", "already_seat"].contains(&outcome), "{report}");
+        }
+        let seats = invited(&tenant, ["Alma", "Berta"]).await;
+        assert_eq!(seats.len(), 2, "{cut:?}: {report}");
+        rounds += 1;
+        for seat in seats {
+            call(&tenant, Method::DELETE, &format!("/seats/{seat}"), None).await;
+        }
+        if !wire.has_cut() {
+            assert_eq!(made(&tenant).await, before + 2 * rounds);
+            harness.stop().await;
+            return;
+        }
+    }
+    panic!("an invitation makes more than {MANY_CALLS} calls");
 }

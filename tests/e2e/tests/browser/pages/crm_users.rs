@@ -47,6 +47,13 @@ async fn an_administrator_invites_users_of_the_crm() {
     browser.go(&world.at("/app/seats")).await;
     world.sees("In CRM").await;
     world.is_readable().await;
+    // The seat in the CRM: the proposal, and the switch of the sync.
+    world.press("CRM: Sol Seller").await;
+    world.sees("Proposed by the e-mail address").await;
+    world.is_accessible().await;
+    world.choose("sync", "Off").await;
+    world.press("Save").await;
+    world.sees("Active in the CRM").await;
     world.no_complaints().await;
     world.stop().await;
 }

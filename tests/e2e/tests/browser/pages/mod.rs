@@ -6,6 +6,7 @@
 mod activities;
 mod add_to_crm;
 mod archive;
+mod champions;
 mod crm_users;
 mod directory;
 mod german;

@@ -408,7 +408,7 @@ async fn an_administrator_who_is_disabled_in_dynamics_is_told_so() {
     assert_eq!((answer.status, answer.code()), (403, "insufficient_access"));
     assert_eq!(answer.json["detail"], INSUFFICIENT);
     let next = answer.json["next_step"].as_str().unwrap();
-    assert!(next.contains("(0x80041d1f)"), "{next}");
+    assert!(next.contains("is disabled there (0x80041d1f)"), "{next}");
     assert_eq!(world.connection(ConnectionKind::PRODUCTION).await, None);
     world.stop().await;
 }
