@@ -389,6 +389,30 @@ impl<'a> History<'a> {
         answer
     }
 
+    /// The opportunities behind a figure, page by page, each of them once.
+    async fn behind(&self, part: &str) -> Vec<Json> {
+        let path = format!("/roi/opportunities?{}&part={part}&limit=7", self.query());
+        let (mut items, mut next) = (Vec::new(), String::new());
+        loop {
+            let (status, list) = self
+                .tenant
+                .api(Method::GET, &format!("{path}{next}"), None)
+                .await;
+            assert_eq!(status, 200, "{list}");
+            items.extend(list["items"].as_array().unwrap().clone());
+            let Some(cursor) = list["next"].as_str() else {
+                break;
+            };
+            next = format!("&cursor={}", cursor.replace('#', "%23"));
+        }
+        let ids: BTreeSet<&str> = items
+            .iter()
+            .filter_map(|one| one["record"]["id"].as_str())
+            .collect();
+        assert_eq!(ids.len(), items.len());
+        items
+    }
+
     /// Asserts that the figures are the model's, and that each opens as many opportunities.
     async fn check(&self, about: &str) {
         let report = self.report().await;
@@ -413,11 +437,15 @@ impl<'a> History<'a> {
             self.deals
         );
         for (part, figures) in [("influenced", found[1]), ("others", found[2])] {
-            let path = format!("/roi/opportunities?{}&part={part}&limit=200", self.query());
-            let (status, list) = self.tenant.api(Method::GET, &path, None).await;
-            assert_eq!(status, 200, "{list}");
-            assert_eq!(list["total"], json!(figures.0[0]), "{about}");
-            for one in list["items"].as_array().unwrap() {
+            let items = self.behind(part).await;
+            assert_eq!(
+                items.len(),
+                usize::try_from(figures.0[0]).unwrap(),
+                "{about}"
+            );
+            let opened = |one: &Json| one["opened"].as_i64();
+            assert!(items.is_sorted_by(|a, b| opened(a) >= opened(b)), "{about}");
+            for one in &items {
                 let has_reasons = !one["reasons"].as_array().unwrap().is_empty();
                 assert_eq!(has_reasons, part == "influenced", "{one}");
             }
