@@ -13,6 +13,7 @@ use shared::crm_setup::SetupError;
 use shared::domain::inventory::{ObjectAccess, ObjectSpec};
 use shared::domain::mirror::{Change, Value};
 use shared::domain::sync::{Cursor, Notice, ObjectState, ObjectSync, PassKind};
+use shared::domain::vocabulary::{own_number, vocabulary};
 use shared::erasure::empty_erased;
 use shared::problem::Problem;
 use shared::session::SessionError;
@@ -196,10 +197,17 @@ impl Run<'_> {
         if let Some(shard) = pass.sweep {
             return self.sweep(spec, object, shard).await;
         }
-        let fields: Vec<&'static str> = spec
+        let mut fields: Vec<&'static str> = spec
             .fields(true)
             .filter(|field| object.fields.iter().any(|name| name == field))
             .collect();
+        if spec.name == vocabulary(self.crm).opportunity.name {
+            let own = object
+                .fields
+                .iter()
+                .filter(|name| spec.field(name).is_none());
+            fields.extend(own.filter_map(|name| Some(own_number(name)?.name)));
+        }
         let since = object
             .resume
             .as_ref()

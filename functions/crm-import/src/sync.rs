@@ -19,12 +19,13 @@ use shared::crm_setup::{self, SetupError};
 use shared::domain::crm_settings::SyncSettings;
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
-use shared::domain::inventory::{AccessReport, ObjectAccess, ObjectSpec, objects};
+use shared::domain::inventory::{AccessReport, CrmOptions, ObjectAccess, ObjectSpec, objects};
 use shared::domain::linked_record::kind_of;
 use shared::domain::privacy::Tombstones;
 use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::domain::sync::{Notice, ObjectState, ObjectSync, Phase, RunRecord, Sync, SyncState};
+use shared::domain::vocabulary::{own_number, vocabulary};
 use shared::erasure;
 use shared::linking::request_link_pass;
 use shared::problem::Problem;
@@ -97,6 +98,8 @@ pub(crate) struct Run<'a> {
     pub(crate) source: Box<dyn Source>,
     /// For phone numbers without a country code.
     pub(crate) region: Option<String>,
+    /// The field with the value of won opportunities, by the settings (CN-10).
+    value_field: Option<String>,
     /// People whose data was erased. Those erased while the step runs are seen to by their erasure.
     pub(crate) erased: Arc<Tombstones>,
     /// The worker before this one died: its last writes may be in the mirror without being recorded.
@@ -234,6 +237,10 @@ impl App {
             .as_ref()
             .and_then(|config| config.crm_settings(environment).sync);
         let share = settings.unwrap_or_default().api_share_percent;
+        let roi = config
+            .as_ref()
+            .and_then(|config| config.crm_settings(environment).roi);
+        let roi = roi.filter(|roi| roi.enabled);
         let budget =
             Budget::read(&self.remote.store, contract, environment, share, self.now()).await?;
         let (store, vault) = (&self.remote.store, &self.remote.vault);
@@ -247,6 +254,7 @@ impl App {
             organization: session.organization.clone(),
             source: import::open(session.clone()),
             region: config.and_then(|config| config.contract.settings.default_region.clone()),
+            value_field: roi.and_then(|roi| roi.won_value_field),
             erased,
             unclean,
             kept: Mutex::new(Kept {
@@ -414,7 +422,7 @@ impl Run<'_> {
             stored.clear();
         }
         let report = crm_setup::check_access(remote, contract, environment).await?;
-        crm_setup::refresh_options(remote, contract, environment).await?;
+        let options = crm_setup::refresh_options(remote, contract, environment).await?;
         if environment == Environment::Production {
             self.app.read_lead_fields(contract).await?;
         }
@@ -434,7 +442,8 @@ impl Run<'_> {
             );
             // Planned anew in the middle of a run, what is done stays done.
             if object.run != run || object.is_open() {
-                let fields = report.readable_fields(spec, access);
+                let mut fields = report.readable_fields(spec, access);
+                fields.extend(self.own_field(spec, &options));
                 self.plan(&mut object, spec, fields, access, run);
                 object.of = object.of.or_else(|| sizes.get(spec.name).copied());
                 object.version += 1;
@@ -449,6 +458,17 @@ impl Run<'_> {
         })
         .await?;
         Ok(Some(planned))
+    }
+
+    /// The field of the organisation's own that is read of an object: the value of won opportunities, if the CRM
+    /// still offers it (CN-10).
+    fn own_field(&self, spec: &ObjectSpec, options: &CrmOptions) -> Option<&'static str> {
+        let name = self.value_field.as_deref()?;
+        let offered = || options.value_fields.iter().any(|field| field.name == name);
+        let is_own = spec.name == vocabulary(self.crm).opportunity.name
+            && spec.field(name).is_none()
+            && offered();
+        own_number(name).filter(|_| is_own).map(|field| field.name)
     }
 
     async fn sizes(

@@ -510,6 +510,23 @@ pub fn month_of(at: Millis) -> String {
     Period::Month.name_of(at)
 }
 
+/// The month that is so many months before another, both written as `2026-11`; the same for what is no month.
+#[must_use]
+pub fn months_before(month: &str, back: i32) -> String {
+    let number = |text: &str| text.parse::<i32>().ok();
+    let parts = month.split_once('-');
+    let parts = parts.and_then(|(year, of_year)| Some((number(year)?, number(of_year)?)));
+    let Some((year, of_year)) = parts else {
+        return month.to_owned();
+    };
+    let months = year * 12 + of_year - 1 - back;
+    format!(
+        "{:04}-{:02}",
+        months.div_euclid(12),
+        months.rem_euclid(12) + 1
+    )
+}
+
 /// The first and the last day of a report, unless others are asked for: all of last year, and this one until
 /// today.
 #[must_use]
@@ -960,6 +977,19 @@ mod tests {
         }
 
         #[test]
+    fn months_are_counted_back_over_years() {
+        for (month, back, before) in [
+            ("2026-11", 0, "2026-11"),
+            ("2026-11", 10, "2026-01"),
+            ("2026-01", 1, "2025-12"),
+            ("2026-01", 25, "2023-12"),
+            ("none", 1, "none"),
+        ] {
+            assert_eq!(super::months_before(month, back), before, "{month} {back}");
+        }
+    }
+
+    #[test]
         fn a_conversion_there_and_back_loses_less_than_a_cent(cents in 0..1_000_000_000_000_i64, rate in 1..5_000_u32) {
             let eur = format!("{}.{:03}", rate / 1000, rate % 1000);
             let rates = rates(&[("USD", "1"), ("EUR", eur.as_str())]);

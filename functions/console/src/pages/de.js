@@ -1702,8 +1702,8 @@ export default {
 	"neither of the two. An opportunity can be both sourced and influenced.":
 		"Keines von beiden. Eine Opportunity kann sowohl so entstanden als auch beeinflusst sein.",
 	"those won of those won or lost.": "Die gewonnenen von allen gewonnenen und verlorenen.",
-	"of a won opportunity the field {field}, where it is imported, else the CRM’s usual amount.":
-		"Bei einer gewonnenen Opportunity das Feld {field}, wo es importiert ist, sonst der übliche Betrag des CRM.",
+	"of a won opportunity the field {field}, where it is filled, else the CRM’s usual amount.":
+		"Bei einer gewonnenen Opportunity das Feld {field}, wo es ausgefüllt ist, sonst der übliche Betrag des CRM.",
 	"the CRM’s usual amount.": "Der übliche Betrag des CRM.",
 	"converted to {currency} by the CRM’s rates of the last import:":
 		"Umgerechnet in {currency} mit den Kursen des CRM beim letzten Import:",

@@ -212,7 +212,7 @@ function definitions({ question, own, value_field, rates, as_of, total }) {
 				strong(t("Value")),
 				": ",
 				value_field
-					? t("of a won opportunity the field {field}, where it is imported, else the CRM’s usual amount.", {
+					? t("of a won opportunity the field {field}, where it is filled, else the CRM’s usual amount.", {
 							field: value_field,
 						})
 					: t("the CRM’s usual amount."),

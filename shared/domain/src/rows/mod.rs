@@ -10,7 +10,7 @@ pub mod json;
 
 use crate::mirror::{Change, Record, Value, ValueKind, Values};
 use crate::schema::CrmKind;
-use crate::vocabulary::{Field, ObjectSpec, Role};
+use crate::vocabulary::{Field, ObjectSpec, Role, own_number};
 
 /// An answer that is incomplete or not as documented. The text contains no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +89,7 @@ impl Layout {
             add(of_role(Role::Identity));
         }
         for name in fields {
-            add(object.field(name));
+            add(object.field(name).or_else(|| own_number(name)));
         }
         add(of_role(Role::Modified));
         add(extra);

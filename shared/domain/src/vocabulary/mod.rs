@@ -6,10 +6,12 @@
 //! mappings, and the values of leads, contacts and accounts that are created. A new field is one line.
 
 mod dynamics;
+mod own;
 mod salesforce;
 
 use super::schema::CrmKind;
 
+pub use own::own_number;
 pub use salesforce::CURRENCY_FIELD as SALESFORCE_CURRENCY_FIELD;
 
 /// The type of a field, and its format in the CRM's API.

@@ -389,6 +389,30 @@ impl<'a> History<'a> {
         answer
     }
 
+    /// The opportunities behind a figure, page by page, each of them once.
+    async fn behind(&self, part: &str) -> Vec<Json> {
+        let path = format!("/roi/opportunities?{}&part={part}&limit=7", self.query());
+        let (mut items, mut next) = (Vec::new(), String::new());
+        loop {
+            let (status, list) = self
+                .tenant
+                .api(Method::GET, &format!("{path}{next}"), None)
+                .await;
+            assert_eq!(status, 200, "{list}");
+            items.extend(list["items"].as_array().unwrap().clone());
+            let Some(cursor) = list["next"].as_str() else {
+                break;
+            };
+            next = format!("&cursor={}", cursor.replace('#', "%23"));
+        }
+        let ids: BTreeSet<&str> = items
+            .iter()
+            .filter_map(|one| one["record"]["id"].as_str())
+            .collect();
+        assert_eq!(ids.len(), items.len());
+        items
+    }
+
     /// Asserts that the figures are the model's, and that each opens as many opportunities.
     async fn check(&self, about: &str) {
         let report = self.report().await;
@@ -413,11 +437,15 @@ impl<'a> History<'a> {
             self.deals
         );
         for (part, figures) in [("influenced", found[1]), ("others", found[2])] {
-            let path = format!("/roi/opportunities?{}&part={part}&limit=200", self.query());
-            let (status, list) = self.tenant.api(Method::GET, &path, None).await;
-            assert_eq!(status, 200, "{list}");
-            assert_eq!(list["total"], json!(figures.0[0]), "{about}");
-            for one in list["items"].as_array().unwrap() {
+            let items = self.behind(part).await;
+            assert_eq!(
+                items.len(),
+                usize::try_from(figures.0[0]).unwrap(),
+                "{about}"
+            );
+            let opened = |one: &Json| one["opened"].as_i64();
+            assert!(items.is_sorted_by(|a, b| opened(a) >= opened(b)), "{about}");
+            for one in &items {
                 let has_reasons = !one["reasons"].as_array().unwrap().is_empty();
                 assert_eq!(has_reasons, part == "influenced", "{one}");
             }
@@ -559,4 +587,63 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
         "nothing is kept of figures that nobody refreshes"
     );
     harness.stop().await;
+}
+
+/// CN-10, RO-1: once it is chosen, a field of the organisation's own is imported, and gives the value of what was
+/// won.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_of_the_organisations_own_is_the_value_of_what_was_won() {
+    for crm in BOTH {
+        let harness = Harness::embedded(false).await;
+        let tenant = harness.tenant(crm).await;
+        let world = DirectoryWorld::of(&tenant).await;
+        let (system, object) = (
+            world.name("salesforce", "dataverse"),
+            world.name("Opportunity", "opportunity"),
+        );
+        let own = world.name("Won_Value__c", "lb_won");
+        let field = json!({ "name": own, "type": world.name("currency", "money") });
+        let path = format!("/fields/{system}/{object}");
+        harness.control(Method::POST, &path, Some(field)).await;
+        let account = world.account("Globex", "https://globex.example").await;
+        let deal = match crm {
+            CrmKind::Salesforce => json!({
+                "Name": "Engines", "AccountId": account.id, "CloseDate": "2026-01-01",
+                "StageName": "Closed Won", "Amount": 100, own: 70.5,
+            }),
+            CrmKind::Dynamics365 => json!({
+                "name": "Engines", "_parentaccountid_value": account.id,
+                "estimatedclosedate": "2026-01-01", "statecode": 1, "statuscode": 3,
+                "estimatedvalue": 100, "actualvalue": 100, own: 70.5,
+            }),
+        };
+        world.create(object, deal).await;
+        for (chosen, value) in [(Json::Null, "100.00"), (json!(own), "70.50")] {
+            let roi = json!({"enabled": true, "won_value_field": chosen, "currency": "EUR"});
+            let path = "/crm-connections/production/roi-reporting";
+            let (status, answer) = tenant.api(Method::PUT, path, Some(roi)).await;
+            assert_eq!(status, 200, "{answer}");
+            // Older than a worker keeps the settings.
+            world.advance(60).await;
+            world.import_only().await;
+            let (store, queue) = (world.store(), &world.apps.import.queue);
+            let now = world.clock.now();
+            let asked = runs::request(store, queue, world.id(), RunKind::Roi, "test", now, 0);
+            asked.await.unwrap();
+            let message = ImportMessage {
+                contract: world.id().clone(),
+                work: WorkKind::Run(RunKind::Roi),
+            };
+            crm_import::work(&world.apps.import, &message).await;
+            let day = |seconds: i64| now.plus_seconds(seconds).to_string()[..10].to_owned();
+            let (from, to) = (day(-30 * DAY), day(DAY));
+            let path = format!("/roi?period=year&from={from}&to={to}&currency=EUR");
+            let (_, report) = tenant.api(Method::GET, &path, None).await;
+            assert_eq!(
+                report["total"]["all"]["won_value"], value,
+                "{crm:?} {report}"
+            );
+        }
+        harness.stop().await;
+    }
 }

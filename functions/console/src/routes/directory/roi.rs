@@ -97,6 +97,18 @@ struct BehindQuery {
     cursor: Option<String>,
 }
 
+impl BehindQuery {
+    /// True if an opportunity is behind the figure that is asked for.
+    fn wants(&self, question: &RoiQuestion, one: &Attribution) -> bool {
+        let (period, group) = question.place_of(one);
+        self.part
+            .is_none_or(|part| one.is_in(part, question.days_before))
+            && self.in_period.as_ref().is_none_or(|of| *of == period)
+            && self.group.as_ref().is_none_or(|of| is_group(of, &group))
+            && self.outcome.is_none_or(|of| of == one.facts.outcome)
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 struct CurrencyRate {
     /// ISO 4217.
@@ -187,8 +199,6 @@ struct RoiOpportunity {
 struct RoiOpportunities {
     /// The newest first.
     items: Vec<RoiOpportunity>,
-    /// Number of all.
-    total: usize,
     /// Give it as `cursor` for the next page; none after the last.
     next: Option<String>,
 }
@@ -481,38 +491,22 @@ async fn behind(
     Query(query): Query<BehindQuery>,
 ) -> Result<Json<RoiOpportunities>, Problem> {
     let limit = page_size(query.limit)?;
-    let from = match query.cursor.as_deref().map(str::parse::<usize>) {
-        None => 0,
-        Some(Ok(from)) => from,
-        Some(Err(_)) => return Err(invalid_cursor()),
-    };
+    let after = query.cursor.as_deref().map(place).transpose()?;
     let config = app.config(&caller.contract).await?;
     let asked = ReportQuery {
         period: query.period,
-        from: query.from,
-        to: query.to,
+        from: query.from.clone(),
+        to: query.to.clone(),
         by: query.by,
         days_before: query.days_before,
-        currency: query.currency,
+        currency: query.currency.clone(),
     };
     let question = question(asked, &config, app.remote.clock.now())?;
     let seen = Seen::of(&app, &caller, &config).await?;
     let contract = &caller.contract;
-    let (mut found, state) = attributions(&app, contract, &question, &seen).await?;
-    found.retain(|one| {
-        let (period, group) = question.place_of(one);
-        let of_part = query
-            .part
-            .is_none_or(|part| one.is_in(part, question.days_before));
-        of_part
-            && query.in_period.as_ref().is_none_or(|of| *of == period)
-            && query.group.as_ref().is_none_or(|of| is_group(of, &group))
-            && query.outcome.is_none_or(|of| of == one.facts.outcome)
-    });
-    found.sort_by(|a, b| (b.facts.opened, &a.facts.id).cmp(&(a.facts.opened, &b.facts.id)));
-    let total = found.len();
-    let shown: Vec<Attribution> = found.into_iter().skip(from).take(limit).collect();
-    let next = from.saturating_add(shown.len());
+    let (shown, next) = newest(&app, contract, (&question, &query, &seen), after, limit).await?;
+    let state = app.remote.store.roi_state(contract).await;
+    let state = state.map_err(|error| error.problem())?;
     let page = BehindPage {
         app: &app,
         contract,
@@ -521,10 +515,60 @@ async fn behind(
         rates: &state.rates,
     };
     Ok(Json(RoiOpportunities {
-        next: (next < total && !shown.is_empty()).then(|| next.to_string()),
+        next,
         items: page.items(shown).await?,
-        total,
     }))
+}
+
+/// The place of an opportunity in the order of pages, from a cursor: its time of creation and its id.
+fn place(cursor: &str) -> Result<(Millis, String), Problem> {
+    let (opened, id) = cursor.split_once('#').ok_or_else(invalid_cursor)?;
+    let opened = opened.parse().map_err(|_| invalid_cursor())?;
+    Ok((Millis(opened), id.to_owned()))
+}
+
+/// A page of the opportunities behind a figure, the newest first, and the cursor of the next. The months are read
+/// from the latest back, in spans that double while the page is not full.
+async fn newest(
+    app: &App,
+    contract: &ContractId,
+    (question, query, seen): (&RoiQuestion, &BehindQuery, &Seen),
+    after: Option<(Millis, String)>,
+    limit: usize,
+) -> Result<(Vec<Attribution>, Option<String>), Problem> {
+    let store = &app.remote.store;
+    let month = |day: &str| day.get(..7).unwrap_or_default().to_owned();
+    let (first, mut last) = (month(&question.from), month(&question.to));
+    if let Some((opened, _)) = &after {
+        last = last.min(roi::month_of(*opened));
+    }
+    let is_after = |one: &Attribution| {
+        after.as_ref().is_none_or(|(opened, id)| {
+            (opened.0, one.facts.id.as_str()) > (one.facts.opened.0, id.as_str())
+        })
+    };
+    let mut shown: Vec<Attribution> = Vec::new();
+    let mut span = 1;
+    while first <= last {
+        let begin = roi::months_before(&last, span - 1).max(first.clone());
+        let found = store.attributions(contract, &begin, &last).await;
+        let mut found = found.map_err(|error| error.problem())?;
+        found.retain(|one| {
+            seen.has(one) && question.covers(one) && query.wants(question, one) && is_after(one)
+        });
+        found.sort_by(|a, b| (b.facts.opened, &a.facts.id).cmp(&(a.facts.opened, &b.facts.id)));
+        shown.extend(found);
+        if shown.len() > limit {
+            break;
+        }
+        last = roi::months_before(&begin, 1);
+        span *= 2;
+    }
+    let goes_on = shown.len() > limit;
+    shown.truncate(limit);
+    let end = shown.last().filter(|_| goes_on);
+    let next = end.map(|end| format!("{}#{}", end.facts.opened.0, end.facts.id));
+    Ok((shown, next))
 }
 
 /// True if a group is the one that is asked for.
