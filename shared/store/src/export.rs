@@ -37,11 +37,12 @@ const EXPORTED: &[&str] = &[
     "ACTIVITY",
     "LISTS",
     "ARCHIVE",
+    "THREADLOG",
     "USERWRITES",
 ];
 
 /// Those of them with a partition for each seat.
-const OF_SEATS: &[&str] = &["ACTIVITY", "LISTS", "ARCHIVE", "USERWRITES"];
+const OF_SEATS: &[&str] = &["ACTIVITY", "LISTS", "ARCHIVE", "THREADLOG", "USERWRITES"];
 
 /// The partitions that are left out, with the reason.
 #[cfg(test)]
