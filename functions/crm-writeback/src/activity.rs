@@ -59,6 +59,14 @@ pub(crate) fn rules_cache() -> RulesCache {
     TtlCache::new(RULES_FRESH_SECONDS)
 }
 
+/// The end of a worker's turn with activities.
+pub(crate) struct Turn {
+    /// False if their messages have to be delivered again.
+    pub(crate) done: bool,
+    /// True if at least one of them was taken.
+    pub(crate) took: bool,
+}
+
 /// The outcome of one attempt to write an activity.
 enum End {
     /// It is in the CRM, closed, with its record.
@@ -151,14 +159,14 @@ impl Todo {
 }
 
 impl App {
-    /// Writes activities of a seat holder. Returns `false` if their messages have to be delivered again.
+    /// Writes activities of a seat holder.
     pub(crate) async fn write_activities(
         &self,
         contract: &ContractId,
         seat: SeatId,
         mut ids: Vec<ActivityId>,
         deadline: Instant,
-    ) -> bool {
+    ) -> Turn {
         ids.sort_unstable();
         ids.dedup();
         let now = self.clock.now();
@@ -186,6 +194,7 @@ impl App {
                 }
             }
         }
+        let took = !mine.is_empty();
         let mut order = Line::of(mine);
         // What stops a batch as a whole stops the later ones: they do not overtake it.
         let mut stopped = self.hold_others(contract, seat, &mut order).await.err();
@@ -193,7 +202,7 @@ impl App {
             let mut batch = order.next();
             let behind = order.behind();
             if batch.is_empty() && behind.is_empty() {
-                return done;
+                return Turn { done, took };
             }
             let ends = if let Some(end) = &stopped {
                 each(end, &batch)
@@ -223,6 +232,27 @@ impl App {
             if let Err(error) = self.settle_batch(contract, settled, &mut order).await {
                 tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not settled: delivered again");
                 done = false;
+            }
+        }
+    }
+
+    /// Announces the next activities of a contract that are due, so that a flood of them does not wait for the
+    /// next sweep (WB-7). As many are on the queue as before, so other contracts wait no longer.
+    pub(crate) async fn announce_due(&self, contract: &ContractId, limit: u16) {
+        let (now, store) = (self.clock.now(), &self.remote.store);
+        let due = match store.due_activities(contract, now, i32::from(limit)).await {
+            Ok(due) => due,
+            Err(error) => {
+                error.log();
+                return;
+            }
+        };
+        let messages = WritebackMessage::due_activities(contract, due, limit);
+        for batch in messages.chunks(10) {
+            if let Err(error) = self.queue.send_batch(batch).await {
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                    "activities that are due are not announced: the sweep will");
+                return;
             }
         }
     }
