@@ -716,7 +716,7 @@ impl Writer<'_> {
 
     /// Carries out the writes of a batch, each sort in a call of its own, and records their outcomes.
     async fn carry_out(&self, todo: Todo, batch: &mut [Activity], ends: &mut [Option<End>]) {
-        let rules = todo.rules.as_ref();
+        let rules: &ActivityRules = &todo.rules;
         for (places, new) in [&todo.create, &todo.create_apart] {
             if !new.is_empty() {
                 let outcomes = self.crm.create_activities(rules, new).await;

@@ -1,6 +1,6 @@
 //! Activities of seat holders (WB): sent one by one or in batches, listed, told in full, sent again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -472,7 +472,8 @@ async fn send(
     let named = asked
         .iter()
         .filter_map(|asked| asked.as_ref().ok()?.thread());
-    let mut threads = Threads::read(&app, &caller, seat, named.collect()).await?;
+    let named: BTreeSet<Thread> = named.collect();
+    let mut threads = Threads::read(&app, &caller, seat, &named).await?;
     let (mut results, items) = decide_all(asked, &mut threads, &config, own.log_to_crm);
     let targets = targets(&app, contract, &config, &items, now).await?;
     for (target, _) in targets.iter().filter(|(_, problem)| problem.is_some()) {

@@ -136,7 +136,8 @@ async fn choose(
         )
         .with_field("activity")
     })?;
-    let mut threads = Threads::read(&app, &caller, seat, BTreeSet::from([thread.clone()])).await?;
+    let named = BTreeSet::from([thread.clone()]);
+    let mut threads = Threads::read(&app, &caller, seat, &named).await?;
     threads.choose(thread, input.log_to_crm);
     threads.keep(&app, &caller, seat).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -188,13 +189,13 @@ impl Threads {
         app: &App,
         caller: &Caller<LogActivities>,
         seat: SeatId,
-        threads: BTreeSet<Thread>,
+        threads: &BTreeSet<Thread>,
     ) -> Result<Self, Problem> {
         let known = if threads.is_empty() {
             HashMap::new()
         } else {
             let store = &app.remote.store;
-            let known = store.thread_choices(&caller.contract, seat, &threads);
+            let known = store.thread_choices(&caller.contract, seat, threads);
             known.await.map_err(|error| error.problem())?
         };
         Ok(Self {
