@@ -455,6 +455,7 @@ impl Apps {
             )),
             writeback: Arc::new(crm_writeback::App::new(remote.clone(), queue.clone())),
             resync: Arc::new(lead_resync::App {
+                activities_at_once: lead_resync::ACTIVITIES_AT_ONCE,
                 remote: remote.clone(),
                 queue: queue.clone(),
             }),

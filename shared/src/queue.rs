@@ -64,6 +64,9 @@ pub struct ActivitiesWork {
     pub seat: SeatId,
     /// The activities.
     pub activities: Vec<ActivityId>,
+    /// The number of further activities of the contract that their worker then announces, if more are due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<u16>,
 }
 
 /// Maximum number of activities in a message.
@@ -96,11 +99,28 @@ impl WritebackMessage {
                     contract: contract.clone(),
                     seat,
                     activities: activities.to_vec(),
+                    then: None,
                 })
             };
             chunks.map(message).collect::<Vec<_>>()
         };
         by_seat.into_iter().flat_map(of_seat).collect()
+    }
+
+    /// Messages about activities that are due. If they are as many as were asked for, there may be more, and
+    /// the worker of the last message announces these.
+    #[must_use]
+    pub fn due_activities(
+        contract: &ContractId,
+        due: Vec<(SeatId, ActivityId)>,
+        limit: u16,
+    ) -> Vec<Self> {
+        let goes_on = due.len() >= usize::from(limit);
+        let mut messages = Self::activities(contract, due);
+        if let Some(Self::Activities(last)) = messages.last_mut() {
+            last.then = goes_on.then_some(limit);
+        }
+        messages
     }
 }
 

@@ -60,6 +60,14 @@ pub(crate) fn rules_cache() -> RulesCache {
     TtlCache::new(RULES_FRESH_SECONDS)
 }
 
+/// The end of a worker's turn with activities.
+pub(crate) struct Turn {
+    /// False if their messages have to be delivered again.
+    pub(crate) done: bool,
+    /// True if at least one of them was taken.
+    pub(crate) took: bool,
+}
+
 /// The outcome of one attempt to write an activity.
 enum End {
     /// It is in the CRM, closed, with its record.
@@ -152,14 +160,14 @@ impl Todo {
 }
 
 impl App {
-    /// Writes activities of a seat holder. Returns `false` if their messages have to be delivered again.
+    /// Writes activities of a seat holder.
     pub(crate) async fn write_activities(
         &self,
         contract: &ContractId,
         seat: SeatId,
         mut ids: Vec<ActivityId>,
         deadline: Instant,
-    ) -> bool {
+    ) -> Turn {
         ids.sort_unstable();
         ids.dedup();
         let now = self.clock.now();
@@ -187,6 +195,7 @@ impl App {
                 }
             }
         }
+        let took = !mine.is_empty();
         let mut order = Line::of(mine);
         // What stops a batch as a whole stops the later ones: they do not overtake it.
         let mut stopped = self.hold_others(contract, seat, &mut order).await.err();
@@ -194,7 +203,7 @@ impl App {
             let mut batch = order.next();
             let behind = order.behind();
             if batch.is_empty() && behind.is_empty() {
-                return done;
+                return Turn { done, took };
             }
             let ends = if let Some(end) = &stopped {
                 each(end, &batch)
@@ -224,6 +233,27 @@ impl App {
             if let Err(error) = self.settle_batch(contract, settled, &mut order).await {
                 tracing::warn!(%contract, error = &error as &dyn std::error::Error, "not settled: delivered again");
                 done = false;
+            }
+        }
+    }
+
+    /// Announces the next activities of a contract that are due, so that a flood of them does not wait for the
+    /// next sweep (WB-7). As many are on the queue as before, so other contracts wait no longer.
+    pub(crate) async fn announce_due(&self, contract: &ContractId, limit: u16) {
+        let (now, store) = (self.clock.now(), &self.remote.store);
+        let due = match store.due_activities(contract, now, i32::from(limit)).await {
+            Ok(due) => due,
+            Err(error) => {
+                error.log();
+                return;
+            }
+        };
+        let messages = WritebackMessage::due_activities(contract, due, limit);
+        for batch in messages.chunks(10) {
+            if let Err(error) = self.queue.send_batch(batch).await {
+                tracing::warn!(%contract, error = &error as &dyn std::error::Error,
+                    "activities that are due are not announced: the sweep will");
+                return;
             }
         }
     }
@@ -707,7 +737,7 @@ impl Writer<'_> {
 
     /// Carries out the writes of a batch, each sort in a call of its own, and records their outcomes.
     async fn carry_out(&self, todo: Todo, batch: &mut [Activity], ends: &mut [Option<End>]) {
-        let rules = todo.rules.as_ref();
+        let rules: &ActivityRules = &todo.rules;
         for (places, new) in [&todo.create, &todo.create_apart] {
             if !new.is_empty() {
                 let outcomes = self.crm.create_activities(rules, new).await;

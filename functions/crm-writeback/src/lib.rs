@@ -109,6 +109,7 @@ pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
             Ok(WritebackMessage::Activities(work)) => {
                 let of = activities.entry((work.contract, work.seat)).or_default();
                 of.ids.extend(work.activities);
+                of.then = of.then.max(work.then);
                 of.messages.push(record.message_id);
             }
             Err(_) => {
@@ -124,10 +125,14 @@ pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
     let activities = activities
         .into_iter()
         .map(|((contract, seat), of)| async move {
-            let done = app
+            let turn = app
                 .write_activities(&contract, seat, of.ids, deadline)
                 .await;
-            if done { Vec::new() } else { of.messages }
+            // Where nothing was taken, as many more would be announced without end.
+            if let Some(limit) = of.then.filter(|_| turn.took) {
+                app.announce_due(&contract, limit).await;
+            }
+            if turn.done { Vec::new() } else { of.messages }
         });
     let (submissions, activities) = tokio::join!(
         futures::future::join_all(submissions),
@@ -148,6 +153,8 @@ pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
 struct Activities {
     ids: Vec<ActivityId>,
     messages: Vec<Option<String>>,
+    /// The number of the contract's activities to announce afterwards.
+    then: Option<u16>,
 }
 
 /// Works on one submission. `false`: deliver the message again.

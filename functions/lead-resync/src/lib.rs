@@ -31,6 +31,8 @@ const OVERLAP_SECONDS: i64 = 3600;
 const FIRST_PULL_SECONDS: i64 = 90 * 24 * 3600;
 /// Submissions swept of one contract in one go; the rest follows a minute later.
 const SWEEP_LIMIT: i32 = 500;
+/// Activities of one contract that are due and are announced at once.
+pub const ACTIVITIES_AT_ONCE: u16 = 500;
 /// Old activities of one contract that a sweep announces.
 const BACKLOG_LIMIT: i32 = 500;
 /// Maximum number of unresolved activities of one contract that a sweep checks.
@@ -87,6 +89,9 @@ pub struct App {
     pub remote: Remote,
     /// The write-back queue: submissions are announced on it.
     pub queue: WritebackQueue,
+    /// The number of one contract's activities that are announced at once, [`ACTIVITIES_AT_ONCE`]. The worker
+    /// that has written them announces as many more.
+    pub activities_at_once: u16,
 }
 
 impl App {
@@ -102,6 +107,7 @@ impl App {
         Ok(Self {
             remote: Remote::build(&config.remote, aws)?,
             queue,
+            activities_at_once: ACTIVITIES_AT_ONCE,
         })
     }
 }
@@ -212,8 +218,14 @@ impl App {
     ) -> Result<(), PullError> {
         let now = self.remote.clock.now();
         // An error with some does not stop the others.
-        let due = self.overdue(contract, now, outcome).await;
-        let due = self.announce(contract, due, outcome).await;
+        let due = match self.overdue(contract, now, outcome).await {
+            Ok(due) => {
+                let limit = self.activities_at_once;
+                let messages = WritebackMessage::due_activities(contract, due, limit);
+                self.send(&messages, outcome).await
+            }
+            Err(error) => Err(error.into()),
+        };
         let store = &self.remote.store;
         let old = store.backlog_of_activities(contract, BACKLOG_LIMIT).await;
         let old = self.announce(contract, old, outcome).await;
@@ -232,14 +244,24 @@ impl App {
         ready: Result<Vec<(SeatId, ActivityId)>, StoreError>,
         outcome: &mut Outcome,
     ) -> Result<(), PullError> {
-        let ready = ready?;
-        let count = ready.len();
-        let messages = WritebackMessage::activities(contract, ready);
+        let messages = WritebackMessage::activities(contract, ready?);
+        self.send(&messages, outcome).await
+    }
+
+    async fn send(
+        &self,
+        messages: &[WritebackMessage],
+        outcome: &mut Outcome,
+    ) -> Result<(), PullError> {
         for batch in messages.chunks(10) {
             // Messages that the queue refuses now are found again by the next sweep.
             self.queue.send_batch(batch).await?;
         }
-        outcome.activities += count;
+        let count = |message: &WritebackMessage| match message {
+            WritebackMessage::Activities(work) => work.activities.len(),
+            WritebackMessage::Submission(_) => 0,
+        };
+        outcome.activities += messages.iter().map(count).sum::<usize>();
         Ok(())
     }
 
@@ -251,7 +273,8 @@ impl App {
         outcome: &mut Outcome,
     ) -> Result<Vec<(SeatId, ActivityId)>, StoreError> {
         let store = &self.remote.store;
-        let due = store.due_activities(contract, now, SWEEP_LIMIT).await?;
+        let limit = i32::from(self.activities_at_once);
+        let due = store.due_activities(contract, now, limit).await?;
         for (seat, id) in &due {
             match store.activity(contract, *seat, *id).await {
                 Ok(Some(oldest)) => {

@@ -224,6 +224,13 @@ impl Draft {
         self.kind
     }
 
+    /// Its thread with this person or company.
+    #[must_use]
+    pub fn thread_with(&self, target: EntryRef) -> Option<Thread> {
+        let name = self.thread.clone()?;
+        Some(Thread { target, name })
+    }
+
     /// The activity of a seat holder with somebody, as it is first stored. `product` is the name of the
     /// product in its subject.
     #[must_use]

@@ -1,5 +1,5 @@
-//! Choices to log activities to the CRM: of an activity, of its seat holder for the kind, of the
-//! administrator (WB-6).
+//! Choices to log activities to the CRM: of an activity, of its seat holder for the thread and for the kind, of
+//! the administrator (WB-6).
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub enum LogToCrm {
 pub enum LogDecider {
     /// The activity itself says yes or no.
     Activity,
+    /// Its seat holder has said yes or no for its whole thread.
+    Thread,
     /// The seat holder's own settings say yes or no for its kind.
     SeatHolder,
     /// The administrator has switched its kind on or off, and nothing else applies.
@@ -45,20 +47,21 @@ pub struct LogDecision {
 }
 
 impl LogToCrm {
-    /// Decides whether an activity with this choice is logged. `own` is its seat holder's choice for the kind.
-    /// Nothing is logged of a kind that the administrator has switched off.
+    /// Decides whether an activity with this choice is logged. `thread` is its seat holder's choice for the
+    /// thread, `own` that for the kind. Nothing is logged of a kind that the administrator has switched off.
     ///
     /// # Errors
     /// Returns `logging_off` if the activity asks for logging and its kind is switched off.
     pub fn decide(
         self,
+        thread: Self,
         own: Self,
         kind: ActivityKind,
         settings: &SyncSettings,
     ) -> Result<LogDecision, Problem> {
         let on = kind.is_logged(settings);
-        let (logged, by) = match (self, own) {
-            (Self::Yes, _) if !on => {
+        let (logged, by) = match (self, thread, own) {
+            (Self::Yes, ..) if !on => {
                 return Err(Problem::new(
                     409,
                     "logging_off",
@@ -67,12 +70,15 @@ impl LogToCrm {
                 )
                 .with_field("log_to_crm"));
             }
-            (Self::Yes, _) => (true, LogDecider::Activity),
-            (Self::No, _) => (false, LogDecider::Activity),
-            (Self::Default, Self::Yes | Self::No) if on => {
+            (Self::Yes, ..) => (true, LogDecider::Activity),
+            (Self::No, ..) => (false, LogDecider::Activity),
+            (Self::Default, Self::Yes | Self::No, _) if on => {
+                (thread == Self::Yes, LogDecider::Thread)
+            }
+            (Self::Default, Self::Default, Self::Yes | Self::No) if on => {
                 (own == Self::Yes, LogDecider::SeatHolder)
             }
-            (Self::Default, _) => (on, LogDecider::Administrator),
+            (Self::Default, ..) => (on, LogDecider::Administrator),
         };
         Ok(LogDecision { logged, by })
     }
@@ -137,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_logged_follows_activity_seat_holder_and_administrator() {
-        use LogDecider::{Activity, Administrator, SeatHolder};
+        use LogDecider::{Activity, Administrator, SeatHolder, Thread};
         use LogToCrm::{Default as Unsaid, No, Yes};
         let off = SyncSettings::default();
         let on = SyncSettings {
@@ -148,25 +154,27 @@ mod tests {
             ..SyncSettings::default()
         };
         for kind in ActivityKind::ALL {
-            for (choice, own, logged, by) in [
-                (Yes, Unsaid, true, Activity),
-                (Yes, No, true, Activity),
-                (No, Unsaid, false, Activity),
-                (No, Yes, false, Activity),
-                (Unsaid, Yes, true, SeatHolder),
-                (Unsaid, No, false, SeatHolder),
-                (Unsaid, Unsaid, true, Administrator),
+            for (choice, thread, own, logged, by) in [
+                (Yes, Unsaid, Unsaid, true, Activity),
+                (Yes, No, No, true, Activity),
+                (No, Unsaid, Unsaid, false, Activity),
+                (No, Yes, Yes, false, Activity),
+                (Unsaid, Yes, No, true, Thread),
+                (Unsaid, No, Yes, false, Thread),
+                (Unsaid, Unsaid, Yes, true, SeatHolder),
+                (Unsaid, Unsaid, No, false, SeatHolder),
+                (Unsaid, Unsaid, Unsaid, true, Administrator),
             ] {
-                let decided = choice.decide(own, kind, &on);
+                let decided = choice.decide(thread, own, kind, &on);
                 assert_eq!(decided, Ok(LogDecision { logged, by }));
             }
             // What the administrator has switched off is not logged, whatever the seat holder has chosen.
             for own in [Yes, No, Unsaid] {
-                let decided = Unsaid.decide(own, kind, &off).unwrap();
+                let decided = Unsaid.decide(own, own, kind, &off).unwrap();
                 assert_eq!((decided.logged, decided.by), (false, Administrator));
-                let refused = Yes.decide(own, kind, &off).unwrap_err();
+                let refused = Yes.decide(own, own, kind, &off).unwrap_err();
                 assert_eq!(refused.code, "logging_off");
-                let decided = No.decide(own, kind, &off).unwrap();
+                let decided = No.decide(own, own, kind, &off).unwrap();
                 assert_eq!((decided.logged, decided.by), (false, Activity));
             }
         }

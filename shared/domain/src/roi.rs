@@ -966,17 +966,7 @@ mod tests {
         assert_eq!(money("-0.001").to_cents(), "0.00");
     }
 
-    proptest! {
-        #[test]
-        fn an_amount_is_written_as_it_was_read(units in -1_000_000_000_000_i64..1_000_000_000_000, fraction in 0..1_000_000_u32) {
-            let text = format!("{units}.{fraction:06}");
-            let read = money(&text);
-            prop_assert_eq!(money(&read.to_string()), read);
-            let json = serde_json::to_string(&read).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Money>(&json).unwrap(), read);
-        }
-
-        #[test]
+    #[test]
     fn months_are_counted_back_over_years() {
         for (month, back, before) in [
             ("2026-11", 0, "2026-11"),
@@ -989,7 +979,17 @@ mod tests {
         }
     }
 
-    #[test]
+    proptest! {
+        #[test]
+        fn an_amount_is_written_as_it_was_read(units in -1_000_000_000_000_i64..1_000_000_000_000, fraction in 0..1_000_000_u32) {
+            let text = format!("{units}.{fraction:06}");
+            let read = money(&text);
+            prop_assert_eq!(money(&read.to_string()), read);
+            let json = serde_json::to_string(&read).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Money>(&json).unwrap(), read);
+        }
+
+        #[test]
         fn a_conversion_there_and_back_loses_less_than_a_cent(cents in 0..1_000_000_000_000_i64, rate in 1..5_000_u32) {
             let eur = format!("{}.{:03}", rate / 1000, rate % 1000);
             let rates = rates(&[("USD", "1"), ("EUR", eur.as_str())]);

@@ -38,11 +38,12 @@ const EXPORTED: &[&str] = &[
     "ACTIVITY",
     "LISTS",
     "ARCHIVE",
+    "THREADLOG",
     "USERWRITES",
 ];
 
 /// Those of them with a partition for each seat, in the order in which those of a seat are exported.
-const OF_SEATS: &[&str] = &["ACTIVITY", "LISTS", "ARCHIVE", "USERWRITES"];
+const OF_SEATS: &[&str] = &["ACTIVITY", "LISTS", "ARCHIVE", "THREADLOG", "USERWRITES"];
 
 /// The partitions that are left out, with the reason.
 #[cfg(test)]

@@ -57,6 +57,7 @@
 //! | submission | `C#{c}#SUBMISSION#{id}` | `SUBMISSION` | get; GSI1 by time; GSI2 by due time |
 //! | activity | `C#{c}#ACTIVITY#{seat}` | `{id}` | get, batch get; GSI1 by its seat and time; GSI2 by due time, by the time it happened where it waits behind newer ones, by the seat that has to sign in or whose activity failed, or by the entry that is not matched or whose match is asked for |
 //! | open activity in its thread | `C#{c}#THREAD#{seat}#{hash}` | `{time}#{id}` | query, the earliest first; there until the activity is in the CRM, has failed, or waits for a match |
+//! | seat holder's choice to log a thread | `C#{c}#THREADLOG#{seat}` | `{hash of the thread}` | batch get, query |
 //! | month of a seat holder's creates, or of the updates | `C#{c}#USERWRITES#{seat}` | `MONTH#{month}#{kind}` | query; its time to live removes it |
 //! | seat holder's create or update | `C#{c}#USERWRITES#{seat}` | `{kind}#{id}` | get; its time to live removes it |
 //! | claim of a match key | `C#{c}#CLAIM#{hash}` | `CLAIM` | get |
@@ -240,6 +241,7 @@ pub(super) const PARTITIONS: &[(&str, bool)] = &[
     ("SESSIONKEY", false),
     ("SUBMISSION", true),
     ("THREAD", false),
+    ("THREADLOG", false),
     ("TOKEN", false),
     ("TOUCHED", false),
     ("USERWRITES", true),
@@ -1065,12 +1067,25 @@ pub(super) fn of_activity(partition_key: &str, sort_key: &str) -> Option<(SeatId
     Some((seat, sort_key.parse().ok()?))
 }
 
+/// The hash that stands for a thread.
+pub(super) fn thread_hash(thread: &Thread) -> String {
+    let Thread { target, name } = thread;
+    domain::signature::sha256_hex(&[target.to_string().as_bytes(), b"#", name.as_bytes()])
+}
+
 /// Partition of the open activities of a seat holder's thread.
 pub(super) fn thread_of(contract: &ContractId, seat: SeatId, thread: &Thread) -> String {
-    let Thread { target, name } = thread;
-    let hash =
-        domain::signature::sha256_hex(&[target.to_string().as_bytes(), b"#", name.as_bytes()]);
-    format!("C#{contract}#THREAD#{seat}#{hash}")
+    format!("C#{contract}#THREAD#{seat}#{}", thread_hash(thread))
+}
+
+/// Partition of a seat holder's choices to log threads.
+pub(super) fn thread_choices(contract: &ContractId, seat: SeatId) -> String {
+    format!("C#{contract}#THREADLOG#{seat}")
+}
+
+/// A seat holder's choice to log a thread, by the thread's hash.
+pub(super) fn thread_choice(contract: &ContractId, seat: SeatId, hash: &str) -> Key {
+    key(thread_choices(contract, seat), part(hash, MAX_PART))
 }
 
 /// An open activity in its thread.
@@ -1414,6 +1429,7 @@ mod tests {
             lead,
             submission,
             in_thread(&c, seat_id, &thread, order),
+            thread_choice(&c, seat_id, &thread_hash(&thread)),
             discovered(&c, name),
             linkedin_form(&c, name),
             cursor(&c, name),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// Notes with their links, in the fields of tasks: `Subject`, `Description`, `WhoId`, and `IsClosed` if they
 /// are linked to a record. A note that is linked to several records ends the test.
+#[must_use]
 pub fn as_tasks(notes: &Value, links: &Value) -> Vec<Value> {
     let links = links.as_array().expect("a list of links");
     let task = |note: &Value| {

@@ -62,12 +62,12 @@ export const stateTag = (state) => tag(STATES[state]?.[0], STATES[state]?.[1] ??
 // States from which a person can send an activity again.
 export const SENDABLE = ["waiting", "waiting_for_sign_in", "failed"];
 
-/** @param {Activity} activity */
+/** @param {Pick<Activity, "target">} with_ an activity, or what else has a person or company */
 export const targetName = ({ target }) => target.name ?? t("(no longer in the directory)");
 
 // The page of the person or company, which says which record of the CRM they are.
 /**
- * @param {Activity} activity
+ * @param {Pick<Activity, "target">} with_ an activity, or what else has a person or company
  * @param {any} text
  * @param {object} [attributes]
  */

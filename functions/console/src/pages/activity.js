@@ -4,7 +4,27 @@ import { api, get, link } from "./api.js";
 import { KINDS, matchNow, SENDABLE, STATES, stateTag, targetLink, targetName, toSignIn } from "./activities.js";
 import { badge } from "./directory.js";
 import { questionCard } from "./question.js";
-import { action, announce, card, el, facts, moveTo, number, p, poll, problemNote, problemSteps, row, said, step, time } from "./dom.js";
+import {
+	action,
+	announce,
+	card,
+	el,
+	facts,
+	field,
+	form,
+	moveTo,
+	number,
+	p,
+	poll,
+	problemNote,
+	problemSteps,
+	row,
+	said,
+	select,
+	step,
+	submit,
+	time,
+} from "./dom.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["ActivityDetail"]} Activity */
@@ -19,6 +39,7 @@ const WRITES = {
 // The one who decided that it is logged (WB-6).
 const DECIDED = {
 	activity: t("Your choice for this activity"),
+	thread: t("Your choice for its thread"),
 	seat_holder: t("Your settings for its kind"),
 	administrator: t("The administrator’s settings for its kind"),
 };
@@ -58,11 +79,37 @@ function standing(activity) {
 	];
 }
 
+// The choice to log what comes later in its thread (WB-6).
+/** @param {Activity} activity */
+const wholeThread = ({ id }) =>
+	card(
+		t("Its thread"),
+		form(
+			[
+				field(
+					t("Log the later messages of this thread to the CRM"),
+					select("log_to_crm", [
+						["yes", t("Yes")],
+						["no", t("No: nothing is kept of it")],
+						["default", t("As for others: your settings decide")],
+					]),
+				),
+				p(link("my-settings", t("All your choices for threads"))),
+			],
+			[submit(t("Save"), "second")],
+			async (elements) => {
+				await api("PUT", "/me/threads", { activity: id, log_to_crm: elements.namedItem("log_to_crm").value });
+				return t("Your choice is saved. It counts for what you log of this thread from now on.");
+			},
+		),
+	);
+
 export async function activityPage(view) {
 	const id = view.query.get("id");
 	if (!id) return [p(t("No activity is named in the address. {link}", { link: link("activities", t("Look at your activities")) }))];
 	const path = `/activities/${encodeURIComponent(id)}`;
 	const body = el("div");
+	const beside = el("div");
 	let found;
 	let drawn;
 
@@ -135,7 +182,9 @@ export async function activityPage(view) {
 		if (within) moveTo(body.querySelector("h2"));
 	};
 	const load = async () => draw(await get(path));
-	await load();
+	const first = await get(path);
+	draw(first);
+	if (first.thread) beside.append(wholeThread(first));
 	poll(view.signal, () => OPEN.includes(found.state), load);
-	return [p(link("activities", t("All my activities"))), body];
+	return [p(link("activities", t("All my activities"))), body, beside];
 }

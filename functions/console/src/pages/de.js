@@ -978,6 +978,25 @@ export default {
 	"Messages, InMails and notes need one.": "Nachrichten, InMails und Notizen brauchen einen.",
 	"Log it to the CRM": "Im CRM protokollieren",
 	"Choose what is logged of each kind": "Festlegen, was von jeder Art protokolliert wird",
+	"You have chosen that its thread is not logged to the CRM, so nothing is kept of it.":
+		"Sie haben festgelegt, dass diese Unterhaltung nicht im CRM protokolliert wird, deshalb wird nichts davon gespeichert.",
+	// Whole threads
+	"Your choice for its thread": "Ihrer Festlegung für die Unterhaltung",
+	"Its thread": "Die Unterhaltung",
+	"Log the later messages of this thread to the CRM": "Spätere Nachrichten dieser Unterhaltung im CRM protokollieren",
+	"As for others: your settings decide": "Wie bei anderen: nach Ihren Einstellungen",
+	"All your choices for threads": "Alle Ihre Festlegungen für Unterhaltungen",
+	"Your choice is saved. It counts for what you log of this thread from now on.":
+		"Ihre Festlegung ist gespeichert. Sie gilt für alles, was Sie ab jetzt von dieser Unterhaltung protokollieren.",
+	"Whole threads": "Ganze Unterhaltungen",
+	Threads: "Unterhaltungen",
+	"Logged to the CRM": "Im CRM protokolliert",
+	Chosen: "Festgelegt",
+	"The choice is forgotten. Your settings decide for that thread again.":
+		"Die Festlegung ist aufgehoben. Für diese Unterhaltung gelten wieder Ihre Einstellungen.",
+	"There are more; forget some of these to see them.": "Es gibt weitere; heben Sie einige von diesen auf, um sie zu sehen.",
+	"You have chosen for no thread. You can on the page of each activity that belongs to one.":
+		"Sie haben für keine Unterhaltung etwas festgelegt. Das geht auf der Seite jeder Aktivität, die zu einer gehört.",
 	// A person's data
 	"Form response": "Formularantwort",
 	"Form responses": "Formularantworten",

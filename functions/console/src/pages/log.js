@@ -35,6 +35,7 @@ const unsaid = ({ logged, decided_by }) =>
 
 const NOT_LOGGED = {
 	activity: t("It is not logged to the CRM, so nothing is kept of it."),
+	thread: t("You have chosen that its thread is not logged to the CRM, so nothing is kept of it."),
 	seat_holder: t("Your settings say that activities of this kind are not logged to the CRM, so nothing is kept of it."),
 	administrator: t("The administrator has switched off that activities of this kind are logged, so nothing is kept of it."),
 };

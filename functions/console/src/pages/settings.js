@@ -1,9 +1,10 @@
 // A seat holder's own settings: their sign-in to the CRM, and what is logged there of each kind of activity (CN-11, WB-6).
 
-import { KINDS } from "./activities.js";
+import { KINDS, targetLink, targetName } from "./activities.js";
 import { api, get } from "./api.js";
 import { ownSignIns } from "./connections.js";
-import { card, el, field, form, p, select, submit } from "./dom.js";
+import { announce, card, el, field, form, hint, p, run, select, small, submit, table, time } from "./dom.js";
+import { nextItems } from "./list.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["OwnSettings"]} OwnSettings */
@@ -40,7 +41,45 @@ function logging(settings) {
 	);
 }
 
+/** @typedef {import("./api.js").Api["ThreadView"]} Thread */
+
+/**
+ * The threads that are logged, or not, as a whole.
+ * @param {{ items: Thread[], next: string | null }} first
+ */
+function threads(first) {
+	const place = el("div");
+	const problems = el("div");
+	/** @param {{ items: Thread[], next: string | null }} page */
+	const draw = ({ items, next }) => {
+		const forget = async (id) => {
+			await api("DELETE", `/me/threads/${encodeURIComponent(id)}`);
+			draw(await nextItems("/me/threads", {}));
+			announce(t("The choice is forgotten. Your settings decide for that thread again."));
+		};
+		place.replaceChildren(
+			...[
+				items.length > 0 &&
+					table(
+						t("Threads"),
+						[t("With"), t("Logged to the CRM"), t("Chosen"), t("Change")],
+						items.map((thread) => [
+							targetLink(thread, targetName(thread)),
+							thread.log_to_crm === "yes" ? t("Yes") : t("No"),
+							time(thread.since),
+							small(targetName(thread), t("Forget it"), (event) => run(event.target, problems, () => forget(thread.id))),
+						]),
+					),
+				next && hint(t("There are more; forget some of these to see them.")),
+				!items.length && p(t("You have chosen for no thread. You can on the page of each activity that belongs to one.")),
+			].filter(Boolean),
+		);
+	};
+	draw(first);
+	return card(t("Whole threads"), place, problems);
+}
+
 export async function settingsPage(view) {
-	const [settings, signIns] = await Promise.all([get("/me/settings"), ownSignIns(view)]);
-	return [signIns, logging(settings)];
+	const [settings, signIns, chosen] = await Promise.all([get("/me/settings"), ownSignIns(view), nextItems("/me/threads", {})]);
+	return [signIns, logging(settings), threads(chosen)];
 }

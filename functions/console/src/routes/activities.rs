@@ -1,6 +1,6 @@
 //! Activities of seat holders (WB): sent one by one or in batches, listed, told in full, sent again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use shared::api_auth::role_not_allowed;
 use shared::clock::Millis;
 use shared::domain::activity::{
-    self, Activity, ActivityKind, ActivityState, CrmActivity, Draft, Given,
+    self, Activity, ActivityKind, ActivityState, CrmActivity, Draft, Given, Thread,
 };
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, NewEntry, Origin, RecordRef};
@@ -31,6 +31,7 @@ use super::directory::{
     self, ENVIRONMENT, EntryHolder, EntryInput, MatchQuestion, RecordInput, questions,
 };
 use super::submissions::{check_cursor, invalid_cursor, page_size};
+use super::threads::Threads;
 use crate::App;
 use crate::auth::{Caller, DecideMatches, LogActivities};
 use crate::described::{Routes, routes};
@@ -91,10 +92,15 @@ struct ActivityInput {
     /// Its text, up to 30,000 characters. Required for `InMails`, messages and notes.
     #[serde(default)]
     text: String,
-    /// The choice to log it to the CRM or not. With `default` your own settings decide (`/me/settings`), and
-    /// where these say nothing, the administrator.
+    /// The choice to log it to the CRM or not. With `default` your choice for its thread decides
+    /// (`/me/threads`), then your own settings (`/me/settings`), and where these say nothing, the
+    /// administrator.
     #[serde(default)]
     log_to_crm: LogToCrm,
+    /// With `yes` or `no` in `log_to_crm`: the choice counts for the later activities of its `thread` too, until
+    /// you change it.
+    #[serde(default)]
+    whole_thread: bool,
 }
 
 /// Activities to log.
@@ -200,6 +206,24 @@ struct Item {
     decided_by: LogDecider,
 }
 
+/// A checked item of a request before it is decided whether it is logged.
+struct Asked {
+    key: String,
+    draft: Draft,
+    target: Target,
+    choice: LogToCrm,
+    whole_thread: bool,
+}
+
+impl Asked {
+    fn thread(&self) -> Option<Thread> {
+        self.draft.thread_with(self.target.reference())
+    }
+}
+
+/// A refused item, with its key if that can be read.
+type RefusedItem = (Option<String>, Problem);
+
 /// The outcome of the check of an item, before anything is stored.
 enum Checked {
     Log(Box<Item>),
@@ -249,21 +273,19 @@ fn check(
     value: serde_json::Value,
     contract: &ContractId,
     config: &ContractConfig,
-    own: LogChoices,
     now: Millis,
-) -> Result<Checked, (Option<String>, Problem)> {
+) -> Result<Asked, RefusedItem> {
     let input: ActivityInput = item(value).map_err(|problem| (None, problem))?;
     let key = input.idempotency_key.clone();
-    read(input, contract, config, own, now).map_err(|problem| (Some(key), problem))
+    read(input, contract, config, now).map_err(|problem| (Some(key), problem))
 }
 
 fn read(
     mut input: ActivityInput,
     contract: &ContractId,
     config: &ContractConfig,
-    own: LogChoices,
     now: Millis,
-) -> Result<Checked, Problem> {
+) -> Result<Asked, Problem> {
     let target = target(&mut input, contract, config)?;
     let key = input.idempotency_key;
     let given = Given {
@@ -275,9 +297,50 @@ fn read(
         text: input.text,
     };
     let draft = Draft::check(given, target.reference().kind, now)?;
+    let asked = Asked {
+        key,
+        draft,
+        target,
+        choice: input.log_to_crm,
+        whole_thread: input.whole_thread,
+    };
+    let unsaid = asked.choice == LogToCrm::Default || asked.thread().is_none();
+    if asked.whole_thread && unsaid {
+        return Err(Problem::new(
+            422,
+            "thread_needed",
+            "A choice for a whole thread says yes or no, and names the thread.",
+            "Send thread and log_to_crm, or leave whole_thread out.",
+        )
+        .with_field("whole_thread"));
+    }
+    Ok(asked)
+}
+
+/// Decides whether an item is logged. A choice for its whole thread counts from the next item on.
+fn decide(
+    asked: Asked,
+    threads: &mut Threads,
+    config: &ContractConfig,
+    own: LogChoices,
+) -> Result<Checked, RefusedItem> {
+    let thread = asked.thread();
+    let Asked {
+        key,
+        draft,
+        target,
+        choice,
+        whole_thread,
+    } = asked;
     let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
-    let (kind, choice) = (draft.kind(), input.log_to_crm);
-    let decided = choice.decide(own.of(kind), kind, &settings)?;
+    let (kind, of_thread) = (draft.kind(), threads.of(thread.as_ref()));
+    let decided = match choice.decide(of_thread, own.of(kind), kind, &settings) {
+        Ok(decided) => decided,
+        Err(problem) => return Err((Some(key), problem)),
+    };
+    if let Some(thread) = thread.filter(|_| whole_thread) {
+        threads.choose(thread, choice);
+    }
     let decided_by = decided.by;
     Ok(if decided.logged {
         Checked::Log(Box::new(Item {
@@ -373,28 +436,20 @@ fn not_synced(item: Item) -> ActivityResult {
     }
 }
 
-/// Stores up to 100 activities and logs them to the CRM. Each is accepted or refused on its own.
-#[utoipa::path(post, path = "/activities", operation_id = "activities_send",
-    description = "An activity is stored before it is answered, and written to the CRM within minutes, once, whatever is sent again. With somebody whom nobody has matched it is open and unassigned in the CRM until somebody matches them. Seat holders only: in Salesforce they write with their own sign-in.",
-    request_body = ActivityBatch, responses((status = 200, body = ActivityResults), (status = 403, body = Problem), (status = 422, body = Problem)))]
-async fn send(
-    State(app): State<Arc<App>>,
-    caller: Caller<LogActivities>,
-    Json(batch): Json<ActivityBatch>,
-) -> Result<Json<ActivityResults>, Problem> {
-    let own = &caller.signed_in()?.seat;
-    let seat = own.id;
-    check_batch(batch.items.len(), MAX_BATCH, "Send it in parts.")?;
-    let contract = &caller.contract;
-    let config = app.config(contract).await?;
-    let now = app.remote.clock.now();
-    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
-    let synced = own.crm.syncs(&settings);
-    let mut results: Vec<ActivityResult> = Vec::with_capacity(batch.items.len());
+/// Decides the items of a request. Returns a result for each, and those that are logged with their places.
+fn decide_all(
+    asked: Vec<Result<Asked, RefusedItem>>,
+    threads: &mut Threads,
+    config: &ContractConfig,
+    own: LogChoices,
+    synced: bool,
+) -> (Vec<ActivityResult>, Vec<(usize, Box<Item>)>) {
+    let mut results: Vec<ActivityResult> = Vec::with_capacity(asked.len());
     let mut items: Vec<(usize, Box<Item>)> = Vec::new();
-    for value in batch.items {
+    for asked in asked {
         let place = results.len();
-        results.push(match check(value, contract, &config, own.log_to_crm, now) {
+        let checked = asked.and_then(|asked| decide(asked, threads, config, own));
+        results.push(match checked {
             Ok(Checked::Log(item)) if !synced => not_synced(*item),
             Ok(Checked::Log(item)) => {
                 let result = ActivityResult {
@@ -414,7 +469,38 @@ async fn send(
             },
         });
     }
+    (results, items)
+}
+
+/// Stores up to 100 activities and logs them to the CRM. Each is accepted or refused on its own.
+#[utoipa::path(post, path = "/activities", operation_id = "activities_send",
+    description = "An activity is stored before it is answered, and written to the CRM within minutes, once, whatever is sent again. With somebody whom nobody has matched it is open and unassigned in the CRM until somebody matches them. Seat holders only: in Salesforce they write with their own sign-in.",
+    request_body = ActivityBatch, responses((status = 200, body = ActivityResults), (status = 403, body = Problem), (status = 422, body = Problem)))]
+async fn send(
+    State(app): State<Arc<App>>,
+    caller: Caller<LogActivities>,
+    Json(batch): Json<ActivityBatch>,
+) -> Result<Json<ActivityResults>, Problem> {
+    let own = &caller.signed_in()?.seat;
+    let seat = own.id;
+    check_batch(batch.items.len(), MAX_BATCH, "Send it in parts.")?;
+    let contract = &caller.contract;
+    let config = app.config(contract).await?;
+    let now = app.remote.clock.now();
+    let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
+    let synced = own.crm.syncs(&settings);
+    let checked = |value| check(value, contract, &config, now);
+    let asked: Vec<_> = batch.items.into_iter().map(checked).collect();
+    let named = asked
+        .iter()
+        .filter_map(|asked| asked.as_ref().ok()?.thread());
+    let named: BTreeSet<Thread> = named.collect();
+    let mut threads = Threads::read(&app, &caller, seat, &named).await?;
+    let (mut results, items) = decide_all(asked, &mut threads, &config, own.log_to_crm, synced);
     let targets = targets(&app, contract, &config, &items, now).await?;
+    for (target, _) in targets.iter().filter(|(_, problem)| problem.is_some()) {
+        threads.leave_out(*target);
+    }
     let known = targets.iter().filter(|(_, problem)| problem.is_none());
     let known: Vec<EntryRef> = known.map(|(entry, _)| *entry).collect();
     let questions = questions(&app, &config, &known).await?;
@@ -452,6 +538,7 @@ async fn send(
     } else {
         app.missing_sign_in(&config, seat, now).await?
     };
+    threads.keep(&app, &caller, seat).await?;
     let accepted = app.remote.store.accept_activities(&activities).await;
     // A client that gets no answer sends all of it again.
     let reached = reached(&activities, &accepted);
@@ -666,10 +753,19 @@ async fn target_names(
     contract: &ContractId,
     activities: &[Activity],
 ) -> Result<HashMap<EntryRef, String>, Problem> {
+    let targets: Vec<EntryRef> = activities.iter().map(|activity| activity.target).collect();
+    names_of(app, contract, &targets).await
+}
+
+/// The display names of people and companies, as far as they are in the directory.
+pub(super) async fn names_of(
+    app: &App,
+    contract: &ContractId,
+    targets: &[EntryRef],
+) -> Result<HashMap<EntryRef, String>, Problem> {
     let mut names = HashMap::new();
     for kind in EntryKind::ALL {
-        let targets = activities.iter().map(|activity| activity.target);
-        let of_kind = targets.filter(|target| target.kind == kind);
+        let of_kind = targets.iter().filter(|target| target.kind == kind);
         let ids: Vec<EntryId> = of_kind.map(|target| target.id).collect();
         if ids.is_empty() {
             continue;
@@ -901,7 +997,7 @@ fn plan_again(activity: &mut Activity, now: Millis) {
     activity.finished_at = None;
 }
 
-async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<Activity, Problem> {
+pub(super) async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<Activity, Problem> {
     let seat = caller.signed_in()?.seat.id;
     let id: ActivityId = id.parse().map_err(|_| Problem::not_found("activity"))?;
     let found = app

@@ -15,6 +15,7 @@ mod session;
 mod settings;
 mod submissions;
 mod sync;
+mod threads;
 mod tokens;
 mod traffic;
 
@@ -48,6 +49,7 @@ pub(crate) fn all() -> Routes {
         .merge(activities::routes())
         .merge(session::routes())
         .merge(settings::routes())
+        .merge(threads::routes())
         .merge(seats::routes())
         .merge(tokens::routes())
         .merge(runs::routes())

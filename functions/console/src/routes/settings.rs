@@ -64,7 +64,8 @@ impl OwnSettings {
         let sync = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
         let synced = crm.syncs(&sync);
         let of = |kind: ActivityKind| {
-            let decided = LogToCrm::Default.decide(log_to_crm.of(kind), kind, &sync)?;
+            let decided =
+                LogToCrm::Default.decide(LogToCrm::Default, log_to_crm.of(kind), kind, &sync)?;
             let LogDecision { logged, by } = decided;
             Ok(KindLogging {
                 kind,

@@ -22,10 +22,10 @@ const PREVIEW: usize = 255;
 
 /// Links are found by a note or by a record only.
 pub(super) fn check_query(query: &Query, ty: &ObjectType) -> Result<(), Error> {
-    let names = |name: &str| ["ContentDocumentId", "LinkedEntityId"].contains(&name);
+    let is_end = |name: &str| ["ContentDocumentId", "LinkedEntityId"].contains(&name);
     let named = query.condition.iter().flat_map(soql::required_equals);
     let mut fields = named.filter_map(|(path, _)| soql::own_field(ty, path));
-    if ty.name != LINK || fields.any(|field| names(field.name.as_str())) {
+    if ty.name != LINK || fields.any(|field| is_end(field.name.as_str())) {
         return Ok(());
     }
     Err(Error::new(

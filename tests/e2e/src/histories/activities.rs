@@ -465,6 +465,7 @@ impl Run<'_> {
                 contract: self.desks[desk].world.id().clone(),
                 seat: seat_id,
                 activities: new,
+                then: None,
             };
             self.messages.push(Message { desk, work });
         }

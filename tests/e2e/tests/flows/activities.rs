@@ -175,6 +175,7 @@ impl Desk {
             contract: self.world.made.id.clone(),
             seat: self.seat_id(),
             activities,
+            then: None,
         });
         let body = serde_json::to_string(&message).unwrap();
         let record =

@@ -175,6 +175,92 @@ async fn a_choice_for_a_kind_counts_unless_the_activity_or_the_administrator_say
     desk.stop().await;
 }
 
+/// WB-6: a message, or its whole thread.
+#[tokio::test]
+async fn a_choice_for_a_thread_counts_for_its_later_messages_until_it_is_forgotten() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    desk.choose(json!({"message": "no"})).await;
+    let item = |key: &str, thread: &str, choice: &str, whole: bool| {
+        let mut item = desk.item(key, "message", choice);
+        item["thread"] = json!(thread);
+        item["whole_thread"] = json!(whole);
+        item
+    };
+    let told = async |items: Vec<Value>| -> Vec<(String, String)> {
+        let results = desk.send(items).await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let told = results
+            .iter()
+            .map(|result| (text(&result["outcome"]), text(&result["decided_by"])));
+        told.collect()
+    };
+    let by = |outcome: &str, by: &str| (outcome.to_owned(), by.to_owned());
+    let (not_logged, own) = ("not_logged", "seat_holder");
+    // From the next message on, in the same request too; another thread has nothing to do with it.
+    let first = told(vec![
+        item("one", "t", "default", false),
+        item("two", "t", "yes", true),
+        item("three", "t", "default", false),
+        item("four", "other", "default", false),
+        item("five", "t", "no", false),
+    ]);
+    assert_eq!(
+        first.await,
+        [
+            by(not_logged, own),
+            by("accepted", "activity"),
+            by("accepted", "thread"),
+            by(not_logged, own),
+            by(not_logged, "activity"),
+        ]
+    );
+    let later = told(vec![item("six", "t", "default", false)]).await;
+    assert_eq!(later, [by("accepted", "thread")]);
+    // A choice has to say yes or no, and for which thread.
+    let mut nowhere = item("seven", "t", "yes", true);
+    nowhere["thread"] = Value::Null;
+    for bad in [item("eight", "t", "default", true), nowhere] {
+        let refused = desk.send(vec![bad]).await;
+        assert_eq!(
+            refused[0]["problem"]["code"], "thread_needed",
+            "{refused:?}"
+        );
+    }
+
+    let threads = async |method: Method, path: &str, body: Value| {
+        let path = format!("/api/v1/me/threads{path}");
+        let (world, who) = (&desk.world, Who::Seat(&desk.seat));
+        world.call(&world.apps, who, method, &path, &body).await
+    };
+    let list = threads(Method::GET, "", Value::Null).await.is(200).json;
+    let chosen = list["items"].as_array().unwrap();
+    assert_eq!(chosen.len(), 1, "{list}");
+    assert_eq!(
+        (&chosen[0]["log_to_crm"], &chosen[0]["target"]["id"]),
+        (&json!("yes"), &json!(desk.ada))
+    );
+    assert_eq!(chosen[0]["target"]["name"], "Ada Writeback");
+    // By an activity of it, and undone.
+    let six = desk.send(vec![item("six", "t", "default", false)]).await;
+    let no = json!({ "activity": six[0]["id"], "log_to_crm": "no" });
+    threads(Method::PUT, "", no).await.is(204);
+    let later = told(vec![item("nine", "t", "default", false)]).await;
+    assert_eq!(later, [by(not_logged, "thread")]);
+    let path = format!("/{}", chosen[0]["id"].as_str().unwrap());
+    threads(Method::DELETE, &path, Value::Null).await.is(204);
+    threads(Method::DELETE, &path, Value::Null).await.is(404);
+    let later = told(vec![item("ten", "t", "default", false)]).await;
+    assert_eq!(later, [by(not_logged, own)]);
+    let list = threads(Method::GET, "", Value::Null).await.is(200).json;
+    assert_eq!(list["items"], json!([]));
+    assert_eq!(desk.world.audit("seat.log_thread").await.len(), 3);
+    let alone = desk.send(vec![desk.item("alone", "message", "yes")]).await;
+    let of_none = json!({ "activity": alone[0]["id"], "log_to_crm": "no" });
+    let refused = threads(Method::PUT, "", of_none).await.is(409);
+    assert_eq!(refused.code(), "no_thread");
+    desk.stop().await;
+}
+
 for_both!(a_seat_holder_is_told_how_many_activities_wait_for_their_sign_in);
 async fn a_seat_holder_is_told_how_many_activities_wait_for_their_sign_in(crm: CrmKind) {
     let mut desk = Desk::without_sign_in(crm).await;

@@ -108,6 +108,36 @@ async fn an_archive_delays_neither_todays_activity_nor_another_contract_by_more_
     desk.stop().await;
 }
 
+/// WB-7: one sweep is enough for a flood of today's activities, of which each part is announced when the one
+/// before is written.
+#[tokio::test]
+async fn a_flood_of_activities_waits_for_no_further_sweep() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    let flood = (0..OLD).map(|n| {
+        let mut message = Desk::message(&desk.ada, &format!("flood-{n}"));
+        message["occurred_at"] = json!(desk.world.now().0);
+        message
+    });
+    let sent = desk.send(flood.collect()).await;
+    desk.lose_messages().await;
+    desk.world.advance(300).await;
+    let resync = &desk.world.apps.resync;
+    let few = lead_resync::App {
+        remote: resync.remote.clone(),
+        queue: resync.queue.clone(),
+        activities_at_once: 7,
+    };
+    let swept = lead_resync::handle(&few, lead_resync::Task::Sweep).await;
+    assert_eq!(swept.unwrap().activities, 7);
+    desk.drain().await;
+    for result in sent {
+        let stored = desk.stored(result["id"].as_str().unwrap()).await;
+        assert_eq!(stored.state, ActivityState::Written, "{}", stored.key);
+    }
+    assert_eq!(desk.records("text of flood-").await.len(), OLD);
+    desk.stop().await;
+}
+
 #[tokio::test]
 async fn a_seat_holders_waiting_activities_are_found_behind_those_of_others() {
     let world = World::start(CrmKind::Salesforce).await;
