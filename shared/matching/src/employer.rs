@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use crate::company::{self, CompanyName, SameName};
 use crate::rarity::Rarity;
-use crate::tables::{companies, titles};
+use crate::tables::titles;
 use crate::{Kind, Model, Record, clean, contact, similar, text};
 
 /// Maximum number of other names of an employer that are compared.
