@@ -19,7 +19,7 @@ use super::vocabulary::{Role, Subject, vocabulary};
 /// Version of the rules below, and of the engine's rules for distinguishing companies. It is part of the
 /// digest that marks a mirrored record as changed: after a change of the rules the next pass over all records
 /// writes them with their new keys.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 /// Most keys of a record.
 pub const MAX_KEYS: usize = 8;
 /// Maximum length of a key, in bytes; longer ones are cut.
@@ -56,7 +56,7 @@ pub enum KeyKind {
     City,
     /// A company by the beginning of its name; then the name.
     Called,
-    /// A company by a word of its name.
+    /// A company by a word of its name, or by its acronym.
     Word,
     /// A company by the domain of its website.
     Domain,
@@ -315,7 +315,15 @@ fn company_keys(record: &matching::Record, region: Option<&str>) -> Keys {
             .take(MAX_WORDS)
             .filter_map(|word| MatchKey::new(KeyKind::Word, &word)),
     );
+    keys.add(acronym(&record.name).and_then(|acronym| MatchKey::new(KeyKind::Word, &acronym)));
     keys
+}
+
+/// The acronym that a company is most likely called by, as a record has it whose name is the acronym.
+fn acronym(name: &str) -> Option<String> {
+    let acronyms = company::acronyms(&plain(name));
+    let long = acronyms.into_iter().find(|acronym| acronym.len() >= 3);
+    long.map(|acronym| acronym.to_string())
 }
 
 /// The key of a company's name in normal form.
@@ -712,6 +720,7 @@ mod tests {
                 "word:angstrom",
                 "word:paper",
                 "word:works",
+                "word:apwu",
             ],
         );
         check(
@@ -819,6 +828,8 @@ mod tests {
         assert!(account("The Example Company, Inc.", "Example") > 0);
         assert!(account("Stanwick Therapeutics", "Stanwick Therapeut. GmbH") > 0);
         assert!(account("Burley Elementary School", "Public School Burley") > 0);
+        assert!(account("Bank of Example", "BOE") > 0);
+        assert!(account("IBM Corp.", "International Business Machines") > 0);
         assert_eq!(account("Burley", "Yale"), 0);
         let record = matching::Record {
             emails: ["info@web.de", "info@www.example.com"]

@@ -233,12 +233,9 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
     if !name.is_empty() {
         add(24, &[Some(name.hash)]);
         add(24, &[prefix(&name.core, 6).and_then(word)]);
-        // An acronym meets the name that it abbreviates.
-        if name.initials.len() >= 2 {
-            add(24, &[word(&name.initials)]);
-        }
-        if name.words.len() == 1 && name.core.len() < 6 {
-            add(24, &[word(&name.core)]);
+        // An acronym meets the name that it abbreviates: the key of each is that of a name.
+        for acronym in &name.acronyms {
+            add(24, &[Some(*acronym)]);
         }
     }
     for (at, one) in name.words.iter().enumerate() {

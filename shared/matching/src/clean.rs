@@ -154,6 +154,9 @@ impl Clean {
         for word in &self.company.words {
             hash = text::join(b'*', &[hash, word.hash]);
         }
+        for acronym in &self.company.acronyms {
+            hash = text::join(b'*', &[hash, *acronym]);
+        }
         for email in &self.emails {
             hash = text::join(b'*', &[hash, email.hash, email.local_hash]);
         }
@@ -182,7 +185,7 @@ impl Clean {
             ^ self.person.given.len()
             ^ self.place.postcode.len()
             ^ self.person.last_words.len()
-            ^ self.company.initials.len();
+            ^ self.company.acronyms.len();
         email
             ^ phone
             ^ word

@@ -11,6 +11,10 @@ use crate::text;
 
 /// Maximum number of words of a name that are compared.
 const MAX_WORDS: usize = 12;
+/// Length of acronyms, in letters.
+const ACRONYM: std::ops::RangeInclusive<usize> = 2..=6;
+/// Bits that a letter of an acronym is worth, in eighths.
+const LETTER: u32 = 32;
 
 /// A company's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +26,8 @@ pub(crate) struct CompanyName {
     pub(crate) hash: u64,
     /// Its legal form, joined; empty if it has none.
     pub(crate) form: CompactString,
-    /// First letters of its words, if there are at least two.
-    pub(crate) initials: CompactString,
+    /// Its acronyms, as the hashes that names made of them have.
+    pub(crate) acronyms: SmallVec<[u64; 4]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +39,26 @@ pub(crate) struct Word {
 /// The distinguishing part of a company's name: without legal form, article and signs, folded.
 #[must_use]
 pub fn core(name: &str) -> String {
-    let (words, _) = parts(name);
-    words.join(" ")
+    parts(name).words.join(" ")
 }
 
-fn parts(name: &str) -> (Vec<String>, String) {
+/// The acronyms of a company's name: the initials of its words, with and without small words such as *of*, and
+/// with those of its legal form. Empty for a name of one word.
+#[must_use]
+pub fn acronyms(name: &str) -> SmallVec<[CompactString; 4]> {
+    parts(name).acronyms
+}
+
+/// A name taken apart.
+struct Parts {
+    /// The words that distinguish it, in standard form.
+    words: Vec<String>,
+    /// Its legal form, joined.
+    form: String,
+    acronyms: SmallVec<[CompactString; 4]>,
+}
+
+fn parts(name: &str) -> Parts {
     // "(Deutschland)", "(publ)": text in brackets qualifies the name, unless it is all of it.
     let bare = without_brackets(name);
     let folded = text::fold(&bare);
@@ -57,6 +76,7 @@ fn parts(name: &str) -> (Vec<String>, String) {
     let short = shortened(&bare);
     let is_short = |word: &str| short.iter().any(|short| short == word);
     let mut form = String::new();
+    let all_words = words.clone();
     // "Acme Holding GmbH & Co. KG" has several.
     loop {
         let len = companies::legal_suffix(&words);
@@ -74,11 +94,18 @@ fn parts(name: &str) -> (Vec<String>, String) {
         Some(first) if is_short(first) => 0,
         _ => companies::legal_prefix(&words),
     };
+    let bare_end = words.len();
+    let mut before = 0;
     if prefix > 0 && prefix < words.len() {
         let rest = words.split_off(prefix);
         form.push_str(&words.concat());
         words = rest;
+        before = prefix;
     }
+    let mut acronyms = initials(
+        all_words.get(before..).unwrap_or_default(),
+        bare_end - before,
+    );
     // Single letters in a row are one word: A B C = ABC.
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut letters = 0;
@@ -99,7 +126,73 @@ fn parts(name: &str) -> (Vec<String>, String) {
     } else if joined.is_empty() {
         joined = words.into_iter().map(str::to_owned).collect();
     }
-    (joined, form)
+    // Of the standard forms as well: *Svcs* and *Dienste* may begin otherwise.
+    let standard: CompactString = joined
+        .iter()
+        .filter_map(|word| word.chars().next())
+        .collect();
+    if joined.len() > 1 && ACRONYM.contains(&standard.len()) && !acronyms.contains(&standard) {
+        acronyms.push(standard);
+    }
+    Parts {
+        words: joined,
+        form,
+        acronyms,
+    }
+}
+
+/// The initials of a name whose first `bare` words are not its legal form.
+fn initials(words: &[&str], bare: usize) -> SmallVec<[CompactString; 4]> {
+    let mut found = SmallVec::new();
+    if bare < 2 {
+        return found;
+    }
+    for end in [bare, words.len()] {
+        for all in [false, true] {
+            let initials: CompactString = words
+                .iter()
+                .take(end)
+                .filter(|word| all || !is_small(word))
+                .filter_map(|word| word.chars().next())
+                .collect();
+            if ACRONYM.contains(&initials.len()) && !found.contains(&initials) {
+                found.push(initials);
+            }
+        }
+    }
+    found
+}
+
+/// True for small words that most acronyms leave out.
+fn is_small(word: &str) -> bool {
+    matches!(
+        word,
+        "and"
+            | "of"
+            | "the"
+            | "for"
+            | "de"
+            | "des"
+            | "du"
+            | "der"
+            | "die"
+            | "das"
+            | "und"
+            | "et"
+            | "y"
+            | "e"
+            | "i"
+            | "en"
+            | "fur"
+            | "van"
+            | "von"
+            | "la"
+            | "le"
+            | "les"
+            | "da"
+            | "do"
+            | "di"
+    )
 }
 
 /// Words of a name that end in a point and may abbreviate a longer word, although without the point they
@@ -195,24 +288,21 @@ fn drop_notes(words: &mut Vec<&str>) {
 
 impl CompanyName {
     pub(crate) fn new(name: &str) -> Self {
-        let (words, form) = parts(name);
+        let Parts {
+            words,
+            form,
+            acronyms,
+        } = parts(name);
         if words.is_empty() {
             return Self::default();
         }
         let core: String = words.concat();
-        let initials: String = if words.len() > 1 {
-            words
-                .iter()
-                .filter_map(|word| word.chars().next())
-                .collect()
-        } else {
-            String::new()
-        };
+        let hashed = acronyms.iter().map(|acronym| text::hash(b'c', acronym));
         Self {
             hash: text::hash(b'c', &core),
+            acronyms: hashed.collect(),
             core: core.into(),
             form: form.into(),
-            initials: initials.into(),
             words: words
                 .into_iter()
                 .take(MAX_WORDS)
@@ -261,14 +351,16 @@ pub(crate) fn rare(word: &Word, rarity: &Rarity) -> u32 {
     }
 }
 
-/// Numbers in a name, as digits; Roman ones too.
+/// Numbers in a name, as digits; Roman ones and ordinals too.
 fn numbers(name: &CompanyName) -> SmallVec<[u64; 2]> {
     let mut numbers: SmallVec<[u64; 2]> = SmallVec::new();
     for word in &name.words {
-        let roman = match &*word.text {
-            "ii" => 2,
-            "iii" => 3,
-            "iv" => 4,
+        let named = match &*word.text {
+            "first" => 1,
+            "ii" | "second" => 2,
+            "iii" | "third" => 3,
+            "iv" | "fourth" => 4,
+            "fifth" => 5,
             "vi" => 6,
             "vii" => 7,
             "viii" => 8,
@@ -278,7 +370,7 @@ fn numbers(name: &CompanyName) -> SmallVec<[u64; 2]> {
         let digits: String = word.text.chars().filter(char::is_ascii_digit).collect();
         match digits.parse() {
             Ok(number) => numbers.push(number),
-            Err(_) if roman > 0 => numbers.push(roman),
+            Err(_) if named > 0 => numbers.push(named),
             Err(_) => {}
         }
     }
@@ -374,11 +466,22 @@ pub(crate) fn same_name_and_words(
     } else {
         SameName::Different
     };
+    if same == SameName::Initials {
+        // So many letters agree.
+        let short = if is_initials(a, b) { a } else { b };
+        let letters = u32::try_from(short.core.len()).unwrap_or_default() * LETTER;
+        let known = u32::from(rarity.of(Slot::Word, text::hash(b'w', &short.core)));
+        return (same, u8::try_from(letters.min(known)).unwrap_or(200));
+    }
     (same, (in_both * 8.0).round().clamp(0.0, 200.0) as u8)
 }
 
+/// True if a name is an acronym of another: `IBM`, `AT&T`.
 fn is_initials(short: &CompanyName, long: &CompanyName) -> bool {
-    short.core.len() >= 2 && short.words.len() == 1 && short.core == long.initials
+    let letters = || short.words.iter().all(|word| word.text.len() <= 2);
+    ACRONYM.contains(&short.core.len())
+        && (short.words.len() == 1 || letters())
+        && long.acronyms.contains(&short.hash)
 }
 
 /// The similarity of two words, 0 to 1: the same, abbreviated, or mistyped.

@@ -13,15 +13,13 @@ use smallvec::SmallVec;
 
 use crate::company::{self, CompanyName, SameName};
 use crate::rarity::Rarity;
-use crate::tables::{companies, titles};
+use crate::tables::titles;
 use crate::{Kind, Model, Record, clean, contact, similar, text};
 
 /// Maximum number of other names of an employer that are compared.
 const MAX_ALIASES: usize = 4;
 /// Rarity of a word, in eighths of a bit, from which on it names a company rather than its trade.
 const NAMES_A_COMPANY: u32 = 100;
-/// Longest acronym, in letters.
-const MAX_ACRONYM: usize = 6;
 
 /// Rarity of words in companies' names, as it is shipped: the verdict on two employers is the same in every
 /// contract.
@@ -65,7 +63,7 @@ impl Verdict {
 pub struct Employer {
     name: CompanyName,
     /// Initials of all words of the name, of those that say nothing too, and of all but small words.
-    acronyms: SmallVec<[CompactString; 2]>,
+    acronyms: SmallVec<[CompactString; 4]>,
     /// Former names, names in brackets, owners.
     aliases: SmallVec<[CompanyName; 1]>,
     /// True if the name is written in Latin letters.
@@ -116,7 +114,7 @@ impl Employer {
         };
         let (main, aliases) = parts(name);
         let mut employer = Self {
-            acronyms: acronyms(main),
+            acronyms: company::acronyms(main),
             name: CompanyName::new(main),
             aliases: aliases
                 .iter()
@@ -372,59 +370,6 @@ fn without_prefix(name: &str) -> &str {
         start.eq_ignore_ascii_case(prefix).then_some(rest)
     });
     named.unwrap_or(name)
-}
-
-/// Initials of a name of several words: of all that do not say the legal form, with and without small words.
-fn acronyms(name: &str) -> SmallVec<[CompactString; 2]> {
-    let folded = text::fold(name);
-    let words: Vec<&str> = folded.split(' ').filter(|word| !word.is_empty()).collect();
-    let small = |word: &str| {
-        matches!(
-            word,
-            "and"
-                | "of"
-                | "the"
-                | "for"
-                | "de"
-                | "des"
-                | "du"
-                | "der"
-                | "die"
-                | "das"
-                | "und"
-                | "et"
-                | "y"
-                | "e"
-                | "i"
-                | "en"
-                | "fur"
-                | "van"
-                | "von"
-                | "la"
-                | "le"
-                | "les"
-                | "da"
-                | "do"
-                | "di"
-        )
-    };
-    let legal = companies::legal_suffix(&words);
-    let bare = words.len().saturating_sub(legal);
-    let mut found: SmallVec<[CompactString; 2]> = SmallVec::new();
-    for end in [bare, words.len()] {
-        for all in [false, true] {
-            let initials: CompactString = words
-                .iter()
-                .take(end)
-                .filter(|word| all || !small(word))
-                .filter_map(|word| word.chars().next())
-                .collect();
-            if (2..=MAX_ACRONYM).contains(&initials.len()) && !found.contains(&initials) {
-                found.push(initials);
-            }
-        }
-    }
-    found
 }
 
 /// The first label of a domain, without hyphens.

@@ -3,12 +3,16 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::text;
+use crate::{shipped, text};
 
 /// Maximum number of values with a stored frequency, for each kind of value.
 const MOST: usize = 1000;
 /// Minimum count of a value for storing its frequency; values below it count as rare.
 const LEAST: u32 = 3;
+
+/// Number of words of companies' names that the shipped frequencies of common words count for: in a small set
+/// *Services* is as common as elsewhere, however few of its names have it.
+const KNOWN_WORDS: f64 = 500.0;
 
 /// Kinds of values whose rarity counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +179,15 @@ impl Counts {
             .zip(SLOT_NAMES)
             .enumerate()
             .map(|(slot, ((counts, total), name))| {
-                let total = total.max(50) as f64;
+                let known: &[(u64, u8)] = if slot == Slot::Word as usize {
+                    shipped::words()
+                } else {
+                    &[]
+                };
+                let mut total = total.max(50) as f64;
+                if !known.is_empty() {
+                    total += KNOWN_WORDS;
+                }
                 let bits =
                     |count: f64| (8.0 * (total / count).log2()).round().clamp(0.0, 200.0) as u8;
                 let mut common: Vec<(u32, u64)> = counts
@@ -189,6 +201,11 @@ impl Counts {
                     .into_iter()
                     .map(|(count, hash)| (hash, bits(f64::from(count))))
                     .collect();
+                common.extend(known.iter().map(|(hash, rare)| {
+                    let counted = counts.get(hash).copied().unwrap_or_default();
+                    let expected = KNOWN_WORDS * (-f64::from(*rare) / 8.0).exp2();
+                    (*hash, bits(f64::from(counted) + expected))
+                }));
                 common.extend(self.in_countries(slot));
                 SlotRarity {
                     of: name.to_owned(),

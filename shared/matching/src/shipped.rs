@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use crate::model::{Document, FieldModel, Model};
 use crate::rarity::{self, Rarity, Slot};
+use crate::tables::companies;
 use crate::{Kind, compare, text};
 
 /// The initial models. Their frequencies are those of labelled pairs of people and companies of several
@@ -37,15 +38,35 @@ fn read(document: &str) -> Model {
     model
 }
 
+/// The rarity of a name or word by its rank, in eighths of a bit. Frequencies fall off a little slower than the
+/// rank rises; the first name belongs to about one person in a hundred.
+fn rare(first: f64, rank: usize) -> u8 {
+    let bits = first + 0.65 * f64::from(u32::try_from(rank + 1).unwrap_or(1)).log2();
+    (bits * 8.0).round() as u8
+}
+
+/// Rarity of the most common words of companies' names, by the hashes of their standard forms; each once.
+pub(crate) fn words() -> &'static [(u64, u8)] {
+    static WORDS: LazyLock<Vec<(u64, u8)>> = LazyLock::new(|| {
+        let mut words: Vec<(u64, u8)> = COMPANY_WORDS
+            .split_ascii_whitespace()
+            .enumerate()
+            .map(|(rank, word)| {
+                let standard = companies::abbreviation(word).unwrap_or(word);
+                (text::hash(b'w', standard), rare(4.5, rank))
+            })
+            .collect();
+        // The most common of several spellings counts.
+        words.sort_unstable();
+        words.dedup_by_key(|word| word.0);
+        words
+    });
+    &WORDS
+}
+
 /// Rarity of the most common names and words, until a contract's own records are counted.
 fn common() -> Rarity {
     let mut common: Vec<(Slot, u64, u8)> = Vec::new();
-    // Frequencies of names fall off a little slower than their rank rises; the first belongs to about one
-    // person in a hundred.
-    let rare = |first: f64, rank: usize| {
-        let bits = first + 0.65 * f64::from(u32::try_from(rank + 1).unwrap_or(1)).log2();
-        (bits * 8.0).round() as u8
-    };
     // At home a name is commoner than in the world.
     for line in HOMES.lines().filter(|line| !line.trim().is_empty()) {
         let mut parts = line.split(':').map(str::trim);
@@ -74,7 +95,11 @@ fn common() -> Rarity {
     };
     add(Slot::Last, b'n', LAST_NAMES, 6.8);
     add(Slot::First, b'f', FIRST_NAMES, 6.0);
-    add(Slot::Word, b'w', COMPANY_WORDS, 4.5);
+    common.extend(
+        words()
+            .iter()
+            .map(|(hash, rare)| (Slot::Word, *hash, *rare)),
+    );
     // For a name in several lists the most common entry counts.
     common
         .sort_unstable_by_key(|(slot, hash, rare)| (*slot as u8, *hash, std::cmp::Reverse(*rare)));

@@ -87,7 +87,7 @@ cong ty, cong ty tnhh, cong ty co phan, cty tnhh, zhu shi hui she, you xian hui 
 
 /// `long form: abbreviations`; a British, German or French spelling counts as one.
 const ABBREVIATIONS: &str = "
-academy: acad, academie, akademie
+academy: acad, academie, akademie, academia, accademia, akademia
 accounting: acctg, acct
 administration: admin, administrative, admn
 advertising: advg, advert
@@ -100,25 +100,25 @@ american: amern
 analytics: analytic
 apartments: apts
 architects: archs, archt, architect
-associates: assocs, assoc, associate, assn, association, associations
+associates: assocs, assoc, associate, assn, association, associations, verein, vereinigung, verband, associacao, asociacion, associazione, vereniging, forening
 authority: auth
 automation: autom
 automotive: auto, autos
-bank: bk, bnk, bancorp
+bank: bk, bnk, bancorp, banque, banco, banca, banka
 beverages: bev, bevs, beverage
 biotechnology: biotech
 board: bd
-brothers: bros, bro, gebr, gebruder, gebrueder, gebroeders, freres
+brothers: bros, bro, gebr, gebruder, gebrueder, gebroeders, freres, fratelli, hermanos, irmaos
 building: bldg, bldgs, buildings
 business: bus, biz
 capital: cap
 catering: catg
-center: centre, ctr, cntr, cen, centers, centres, zentrum, centro
+center: centre, ctr, cntr, cen, centers, centres, zentrum, centro, centrum, zentren
 central: cntrl, centr
 chemical: chem, chems, chemicals, chemie
-church: ch
-city: cty
-clinic: clin, clinics
+church: ch, kirche, eglise, iglesia, chiesa, kerk, igreja
+city: cty, stadt, ville, ciudad, citta, stad
+clinic: clin, clinics, klinik, kliniken, clinique, clinica
 college: coll, clg
 color: colour, colors, colours
 commerce: comm
@@ -129,11 +129,11 @@ communications: comms, communication, commun
 community: cmty, commty
 components: comp, component
 computer: cmptr, computers, computing
-construction: constr, constn, const, cons, constructions
+construction: constr, constn, const, cons, constructions, construcciones, construcoes, costruzioni, construccion
 consultants: consultant, consult
-consulting: cnsltg, consultancy
+consulting: cnsltg, consultancy, beratung, unternehmensberatung, conseil, consultoria, consulenza
 contractors: contr, contractor, contracting
-cooperative: coop, cooperatives
+cooperative: coop, cooperatives, cooperativa, genossenschaften
 council: cncl
 county: cnty
 credit: cr
@@ -149,18 +149,18 @@ distribution: dist, distr, distrib, distributors, distributor, distributing
 district: distt
 division: div
 early: erly
-east: e
-education: educ, edu, educational
-electric: elec, electr, elect, electrical
+east: e, oost
+education: educ, edu, educational, educacion, bildung
+electric: elec, electr, elect, electrical, elektro, electrique, elettrica, electrica
 electronics: electron, electronic, elektronik
 energy: enrg, energie, energies, energia
-engineering: eng, engr, engrg, engg, engineers, engineer
+engineering: eng, engr, engrg, engg, engineers, engineer, ingenierie, ingenieria, ingegneria, engenharia, ingenieure
 enterprises: ent, entp, enterprise, entps
 entertainment: entmt, ents
 environment: env, environ, environmental
 equipment: equip, eqpt, equipments
 estate: estates
-europe: eur, european
+europe: eur, european, europaische, europaischer, europaisches, europeen, europeenne, europea
 executive: exec
 export: exp, exports
 express: xpress, exprs
@@ -169,44 +169,48 @@ family: fam, fmly
 federal: fed, fedl
 federation: fedn
 fertilizer: fertiliser, fertilizers, fertilisers
+fifth: 5th
 finance: fin, fncl, financial, financials
+first: 1st
 fitness: fitn
-foods: food
-foundation: fdn, fndn, found, foundations
-furniture: furn
+foods: food, alimentos, alimentari, lebensmittel
+foundation: fdn, fndn, found, foundations, stiftung, fondation, fundacion, fondazione, stichting, fundacao
+fourth: 4th
+furniture: furn, mobel, meubles, muebles, mobili, meubelen
 gallery: gal, galleries
 gas: gases
 general: gen, genl
+german: deutsche, deutscher, deutsches, dt
 global: glbl
 government: govt, gov, govmt
 gray: grey
 group: grp, groupe, gruppe, gruppo, grupo, groep, groups
 hardware: hdwe
-health: hlth, healthcare, healthcr
+health: hlth, healthcare, healthcr, gesundheit, sante, salud, saude
 heating: htg
 heights: hts
 high: hi
 holdings: hldgs, hldg, holding, hlds
 homes: home
-hospital: hosp, hospitals, krankenhaus
+hospital: hosp, hospitals, krankenhaus, hopital, ospedale, ziekenhuis, sykehus, szpital, sairaala
 hotel: hotels, htl
 import: imp, imports
 independent: indep
 industries: ind, inds, indus, indust, industry, industrial, industrie, industria
 information: info
-institute: inst, instit, institut, institution
+institute: inst, instit, institut, institution, istituto, instituto, instituut, instytut
 instruments: instr, instrument
-insurance: ins, insur, insce, assurance
+insurance: ins, insur, insce, assurance, versicherung, versicherungen, seguros, assicurazioni, assurances, verzekeringen, forsakring, forsikring
 integrated: integ
 interiors: interior
-international: intl, int, inter, internat, internatl, intnl, internacional, internationale, internazionale
+international: intl, int, inter, internat, internatl, intnl, internacional, internationale, internazionale, internationaler, internationales, internacionales, internazionali
 investments: inv, invest, investment, invests, investors
 jewelers: jewellers, jeweler, jeweller, jewelry, jewellery
 laboratories: lab, labs, laboratory, labor, laboratoire, laboratoires
 labour: labr
 language: lang
 leasing: lsg
-library: lib, libr, libraries
+library: lib, libr, libraries, bibliothek, bibliotheque, biblioteca, bibliotheek
 license: licence
 logistics: log, logistic, logistik, logistica
 machinery: mach, machine, machines
@@ -224,19 +228,20 @@ memorial: mem, meml
 merchandise: mdse
 metals: metal
 military: mil
-ministry: min, ministries
+ministry: min, ministries, ministerium, ministere, ministerio, ministero, ministerie
 mobile: mob
 mortgage: mtg, mtge
 motors: mtr, mtrs, motor
 mount: mt
 mountain: mtn, mtns, mountains
 municipal: mun, munic
-museum: mus
+municipality: gemeinde, commune, comune, municipio, gemeente, kommune, kommun, ayuntamiento
+museum: mus, musee, museo, museu
 music: msc
-national: natl, nat, natnl, nationale, nacional, nazionale
-network: netw, networks, ntwk, networking
+national: natl, nat, natnl, nationale, nacional, nazionale, nationaler, nationales
 neighborhood: nbhd, neighbourhood
-north: n, no
+network: netw, networks, ntwk, networking
+north: n, no, nord, norte, noord
 northeast: ne
 northern: nthn
 northwest: nw
@@ -245,14 +250,14 @@ oil: oils
 operations: ops
 organization: org, organisation, orgn, organizations, organisations
 packaging: pkg, pkgs, packing
-paper: papers
+paper: papers, papier, papel
 park: pk
-parts: pts
 partners: ptnrs, partner, ptnr, ptrs, partnership
+parts: pts
 performance: perf
 petroleum: petro, petrol
 pharmaceuticals: pharm, pharma, pharmaceutical, pharmaceut, pharms
-pharmacy: phcy, apotheke, pharmacie
+pharmacy: phcy, apotheke, pharmacie, farmacia, apteka, apotheek
 photography: photo, photog
 physicians: phys
 plastics: plas, plastic
@@ -269,7 +274,7 @@ properties: prop, props, property
 protection: prot
 psychological: psych
 public: pub
-publishing: publ, pubg, publishers, publications
+publishing: publ, pubg, publishers, publications, verlag, uitgeverij, editora
 purchasing: purch
 railway: rail, rly, railroad, rr, railways
 real: rl
@@ -279,17 +284,18 @@ region: reg, regional
 rehabilitation: rehab
 rental: rentals, rntl
 repair: rep, repairs
-research: rsch, res
+research: rsch, res, forschung, recherche, investigacion, ricerca
 residential: resi
 resources: rsrcs, resource
-restaurant: rest, restaurants, restaurante, ristorante, rstrnt
+restaurant: rest, restaurants, restaurante, ristorante, rstrnt, restauracja, restoran
 retail: rtl
 saint: st, ste, sankt, san, santa
 sales: sls
 savings: svgs, svg
-school: schl, schools, schule
+school: schl, schools, schule, ecole, escuela, scuola, escola, skola, szkola
 science: sci, sciences
-security: sec, secur, securities
+second: 2nd
+security: sec, secur, securities, sicherheit, seguridad, securite, sicurezza, seguranca
 senior: sr
 services: svc, svcs, srv, srvs, serv, service, servs, servicios, servizi
 shipping: shpg
@@ -299,7 +305,7 @@ society: socy
 software: softw
 solutions: sol, soln, solns, solution, sols
 sons: son, sohne, figli, hijos, zonen, fils
-south: s, so
+south: s, so, sud, zuid
 southeast: se
 southern: sthn
 southwest: sw
@@ -308,7 +314,7 @@ sports: sport
 standard: std
 state: stt
 station: stn
-steel: stl
+steel: stl, stahl, acier, acero, acciaio
 storage: stor
 store: stores, str
 strategic: strat
@@ -318,24 +324,25 @@ supply: supp, sup, supplies, supl, suppliers
 support: suppt
 surgery: surg, surgical
 systems: sys, syst, system, systemes, systeme, sistemi, sistemas
-technical: techn
+technical: techn, technische, technischer, technisches, technique, tecnica, tecnico
 technology: tech, technol, technologies, techs, technologie, tecnologia
 telecommunications: telecom, telco, telecoms, telecomm, telecommunication
 television: tv
 textile: tex, textiles
-theater: theatre, theatres, theaters, thtr
+theater: theatre, theatres, theaters, thtr, teatro, teater, teatr
+third: 3rd
 tire: tyre, tires, tyres
 tools: tool
 tourism: tour, tours
 township: twp
-trading: trdg, tradg, traders, trade
+trading: trdg, tradg, traders, trade, handel, handels
 training: trng
-transport: trans, transp, trnsp, transportation, transports, trnspt, transporte, trucking
-travel: trvl, travels
+transport: trans, transp, trnsp, transportation, transports, trnspt, transporte, trucking, trasporti, transporter
+travel: trvl, travels, reisen, reise, viajes, voyages, viaggi
 treatment: trtmt
 truck: trk, trucks
 united: utd, untd
-university: univ, uni, universitat, universite, universidad, universita, universiteit, universidade
+university: univ, uni, universitat, universite, universidad, universita, universiteit, universidade, universitet, universitetet, universitesi, uniwersytet, univerzita, universitatea, yliopisto, egyetem
 utilities: util, utils, utility
 valley: vly
 vehicle: veh, vehicles
@@ -345,10 +352,11 @@ video: vid
 village: vlg, vil
 warehouse: whse, whs, warehousing
 water: wtr
-west: w
+west: w, ouest, oeste
 western: wstn
 wholesale: whsl, whlsl
-wood: wd
+wines: wine, weine, vins, vinos, vini
+wood: wd, holz, madera, legno
 works: wks, wrks, werke, werk
 world: wrld, worldwide
 year: yr
