@@ -41,8 +41,8 @@ impl<'a> Held<'a> {
     }
 
     async fn put(&self, body: Value) -> (u16, Value) {
-        let answer = self.tenant.api(Method::PUT, &self.path(), Some(body));
-        let (status, answer) = answer.await;
+        let path = self.path();
+        let (status, answer) = self.tenant.api(Method::PUT, &path, Some(body)).await;
         (status.as_u16(), answer)
     }
 
