@@ -555,8 +555,8 @@ async fn a_creation_that_salesforce_is_still_at_work_on_is_waited_for() {
     let olga = desk.person("Olga").await;
     let request = desk.filled(&olga, "lead", "two").await;
     let path = format!("/crm/profiles/{olga}/record");
-    let last = counted.aws_calls() + counted.outside_calls() - 1;
-    let wire = Tripwire::cutting(Cut::Before(last));
+    let giving_back = counted.aws_calls() + counted.outside_calls() - 1;
+    let wire = Tripwire::cutting(Cut::Before(giving_back));
     desk.by(&desk.world.over(&wire), Method::POST, &path, &request)
         .await;
     assert!(wire.has_cut());
