@@ -95,6 +95,17 @@ pub struct FoundAccount {
     pub website: String,
 }
 
+/// A record that a look-up field can name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRecord {
+    /// The CRM's name for its object.
+    pub object: String,
+    /// The CRM's id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+}
+
 /// A record with the values that the user sees.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeenRecord {
@@ -157,6 +168,15 @@ pub trait Forms: Send + Sync {
 
     /// Accounts by name, at most [`ACCOUNTS_FOUND`]. One call.
     async fn accounts(&self, sought: SoughtAccounts<'_>) -> Result<Vec<FoundAccount>, CrmError>;
+
+    /// Records that a look-up field of leads or contacts can name, by the beginning of their names; at most
+    /// [`ACCOUNTS_FOUND`]. Two calls. Dynamics 365: none.
+    async fn lookup(
+        &self,
+        record: Record,
+        field: &str,
+        prefix: &str,
+    ) -> Result<Vec<FoundRecord>, CrmError>;
 
     /// A lead or contact as the user sees it; `None` if there is none that the user sees. One call.
     async fn see(

@@ -32,8 +32,8 @@ pub use self::activity::{
 use self::error::shown;
 pub use self::error::{CrmError, Failure, Reason, Record, Refusal, failure};
 pub use self::form::{
-    ACCOUNTS_FOUND, Creation, DuplicatesFound, Forms, FoundAccount, FoundPerson, NewPerson,
-    PEOPLE_FOUND, RecordFields, SeenRecord, SoughtAccounts, SoughtPeople,
+    ACCOUNTS_FOUND, Creation, DuplicatesFound, Forms, FoundAccount, FoundPerson, FoundRecord,
+    NewPerson, PEOPLE_FOUND, RecordFields, SeenRecord, SoughtAccounts, SoughtPeople,
 };
 pub use self::write::{
     Bond, MOST_AT_ONCE, Outcomes, Tie, Verb, Write, Writer, WrittenRecord, contact_identity,

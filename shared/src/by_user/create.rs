@@ -237,7 +237,8 @@ impl ByUser<'_> {
         let described = described.map_err(|error| unchanged(self.told(&error)))?;
         let (kind, region) = (self.kind(), self.region());
         let known = self.known(entry);
-        let form = values::layout(crm, kind, new.object, &described, &known, region);
+        let mut form = values::layout(crm, kind, new.object, &described, &known, region);
+        values::add_lookups(&mut form, kind, new.object, &described);
         let checked = values::checked(&form, &new.values, WriteKind::Create, region);
         let has_identity = described.has_identity;
         let identity = has_identity.then_some(write.id);

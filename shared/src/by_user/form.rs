@@ -77,6 +77,7 @@ impl ByUser<'_> {
         let known = self.known(&entry);
         let (kind, region) = (self.kind(), self.region());
         form.fields = values::layout(crm.as_ref(), kind, object, &described, &known, region);
+        values::add_lookups(&mut form.fields, kind, object, &described);
         form.same_name = self.namesakes(crm.as_ref(), &form.fields).await;
         if object == PersonObject::Contact {
             form.account = Some(AccountChoice {

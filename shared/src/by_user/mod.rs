@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::clock::Millis;
-use crate::crm::{Crm, CrmError, FoundAccount, FoundPerson, Record, SoughtAccounts};
+use crate::crm::{Crm, CrmError, FoundAccount, FoundPerson, FoundRecord, Record, SoughtAccounts};
 use crate::domain::contract::{AuditEntry, ContractConfig};
 use crate::domain::crm_settings::SyncSettings;
 use crate::domain::directory::{Entry, EntryId, EntryKind, Match, RecordRef};
@@ -37,9 +37,9 @@ pub use values::{FormField, ValueOrigin};
 const PRODUCTION: Environment = Environment::Production;
 /// Time in which one request works on a write, in seconds; longer than the function's time-out.
 const LEASE_SECONDS: i64 = 60;
-/// Fewest characters of an account's name that are searched for.
+/// Fewest characters of the name of an account, or of another record, that are searched for.
 const MIN_PREFIX: usize = 2;
-/// Most characters of an account's name that are searched for.
+/// Most characters of such a name that are searched for.
 const MAX_PREFIX: usize = 100;
 
 /// A seat holder who writes to the CRM.
@@ -221,18 +221,27 @@ impl ByUser<'_> {
     /// Returns `invalid_filter` for a text that is too short or too long, `user_sign_in_needed`, and the
     /// CRM's refusals.
     pub async fn accounts(&self, prefix: &str) -> Result<Vec<FoundAccount>, Problem> {
-        let prefix = prefix.trim();
-        if !(MIN_PREFIX..=MAX_PREFIX).contains(&prefix.chars().count()) {
-            return Err(refused(
-                400,
-                "invalid_filter",
-                "q",
-                format!("The beginning of a name has {MIN_PREFIX} to {MAX_PREFIX} characters."),
-                "Type more of the account's name.",
-            ));
-        }
+        let prefix = beginning(prefix, "Type more of the account's name.")?;
         let crm = self.open().await?;
         let found = crm.accounts(SoughtAccounts::Named(prefix)).await;
+        found.map_err(|error| self.told(&error))
+    }
+
+    /// Records that a look-up field of leads or contacts can name and whose name begins with a text, as the seat
+    /// holder sees them in the CRM. None in Dynamics 365.
+    ///
+    /// # Errors
+    /// Returns `invalid_filter` for a text that is too short or too long, `user_sign_in_needed`, and the
+    /// CRM's refusals.
+    pub async fn lookup(
+        &self,
+        object: PersonObject,
+        field: &str,
+        prefix: &str,
+    ) -> Result<Vec<FoundRecord>, Problem> {
+        let prefix = beginning(prefix, "Type more of the record's name.")?;
+        let crm = self.open().await?;
+        let found = crm.lookup(record_of(object), field, prefix).await;
         found.map_err(|error| self.told(&error))
     }
 
@@ -285,6 +294,21 @@ impl ByUser<'_> {
             after,
         }
     }
+}
+
+/// The beginning of a name that is searched for.
+fn beginning<'t>(text: &'t str, next: &str) -> Result<&'t str, Problem> {
+    let text = text.trim();
+    if (MIN_PREFIX..=MAX_PREFIX).contains(&text.chars().count()) {
+        return Ok(text);
+    }
+    Err(refused(
+        400,
+        "invalid_filter",
+        "q",
+        format!("The beginning of a name has {MIN_PREFIX} to {MAX_PREFIX} characters."),
+        next,
+    ))
 }
 
 /// Logs an error of a read that only helps: the form does without it.

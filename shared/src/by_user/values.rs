@@ -32,6 +32,9 @@ const KNOWN: [Role; 15] = [
     Role::Topic,
     Role::Source,
 ];
+/// Salesforce's name for the type of a look-up field.
+const REFERENCE: &str = "reference";
+
 /// The purposes of the fields that a person cannot be without, whatever the CRM says.
 const REQUIRED: [Role; 3] = [Role::FirstName, Role::LastName, Role::Company];
 
@@ -131,6 +134,33 @@ pub(super) fn layout(
         origin: None,
     }));
     form
+}
+
+/// True if the value of a field is another record's id, which a search finds. Salesforce only.
+fn is_lookup(field: &LeadField) -> bool {
+    matches!(&field.field_type, FieldType::Unsupported { crm_type } if crm_type == REFERENCE)
+}
+
+/// Adds the organisation's required look-up fields to the form for a new record. A contact's account has a
+/// choice of its own.
+pub(super) fn add_lookups(
+    form: &mut Vec<FormField>,
+    kind: CrmKind,
+    object: PersonObject,
+    described: &RecordFields,
+) {
+    let account = vocabulary(kind).contact.named(Role::Account);
+    let has_choice = |field: &LeadField| object == PersonObject::Contact && field.name == account;
+    let wanted = described
+        .fields
+        .iter()
+        .filter(|field| field.required && is_lookup(field) && !has_choice(field));
+    form.extend(wanted.map(|field| FormField {
+        field: field.clone(),
+        role: None,
+        value: String::new(),
+        origin: None,
+    }));
 }
 
 /// The name of the field of a purpose.
@@ -247,6 +277,15 @@ pub(super) fn checked(
 }
 
 fn converted(text: &str, field: &LeadField, region: Option<&str>) -> Result<Value, Problem> {
+    if is_lookup(field) {
+        let is_id =
+            matches!(text.len(), 15 | 18) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        return if is_id {
+            Ok(Value::from(text))
+        } else {
+            Err(does_not_fit(field, "It is the id of a record in the CRM."))
+        };
+    }
     if let FieldType::Text { max_length } | FieldType::LongText { max_length } = field.field_type {
         // Nobody's text is cut without asking.
         if text.encode_utf16().count() > max_length as usize {

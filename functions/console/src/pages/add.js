@@ -75,6 +75,31 @@ const accountPicker = (view, { required, proposed }) =>
 		}),
 	);
 
+/**
+ * A required field that names another record, which is searched for.
+ * @param {any} view
+ * @param {string} object
+ * @param {import("./api.js").Api["FormFieldView"]} one
+ */
+const lookupField = (view, object, { name, label }) =>
+	group(
+		label,
+		picker({
+			view,
+			name: controlName(name),
+			label: t("{label} (required)", { label }),
+			asks: t("Name of the record"),
+			explained: t("The beginning of its name, at least two characters."),
+			least: 2,
+			most: 100,
+			none: t("No record that you can see begins with that."),
+			find: async (q) => {
+				const { items } = await get(`/crm/lookups?${new URLSearchParams({ object, field: name, q })}`);
+				return { items: items.map((one) => [one.id, one.name]), more: items.length >= 20 };
+			},
+		}),
+	);
+
 /** @param {import("./api.js").Api["FormFieldView"]} one */
 const formField = (one) =>
 	field(
@@ -180,8 +205,9 @@ async function creation(view, entry, object) {
 
 	const send = submit(t("Create the {object}", { object: called }));
 	const beside = el("div");
-	const known = fields.filter(({ custom }) => !custom);
-	const own = fields.filter(({ custom }) => custom);
+	const known = fields.filter(({ custom, type }) => !custom && type !== "unsupported");
+	const own = fields.filter(({ custom, type }) => custom && type !== "unsupported");
+	const lookups = fields.filter(({ type }) => type === "unsupported");
 	const create = async (elements) => {
 		const create_anyway = anyway;
 		beside.replaceChildren();
@@ -253,6 +279,7 @@ async function creation(view, entry, object) {
 			sameName,
 			el("div", { class: "grid" }, known.map(formField)),
 			own.length > 0 && group(t("Your organisation also requires"), el("div", { class: "grid" }, own.map(formField))),
+			lookups.map((one) => lookupField(view, object, one)),
 			account && accountPicker(view, account),
 			leftNote(limits.creates, t("creations"), limits.resets_at),
 			beside,

@@ -980,6 +980,8 @@ export default {
 	"Choose what is logged of each kind": "Festlegen, was von jeder Art protokolliert wird",
 	"You have chosen that its thread is not logged to the CRM, so nothing is kept of it.":
 		"Sie haben festgelegt, dass diese Unterhaltung nicht im CRM protokolliert wird, deshalb wird nichts davon gespeichert.",
+	"Name of the record": "Name des Datensatzes",
+	"No record that you can see begins with that.": "Kein Datensatz, den Sie sehen dürfen, beginnt so.",
 	// Whole threads
 	"Your choice for its thread": "Ihrer Festlegung für die Unterhaltung",
 	"Its thread": "Die Unterhaltung",

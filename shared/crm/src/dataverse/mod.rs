@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use super::{
     Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
-    FoundActivity, FoundPerson, LeadRecord, LeadSearch, NewActivity, NewPerson, Outcomes, Record,
-    RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity, SoughtPeople, Tie,
-    Write, Writer, contact_identity,
+    FoundActivity, FoundPerson, FoundRecord, LeadRecord, LeadSearch, NewActivity, NewPerson,
+    Outcomes, Record, RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity,
+    SoughtPeople, Tie, Write, Writer, contact_identity,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -131,6 +131,15 @@ impl Forms for Dataverse {
 
     async fn accounts(&self, sought: SoughtAccounts<'_>) -> Result<Vec<FoundAccount>, CrmError> {
         form::accounts(self, sought).await
+    }
+
+    async fn lookup(
+        &self,
+        _record: Record,
+        _field: &str,
+        _prefix: &str,
+    ) -> Result<Vec<FoundRecord>, CrmError> {
+        Ok(Vec::new())
     }
 
     async fn see(

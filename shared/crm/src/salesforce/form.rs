@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use super::IDENTITY_FIELD;
 use super::client::{API, Salesforce};
 use super::errors::ApiError;
+use super::schema;
 use super::soql::{Condition, Select};
 use super::write::{object, ours, record_path, told};
 use crate::form::{
-    ACCOUNTS_FOUND, Creation, DuplicatesFound, FoundAccount, FoundPerson, NewPerson, PEOPLE_FOUND,
-    SeenRecord, SoughtAccounts, SoughtPeople,
+    ACCOUNTS_FOUND, Creation, DuplicatesFound, FoundAccount, FoundPerson, FoundRecord, NewPerson,
+    PEOPLE_FOUND, SeenRecord, SoughtAccounts, SoughtPeople,
 };
 use crate::query::{Literal, name};
 use crate::{CrmError, Record, written};
@@ -32,6 +33,8 @@ const RULES_PASS: (&str, &str) = (
     "sforce-duplicate-rule-header",
     "allowSave=true; runAsCurrentUser=true",
 );
+/// Maximum number of objects that a look-up field is searched in.
+const MOST_TARGETS: usize = 10;
 /// A lead that a user creates stays that user's, whatever the assignment rules are.
 const NOT_ASSIGNED: (&str, &str) = ("sforce-auto-assign", "FALSE");
 
@@ -179,6 +182,51 @@ pub(super) async fn accounts(
         .iter()
         .filter_map(account)
         .collect())
+}
+
+/// See [`Forms::lookup`](crate::Forms::lookup).
+pub(super) async fn lookup(
+    crm: &Salesforce,
+    record: Record,
+    field: &str,
+    prefix: &str,
+) -> Result<Vec<FoundRecord>, CrmError> {
+    let targets = schema::targets(crm, record, field).await?;
+    let query = |target: &String| {
+        let query = Select::new(name(target)?, ["Id", "Name"])
+            .filter(Condition::begins("Name", prefix.trim()))
+            .order(["Name", "Id"])
+            .limit(ACCOUNTS_FOUND);
+        Some((target.clone(), query.path("query")))
+    };
+    let queries = targets.iter().filter_map(query).take(MOST_TARGETS);
+    let (objects, paths): (Vec<String>, Vec<String>) = queries.unzip();
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (object, result) in objects.into_iter().zip(crm.batch(&paths).await?) {
+        let status = result.status();
+        if status.is_success() {
+            let record = |row: &Value| {
+                Some(FoundRecord {
+                    object: object.clone(),
+                    id: row.get("Id")?.as_str()?.to_owned(),
+                    name: text(row, "Name"),
+                })
+            };
+            found.extend(rows(&result.result, status)?.iter().filter_map(record));
+        } else {
+            // Of the several objects one may have no name, or be hidden from the user.
+            match crm.batch_failure(&result, Record::Account).await {
+                CrmError::Missing | CrmError::Refused(_) => {}
+                error => return Err(error),
+            }
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.truncate(ACCOUNTS_FOUND);
+    Ok(found)
 }
 
 /// See [`Forms::see`](crate::Forms::see).

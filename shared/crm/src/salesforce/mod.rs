@@ -25,9 +25,9 @@ use uuid::Uuid;
 
 use super::{
     Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
-    FoundActivity, FoundPerson, LeadRecord, LeadSearch, NewActivity, NewPerson, NoteForm, Outcomes,
-    Record, RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity, SoughtPeople,
-    Tie, Write, Writer,
+    FoundActivity, FoundPerson, FoundRecord, LeadRecord, LeadSearch, NewActivity, NewPerson,
+    NoteForm, Outcomes, Record, RecordFields, Search, SeenRecord, SetUp, SoughtAccounts,
+    SoughtActivity, SoughtPeople, Tie, Write, Writer,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -127,6 +127,15 @@ impl Forms for Salesforce {
 
     async fn accounts(&self, sought: SoughtAccounts<'_>) -> Result<Vec<FoundAccount>, CrmError> {
         form::accounts(self, sought).await
+    }
+
+    async fn lookup(
+        &self,
+        record: Record,
+        field: &str,
+        prefix: &str,
+    ) -> Result<Vec<FoundRecord>, CrmError> {
+        form::lookup(self, record, field, prefix).await
     }
 
     async fn see(

@@ -54,6 +54,8 @@ struct DescribedField {
     restricted_picklist: bool,
     #[serde(default)]
     picklist_values: Vec<PicklistValue>,
+    #[serde(default)]
+    reference_to: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -175,16 +177,7 @@ pub(super) async fn lead_schema(crm: &Salesforce, now: Millis) -> Result<LeadSch
 
 /// See [`Forms::fields_of`](crate::Forms::fields_of).
 pub(super) async fn fields_of(crm: &Salesforce, record: Record) -> Result<RecordFields, CrmError> {
-    let path = format!("{API}/sobjects/{}/describe", object(record).0);
-    let answer = crm.call(Method::GET, &path, None).await?;
-    if !answer.status.is_success() {
-        let errors = ApiError::all(&answer);
-        return Err(match crm.classify(answer.status, &errors, record).await {
-            CrmError::Missing => hidden(record),
-            error => error,
-        });
-    }
-    let describe: Describe = answer.json().ok_or(CrmError::Unavailable(answer.status))?;
+    let describe = describe(crm, record).await?;
     let has_identity = describe.createable
         && describe
             .fields
@@ -205,6 +198,31 @@ pub(super) async fn fields_of(crm: &Salesforce, record: Record) -> Result<Record
         fields: fields.map(field).collect(),
         has_identity,
     })
+}
+
+/// The objects whose records a field of leads or contacts can name; none if it names no records. One call.
+pub(super) async fn targets(
+    crm: &Salesforce,
+    record: Record,
+    field: &str,
+) -> Result<Vec<String>, CrmError> {
+    let mut fields = describe(crm, record).await?.fields.into_iter();
+    let found = fields.find(|known| known.name == field);
+    Ok(found.map(|found| found.reference_to).unwrap_or_default())
+}
+
+/// Describes leads or contacts, as the user may write them.
+async fn describe(crm: &Salesforce, record: Record) -> Result<Describe, CrmError> {
+    let path = format!("{API}/sobjects/{}/describe", object(record).0);
+    let answer = crm.call(Method::GET, &path, None).await?;
+    if !answer.status.is_success() {
+        let errors = ApiError::all(&answer);
+        return Err(match crm.classify(answer.status, &errors, record).await {
+            CrmError::Missing => hidden(record),
+            error => error,
+        });
+    }
+    answer.json().ok_or(CrmError::Unavailable(answer.status))
 }
 
 #[cfg(test)]

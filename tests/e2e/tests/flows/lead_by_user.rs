@@ -440,6 +440,52 @@ async fn a_contact_is_created_with_its_account(crm: CrmKind) {
     desk.world.stop().await;
 }
 
+/// LC-3: a look-up field that the organisation requires is searched, as the seat holder, and filled in.
+#[tokio::test]
+async fn a_required_look_up_is_searched_and_filled_in() {
+    let desk = Desk::open(CrmKind::Salesforce).await;
+    let plant = desk.account("Plant of Delft").await;
+    let own = json!({
+        "name": "Plant__c", "type": "reference", "reference_to": ["Account"], "required": true,
+    });
+    let path = "/fields/salesforce/Lead";
+    desk.world.control(Method::POST, path, own).await;
+    let form = desk.form(&desk.nora, "lead").await;
+    let lookup = field(&form, "Plant__c");
+    assert_eq!(
+        (&lookup["type"], &lookup["crm_type"], &lookup["required"]),
+        (&json!("unsupported"), &json!("reference"), &json!(true))
+    );
+    let search = "/crm/lookups?object=lead&field=Plant__c";
+    let found = desk
+        .get(&format!("{search}&q=Plant%20of"))
+        .await
+        .is(200)
+        .json;
+    let expected = json!([{ "object": "Account", "id": plant, "name": "Plant of Delft" }]);
+    assert_eq!(found["items"], expected);
+    let nothing = desk.get("/crm/lookups?field=Email&q=Plant").await.is(200);
+    assert_eq!(nothing.json["items"], json!([]));
+    let short = desk.get(&format!("{search}&q=p")).await.is(400);
+    assert_eq!(short.code(), "invalid_filter");
+
+    let mut request = desk.filled(&desk.nora, "lead", "one").await;
+    let missing = desk.create(&desk.nora, &request).await.is(422);
+    assert_eq!(
+        (missing.code(), &missing.json["field"]),
+        ("required", &json!("Plant__c"))
+    );
+    request["values"]["Plant__c"] = json!("Plant of Delft");
+    let name = desk.create(&desk.nora, &request).await.is(422);
+    assert_eq!(name.code(), "value_does_not_fit");
+    request["values"]["Plant__c"] = json!(plant);
+    let made = desk.create(&desk.nora, &request).await.is(201).json;
+    let leads = desk.leads().await;
+    let lead = leads.iter().find(|lead| lead["Id"] == made["record"]["id"]);
+    assert_eq!(lead.unwrap()["Plant__c"], json!(plant));
+    desk.world.stop().await;
+}
+
 for_both!(exactly_a_thousand_are_created_in_a_month);
 async fn exactly_a_thousand_are_created_in_a_month(crm: CrmKind) {
     let desk = Desk::open(crm).await;

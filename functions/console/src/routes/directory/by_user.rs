@@ -11,7 +11,7 @@ use shared::by_user::{
     self, ByUser, ChangedField, ComparedField, Comparison, Form, NewRecord, ValueOrigin,
 };
 use shared::clock::Millis;
-use shared::crm::FoundAccount;
+use shared::crm::{FoundAccount, FoundRecord};
 use shared::domain::contract::ContractConfig;
 use shared::domain::directory::{EntryId, EntryKind, RecordRef};
 use shared::domain::schema::{CrmKind, FieldType, LeadField};
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(comparison, create, update))
         .routes(routes!(use_record))
         .routes(routes!(accounts))
+        .routes(routes!(lookup))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -51,6 +52,34 @@ struct FormQuery {
 struct AccountQuery {
     /// The beginning of the account's name, 2 to 100 characters.
     q: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct LookupQuery {
+    /// The kind of record whose field it is; `lead` unless given.
+    object: Option<PersonObject>,
+    /// The CRM's name for the field.
+    field: String,
+    /// The beginning of the name of the record that is sought, 2 to 100 characters.
+    q: String,
+}
+
+/// A record that a look-up field can name.
+#[derive(Serialize, ToSchema)]
+struct LookupRecord {
+    /// The CRM's name for its object.
+    object: String,
+    /// The CRM's id: the field's value.
+    id: String,
+    name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LookupList {
+    /// At most 20, by name.
+    items: Vec<LookupRecord>,
 }
 
 /// A field of a form.
@@ -602,5 +631,28 @@ async fn accounts(
     let items = found.into_iter().map(|account| desk.account(account));
     Ok(Json(CrmAccountList {
         items: items.collect(),
+    }))
+}
+
+/// Records that a required look-up field of the form can name, as the seat holder who asks sees them.
+#[utoipa::path(get, path = "/crm/lookups", operation_id = "crm_lookups", params(LookupQuery),
+    description = "Such a field of a form has the type `unsupported` with the `crm_type` `reference`. Salesforce only.",
+    responses((status = 200, body = LookupList), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn lookup(
+    State(app): State<Arc<App>>,
+    caller: Caller<DecideMatches>,
+    Query(query): Query<LookupQuery>,
+) -> Result<Json<LookupList>, Problem> {
+    let config = app.config(&caller.contract).await?;
+    let desk = Desk::of(&app, &caller, &config).await?;
+    let object = query.object.unwrap_or(PersonObject::Lead);
+    let found = Box::pin(desk.user.lookup(object, &query.field, &query.q)).await?;
+    let record = |found: FoundRecord| LookupRecord {
+        object: found.object,
+        id: found.id,
+        name: found.name,
+    };
+    Ok(Json(LookupList {
+        items: found.into_iter().map(record).collect(),
     }))
 }
