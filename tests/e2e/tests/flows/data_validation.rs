@@ -202,8 +202,8 @@ async fn counted_in_parts(world: &World) -> Vec<(Value, usize, bool)> {
 async fn a_salesperson_decides_on_their_own_people_only() {
     let world = World::start(CrmKind::Salesforce).await;
     let records = format!("/records/{}", world.system());
-    let users = world.control(Method::GET, &format!("{records}/User"), Value::Null);
-    let users = users.await;
+    let path = format!("{records}/User");
+    let users = world.control(Method::GET, &path, Value::Null).await;
     let users = users.as_array().unwrap();
     let of = |seller: bool| {
         let user = users
