@@ -237,6 +237,14 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
         for acronym in &name.acronyms {
             add(24, &[Some(*acronym)]);
         }
+        // A slip between beginning and end.
+        if name.core.len() >= 6 {
+            let end = name.core.get(name.core.len() - 3..);
+            add(
+                25,
+                &[prefix(&name.core, 3).and_then(word), end.and_then(word)],
+            );
+        }
     }
     for (at, one) in name.words.iter().enumerate() {
         if one.text.len() >= 3 {
@@ -250,8 +258,14 @@ fn company_keys(record: &Clean, keys: &mut Vec<(u64, u8)>) {
                 ],
             );
         }
+        let begin = |of: &str| prefix(of, 3).and_then(word);
         for other in name.words.iter().skip(at + 1) {
             add(27, &[Some(one.hash.wrapping_add(other.hash))]);
+            // One of two common words may be misspelled, or both abbreviated.
+            let begins = begin(&one.text).zip(begin(&other.text));
+            add(27, &[Some(one.hash), begin(&other.text)]);
+            add(27, &[Some(other.hash), begin(&one.text)]);
+            add(27, &[begins.map(|(one, other)| one.wrapping_add(other))]);
         }
     }
     if !record.domain.is_empty() {
@@ -535,4 +549,38 @@ fn join(
         (lefts, rights) = (rest_left, rest_right);
     }
     (pairs, cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push_keys;
+    use crate::{Clean, Kind, Record};
+
+    #[test]
+    fn names_of_a_company_share_a_key() {
+        let keys = |name: &str| {
+            let record = Record {
+                name: name.to_owned(),
+                ..Record::default()
+            };
+            let mut keys = Vec::new();
+            push_keys(&Clean::new(Kind::Company, &record, None), &mut keys);
+            keys
+        };
+        let shared = |a: &str, b: &str| {
+            let (a, b) = (keys(a), keys(b));
+            a.iter().any(|key| b.contains(key))
+        };
+        for (a, b) in [
+            ("International Business Machines Corp.", "IBM"),
+            ("Bank of America", "BoA"),
+            ("American Telephone & Telegraph Co.", "AT&T"),
+            ("Caterpillar", "Catepillar"),
+            ("Allied Coatings", "Alleid Coayings"),
+        ] {
+            assert!(shared(a, b), "{a} / {b}");
+            assert!(shared(b, a), "{b} / {a}");
+        }
+        assert!(!shared("Globex", "Initech"));
+    }
 }

@@ -79,11 +79,14 @@ impl Clean {
             Kind::Person => &record.company,
             Kind::Company => &record.name,
         });
-        let company = if company::says_nothing(company) {
+        let mut company = if company::says_nothing(company) {
             CompanyName::default()
         } else {
             CompanyName::new(company)
         };
+        if kind == Kind::Company {
+            company.locate(value(&record.city));
+        }
         let domain = contact::website(&record.website)
             .or_else(|| {
                 let work = emails.iter().find(|email| !email.free);
@@ -152,7 +155,7 @@ impl Clean {
             hash = text::join(b'*', &[hash, text::hash(b'*', word)]);
         }
         for word in &self.company.words {
-            hash = text::join(b'*', &[hash, word.hash]);
+            hash = text::join(b'*', &[hash, word.hash, u64::from(word.local)]);
         }
         for acronym in &self.company.acronyms {
             hash = text::join(b'*', &[hash, *acronym]);

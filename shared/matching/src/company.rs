@@ -15,6 +15,8 @@ const MAX_WORDS: usize = 12;
 const ACRONYM: std::ops::RangeInclusive<usize> = 2..=6;
 /// Bits that a letter of an acronym is worth, in eighths.
 const LETTER: u32 = 32;
+/// Bits that a word says of two companies at most, if it names the city of one of them.
+const LOCAL: f64 = 2.0;
 
 /// A company's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(crate) struct CompanyName {
 pub(crate) struct Word {
     pub(crate) text: CompactString,
     pub(crate) hash: u64,
+    /// True if it is of the name of the company's own city.
+    pub(crate) local: bool,
 }
 
 /// The distinguishing part of a company's name: without legal form, article and signs, folded.
@@ -309,8 +313,25 @@ impl CompanyName {
                 .map(|word| Word {
                     hash: text::hash(b'w', &word),
                     text: word.into(),
+                    local: false,
                 })
                 .collect(),
+        }
+    }
+
+    /// Marks the words that the name of the company's city has as well: they come with the place, so that two
+    /// companies of that place share them easily. `city` is as it was entered.
+    pub(crate) fn locate(&mut self, city: &str) {
+        if city.is_empty() {
+            return;
+        }
+        let city = text::fold(city);
+        let is_local = |text: &str| {
+            city.split(' ')
+                .any(|word| companies::abbreviation(word).unwrap_or(word) == text)
+        };
+        for word in &mut self.words {
+            word.local = is_local(&word.text);
         }
     }
 
@@ -420,7 +441,7 @@ pub(crate) fn same_name_and_words(
     for word in &a.words {
         let own = weight(word);
         of_a += own;
-        let mut best = (0.0, None);
+        let (mut best, mut local) = ((0.0, None), word.local);
         for (at, other) in b.words.iter().enumerate() {
             if used.get(at).copied().unwrap_or(true) {
                 continue;
@@ -428,6 +449,7 @@ pub(crate) fn same_name_and_words(
             let like = same_word(&word.text, &other.text);
             if like > best.0 {
                 best = (like, Some((at, weight(other))));
+                local = word.local || other.local;
             }
         }
         if let (like, Some((at, other))) = best {
@@ -437,7 +459,11 @@ pub(crate) fn same_name_and_words(
             shared += like * (own + other) / 2.0;
             if like >= 0.9 {
                 exact_rare = exact_rare.max(own.min(other));
-                in_both += own.min(other);
+                in_both += if local {
+                    own.min(other).min(LOCAL)
+                } else {
+                    own.min(other)
+                };
             }
         }
     }
@@ -536,7 +562,7 @@ fn is_contraction(short: &str, long: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CompanyName, SameName, core, same_name, same_numbers};
+    use super::{CompanyName, SameName, core, same_name, same_name_and_words, same_numbers};
     use crate::rarity::Rarity;
 
     #[test]
@@ -550,6 +576,10 @@ mod tests {
             ("Acme - DO NOT USE", "Acme"),
             ("A B C Ltd", "ABC Limited"),
             ("Acme Intl Svcs", "Acme International Services"),
+            ("Universität Zürich", "University of Zürich"),
+            ("Stadt Köln", "City of Köln"),
+            ("Acme Versicherung AG", "Acme Insurance"),
+            ("1st Bank of Acme", "First Bank Acme"),
         ];
         for (a, b) in same {
             assert_eq!(core(a), core(b), "{a} {b}");
@@ -576,6 +606,17 @@ mod tests {
             same("International Business Machines", "IBM"),
             SameName::Initials
         );
+        for (name, acronym) in [
+            ("Bank of America Corp.", "BoA"),
+            ("American Telephone and Telegraph Company", "AT&T"),
+            ("University of California, Los Angeles", "UCLA"),
+            ("Taiwan Semiconductor Manufacturing Company", "TSMC"),
+            ("Bayerische Motoren Werke AG", "BMW"),
+        ] {
+            assert_eq!(same(name, acronym), SameName::Initials, "{name}");
+        }
+        // A name of one word has none, whatever its legal form.
+        assert_eq!(same("Acme Ltd", "AL"), SameName::Different);
         assert_eq!(
             same("Atlantic Alpine Wines LLP", "Atlantic Alpine"),
             SameName::Most
@@ -604,6 +645,26 @@ mod tests {
             "{}",
             core("Summit En. Corp.")
         );
+    }
+
+    #[test]
+    fn letters_of_acronyms_count_and_words_of_the_own_city_do_not() {
+        let rarity = Rarity::shipped(&[]);
+        let shared = |a: (&str, &str), b: (&str, &str)| {
+            let name = |(name, city): (&str, &str)| {
+                let mut name = CompanyName::new(name);
+                name.locate(city);
+                name
+            };
+            same_name_and_words(&name(a), &name(b), &rarity).1
+        };
+        let two = shared(("Acme Tools", ""), ("AT", ""));
+        let three = shared(("Acme Machine Tools", ""), ("AMT", ""));
+        assert_eq!((two, three), (64, 96));
+        let (one, other) = ("Rio de Janeiro Wines", "Rio de Janeiro Metals");
+        let known = shared((one, "Rio de Janeiro"), (other, "RIO DE JANEIRO"));
+        let unknown = shared((one, ""), (other, ""));
+        assert!(known < unknown / 2, "{known} {unknown}");
     }
 
     #[test]

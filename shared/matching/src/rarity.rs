@@ -13,6 +13,8 @@ const LEAST: u32 = 3;
 /// Number of words of companies' names that the shipped frequencies of common words count for: in a small set
 /// *Services* is as common as elsewhere, however few of its names have it.
 const KNOWN_WORDS: f64 = 500.0;
+/// Count of a word that no names have but those that are compared.
+const UNSEEN: f64 = 0.5;
 
 /// Kinds of values whose rarity counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +211,7 @@ impl Counts {
                 common.extend(self.in_countries(slot));
                 SlotRarity {
                     of: name.to_owned(),
-                    rare: bits(1.5),
+                    rare: bits(if known.is_empty() { 1.5 } else { UNSEEN }),
                     common,
                 }
             })
@@ -243,6 +245,25 @@ impl Counts {
             .into_iter()
             .map(|(bits, hash)| (hash, bits))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Slot};
+    use crate::text;
+
+    #[test]
+    fn a_common_word_is_common_in_a_small_set_too() {
+        let hash = |word: &str| text::hash(b'w', word);
+        let mut counts = Counts::default();
+        for word in ["services", "brightwater"] {
+            counts.add(Slot::Word, hash(word));
+        }
+        let rarity = counts.rarity();
+        let [services, brightwater] =
+            ["services", "brightwater"].map(|word| rarity.of(Slot::Word, hash(word)));
+        assert!(services + 24 < brightwater, "{services} {brightwater}");
     }
 }
 
