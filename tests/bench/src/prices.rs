@@ -17,7 +17,8 @@ const TEMPLATE: &str = include_str!("../../../template.yaml");
 pub(crate) struct Prices {
     pub(crate) region: String,
     pub(crate) as_of: String,
-    prices: BTreeMap<String, Price>,
+    #[serde(rename = "prices")]
+    of: BTreeMap<String, Price>,
     pub(crate) assumed: Assumed,
 }
 
@@ -55,7 +56,7 @@ impl Prices {
     }
 
     fn of(&self, what: &str, amount: f64) -> f64 {
-        let price = self.prices.get(what);
+        let price = self.of.get(what);
         price.map_or(f64::NAN, |price| price.dollars * amount / price.of)
     }
 
