@@ -278,14 +278,21 @@ impl World {
             if self.kind == EntryKind::Company {
                 record.emails.clear();
             }
-            let new = NewEntry::new(
-                &self.id,
-                self.kind,
-                Some(id),
-                record,
-                Origin::Api,
-                Some("US"),
-            );
+            let new = |record: Record| {
+                NewEntry::new(
+                    &self.id,
+                    self.kind,
+                    Some(id),
+                    record,
+                    Origin::Api,
+                    Some("US"),
+                )
+            };
+            // Nor numbers that a spreadsheet has rounded.
+            let new = new(record.clone()).or_else(|_| {
+                record.phones.clear();
+                new(record)
+            });
             let new = new.map_err(|problem| anyhow::anyhow!("{id}: {problem:?}"))?;
             Ok((new, row))
         });
