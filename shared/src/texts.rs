@@ -841,7 +841,13 @@ mod tests {
             Reason::NoIdentityField,
         ];
         let of = |record| reasons.map(|reason| Refusal::new(record, reason, "CODE"));
-        let records = [Record::Lead, Record::Contact, Record::Account, Record::Task];
+        let records = [
+            Record::Lead,
+            Record::Contact,
+            Record::Account,
+            Record::Task,
+            Record::Part,
+        ];
         records.into_iter().flat_map(of).collect()
     }
 

@@ -22,6 +22,8 @@ pub enum Record {
     Account,
     /// An activity.
     Task,
+    /// The part of a contact in an opportunity.
+    Part,
 }
 
 impl Record {
@@ -33,6 +35,7 @@ impl Record {
             Self::Contact => "contact",
             Self::Account => "account",
             Self::Task => "activity",
+            Self::Part => "contact’s role",
         }
     }
 }

@@ -17,6 +17,8 @@ use domain::schema::LeadField;
 pub const PEOPLE_FOUND: usize = 10;
 /// Maximum number of accounts that a search returns.
 pub const ACCOUNTS_FOUND: usize = 20;
+/// Maximum number of parts in an opportunity that are offered.
+pub const PARTS_OFFERED: usize = 100;
 
 /// The fields of leads or contacts, as the user may write them.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,6 +156,28 @@ pub enum Creation {
     Duplicates(DuplicatesFound),
 }
 
+/// A part that a contact can have in an opportunity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedPart {
+    /// Salesforce: the choice's value. Dynamics 365: the id of the connection role.
+    pub value: String,
+    /// Display name.
+    pub label: String,
+}
+
+/// A contact's part in an opportunity, to be created as the session's user.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPart<'a> {
+    /// Its identity. Salesforce takes none.
+    pub identity: Uuid,
+    /// The opportunity, by the CRM's id.
+    pub opportunity: &'a str,
+    /// The contact, by the CRM's id.
+    pub contact: &'a str,
+    /// The part, by its [`OfferedPart::value`].
+    pub part: Option<&'a str>,
+}
+
 /// The part of a CRM for forms.
 #[async_trait]
 pub trait Forms: Send + Sync {
@@ -188,4 +212,17 @@ pub trait Forms: Send + Sync {
 
     /// Creates a lead or contact, which the session's user owns. One call.
     async fn create_person(&self, new: &NewPerson<'_>) -> Result<Creation, CrmError>;
+
+    /// The parts that a contact can have in an opportunity, at most [`PARTS_OFFERED`]. One call.
+    async fn parts(&self) -> Result<Vec<OfferedPart>, CrmError>;
+
+    /// The CRM's id of a contact's part in an opportunity; `None` if the user sees none. One call.
+    async fn part_of(&self, contact: &str, opportunity: &str) -> Result<Option<String>, CrmError>;
+
+    /// Gives a contact a part in an opportunity, and returns the part's id. One call. Salesforce creates
+    /// another one each time; Dynamics 365 returns the one that has this identity.
+    ///
+    /// # Errors
+    /// Returns [`CrmError::Missing`], or [`CrmError::Refused`], if one of the two is not there for the user.
+    async fn create_part(&self, new: &NewPart<'_>) -> Result<String, CrmError>;
 }

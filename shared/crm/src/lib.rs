@@ -33,7 +33,8 @@ use self::error::shown;
 pub use self::error::{CrmError, Failure, Reason, Record, Refusal, failure};
 pub use self::form::{
     ACCOUNTS_FOUND, Creation, DuplicatesFound, Forms, FoundAccount, FoundPerson, FoundRecord,
-    NewPerson, PEOPLE_FOUND, RecordFields, SeenRecord, SoughtAccounts, SoughtPeople,
+    NewPart, NewPerson, OfferedPart, PARTS_OFFERED, PEOPLE_FOUND, RecordFields, SeenRecord,
+    SoughtAccounts, SoughtPeople,
 };
 pub use self::write::{
     Bond, MOST_AT_ONCE, Outcomes, Tie, Verb, Write, Writer, WrittenRecord, contact_identity,

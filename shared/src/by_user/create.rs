@@ -27,7 +27,7 @@ use crate::store::{ConnectionKind, StoreError, UserWriteKey};
 const MAX_KEY: usize = 200;
 /// Time for which nobody tries a creation again whose outcome is not known, where the CRM keeps no identity of
 /// ours: it may still be at work. In seconds.
-const QUIET_SECONDS: i64 = 120;
+pub(super) const QUIET_SECONDS: i64 = 120;
 /// Maximum difference of the CRM's clock from ours, in seconds.
 const CLOCK_SECONDS: i64 = 60;
 
@@ -505,7 +505,7 @@ fn digest(id: EntryId, new: &NewRecord) -> String {
     sha256_hex(&[content.to_string().as_bytes()])
 }
 
-fn check_key(key: &str) -> Result<(), Problem> {
+pub(super) fn check_key(key: &str) -> Result<(), Problem> {
     if (1..=MAX_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control) {
         return Ok(());
     }
@@ -518,7 +518,7 @@ fn check_key(key: &str) -> Result<(), Problem> {
     ))
 }
 
-fn key_reused() -> Problem {
+pub(super) fn key_reused() -> Problem {
     refused(
         409,
         "key_reused",

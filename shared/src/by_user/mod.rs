@@ -7,6 +7,7 @@
 
 mod create;
 mod form;
+mod part;
 mod update;
 mod values;
 
@@ -31,6 +32,7 @@ use crate::wiring::Remote;
 
 pub use create::{Created, NewRecord};
 pub use form::{AccountChoice, Form, Person};
+pub use part::{GivenPart, PartChoices, PartRequest};
 pub use update::{ChangedField, ComparedField, Comparison, Updated};
 pub use values::{FormField, ValueOrigin};
 

@@ -125,15 +125,15 @@ async function creation(view, entry, object) {
 	const { fields, account, notices, limits } = told;
 	let anyway = false;
 
-	const arrived = async (word) => {
+	const arrived = async (page, word) => {
 		// Elsewhere by now, it would be the word of another person's page.
-		if (!view.signal.aborted) leaveWord(word);
-		await view.go("person", { id: entry.id });
+		if (!view.signal.aborted && page === "person") leaveWord(word);
+		await view.go(page, { id: entry.id });
 		announce(word);
 	};
 	const use = async ({ object, id }) => {
 		await api("POST", `${path}/record/use`, { object: object.toLowerCase(), id });
-		await arrived(t("The person is matched with that record now. Nothing was created."));
+		await arrived("person", t("The person is matched with that record now. Nothing was created."));
 	};
 
 	const matched = el("div");
@@ -240,7 +240,9 @@ async function creation(view, entry, object) {
 				...(chosen ? { account: chosen } : {}),
 			});
 			const { limit, left } = answer.limits.creates;
+			const next = elements.namedItem("then")?.value || "person";
 			await arrived(
+				next,
 				answer.outcome === "existed"
 					? t("The {object} had been created before; nothing was created twice.", { object: called })
 					: t("The {object} is created in the CRM, as you. {left} of your {limit} creations of this month are left.", {
@@ -281,6 +283,14 @@ async function creation(view, entry, object) {
 			own.length > 0 && group(t("Your organisation also requires"), el("div", { class: "grid" }, own.map(formField))),
 			lookups.map((one) => lookupField(view, object, one)),
 			account && accountPicker(view, account),
+			account &&
+				field(
+					t("Then add the contact to an open opportunity of the account?"),
+					select("then", [
+						["", t("No")],
+						["add-to-opportunity", t("Yes, and choose it next")],
+					]),
+				),
 			leftNote(limits.creates, t("creations"), limits.resets_at),
 			beside,
 		],

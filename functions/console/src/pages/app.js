@@ -121,6 +121,13 @@ export const PAGES = [
 		load: async () => (await import("./update.js")).updatePage,
 	},
 	{
+		name: "add-to-opportunity",
+		title: "Add to an opportunity",
+		above: "people",
+		entries: "/profiles",
+		load: async () => (await import("./opportunity.js")).opportunityPage,
+	},
+	{
 		name: "upload-people",
 		title: "Upload people",
 		above: "people",

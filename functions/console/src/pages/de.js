@@ -23,6 +23,7 @@ export default {
 	Person: "Person",
 	"Add to CRM": "Zum CRM hinzufügen",
 	"Update in CRM": "Im CRM aktualisieren",
+	"Add to an opportunity": "Zu einer Opportunity hinzufügen",
 	"Upload people": "Personen hochladen",
 	Companies: "Unternehmen",
 	Company: "Unternehmen",
@@ -1268,6 +1269,29 @@ export default {
 	"Log to the CRM": "Im CRM protokollieren",
 	"Of what you do, this is logged to the CRM unless you say otherwise for a single activity.":
 		"Das wird von Ihren Aktivitäten im CRM protokolliert, wenn Sie für eine einzelne nichts anderes festlegen.",
+	// Add to an opportunity
+	"Add to an opportunity: {name}": "Zu einer Opportunity hinzufügen: {name}",
+	"closes {day}": "Abschluss {day}",
+	"Only a contact can be added to an opportunity, and this person is matched with none.":
+		"Nur ein Kontakt kann zu einer Opportunity hinzugefügt werden, und dieser Person ist keiner zugeordnet.",
+	"An opportunity of the account": "Eine Opportunity des Accounts",
+	"The contact’s account has no open opportunity, as of the last import.":
+		"Der Account des Kontakts hat keine offene Opportunity, Stand des letzten Imports.",
+	"The contact belongs to no account in the CRM, so it has no opportunities to choose from.":
+		"Der Kontakt gehört im CRM zu keinem Account; es gibt keine Opportunities zur Auswahl.",
+	"The contact is being added.": "Der Kontakt wird hinzugefügt.",
+	"The contact is in that opportunity already; nothing was changed.":
+		"Der Kontakt ist in dieser Opportunity schon enthalten; nichts wurde geändert.",
+	"The contact is added to the opportunity in the CRM, as you. It is shown here after the next import.":
+		"Der Kontakt wurde im CRM als Sie zur Opportunity hinzugefügt. Hier steht er nach dem nächsten Import.",
+	"No role": "Keine Rolle",
+	"Open opportunities of the contact’s account, as of the last import.":
+		"Offene Opportunities des Accounts des Kontakts, Stand des letzten Imports.",
+	"Add to the opportunity": "Zur Opportunity hinzufügen",
+	"Then add the contact to an open opportunity of the account?":
+		"Den Kontakt danach zu einer offenen Opportunity des Accounts hinzufügen?",
+	"Yes, and choose it next": "Ja, sie wird als Nächstes gewählt",
+
 	// Update in CRM
 	"Changed meanwhile": "Inzwischen geändert",
 	"It was: {value}": "Vorher: {value}",

@@ -292,6 +292,9 @@ export const entryPage = (kind) => async (view) => {
 				kind === PEOPLE
 					? [
 							there && link("update-in-crm", t("Update in CRM"), null, { id }),
+							there &&
+								linked.record.object.toLowerCase() === "contact" &&
+								link("add-to-opportunity", t("Add to an opportunity"), null, { id }),
 							state !== "created" && link("add-to-crm", t("Add to CRM"), null, { id }),
 						]
 					: state !== "created" && button(t("Create in the CRM"), create),

@@ -2,7 +2,7 @@
 //! and a creation that obeys the duplicate rules.
 
 use http::{HeaderName, Method, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::client::Dataverse;
@@ -20,7 +20,7 @@ use crate::{CrmError, Record, written};
 use domain::rows::instant;
 use domain::schema::CrmKind;
 use domain::vocabulary::{ObjectSpec, Role, vocabulary};
-use remote::outbound::{Call, Provider};
+use remote::outbound::{Answer, Call, Provider};
 
 /// The column with the time of the last change.
 const MODIFIED: &str = "modifiedon";
@@ -29,11 +29,12 @@ const ACCOUNT_PROPERTY: &str = "parentcustomerid_account@odata.bind";
 /// The code with which a duplicate rule keeps a record out.
 const DUPLICATES: &str = "0x80040333";
 
-fn spec(record: Record) -> &'static ObjectSpec {
+pub(super) fn spec(record: Record) -> &'static ObjectSpec {
     let known = vocabulary(CrmKind::Dynamics365);
     match record {
         Record::Contact => known.contact,
         Record::Account => known.account,
+        Record::Part => known.contact_role,
         Record::Lead | Record::Task => known.lead,
     }
 }
@@ -101,7 +102,11 @@ fn people_query(record: Record, sought: &SoughtPeople<'_>) -> Query {
 }
 
 /// The rows of an answer.
-fn rows(status: StatusCode, body: &Value, record: Record) -> Result<Vec<Value>, CrmError> {
+pub(super) fn rows(
+    status: StatusCode,
+    body: &Value,
+    record: Record,
+) -> Result<Vec<Value>, CrmError> {
     if !status.is_success() {
         return Err(classify(status, body, record, &[]));
     }
@@ -125,7 +130,7 @@ fn person(record: Record, row: &Value) -> Option<FoundPerson> {
     })
 }
 
-fn text(row: &Value, column: &str) -> String {
+pub(super) fn text(row: &Value, column: &str) -> String {
     let text = row.get(column).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()
 }
@@ -197,22 +202,16 @@ pub(super) async fn see(
     }))
 }
 
-/// See [`Forms::create_person`](crate::Forms::create_person).
-pub(super) async fn create(crm: &Dataverse, new: &NewPerson<'_>) -> Result<Creation, CrmError> {
-    let mut values = written(new.values);
-    if let Some(account) = new.account.and_then(|id| Uuid::parse_str(id).ok()) {
-        let bound = json!(format!("/{ACCOUNTS}({account})"));
-        values.insert(ACCOUNT_PROPERTY.to_owned(), bound);
-    }
-    // The identity is the primary key: every creation has one.
-    let identity = new.identity.ok_or(CrmError::Changed)?;
-    let query = Query::record(set(new.record), identity);
+/// Sends a new record under an id of ours; a record that has the id is refused.
+pub(super) async fn insert(
+    crm: &Dataverse,
+    (set, id): (&str, Uuid),
+    values: Map<String, Value>,
+    allow_duplicates: bool,
+) -> Result<Answer, CrmError> {
+    let query = Query::record(set, id);
     let url = crm.session.url(&query.to_string())?;
-    let suppressed = if new.allow_duplicates {
-        "true"
-    } else {
-        "false"
-    };
+    let suppressed = if allow_duplicates { "true" } else { "false" };
     let call = Call::new(Provider::Dataverse, Method::PATCH, url)
         .header(header::ACCEPT, "application/json")
         .header(HeaderName::from_static("odata-version"), "4.0")
@@ -223,7 +222,20 @@ pub(super) async fn create(crm: &Dataverse, new: &NewPerson<'_>) -> Result<Creat
             suppressed,
         )
         .json(&Value::Object(values));
-    let answer = crm.session.send(call).await?;
+    Ok(crm.session.send(call).await?)
+}
+
+/// See [`Forms::create_person`](crate::Forms::create_person).
+pub(super) async fn create(crm: &Dataverse, new: &NewPerson<'_>) -> Result<Creation, CrmError> {
+    let mut values = written(new.values);
+    if let Some(account) = new.account.and_then(|id| Uuid::parse_str(id).ok()) {
+        let bound = json!(format!("/{ACCOUNTS}({account})"));
+        values.insert(ACCOUNT_PROPERTY.to_owned(), bound);
+    }
+    // The identity is the primary key: every creation has one.
+    let identity = new.identity.ok_or(CrmError::Changed)?;
+    let at = (set(new.record), identity);
+    let answer = insert(crm, at, values, new.allow_duplicates).await?;
     if answer.status.is_success() {
         return Ok(Creation::Created(identity.to_string()));
     }

@@ -12,6 +12,7 @@ mod form;
 mod metadata;
 mod multipart;
 mod odata;
+mod part;
 mod read;
 mod schema;
 mod search;
@@ -22,9 +23,9 @@ use uuid::Uuid;
 
 use super::{
     Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
-    FoundActivity, FoundPerson, FoundRecord, LeadRecord, LeadSearch, NewActivity, NewPerson,
-    Outcomes, Record, RecordFields, Search, SeenRecord, SetUp, SoughtAccounts, SoughtActivity,
-    SoughtPeople, Tie, Write, Writer, contact_identity,
+    FoundActivity, FoundPerson, FoundRecord, LeadRecord, LeadSearch, NewActivity, NewPart,
+    NewPerson, OfferedPart, Outcomes, Record, RecordFields, Search, SeenRecord, SetUp,
+    SoughtAccounts, SoughtActivity, SoughtPeople, Tie, Write, Writer, contact_identity,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -40,6 +41,7 @@ const LEADS: &str = "leads";
 const CONTACTS: &str = "contacts";
 const ACCOUNTS: &str = "accounts";
 const TASKS: &str = "tasks";
+const CONNECTIONS: &str = "connections";
 /// The column with the id of a task or phone call.
 const ACTIVITY_KEY: &str = "activityid";
 /// The lead's state: 0 is open.
@@ -153,6 +155,18 @@ impl Forms for Dataverse {
 
     async fn create_person(&self, new: &NewPerson<'_>) -> Result<Creation, CrmError> {
         form::create(self, new).await
+    }
+
+    async fn parts(&self) -> Result<Vec<OfferedPart>, CrmError> {
+        part::parts(self).await
+    }
+
+    async fn part_of(&self, contact: &str, opportunity: &str) -> Result<Option<String>, CrmError> {
+        part::part_of(self, contact, opportunity).await
+    }
+
+    async fn create_part(&self, new: &NewPart<'_>) -> Result<String, CrmError> {
+        part::create(self, new).await
     }
 }
 

@@ -8,7 +8,7 @@ use super::client::Dataverse;
 use super::errors::classify;
 use super::multipart::{self, Part, PartAnswer};
 use super::odata::Query;
-use super::{ACCOUNTS, ACTIVITY_KEY, CONTACT_PROPERTY, CONTACTS, LEADS, TASKS};
+use super::{ACCOUNTS, ACTIVITY_KEY, CONNECTIONS, CONTACT_PROPERTY, CONTACTS, LEADS, TASKS};
 use crate::{Bond, CrmError, Outcomes, Record, Tie, Verb, Write, WrittenRecord, written};
 use domain::schema::CrmKind;
 use domain::vocabulary::vocabulary;
@@ -20,6 +20,7 @@ pub(super) const fn set(record: Record) -> &'static str {
         Record::Contact => CONTACTS,
         Record::Account => ACCOUNTS,
         Record::Task => TASKS,
+        Record::Part => CONNECTIONS,
     }
 }
 
@@ -30,6 +31,7 @@ fn key(record: Record) -> &'static str {
         Record::Lead => known.lead.key(),
         Record::Contact => known.contact.key(),
         Record::Account => known.account.key(),
+        Record::Part => known.contact_role.key(),
         Record::Task => ACTIVITY_KEY,
     }
 }

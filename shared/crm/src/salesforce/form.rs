@@ -38,17 +38,18 @@ const MOST_TARGETS: usize = 10;
 /// A lead that a user creates stays that user's, whatever the assignment rules are.
 const NOT_ASSIGNED: (&str, &str) = ("sforce-auto-assign", "FALSE");
 
-fn spec(record: Record) -> &'static ObjectSpec {
+pub(super) fn spec(record: Record) -> &'static ObjectSpec {
     let known = vocabulary(CrmKind::Salesforce);
     match record {
         Record::Contact => known.contact,
         Record::Account => known.account,
+        Record::Part => known.contact_role,
         Record::Lead | Record::Task => known.lead,
     }
 }
 
 /// The ids that a query can hold: one of another form would make Salesforce refuse the whole query.
-fn ids<'i>(of: impl IntoIterator<Item = &'i str>) -> Vec<&'i str> {
+pub(super) fn ids<'i>(of: impl IntoIterator<Item = &'i str>) -> Vec<&'i str> {
     let is_id = |id: &&str| {
         matches!(id.len(), 15 | 18) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
@@ -119,7 +120,7 @@ fn people_query(record: Record, sought: &SoughtPeople<'_>) -> Select<'static> {
         .limit(PEOPLE_FOUND)
 }
 
-fn rows(result: &Value, status: StatusCode) -> Result<&Vec<Value>, CrmError> {
+pub(super) fn rows(result: &Value, status: StatusCode) -> Result<&Vec<Value>, CrmError> {
     let rows = result.get("records").and_then(Value::as_array);
     rows.ok_or(CrmError::Unavailable(status))
 }

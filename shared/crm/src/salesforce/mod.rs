@@ -14,6 +14,7 @@ mod errors;
 mod form;
 mod metadata;
 mod note;
+mod part;
 mod read;
 mod schema;
 mod search;
@@ -25,9 +26,9 @@ use uuid::Uuid;
 
 use super::{
     Activities, ActivityRules, AttachedActivity, Bond, Creation, CrmError, Forms, FoundAccount,
-    FoundActivity, FoundPerson, FoundRecord, LeadRecord, LeadSearch, NewActivity, NewPerson,
-    NoteForm, Outcomes, Record, RecordFields, Search, SeenRecord, SetUp, SoughtAccounts,
-    SoughtActivity, SoughtPeople, Tie, Write, Writer,
+    FoundActivity, FoundPerson, FoundRecord, LeadRecord, LeadSearch, NewActivity, NewPart,
+    NewPerson, NoteForm, OfferedPart, Outcomes, Record, RecordFields, Search, SeenRecord, SetUp,
+    SoughtAccounts, SoughtActivity, SoughtPeople, Tie, Write, Writer,
 };
 use domain::activity::ActivityKind;
 use domain::clock::Millis;
@@ -149,6 +150,18 @@ impl Forms for Salesforce {
 
     async fn create_person(&self, new: &NewPerson<'_>) -> Result<Creation, CrmError> {
         form::create(self, new).await
+    }
+
+    async fn parts(&self) -> Result<Vec<OfferedPart>, CrmError> {
+        part::parts(self).await
+    }
+
+    async fn part_of(&self, contact: &str, opportunity: &str) -> Result<Option<String>, CrmError> {
+        part::part_of(self, contact, opportunity).await
+    }
+
+    async fn create_part(&self, new: &NewPart<'_>) -> Result<String, CrmError> {
+        part::create(self, new).await
     }
 }
 

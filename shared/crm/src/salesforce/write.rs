@@ -63,6 +63,7 @@ pub(super) fn object(record: Record) -> (&'static str, &'static str) {
         Record::Lead => known.lead,
         Record::Contact => known.contact,
         Record::Account => known.account,
+        Record::Part => known.contact_role,
         Record::Task => return (TASK, "Id"),
     };
     (spec.name, spec.key())

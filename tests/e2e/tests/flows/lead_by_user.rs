@@ -440,6 +440,132 @@ async fn a_contact_is_created_with_its_account(crm: CrmKind) {
     desk.world.stop().await;
 }
 
+for_both!(a_contact_is_added_to_an_opportunity_once);
+async fn a_contact_is_added_to_an_opportunity_once(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    let account = desk.account(COMPANY).await;
+    let deal = |name: &'static str, closed: bool| {
+        let stage = if closed { "Closed Won" } else { "Prospecting" };
+        let salesforce = json!({
+            "Name": name, "AccountId": account, "CloseDate": "2027-01-31", "StageName": stage,
+        });
+        let status = if closed { (1, 3) } else { (0, 1) };
+        let dataverse = json!({
+            "name": name, "_parentaccountid_value": account, "estimatedclosedate": "2027-01-31",
+            "statecode": status.0, "statuscode": status.1,
+        });
+        desk.there("Opportunity", salesforce, dataverse)
+    };
+    let parts = || desk.records(desk.pick("OpportunityContactRole", "connection"));
+    let before = parts().await.len();
+    let open = deal("Engines", false).await;
+    let second = deal("Looms", false).await;
+    deal("Wheels", true).await;
+    let role = match crm {
+        CrmKind::Salesforce => "Decision Maker".to_owned(),
+        CrmKind::Dynamics365 => {
+            desk.there(
+                "ConnectionRole",
+                json!({}),
+                json!({ "name": "Decision Maker" }),
+            )
+            .await
+        }
+    };
+    desk.world.sync_now(PRODUCTION).await.is(202);
+    desk.world.drain().await;
+
+    let nora = format!("/crm/profiles/{}/opportunities", desk.nora);
+    let ask = |body: Value| {
+        let (desk, path) = (&desk, &nora);
+        async move { desk.by(&desk.world.apps, Method::POST, path, &body).await }
+    };
+    let request = json!({ "idempotency_key": "one", "opportunity": open, "role": role });
+    // A lead, or nobody, has no part in an opportunity.
+    assert_eq!(ask(request.clone()).await.is(409).code(), "not_a_contact");
+    assert_eq!(desk.get(&nora).await.is(409).code(), "not_a_contact");
+    let mut contact = desk.filled(&desk.nora, "contact", "contact").await;
+    contact["account"] = json!(account);
+    let made = desk.create(&desk.nora, &contact).await.is(201).json;
+
+    let choices = desk.get(&nora).await.is(200).json;
+    let offered = choices["opportunities"].as_array().unwrap();
+    let mut names: Vec<&str> = offered
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Engines", "Looms"]);
+    assert_eq!(choices["contact"]["id"], made["record"]["id"]);
+    let roles = choices["roles"].as_array().unwrap();
+    let expected = json!({ "value": role, "label": "Decision Maker" });
+    assert!(roles.contains(&expected), "{roles:?}");
+
+    for (opportunity, role, code) in [
+        ("x", json!(null), "opportunity_not_found"),
+        (
+            desk.pick("006000000000009AAA", "5f1d0000-0000-4000-8000-0000000000ff"),
+            json!(null),
+            "opportunity_not_found",
+        ),
+        (&open, json!("Emperor"), "not_a_choice"),
+    ] {
+        let body = json!({ "idempotency_key": "bad", "opportunity": opportunity, "role": role });
+        assert_eq!(ask(body).await.is(422).code(), code);
+    }
+    assert_eq!(parts().await.len(), before);
+
+    // The reply is lost, and the request sent again, at once and later.
+    let fault = json!({
+        "system": desk.world.system(), "method": desk.pick("POST", "PATCH"), "kind": "lost_reply",
+        "path_contains": desk.pick("/sobjects/OpportunityContactRole", "/connections("),
+    });
+    desk.world.fault(fault).await;
+    let lost = ask(request.clone()).await;
+    assert!(lost.status >= 500, "{}", lost.json);
+    desk.world.no_faults().await;
+    desk.world.advance(130).await;
+    let added = ask(request.clone()).await.is(201).json;
+    assert_eq!(added["outcome"], "added");
+    let mut found = parts().await;
+    assert_eq!(found.len(), before + 1, "{found:?}");
+    found.retain(|part| part[desk.pick("OpportunityId", "_record1id_value")] == json!(open));
+    let of = |field: &str| found[0][field].clone();
+    assert_eq!(
+        of(desk.pick("ContactId", "_record2id_value")),
+        made["record"]["id"]
+    );
+    assert_eq!(of(desk.pick("Role", "_record2roleid_value")), json!(role));
+    // By the same request, and by another one for the same contact and opportunity.
+    assert_eq!(
+        ask(request.clone()).await.is(200).json["outcome"],
+        "existed"
+    );
+    let other = json!({ "idempotency_key": "two", "opportunity": open });
+    assert_eq!(ask(other).await.is(200).json["outcome"], "existed");
+    let reused = json!({ "idempotency_key": "one", "opportunity": second, "role": role });
+    assert_eq!(ask(reused).await.is(409).code(), "key_reused");
+    assert_eq!(parts().await.len(), before + 1);
+
+    // A process that dies between any two calls is continued by the next request.
+    let request = json!({ "idempotency_key": "three", "opportunity": second });
+    for cut in Cut::each() {
+        let wire = Tripwire::cutting(cut);
+        let apps = desk.world.over(&wire);
+        desk.by(&apps, Method::POST, &nora, &request).await;
+        // Longer than the lease, and than a call can be at work.
+        desk.world.advance(200).await;
+        if !wire.has_cut() {
+            break;
+        }
+    }
+    assert_eq!(ask(request).await.is(200).json["outcome"], "existed");
+    assert_eq!(parts().await.len(), before + 2);
+    let audit = desk.world.audit("crm.contact_role.create").await;
+    assert_eq!(audit.len(), 3);
+    desk.world.stop().await;
+}
+
 /// LC-3: a look-up field that the organisation requires is searched, as the seat holder, and filled in.
 #[tokio::test]
 async fn a_required_look_up_is_searched_and_filled_in() {

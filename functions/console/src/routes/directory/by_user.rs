@@ -8,7 +8,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::by_user::{
-    self, ByUser, ChangedField, ComparedField, Comparison, Form, NewRecord, ValueOrigin,
+    self, ByUser, ChangedField, ComparedField, Comparison, Form, NewRecord, PartRequest,
+    ValueOrigin,
 };
 use shared::clock::Millis;
 use shared::crm::{FoundAccount, FoundRecord};
@@ -22,8 +23,9 @@ use shared::problem::Problem;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::activities;
+use super::opportunities::OpportunityStage;
 use super::shapes::{Badge, EntryDetail};
-use super::show::{self, View};
+use super::show::{self, ENVIRONMENT, View};
 use crate::App;
 use crate::auth::{Caller, DecideMatches};
 use crate::described::{Routes, routes};
@@ -36,6 +38,7 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(use_record))
         .routes(routes!(accounts))
         .routes(routes!(lookup))
+        .routes(routes!(part_choices, give_part))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -348,6 +351,71 @@ struct UpdatedRecord {
     comparison: RecordComparison,
 }
 
+/// An open opportunity that a contact can be added to.
+#[derive(Serialize, ToSchema)]
+struct OfferedOpportunity {
+    /// The opportunity in the CRM.
+    record: Badge,
+    name: String,
+    stage: Option<OpportunityStage>,
+    /// The day on which it is expected to close, `YYYY-MM-DD`.
+    closes_on: Option<String>,
+}
+
+/// A role that a contact can have in an opportunity.
+#[derive(Serialize, ToSchema)]
+struct OfferedRole {
+    /// The `role` of a request.
+    value: String,
+    /// Display name.
+    label: String,
+}
+
+/// The opportunities that the contact of a profile can be added to.
+#[derive(Serialize, ToSchema)]
+struct ContactOpportunityChoices {
+    /// The contact in the CRM.
+    contact: Badge,
+    /// Its account; `null` for a contact without one.
+    account: Option<Badge>,
+    /// The account's open opportunities as of the last import, at most 500, the furthest stage first.
+    opportunities: Vec<OfferedOpportunity>,
+    /// In the CRM's order.
+    roles: Vec<OfferedRole>,
+}
+
+/// A contact to add to an opportunity.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ContactOpportunityRequest {
+    /// Your own key of the request, 1 to 200 characters. A request that is sent again with the same key is the
+    /// same one.
+    idempotency_key: String,
+    /// The opportunity, by the CRM's id.
+    opportunity: String,
+    /// One of the offered roles, by its `value`.
+    #[serde(default)]
+    role: Option<String>,
+}
+
+/// The way in which a contact came into an opportunity.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ContactOpportunityOutcome {
+    /// It was added by this request, or by an earlier try of it.
+    Added,
+    /// It was in it before; its role there was not changed.
+    Existed,
+}
+
+/// A contact that is in an opportunity.
+#[derive(Serialize, ToSchema)]
+struct ContactOpportunity {
+    outcome: ContactOpportunityOutcome,
+    contact: Badge,
+    opportunity: Badge,
+}
+
 /// A seat holder at work on a profile.
 struct Desk<'a> {
     view: View<'a>,
@@ -655,4 +723,79 @@ async fn lookup(
     Ok(Json(LookupList {
         items: found.into_iter().map(record).collect(),
     }))
+}
+
+/// The open opportunities of the account of the contact that a profile is, and the roles that a contact can have.
+#[utoipa::path(get, path = "/crm/profiles/{id}/opportunities", operation_id = "crm_contact_opportunities",
+    description = "Account and roles are read from the CRM as the seat holder who asks.",
+    params(("id" = String, Path)),
+    responses((status = 200, body = ContactOpportunityChoices), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn part_choices(
+    State(app): State<Arc<App>>,
+    caller: Caller<DecideMatches>,
+    Path(id): Path<String>,
+) -> Result<Json<ContactOpportunityChoices>, Problem> {
+    let config = app.config(&caller.contract).await?;
+    let desk = Desk::of(&app, &caller, &config).await?;
+    let mut found = Box::pin(desk.user.part_choices(profile_id(&id)?)).await?;
+    let options = app.remote.store.crm_options(&caller.contract, ENVIRONMENT);
+    let options = options.await.map_err(|error| error.problem())?;
+    let options = options.as_ref();
+    found
+        .opportunities
+        .sort_by_cached_key(|opportunity| opportunity.order(options));
+    let object = vocabulary(config.contract.crm).opportunity.name;
+    let opportunities = found.opportunities.into_iter();
+    let roles = found.parts.into_iter();
+    let account = found.account.as_ref();
+    Ok(Json(ContactOpportunityChoices {
+        contact: desk.view.badge(&found.contact),
+        account: account.map(|account| desk.view.badge(account)),
+        opportunities: opportunities
+            .map(|one| OfferedOpportunity {
+                record: desk.view.badge(&RecordRef::new(object, one.id.clone())),
+                stage: OpportunityStage::of(&one, options),
+                name: one.name,
+                closes_on: one.closes_on,
+            })
+            .collect(),
+        roles: roles
+            .map(|part| OfferedRole {
+                value: part.value,
+                label: part.label,
+            })
+            .collect(),
+    }))
+}
+
+/// Adds the contact that a profile is to an opportunity, as the seat holder who asks.
+#[utoipa::path(post, path = "/crm/profiles/{id}/opportunities", operation_id = "crm_contact_opportunity_add",
+    description = "In Salesforce as a contact role, in Dynamics 365 as a stakeholder. After a lost answer, send the same request again: nothing is added twice.",
+    params(("id" = String, Path)), request_body = ContactOpportunityRequest,
+    responses((status = 201, body = ContactOpportunity), (status = 200, description = "The contact is in it already.", body = ContactOpportunity), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn give_part(
+    State(app): State<Arc<App>>,
+    caller: Caller<DecideMatches>,
+    Path(id): Path<String>,
+    Json(request): Json<ContactOpportunityRequest>,
+) -> Result<(StatusCode, Json<ContactOpportunity>), Problem> {
+    let config = app.config(&caller.contract).await?;
+    let desk = Desk::of(&app, &caller, &config).await?;
+    let new = PartRequest {
+        key: request.idempotency_key,
+        opportunity: request.opportunity,
+        part: request.role.filter(|role| !role.is_empty()),
+    };
+    let given = Box::pin(desk.user.give_part(profile_id(&id)?, &new)).await?;
+    let (status, outcome) = if given.repeated {
+        (StatusCode::OK, ContactOpportunityOutcome::Existed)
+    } else {
+        (StatusCode::CREATED, ContactOpportunityOutcome::Added)
+    };
+    let answer = ContactOpportunity {
+        outcome,
+        contact: desk.view.badge(&given.contact),
+        opportunity: desk.view.badge(&given.opportunity),
+    };
+    Ok((status, Json(answer)))
 }

@@ -28,6 +28,11 @@ struct Names {
     of_account: &'static str,
     /// The column with a record's id.
     id_of_lead: &'static str,
+    opportunity_name: &'static str,
+    /// An open opportunity of an account.
+    opportunity: fn(&str) -> Value,
+    /// The object with the parts of contacts in opportunities.
+    part: &'static str,
 }
 
 const SALESFORCE: Names = Names {
@@ -48,6 +53,14 @@ const SALESFORCE: Names = Names {
     north: || json!("North"),
     of_account: "AccountId",
     id_of_lead: "Id",
+    opportunity_name: "Opportunity",
+    opportunity: |account| {
+        json!({
+            "Name": "Codebooks", "AccountId": account, "CloseDate": "2027-01-31",
+            "StageName": "Prospecting",
+        })
+    },
+    part: "OpportunityContactRole",
 };
 
 const DYNAMICS: Names = Names {
@@ -68,6 +81,14 @@ const DYNAMICS: Names = Names {
     north: || json!(1),
     of_account: "_parentcustomerid_value",
     id_of_lead: "leadid",
+    opportunity_name: "opportunity",
+    opportunity: |account| {
+        json!({
+            "name": "Codebooks", "_parentaccountid_value": account,
+            "estimatedclosedate": "2027-01-31",
+        })
+    },
+    part: "connection",
 };
 
 /// A label that would be markup, were it not text.
@@ -260,6 +281,7 @@ async fn creates_a_contact(world: &World, names: &Names, account: &str) {
     contacts.retain(|contact| contact[names.email] == "alan@bletchley.example");
     assert_eq!(contacts.len(), 1, "{contacts:?}");
     assert_eq!(contacts[0][names.of_account], account);
+    adds_to_an_opportunity(world, names).await;
 
     browser.go(&page).await;
     world
@@ -271,6 +293,27 @@ async fn creates_a_contact(world: &World, names: &Names, account: &str) {
         .find("[name=although_matched][aria-invalid=true]")
         .await;
     world.is_accessible().await;
+}
+
+/// Adds Alan's contact to the open opportunity of his account.
+async fn adds_to_an_opportunity(world: &World, names: &Names) {
+    const TWICE: &str = "const send = [...document.querySelectorAll('button')] \
+         .find((button) => button.textContent === 'Add to the opportunity'); send.click(); send.click();";
+    let before = world.records_of(names.part).await.len();
+    let browser = &world.browser;
+    world.press("Add to an opportunity").await;
+    browser.arrive(&world.at("/app/add-to-opportunity")).await;
+    let shown = world.sees("An opportunity of the account").await;
+    assert!(shown.contains("Codebooks"), "{shown}");
+    world.is_accessible().await;
+    world.picture("add-to-opportunity").await;
+    browser.script(TWICE, &json!([])).await;
+    browser.arrive(&world.at("/app/person")).await;
+    world
+        .sees("The contact is added to the opportunity in the CRM, as you.")
+        .await;
+    let parts = world.records_of(names.part).await;
+    assert_eq!(parts.len(), before + 1, "{parts:?}");
 }
 
 /// Uses the lead of the same name.
@@ -296,6 +339,8 @@ async fn uses_a_lead(world: &World, names: &Names) {
 async fn adds_and_updates(world: &World, names: &Names) {
     let account = json!({ names.account_name: "Bletchley Park" });
     let account = world.record(names.account, account).await;
+    let deal = (names.opportunity)(&account);
+    world.record(names.opportunity_name, deal).await;
     signed_in(world, names).await;
     // After the import, which would match her with it.
     let lead = names.a_lead("Grace", "Hopper", "grace@navy.example");
