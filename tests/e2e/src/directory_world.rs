@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use local::Apps;
@@ -16,10 +17,11 @@ use shared::domain::directory::{
 };
 use shared::domain::environment::Environment;
 use shared::domain::ids::ContractId;
+use shared::domain::mirror::{self, Change, Value as Field, Values};
 use shared::domain::schema::CrmKind;
 use shared::linking::Linking;
 use shared::queue::ImportMessage;
-use shared::store::{Added, Store, WorkKind};
+use shared::store::{Added, Mirror, Store, WorkKind};
 use shared::testing::{FixedClock, Tripwire};
 
 use crate::Tenant;
@@ -37,6 +39,8 @@ pub struct DirectoryWorld<'a> {
     pub apps: Apps,
     /// The contract as configured.
     pub contract: Contract,
+    /// Changes that were written into the mirror directly.
+    changes: AtomicI64,
 }
 
 impl<'a> DirectoryWorld<'a> {
@@ -57,6 +61,7 @@ impl<'a> DirectoryWorld<'a> {
                 .expect("the table answers")
                 .expect("a contract")
                 .contract,
+            changes: AtomicI64::default(),
         };
         world.advance(0).await;
         world
@@ -87,6 +92,56 @@ impl<'a> DirectoryWorld<'a> {
             CrmKind::Salesforce => salesforce,
             CrmKind::Dynamics365 => dataverse,
         }
+    }
+
+    /// The id of a made-up record of the CRM, by the number of its kind.
+    #[must_use]
+    pub fn made_id(&self, kind: usize, number: usize) -> String {
+        match self.contract.crm {
+            CrmKind::Salesforce => format!("00{kind}8d00000{number:05}AAA"),
+            CrmKind::Dynamics365 => format!("0000000{kind}-0000-4000-8000-{number:012}"),
+        }
+    }
+
+    /// Writes a record into the mirror, as an import does that meets it changed.
+    pub async fn write_record(&self, object: &str, id: String, values: Vec<(&'static str, Field)>) {
+        let changes = self.changes.load(Ordering::Relaxed);
+        let record = mirror::Record {
+            id,
+            modified: Millis(1_700_000_000_000 + changes),
+            merged_into: None,
+            values: Values(values),
+        };
+        self.write_change(object, Change::Present(record)).await;
+    }
+
+    /// Writes a change into the mirror, as an import does.
+    pub async fn write_change(&self, object: &str, change: Change) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        let mirror = Mirror {
+            contract: self.id(),
+            environment: PRODUCTION,
+            crm: self.contract.crm,
+            object,
+            default_region: None,
+        };
+        let applied = mirror.apply(self.store(), &[change]).await;
+        applied.expect("the table answers");
+    }
+
+    /// Gives a made-up contact a part in a made-up opportunity.
+    pub async fn give_part(&self, opportunity: usize, contact: usize) {
+        let object = self.name("OpportunityContactRole", "connection");
+        let text = |kind, number| Field::Text(self.made_id(kind, number));
+        let values = vec![
+            (
+                self.name("OpportunityId", "_record1id_value"),
+                text(6, opportunity),
+            ),
+            (self.name("ContactId", "_record2id_value"), text(3, contact)),
+        ];
+        let id = self.made_id(7, opportunity * 10 + contact);
+        self.write_record(object, id, values).await;
     }
 
     /// A call to the simulator's records.

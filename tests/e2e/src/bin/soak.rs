@@ -32,7 +32,7 @@ struct Options {
     /// The first seed; the others follow it. A random one where none is given
     #[arg(long)]
     from: Option<u64>,
-    /// Only this model (again for another): submissions, imports, decisions, activities
+    /// Only this model (again for another): submissions, imports, decisions, activities, lists, roi
     #[arg(long)]
     model: Vec<Model>,
     /// Histories at once; as many as there are cores where none is given

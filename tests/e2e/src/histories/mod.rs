@@ -9,6 +9,8 @@
 mod activities;
 mod decisions;
 mod imports;
+pub mod lists;
+pub mod roi;
 mod submissions;
 
 use std::fmt;
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use shared::domain::schema::CrmKind;
-use shared::testing::Tripwire;
+use shared::testing::{Cut, Tripwire};
 
 /// A subject with a reference model of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +32,21 @@ pub enum Model {
     Decisions,
     /// Activities are in the CRM once, or wait for a reason (WB-7).
     Activities,
+    /// Lists fill themselves (SV-4).
+    Lists,
+    /// Opportunities are attributed (RO-1).
+    Roi,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Submissions,
         Self::Imports,
         Self::Decisions,
         Self::Activities,
+        Self::Lists,
+        Self::Roi,
     ];
 
     /// The name on the command line.
@@ -49,6 +57,8 @@ impl Model {
             Self::Imports => "imports",
             Self::Decisions => "decisions",
             Self::Activities => "activities",
+            Self::Lists => "lists",
+            Self::Roi => "roi",
         }
     }
 }
@@ -59,7 +69,8 @@ impl FromStr for Model {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut all = Self::ALL.into_iter();
         all.find(|model| model.as_str() == text).ok_or_else(|| {
-            format!("{text} is not one of submissions, imports, decisions, activities")
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            format!("{text} is not one of {names}")
         })
     }
 }
@@ -112,11 +123,13 @@ impl History {
             Model::Imports => Box::pin(imports::run(self, tally)).await,
             Model::Decisions => Box::pin(decisions::run(self, tally)).await,
             Model::Activities => Box::pin(activities::run(self, tally)).await,
+            Model::Lists => Box::pin(lists::run(self, tally)).await,
+            Model::Roi => Box::pin(roi::run(self, tally)).await,
         }
     }
 
     fn dice(self) -> Dice {
-        Dice(fastrand::Rng::with_seed(self.seed))
+        Dice::of(self.seed)
     }
 }
 
@@ -124,6 +137,20 @@ impl History {
 struct Dice(fastrand::Rng);
 
 impl Dice {
+    fn of(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    /// The death of a process before or after one of its first calls.
+    fn cut(&mut self, calls: usize) -> Cut {
+        let (before, call) = (self.roll(2) == 0, self.roll(calls));
+        if before {
+            Cut::Before(call)
+        } else {
+            Cut::After(call)
+        }
+    }
+
     /// A number from 0 to below `sides`, which is at least 1.
     fn roll(&mut self, sides: usize) -> usize {
         self.0.usize(..sides.max(1))

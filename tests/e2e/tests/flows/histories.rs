@@ -1,4 +1,4 @@
-//! Random histories with fixed seeds (LG-10, IM-2, IM-4, IM-5, MA-4, WB-7); `cargo xtask soak` runs others.
+//! Random histories with fixed seeds (LG-10, IM-2, IM-4, IM-5, MA-4, WB-7, SV-4, RO-1); `cargo xtask soak` runs others.
 
 use e2e::histories::{History, Model, Tally};
 
@@ -42,4 +42,14 @@ async fn any_stream_of_activities_is_in_salesforce_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_stream_of_activities_is_in_dynamics_once() {
     run(Model::Activities, [1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_fill_themselves_as_a_plain_model_says_whatever_happens() {
+    run(Model::Lists, [0, 1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_are_those_of_a_plain_model_whatever_happens() {
+    run(Model::Roi, [0, 1]).await;
 }
