@@ -92,8 +92,10 @@ function chart(rows, currency) {
 		values.map((value, index) => {
 			const width = (slot * 0.8) / values.length;
 			const x = LEFT + slot * (at + 0.1) + width * index;
-			const height = HEIGHT - y(value);
-			const bar = svg("rect", { x, y: y(value), width: Math.max(1, width - 1), height, "fill-opacity": SHADES[index] });
+			// A sum below zero has no bar.
+			const above = Math.max(0, value);
+			const height = HEIGHT - y(above);
+			const bar = svg("rect", { x, y: y(above), width: Math.max(1, width - 1), height, "fill-opacity": SHADES[index] });
 			bar.append(svg("title", {}, `${periods[at]}, ${shown[index][1]}: ${money(value, currency)}`));
 			return bar;
 		}),

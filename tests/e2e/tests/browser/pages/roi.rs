@@ -24,6 +24,11 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     let deal = world.record("Opportunity", deal).await;
     let role = json!({ "OpportunityId": deal, "ContactId": ada, "Role": "Decision Maker", "IsPrimary": true });
     world.record("OpportunityContactRole", role).await;
+    // A sum below zero has no bar, and the browser nothing to complain of.
+    let refund = json!({
+        "OwnerId": owner, "Name": "A refund", "CloseDate": "2030-01-31", "Amount": -500, "StageName": "Prospecting",
+    });
+    world.record("Opportunity", refund).await;
     world.connect().await;
     let browser = &world.browser;
     browser.resize(1280, 800).await;
