@@ -78,6 +78,16 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     world.sees("Back to the figures of today").await;
     world.press("Back to the figures of today").await;
     world.sees("Last quarter").await;
+    // Behind many newer ones it is found still.
+    let report = world.api(Method::GET, "/roi", None).await;
+    for number in 0..20 {
+        let newer = json!({ "name": format!("Newer {number}"), "question": report["question"] });
+        world.api(Method::POST, "/roi/reports", Some(newer)).await;
+    }
+    browser.go(&world.at("/app/roi")).await;
+    world.sees("Newer 19").await;
+    world.press("Show more").await;
+    world.sees("Last quarter").await;
 
     // A seller sees the figures of their own opportunities only.
     browser.forget_cookies().await;
