@@ -173,7 +173,7 @@ impl Worker<'_> {
         };
         let after = place.after.as_deref();
         let (done, next) = if place.clears {
-            self.clear_page(after).await?
+            self.clear_page(&objects, after).await?
         } else {
             self.set_page(&objects, after).await?
         };
@@ -277,7 +277,11 @@ impl Worker<'_> {
     }
 
     /// Clears the flags of a page whose records are no longer outdated.
-    async fn clear_page(&self, after: Option<&str>) -> Result<(Done, Option<String>), Fault> {
+    async fn clear_page(
+        &self,
+        objects: &BTreeSet<String>,
+        after: Option<&str>,
+    ) -> Result<(Done, Option<String>), Fault> {
         let (store, contract) = (self.store, self.contract);
         let page = store.flags(contract, after, PAGE).await?;
         let records: Vec<RecordRef> = page.items.iter().map(|flag| flag.record.clone()).collect();
@@ -301,8 +305,10 @@ impl Worker<'_> {
             flag.set && refused.is_some_and(|at| at.plus_seconds(REFUSED_FOR) > self.now)
         };
         let over = over.filter(|flag| flag.writing || !refused_lately(flag));
-        let (due, without): (Vec<RecordFlag>, Vec<RecordFlag>) =
+        let (mut due, without): (Vec<RecordFlag>, Vec<RecordFlag>) =
             over.partition(|flag| flag.set || flag.writing);
+        // Of an object that lost the field nothing can be written or seen: its flags wait for it.
+        due.retain(|flag| objects.contains(&flag.record.object));
         let organization = &self.session.organization;
         let forget = without.into_iter().map(|flag| flag.record);
         let forget: Vec<FlagChange> = forget.map(FlagChange::Forget).collect();
@@ -395,16 +401,21 @@ impl Worker<'_> {
                 }
                 // Deleted, or merged into another: it has no flag any more.
                 Err(CrmError::Missing) => changes.push(written(flag, false)),
-                Err(CrmError::Refused(_)) => {
+                // It stays unsure.
+                Err(error @ (CrmError::Session(_) | CrmError::Unavailable(_))) => {
+                    failed = Some(error);
+                }
+                // It had no effect, and would have none at once: refused, or a lead that was converted.
+                Err(_) => {
                     done.refused += 1;
                     changes.push(FlagChange::Put(RecordFlag {
+                        record: flag.record.clone(),
+                        // It has the other value still: an unsure one was looked at.
+                        set: !value,
                         writing: false,
                         refused_at: Some(self.now),
-                        ..(*flag).clone()
                     }));
                 }
-                // It stays unsure.
-                Err(error) => failed = Some(error),
             }
         }
         store.change_flags(contract, organization, &changes).await?;

@@ -28,11 +28,11 @@ use crate::clock::Millis;
 pub const USUAL_DAYS: u32 = 90;
 /// Maximum number of those days.
 pub const MOST_DAYS: u32 = 365;
-/// Maximum number of touches that are kept of an opportunity: those that source it, and the latest of the
-/// others, which count in every window in which an earlier one does.
+/// Maximum number of touches that are kept of an opportunity: the latest that influences it, which counts in every
+/// window in which an earlier one does, those that source it, and the latest of the others.
 pub const MOST_TOUCHES: usize = 40;
 /// Counts the rules by which touches are found; a change has every opportunity looked at again.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 const DAY: i64 = 24 * 3600;
 /// Millionths of one.
@@ -393,19 +393,29 @@ impl Attribution {
     #[must_use]
     pub fn new(facts: Facts, since: Millis, touches: impl IntoIterator<Item = Touch>) -> Self {
         let from = facts.opened.plus_seconds(-i64::from(MOST_DAYS) * DAY);
-        let counts = |touch: &Touch| {
-            let sources = touch.kind.sources() && touch.at <= facts.opened;
+        let sources = |touch: &Touch| touch.kind.sources() && touch.at <= facts.opened;
+        let influences = |touch: &Touch| {
             let in_time = touch.at >= from && facts.closed.is_none_or(|end| touch.at <= end);
-            sources || (touch.kind.influences() && in_time)
+            touch.kind.influences() && in_time
         };
-        let touches: BTreeSet<Touch> = touches.into_iter().filter(counts).collect();
+        let touches = touches.into_iter();
+        let touches: BTreeSet<Touch> = touches
+            .filter(|touch| sources(touch) || influences(touch))
+            .collect();
+        let influencing = touches.iter().filter(|touch| influences(touch));
+        let latest = influencing.max_by_key(|touch| touch.at).cloned();
         let mut touches: Vec<Touch> = touches.into_iter().collect();
         // The earliest that source it go before the latest of the others.
         touches.sort_by_key(|touch| {
-            let sources = touch.kind.sources() && touch.at <= facts.opened;
-            (!sources, if sources { touch.at.0 } else { -touch.at.0 })
+            let first = sources(touch);
+            (!first, if first { touch.at.0 } else { -touch.at.0 })
         });
         touches.truncate(MOST_TOUCHES);
+        // It decides whether the opportunity is influenced, however many source it.
+        if let Some(latest) = latest.filter(|latest| !touches.contains(latest)) {
+            touches.pop();
+            touches.push(latest);
+        }
         touches.sort();
         Self {
             facts,
@@ -863,6 +873,11 @@ mod tests {
         );
         assert_eq!(one.touches.len(), MOST_TOUCHES);
         assert!(one.is_in(Part::Sourced, 0) && one.is_in(Part::Influenced, 0));
+        let forms = (400..500).map(|day| touch(TouchKind::CameInByForm, -day));
+        let act = touch(TouchKind::Activity, -10);
+        let one = Attribution::new(facts(Outcome::Open, "5", "EUR"), OPENED, forms.chain([act]));
+        assert_eq!(one.touches.len(), MOST_TOUCHES);
+        assert!(one.is_in(Part::Sourced, 0) && one.is_in(Part::Influenced, 10));
     }
 
     #[test]

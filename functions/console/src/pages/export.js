@@ -16,8 +16,12 @@ const SEPARATOR = new Intl.NumberFormat(locale).format(1.5).includes(",") ? ";" 
 // before it makes it a text.
 const FORMULA = /(^|[;,\t\n]|\r(?!\n))(?=(?:(?![\r\n])[\s\p{C}])*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu;
 
-function cell(value) {
-	const text = String(value ?? "").replace(FORMULA, "$1'");
+// A number of the API, as an amount of money: what is below zero is no formula.
+const NUMBER = /^-?\d+(\.\d+)?$/;
+
+export function cell(value) {
+	const plain = String(value ?? "");
+	const text = NUMBER.test(plain) ? plain : plain.replace(FORMULA, "$1'");
 	return `"${text.replaceAll('"', '""')}"`;
 }
 const line = (values) => `${values.map(cell).join(SEPARATOR)}\r\n`;

@@ -3,6 +3,7 @@
 import { api, get, link, session } from "./api.js";
 import { badge } from "./directory.js";
 import {
+	action,
 	announce,
 	button,
 	card,
@@ -92,8 +93,10 @@ function chart(rows, currency) {
 		values.map((value, index) => {
 			const width = (slot * 0.8) / values.length;
 			const x = LEFT + slot * (at + 0.1) + width * index;
-			const height = HEIGHT - y(value);
-			const bar = svg("rect", { x, y: y(value), width: Math.max(1, width - 1), height, "fill-opacity": SHADES[index] });
+			// A sum below zero has no bar.
+			const above = Math.max(0, value);
+			const height = HEIGHT - y(above);
+			const bar = svg("rect", { x, y: y(above), width: Math.max(1, width - 1), height, "fill-opacity": SHADES[index] });
 			bar.append(svg("title", {}, `${periods[at]}, ${shown[index][1]}: ${money(value, currency)}`));
 			return bar;
 		}),
@@ -338,7 +341,14 @@ function shown(report, open) {
 }
 
 async function keptReports(question, view) {
-	const { items } = await get("/roi/reports");
+	const list = el("ul", { class: "plain" });
+	const more = el("div");
+	const part = async (cursor = "") => {
+		const { items, next } = await get(`/roi/reports${cursor && `?cursor=${encodeURIComponent(cursor)}`}`);
+		list.append(...items.map(({ id, name, at }) => li(link("roi", name, null, { report: id }), " ", time(at))));
+		more.replaceChildren(...(next ? action(t("Show more"), () => part(next)) : []));
+	};
+	await part();
 	return card(
 		t("Kept reports"),
 		hint(t("A report that is kept has its definitions, rates and figures with it, and reads the same later.")),
@@ -347,13 +357,8 @@ async function keptReports(question, view) {
 			announce(t("The report is kept."));
 			view.go("roi", { report: kept.id });
 		}),
-		items.length
-			? el(
-					"ul",
-					{ class: "plain" },
-					items.map(({ id, name, at }) => li(link("roi", name, null, { report: id }), " ", time(at))),
-				)
-			: p(t("None is kept yet.")),
+		list.children.length ? list : p(t("None is kept yet.")),
+		more,
 	);
 }
 

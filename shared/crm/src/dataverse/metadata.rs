@@ -390,7 +390,7 @@ fn offered(bodies: &[Option<Value>], now: Millis) -> CrmOptions {
             currency(row.get("isocurrencycode")?.as_str()?, name)
         })
         .collect();
-    let value_fields: Vec<ValueField> = VALUE_TYPES
+    let mut value_fields: Vec<ValueField> = VALUE_TYPES
         .iter()
         .zip(3..)
         .flat_map(|((_, kind), index)| {
@@ -400,6 +400,16 @@ fn offered(bodies: &[Option<Value>], now: Millis) -> CrmOptions {
                 .filter_map(|column| value_field(column, *kind))
         })
         .collect();
+    // Each column of money has its value in the organisation's own currency beside it, which is not that of the
+    // opportunity.
+    let names: BTreeSet<String> = value_fields
+        .iter()
+        .map(|field| field.name.clone())
+        .collect();
+    value_fields.retain(|field| {
+        let of = field.name.strip_suffix("_base");
+        field.kind != ValueKind::Currency || of.is_none_or(|of| !names.contains(of))
+    });
     let note = |empty: bool, text: &str| empty.then(|| text.to_owned());
     CrmOptions {
         crm: CrmKind::Dynamics365,
@@ -671,9 +681,10 @@ mod tests {
                 {"isocurrencycode": "USD", "currencyname": " "},
                 {"isocurrencycode": null},
             ]})),
-            Some(
-                json!({"value": [{"LogicalName": "estimatedvalue", "DisplayName": display("Est. Revenue")}]}),
-            ),
+            Some(json!({"value": [
+                {"LogicalName": "estimatedvalue", "DisplayName": display("Est. Revenue")},
+                {"LogicalName": "estimatedvalue_base"},
+            ]})),
             Some(json!({"value": [{"LogicalName": "exchangerate"}, {"LogicalName": "lb_ratio"}]})),
             None,
             Some(json!({"value": [{"LogicalName": "closeprobability", "IsValidForRead": false}]})),

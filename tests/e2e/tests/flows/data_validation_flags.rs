@@ -9,11 +9,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::directory::{EntryId, EntryKind, RecordRef};
+use shared::domain::environment::Environment;
 use shared::domain::run::RunKind;
 use shared::domain::schema::CrmKind;
 use shared::queue::ImportMessage;
 use shared::runs;
-use shared::store::WorkKind;
+use shared::store::{FlagChange, RecordFlag, WorkKind};
 use shared::testing::{Cut, Tripwire};
 
 const PROFILE: EntryKind = EntryKind::Profile;
@@ -30,8 +31,18 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     async fn open(tenant: &'a Tenant<'a>, crm: CrmKind) -> Self {
+        Self::with_field_of(tenant, crm, &[("Lead", "lead"), ("Contact", "contact")]).await
+    }
+
+    /// With the field on these objects alone, each by its name in both CRMs.
+    async fn with_field_of(
+        tenant: &'a Tenant<'a>,
+        crm: CrmKind,
+        objects: &[(&'static str, &'static str)],
+    ) -> Self {
         let world = DirectoryWorld::of(tenant).await;
-        for object in [world.name("Lead", "lead"), world.name("Contact", "contact")] {
+        for (salesforce, dataverse) in objects.iter().copied() {
+            let object = world.name(salesforce, dataverse);
             let system = world.name("salesforce", "dataverse");
             let field = json!({ "name": field(crm), "type": "boolean" });
             let path = format!("/fields/{system}/{object}");
@@ -106,6 +117,16 @@ impl<'a> Desk<'a> {
         lead[field(self.world.contract.crm)]
             .as_bool()
             .unwrap_or(false)
+    }
+
+    /// Stores a flag as a worker that died has left it.
+    async fn put(&self, flag: &RecordFlag) {
+        let (store, contract) = (self.world.store(), self.world.id());
+        let organization = store.organization(contract, Environment::Production).await;
+        let organization = organization.unwrap().expect("a connection");
+        let change = [FlagChange::Put(flag.clone())];
+        let stored = store.change_flags(contract, &organization, &change).await;
+        stored.unwrap();
     }
 
     /// Number of changes that arrived at the CRM.
@@ -221,4 +242,63 @@ async fn wherever_a_worker_dies_a_flag_is_written_once() {
     let flags = desk.world.store().flags(desk.world.id(), None, 10).await;
     assert!(flags.unwrap().items.is_empty());
     harness.stop().await;
+}
+
+/// SV-8: a lead that was converted takes no flag any more. That counts as a refusal, which rests for a day, and the
+/// run ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_converted_lead_holds_up_no_other() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let desk = Desk::open(&tenant, CrmKind::Salesforce).await;
+    desk.switch(true).await;
+    desk.run().await;
+    assert!(desk.flag().await);
+    // The answer to that was lost.
+    let flag = RecordFlag {
+        record: desk.lead.clone(),
+        set: false,
+        writing: true,
+        refused_at: None,
+    };
+    desk.put(&flag).await;
+    let path = format!("Lead/{}/convert", desk.lead.id);
+    desk.world.control(Method::POST, &path, Value::Null).await;
+    desk.decide("dismiss").await;
+    desk.run().await;
+    let flags = desk.world.store().flags(desk.world.id(), None, 10).await;
+    let flag = flags.unwrap().items.pop().unwrap();
+    assert!(flag.set && !flag.writing && flag.refused_at.is_some());
+    let before = desk.writes().await;
+    desk.run().await;
+    assert_eq!(desk.writes().await, before);
+    harness.stop().await;
+}
+
+/// SV-8: an object that lost the field holds up no other; what was written to its records is known still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_lost_the_field_holds_up_no_other() {
+    for crm in [CrmKind::Salesforce, CrmKind::Dynamics365] {
+        let harness = Harness::embedded(false).await;
+        let tenant = harness.tenant(crm).await;
+        let desk = Desk::with_field_of(&tenant, crm, &[("Lead", "lead")]).await;
+        desk.switch(true).await;
+        desk.run().await;
+        assert!(desk.flag().await, "{crm:?}");
+        // A worker died while contacts had the field.
+        let email = tenant.email("bob");
+        let flag = RecordFlag {
+            record: desk.world.contact("Bob", "Beck", &email, None).await,
+            set: true,
+            writing: true,
+            refused_at: None,
+        };
+        desk.put(&flag).await;
+        desk.decide("dismiss").await;
+        desk.run().await;
+        assert!(!desk.flag().await, "{crm:?}");
+        let flags = desk.world.store().flags(desk.world.id(), None, 10).await;
+        assert_eq!(flags.unwrap().items, [flag], "{crm:?}");
+        harness.stop().await;
+    }
 }

@@ -24,6 +24,11 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     let deal = world.record("Opportunity", deal).await;
     let role = json!({ "OpportunityId": deal, "ContactId": ada, "Role": "Decision Maker", "IsPrimary": true });
     world.record("OpportunityContactRole", role).await;
+    // A sum below zero has no bar, and the browser nothing to complain of.
+    let refund = json!({
+        "OwnerId": owner, "Name": "A refund", "CloseDate": "2030-01-31", "Amount": -500, "StageName": "Prospecting",
+    });
+    world.record("Opportunity", refund).await;
     world.connect().await;
     let browser = &world.browser;
     browser.resize(1280, 800).await;
@@ -72,6 +77,16 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     world.press("Keep this report").await;
     world.sees("Back to the figures of today").await;
     world.press("Back to the figures of today").await;
+    world.sees("Last quarter").await;
+    // Behind many newer ones it is found still.
+    let report = world.api(Method::GET, "/roi", None).await;
+    for number in 0..20 {
+        let newer = json!({ "name": format!("Newer {number}"), "question": report["question"] });
+        world.api(Method::POST, "/roi/reports", Some(newer)).await;
+    }
+    browser.go(&world.at("/app/roi")).await;
+    world.sees("Newer 19").await;
+    world.press("Show more").await;
     world.sees("Last quarter").await;
 
     // A seller sees the figures of their own opportunities only.
