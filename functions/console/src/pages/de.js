@@ -1095,8 +1095,8 @@ export default {
 	"The deletion was asked for.": "Die Löschung ist veranlasst.",
 	"The setting is saved.": "Die Einstellung ist gespeichert.",
 	"Days for which answers are kept": "Tage, für die Antworten aufbewahrt werden",
-	"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay. 30 to 3650. Empty: for ever.":
-		"Ab dem Tag, an dem eine Einsendung eingegangen ist; dann wird sie mit ihren Antworten gelöscht. Leads und Kontakte in Ihrem CRM und Personen im Verzeichnis bleiben. 30 bis 3650. Leer: unbegrenzt.",
+	"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay, and so does a submission that waits for something. 30 to 3650. Empty: for ever.":
+		"Ab dem Tag, an dem eine Einsendung eingegangen ist; dann wird sie mit ihren Antworten gelöscht. Leads und Kontakte in Ihrem CRM und Personen im Verzeichnis bleiben, ebenso eine Einsendung, die auf etwas wartet. 30 bis 3650. Leer: unbegrenzt.",
 	"Submissions that are older are deleted within a few days. That cannot be undone.":
 		"Ältere Einsendungen werden binnen weniger Tage gelöscht. Das kann nicht rückgängig gemacht werden.",
 	"Days for which activities are kept": "Tage, für die Aktivitäten aufbewahrt werden",
