@@ -28,6 +28,8 @@ const MAX_NAME_TEXT: usize = 100;
 const MAX_PHONE_TEXT: usize = 60;
 /// Words of a name that a phone number's tombstone has: all of an erasure fit into one transaction.
 const MAX_NAME_WORDS: usize = 6;
+/// Maximum number of copies of the CRM's records that an erasure names at once: it is one item of the table.
+pub const MAX_RECORDS: usize = 500;
 /// Receipts of earlier runs that an erasure keeps.
 const MAX_EARLIER: usize = 20;
 /// Time from an erasure's start until no worker runs that did not see its tombstones, in seconds: the longest
@@ -359,6 +361,9 @@ pub struct Position {
     /// The copies of the CRM's records that were found so far: lists name these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<RecordRef>,
+    /// True if an erasure has left copies of records to its next look-through, since it names as many as fit.
+    #[serde(default)]
+    pub more_records: bool,
     /// The seats that the contract has and had, while their items are looked through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seats: Vec<SeatId>,

@@ -23,7 +23,7 @@ use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::linked_record::{kind_of, linked_objects};
 use domain::match_keys::MatchKey;
-use domain::privacy::{ERASED, Erasure, Person, Position, Tombstone};
+use domain::privacy::{ERASED, Erasure, MAX_RECORDS, Person, Position, Tombstone};
 use domain::schema::CrmKind;
 use domain::seat::Seat;
 use domain::submission::{State, Submission};
@@ -774,7 +774,8 @@ impl Store {
     }
 
     /// Erases an item that was found, in one transaction with the erasure, whose counts are raised and whose
-    /// version is one higher. `stone` makes the tombstone of a record that a user chose for the person.
+    /// version is one higher; a copy of a record beyond those that the erasure can name is left to its next
+    /// look-through. `stone` makes the tombstone of a record that a user chose for the person.
     ///
     /// # Errors
     /// Returns [`StoreError::Conflict`] if the item or the erasure was changed meanwhile: the page has to be
@@ -797,14 +798,21 @@ impl Store {
                 object,
                 record,
             } => {
+                let of = RecordRef::new(object.as_str(), record.id.as_str());
+                let is_new = !next.position.records.contains(&of);
+                let is_full = next.position.records.len() >= MAX_RECORDS;
+                // By its values it is found again, once lists and writes of the others were looked through.
+                if is_new && is_full && look.has_record(record) {
+                    erasure.position.more_records = true;
+                    return Ok(());
+                }
                 let mirror = record_mirror(contract, *environment, look.crm, object);
                 let Some((writes, keys)) = mirror.emptying(self, &record.id).await? else {
                     return Ok(());
                 };
                 actions.extend(writes);
                 next.count("crm_copies", 1);
-                let of = RecordRef::new(object.as_str(), record.id.as_str());
-                if !next.position.records.contains(&of) {
+                if is_new {
                     next.position.records.push(of);
                 }
                 next.count("match_keys", keys);

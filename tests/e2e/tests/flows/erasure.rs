@@ -17,14 +17,16 @@ use shared::clock::Clock as _;
 use shared::domain::activity::{Draft, Given};
 use shared::domain::contract::AuditEntry;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
+use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::lists::{ListRef, SavedByHand};
+use shared::domain::mirror::{self, Change, Values};
 use shared::domain::privacy::{self, Erasure, ErasureState, Person};
 use shared::domain::schema::CrmKind;
 use shared::domain::user_writes::{TakenWrite, WriteKind};
 use shared::erasure;
 use shared::queue::ImportMessage;
-use shared::store::{UserWriteKey, WorkKind, holds_person};
+use shared::store::{Mirror, UserWriteKey, WorkKind, holds_person};
 use shared::testing::{Cut, Tripwire};
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
@@ -518,6 +520,57 @@ async fn an_erasure_whose_worker_dies_at_any_call_ends_as_one_that_does_not() {
     }
     assert!(ended, "an erasure makes more than {MANY_CALLS} calls");
     assert_eq!(counts.len(), 1, "{counts:?}");
+    harness.stop().await;
+}
+
+/// An erasure is one item of the table, however many records of the CRM have the person's address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_of_more_records_than_it_can_name_ends_with_all_of_them() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let email = tenant.email("shared");
+    let copies = privacy::MAX_RECORDS + 7;
+    let changes = (0..copies).map(|number| {
+        Change::Present(mirror::Record {
+            id: format!("{number:08x}-0000-4000-8000-000000000000"),
+            modified: world.clock.now(),
+            merged_into: None,
+            values: Values(vec![("Email", mirror::Value::Text(email.clone()))]),
+        })
+    });
+    let changes: Vec<Change> = changes.collect();
+    let contacts = Mirror {
+        contract: world.id(),
+        environment: Environment::Production,
+        crm: CrmKind::Salesforce,
+        object: "Contact",
+        default_region: None,
+    };
+    contacts.put_new(world.store(), &changes).await.unwrap();
+    let given = privacy::Given {
+        emails: vec![email.clone()],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let import = &world.apps.import;
+    let asked = erasure::begin(&import.remote, &import.queue, world.id(), &person, "t").await;
+    let id = asked.unwrap().id;
+    let mut erased = None;
+    for _ in 0..20 {
+        assert!(work(&world.apps, &tenant).await);
+        let erasure = world.store().erasure(world.id(), id).await.unwrap();
+        let erasure = erasure.unwrap();
+        assert!(erasure.position.records.len() <= privacy::MAX_RECORDS);
+        if let Some(receipt) = erasure.receipt {
+            erased = receipt.erased.get("crm_copies").copied();
+            break;
+        }
+        world.clock.advance(1000);
+    }
+    assert_eq!(erased, Some(copies as u64));
+    let left = dump(&tenant).await;
+    assert!(left.values().all(|text| !text.contains(&email)));
     harness.stop().await;
 }
 
