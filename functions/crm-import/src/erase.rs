@@ -101,8 +101,9 @@ impl Work<'_> {
             let Some(next) = next else {
                 return self.end_of_round().await;
             };
-            // What was erased has come to the position's lists meanwhile.
+            // The records that were erased have come to the position meanwhile.
             let position = &mut self.erasure.position;
+            position.profiles = next.profiles;
             position.place = next.place;
             position.after = next.after;
             position.seats = next.seats;

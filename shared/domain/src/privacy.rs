@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use matching::Record;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Millis;
-use crate::directory::{EntryId, RecordRef};
+use crate::directory::{EntryId, EntryKind, NewEntry, Origin, RecordRef};
 use crate::environment::Environment;
 use crate::ids::{self, ContractId, SeatId};
 use crate::normalize;
@@ -218,6 +219,22 @@ impl Person {
             || !self.profiles.is_disjoint(&facts.profiles)
             || !self.phones.is_disjoint(&facts.phones)
             || (!self.name.is_empty() && facts.words == self.name)
+    }
+
+    /// The ids of the entries of the directory that the e-mail addresses identify, whether they are there or were
+    /// deleted: activities, lists and the audit log go on naming them.
+    #[must_use]
+    pub fn entries(&self, contract: &ContractId) -> Vec<EntryId> {
+        let identified = |address: &String| {
+            let record = Record {
+                emails: vec![address.clone()],
+                ..Record::default()
+            };
+            let kind = EntryKind::Profile;
+            let new = NewEntry::new(contract, kind, None, record, Origin::Api, None);
+            new.ok().map(|new| new.id)
+        };
+        self.emails.iter().filter_map(identified).collect()
     }
 
     /// The tombstones of the person. No name is one by itself.

@@ -207,7 +207,8 @@ impl Look<'_> {
     }
 
     fn has_audit(&self, entry: &AuditEntry, position: &Position) -> bool {
-        self.is_own_write(entry, position)
+        let is_own = self.is_own_write(entry, position);
+        (is_own && self.redacted_entry(entry, position) != *entry)
             || self.has(&entry.before)
             || self.has(&entry.after)
             || self.has(&entry.target.clone().into())
@@ -431,6 +432,11 @@ impl Store {
         }
         let found = match position.place {
             KEYS => {
+                for entry in person.entries(contract) {
+                    if !next.profiles.contains(&entry) {
+                        next.profiles.push(entry);
+                    }
+                }
                 // Only the key of an e-mail address finds all: a number's has the extension too, and none leads
                 // from a profile address or a name alone to a record.
                 next.every_record = person.emails.is_empty()

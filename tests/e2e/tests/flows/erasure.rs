@@ -523,6 +523,41 @@ async fn an_erasure_whose_worker_dies_at_any_call_ends_as_one_that_does_not() {
     harness.stop().await;
 }
 
+/// A person who is deleted from the directory leaves what seat holders logged and noted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_address() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let seat = new_seat(&tenant, "Some Seller", &tenant.email("seller")).await;
+    let seat: SeatId = seat.parse().unwrap();
+    let email = tenant.email("zerlina");
+    let id = world
+        .profile("Zerlina", "Quastenfloss", &email, "Works")
+        .await;
+    logged(&world, seat, id, "k").await;
+    noted(&world, seat, id).await;
+    let path = format!("/profiles/{id}");
+    let (status, answer) = tenant.api(Method::DELETE, &path, None).await;
+    assert!(status.is_success(), "{answer}");
+    let person = json!({ "emails": [email] });
+    let found = search(&tenant, &person).await;
+    assert_eq!(
+        (found["activity"], found["list_entry"]),
+        (1, 1),
+        "{found:?}"
+    );
+    let body = json!({ "person": person, "confirm": "erase" });
+    let asked = tenant
+        .api(Method::POST, "/privacy/erasures", Some(body))
+        .await;
+    assert_eq!(asked.0, 202, "{}", asked.1);
+    assert!(work(&world.apps, &tenant).await);
+    assert_eq!(telling(&tenant).await, Vec::new());
+    assert_eq!(search(&tenant, &person).await, BTreeMap::new());
+    harness.stop().await;
+}
+
 /// An erasure is one item of the table, however many records of the CRM have the person's address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erasure_of_more_records_than_it_can_name_ends_with_all_of_them() {
