@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::submissions::SubmissionFilter;
 use super::transaction::{Action, Assumption, Change};
 use super::{
-    DIRECTORY_SHARDS, Item, Mirror, MirrorRecord, Store, StoreError, WorkKind, keys, page_of, read,
-    read_each, write,
+    DIRECTORY_SHARDS, Item, Mirror, MirrorRecord, Store, StoreError, ThreadChoice, WorkKind, keys,
+    page_of, read, read_each, write,
 };
 use domain::activity::Activity;
 use domain::clock::Millis;
@@ -93,7 +93,8 @@ pub enum Found {
 /// The kind of an item that a seat holder's work left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
-    /// The person is saved in a list, maybe with a note, or is a champion.
+    /// The person is saved in a list, maybe with a note, or is a champion, or a thread with them was chosen to be
+    /// logged or not.
     Listed,
     /// A record of the person was changed; the values before that are kept for a repeated request.
     Written,
@@ -716,6 +717,15 @@ impl Store {
                 let sort_key = item.get("SK").and_then(|sk| sk.as_s().ok());
                 let entry = sort_key.and_then(|sk| sk.rsplit('#').next());
                 if entry.is_some_and(|entry| entries.iter().any(|of| of == entry)) {
+                    found.extend(noted(Noted::Listed, item));
+                }
+            }
+            let partition = keys::thread_choices(contract, seat);
+            for item in self.query_all(partition, "").await? {
+                let choice: Option<ThreadChoice> = serde_dynamo::from_item(item.clone()).ok();
+                let target = choice.map(|choice| choice.target);
+                let profile = target.filter(|target| target.kind == EntryKind::Profile);
+                if profile.is_some_and(|profile| position.profiles.contains(&profile.id)) {
                     found.extend(noted(Noted::Listed, item));
                 }
             }

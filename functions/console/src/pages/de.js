@@ -2187,8 +2187,8 @@ export default {
 		"Alles außer ID und Formular wird gelöscht, auch der Anteil an der Bewertung des Leads.",
 	"A seat holder logged an activity with the person.": "Ein Lizenzinhaber hat eine Aktivität mit der Person protokolliert.",
 	"It is deleted. What was written to the CRM stays there.": "Sie wird gelöscht. Was ins CRM geschrieben wurde, bleibt dort.",
-	"A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion.":
-		"Ein Lizenzinhaber hat die Person in einer Liste gespeichert, oder sie wurde wegen einer Opportunity gespeichert oder ist als Champion aufgeführt.",
+	"A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion, or a thread with the person was chosen to be logged or not.":
+		"Ein Lizenzinhaber hat die Person in einer Liste gespeichert, oder sie wurde wegen einer Opportunity gespeichert oder ist als Champion aufgeführt, oder es wurde gewählt, ob eine Unterhaltung mit ihr protokolliert wird.",
 	"Until it is removed from the list.": "Bis sie aus der Liste entfernt wird.",
 	"It is deleted, with its note.": "Der Eintrag wird mit seiner Notiz gelöscht.",
 	"A seat holder changed the record in the CRM; the values before are kept for a repeated request.":

@@ -357,7 +357,7 @@ impl View {
                 let (kind, reason, kept, on_erasure) = match kind {
                     Noted::Listed => (
                         PersonItemKind::ListEntry,
-                        "A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion.",
+                        "A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion, or a thread with the person was chosen to be logged or not.",
                         "Until it is removed from the list.",
                         "It is deleted, with its note.",
                     ),

@@ -14,19 +14,20 @@ use matching::Record;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
-use shared::domain::activity::{Draft, Given};
+use shared::domain::activity::{Draft, Given, Thread};
 use shared::domain::contract::AuditEntry;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::lists::{ListRef, SavedByHand};
+use shared::domain::log_choice::LogToCrm;
 use shared::domain::mirror::{self, Change, Values};
 use shared::domain::privacy::{self, Erasure, ErasureState, Person};
 use shared::domain::schema::CrmKind;
 use shared::domain::user_writes::{TakenWrite, WriteKind};
 use shared::erasure;
 use shared::queue::ImportMessage;
-use shared::store::{Mirror, UserWriteKey, WorkKind, holds_person};
+use shared::store::{Mirror, ThreadChoice, UserWriteKey, WorkKind, holds_person};
 use shared::testing::{Cut, Tripwire};
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
@@ -172,6 +173,25 @@ async fn noted(world: &DirectoryWorld<'_>, seat: SeatId, entry: EntryId) {
         .store()
         .save_by_hand(world.id(), seat, ListRef::People, &saved);
     assert_eq!(before.await.unwrap(), None);
+}
+
+/// A seat holder's choice to log a thread with an entry.
+async fn chosen(world: &DirectoryWorld<'_>, seat: SeatId, entry: EntryId) {
+    let now = world.clock.now();
+    let (kind, name) = (EntryKind::Profile, "t".to_owned());
+    let target = EntryRef { kind, id: entry };
+    let choice = ThreadChoice::new(&Thread { target, name }, LogToCrm::Yes, now);
+    let audit = AuditEntry {
+        at: now,
+        actor: format!("seat:{seat}"),
+        action: "seat.log_thread".to_owned(),
+        target: target.to_string(),
+        before: Value::Null,
+        after: json!(LogToCrm::Yes),
+    };
+    let store = world.store();
+    let kept = store.choose_thread(world.id(), seat, &choice, &audit, entry.0);
+    kept.await.unwrap();
 }
 
 /// A seat holder's update of a record in the CRM, none of whose values is an address.
@@ -537,6 +557,7 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
         .await;
     logged(&world, seat, id, "k").await;
     noted(&world, seat, id).await;
+    chosen(&world, seat, id).await;
     let path = format!("/profiles/{id}");
     let (status, answer) = tenant.api(Method::DELETE, &path, None).await;
     assert!(status.is_success(), "{answer}");
@@ -544,7 +565,7 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
     let found = search(&tenant, &person).await;
     assert_eq!(
         (found["activity"], found["list_entry"]),
-        (1, 1),
+        (1, 2),
         "{found:?}"
     );
     let body = json!({ "person": person, "confirm": "erase" });
@@ -555,6 +576,8 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
     assert!(work(&world.apps, &tenant).await);
     assert_eq!(telling(&tenant).await, Vec::new());
     assert_eq!(search(&tenant, &person).await, BTreeMap::new());
+    let left = dump(&tenant).await;
+    assert!(left.keys().all(|(pk, _)| !pk.contains("#THREADLOG#")));
     harness.stop().await;
 }
 
