@@ -15,7 +15,7 @@ use super::{
     DIRECTORY_SHARDS, Item, Mirror, MirrorRecord, Store, StoreError, ThreadChoice, WorkKind, keys,
     page_of, read, read_each, write,
 };
-use domain::activity::Activity;
+use domain::activity::{Activity, ActivityState};
 use domain::clock::Millis;
 use domain::contract::AuditEntry;
 use domain::directory::{Entry, EntryId, EntryKind, EntryRef, How, Match, RecordRef};
@@ -882,8 +882,13 @@ impl Store {
             }
             Found::Activity(activity) => {
                 let key = keys::activity(contract, activity.seat, activity.id);
+                // In no index, and nothing to do for a worker: sent again it is not logged again.
+                let left = Activity {
+                    state: ActivityState::Written,
+                    ..activity.erased(now)
+                };
                 let as_read = Assumption::version(activity.version);
-                actions.push(self.delete_action(key.attributes(), Some(as_read))?);
+                actions.push(self.put_action(write("activity", &left, &key)?, Some(as_read))?);
                 if let Some(thread) = activity.order_in() {
                     let place = activity.place();
                     let key = keys::in_thread(contract, activity.seat, &thread, place);

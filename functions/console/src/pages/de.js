@@ -2186,7 +2186,8 @@ export default {
 	"Everything but its id and form is deleted, with its part in the lead's score.":
 		"Alles außer ID und Formular wird gelöscht, auch der Anteil an der Bewertung des Leads.",
 	"A seat holder logged an activity with the person.": "Ein Lizenzinhaber hat eine Aktivität mit der Person protokolliert.",
-	"It is deleted. What was written to the CRM stays there.": "Sie wird gelöscht. Was ins CRM geschrieben wurde, bleibt dort.",
+	"Everything but its id and its times is deleted. What was written to the CRM stays there.":
+		"Alles außer ID und Zeiten wird gelöscht. Was ins CRM geschrieben wurde, bleibt dort.",
 	"A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion, or a thread with the person was chosen to be logged or not.":
 		"Ein Lizenzinhaber hat die Person in einer Liste gespeichert, oder sie wurde wegen einer Opportunity gespeichert oder ist als Champion aufgeführt, oder es wurde gewählt, ob eine Unterhaltung mit ihr protokolliert wird.",
 	"Until it is removed from the list.": "Bis sie aus der Liste entfernt wird.",
@@ -2203,8 +2204,8 @@ export default {
 	"Backups of the table, which end after 35 days.": "Sicherungen der Tabelle, die nach 35 Tagen enden.",
 	"That an erasure happened, by whom and when, in the audit log and in this list.":
 		"Dass gelöscht wurde, von wem und wann, im Änderungsprotokoll und in dieser Liste.",
-	"Ids of erased form responses and of the CRM's records, without values.":
-		"IDs gelöschter Formularantworten und der Datensätze des CRM, ohne Werte.",
+	"Ids of erased form responses and activities, and of the CRM's records, without values.":
+		"IDs gelöschter Formularantworten und Aktivitäten und der Datensätze des CRM, ohne Werte.",
 	"Records of the CRM, which are the customer's: delete them there.":
 		"Datensätze des CRM, denn sie gehören dem Kunden: Löschen Sie sie dort.",
 	"The seat of a person who signs in here: delete it first, and erase after that.":

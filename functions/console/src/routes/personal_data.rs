@@ -189,7 +189,7 @@ const LIMITS: [&str; 4] = [
 const STAYS: [&str; 5] = [
     "That an erasure happened, by whom and when, in the audit log and in this list.",
     "Keyed hashes of the addresses and numbers, so that an import, a file, a program or a repeated delivery does not bring the person back.",
-    "Ids of erased form responses and of the CRM's records, without values.",
+    "Ids of erased form responses and activities, and of the CRM's records, without values.",
     "Records of the CRM, which are the customer's: delete them there.",
     "The seat of a person who signs in here: delete it first, and erase after that.",
 ];
@@ -348,7 +348,7 @@ impl View {
                     activity.id.to_string(),
                     "A seat holder logged an activity with the person.".to_owned(),
                     kept_for(self.keep_activities_days),
-                    "It is deleted. What was written to the CRM stays there.",
+                    "Everything but its id and its times is deleted. What was written to the CRM stays there.",
                     record.map(|record| self.link(production, &record.object, &record.id)),
                     serde_json::to_value(activity).ok(),
                 )

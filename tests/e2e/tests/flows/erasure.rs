@@ -578,6 +578,9 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
     assert_eq!(search(&tenant, &person).await, BTreeMap::new());
     let left = dump(&tenant).await;
     assert!(left.keys().all(|(pk, _)| !pk.contains("#THREADLOG#")));
+    // Sent again, by a client or with an archive, the activity is the one that was.
+    logged(&world, seat, id, "k").await;
+    assert_eq!(telling(&tenant).await, Vec::new());
     harness.stop().await;
 }
 
