@@ -24,6 +24,7 @@ use domain::ids::ContractId;
 use domain::linked_record::{kind_of, linked_objects};
 use domain::match_keys::MatchKey;
 use domain::privacy::{ERASED, Erasure, MAX_RECORDS, Person, Position, Tombstone};
+use domain::roi::TouchKind;
 use domain::schema::CrmKind;
 use domain::seat::Seat;
 use domain::submission::{State, Submission};
@@ -892,6 +893,12 @@ impl Store {
                 if let Some(thread) = activity.order_in() {
                     let place = activity.place();
                     let key = keys::in_thread(contract, activity.seat, &thread, place);
+                    actions.push(self.delete_action(key.attributes(), None)?);
+                }
+                // One that was sent after its person was deleted from the directory.
+                if activity.target.kind == EntryKind::Profile {
+                    let (kind, id) = (TouchKind::Activity.as_str(), activity.id.to_string());
+                    let key = keys::reach(contract, activity.target.id, kind, &id);
                     actions.push(self.delete_action(key.attributes(), None)?);
                 }
                 next.count("activities", 1);
