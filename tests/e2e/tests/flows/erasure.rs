@@ -601,7 +601,7 @@ async fn an_erasure_of_more_records_than_it_can_name_ends_with_all_of_them() {
     let harness = Harness::embedded(false).await;
     let tenant = harness.tenant(CrmKind::Salesforce).await;
     let world = DirectoryWorld::of(&tenant).await;
-    let email = tenant.email("shared");
+    let email = tenant.email("zerlina");
     let copies = privacy::MAX_RECORDS + 7;
     let changes = (0..copies).map(|number| {
         Change::Present(mirror::Record {
