@@ -871,13 +871,15 @@ impl Store {
                     actions.push(self.delete_action(key.attributes(), None)?);
                     next.count("attachments", 1);
                 }
-                let claim = submission
-                    .plan
-                    .as_ref()
-                    .and_then(|plan| plan.claim.as_ref());
-                if let Some(claim) = claim {
+                let plan = submission.plan.as_ref();
+                // One that another submission has taken over is that one's.
+                if let Some(planned) = plan.and_then(|plan| plan.claim.as_ref())
+                    && let Some(claim) = self.claim(contract, &planned.key).await?
+                    && claim.owner == submission.id
+                {
                     let key = keys::claim(contract, &claim.key);
-                    actions.push(self.delete_action(key.attributes(), None)?);
+                    let as_read = Assumption::version(claim.version);
+                    actions.push(self.delete_action(key.attributes(), Some(as_read))?);
                     next.count("claims", 1);
                 }
             }

@@ -25,6 +25,7 @@ use shared::domain::mirror::{self, Change, Values};
 use shared::domain::privacy::{self, Erasure, ErasureState, Person};
 use shared::domain::roi::TouchKind;
 use shared::domain::schema::CrmKind;
+use shared::domain::submission::{ClaimRef, Plan};
 use shared::domain::user_writes::{TakenWrite, WriteKind};
 use shared::erasure;
 use shared::queue::ImportMessage;
@@ -592,6 +593,50 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
     // Sent again, by a client or with an archive, the activity is the one that was.
     logged(&world, seat, id, "k").await;
     assert_eq!(telling(&tenant).await, Vec::new());
+    harness.stop().await;
+}
+
+/// A claim that somebody else's submission has taken over keeps that one to one lead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_leaves_a_claim_that_another_submission_has_taken_over() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let (store, contract, now) = (world.store(), world.id(), world.clock.now());
+    let mut owner = None;
+    for name in ["Zerlina", "Bertram"] {
+        let (status, answer) = post(&world.apps, &tenant, &tenant.person(name), name).await;
+        assert_eq!(status, 202, "{answer}");
+        let id = id_of(&answer).parse().unwrap();
+        let stored = store.submission(contract, id).await.unwrap();
+        let mut submission = stored.unwrap();
+        // The lease of the first has ended when the second comes.
+        let claimed = store.claim_match_key(&mut submission, "hash", 0, now, now, |claim| Plan {
+            identity: claim.identity(contract),
+            planned_at: now,
+            claim: Some(ClaimRef {
+                key: claim.key.clone(),
+                generation: claim.generation,
+            }),
+            strategy: world.contract.active_strategy,
+        });
+        claimed.await.unwrap();
+        owner = Some(id);
+    }
+    let given = privacy::Given {
+        emails: vec![tenant.email("zerlina")],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let import = &world.apps.import;
+    let asked = erasure::begin(&import.remote, &import.queue, contract, &person, "t").await;
+    let id = asked.unwrap().id;
+    assert!(work(&world.apps, &tenant).await);
+    let erased = store.erasure(contract, id).await.unwrap().unwrap().erased;
+    assert_eq!(erased.get("submissions"), Some(&1), "{erased:?}");
+    assert_eq!(erased.get("claims"), None, "{erased:?}");
+    let claim = store.claim(contract, "hash").await.unwrap();
+    assert_eq!(claim.map(|claim| claim.owner), owner);
     harness.stop().await;
 }
 
