@@ -368,6 +368,12 @@ impl Submission {
         self.expires_at().is_some_and(|until| until <= now)
     }
 
+    /// True if the person sent it after that time.
+    #[must_use]
+    pub fn is_sent_after(&self, at: Millis) -> bool {
+        self.received_at > at && self.submitted_at.is_none_or(|sent| sent > at)
+    }
+
     /// Creates the first stored version of a submission.
     #[must_use]
     pub fn receive(new: NewSubmission, now: Millis) -> Self {

@@ -858,6 +858,10 @@ impl Store {
                     next.position.records.push(record.clone());
                 }
             }
+            // A new act of the person.
+            Found::Submission(submission) if submission.is_sent_after(erasure.asked_at) => {
+                return Ok(());
+            }
             Found::Submission(submission) => {
                 let shell = emptied(submission, now);
                 let key = keys::submission(contract, submission.id);

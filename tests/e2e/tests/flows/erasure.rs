@@ -584,6 +584,7 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
         .api(Method::POST, "/privacy/erasures", Some(body))
         .await;
     assert_eq!(asked.0, 202, "{}", asked.1);
+    world.advance(1000).await;
     assert!(work(&world.apps, &tenant).await);
     assert_eq!(telling(&tenant).await, Vec::new());
     assert_eq!(search(&tenant, &person).await, BTreeMap::new());
@@ -637,6 +638,40 @@ async fn an_erasure_leaves_a_claim_that_another_submission_has_taken_over() {
     assert_eq!(erased.get("claims"), None, "{erased:?}");
     let claim = store.claim(contract, "hash").await.unwrap();
     assert_eq!(claim.map(|claim| claim.owner), owner);
+    harness.stop().await;
+}
+
+/// A response that comes while an erasure runs is a new act of the person, as one after its end is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_sends_after_an_erasure_was_asked_for_is_taken() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let (store, contract) = (world.store(), world.id());
+    let body = tenant.person("Zerlina");
+    let (status, answer) = post(&world.apps, &tenant, &body, "before").await;
+    assert_eq!(status, 202, "{answer}");
+    let before = id_of(&answer).parse().unwrap();
+    let given = privacy::Given {
+        emails: vec![tenant.email("zerlina")],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let import = &world.apps.import;
+    let asked = erasure::begin(&import.remote, &import.queue, contract, &person, "t").await;
+    asked.unwrap();
+    world.clock.advance(10);
+    let (status, answer) = post(&world.apps, &tenant, &body, "after").await;
+    assert_eq!(status, 202, "{answer}");
+    let after = id_of(&answer).parse().unwrap();
+    for _ in 0..2 {
+        assert!(work(&world.apps, &tenant).await);
+        world.clock.advance(1000);
+    }
+    for (id, is_kept) in [(before, false), (after, true)] {
+        let stored = store.submission(contract, id).await.unwrap().unwrap();
+        assert_eq!(stored.answers.is_some(), is_kept, "{stored:?}");
+    }
     harness.stop().await;
 }
 
