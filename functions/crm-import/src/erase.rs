@@ -101,8 +101,9 @@ impl Work<'_> {
             let Some(next) = next else {
                 return self.end_of_round().await;
             };
-            // What was erased has come to the position's lists meanwhile.
+            // The records that were erased have come to the position meanwhile.
             let position = &mut self.erasure.position;
+            position.profiles = next.profiles;
             position.place = next.place;
             position.after = next.after;
             position.seats = next.seats;
@@ -155,6 +156,18 @@ impl Work<'_> {
 
     async fn end_of_round(&mut self) -> Result<(), StoreError> {
         let now = self.now();
+        if self.erasure.position.more_records {
+            // Those that it named are erased, with their lists: there is room for the others.
+            self.erasure.due_at = now;
+            self.erasure.position = Position {
+                profiles: std::mem::take(&mut self.erasure.position.profiles),
+                ..Position::default()
+            };
+            self.save().await?;
+            let queue = &self.app.queue;
+            crm_setup::announce(queue, &self.contract.id, WorkKind::Erase).await;
+            return Ok(());
+        }
         if self.erasure.state == ErasureState::Running {
             self.erasure.state = ErasureState::Confirming;
             self.erasure.due_at = self.erasure.asked_at.plus_seconds(SETTLE_SECONDS).max(now);

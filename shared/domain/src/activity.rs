@@ -457,7 +457,7 @@ pub struct Activity {
     #[serde(default)]
     pub finished_at: Option<Millis>,
     /// The time at which its content was erased, because it was kept for as long as the contract keeps
-    /// activities. What stays identifies it, so that the same activity is not logged twice.
+    /// activities, or its person was erased. What stays identifies it, so that the same activity is not logged twice.
     #[serde(default)]
     pub erased_at: Option<Millis>,
 }

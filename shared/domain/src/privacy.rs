@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use matching::Record;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Millis;
-use crate::directory::{EntryId, RecordRef};
+use crate::directory::{EntryId, EntryKind, NewEntry, Origin, RecordRef};
 use crate::environment::Environment;
 use crate::ids::{self, ContractId, SeatId};
 use crate::normalize;
@@ -28,6 +29,8 @@ const MAX_NAME_TEXT: usize = 100;
 const MAX_PHONE_TEXT: usize = 60;
 /// Words of a name that a phone number's tombstone has: all of an erasure fit into one transaction.
 const MAX_NAME_WORDS: usize = 6;
+/// Maximum number of copies of the CRM's records that an erasure names at once: it is one item of the table.
+pub const MAX_RECORDS: usize = 500;
 /// Receipts of earlier runs that an erasure keeps.
 const MAX_EARLIER: usize = 20;
 /// Time from an erasure's start until no worker runs that did not see its tombstones, in seconds: the longest
@@ -218,6 +221,22 @@ impl Person {
             || (!self.name.is_empty() && facts.words == self.name)
     }
 
+    /// The ids of the entries of the directory that the e-mail addresses identify, whether they are there or were
+    /// deleted: activities, lists and the audit log go on naming them.
+    #[must_use]
+    pub fn entries(&self, contract: &ContractId) -> Vec<EntryId> {
+        let identified = |address: &String| {
+            let record = Record {
+                emails: vec![address.clone()],
+                ..Record::default()
+            };
+            let kind = EntryKind::Profile;
+            let new = NewEntry::new(contract, kind, None, record, Origin::Api, None);
+            new.ok().map(|new| new.id)
+        };
+        self.emails.iter().filter_map(identified).collect()
+    }
+
     /// The tombstones of the person. No name is one by itself.
     #[must_use]
     pub fn tombstones(&self, key: &[u8]) -> Vec<Tombstone> {
@@ -359,6 +378,9 @@ pub struct Position {
     /// The copies of the CRM's records that were found so far: lists name these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<RecordRef>,
+    /// True if an erasure has left copies of records to its next look-through, since it names as many as fit.
+    #[serde(default)]
+    pub more_records: bool,
     /// The seats that the contract has and had, while their items are looked through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seats: Vec<SeatId>,

@@ -94,6 +94,14 @@ impl State {
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Received | Self::Processing | Self::Waiting)
     }
+
+    /// Every state in which a submission can expire: it waits neither for its turn nor for a person.
+    pub const EXPIRING: [Self; 4] = [
+        Self::HeldTest,
+        Self::Created,
+        Self::Attached,
+        Self::Withdrawn,
+    ];
 }
 
 /// The origin of a submission in the source's own terms.
@@ -289,7 +297,7 @@ pub struct Submission {
     /// Time of sending, if the source gives it.
     #[serde(default)]
     pub submitted_at: Option<Millis>,
-    /// Time when it expires and the table deletes it; `None`: never.
+    /// Time when its answers have been kept for as long as the contract keeps them; `None`: never.
     #[serde(default)]
     pub kept_until: Option<Millis>,
     /// Digest of the answers as they arrived.
@@ -346,10 +354,24 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// Time when it expires and the table deletes it; `None`: never, or not while it waits for something. What was
+    /// accepted and is not in the CRM yet is not lost to a setting.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Millis> {
+        let can = State::EXPIRING.contains(&self.state);
+        self.kept_until.filter(|_| can)
+    }
+
     /// True if it has expired: the table deletes it within a few days.
     #[must_use]
     pub fn has_expired(&self, now: Millis) -> bool {
-        self.kept_until.is_some_and(|until| until <= now)
+        self.expires_at().is_some_and(|until| until <= now)
+    }
+
+    /// True if the person sent it after that time.
+    #[must_use]
+    pub fn is_sent_after(&self, at: Millis) -> bool {
+        self.received_at > at && self.submitted_at.is_none_or(|sent| sent > at)
     }
 
     /// Creates the first stored version of a submission.

@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::submissions::SubmissionFilter;
 use super::transaction::{Action, Assumption, Change};
 use super::{
-    DIRECTORY_SHARDS, Item, Mirror, MirrorRecord, Store, StoreError, WorkKind, keys, page_of, read,
-    read_each, write,
+    DIRECTORY_SHARDS, Item, Mirror, MirrorRecord, Store, StoreError, ThreadChoice, WorkKind, keys,
+    page_of, read, read_each, write,
 };
-use domain::activity::Activity;
+use domain::activity::{Activity, ActivityState};
 use domain::clock::Millis;
 use domain::contract::AuditEntry;
 use domain::directory::{Entry, EntryId, EntryKind, EntryRef, How, Match, RecordRef};
@@ -23,7 +23,8 @@ use domain::environment::Environment;
 use domain::ids::ContractId;
 use domain::linked_record::{kind_of, linked_objects};
 use domain::match_keys::MatchKey;
-use domain::privacy::{ERASED, Erasure, Person, Position, Tombstone};
+use domain::privacy::{ERASED, Erasure, MAX_RECORDS, Person, Position, Tombstone};
+use domain::roi::TouchKind;
 use domain::schema::CrmKind;
 use domain::seat::Seat;
 use domain::submission::{State, Submission};
@@ -93,7 +94,8 @@ pub enum Found {
 /// The kind of an item that a seat holder's work left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
-    /// The person is saved in a list, maybe with a note, or is a champion.
+    /// The person is saved in a list, maybe with a note, or is a champion, or a thread with them was chosen to be
+    /// logged or not.
     Listed,
     /// A record of the person was changed; the values before that are kept for a repeated request.
     Written,
@@ -207,7 +209,8 @@ impl Look<'_> {
     }
 
     fn has_audit(&self, entry: &AuditEntry, position: &Position) -> bool {
-        self.is_own_write(entry, position)
+        let is_own = self.is_own_write(entry, position);
+        (is_own && self.redacted_entry(entry, position) != *entry)
             || self.has(&entry.before)
             || self.has(&entry.after)
             || self.has(&entry.target.clone().into())
@@ -431,6 +434,11 @@ impl Store {
         }
         let found = match position.place {
             KEYS => {
+                for entry in person.entries(contract) {
+                    if !next.profiles.contains(&entry) {
+                        next.profiles.push(entry);
+                    }
+                }
                 // Only the key of an e-mail address finds all: a number's has the extension too, and none leads
                 // from a profile address or a name alone to a record.
                 next.every_record = person.emails.is_empty()
@@ -713,6 +721,15 @@ impl Store {
                     found.extend(noted(Noted::Listed, item));
                 }
             }
+            let partition = keys::thread_choices(contract, seat);
+            for item in self.query_all(partition, "").await? {
+                let choice: Option<ThreadChoice> = serde_dynamo::from_item(item.clone()).ok();
+                let target = choice.map(|choice| choice.target);
+                let profile = target.filter(|target| target.kind == EntryKind::Profile);
+                if profile.is_some_and(|profile| position.profiles.contains(&profile.id)) {
+                    found.extend(noted(Noted::Listed, item));
+                }
+            }
         }
         let saved = position.records.iter().flat_map(|record| {
             let (environment, kind) = (Environment::Production, EntryKind::Profile);
@@ -774,7 +791,8 @@ impl Store {
     }
 
     /// Erases an item that was found, in one transaction with the erasure, whose counts are raised and whose
-    /// version is one higher. `stone` makes the tombstone of a record that a user chose for the person.
+    /// version is one higher; a copy of a record beyond those that the erasure can name is left to its next
+    /// look-through. `stone` makes the tombstone of a record that a user chose for the person.
     ///
     /// # Errors
     /// Returns [`StoreError::Conflict`] if the item or the erasure was changed meanwhile: the page has to be
@@ -797,14 +815,21 @@ impl Store {
                 object,
                 record,
             } => {
+                let of = RecordRef::new(object.as_str(), record.id.as_str());
+                let is_new = !next.position.records.contains(&of);
+                let is_full = next.position.records.len() >= MAX_RECORDS;
+                // By its values it is found again, once lists and writes of the others were looked through.
+                if is_new && is_full && look.has_record(record) {
+                    erasure.position.more_records = true;
+                    return Ok(());
+                }
                 let mirror = record_mirror(contract, *environment, look.crm, object);
                 let Some((writes, keys)) = mirror.emptying(self, &record.id).await? else {
                     return Ok(());
                 };
                 actions.extend(writes);
                 next.count("crm_copies", 1);
-                let of = RecordRef::new(object.as_str(), record.id.as_str());
-                if !next.position.records.contains(&of) {
+                if is_new {
                     next.position.records.push(of);
                 }
                 next.count("match_keys", keys);
@@ -833,6 +858,10 @@ impl Store {
                     next.position.records.push(record.clone());
                 }
             }
+            // A new act of the person.
+            Found::Submission(submission) if submission.is_sent_after(erasure.asked_at) => {
+                return Ok(());
+            }
             Found::Submission(submission) => {
                 let shell = emptied(submission, now);
                 let key = keys::submission(contract, submission.id);
@@ -846,23 +875,36 @@ impl Store {
                     actions.push(self.delete_action(key.attributes(), None)?);
                     next.count("attachments", 1);
                 }
-                let claim = submission
-                    .plan
-                    .as_ref()
-                    .and_then(|plan| plan.claim.as_ref());
-                if let Some(claim) = claim {
+                let plan = submission.plan.as_ref();
+                // One that another submission has taken over is that one's.
+                if let Some(planned) = plan.and_then(|plan| plan.claim.as_ref())
+                    && let Some(claim) = self.claim(contract, &planned.key).await?
+                    && claim.owner == submission.id
+                {
                     let key = keys::claim(contract, &claim.key);
-                    actions.push(self.delete_action(key.attributes(), None)?);
+                    let as_read = Assumption::version(claim.version);
+                    actions.push(self.delete_action(key.attributes(), Some(as_read))?);
                     next.count("claims", 1);
                 }
             }
             Found::Activity(activity) => {
                 let key = keys::activity(contract, activity.seat, activity.id);
+                // In no index, and nothing to do for a worker: sent again it is not logged again.
+                let left = Activity {
+                    state: ActivityState::Written,
+                    ..activity.erased(now)
+                };
                 let as_read = Assumption::version(activity.version);
-                actions.push(self.delete_action(key.attributes(), Some(as_read))?);
+                actions.push(self.put_action(write("activity", &left, &key)?, Some(as_read))?);
                 if let Some(thread) = activity.order_in() {
                     let place = activity.place();
                     let key = keys::in_thread(contract, activity.seat, &thread, place);
+                    actions.push(self.delete_action(key.attributes(), None)?);
+                }
+                // One that was sent after its person was deleted from the directory.
+                if activity.target.kind == EntryKind::Profile {
+                    let (kind, id) = (TouchKind::Activity.as_str(), activity.id.to_string());
+                    let key = keys::reach(contract, activity.target.id, kind, &id);
                     actions.push(self.delete_action(key.attributes(), None)?);
                 }
                 next.count("activities", 1);

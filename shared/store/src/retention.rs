@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Item, Store, StoreError, keys, number, page_of, schema};
+use super::{Item, Store, StoreError, keys, number, page_of, schema, text};
 use domain::clock::Millis;
 use domain::contract::{AuditEntry, Contract};
 use domain::ids::{ContractId, SubmissionId};
 use domain::run::Run;
+use domain::submission::State;
 
 /// Submissions that a page changes.
 const PAGE: i32 = 200;
@@ -92,7 +93,8 @@ impl Store {
         })
     }
 
-    /// Sets or removes the time to live of a submission. `false`: there is no such submission any more.
+    /// Sets or removes the time to live of a submission. `false`: there is no such submission any more, or it waits
+    /// for something; then it gets the time when its lead is final.
     async fn set_kept_until(
         &self,
         contract: &ContractId,
@@ -104,20 +106,27 @@ impl Store {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::submission(contract, id).attributes()))
-            .condition_expression("attribute_exists(PK)")
             .expression_attribute_names("#expires", schema::TTL_ATTRIBUTE)
             .expression_attribute_names("#kept_until", "kept_until");
         let update = match until {
             Some(until) => {
-                let values: HashMap<String, AttributeValue> = HashMap::from([
+                let mut values: HashMap<String, AttributeValue> = HashMap::from([
                     (":expires".to_owned(), number(until.epoch_seconds())),
                     (":kept_until".to_owned(), number(until.0)),
                 ]);
+                let places = State::EXPIRING.map(|state| format!(":{}", state.as_str()));
+                let listed = places.join(", ");
+                let states = State::EXPIRING.map(|state| text(state.as_str()));
+                values.extend(places.into_iter().zip(states));
                 update
                     .update_expression("SET #expires = :expires, #kept_until = :kept_until")
+                    .condition_expression(format!("attribute_exists(PK) AND #state IN ({listed})"))
+                    .expression_attribute_names("#state", "state")
                     .set_expression_attribute_values(Some(values))
             }
-            None => update.update_expression("REMOVE #expires, #kept_until"),
+            None => update
+                .update_expression("REMOVE #expires, #kept_until")
+                .condition_expression("attribute_exists(PK)"),
         };
         match update.send().await.map_err(StoreError::from) {
             Ok(_) => Ok(true),

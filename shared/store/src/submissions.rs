@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 
 use super::attachments::Attachment;
 use super::claims::ClaimWrite;
-use super::schema::Index;
+use super::schema::{self, Index};
 use super::transaction::Assumption;
 use super::{
     Item, Store, StoreError, expire, keys, number, page_of, read, read_each, size_of_item, text,
@@ -139,7 +139,7 @@ fn item_of(submission: &Submission) -> Result<Item, StoreError> {
         keys::OPEN_WORK.enter(&mut item, partition, order);
     }
     item.insert("search".to_owned(), text(search_text(submission)));
-    if let Some(until) = submission.kept_until {
+    if let Some(until) = submission.expires_at() {
         expire(&mut item, until);
     }
     Ok(item)
@@ -303,10 +303,12 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(keys::submission(contract, id).attributes()))
             .update_expression(
-                "SET #state = :received, withdrawn_at = :now, due_at = :due, #partition = :open, #sort = :order ADD version :one",
+                "SET #state = :received, withdrawn_at = :now, due_at = :due, #partition = :open, #sort = :order \
+                 REMOVE #expires ADD version :one",
             )
             .condition_expression("attribute_exists(PK) AND attribute_not_exists(withdrawn_at)")
             .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#expires", schema::TTL_ATTRIBUTE)
             .expression_attribute_names("#partition", keys::OPEN_WORK.partition)
             .expression_attribute_names("#sort", keys::OPEN_WORK.sort)
             .expression_attribute_values(":received", text(State::Received.as_str()))

@@ -1096,8 +1096,8 @@ export default {
 	"The deletion was asked for.": "Die Löschung ist veranlasst.",
 	"The setting is saved.": "Die Einstellung ist gespeichert.",
 	"Days for which answers are kept": "Tage, für die Antworten aufbewahrt werden",
-	"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay. 30 to 3650. Empty: for ever.":
-		"Ab dem Tag, an dem eine Einsendung eingegangen ist; dann wird sie mit ihren Antworten gelöscht. Leads und Kontakte in Ihrem CRM und Personen im Verzeichnis bleiben. 30 bis 3650. Leer: unbegrenzt.",
+	"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay, and so does a submission that waits for something. 30 to 3650. Empty: for ever.":
+		"Ab dem Tag, an dem eine Einsendung eingegangen ist; dann wird sie mit ihren Antworten gelöscht. Leads und Kontakte in Ihrem CRM und Personen im Verzeichnis bleiben, ebenso eine Einsendung, die auf etwas wartet. 30 bis 3650. Leer: unbegrenzt.",
 	"Submissions that are older are deleted within a few days. That cannot be undone.":
 		"Ältere Einsendungen werden binnen weniger Tage gelöscht. Das kann nicht rückgängig gemacht werden.",
 	"Days for which activities are kept": "Tage, für die Aktivitäten aufbewahrt werden",
@@ -2210,9 +2210,10 @@ export default {
 	"Everything but its id and form is deleted, with its part in the lead's score.":
 		"Alles außer ID und Formular wird gelöscht, auch der Anteil an der Bewertung des Leads.",
 	"A seat holder logged an activity with the person.": "Ein Lizenzinhaber hat eine Aktivität mit der Person protokolliert.",
-	"It is deleted. What was written to the CRM stays there.": "Sie wird gelöscht. Was ins CRM geschrieben wurde, bleibt dort.",
-	"A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion.":
-		"Ein Lizenzinhaber hat die Person in einer Liste gespeichert, oder sie wurde wegen einer Opportunity gespeichert oder ist als Champion aufgeführt.",
+	"Everything but its id and its times is deleted. What was written to the CRM stays there.":
+		"Alles außer ID und Zeiten wird gelöscht. Was ins CRM geschrieben wurde, bleibt dort.",
+	"A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion, or a thread with the person was chosen to be logged or not.":
+		"Ein Lizenzinhaber hat die Person in einer Liste gespeichert, oder sie wurde wegen einer Opportunity gespeichert oder ist als Champion aufgeführt, oder es wurde gewählt, ob eine Unterhaltung mit ihr protokolliert wird.",
 	"Until it is removed from the list.": "Bis sie aus der Liste entfernt wird.",
 	"It is deleted, with its note.": "Der Eintrag wird mit seiner Notiz gelöscht.",
 	"A seat holder changed the record in the CRM; the values before are kept for a repeated request.":
@@ -2227,8 +2228,8 @@ export default {
 	"Backups of the table, which end after 35 days.": "Sicherungen der Tabelle, die nach 35 Tagen enden.",
 	"That an erasure happened, by whom and when, in the audit log and in this list.":
 		"Dass gelöscht wurde, von wem und wann, im Änderungsprotokoll und in dieser Liste.",
-	"Ids of erased form responses and of the CRM's records, without values.":
-		"IDs gelöschter Formularantworten und der Datensätze des CRM, ohne Werte.",
+	"Ids of erased form responses and activities, and of the CRM's records, without values.":
+		"IDs gelöschter Formularantworten und Aktivitäten und der Datensätze des CRM, ohne Werte.",
 	"Records of the CRM, which are the customer's: delete them there.":
 		"Datensätze des CRM, denn sie gehören dem Kunden: Löschen Sie sie dort.",
 	"The seat of a person who signs in here: delete it first, and erase after that.":

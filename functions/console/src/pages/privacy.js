@@ -205,7 +205,7 @@ const KEPT = [
 		name: "keep_answers_days",
 		label: t("Days for which answers are kept"),
 		hint: t(
-			"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay. 30 to 3650. Empty: for ever.",
+			"From the day a submission was received; then it is deleted with its answers. Leads and contacts in your CRM, and people in the directory, stay, and so does a submission that waits for something. 30 to 3650. Empty: for ever.",
 		),
 		older: t("Submissions that are older are deleted within a few days. That cannot be undone."),
 	},

@@ -34,8 +34,8 @@ const SEARCH_MILLIS: i64 = 8_000;
 const SEARCH_PAGES: usize = 60;
 /// Found items after which a search answers.
 const SEARCH_ITEMS: usize = 50;
-/// Most entries of the directory that a cursor can name.
-const MAX_PROFILES: usize = 1000;
+/// Longest cursor, in bytes of a body: with a person it is a body that is taken.
+const MAX_CURSOR: usize = 200 * 1024;
 /// Longest place of a cursor within its part, in bytes.
 const MAX_AFTER: usize = 900;
 /// The word that confirms an erasure.
@@ -189,7 +189,7 @@ const LIMITS: [&str; 4] = [
 const STAYS: [&str; 5] = [
     "That an erasure happened, by whom and when, in the audit log and in this list.",
     "Keyed hashes of the addresses and numbers, so that an import, a file, a program or a repeated delivery does not bring the person back.",
-    "Ids of erased form responses and of the CRM's records, without values.",
+    "Ids of erased form responses and activities, and of the CRM's records, without values.",
     "Records of the CRM, which are the customer's: delete them there.",
     "The seat of a person who signs in here: delete it first, and erase after that.",
 ];
@@ -348,7 +348,7 @@ impl View {
                     activity.id.to_string(),
                     "A seat holder logged an activity with the person.".to_owned(),
                     kept_for(self.keep_activities_days),
-                    "It is deleted. What was written to the CRM stays there.",
+                    "Everything but its id and its times is deleted. What was written to the CRM stays there.",
                     record.map(|record| self.link(production, &record.object, &record.id)),
                     serde_json::to_value(activity).ok(),
                 )
@@ -357,7 +357,7 @@ impl View {
                 let (kind, reason, kept, on_erasure) = match kind {
                     Noted::Listed => (
                         PersonItemKind::ListEntry,
-                        "A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion.",
+                        "A seat holder saved the person in a list, or it was saved for an opportunity, or is listed as a champion, or a thread with the person was chosen to be logged or not.",
                         "Until it is removed from the list.",
                         "It is deleted, with its note.",
                     ),
@@ -434,10 +434,27 @@ fn parse_cursor(cursor: Option<&str>) -> Result<Position, Problem> {
     let position: Option<Position> = serde_json::from_str(cursor).ok();
     let is_ours = |position: &Position| {
         let after = position.after.as_deref();
-        let fits = |after: &str| (1..=MAX_AFTER).contains(&after.len());
-        after.is_none_or(fits) && position.profiles.len() <= MAX_PROFILES
+        after.is_none_or(|after| (1..=MAX_AFTER).contains(&after.len()))
     };
     position.filter(is_ours).ok_or_else(invalid_cursor)
+}
+
+/// The cursor of a position, which names the people and records that were found.
+///
+/// # Errors
+/// Returns 422 `too_many_found` if no request can give it back.
+fn cursor_of(position: &Position) -> Result<String, Problem> {
+    let cursor = serde_json::to_string(position).map_err(|_| Problem::internal())?;
+    if Value::from(cursor.as_str()).to_string().len() > MAX_CURSOR {
+        let problem = Problem::new(
+            422,
+            "too_many_found",
+            "More people and records are found than a search can go on with.",
+            "Give an address or a number of the person, or the full name instead of a part.",
+        );
+        return Err(problem.with_field("person"));
+    }
+    Ok(cursor)
 }
 
 /// A search for everything that is stored about a person.
@@ -476,10 +493,9 @@ async fn search(
             break;
         }
     }
-    let next = next.map(|next| serde_json::to_string(&next));
     Ok(Json(PersonReport {
         items,
-        next: next.transpose().map_err(|_| Problem::internal())?,
+        next: next.as_ref().map(cursor_of).transpose()?,
         limits: LIMITS.to_vec(),
     }))
 }
@@ -578,4 +594,27 @@ async fn check(
     Ok(Json(ReceiptCheck {
         genuine: genuine && receipt.contract == caller.contract.as_str(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A position after that many people.
+    fn after(people: usize) -> Position {
+        let ids = vec!["00000000-0000-4000-8000-000000000000"; people];
+        serde_json::from_value(json!({ "place": 3, "profiles": ids })).unwrap()
+    }
+
+    #[test]
+    fn a_cursor_is_taken_back_or_not_given() {
+        let found = after(3000);
+        let cursor = cursor_of(&found).unwrap();
+        assert_eq!(parse_cursor(Some(&cursor)).unwrap(), found);
+        let problem = cursor_of(&after(6000)).unwrap_err();
+        assert_eq!(
+            (problem.status, problem.code.as_str()),
+            (422, "too_many_found")
+        );
+    }
 }

@@ -67,7 +67,7 @@ struct PrivacyView {
 #[serde(deny_unknown_fields)]
 struct RetentionInput {
     /// Number of days for which answers are kept after they were received: 30 to 3650, or 0 for ever. As it was
-    /// if left out.
+    /// if left out. A submission that waits for something keeps them.
     #[serde(default, rename = "keep_answers_days")]
     answers: Option<u32>,
     /// Number of days for which the content of an activity is kept after it was written to the CRM: 30 to 3650, or

@@ -14,17 +14,22 @@ use matching::Record;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
-use shared::domain::activity::{Draft, Given};
+use shared::domain::activity::{Draft, Given, Thread};
 use shared::domain::contract::AuditEntry;
 use shared::domain::directory::{EntryId, EntryKind, EntryRef, RecordRef};
-use shared::domain::ids::SeatId;
+use shared::domain::environment::Environment;
+use shared::domain::ids::{ActivityId, SeatId};
 use shared::domain::lists::{ListRef, SavedByHand};
+use shared::domain::log_choice::LogToCrm;
+use shared::domain::mirror::{self, Change, Values};
 use shared::domain::privacy::{self, Erasure, ErasureState, Person};
+use shared::domain::roi::TouchKind;
 use shared::domain::schema::CrmKind;
+use shared::domain::submission::{ClaimRef, Plan};
 use shared::domain::user_writes::{TakenWrite, WriteKind};
 use shared::erasure;
 use shared::queue::ImportMessage;
-use shared::store::{UserWriteKey, WorkKind, holds_person};
+use shared::store::{Mirror, Reach, ThreadChoice, UserWriteKey, WorkKind, holds_person};
 use shared::testing::{Cut, Tripwire};
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
@@ -170,6 +175,25 @@ async fn noted(world: &DirectoryWorld<'_>, seat: SeatId, entry: EntryId) {
         .store()
         .save_by_hand(world.id(), seat, ListRef::People, &saved);
     assert_eq!(before.await.unwrap(), None);
+}
+
+/// A seat holder's choice to log a thread with an entry.
+async fn chosen(world: &DirectoryWorld<'_>, seat: SeatId, entry: EntryId) {
+    let now = world.clock.now();
+    let (kind, name) = (EntryKind::Profile, "t".to_owned());
+    let target = EntryRef { kind, id: entry };
+    let choice = ThreadChoice::new(&Thread { target, name }, LogToCrm::Yes, now);
+    let audit = AuditEntry {
+        at: now,
+        actor: format!("seat:{seat}"),
+        action: "seat.log_thread".to_owned(),
+        target: target.to_string(),
+        before: Value::Null,
+        after: json!(LogToCrm::Yes),
+    };
+    let store = world.store();
+    let kept = store.choose_thread(world.id(), seat, &choice, &audit, entry.0);
+    kept.await.unwrap();
 }
 
 /// A seat holder's update of a record in the CRM, none of whose values is an address.
@@ -518,6 +542,187 @@ async fn an_erasure_whose_worker_dies_at_any_call_ends_as_one_that_does_not() {
     }
     assert!(ended, "an erasure makes more than {MANY_CALLS} calls");
     assert_eq!(counts.len(), 1, "{counts:?}");
+    harness.stop().await;
+}
+
+/// A person who is deleted from the directory leaves what seat holders logged and noted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_address() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let seat = new_seat(&tenant, "Some Seller", &tenant.email("seller")).await;
+    let seat: SeatId = seat.parse().unwrap();
+    let email = tenant.email("zerlina");
+    let id = world
+        .profile("Zerlina", "Quastenfloss", &email, "Works")
+        .await;
+    logged(&world, seat, id, "k").await;
+    noted(&world, seat, id).await;
+    chosen(&world, seat, id).await;
+    let path = format!("/profiles/{id}");
+    let (status, answer) = tenant.api(Method::DELETE, &path, None).await;
+    assert!(status.is_success(), "{answer}");
+    // By a request that began before.
+    let reach = Reach {
+        at: world.clock.now(),
+        kind: TouchKind::Activity,
+        id: ActivityId::derive(world.id(), seat, "k").to_string(),
+        seat,
+    };
+    let reached = world.store().put_reaches(world.id(), &[(id, reach)]);
+    reached.await.unwrap();
+    let person = json!({ "emails": [email] });
+    let found = search(&tenant, &person).await;
+    assert_eq!(
+        (found["activity"], found["list_entry"]),
+        (1, 2),
+        "{found:?}"
+    );
+    let body = json!({ "person": person, "confirm": "erase" });
+    let asked = tenant
+        .api(Method::POST, "/privacy/erasures", Some(body))
+        .await;
+    assert_eq!(asked.0, 202, "{}", asked.1);
+    world.advance(1000).await;
+    assert!(work(&world.apps, &tenant).await);
+    assert_eq!(telling(&tenant).await, Vec::new());
+    assert_eq!(search(&tenant, &person).await, BTreeMap::new());
+    let left = dump(&tenant).await;
+    let is_left = |kind: &str| left.keys().any(|(pk, _)| pk.contains(kind));
+    assert!(!is_left("#THREADLOG#") && !is_left("#REACH#"));
+    // Sent again, by a client or with an archive, the activity is the one that was.
+    logged(&world, seat, id, "k").await;
+    assert_eq!(telling(&tenant).await, Vec::new());
+    harness.stop().await;
+}
+
+/// A claim that somebody else's submission has taken over keeps that one to one lead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_leaves_a_claim_that_another_submission_has_taken_over() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let (store, contract, now) = (world.store(), world.id(), world.clock.now());
+    let mut owner = None;
+    for name in ["Zerlina", "Bertram"] {
+        let (status, answer) = post(&world.apps, &tenant, &tenant.person(name), name).await;
+        assert_eq!(status, 202, "{answer}");
+        let id = id_of(&answer).parse().unwrap();
+        let stored = store.submission(contract, id).await.unwrap();
+        let mut submission = stored.unwrap();
+        // The lease of the first has ended when the second comes.
+        let claimed = store.claim_match_key(&mut submission, "hash", 0, now, now, |claim| Plan {
+            identity: claim.identity(contract),
+            planned_at: now,
+            claim: Some(ClaimRef {
+                key: claim.key.clone(),
+                generation: claim.generation,
+            }),
+            strategy: world.contract.active_strategy,
+        });
+        claimed.await.unwrap();
+        owner = Some(id);
+    }
+    let given = privacy::Given {
+        emails: vec![tenant.email("zerlina")],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let import = &world.apps.import;
+    let asked = erasure::begin(&import.remote, &import.queue, contract, &person, "t").await;
+    let id = asked.unwrap().id;
+    assert!(work(&world.apps, &tenant).await);
+    let erased = store.erasure(contract, id).await.unwrap().unwrap().erased;
+    assert_eq!(erased.get("submissions"), Some(&1), "{erased:?}");
+    assert_eq!(erased.get("claims"), None, "{erased:?}");
+    let claim = store.claim(contract, "hash").await.unwrap();
+    assert_eq!(claim.map(|claim| claim.owner), owner);
+    harness.stop().await;
+}
+
+/// A response that comes while an erasure runs is a new act of the person, as one after its end is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_sends_after_an_erasure_was_asked_for_is_taken() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let (store, contract) = (world.store(), world.id());
+    let body = tenant.person("Zerlina");
+    let (status, answer) = post(&world.apps, &tenant, &body, "before").await;
+    assert_eq!(status, 202, "{answer}");
+    let before = id_of(&answer).parse().unwrap();
+    let given = privacy::Given {
+        emails: vec![tenant.email("zerlina")],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let import = &world.apps.import;
+    let asked = erasure::begin(&import.remote, &import.queue, contract, &person, "t").await;
+    asked.unwrap();
+    world.clock.advance(10);
+    let (status, answer) = post(&world.apps, &tenant, &body, "after").await;
+    assert_eq!(status, 202, "{answer}");
+    let after = id_of(&answer).parse().unwrap();
+    for _ in 0..2 {
+        assert!(work(&world.apps, &tenant).await);
+        world.clock.advance(1000);
+    }
+    for (id, is_kept) in [(before, false), (after, true)] {
+        let stored = store.submission(contract, id).await.unwrap().unwrap();
+        assert_eq!(stored.answers.is_some(), is_kept, "{stored:?}");
+    }
+    harness.stop().await;
+}
+
+/// An erasure is one item of the table, however many records of the CRM have the person's address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_of_more_records_than_it_can_name_ends_with_all_of_them() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let email = tenant.email("zerlina");
+    let copies = privacy::MAX_RECORDS + 7;
+    let changes = (0..copies).map(|number| {
+        Change::Present(mirror::Record {
+            id: format!("{number:08x}-0000-4000-8000-000000000000"),
+            modified: world.clock.now(),
+            merged_into: None,
+            values: Values(vec![("Email", mirror::Value::Text(email.clone()))]),
+        })
+    });
+    let changes: Vec<Change> = changes.collect();
+    let contacts = Mirror {
+        contract: world.id(),
+        environment: Environment::Production,
+        crm: CrmKind::Salesforce,
+        object: "Contact",
+        default_region: None,
+    };
+    contacts.put_new(world.store(), &changes).await.unwrap();
+    let given = privacy::Given {
+        emails: vec![email.clone()],
+        ..privacy::Given::default()
+    };
+    let person = Person::new(&given, None).unwrap();
+    let import = &world.apps.import;
+    let asked = erasure::begin(&import.remote, &import.queue, world.id(), &person, "t").await;
+    let id = asked.unwrap().id;
+    let mut erased = None;
+    for _ in 0..20 {
+        assert!(work(&world.apps, &tenant).await);
+        let erasure = world.store().erasure(world.id(), id).await.unwrap();
+        let erasure = erasure.unwrap();
+        assert!(erasure.position.records.len() <= privacy::MAX_RECORDS);
+        if let Some(receipt) = erasure.receipt {
+            erased = receipt.erased.get("crm_copies").copied();
+            break;
+        }
+        world.clock.advance(1000);
+    }
+    assert_eq!(erased, Some(copies as u64));
+    let left = dump(&tenant).await;
+    assert!(left.values().all(|text| !text.contains(&email)));
     harness.stop().await;
 }
 

@@ -490,6 +490,10 @@ async fn answers_expire_by_the_setting_whenever_they_came() {
     };
     let ids = submit(&apps, &tenant, &["Ada", "Grace"]).await;
     assert_eq!(expires(&ids[0]).await, None, "for ever unless set");
+    // No worker has taken this one.
+    let (status, answer) = post(&apps, &tenant, &tenant.person("Lea"), "Lea").await;
+    assert_eq!(status, 202, "{answer}");
+    let waits = id_of(&answer);
     for days in [1, 29, 3651] {
         let (status, problem) = keep(days).await;
         assert_eq!(
@@ -513,6 +517,11 @@ async fn answers_expire_by_the_setting_whenever_they_came() {
     let new = submit(&apps, &tenant, &["Kay"]).await.remove(0);
     let until = stored(stack, id, &new).await.kept_until.unwrap();
     assert_eq!(expires(&new).await, Some(until.epoch_seconds()));
+    // One that waits for something does not expire; it gets its time when its lead is final.
+    assert_eq!(expires(&waits).await, None);
+    crm_writeback::handle(&apps.writeback, messages(id, &[&waits])).await;
+    let until = stored(stack, id, &waits).await.kept_until.unwrap();
+    assert_eq!(expires(&waits).await, Some(until.epoch_seconds()));
     // A run that dies at any call is continued.
     assert_eq!(keep(90).await.0, StatusCode::OK);
     for cut in Cut::each() {
@@ -530,7 +539,7 @@ async fn answers_expire_by_the_setting_whenever_they_came() {
     let until = received.plus_seconds(90 * DAY).epoch_seconds();
     assert_eq!(expires(&new).await, Some(until));
     assert_eq!(keep(0).await.0, StatusCode::OK);
-    assert_eq!(apply().await.counts["submission"], 3);
+    assert_eq!(apply().await.counts["submission"], 4);
     assert_eq!(expires(&ids[0]).await, None);
     assert_eq!(expires(&new).await, None);
     // One that was stopped is asked for anew by the same setting.
@@ -543,7 +552,13 @@ async fn answers_expire_by_the_setting_whenever_they_came() {
     );
     let (_, view) = keep(30).await;
     assert_eq!(view["retention_run"]["state"], "waiting", "{view}");
-    assert_eq!(apply().await.counts["submission"], 3);
+    assert_eq!(apply().await.counts["submission"], 4);
     assert!(expires(&ids[0]).await.is_some());
+    // Withdrawn, it waits until a worker has looked at its lead.
+    let withdrawn = ids[0].parse().unwrap();
+    let store = &harness.store;
+    let known = store.withdraw_submission(id, withdrawn, clock.now()).await;
+    assert!(known.unwrap());
+    assert_eq!(expires(&ids[0]).await, None);
     harness.stop().await;
 }
