@@ -718,8 +718,10 @@ impl Writer<'_> {
             }
         }
         // A link to a record that the CRM has just reported as gone does not count. After the activity was
-        // created without it, the link is tried again, as it may be right after all.
-        if activity.record.is_some() || activity.gone.as_ref() != link {
+        // created without it, or has waited without being created, the link is tried again, as it may be right
+        // after all.
+        let has_waited = activity.attempts <= 1;
+        if has_waited || activity.record.is_some() || activity.gone.as_ref() != link {
             activity.gone = None;
         }
         let link = link.filter(|_| activity.gone.is_none());
