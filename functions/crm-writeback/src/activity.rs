@@ -362,9 +362,16 @@ impl App {
             seat,
             crm: crm.as_ref(),
         };
-        let (rules, author) = writer.rules().await?;
+        let (mut rules, mut author) = writer.rules().await?;
+        let mut found = writer.look(&rules, author.as_deref(), batch).await;
+        if matches!(found, Err(CrmError::Refused(_))) {
+            // The cached rules may name what was switched off or removed since.
+            self.rules.forget(&writer.key());
+            (rules, author) = writer.rules().await?;
+            found = writer.look(&rules, author.as_deref(), batch).await;
+        }
+        let found = found.map_err(|error| Self::told(&config, error))?;
         let content = |activity: &Activity| content(author.as_deref(), activity);
-        let found = writer.look(&rules, batch, content).await?;
         let mut ends: Vec<Option<End>> = Vec::with_capacity(batch.len());
         let mut todo = Todo {
             rules,
@@ -647,14 +654,14 @@ impl Writer<'_> {
     async fn look(
         &self,
         rules: &ActivityRules,
+        author: Option<&str>,
         batch: &mut [Activity],
-        content: impl Fn(&Activity) -> ActivityContent,
-    ) -> Result<Vec<Option<FoundActivity>>, End> {
+    ) -> Result<Vec<Option<FoundActivity>>, CrmError> {
         let sought: Vec<SoughtActivity> = batch
             .iter()
             .filter(|activity| self.is_sought(activity))
             .map(|activity| SoughtActivity {
-                content: content(activity),
+                content: content(author, activity),
                 since: activity.planned_at.unwrap_or(activity.received_at),
                 id: activity.record.as_ref().map(|record| record.id.clone()),
             })
@@ -662,8 +669,7 @@ impl Writer<'_> {
         let found = if sought.is_empty() {
             Vec::new()
         } else {
-            let found = self.crm.find_activities(rules, &sought).await;
-            found.map_err(|error| App::told(self.config, error))?
+            self.crm.find_activities(rules, &sought).await?
         };
         let mut found = found.into_iter();
         let of = |activity: &mut Activity| {
@@ -690,9 +696,8 @@ impl Writer<'_> {
         content: impl Fn(&Activity) -> ActivityContent,
     ) -> Option<End> {
         if let Some(found) = found {
-            let object = self.crm.activity_object(&todo.rules, activity.kind);
             activity.record = Some(CrmActivity {
-                object: object.to_owned(),
+                object: found.object.to_owned(),
                 id: found.id,
             });
             let crm = self.config.contract.crm;
@@ -713,8 +718,10 @@ impl Writer<'_> {
             }
         }
         // A link to a record that the CRM has just reported as gone does not count. After the activity was
-        // created without it, the link is tried again, as it may be right after all.
-        if activity.record.is_some() || activity.gone.as_ref() != link {
+        // created without it, or has waited without being created, the link is tried again, as it may be right
+        // after all.
+        let has_waited = activity.attempts <= 1;
+        if has_waited || activity.record.is_some() || activity.gone.as_ref() != link {
             activity.gone = None;
         }
         let link = link.filter(|_| activity.gone.is_none());
@@ -780,6 +787,11 @@ impl Writer<'_> {
         let now = self.app.clock.now();
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            // Salesforce refuses a call as a whole for an object or a field that one of its rows has.
+            Err(CrmError::Refused(refusal)) if self.config.contract.crm == CrmKind::Salesforce => {
+                let refused = places.iter().map(|_| CrmError::Refused(refusal.clone()));
+                refused.map(|error| Ok(Err(error))).collect::<Vec<_>>()
+            }
             Err(error) => {
                 let end = App::told(self.config, error).uncertain(now);
                 places.iter().map(|_| Err(end.shared())).collect::<Vec<_>>()

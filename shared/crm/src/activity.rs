@@ -114,6 +114,8 @@ pub struct SoughtActivity {
 /// An activity that is in the CRM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundActivity {
+    /// The CRM's name of its object.
+    pub object: &'static str,
     /// The CRM's id of it.
     pub id: String,
     /// True if it is closed.
@@ -132,7 +134,8 @@ pub trait Activities: Send + Sync {
     async fn activity_rules(&self, owner: Option<&str>) -> Result<ActivityRules, CrmError>;
 
     /// Looks up activities, in their order; deleted ones are not found. One call, and in Salesforce one more
-    /// for each 2,000 tasks with the same subjects, and two more for notes.
+    /// for each 2,000 tasks with the same subjects, and up to four more for notes, which may be in another form
+    /// than they have now.
     async fn find_activities(
         &self,
         rules: &ActivityRules,

@@ -119,10 +119,11 @@ pub struct UserWrite {
     pub attempts: u32,
     /// The end of the time in which one request works on it.
     pub lease_until: Millis,
-    /// The start of the attempt that holds it; zero once that attempt has given it back.
+    /// The start of the attempt that holds it. Once that attempt has given it back, that of the last one before
+    /// which died; zero if none did.
     #[serde(default)]
     pub taken_at: Millis,
-    /// The start of the attempt before, if that one died instead of giving it back; otherwise zero.
+    /// The start of the last attempt before that died instead of giving it back; zero if none did.
     #[serde(default)]
     pub left_at: Millis,
     /// The values that an update found at its first attempt, in JSON, for the audit log.

@@ -256,8 +256,8 @@ impl ByUser<'_> {
                 taken.left_at.plus_seconds(LEASE_SECONDS + QUIET_SECONDS),
             );
             if !has_identity && over > now {
-                // The last attempt died, and the CRM may still be at work on its call.
-                let wait = over.since(now) / 1000;
+                // An attempt died, and the CRM may still be at work on its call.
+                let wait = (over.since(now) + 999) / 1000;
                 return Err((Failed::Unknown(in_progress(over, now)), wait));
             }
         }

@@ -243,7 +243,9 @@ impl Store {
             Some(free_at) => {
                 let free = UserWrite {
                     lease_until: free_at,
-                    taken_at: Millis::default(),
+                    // The CRM may still be at work for one that died, and this attempt may have ended before it
+                    // knew.
+                    taken_at: taken.left_at,
                     left_at: Millis::default(),
                     ..taken.clone()
                 };

@@ -317,12 +317,14 @@ fn read(
     Ok(asked)
 }
 
-/// Decides whether an item is logged. A choice for its whole thread counts from the next item on.
+/// Decides whether an item is logged. A choice for its whole thread counts from the next item on, unless the
+/// item is refused.
 fn decide(
     asked: Asked,
     threads: &mut Threads,
     config: &ContractConfig,
     own: LogChoices,
+    synced: bool,
 ) -> Result<Checked, RefusedItem> {
     let thread = asked.thread();
     let Asked {
@@ -338,7 +340,8 @@ fn decide(
         Ok(decided) => decided,
         Err(problem) => return Err((Some(key), problem)),
     };
-    if let Some(thread) = thread.filter(|_| whole_thread) {
+    let refused = decided.logged && !synced;
+    if let Some(thread) = thread.filter(|_| whole_thread && !refused) {
         threads.choose(thread, choice);
     }
     let decided_by = decided.by;
@@ -448,7 +451,7 @@ fn decide_all(
     let mut items: Vec<(usize, Box<Item>)> = Vec::new();
     for asked in asked {
         let place = results.len();
-        let checked = asked.and_then(|asked| decide(asked, threads, config, own));
+        let checked = asked.and_then(|asked| decide(asked, threads, config, own, synced));
         results.push(match checked {
             Ok(Checked::Log(item)) if !synced => not_synced(*item),
             Ok(Checked::Log(item)) => {

@@ -347,6 +347,7 @@ pub(super) async fn find(
             Err(CrmError::Missing) => Ok(None),
             Err(error) => Err(error),
             Ok(()) => Ok(Some(FoundActivity {
+                object: object(sought.content.kind),
                 id: sought.content.identity.to_string(),
                 closed: body.get(STATE).and_then(Value::as_i64) != Some(0),
                 regarding: body

@@ -236,7 +236,58 @@ pub(super) async fn find(
         };
         of_kind.next().flatten()
     });
-    Ok(found.collect())
+    let mut found: Vec<Option<FoundActivity>> = found.collect();
+    for form in [NoteForm::Content, NoteForm::Classic, NoteForm::Activity] {
+        if form != rules.notes {
+            find_notes_as(crm, rules, form, sought, &mut found).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// Looks in another form for notes that are not there in the form of now: an earlier attempt may have made them
+/// before Enhanced Notes were switched on or off. Only one that belongs to a record counts, and needs nothing
+/// more; one without could not be linked.
+async fn find_notes_as(
+    crm: &Salesforce,
+    rules: &ActivityRules,
+    form: NoteForm,
+    sought: &[SoughtActivity],
+    found: &mut [Option<FoundActivity>],
+) -> Result<(), CrmError> {
+    let mut missing = Vec::new();
+    let mut places = Vec::new();
+    for (sought, place) in sought.iter().zip(found.iter_mut()) {
+        if sought.content.kind == ActivityKind::Note && place.is_none() {
+            missing.push(sought.clone());
+            places.push(place);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let rules = ActivityRules {
+        notes: form,
+        ..rules.clone()
+    };
+    let there = match form {
+        NoteForm::Activity => find_tasks(crm, &rules, &missing).await,
+        NoteForm::Content | NoteForm::Classic => note::find(crm, &rules, &missing).await,
+    };
+    let there = match there {
+        Ok(there) => there,
+        // The object is switched off, or the user may not see it.
+        Err(CrmError::Missing | CrmError::Refused(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for (place, there) in places.into_iter().zip(there) {
+        let there = there.filter(|there| there.regarding.is_some());
+        *place = there.map(|there| FoundActivity {
+            closed: true,
+            ..there
+        });
+    }
+    Ok(())
 }
 
 /// Looks up tasks. Archived ones are found too, as a task that happened more than a year ago is archived soon
@@ -400,6 +451,7 @@ fn read_task(row: &Value) -> Option<(Option<String>, FoundActivity)> {
     };
     let identity = text(IDENTITY_FIELD).map(str::to_owned).or_else(marked);
     let task = FoundActivity {
+        object: TASK,
         id: text("Id")?.to_owned(),
         closed: row.get("IsClosed")?.as_bool()?,
         regarding: text("WhoId").or_else(|| text("WhatId")).map(str::to_owned),

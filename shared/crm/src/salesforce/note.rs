@@ -197,6 +197,7 @@ pub(super) async fn find(
         let id = text("Id").ok_or(CrmError::Unavailable(StatusCode::OK))?;
         let parent = text("ParentId").map(str::to_owned);
         let note = FoundActivity {
+            object,
             id: id.to_owned(),
             closed: parent.is_some(),
             regarding: parent,

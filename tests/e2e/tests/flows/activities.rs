@@ -1016,6 +1016,27 @@ async fn a_record_that_is_gone_sends_its_activity_back_and_stops_no_other(crm: C
     desk.stop().await;
 }
 
+for_both!(a_note_whose_record_comes_back_is_written_there);
+async fn a_note_whose_record_comes_back_is_written_there(crm: CrmKind) {
+    let desk = Desk::open(crm).await;
+    let object = desk.field("Contact", "contact");
+    let path = format!("/records/{}/{object}/{}", desk.world.system(), desk.contact);
+    desk.world.control(Method::DELETE, &path, Value::Null).await;
+    let note = json!({
+        "idempotency_key": "back", "kind": "note", "profile": desk.ada, "occurred_at": THEN,
+        "text": "Back again.",
+    });
+    let id = desk.accepted(note).await;
+    desk.settle(&[&id], ActivityState::Unresolved, "gone").await;
+    let back = format!("{path}/{}", desk.field("undelete", "restore"));
+    desk.world.control(Method::POST, &back, Value::Null).await;
+    desk.settle(&[&id], ActivityState::Written, "back").await;
+    let record = desk.record("Back again.", "back").await;
+    let attached = (Some(desk.contact.clone()), true);
+    assert_eq!(desk.belongs(&record), attached, "{record}");
+    desk.stop().await;
+}
+
 #[tokio::test]
 async fn an_owner_who_is_unknown_or_disabled_is_told_in_the_text() {
     let desk = Desk::without_sign_in(CrmKind::Dynamics365).await;

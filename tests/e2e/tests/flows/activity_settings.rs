@@ -150,11 +150,20 @@ async fn a_choice_for_a_kind_counts_unless_the_activity_or_the_administrator_say
     sync(json!(false)).await;
     assert_eq!(consequence(&desk.settings().await, "message"), switched_off);
     let items = [("s-default", "default"), ("s-yes", "yes")];
-    let items = items.map(|(key, choice)| desk.item(key, "inmail", choice));
+    let mut items = items.map(|(key, choice)| desk.item(key, "inmail", choice));
+    items[1]["thread"] = json!("t");
+    items[1]["whole_thread"] = json!(true);
     let results = desk.send(items.to_vec()).await;
     let told = (&results[0]["outcome"], &results[0]["decided_by"]);
     assert_eq!(told, (&json!("not_logged"), &json!("administrator")));
     assert_eq!(results[1]["problem"]["code"], "seat_not_synced");
+    // What is refused chooses nothing for its thread.
+    let (world, who) = (&desk.world, Who::Seat(&desk.seat));
+    let path = "/api/v1/me/threads";
+    let list = world
+        .call(&world.apps, who, Method::GET, path, &Value::Null)
+        .await;
+    assert_eq!(list.is(200).json["items"], json!([]));
     sync(Value::Null).await;
 
     desk.drain().await;

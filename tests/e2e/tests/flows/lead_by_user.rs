@@ -736,6 +736,15 @@ async fn a_creation_that_salesforce_is_still_at_work_on_is_waited_for() {
 
     // Longer than the lease.
     desk.world.advance(70).await;
+    // An attempt that does not get as far as to see that the one before died.
+    let busy = json!({
+        "system": "salesforce", "method": "GET", "path_contains": "/sobjects/Lead/describe",
+        "kind": "status", "status": 503, "times": 9,
+    });
+    desk.world.fault(busy).await;
+    let failed = desk.create(&olga, &request).await;
+    assert!(failed.status >= 500, "{}", failed.json);
+    desk.world.no_faults().await;
     let early = desk.create(&olga, &request).await.is(409);
     assert_eq!(early.code(), "write_in_progress");
     let wait = early.headers["retry-after"].to_str().unwrap();

@@ -101,6 +101,72 @@ async fn two_hundred_notes_take_two_calls_and_one_whose_record_is_gone_waits() {
 }
 
 #[tokio::test]
+async fn a_form_of_notes_that_is_switched_between_two_attempts_doubles_none_and_stops_no_other() {
+    let mut desk = Desk::open(CrmKind::Salesforce).await;
+    let known = desk.accepted(note(&desk.ada, "known", "Known.")).await;
+    desk.drain().await;
+    assert_eq!(desk.stored(&known).await.state, ActivityState::Written);
+    // The worker still knows the form of before, and looks for a note in an object that is there no more.
+    let hidden = desk.accepted(note(&desk.ada, "hidden", "Hidden.")).await;
+    let fault = json!({
+        "system": "salesforce", "method": "POST", "path_contains": "/composite/sobjects", "kind": "drop",
+        "times": 9,
+    });
+    desk.world.fault(fault).await;
+    desk.work(&desk.world.apps, &[&hidden]).await;
+    desk.world.no_faults().await;
+    assert_eq!(desk.stored(&hidden).await.state, ActivityState::Waiting);
+    let off = json!({ "enhanced_notes": false });
+    desk.world.settings(off).await;
+    let beside = desk.accepted(Desk::message(&desk.leo, "beside")).await;
+    desk.world.advance(200).await;
+    desk.work(&desk.world.apps, &[&hidden, &beside]).await;
+    for id in [&hidden, &beside] {
+        let stored = desk.stored(id).await;
+        assert_eq!(
+            stored.state,
+            ActivityState::Written,
+            "{:?}",
+            stored.failures
+        );
+    }
+
+    // The reply is lost, and what is made since has another form.
+    desk.seat = desk.world.again(SELLER).await;
+    let lost = desk.accepted(note(&desk.leo, "lost", "Lost.")).await;
+    desk.at_call(1, "lost_reply").await;
+    desk.work(&desk.world.fresh(), &[&lost]).await;
+    desk.world.no_faults().await;
+    let on = json!({ "enhanced_notes": true });
+    desk.world.settings(on).await;
+    desk.world.advance(200).await;
+    desk.work(&desk.world.fresh(), &[&lost]).await;
+    let stored = desk.stored(&lost).await;
+    assert_eq!(stored.state, ActivityState::Written);
+    assert_eq!(stored.record.unwrap().object, "Note");
+    assert_eq!(stored.regarding.unwrap().id, desk.lead);
+    assert!(desk.records("Lost.").await.is_empty());
+    assert_eq!(desk.rows("Note").await.len(), 2);
+
+    // Salesforce may refuse the call as a whole: with rules that are read anew it is tried once more.
+    let refused = desk.accepted(note(&desk.leo, "refused", "Refused.")).await;
+    let fault = json!({
+        "system": "salesforce", "method": "POST", "path_contains": "/composite/sobjects",
+        "kind": "status", "status": 400,
+        "body": [{"errorCode": "INVALID_TYPE", "message": "sObject type 'ContentNote' is not supported."}],
+    });
+    desk.world.fault(fault).await;
+    desk.work(&desk.world.fresh(), &[&refused]).await;
+    desk.world.no_faults().await;
+    assert_eq!(desk.stored(&refused).await.state, ActivityState::Waiting);
+    desk.world.advance(200).await;
+    desk.work(&desk.world.fresh(), &[&refused]).await;
+    assert_eq!(desk.stored(&refused).await.state, ActivityState::Written);
+    desk.record("Refused.", "refused").await;
+    desk.stop().await;
+}
+
+#[tokio::test]
 async fn where_enhanced_notes_are_off_a_note_is_a_classic_one_of_its_record() {
     let mut desk = Desk::open(CrmKind::Salesforce).await;
     let before = desk.accepted(note(&desk.ada, "before", "Before.")).await;
