@@ -570,9 +570,9 @@ async fn one_who_was_deleted_from_the_directory_is_found_and_erased_by_an_addres
         id: ActivityId::derive(world.id(), seat, "k").to_string(),
         seat,
     };
-    let acts = [(id, reach)];
-    let reached = world.store().put_acts(world.id(), &acts);
-    reached.await.unwrap();
+    let given = [(id, reach)];
+    let stored = world.store().put_reaches(world.id(), &given);
+    stored.await.unwrap();
     let person = json!({ "emails": [email] });
     let found = search(&tenant, &person).await;
     assert_eq!(
