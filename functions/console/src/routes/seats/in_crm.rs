@@ -195,7 +195,14 @@ impl App {
     ) -> Result<SeatInCrm, Problem> {
         let config = self.config(&caller.contract).await?;
         let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
-        let user = match self.standing_crm(caller).await? {
+        let connection = self.standing_crm(caller).await?;
+        // In another organisation the choice does not count.
+        let chosen = match &connection {
+            Some(connection) => seat.crm.user_of(&connection.organization),
+            None => seat.crm.user.as_ref().map(|chosen| chosen.user.as_str()),
+        };
+        let chosen = chosen.map(str::to_owned);
+        let user = match connection {
             Some(connection) => {
                 let view = Box::pin(View::of(self, caller, connection)).await?;
                 Box::pin(user_of(self, &view, seat)).await?
@@ -204,7 +211,7 @@ impl App {
         };
         Ok(SeatInCrm {
             user,
-            chosen: seat.crm.user.as_ref().map(|chosen| chosen.user.clone()),
+            chosen,
             sync: seat.crm.sync,
             synced: seat.crm.syncs(&settings),
             auto_save: seat.crm.auto_save,
