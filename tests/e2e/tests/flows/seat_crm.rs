@@ -4,11 +4,13 @@ use e2e::directory_world::DirectoryWorld;
 use e2e::{Harness, Tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Clock as _;
 use shared::crm_users::CrmUsers;
 use shared::domain::directory::{EntryKind, RecordRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::schema::CrmKind;
+use shared::domain::sync::Sync;
 use shared::queue::ImportMessage;
 use shared::store::{ConnectionKind, ConnectionState, RemoteUser, WorkKind};
 
@@ -295,6 +297,19 @@ async fn lists_follow_the_chosen_user_and_the_switches_of_the_seat() {
             (&mark["id"], &mark["state"], &mark["in_crm"]),
             (&json!(active.id), &json!("active"), &json!(false))
         );
+
+        // While an import runs, a pass could miss what is not read yet: the import's end asks for it.
+        save(&world).await;
+        let (store, environment) = (world.store(), Environment::Production);
+        let ended = store.save_pass(world.id()).await.unwrap().unwrap();
+        assert!(!ended.is_open());
+        let last = store.sync(world.id(), environment).await.unwrap();
+        let now = world.clock.now();
+        let running = Sync::requested(environment, last.as_ref(), "test", now).unwrap();
+        store.put_sync(world.id(), &running).await.unwrap();
+        dora.set(json!({"sync": true})).await;
+        let pass = store.save_pass(world.id()).await.unwrap().unwrap();
+        assert_eq!(pass, ended);
         harness.stop().await;
     }
 }
