@@ -78,7 +78,7 @@ impl CrmUsers<'_> {
         })
     }
 
-    /// The CRM's ids of the users as whom seat holders signed in to an organisation themselves.
+    /// The CRM's ids of the users as whom seat holders are signed in to an organisation themselves.
     async fn signed_in(
         &self,
         store: &Store,
@@ -101,11 +101,11 @@ impl CrmUsers<'_> {
         Ok(users)
     }
 
-    /// The CRM's id of the user as whom a seat holder signed in to an organisation; `None` for another
-    /// organisation's.
+    /// The CRM's id of the user as whom a seat holder is signed in to an organisation; `None` for another
+    /// organisation's, and for a sign-in that was ended: the seat can be another person's by now.
     fn signed_in_as(&self, connection: &Connection, organization: &str) -> Option<String> {
         let user = connection.user.as_ref()?;
-        let is_own = connection.organization == organization;
+        let is_own = connection.organization == organization && connection.stands();
         is_own.then(|| record_id(self.crm, &user.id))
     }
 
@@ -133,10 +133,13 @@ impl CrmUsers<'_> {
         seat: &Seat,
     ) -> Result<BTreeSet<String>, StoreError> {
         let (contract, environment) = (self.contract, self.environment);
-        let Some(organization) = store.organization(contract, environment).await? else {
+        let connection = ConnectionKind::Crm(environment);
+        // After its end too: what was imported of the organisation can still be there.
+        let Some(connection) = store.connection(contract, connection).await? else {
             let (_, users) = self.with_address_of(store, seat).await?;
             return Ok(users.into_iter().collect());
         };
+        let organization = connection.organization;
         if let Some(chosen) = seat.crm.user_of(&organization) {
             return Ok(BTreeSet::from([chosen.to_owned()]));
         }

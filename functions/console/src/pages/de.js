@@ -1912,8 +1912,8 @@ export default {
 	"Can sign in": "Darf sich anmelden",
 	"Without it, every session of this person ends.": "Sonst endet jede Sitzung dieser Person.",
 	"New invitation": "Neue Einladung",
-	"The account that {name} signs in with no longer opens this seat until the new invitation is accepted.":
-		"Das Konto, mit dem sich {name} anmeldet, öffnet diese Lizenz erst wieder, wenn die neue Einladung angenommen ist.",
+	"The account that {name} signs in with no longer opens this seat until the new invitation is accepted, and their own sign-in to the CRM ends.":
+		"Das Konto, mit dem sich {name} anmeldet, öffnet diese Lizenz erst wieder, wenn die neue Einladung angenommen ist, und die eigene Anmeldung beim CRM endet.",
 	"Invite again": "Neu einladen",
 	"End sessions": "Sitzungen beenden",
 	"{name} is signed out in every browser.": "{name} wird in allen Browsern abgemeldet.",

@@ -215,9 +215,10 @@ export async function seatsPage(view) {
 			small(seat.name, t("New invitation"), () =>
 				confirmed(
 					t("New invitation"),
-					t("The account that {name} signs in with no longer opens this seat until the new invitation is accepted.", {
-						name: seat.name,
-					}),
+					t(
+						"The account that {name} signs in with no longer opens this seat until the new invitation is accepted, and their own sign-in to the CRM ends.",
+						{ name: seat.name },
+					),
 					t("Invite again"),
 					async () => {
 						const again = await api("POST", `/seats/${seat.id}/invite`);

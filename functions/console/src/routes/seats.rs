@@ -142,6 +142,20 @@ impl App {
         }
     }
 
+    /// Ends the holder's own sign-ins to the CRM.
+    async fn end_own_sign_ins(
+        &self,
+        caller: &Caller<ManageSeats>,
+        id: SeatId,
+    ) -> Result<(), Problem> {
+        for environment in Environment::ALL {
+            let kind = ConnectionKind::User(id, environment);
+            self.end_if_any(&caller.contract, &caller.actor, kind)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Makes a seat of checked input, with an invitation for its holder.
     async fn create_seat(
         &self,
@@ -379,11 +393,7 @@ async fn delete(
         app.administrators(&caller, id, false).await?;
     }
     // Their own sign-ins to the CRM first: afterwards they could not be found.
-    for environment in Environment::ALL {
-        let kind = ConnectionKind::User(id, environment);
-        app.end_if_any(&caller.contract, &caller.actor, kind)
-            .await?;
-    }
+    app.end_own_sign_ins(&caller, id).await?;
     app.change_seat(&caller, id, "seat.delete", |before| match before {
         Some(_) => Ok(None),
         None => Err(Problem::not_found("seat")),
@@ -392,8 +402,8 @@ async fn delete(
     Ok(http::StatusCode::NO_CONTENT)
 }
 
-/// A new invitation. The one before no longer works, and the account that the seat was tied to no
-/// longer opens it.
+/// A new invitation. The one before no longer works, the account that the seat was tied to no longer
+/// opens it, and its holder's own sign-ins to the CRM end.
 #[utoipa::path(post, path = "/seats/{id}/invite", params(("id" = String, Path)), responses((status = 200, body = InvitedSeat), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn invite(
     State(app): State<Arc<App>>,
@@ -421,6 +431,9 @@ async fn invite(
         })
         .await?
         .ok_or_else(Problem::internal)?;
+    // Whoever accepts can be another person, who must not act in the CRM as this one. Without an answer nobody
+    // has the invitation, and it is asked for again.
+    app.end_own_sign_ins(&caller, id).await?;
     Ok(Json(app.invited(&caller, seat, &invitation)))
 }
 

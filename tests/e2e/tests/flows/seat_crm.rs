@@ -4,11 +4,15 @@ use e2e::directory_world::DirectoryWorld;
 use e2e::{Harness, Tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::crm_users::CrmUsers;
 use shared::domain::directory::{EntryKind, RecordRef};
+use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::schema::CrmKind;
+use shared::domain::sync::Sync;
 use shared::queue::ImportMessage;
-use shared::store::WorkKind;
+use shared::store::{ConnectionKind, ConnectionState, RemoteUser, WorkKind};
 
 use crate::crm_users::user;
 
@@ -178,8 +182,28 @@ async fn a_user_of_the_crm_is_chosen_for_one_seat_by_its_own_administrator() {
             .collect();
         assert_eq!(chosen, [&json!(alma.id), &Value::Null, &json!(alma.id)]);
 
-        // With its seat the choice goes.
+        // A seat that is disabled yields the user to the one that has the address.
+        let of_all = async || {
+            let (status, marks) = tenant.api(Method::GET, "/crm-users/seats", None).await;
+            assert_eq!(status, 200, "{marks}");
+            let marks = marks["items"].as_array().unwrap().iter();
+            let of_alma = marks.filter(|one| one["id"] == json!(alma.id));
+            let told = of_alma.map(|one| (one["seat"].clone(), one["by"].clone()));
+            told.collect::<Vec<_>>()
+        };
+        let chosen = (json!(second.id), json!("chosen"));
+        assert_eq!(of_all().await, [chosen]);
         let path = format!("/seats/{}", second.id);
+        let disabled_seat = json!({
+            "name": "Off", "email": tenant.email("off"), "role": "salesperson", "enabled": false,
+        });
+        let (status, answer) = tenant.api(Method::PUT, &path, Some(disabled_seat)).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(own.now().await["user"]["id"], json!(alma.id));
+        let by_address = (json!(own.id), json!("email"));
+        assert_eq!(of_all().await, [by_address]);
+
+        // With its seat the choice goes.
         let (status, _) = tenant.api(Method::DELETE, &path, None).await;
         assert_eq!(status, 204);
         first.set(wanted).await;
@@ -253,6 +277,104 @@ async fn lists_follow_the_chosen_user_and_the_switches_of_the_seat() {
             (&on["synced"], &on["user"]["in_crm"]),
             (&json!(true), &json!(true))
         );
+
+        // Of two users with one address the one who is active is shown, synced or not.
+        let former = tenant.email("dora.former");
+        let former = match crm {
+            CrmKind::Salesforce => json!({"IsActive": false, "Username": former}),
+            CrmKind::Dynamics365 => json!({"isdisabled": true, "domainname": former}),
+        };
+        user(&world, "Dora", &top, &former).await;
+        let active = user(&world, "Dora", &top, &json!({})).await;
+        world.import_only().await;
+        let dora = Held::new(&tenant, "dora").await;
+        dora.set(json!({"sync": false})).await;
+        let (_, marks) = tenant.api(Method::GET, "/crm-users/seats", None).await;
+        let marks = marks["items"].as_array().unwrap();
+        let mark = marks.iter().find(|one| one["seat"] == json!(dora.id));
+        let mark = mark.unwrap();
+        assert_eq!(
+            (&mark["id"], &mark["state"], &mark["in_crm"]),
+            (&json!(active.id), &json!("active"), &json!(false))
+        );
+
+        // While an import runs, a pass could miss what is not read yet: the import's end asks for it.
+        save(&world).await;
+        let (store, environment) = (world.store(), Environment::Production);
+        let ended = store.save_pass(world.id()).await.unwrap().unwrap();
+        assert!(!ended.is_open());
+        let last = store.sync(world.id(), environment).await.unwrap();
+        let now = world.clock.now();
+        let running = Sync::requested(environment, last.as_ref(), "test", now).unwrap();
+        store.put_sync(world.id(), &running).await.unwrap();
+        dora.set(json!({"sync": true})).await;
+        let pass = store.save_pass(world.id()).await.unwrap().unwrap();
+        assert_eq!(pass, ended);
+        harness.stop().await;
+    }
+}
+
+/// SV-6: a sign-in that was ended says nothing of a seat's user, and a choice counts in its own organisation only:
+/// there also while nothing is connected, as what was imported stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_sign_in_and_a_choice_of_another_organisation_do_not_count() {
+    for crm in BOTH {
+        let harness = Harness::embedded(false).await;
+        let tenant = harness.tenant(crm).await;
+        let world = DirectoryWorld::of(&tenant).await;
+        let role = world.name("UserRole", "position");
+        let top = json!({world.name("Name", "name"): "Top"});
+        let top = world.create(role, top).await;
+        let alma = user(&world, "Alma", &top, &json!({})).await;
+        world.import_only().await;
+        let own = Held::new(&tenant, "alma").await;
+        let carl = Held::new(&tenant, "carl").await;
+        let store = world.store();
+        let connected = store.connection(world.id(), ConnectionKind::PRODUCTION);
+        let connected = connected.await.unwrap().unwrap();
+
+        let mut signed_in = connected.clone();
+        signed_in.kind = ConnectionKind::User(carl.id, Environment::Production);
+        signed_in.user = Some(RemoteUser {
+            id: alma.id.clone(),
+            username: None,
+        });
+        store.put_connection(&signed_in).await.unwrap();
+        assert_eq!(carl.now().await["user"]["by"], "sign_in");
+        assert_eq!(own.now().await["user"], Value::Null);
+        signed_in.state = ConnectionState::Disconnected;
+        store.put_connection(&signed_in).await.unwrap();
+        assert_eq!(carl.now().await["user"], Value::Null);
+        assert_eq!(own.now().await["user"]["by"], "email");
+
+        carl.set(json!({"user": alma.id})).await;
+        let mut ended = connected.clone();
+        ended.state = ConnectionState::Disconnected;
+        store.put_connection(&ended).await.unwrap();
+        let users = CrmUsers {
+            contract: world.id(),
+            environment: Environment::Production,
+            crm,
+        };
+        for (held, expected) in [(&own, 0), (&carl, 1)] {
+            let seat = store.seat(world.id(), held.id).await.unwrap().unwrap();
+            let found = Box::pin(users.of_seat(store, &seat)).await.unwrap();
+            assert_eq!(found.len(), expected, "{found:?}");
+        }
+        assert_eq!(carl.now().await["chosen"], json!(alma.id));
+
+        let mut elsewhere = connected.clone();
+        elsewhere.organization = "another".to_owned();
+        store.put_connection(&elsewhere).await.unwrap();
+        let now = carl.now().await;
+        assert_eq!((&now["chosen"], &now["user"]), (&Value::Null, &Value::Null));
+        assert_eq!(own.now().await["user"]["by"], "email");
+        // What the form of the seat shows can be saved.
+        let saved = carl
+            .set(json!({"user": now["chosen"], "sync": false}))
+            .await;
+        assert_eq!(saved["sync"], false);
+        store.put_connection(&connected).await.unwrap();
         harness.stop().await;
     }
 }

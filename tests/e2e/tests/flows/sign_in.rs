@@ -401,6 +401,12 @@ async fn the_last_administrator_who_can_act_stays() {
         browser.sign_in("salesforce", made, None, ADMIN).await;
         other.sign_in("salesforce", made, None, SELLER).await;
     }
+
+    // Invited anew, the seat can be another person's, who does not act in the CRM as this one.
+    assert!(own().await.as_ref().is_some_and(Connection::stands));
+    let answer = administer(&world, made, Method::POST, &invite, None).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert!(!own().await.as_ref().is_some_and(Connection::stands));
     world.stop().await;
 }
 

@@ -116,6 +116,14 @@ async fn list(
     let limit = page_size(query.limit)?.min(MOST_SHOWN);
     let failed = |error: StoreError| error.problem();
     let view = View::of(&app, contract).await?;
+    let settings = view.sync_settings();
+    if !settings.saves() || !seat.crm.syncs(&settings) {
+        // Those that were found before go with the next search; with the lists switched off there is none.
+        return Ok(Json(ChampionList {
+            items: Vec::new(),
+            next: None,
+        }));
+    }
     let champions = Champions {
         linking: view.linking(),
     };

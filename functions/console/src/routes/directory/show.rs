@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use shared::domain::contract::ContractConfig;
+use shared::domain::crm_settings::SyncSettings;
 use shared::domain::directory::{
     Decision, DirectoryCursor, Entry, EntryId, EntryKind, Filter, Match, MatchState, OutdatedEntry,
     RecordRef,
@@ -182,6 +183,12 @@ impl<'a> View<'a> {
     /// The region for reading phone numbers without a country code.
     pub(super) fn region(&self) -> Option<&str> {
         self.config.contract.settings.default_region.as_deref()
+    }
+
+    /// The sync settings.
+    pub(super) fn sync_settings(&self) -> SyncSettings {
+        let settings = self.config.crm_settings(ENVIRONMENT);
+        settings.sync.unwrap_or_default()
     }
 
     pub(super) fn linking(&self) -> Linking<'_> {

@@ -234,7 +234,7 @@ impl<'a> View<'a> {
         let config = app.config(&caller.contract).await?;
         let seats = crm_users::all_seats(store, &caller.contract).await;
         let mut seats = seats.map_err(|error| error.problem())?;
-        // Of several seats of a user, one that can be used.
+        // Those that can be used come first: see `by_use`.
         seats.sort_by_key(|seat| seat.status == SeatStatus::Disabled);
         Ok(Self {
             app,
@@ -276,25 +276,46 @@ impl<'a> View<'a> {
 
     /// The CRM's ids of the users who were chosen by hand, or as whom seat holders signed in themselves.
     pub(super) async fn known(&self) -> Result<BTreeMap<SeatId, String>, Problem> {
-        let store = &self.app.remote.store;
-        let users = self.users();
-        let known = users.known(store, &self.organization, &self.seats);
-        known.await.map_err(|error| error.problem())
+        let (store, users) = (&self.app.remote.store, self.users());
+        let mut known = BTreeMap::new();
+        for seats in self.by_use() {
+            if seats.is_empty() {
+                continue;
+            }
+            let found = users.known(store, &self.organization, seats).await;
+            known.extend(found.map_err(|error| error.problem())?);
+        }
+        Ok(known)
     }
 
-    /// The seats of those of these users who have one.
+    /// The seats that can be used, and those that are disabled.
+    fn by_use(&self) -> [&[Seat]; 2] {
+        let is_usable = |seat: &Seat| seat.status != SeatStatus::Disabled;
+        let (usable, disabled) = self.seats.split_at(self.seats.partition_point(is_usable));
+        [usable, disabled]
+    }
+
+    /// The seats of those of these users who have one. A seat that is disabled yields its user to one that can be
+    /// used, as it does wherever a seat's user is asked for.
     fn seats_of(
         &self,
         known: &BTreeMap<SeatId, String>,
         records: &[MirrorRecord],
     ) -> BTreeMap<String, &Seat> {
-        let by_email = crm_users::users_by_email(&self.seats, records);
-        let found = crm_users::seats_of_users(known, by_email).into_iter();
-        let seats: BTreeMap<SeatId, &Seat> =
-            self.seats.iter().map(|seat| (seat.id, seat)).collect();
+        let mut found = BTreeMap::new();
+        for part in self.by_use() {
+            let seats: BTreeMap<SeatId, &Seat> = part.iter().map(|seat| (seat.id, seat)).collect();
+            let own = known.iter().filter(|(seat, _)| seats.contains_key(*seat));
+            let own: BTreeMap<SeatId, String> =
+                own.map(|(seat, user)| (*seat, user.clone())).collect();
+            let by_email = crm_users::users_by_email(part, records);
+            for (user, seat) in crm_users::seats_of_users(&own, by_email) {
+                if let Some(seat) = seats.get(&seat) {
+                    found.entry(user).or_insert(*seat);
+                }
+            }
+        }
         found
-            .filter_map(|(user, seat)| Some((user, *seats.get(&seat)?)))
-            .collect()
     }
 
     /// Those of these users whom the CRM has, as it has them.
@@ -554,7 +575,8 @@ async fn of_seats(
                 none.insert(shown);
             }
             Entry::Occupied(mut other) => {
-                if shown.in_crm {
+                let is_active = |one: &SeatCrmUser| one.state == CrmUserState::Active;
+                if is_active(&shown) && !is_active(other.get()) {
                     other.insert(shown);
                 }
             }

@@ -195,7 +195,14 @@ impl App {
     ) -> Result<SeatInCrm, Problem> {
         let config = self.config(&caller.contract).await?;
         let settings = config.crm_settings(ENVIRONMENT).sync.unwrap_or_default();
-        let user = match self.standing_crm(caller).await? {
+        let connection = self.standing_crm(caller).await?;
+        // In another organisation the choice does not count.
+        let chosen = match &connection {
+            Some(connection) => seat.crm.user_of(&connection.organization),
+            None => seat.crm.user.as_ref().map(|chosen| chosen.user.as_str()),
+        };
+        let chosen = chosen.map(str::to_owned);
+        let user = match connection {
             Some(connection) => {
                 let view = Box::pin(View::of(self, caller, connection)).await?;
                 Box::pin(user_of(self, &view, seat)).await?
@@ -204,7 +211,7 @@ impl App {
         };
         Ok(SeatInCrm {
             user,
-            chosen: seat.crm.user.as_ref().map(|chosen| chosen.user.clone()),
+            chosen,
             sync: seat.crm.sync,
             synced: seat.crm.syncs(&settings),
             auto_save: seat.crm.auto_save,
@@ -220,6 +227,13 @@ impl App {
         }
         let (store, queue) = (&self.remote.store, &self.import_queue);
         let (contract, by, now) = (&caller.contract, &caller.actor, self.remote.clock.now());
+        let import = store.sync(contract, ENVIRONMENT).await;
+        let import = import.map_err(|error| error.problem())?;
+        if import.is_some_and(|import| import.is_open()) {
+            // Its end asks for both. A pass before that would be done with opportunities whose contacts are not
+            // read yet.
+            return Ok(());
+        }
         let lists = runs::request_save(store, queue, contract, by, now);
         lists.await.map_err(|error| error.problem())?;
         let champions = runs::request(store, queue, contract, RunKind::Champions, by, now, 0);

@@ -72,6 +72,19 @@ async fn a_champion_is_dismissed_listed_again_and_saved() {
     world.sees("Saved to My people").await;
     browser.go(&world.at("/app/my-lists")).await;
     world.sees("Ada Byron").await;
+
+    // Switched off, none is shown, although nobody looked for them since.
+    let saved = world.at("/app/champions?state=saved");
+    browser.go(&saved).await;
+    world.sees("Initech").await;
+    for settings in [
+        json!({ "auto_save": { "accounts": true }, "auto_sync_seat_holders": false }),
+        json!({ "auto_save": {} }),
+    ] {
+        world.api(Method::PUT, path, Some(settings)).await;
+        browser.go(&saved).await;
+        world.sees("There are none.").await;
+    }
     world.no_complaints().await;
     world.stop().await;
 }
