@@ -704,10 +704,14 @@ async fn a_contract_that_cannot_be_read_is_stepped_over_by_every_task() {
 #[tokio::test]
 async fn work_that_cannot_be_read_stands_in_the_way_of_none() {
     let harness = Harness::embedded(false).await;
-    let (bad, good) = (
-        harness.tenant(CrmKind::Salesforce).await,
-        harness.tenant(CrmKind::Salesforce).await,
-    );
+    let first = harness.tenant(CrmKind::Salesforce).await;
+    let second = harness.tenant(CrmKind::Salesforce).await;
+    // Of what is due at one time, the work of the lower id comes first.
+    let (bad, good) = if first.made.id < second.made.id {
+        (first, second)
+    } else {
+        (second, first)
+    };
     let clock = clock();
     let apps = process(harness.embedded_stack(), &Tripwire::new(), &clock);
     for tenant in [&bad, &good] {
@@ -732,6 +736,9 @@ async fn work_that_cannot_be_read_stands_in_the_way_of_none() {
         .await
         .unwrap();
     assert_eq!(resumed.announced, 1, "{resumed:?}");
+    let store = &apps.import.remote.store;
+    let due = store.due_work(apps.import.remote.clock.now(), 1).await;
+    assert_eq!(due.unwrap().len(), 1, "it is found behind the other");
     assert!(crm_import::work(&apps.import, &message(&good)).await);
     harness.stop().await;
 }
