@@ -226,7 +226,14 @@ impl Champions<'_> {
             .await?;
         let linked = linked.get(&own.record).map(|entry| entry.id);
         let entry = match linked {
-            Some(id) => store.entry(contract, EntryKind::Profile, id).await?,
+            Some(id) => match store.entry(contract, EntryKind::Profile, id).await {
+                // An entry that cannot be read says nothing, and stops no other.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    error.log();
+                    None
+                }
+                entry => entry?,
+            },
             None => None,
         };
         let mut statements: Vec<Statement> = Vec::new();

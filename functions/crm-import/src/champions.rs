@@ -207,7 +207,14 @@ impl Worker<'_> {
         }
         let mut stored = 0;
         for (contact, mut found) in by_contact {
-            let before = self.store.champion(self.contract, seat, &contact).await?;
+            let before = match self.store.champion(self.contract, seat, &contact).await {
+                // One that cannot be read stays as it is, and stops no other.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    error.log();
+                    continue;
+                }
+                before => before?,
+            };
             for won in before.iter().flat_map(|before| &before.won) {
                 if found
                     .iter()

@@ -129,7 +129,11 @@ impl App {
             ConnectionKind::Crm(Environment::Sandbox),
             ConnectionKind::LinkedIn,
         ] {
-            connections.extend(store.connection(contract, kind).await?);
+            match store.connection(contract, kind).await {
+                // One that cannot be read can be ended by nobody: it is deleted with the rest.
+                Err(error @ StoreError::Corrupt { .. }) => error.log(),
+                found => connections.extend(found?),
+            }
         }
         for environment in Environment::ALL {
             connections.extend(store.user_connections(contract, environment).await?);

@@ -336,9 +336,17 @@ impl Worker<'_> {
             touches.extend(created_by_user(entry, matches.get(id), record));
         }
         for (id, (record, attachment)) in &submissions {
-            let touch = match store.submission(contract, *id).await? {
+            let submission = match store.submission(contract, *id).await {
+                // One that cannot be read stops no opportunity.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    error.log();
+                    None
+                }
+                submission => submission?,
+            };
+            let touch = match submission {
                 Some(submission) => of_submission(&submission, record),
-                // It has expired; that it was there is known.
+                // It has expired, or cannot be read; that it was there is known.
                 None => known_of(before, *id)
                     .or_else(|| Some(of_attachment(*id, attachment.as_ref()?, record))),
             };

@@ -477,7 +477,11 @@ impl Worker<'_> {
         for one in of_record {
             let record = (one.kind, &one.record);
             let new = store.save_because(contract, one.seat, record, &one.reason);
-            saved += u64::from(new.await?);
+            match new.await {
+                // What is saved and cannot be read stays as it is, and stops no other.
+                Err(error @ StoreError::Corrupt { .. }) => error.log(),
+                new => saved += u64::from(new?),
+            }
         }
         Ok(saved)
     }

@@ -149,9 +149,10 @@ impl Setback {
     pub(crate) fn linkedin(error: LinkedInError) -> Self {
         let fate = match error {
             LinkedInError::Session(error) => return Self::session(error, "LinkedIn"),
-            LinkedInError::Unavailable(_) => Fate::Wait(None),
-            // A notification can be ahead of the API; after some tries it is not.
-            LinkedInError::NotFound => Fate::WaitBriefly,
+            LinkedInError::Unavailable(status) if status.is_server_error() => Fate::Wait(None),
+            // Nobody can tell whether another answer that is none of the documented ones passes. A notification
+            // can be ahead of the API; after some tries it is not.
+            LinkedInError::Unavailable(_) | LinkedInError::NotFound => Fate::WaitBriefly,
             LinkedInError::RoleMissing
             | LinkedInError::VersionSunset
             | LinkedInError::RequestRefused => Fate::Person,
@@ -392,6 +393,16 @@ mod tests {
             (
                 Setback::linkedin(LinkedInError::Unavailable(StatusCode::BAD_GATEWAY)),
                 LATER,
+                "linkedin_unavailable",
+            ),
+            (
+                Setback::linkedin(LinkedInError::Unavailable(StatusCode::OK)),
+                Fate::WaitBriefly,
+                "linkedin_unavailable",
+            ),
+            (
+                Setback::linkedin(LinkedInError::Unavailable(StatusCode::GONE)),
+                Fate::WaitBriefly,
                 "linkedin_unavailable",
             ),
         ];

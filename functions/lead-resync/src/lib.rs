@@ -494,7 +494,13 @@ impl App {
             let count = u32::try_from(page.elements.len()).unwrap_or(u32::MAX);
             for response in &page.elements {
                 outcome.read += 1;
-                if response.has_valid_id() && self.store_response(contract, api, response).await? {
+                if !response.has_valid_id() {
+                    // An alarm of the template counts these lines.
+                    tracing::error!(%contract, owner, notice = "item_unreadable",
+                        "a response has no id by which it could be stored");
+                    continue;
+                }
+                if self.store_response(contract, api, response).await? {
                     outcome.new += 1;
                 }
             }
@@ -547,20 +553,26 @@ impl App {
         };
         let mut submission = Submission::receive(new, self.remote.clock.now());
         let store = &self.remote.store;
-        match shared::linkedin::form_of(store, api, contract, response).await {
-            Ok(form) => shared::linkedin::join(&mut submission, response, &form),
-            // Stored without its answers, it is fetched by a worker, which reports the problem to people. The
-            // responses behind it do not wait for that.
-            Err(FormError::LinkedIn(
-                error @ (LinkedInError::NotFound
-                | LinkedInError::RoleMissing
-                | LinkedInError::VersionSunset
-                | LinkedInError::RequestRefused),
-            )) => {
-                tracing::warn!(%contract, submission.id = %submission.id,
-                    error = &error as &dyn std::error::Error, "the form of a response cannot be had");
+        // Stored without its answers, a response is fetched by a worker, which reports the problem to people. The
+        // responses behind it do not wait for that.
+        if response.unreadable {
+            // An alarm of the template counts these lines.
+            tracing::error!(%contract, submission.id = %submission.id, notice = "item_unreadable",
+                "a response is in a form that cannot be read");
+        } else {
+            match shared::linkedin::form_of(store, api, contract, response).await {
+                Ok(form) => shared::linkedin::join(&mut submission, response, &form),
+                Err(FormError::LinkedIn(
+                    error @ (LinkedInError::NotFound
+                    | LinkedInError::RoleMissing
+                    | LinkedInError::VersionSunset
+                    | LinkedInError::RequestRefused),
+                )) => {
+                    tracing::warn!(%contract, submission.id = %submission.id,
+                        error = &error as &dyn std::error::Error, "the form of a response cannot be had");
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
         let accepted = match store.accept_submission(&submission).await {
             Err(error @ StoreError::Malformed(_)) if submission.answers.is_some() => {

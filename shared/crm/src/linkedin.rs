@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use http::{HeaderName, Method, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use domain::clock::Millis;
 use domain::ids::ContractId;
@@ -53,12 +54,27 @@ pub struct LinkedInApi {
 /// A page of an owner's responses.
 #[derive(Debug, Deserialize)]
 pub struct ResponsePage {
-    /// The responses.
-    #[serde(default)]
+    /// The responses. One that cannot be read is marked, and stands in the way of none.
+    #[serde(default, deserialize_with = "each")]
     pub elements: Vec<LeadFormResponse>,
     /// Position of the page.
     #[serde(default)]
     pub paging: Paging,
+}
+
+/// Reads each response by itself.
+fn each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LeadFormResponse>, D::Error> {
+    let all: Vec<Value> = Vec::deserialize(deserializer)?;
+    let read = |value: Value| {
+        let id = value.get("id").and_then(Value::as_str);
+        let id = id.unwrap_or_default().to_owned();
+        serde_json::from_value(value).unwrap_or_else(|_| LeadFormResponse {
+            id,
+            unreadable: true,
+            ..LeadFormResponse::default()
+        })
+    };
+    Ok(all.into_iter().map(read).collect())
 }
 
 /// Offset paging.
@@ -205,4 +221,29 @@ pub fn join(submission: &mut Submission, response: &LeadFormResponse, form: &Lea
     }
     origin.form_name = Some(form.name.clone()).filter(|name| !name.is_empty());
     origin.campaign = response.campaign().map(str::to_owned);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::ResponsePage;
+
+    #[test]
+    fn a_response_that_cannot_be_read_stands_in_the_way_of_none() {
+        let page = json!({ "elements": [
+            { "id": "good-1", "testLead": true },
+            { "id": "odd-1", "testLead": null, "submittedAt": "soon" },
+            { "id": 7 },
+            "odd",
+        ] });
+        let page: ResponsePage = serde_json::from_value(page).unwrap();
+        let read = page.elements.iter();
+        let read: Vec<(&str, bool)> = read.map(|one| (one.id.as_str(), one.unreadable)).collect();
+        assert_eq!(
+            read,
+            [("good-1", false), ("odd-1", true), ("", true), ("", true)]
+        );
+        assert!(page.elements[0].test_lead);
+    }
 }

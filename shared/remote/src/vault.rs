@@ -297,6 +297,9 @@ fn decrypt(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, VaultEr
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_kms::error::{ErrorMetadata, SdkError};
+    use aws_sdk_kms::operation::decrypt::DecryptError;
+
     use super::*;
     use crate::random::SystemRandom;
 
@@ -305,6 +308,37 @@ mod tests {
             keys: Keys::File(Zeroizing::new([byte; 32])),
             random: Arc::new(SystemRandom),
             open_keys: Mutex::default(),
+        }
+    }
+
+    /// Checks every error that KMS documents for the calls that are made.
+    #[test]
+    fn each_error_of_kms_passes_or_is_for_somebody() {
+        let of_code = |code: &str| {
+            let metadata = ErrorMetadata::builder().code(code).build();
+            let error = DecryptError::generic(metadata);
+            kms(SdkError::<_, ()>::service_error(error, ()))
+        };
+        for code in [
+            "DependencyTimeoutException",
+            "KeyUnavailableException",
+            "KMSInternalException",
+            "LimitExceededException",
+            "RequestExpired",
+            "ServiceUnavailable",
+            "ThrottlingException",
+            "one that nobody knows yet",
+        ] {
+            assert!(
+                matches!(of_code(code), VaultError::Unavailable(_)),
+                "{code}"
+            );
+        }
+        for code in KEY_FAULTS {
+            assert!(matches!(of_code(code), VaultError::Refused(_)), "{code}");
+        }
+        for code in ["IncorrectKeyException", "InvalidCiphertextException"] {
+            assert!(matches!(of_code(code), VaultError::DoesNotOpen), "{code}");
         }
     }
 

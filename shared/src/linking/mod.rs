@@ -258,7 +258,14 @@ impl<'a> Linking<'a> {
             let Some(next) = open.pop_front() else {
                 return Ok(());
             };
-            let done = Box::pin(self.link_one(kind, next, &Change::Nothing)).await?;
+            let done = match Box::pin(self.link_one(kind, next, &Change::Nothing)).await {
+                // One that cannot be read stays as it is, and stops no other.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    error.log();
+                    None
+                }
+                done => done?,
+            };
             if let Some(done) = done {
                 open.extend(done.lost);
                 open.extend(self.waiting(kind, done.freed).await?);
@@ -720,6 +727,14 @@ impl<'a> Linking<'a> {
         for (record, holder) in linked {
             let (Some(other), Some(matched)) = (entries.get(&holder.id), links.get(&holder.id))
             else {
+                if self.is_unreadable(holder).await? {
+                    let kept = crate::store::Holder {
+                        entry: holder,
+                        version: 0,
+                        before: Match::default(),
+                    };
+                    holders.0.insert(record, (Holder::Person, kept));
+                }
                 continue;
             };
             let Some(link) = &matched.link else { continue };
@@ -741,6 +756,21 @@ impl<'a> Linking<'a> {
             holders.0.insert(record, (by, from));
         }
         Ok(holders)
+    }
+
+    /// True if an entry or its match cannot be read: nobody takes its record until that is mended.
+    async fn is_unreadable(&self, entry: EntryRef) -> Result<bool, StoreError> {
+        let (kind, id) = (entry.kind, entry.id);
+        let found = self
+            .store
+            .entry_with_match(self.contract, PRODUCTION, kind, id);
+        match found.await {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                error.log();
+                Ok(true)
+            }
+            found => found.map(|_| false),
+        }
     }
 
     /// Finds the records that an entry could be, the best first, for people to choose from.

@@ -66,12 +66,10 @@ impl Store {
             after.map(|contact| keys::champion(contract, PRODUCTION, seat, contact).attributes());
         let query = self.query_prefix(partition, prefix).limit(limit);
         let page = page_of(&query, start).await?;
-        let goes_on = page.next.is_some();
-        let items: Vec<Champion> = read_each(CHAMPION, page.items, |item| read(CHAMPION, item));
-        let last = items.last().map(|last| last.contact.id.clone());
+        let last = page.next.as_ref().and_then(keys::record_at_end);
         Ok(Page {
-            items,
-            next: last.filter(|_| goes_on),
+            items: read_each(CHAMPION, page.items, |item| read(CHAMPION, item)),
+            next: last.map(|contact| contact.id),
         })
     }
 }

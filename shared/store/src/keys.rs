@@ -553,6 +553,14 @@ pub(super) fn champion(
     key(partition, format!("{prefix}{object}#{id}"))
 }
 
+/// The record of the CRM with whose object and id an item's sort key ends.
+pub(super) fn record_at_end(item: &Item) -> Option<RecordRef> {
+    let mut parts = item.get("SK")?.as_s().ok()?.rsplit('#');
+    let text = |part| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let (id, object) = (parts.next()?, parts.next()?);
+    Some(RecordRef::new(text(object), text(id)))
+}
+
 /// A partition of the attributions of opportunities.
 pub(super) fn roi_partition(contract: &ContractId, environment: Environment, shard: u32) -> String {
     format!("C#{contract}#ROI#{environment}#{shard:02x}")

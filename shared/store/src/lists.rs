@@ -274,14 +274,13 @@ impl Store {
             after.map(|record| keys::saved(contract, environment, seat, kind, record).attributes());
         let query = self.query_prefix(partition, prefix).limit(limit);
         let page = page_of(&query, start).await?;
-        let goes_on = page.next.is_some();
-        let mut items: Vec<Saved> = read_each(SAVED, page.items, |item| read(SAVED, item));
         // The key of the last one is made of it again.
-        let last = items.last().map(|saved| saved.record.to_string());
+        let last = page.next.as_ref().and_then(keys::record_at_end);
+        let mut items: Vec<Saved> = read_each(SAVED, page.items, |item| read(SAVED, item));
         items.retain(|saved| saved.removed_at.is_none());
         Ok(Page {
             items,
-            next: last.filter(|_| goes_on),
+            next: last.map(|record| record.to_string()),
         })
     }
 

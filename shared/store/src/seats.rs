@@ -89,11 +89,13 @@ impl Store {
                 .and_then(|key| key.as_s().ok())
                 .is_some_and(|key| key.starts_with(keys::SESSION_PREFIX));
             if is_session {
-                sessions.push(read("session", item)?);
+                sessions.push(item);
             } else {
                 seat = Some(read("seat", item)?);
             }
         }
+        // One that cannot be read opens nothing, and closes no other.
+        let sessions = read_each("session", sessions, |item| read("session", item));
         Ok(seat.map(|seat| SeatSessions { seat, sessions }))
     }
 

@@ -121,12 +121,10 @@ impl Store {
         let partition = keys::thread_choices(contract, seat);
         let query = self.query_partition(partition).limit(limit);
         let page = page_of(&query, start).await?;
-        let goes_on = page.next.is_some();
-        let items: Vec<ThreadChoice> = read_each(ENTITY, page.items, |item| read(ENTITY, item));
-        let last = items.last().map(|last| last.id.clone());
+        let last = page.next.as_ref().and_then(|key| key.get("SK"));
         Ok(Page {
-            items,
-            next: last.filter(|_| goes_on),
+            next: last.and_then(|sk| sk.as_s().ok()).cloned(),
+            items: read_each(ENTITY, page.items, |item| read(ENTITY, item)),
         })
     }
 }

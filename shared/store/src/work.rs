@@ -23,6 +23,8 @@ const DELETES_AT_ONCE: usize = 8;
 pub(super) const DELETES_OF_PARTITION: usize = 4;
 /// Number of items of a partition between two checks of the time.
 const DELETE_PAGE: i32 = 1000;
+/// Maximum number of pages of due work that are looked through at a time.
+const DUE_PAGES: u32 = 10;
 /// The name of [`WorkKind::Link`].
 const LINK: &str = "link";
 /// The name of [`WorkKind::Erase`].
@@ -112,17 +114,30 @@ impl Store {
     ) -> Result<Vec<(ContractId, WorkKind)>, StoreError> {
         let before = keys::work_order(now, None);
         let query = self.query_index_before(&keys::OPEN_WORK, keys::WORK, before);
-        let found = page_of(&query.limit(limit), None).await?.items;
-        Ok(read_each("piece of work", found, |item| {
-            let name = |field: &str| item.get(field)?.as_s().ok();
-            let work = || {
-                Some((
-                    name("work_contract")?.parse().ok()?,
-                    WorkKind::parse(name("work")?)?,
-                ))
-            };
-            work().ok_or_else(|| StoreError::corrupt("piece of work"))
-        }))
+        let query = query.limit(limit);
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        let mut due: Vec<(ContractId, WorkKind)> = Vec::new();
+        let mut start = None;
+        // What cannot be read, such as work of a later version, stays due: the rest is found behind it.
+        for _ in 0..DUE_PAGES {
+            let page = page_of(&query, start).await?;
+            due.extend(read_each("piece of work", page.items, |item| {
+                let name = |field: &str| item.get(field)?.as_s().ok();
+                let work = || {
+                    Some((
+                        name("work_contract")?.parse::<ContractId>().ok()?,
+                        WorkKind::parse(name("work")?)?,
+                    ))
+                };
+                work().ok_or_else(|| StoreError::corrupt("piece of work"))
+            }));
+            start = page.next;
+            if start.is_none() || due.len() >= wanted {
+                break;
+            }
+        }
+        due.truncate(wanted);
+        Ok(due)
     }
 
     /// Counts the items that a clean-up of an environment deletes, from a partition on: 0 at first, and then

@@ -500,9 +500,14 @@ async fn preview_scoring(
         for (id, attachment) in &attached {
             if !forms.contains_key(id) && further < MAX_FURTHER {
                 further += 1;
-                let read = store.submission(contract, *id).await;
-                if let Some(read) = read.map_err(|error| error.problem())? {
-                    forms.insert(*id, read.origin.form_id);
+                match store.submission(contract, *id).await {
+                    Ok(Some(read)) => {
+                        forms.insert(*id, read.origin.form_id);
+                    }
+                    Ok(None) => {}
+                    // One that cannot be read stops no other.
+                    Err(error) if !error.passes() => error.log(),
+                    Err(error) => return Err(error.problem()),
                 }
             }
             points.push(attachment.points);

@@ -231,6 +231,9 @@ pub struct LeadFormResponse {
     pub form_response: FormResponse,
     /// The form, where the request asked for it.
     pub form: Option<LeadForm>,
+    /// True if LinkedIn gave it in a form that cannot be read: then only its id is known.
+    #[serde(skip)]
+    pub unreadable: bool,
 }
 
 /// Answers and consents of a response.

@@ -21,6 +21,8 @@ use shared::runs;
 use shared::store::WorkKind;
 use shared::testing::{Cut, Tripwire};
 
+use crate::table::spoil;
+
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 
 async fn seat(tenant: &Tenant<'_>, name: &str) -> SeatId {
@@ -222,11 +224,19 @@ async fn people_of_won_opportunities_who_moved_are_champions_of_their_seller() {
         assert_eq!(champions[0].contact, bob);
         assert_eq!(champions[0].moved.stated, Stated::Record(second));
 
+        // One that cannot be read ends no run.
+        assert_eq!(spoil(&tenant, "CHAMPION", "", "moved").await, 1);
+        run(&tenant, &world, None).await;
+
         // The export has it, and an erasure removes it without another run (OP-3).
         assert_eq!(exported(&world).await, 1);
         erase(&world, bob_email).await;
         assert!(found(&world, seller).await.is_empty());
         assert_eq!(exported(&world).await, 0);
+
+        // Nor does an entry that cannot be read.
+        assert!(spoil(&tenant, "DIRECTORY#profile", "", "kind").await > 0);
+        run(&tenant, &world, None).await;
         harness.stop().await;
     }
 }

@@ -20,6 +20,8 @@ use shared::queue::ImportMessage;
 use shared::store::{ConnectionKind, WorkKind};
 use shared::testing::{Cut, FixedClock, Tripwire};
 
+use crate::table::spoil;
+
 type Item = std::collections::HashMap<String, AttributeValue>;
 
 const DAY: i64 = 24 * 3600;
@@ -137,6 +139,26 @@ async fn is_gone(stack: &Stack, contract: &ContractId, about: &str) {
     assert!(!left[0].contains_key("GSI2PK"), "{about}");
     let listed = stack.store().contracts().await.unwrap();
     assert!(!listed.contains(contract), "{about}");
+}
+
+/// A connection that cannot be read keeps no contract from its deletion.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contract_with_a_connection_that_cannot_be_read_is_deleted_whole() {
+    let harness = Harness::embedded(false).await;
+    let stack = harness.embedded_stack();
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let id = &tenant.made.id;
+    let clock = clock();
+    let apps = process(stack, &Tripwire::new(), &clock);
+    let partition = "CONNECTION#LINKEDIN";
+    let spoilt = spoil(&tenant, partition, "CONNECTION", "state").await;
+    assert_eq!(spoilt, 1);
+    ask_for_deletion(&tenant).await;
+    clock.advance(8 * DAY);
+    let receipt = settle(stack, &apps, &clock, id).await;
+    assert_eq!(receipt.state, RunState::Done);
+    is_gone(stack, id, "an unreadable connection").await;
+    harness.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,6 +20,8 @@ use shared::random::SystemRandom;
 use shared::store::{Added, DIRECTORY_SHARDS};
 use shared::testing::{Cut, Tripwire};
 
+use crate::table::spoil;
+
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PROFILE: EntryKind = EntryKind::Profile;
 const COMPANY: EntryKind = EntryKind::Company;
@@ -373,6 +375,29 @@ async fn a_record_is_of_the_entry_that_fits_best_and_of_whom_a_person_says() {
     decide(strong, Act::Unmatch).await.unwrap();
     let again = decide(strong, Act::Automatic).await.unwrap();
     assert_eq!(again.matched.record(), None, "it was refused");
+    harness.stop().await;
+}
+
+/// MA-2: an entry that cannot be read keeps its record, and stops nobody who wants it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_cannot_be_read_keeps_its_record_and_stops_nobody() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let world = DirectoryWorld::of(&tenant).await;
+    let email = tenant.email("ada");
+    let lead = world.lead("Ada", "Byron", &email, "Engines").await;
+    world.import_only().await;
+    let weak = world
+        .profile("Ada", "Byron", "ada@home.com", "Engines")
+        .await;
+    world.linking().link_entry(PROFILE, weak).await.unwrap();
+    assert_eq!(world.link_of(PROFILE, weak).await, Some(lead));
+    let place = weak.to_string();
+    let spoilt = spoil(&tenant, "DIRECTORY#profile", &place, "kind").await;
+    assert_eq!(spoilt, 1);
+    let strong = world.profile("Ada", "Byron", &email, "Engines").await;
+    world.linking().link_entry(PROFILE, strong).await.unwrap();
+    assert_eq!(world.link_of(PROFILE, strong).await, None);
     harness.stop().await;
 }
 

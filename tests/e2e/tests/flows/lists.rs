@@ -17,6 +17,8 @@ use shared::queue::ImportMessage;
 use shared::store::{Mirror, WorkKind};
 use shared::testing::Cut;
 
+use crate::table::spoil;
+
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PRODUCTION: Environment = Environment::Production;
 
@@ -330,5 +332,33 @@ async fn an_import_saves_what_the_owners_opportunities_are_about() {
         .map(|saved| (&saved.record, saved.reasons[0].opportunity.as_str()))
         .collect();
     assert_eq!(saved, [(&account, deal.id.as_str())]);
+
+    // One that cannot be read ends neither a pass nor a list.
+    assert_eq!(spoil(&tenant, "SAVED", "", "reasons").await, 1);
+    let other = world.account("Compilers", "compilers.example").await;
+    for account in [&account, &other] {
+        let deal = json!({
+            "Name": "More", "AccountId": account.id, "CloseDate": "2027-01-01",
+            "StageName": "Prospecting", "OwnerId": user["Id"],
+        });
+        world.create("Opportunity", deal).await;
+    }
+    world.import_only().await;
+    assert!(crm_import::work(&world.apps.import, &message).await);
+    let pass = world.store().save_pass(world.id()).await.unwrap();
+    assert_eq!(pass.unwrap().state, PassState::Succeeded);
+    let (mut listed, mut after): (Vec<RecordRef>, Option<RecordRef>) = (Vec::new(), None);
+    loop {
+        let page =
+            world
+                .store()
+                .saved_page(world.id(), seat, EntryKind::Company, after.as_ref(), 1);
+        let page = page.await.unwrap();
+        listed.extend(page.items.into_iter().map(|saved| saved.record));
+        let Some(next) = page.next else { break };
+        let (object, id) = next.split_once('/').unwrap();
+        after = Some(RecordRef::new(object, id));
+    }
+    assert_eq!(listed, [other]);
     harness.stop().await;
 }

@@ -17,6 +17,8 @@ use shared::queue::ImportMessage;
 use shared::runs;
 use shared::store::WorkKind;
 
+use crate::table::spoil;
+
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 /// RO-1: a form's response sources the opportunity that its lead becomes, the report is kept as it is, and a
 /// seat holder sees nothing of others.
@@ -89,6 +91,14 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
     assert_eq!(again["report"]["rates"], report["rates"]);
     let (status, _) = tenant.api(Method::GET, "/roi/reports/none", None).await;
     assert_eq!(status, 404);
+
+    // A response that cannot be read ends no run, and what was known of it stays.
+    let partition = format!("SUBMISSION#{id}");
+    assert_eq!(spoil(&tenant, &partition, "SUBMISSION", "state").await, 1);
+    history.deals[0].outcome = Outcome::Won;
+    history.write_deal(0).await;
+    history.run(None).await;
+    assert_eq!(history.report().await["total"]["sourced"]["won"], 1);
     for bad in [
         "from=2026-13-01",
         "days_before=366",

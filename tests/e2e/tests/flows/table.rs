@@ -9,11 +9,14 @@ use e2e::{Harness, Tenant};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use shared::clock::Millis;
+use shared::domain::contract::AuditEntry;
 use shared::domain::environment::Environment;
+use shared::domain::ids::SeatId;
 use shared::domain::schema::CrmKind;
 use shared::domain::submission::State;
 use shared::queue::ImportMessage;
-use shared::store::{WorkKind, schema};
+use shared::store::{SessionRecord, WorkKind, schema};
 use shared::testing::Tripwire;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
@@ -467,7 +470,12 @@ async fn large_post(tenant: &Tenant<'_>, body: &Value) -> String {
 
 /// Makes items unreadable: in those of a contract's partition whose sort key begins so, an attribute becomes
 /// a map. Returns their number.
-async fn spoil(tenant: &Tenant<'_>, partition: &str, sort: &str, attribute: &str) -> usize {
+pub(crate) async fn spoil(
+    tenant: &Tenant<'_>,
+    partition: &str,
+    sort: &str,
+    attribute: &str,
+) -> usize {
     let client = shared::aws::dynamodb(&tenant.harness.embedded_stack().aws);
     let pk = match partition {
         "" => format!("C#{}", tenant.made.id),
@@ -548,6 +556,103 @@ async fn a_submission_that_cannot_be_read_stands_in_the_way_of_none() {
         StatusCode::INTERNAL_SERVER_ERROR,
         "it is told, and not hidden"
     );
+    // Points are previewed without those of one that joined the same lead and cannot be read.
+    let again = bad.submit(&bad.person("Beside"), None).await;
+    crm_writeback::handle(&apps.writeback, messages(&bad.made.id, &[&again])).await;
+    let joined = stored(harness.embedded_stack(), &bad.made.id, &again).await;
+    assert_eq!(joined.state, State::Attached);
+    let partition = format!("SUBMISSION#{beside}");
+    assert_eq!(spoil(&bad, &partition, "SUBMISSION", "state").await, 1);
+    let rule = json!({ "new_lead_points": 33, "matched_points": 1, "maximum": 30 });
+    let path = "/scoring-rule/preview";
+    let (status, scored) = bad.api(Method::POST, path, Some(rule)).await;
+    assert_eq!(status, StatusCode::OK, "{scored}");
+    assert_eq!(scored["items"][0]["id"], again);
+    harness.stop().await;
+}
+
+/// LG-9: a response that LinkedIn gives in an unknown form is stored and fetched by itself; the pull goes on with
+/// those behind it.
+#[tokio::test]
+async fn a_response_that_cannot_be_read_holds_up_no_pull() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let owners = json!({"owners": ["urn:li:sponsoredAccount:123"]});
+    let (status, body) = tenant.api(Method::PUT, "/linkedin", Some(owners)).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let answers = json!({"EMAIL": tenant.email("good"), "LAST_NAME": "G", "COMPANY_NAME": "C"});
+    let lead = tenant.linkedin_lead(answers, json!({}), 0).await;
+    let good = lead["id"].as_str().unwrap();
+    let page = json!({ "elements": [
+        { "id": "odd-1", "testLead": null, "submittedAt": "soon" },
+        { "id": 7 },
+        { "id": good },
+    ] });
+    let fault = json!({
+        "system": "linkedin", "path_contains": "leadFormResponses", "kind": "status", "status": 200, "body": page,
+    });
+    harness.control(Method::POST, "/faults", Some(fault)).await;
+    let clock = clock();
+    let apps = process(harness.embedded_stack(), &Tripwire::new(), &clock);
+    let pull = lead_resync::Task::LinkedInPull {
+        contract: Some(tenant.made.id.clone()),
+    };
+    let pulled = lead_resync::handle(&apps.resync, pull).await.unwrap();
+    assert_eq!(
+        (pulled.read, pulled.new, pulled.failed),
+        (3, 2, 0),
+        "{pulled:?}"
+    );
+    for (response, state) in [("odd-1", State::Waiting), (good, State::Created)] {
+        let id = tenant.linkedin_submission(response);
+        crm_writeback::handle(&apps.writeback, messages(&tenant.made.id, &[&id])).await;
+        let submission = stored(harness.embedded_stack(), &tenant.made.id, &id).await;
+        assert_eq!(submission.state, state, "{response}");
+    }
+    harness.stop().await;
+}
+
+/// A session that cannot be read opens nothing, and keeps no other of its seat closed.
+#[tokio::test]
+async fn a_session_that_cannot_be_read_closes_no_other() {
+    let harness = Harness::embedded(false).await;
+    let tenant = harness.tenant(CrmKind::Salesforce).await;
+    let apps = process(harness.embedded_stack(), &Tripwire::new(), &clock());
+    let (store, contract) = (&apps.import.remote.store, &tenant.made.id);
+    let seat = json!({"name": "Ada", "email": tenant.email("ada"), "role": "salesperson"});
+    let (status, made) = tenant.api(Method::POST, "/seats", Some(seat)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let id = made["id"].as_str().or_else(|| made["seat"]["id"].as_str());
+    let id: SeatId = id.unwrap().parse().unwrap();
+    for (number, name) in [(1, "one"), (2, "two")] {
+        let seat = store.seat(contract, id).await.unwrap().unwrap();
+        let session = SessionRecord {
+            id: name.to_owned(),
+            created_at: Millis(1),
+            valid_until: Millis(4_000_000_000_000),
+            generation: 0,
+        };
+        let audit = AuditEntry {
+            at: Millis(number),
+            actor: "test".to_owned(),
+            action: "session.opened".to_owned(),
+            target: id.to_string(),
+            before: Value::Null,
+            after: Value::Null,
+        };
+        let unique = uuid::Uuid::from_u64_pair(0, u64::try_from(number).unwrap());
+        let opened = store.open_session(contract, &seat, &session, &audit, unique);
+        opened.await.unwrap();
+    }
+    let partition = format!("SEAT#{id}");
+    let spoilt = spoil(&tenant, &partition, "SESSION#one", "valid_until").await;
+    assert_eq!(spoilt, 1);
+    let found = store.seat_sessions(contract, id).await.unwrap().unwrap();
+    let open: Vec<&str> = found.sessions.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(open, ["two"]);
+    let path = format!("/seats/{id}/sessions");
+    let (status, body) = tenant.api(Method::DELETE, &path, None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{body}");
     harness.stop().await;
 }
 
@@ -599,10 +704,14 @@ async fn a_contract_that_cannot_be_read_is_stepped_over_by_every_task() {
 #[tokio::test]
 async fn work_that_cannot_be_read_stands_in_the_way_of_none() {
     let harness = Harness::embedded(false).await;
-    let (bad, good) = (
-        harness.tenant(CrmKind::Salesforce).await,
-        harness.tenant(CrmKind::Salesforce).await,
-    );
+    let first = harness.tenant(CrmKind::Salesforce).await;
+    let second = harness.tenant(CrmKind::Salesforce).await;
+    // Of what is due at one time, the work of the lower id comes first.
+    let (bad, good) = if first.made.id < second.made.id {
+        (first, second)
+    } else {
+        (second, first)
+    };
     let clock = clock();
     let apps = process(harness.embedded_stack(), &Tripwire::new(), &clock);
     for tenant in [&bad, &good] {
@@ -627,6 +736,9 @@ async fn work_that_cannot_be_read_stands_in_the_way_of_none() {
         .await
         .unwrap();
     assert_eq!(resumed.announced, 1, "{resumed:?}");
+    let store = &apps.import.remote.store;
+    let due = store.due_work(apps.import.remote.clock.now(), 1).await;
+    assert_eq!(due.unwrap().len(), 1, "it is found behind the other");
     assert!(crm_import::work(&apps.import, &message(&good)).await);
     harness.stop().await;
 }
