@@ -225,6 +225,9 @@ export function field(label, control, hint) {
 
 export const input = (name, attributes) => el("input", { name, autocomplete: "off", ...attributes });
 
+// A secret that is pasted: shown as dots. It is nobody's password, which a browser would offer to keep.
+export const secretInput = (name) => input(name, { class: "secret", spellcheck: false, autocapitalize: "off" });
+
 export function check(name, label, checked, hint, attributes) {
 	const control = el("input", { type: "checkbox", name, checked, ...attributes });
 	const id = hint && newId();

@@ -23,6 +23,7 @@ import {
 	refuse,
 	row,
 	said,
+	secretInput,
 	shell,
 	snippet,
 	submit,
@@ -164,11 +165,7 @@ function testCard(view, found, fields) {
 			[
 				el("div", { class: "grid" }, controls),
 				found.has_secret &&
-					field(
-						t("Secret"),
-						input("secret", { type: "password" }),
-						t("The form takes signed posts only; it is used here and kept nowhere."),
-					),
+					field(t("Secret"), secretInput("secret"), t("The form takes signed posts only; it is used here and kept nowhere.")),
 			],
 			[submit(t("Send it"))],
 			async (elements) => {

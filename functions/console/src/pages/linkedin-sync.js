@@ -1,7 +1,7 @@
 // What of LinkedIn is read, and how LinkedIn tells of it: ad accounts, pulls, the webhook and its secret (LG-9).
 
 import { api, get, link } from "./api.js";
-import { card, copied, el, facts, field, form, hint, input, li, lines, linesOf, p, said, submit, tag, time } from "./dom.js";
+import { card, copied, el, facts, field, form, hint, li, lines, linesOf, p, said, secretInput, submit, tag, time } from "./dom.js";
 import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["LinkedInView"]} LinkedInView */
@@ -69,7 +69,7 @@ export async function syncCards(view, linkedin) {
 			),
 			field(
 				linkedin.has_client_secret ? t("New client secret (optional)") : t("Client secret"),
-				input("client_secret", { type: "password", autocomplete: "new-password" }),
+				secretInput("client_secret"),
 				t("Of your app at LinkedIn; it signs notifications. It is stored sealed and never shown."),
 			),
 		],
