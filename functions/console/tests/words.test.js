@@ -194,6 +194,41 @@ test("no text is shown without being asked for in the user's language", () => {
 	assert.deepEqual(found, [], "texts without t()");
 });
 
+// The names of the API's texts, and the calls that show what they are given.
+const OF_API = /^(?:detail|message|next_step|step)$|_note$/;
+const SHOWING = /^(?:el|field|hint|li|note|p|strong|tag)$/;
+
+// The names of the values that an expression can be.
+function namesOf(node) {
+	if (ts.isIdentifier(node)) return [node.text];
+	if (ts.isPropertyAccessExpression(node)) return [node.name.text];
+	if (ts.isConditionalExpression(node)) return [...namesOf(node.whenTrue), ...namesOf(node.whenFalse)];
+	if (ts.isBinaryExpression(node)) {
+		const isCondition = node.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken;
+		return [...(isCondition ? [] : namesOf(node.left)), ...namesOf(node.right)];
+	}
+	return ts.isArrayLiteralExpression(node) ? node.elements.flatMap(namesOf) : [];
+}
+
+test("no text of the API is shown without being asked for in the user's language", () => {
+	const found = [];
+	for (const { name, tree } of SOURCES)
+		for (const node of nodesOf(tree)) {
+			if (!ts.isCallExpression(node) || !SHOWING.test(calledName(node))) continue;
+			const line = tree.getLineAndCharacterOfPosition(node.getStart()).line + 1;
+			for (const shown of node.arguments.flatMap(namesOf)) if (OF_API.test(shown)) found.push(`${name}:${line}: ${shown}`);
+		}
+	assert.deepEqual(found, []);
+});
+
+test("numbers, dates and names of regions are in the language of the pages", () => {
+	for (const { name, tree } of SOURCES)
+		for (const node of nodesOf(tree)) {
+			if (!ts.isNewExpression(node) || !node.expression.getText().startsWith("Intl.")) continue;
+			assert.notEqual(node.arguments[0]?.getText(), "undefined", `${name}: ${node.getText()}`);
+		}
+});
+
 test("texts have values in their blanks, plurals by the language, and meanings", () => {
 	assert.equal(t("{n} found", { n: 3 }), "3 found");
 	assert.equal(many(1, "{n} person", "{n} people"), "1 person");

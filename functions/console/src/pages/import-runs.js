@@ -61,7 +61,7 @@ function todo({ objects }) {
 			{ class: "plain" },
 			[...steps].map(([step, about]) =>
 				li(
-					strong(step),
+					strong(t(step)),
 					el(
 						"details",
 						null,
@@ -69,7 +69,7 @@ function todo({ objects }) {
 						el(
 							"ul",
 							null,
-							about.map(({ at, detail }) => li(strong(`${at}: `), detail)),
+							about.map(({ at, detail }) => li(strong(`${at}: `), t(detail))),
 						),
 					),
 				),
@@ -198,7 +198,7 @@ function pass({ pass: last }) {
 		p(tag(kind, text)),
 		last?.problem
 			? problemNote(last.problem, last.state === "failed" ? "bad" : "warn")
-			: p(last?.message ?? t("The directory is matched after each import.")),
+			: p(t(last?.message) ?? t("The directory is matched after each import.")),
 		row(link("match-rates", t("Match rates and earlier passes"))),
 	];
 }

@@ -6,6 +6,7 @@ import {
 	announce,
 	button,
 	card,
+	day,
 	el,
 	field,
 	form,
@@ -26,11 +27,11 @@ import {
 } from "./dom.js";
 import { exporter, saved } from "./export.js";
 import { searched } from "./list.js";
-import { many, t } from "./words.js";
+import { locale, many, t } from "./words.js";
 
 const ASKED = ["period", "from", "to", "by", "days_before", "currency"];
 const BEHIND = ["in_period", "group", "part", "outcome"];
-const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+const PERCENT = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 const share = (permille) => (permille == null ? "–" : PERCENT.format(permille / 1000));
 const PARTS = () => [
 	["sourced", t("Sourced")],
@@ -192,7 +193,12 @@ function definitions({ question, own, value_field, rates, as_of, total }) {
 		el(
 			"ul",
 			null,
-			li(t("Opportunities that were opened from {from} to {to} (UTC), each in the period in which it was opened.", { from, to })),
+			li(
+				t("Opportunities that were opened from {from} to {to} (UTC), each in the period in which it was opened.", {
+					from: day(from),
+					to: day(to),
+				}),
+			),
 			li(
 				strong(t("Sourced")),
 				": ",
