@@ -990,6 +990,7 @@ export default {
 	"All your choices for threads": "Alle Ihre Festlegungen für Unterhaltungen",
 	"Your choice is saved. It counts for what you log of this thread from now on.":
 		"Ihre Festlegung ist gespeichert. Sie gilt für alles, was Sie ab jetzt von dieser Unterhaltung protokollieren.",
+	"Say whether they are logged.": "Wählen Sie, ob sie protokolliert werden.",
 	"Whole threads": "Ganze Unterhaltungen",
 	Threads: "Unterhaltungen",
 	"Logged to the CRM": "Im CRM protokolliert",
