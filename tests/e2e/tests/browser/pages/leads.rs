@@ -185,6 +185,22 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     browser.script(tomorrow, &json!([])).await;
     world.press("Search").await;
     world.sees("Nothing is found.").await;
+
+    // Suggestions are accepted together, though somebody has mapped one of them meanwhile.
+    let answers = json!({ "email": "byron@example.com", "handy": "+442079460958", "web": "https://www.example.com" });
+    let id = world.post(key, &answers).await;
+    let path = format!("/submissions/{id}");
+    world.until(&path, "/state", "created").await;
+    browser.go(&world.at("/app/mapping")).await;
+    world.sees("Accept all 2 suggestions").await;
+    let mapping = json!({ "name": "handy", "lead_field": "MobilePhone" });
+    world
+        .api(Method::POST, "/field-mappings", Some(mapping))
+        .await;
+    world.press("Accept all 2 suggestions").await;
+    world
+        .sees("Every field that forms have sent is mapped.")
+        .await;
     world.no_complaints().await;
     world.stop().await;
 }

@@ -63,6 +63,16 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     world.picture("roi").await;
     browser.resize(1280, 800).await;
 
+    // What is wrong is said beside the form, which keeps what was typed.
+    world.type_anew("currency", "eur").await;
+    world.press("Show").await;
+    world.sees("A currency is an ISO 4217 code").await;
+    assert_eq!(world.value("currency").await, "eur");
+    world.is_accessible().await;
+    world.type_anew("currency", "EUR").await;
+    world.press("Show").await;
+    world.sees("Definitions").await;
+
     world.press("All periods, Influenced: Opportunities").await;
     let shown = world.sees("A large engine").await;
     assert!(shown.contains("Saved to a list"), "{shown}");
