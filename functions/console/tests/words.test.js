@@ -221,6 +221,27 @@ test("no text of the API is shown without being asked for in the user's language
 	assert.deepEqual(found, []);
 });
 
+test("runs and what they count have words", () => {
+	const read = (file) => readFileSync(new URL(file, ROOT), "utf8");
+	const [, titles] = /fn title\(self\)(.*?)\n {4}\}/s.exec(read("shared/domain/src/run.rs"));
+	const named = [...titles.matchAll(/=> "([^"]+)"/g)].map(([, title]) => title);
+	assert.ok(named.length > 3, String(named));
+	for (const title of named) assert.ok(german[title], `the run “${title}” has no German title`);
+	const words = readFileSync(new URL("import-runs.js", PAGES), "utf8");
+	const folder = "functions/crm-import/src/";
+	const files = readdirSync(new URL(folder, ROOT)).filter((name) => name.endsWith(".rs"));
+	const counted = files.flatMap((name) => [...read(folder + name).matchAll(/\brun\.count\(\s*"(\w+)"/g)].map(([, kind]) => kind));
+	assert.ok(counted.length > 3, String(counted));
+	for (const kind of counted) assert.match(words, new RegExp(`^\t${kind}: \\(n\\) =>`, "m"));
+});
+
+test("what a finger points at is large, however its selector is written elsewhere", () => {
+	const styles = readFileSync(new URL("app.css", PAGES), "utf8");
+	const coarse = styles.slice(styles.indexOf("@media (pointer: coarse)"));
+	const large = [...coarse.matchAll(/([^{}]+)\{\s+padding-top: 0\.65rem/g)].flatMap(([, selectors]) => selectors.trim().split(/,\s+/));
+	for (const selector of ["#pages a", ".tabs a", "summary", "td > details > summary"]) assert.ok(large.includes(selector), selector);
+});
+
 test("numbers, dates and names of regions are in the language of the pages", () => {
 	for (const { name, tree } of SOURCES)
 		for (const node of nodesOf(tree)) {
