@@ -983,7 +983,7 @@ export default {
 	"Name of the record": "Name des Datensatzes",
 	"No record that you can see begins with that.": "Kein Datensatz, den Sie sehen dürfen, beginnt so.",
 	// Whole threads
-	"Your choice for its thread": "Ihrer Festlegung für die Unterhaltung",
+	"Your choice for its thread": "Ihre Festlegung für die Unterhaltung",
 	"Its thread": "Die Unterhaltung",
 	"Log the later messages of this thread to the CRM": "Spätere Nachrichten dieser Unterhaltung im CRM protokollieren",
 	"As for others: your settings decide": "Wie bei anderen: nach Ihren Einstellungen",
