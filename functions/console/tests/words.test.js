@@ -274,6 +274,12 @@ test("a text of the API is recognised with its blanks filled", () => {
 	assert.equal(t("The field last name is required."), "Das Feld last name ist erforderlich.");
 	assert.equal(t("The field (e.g. $&) is required."), "Das Feld (e.g. $&) ist erforderlich.");
 	assert.equal(t("Another text is as it was."), "Another text is as it was.");
+	// Other people's words in it do not hold the page up.
+	speak("de", { "{method} {path} changes the data of {contract}, as {what}.": "{method} {path} {contract} {what}" });
+	const long = `POST /${" changes the data of , as ".repeat(1000)}`;
+	const began = performance.now();
+	assert.equal(t(long), long);
+	assert.ok(performance.now() - began < 1000, String(performance.now() - began));
 	speak("en", {});
 	assert.equal(t("The field last name is required."), "The field last name is required.");
 });
