@@ -20,3 +20,14 @@ test("every link leads to a page that exists", () => {
 		}
 	assert.ok(links > 50, String(links));
 });
+
+test("the document says of every page what one does first", () => {
+	const source = readFileSync(new URL("app.js", PAGES), "utf8");
+	const declared = [...source.matchAll(/\{\s+name: "[a-z-]+",\s+title: "([^"]+)",([^{}]*?)load: /g)];
+	const pages = declared.map(([, title, more]) => (more.includes("administrators: true") ? `${title} (A)` : title));
+	assert.ok(pages.length > 35, String(pages.length));
+	const document = readFileSync(new URL("../../../docs/console.md", import.meta.url), "utf8");
+	const rows = [...document.matchAll(/^\| ([A-Z][^|]*?)( \(A\))? \|(?:[^|]+\|){2} [\d; ]+ \|$/gm)];
+	const named = rows.flatMap(([, titles, mark]) => titles.split(", ").map((title) => title + (mark ?? "")));
+	assert.deepEqual(named.toSorted(), ["Sign in", ...pages].toSorted());
+});

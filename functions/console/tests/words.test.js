@@ -194,6 +194,62 @@ test("no text is shown without being asked for in the user's language", () => {
 	assert.deepEqual(found, [], "texts without t()");
 });
 
+// The names of the API's texts, and the calls that show what they are given.
+const OF_API = /^(?:detail|message|next_step|step)$|_note$/;
+const SHOWING = /^(?:el|field|hint|li|note|p|strong|tag)$/;
+
+// The names of the values that an expression can be.
+function namesOf(node) {
+	if (ts.isIdentifier(node)) return [node.text];
+	if (ts.isPropertyAccessExpression(node)) return [node.name.text];
+	if (ts.isConditionalExpression(node)) return [...namesOf(node.whenTrue), ...namesOf(node.whenFalse)];
+	if (ts.isBinaryExpression(node)) {
+		const isCondition = node.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken;
+		return [...(isCondition ? [] : namesOf(node.left)), ...namesOf(node.right)];
+	}
+	return ts.isArrayLiteralExpression(node) ? node.elements.flatMap(namesOf) : [];
+}
+
+test("no text of the API is shown without being asked for in the user's language", () => {
+	const found = [];
+	for (const { name, tree } of SOURCES)
+		for (const node of nodesOf(tree)) {
+			if (!ts.isCallExpression(node) || !SHOWING.test(calledName(node))) continue;
+			const line = tree.getLineAndCharacterOfPosition(node.getStart()).line + 1;
+			for (const shown of node.arguments.flatMap(namesOf)) if (OF_API.test(shown)) found.push(`${name}:${line}: ${shown}`);
+		}
+	assert.deepEqual(found, []);
+});
+
+test("runs and what they count have words", () => {
+	const read = (file) => readFileSync(new URL(file, ROOT), "utf8");
+	const [, titles] = /fn title\(self\)(.*?)\n {4}\}/s.exec(read("shared/domain/src/run.rs"));
+	const named = [...titles.matchAll(/=> "([^"]+)"/g)].map(([, title]) => title);
+	assert.ok(named.length > 3, String(named));
+	for (const title of named) assert.ok(german[title], `the run “${title}” has no German title`);
+	const words = readFileSync(new URL("import-runs.js", PAGES), "utf8");
+	const folder = "functions/crm-import/src/";
+	const files = readdirSync(new URL(folder, ROOT)).filter((name) => name.endsWith(".rs"));
+	const counted = files.flatMap((name) => [...read(folder + name).matchAll(/\brun\.count\(\s*"(\w+)"/g)].map(([, kind]) => kind));
+	assert.ok(counted.length > 3, String(counted));
+	for (const kind of counted) assert.match(words, new RegExp(`^\t${kind}: \\(n\\) =>`, "m"));
+});
+
+test("what a finger points at is large, however its selector is written elsewhere", () => {
+	const styles = readFileSync(new URL("app.css", PAGES), "utf8");
+	const coarse = styles.slice(styles.indexOf("@media (pointer: coarse)"));
+	const large = [...coarse.matchAll(/([^{}]+)\{\s+padding-top: 0\.65rem/g)].flatMap(([, selectors]) => selectors.trim().split(/,\s+/));
+	for (const selector of ["#pages a", ".tabs a", "summary", "td > details > summary"]) assert.ok(large.includes(selector), selector);
+});
+
+test("numbers, dates and names of regions are in the language of the pages", () => {
+	for (const { name, tree } of SOURCES)
+		for (const node of nodesOf(tree)) {
+			if (!ts.isNewExpression(node) || !node.expression.getText().startsWith("Intl.")) continue;
+			assert.notEqual(node.arguments[0]?.getText(), "undefined", `${name}: ${node.getText()}`);
+		}
+});
+
 test("texts have values in their blanks, plurals by the language, and meanings", () => {
 	assert.equal(t("{n} found", { n: 3 }), "3 found");
 	assert.equal(many(1, "{n} person", "{n} people"), "1 person");
@@ -218,6 +274,12 @@ test("a text of the API is recognised with its blanks filled", () => {
 	assert.equal(t("The field last name is required."), "Das Feld last name ist erforderlich.");
 	assert.equal(t("The field (e.g. $&) is required."), "Das Feld (e.g. $&) ist erforderlich.");
 	assert.equal(t("Another text is as it was."), "Another text is as it was.");
+	// Other people's words in it do not hold the page up.
+	speak("de", { "{method} {path} changes the data of {contract}, as {what}.": "{method} {path} {contract} {what}" });
+	const long = `POST /${" changes the data of , as ".repeat(1000)}`;
+	const began = performance.now();
+	assert.equal(t(long), long);
+	assert.ok(performance.now() - began < 1000, String(performance.now() - began));
 	speak("en", {});
 	assert.equal(t("The field last name is required."), "The field last name is required.");
 });

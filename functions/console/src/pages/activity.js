@@ -18,6 +18,7 @@ import {
 	poll,
 	problemNote,
 	problemSteps,
+	refuse,
 	row,
 	said,
 	select,
@@ -89,6 +90,7 @@ const wholeThread = ({ id }) =>
 				field(
 					t("Log the later messages of this thread to the CRM"),
 					select("log_to_crm", [
+						["", t("Choose")],
 						["yes", t("Yes")],
 						["no", t("No: nothing is kept of it")],
 						["default", t("As for others: your settings decide")],
@@ -98,7 +100,9 @@ const wholeThread = ({ id }) =>
 			],
 			[submit(t("Save"), "second")],
 			async (elements) => {
-				await api("PUT", "/me/threads", { activity: id, log_to_crm: elements.namedItem("log_to_crm").value });
+				const log_to_crm = elements.namedItem("log_to_crm").value;
+				if (!log_to_crm) refuse(t("Nothing is chosen."), t("Say whether they are logged."), "log_to_crm");
+				await api("PUT", "/me/threads", { activity: id, log_to_crm });
 				return t("Your choice is saved. It counts for what you log of this thread from now on.");
 			},
 		),

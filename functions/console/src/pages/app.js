@@ -593,9 +593,8 @@ function begin(again = null) {
 		const place = again ?? el("div", { role: wait && "status" });
 		if (!again) {
 			main.replaceChildren(el("h1", null, "Leadbridge"), place, ...action(t("Try again"), () => location.reload()));
-			if (!wait) showProblem(place, error);
 		}
-		if (!wait) return;
+		if (!wait) return showProblem(place, error);
 		place.replaceChildren(problemNote(problem, "warn"));
 		setTimeout(begin, wait * 1000, place);
 	});

@@ -2,7 +2,7 @@
 
 import { api, link } from "./api.js";
 import { badge } from "./directory.js";
-import { action, announce, el, hint, li, p, row, strong, time } from "./dom.js";
+import { action, announce, day, el, hint, li, p, row, strong, time } from "./dom.js";
 import { nextItems } from "./list.js";
 import { t } from "./words.js";
 
@@ -10,7 +10,7 @@ import { t } from "./words.js";
 
 /** @param {Champion["won"][number]} won */
 const evidence = ({ record, name, closed_on, role, customer }) => {
-	const told = { opportunity: strong(name), record: badge(record, name), customer, day: closed_on ?? "–" };
+	const told = { opportunity: strong(name), record: badge(record, name), customer, day: day(closed_on) };
 	return li(
 		role
 			? t("{role} in {opportunity} {record}, won with {customer}, {day}", { ...told, role })

@@ -21,6 +21,7 @@ import {
 	li,
 	moveTo,
 	note,
+	number,
 	p,
 	poll,
 	problemNote,
@@ -57,11 +58,14 @@ export function endNote(end) {
 	const counts =
 		purge &&
 		(purge.left == null
-			? t("Cleaning up: {deleted} of {found} imported items are deleted.", { deleted: purge.deleted, found: purge.found })
+			? t("Cleaning up: {deleted} of {found} imported items are deleted.", {
+					deleted: number(purge.deleted),
+					found: number(purge.found),
+				})
 			: t("Cleaned up: {deleted} of {found} imported items are deleted, {left} are left.", {
-					deleted: purge.deleted,
-					found: purge.found,
-					left: purge.left,
+					deleted: number(purge.deleted),
+					found: number(purge.found),
+					left: number(purge.left),
 				}));
 	const parts = [counts, REVOCATIONS[end.revocation]];
 	if (end.finished_at) {
@@ -458,7 +462,7 @@ async function settingsStep(context) {
 					[["", t("Leave it empty")], ...offered.lead_sources.map((choice) => [choice.value, choice.label])],
 					saved.lead_source,
 				),
-				offered.lead_sources_note,
+				t(offered.lead_sources_note),
 			),
 			group(t("Activities"), Object.entries(LOGS).map(box)),
 			field(

@@ -50,9 +50,11 @@ export async function forgetDrafts() {
 	const root = await storage();
 	if (!root) return;
 	try {
-		for await (const name of root.keys()) {
-			const made = Number(name.slice(DRAFT.length));
-			if (name.startsWith(DRAFT) && made < Date.now() - DRAFT_MS) await root.removeEntry(name);
+		for await (const [name, handle] of root.entries()) {
+			if (!name.startsWith(DRAFT)) continue;
+			// Its name has the time of its beginning; a large export takes longer.
+			const { lastModified } = await handle.getFile();
+			if (lastModified < Date.now() - DRAFT_MS) await root.removeEntry(name);
 		}
 	} catch {
 		// One that another page writes to is deleted the next time.

@@ -67,6 +67,15 @@ export function time(ms) {
 	return el("time", { datetime: date.toISOString() }, FORMAT.format(date));
 }
 
+const DAY = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" });
+
+// A day of the calendar, `2026-05-31`, in no time zone.
+export function day(text) {
+	const date = new Date(`${text}T00:00:00Z`);
+	if (Number.isNaN(date.getTime())) return "–";
+	return el("time", { datetime: text }, DAY.format(date));
+}
+
 // An instant as a control for a local time shows it.
 export function local(date) {
 	const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);

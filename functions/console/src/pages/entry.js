@@ -359,7 +359,11 @@ export const entryPage = (kind) => async (view) => {
 			]),
 			session.role === "administrator" && button(t("Delete"), remove, "danger"),
 		);
-		const outdated = outOfDate(entry, async () => draw(await get(path)));
+		const outdated = outOfDate(entry, async () => {
+			draw(await get(path));
+			// The button that had the focus is gone.
+			moveTo(body.querySelector("h2"));
+		});
 		body.replaceChildren(match, candidates, ...[outdated].filter(Boolean), deals, ...[information, why].filter(Boolean), lists, known);
 	};
 

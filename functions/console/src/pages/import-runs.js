@@ -61,7 +61,7 @@ function todo({ objects }) {
 			{ class: "plain" },
 			[...steps].map(([step, about]) =>
 				li(
-					strong(step),
+					strong(t(step)),
 					el(
 						"details",
 						null,
@@ -69,7 +69,7 @@ function todo({ objects }) {
 						el(
 							"ul",
 							null,
-							about.map(({ at, detail }) => li(strong(`${at}: `), detail)),
+							about.map(({ at, detail }) => li(strong(`${at}: `), t(detail))),
 						),
 					),
 				),
@@ -150,14 +150,19 @@ function part(environment) {
 // What runs count.
 const COUNTED = {
 	activity: (n) => many(n, "{n} activity", "{n} activities"),
+	flag: (n) => many(n, "{n} flag set", "{n} flags set"),
+	cleared_flag: (n) => many(n, "{n} flag cleared", "{n} flags cleared"),
+	refused_flag: (n) => many(n, "{n} flag refused by the CRM", "{n} flags refused by the CRM"),
+	contract: (n) => many(n, "{n} contract", "{n} contracts"),
 	champion: (n) => many(n, "{n} champion", "{n} champions"),
 	removed_champion: (n) => many(n, "{n} champion removed", "{n} champions removed"),
 	opportunity: (n) => many(n, "{n} opportunity", "{n} opportunities"),
+	removed_opportunity: (n) => many(n, "{n} opportunity removed", "{n} opportunities removed"),
 	submission: (n) => many(n, "{n} submission", "{n} submissions"),
 };
 
 /** @param {import("./api.js").Api["ContractRun"]} one */
-const counted = ({ counts }) =>
+export const counted = ({ counts }) =>
 	Object.entries(counts)
 		.map(([name, count]) => COUNTED[name]?.(count) ?? `${number(count)} ${name.replaceAll("_", " ")}`)
 		.join(", ") || "–";
@@ -198,7 +203,7 @@ function pass({ pass: last }) {
 		p(tag(kind, text)),
 		last?.problem
 			? problemNote(last.problem, last.state === "failed" ? "bad" : "warn")
-			: p(last?.message ?? t("The directory is matched after each import.")),
+			: p(t(last?.message) ?? t("The directory is matched after each import.")),
 		row(link("match-rates", t("Match rates and earlier passes"))),
 	];
 }

@@ -2,7 +2,7 @@
 
 import { api, get, link } from "./api.js";
 import { card, check, field, form, input, p, select, submit } from "./dom.js";
-import { t } from "./words.js";
+import { locale, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["Settings"]} Settings */
 
@@ -15,7 +15,7 @@ const REGIONS =
 export async function leadSettingsPage() {
 	/** @type {Settings} */
 	const settings = await get("/settings");
-	const names = new Intl.DisplayNames(undefined, { type: "region" });
+	const names = new Intl.DisplayNames(locale, { type: "region" });
 	const region = settings.default_region;
 	const codes = region && !REGIONS.includes(region) ? [...REGIONS, region] : REGIONS;
 	const regions = codes.map((code) => [code, `${names.of(code)} (${code})`]).toSorted((a, b) => a[1].localeCompare(b[1]));

@@ -187,7 +187,13 @@ export async function mappingPage(view) {
 	}
 	const suggestionFor = (wanted) => suggested.find(({ name }) => name === wanted)?.lead_field;
 	const acceptAll = async () => {
-		for (const found of suggested) await api("POST", "/field-mappings", found);
+		for (const found of suggested)
+			try {
+				await api("POST", "/field-mappings", found);
+			} catch (error) {
+				// By somebody else, or by a try before that was cut off.
+				if (error.problem?.code !== "mapping_exists") throw error;
+			}
 		await changed(t("{n} fields are mapped.", { n: number(suggested.length) }));
 	};
 

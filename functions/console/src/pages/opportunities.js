@@ -2,7 +2,7 @@
 
 import { get, link } from "./api.js";
 import { badge } from "./directory.js";
-import { action, announce, card, el, hint, number, row, table } from "./dom.js";
+import { action, announce, card, day, el, hint, number, row, table } from "./dom.js";
 import { locale, t } from "./words.js";
 
 // An amount in its currency; a code that the browser does not know is written behind it.
@@ -14,13 +14,6 @@ function money(amount, currency) {
 	} catch {
 		return `${new Intl.NumberFormat(locale).format(amount)} ${currency}`;
 	}
-}
-
-// A day of the calendar, in no time zone.
-function day(text) {
-	const date = new Date(`${text}T00:00:00Z`);
-	if (Number.isNaN(date.getTime())) return "–";
-	return el("time", { datetime: text }, new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }).format(date));
 }
 
 /** @param {import("./api.js").Api["OpportunityContact"]} contact */

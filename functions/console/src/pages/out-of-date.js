@@ -2,7 +2,7 @@
 
 import { api, get, link, session } from "./api.js";
 import { badge } from "./directory.js";
-import { action, announce, card, el, field, hint, number, p, select, table, tag, time } from "./dom.js";
+import { action, announce, card, el, field, hint, moveTo, number, p, select, table, tag, time } from "./dom.js";
 import { exporter, utc } from "./export.js";
 import { searched } from "./list.js";
 import { t } from "./words.js";
@@ -171,7 +171,10 @@ const owners = (cursor) => get(`/data-validation/owners${cursor ? `?cursor=${enc
 function byOwner(place, { items, next }, before = []) {
 	const all = [...before, ...items];
 	const more = next ? action(t("Count further owners"), async () => byOwner(place, await owners(next), all)) : [];
-	place.replaceChildren(report(all), ...more);
+	const within = place.contains(document.activeElement);
+	place.replaceChildren(!all.length && next ? p(t("Nothing is found so far.")) : report(all), ...more);
+	// The button that had the focus is gone.
+	if (within) moveTo(place.closest("section").querySelector("h2"));
 }
 
 export async function outOfDatePage(view) {
@@ -188,6 +191,8 @@ export async function outOfDatePage(view) {
 	const then = async () => {
 		const [, now] = await Promise.all([again(), owners()]);
 		byOwner(counted, now);
+		// The button that had the focus is gone.
+		moveTo(found.querySelector("h2"));
 	};
 	const { search, results, read } = await searched({
 		...list,
@@ -208,6 +213,7 @@ export async function outOfDatePage(view) {
 		],
 	});
 	again = read;
+	const found = card(t("Found"), results, exporter({ ...list, columns: /** @type {any} */ (columns()) }));
 	return [
 		hint(
 			t(
@@ -217,6 +223,6 @@ export async function outOfDatePage(view) {
 		session.role !== "administrator" && hint(t("You see the records that you own, and the people in your lists.")),
 		card(t("By owner"), counted),
 		card(t("Search"), search),
-		card(t("Found"), results, exporter({ ...list, columns: /** @type {any} */ (columns()) })),
+		found,
 	];
 }

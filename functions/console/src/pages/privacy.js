@@ -28,6 +28,7 @@ import {
 	submit,
 	time,
 } from "./dom.js";
+import { counted as countedOf } from "./import-runs.js";
 import { many, t } from "./words.js";
 
 /** @typedef {import("./api.js").Api["PrivacyView"]} Privacy */
@@ -135,7 +136,7 @@ const runFacts = (told) =>
 		[t("Asked for"), time(told.requested_at)],
 		[t("Begins or continues"), told.due_at && time(told.due_at)],
 		[t("Ended"), told.finished_at && time(told.finished_at)],
-		[t("Done so far"), total(told.counts) > 0 && byKind(told.counts)],
+		[t("Done so far"), total(told.counts) > 0 && countedOf(told)],
 	]);
 
 const isOpen = (told) => told?.state === "waiting" || told?.state === "running";

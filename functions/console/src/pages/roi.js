@@ -7,6 +7,7 @@ import {
 	announce,
 	button,
 	card,
+	day,
 	el,
 	field,
 	form,
@@ -16,6 +17,7 @@ import {
 	note,
 	number,
 	p,
+	problemNote,
 	row,
 	select,
 	strong,
@@ -27,11 +29,11 @@ import {
 } from "./dom.js";
 import { exporter, saved } from "./export.js";
 import { searched } from "./list.js";
-import { many, t } from "./words.js";
+import { locale, many, t } from "./words.js";
 
 const ASKED = ["period", "from", "to", "by", "days_before", "currency"];
 const BEHIND = ["in_period", "group", "part", "outcome"];
-const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+const PERCENT = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 const share = (permille) => (permille == null ? "–" : PERCENT.format(permille / 1000));
 const PARTS = () => [
 	["sourced", t("Sourced")],
@@ -195,7 +197,12 @@ function definitions({ question, own, value_field, rates, as_of, total }) {
 		el(
 			"ul",
 			null,
-			li(t("Opportunities that were opened from {from} to {to} (UTC), each in the period in which it was opened.", { from, to })),
+			li(
+				t("Opportunities that were opened from {from} to {to} (UTC), each in the period in which it was opened.", {
+					from: day(from),
+					to: day(to),
+				}),
+			),
 			li(
 				strong(t("Sourced")),
 				": ",
@@ -362,6 +369,33 @@ async function keptReports(question, view) {
 	);
 }
 
+// The form of a report's question.
+function choice(view, question) {
+	const offered = (name, options) => {
+		const known = options.some(([value]) => value === question[name]);
+		return select(name, options, known ? question[name] : options[0][0]);
+	};
+	return form(
+		[
+			el(
+				"div",
+				{ class: "grid" },
+				field(t("From"), input("from", { type: "date", value: question.from, required: true })),
+				field(t("To"), input("to", { type: "date", value: question.to, required: true })),
+				field(t("By"), offered("period", PERIODS())),
+				field(t("Divided by"), offered("by", GROUPS())),
+				field(
+					t("Days before opening"),
+					input("days_before", { type: "number", min: 0, max: 365, value: question.days_before, required: true }),
+				),
+				field(t("Currency"), input("currency", { value: question.currency, required: true, pattern: "[A-Z]{3}", maxlength: 3 })),
+			),
+		],
+		[submit(t("Show"))],
+		(fields) => view.go("roi", Object.fromEntries(ASKED.map((name) => [name, fields.namedItem(name).value]))),
+	);
+}
+
 export async function roiPage(view) {
 	const id = view.query.get("report");
 	if (id) {
@@ -371,7 +405,17 @@ export async function roiPage(view) {
 	}
 	const wish = new URLSearchParams();
 	for (const name of ASKED) if (view.query.get(name)) wish.set(name, view.query.get(name));
-	const report = await get(`/roi?${wish}`);
+	let report;
+	try {
+		report = await get(`/roi?${wish}`);
+	} catch (error) {
+		if (error.problem?.status !== 400) throw error;
+		// What was typed stays, beside what is wrong with it.
+		announce(t(error.problem.detail));
+		return [
+			card(t("Report"), problemNote(error.problem), choice(view, { period: "quarter", by: "nothing", ...Object.fromEntries(wish) })),
+		];
+	}
 	const { question } = report;
 	if (!report.enabled)
 		return [
@@ -389,27 +433,8 @@ export async function roiPage(view) {
 		part,
 		...(outcome && { outcome }),
 	});
-	const choice = form(
-		[
-			el(
-				"div",
-				{ class: "grid" },
-				field(t("From"), input("from", { type: "date", value: question.from, required: true })),
-				field(t("To"), input("to", { type: "date", value: question.to, required: true })),
-				field(t("By"), select("period", PERIODS(), question.period)),
-				field(t("Divided by"), select("by", GROUPS(), question.by)),
-				field(
-					t("Days before opening"),
-					input("days_before", { type: "number", min: 0, max: 365, value: question.days_before, required: true }),
-				),
-				field(t("Currency"), input("currency", { value: question.currency, required: true, pattern: "[A-Z]{3}", maxlength: 3 })),
-			),
-		],
-		[submit(t("Show"))],
-		(fields) => view.go("roi", Object.fromEntries(ASKED.map((name) => [name, fields.namedItem(name).value]))),
-	);
 	return [
-		card(t("Report"), choice),
+		card(t("Report"), choice(view, question)),
 		...shown(report, open),
 		view.query.get("part") && (await behind(view, question)),
 		session.role === "administrator" && (await keptReports(question, view)),

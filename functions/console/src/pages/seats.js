@@ -13,6 +13,7 @@ import {
 	el,
 	field,
 	form,
+	hint,
 	input,
 	note,
 	p,
@@ -44,8 +45,11 @@ async function paged(path, draw) {
 	const foot = el("div");
 	const more = async (cursor) => {
 		const { items, next } = await get(cursor ? `${path}?cursor=${encodeURIComponent(cursor)}` : path);
-		list.append(...[draw(items)].flat(9));
+		const nodes = [draw(items)].flat(9);
+		list.append(...nodes);
 		foot.replaceChildren(...(next ? action(t("Show more"), () => more(next)) : []));
+		// The button that had the focus is gone.
+		if (cursor) nodes[0].querySelector("button, summary")?.focus();
 	};
 	await more();
 	return [list, foot];
@@ -114,8 +118,10 @@ async function crmForm(seat, close, reload) {
 	const user = select("user", options, now.chosen ?? "");
 	const offered = new Set(options.map(([id]) => id));
 	const words = input("words", { type: "search", maxlength: 200 });
+	const told = el("div");
 	const find = async () => {
-		const { items } = await get(`/crm-users?${new URLSearchParams({ search: words.value, limit: "20" })}`);
+		told.replaceChildren();
+		const { items, next } = await get(`/crm-users?${new URLSearchParams({ search: words.value, limit: "20" })}`);
 		const found = items.filter(({ no_seat }) => !no_seat);
 		for (const { id, name, email } of found) {
 			if (offered.has(id)) continue;
@@ -123,8 +129,19 @@ async function crmForm(seat, close, reload) {
 			user.append(el("option", { value: id }, email ? `${name} – ${email}` : name || id));
 		}
 		if (found.length === 1) user.value = found[0].id;
-		announce(many(found.length, "{n} user found: choose in the list", "{n} users found: choose in the list"));
+		const text = found.length
+			? many(found.length, "{n} user found: choose in the list", "{n} users found: choose in the list")
+			: t("Nobody is found");
+		told.replaceChildren(hint(text), ...(next ? [hint(t("There may be more: type more of the name."))] : []));
+		announce(text);
 	};
+	const search = action(t("Search users"), find);
+	words.addEventListener("keydown", (event) => {
+		// It searches, and does not send the form.
+		if (event.key !== "Enter") return;
+		event.preventDefault();
+		search[0].click();
+	});
 	const stopped = now.user && now.user.state !== "active";
 	return form(
 		[
@@ -137,7 +154,8 @@ async function crmForm(seat, close, reload) {
 					),
 				),
 			field(t("Name or e-mail address"), words),
-			action(t("Search users"), find),
+			search,
+			told,
 			field(t("User of the CRM"), user),
 			field(
 				t("Sync with the CRM"),
@@ -174,7 +192,10 @@ function editCrm(seat, reload) {
 		const place = el("div");
 		crmForm(seat, close, reload).then(
 			(node) => place.replaceChildren(node),
-			(error) => showProblem(place, error),
+			(error) => {
+				showProblem(place, error);
+				place.append(row(cancel(close)));
+			},
 		);
 		return place;
 	});

@@ -3,7 +3,7 @@
 import { KINDS, targetLink, targetName } from "./activities.js";
 import { api, get } from "./api.js";
 import { ownSignIns } from "./connections.js";
-import { announce, card, el, field, form, hint, p, run, select, small, submit, table, time } from "./dom.js";
+import { announce, card, el, field, form, hint, moveTo, p, run, select, small, submit, table, time } from "./dom.js";
 import { nextItems } from "./list.js";
 import { t } from "./words.js";
 
@@ -55,6 +55,8 @@ function threads(first) {
 		const forget = async (id) => {
 			await api("DELETE", `/me/threads/${encodeURIComponent(id)}`);
 			draw(await nextItems("/me/threads", {}));
+			// The button that had the focus is gone.
+			moveTo(place.closest("section").querySelector("h2"));
 			announce(t("The choice is forgotten. Your settings decide for that thread again."));
 		};
 		place.replaceChildren(

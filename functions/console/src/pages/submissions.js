@@ -14,6 +14,7 @@ import {
 	hint,
 	input,
 	note,
+	number,
 	p,
 	refuse,
 	row,
@@ -96,7 +97,7 @@ const COLUMNS = [
 	[t("Lead"), ({ lead }) => lead?.id],
 	[t("Lead’s address"), ({ lead }) => lead?.url],
 	[t("Error"), ({ error }) => error],
-	[t("Next step"), ({ next_step }) => next_step],
+	[t("Next step"), ({ next_step }) => t(next_step)],
 ];
 
 // Sends all submissions that need attention again, in batches.
@@ -138,7 +139,7 @@ function bulk(results, read) {
 		await read()().catch(() => {});
 		told.replaceChildren(
 			note(refused.length ? "warn" : "good", text),
-			...refused.map(([id, detail]) => note("bad", p(link("submission", said(id), null, { id }), ": ", detail))),
+			...refused.map(([id, detail]) => note("bad", p(link("submission", said(id), null, { id }), ": ", t(detail)))),
 		);
 		announce(text);
 	};
@@ -204,7 +205,7 @@ export async function submissionsPage(view) {
 			t("Send all again"),
 			async () => {
 				const sent = await sendAll();
-				announce(t("{sent} sent again.", { sent }));
+				announce(t("{sent} sent again.", { sent: number(sent) }));
 				return read;
 			},
 		);

@@ -59,6 +59,8 @@ export function speak(tag, texts) {
 
 // The fewest letters of a text beside its blanks that tell it from others.
 const TELLING = 12;
+// The longest text that is compared with them, in characters: one with much of other people's words in it would take long.
+const MOST = 1000;
 const escaped = (text) => text.replace(/[$()*+.?[\\\]^{|}]/g, "\\$&");
 
 function patternsOf(texts) {
@@ -79,6 +81,7 @@ function patternsOf(texts) {
  * @param {string} text
  */
 function recognised(text) {
+	if (text.length > MOST) return text;
 	patterns ??= patternsOf(words);
 	for (const { key, start, names, expression } of patterns) {
 		const values = text.startsWith(start) && expression.exec(text)?.slice(1);

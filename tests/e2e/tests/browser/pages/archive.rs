@@ -217,6 +217,35 @@ async fn logs_an_archive(world: &World, tasks: &str) {
     world.no_complaints().await;
 }
 
+/// WB-6: chooses for the thread of a logged message, and forgets that.
+async fn chooses_for_a_thread(world: &World) {
+    let browser = &world.browser;
+    let (status, logged) = browser.fetch("/api/v1/activities", &json!({})).await;
+    assert_eq!(status, 200, "{logged}");
+    let mut items = logged["items"].as_array().unwrap().iter();
+    let message = items.find(|one| one["kind"] == "message").unwrap();
+    let page = format!("/app/activity?id={}", message["id"].as_str().unwrap());
+    browser.go(&world.at(&page)).await;
+    world.sees("Its thread").await;
+    // It shows no choice that nobody has made.
+    assert_eq!(world.value("log_to_crm").await, "Choose");
+    world.press("Save").await;
+    world.sees("Say whether they are logged.").await;
+    world
+        .choose("log_to_crm", "No: nothing is kept of it")
+        .await;
+    world.press("Save").await;
+    world.sees("Your choice is saved.").await;
+    world.press("All your choices for threads").await;
+    world.sees("Whole threads").await;
+    world.press("Forget it: ").await;
+    world.sees("You have chosen for no thread.").await;
+    // The button is gone: the focus is where the list was.
+    browser.find("main h2[tabindex='-1']").await;
+    world.is_accessible().await;
+    world.no_complaints().await;
+}
+
 /// WB-8, WB-10 with Salesforce: written as the seat holder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_salesperson_logs_an_archive_once() {
@@ -231,6 +260,7 @@ async fn a_salesperson_logs_an_archive_once() {
     world.press("Sol Seller").await;
     world.sees("Sign in again").await;
     logs_an_archive(&world, "Task").await;
+    chooses_for_a_thread(&world).await;
     world.stop().await;
 }
 

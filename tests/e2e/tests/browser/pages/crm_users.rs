@@ -50,6 +50,11 @@ async fn an_administrator_invites_users_of_the_crm() {
     // The seat in the CRM: the proposal, and the switch of the sync.
     world.press("CRM: Sol Seller").await;
     world.sees("Proposed by the e-mail address").await;
+    // Enter searches, and does not save.
+    browser
+        .fill("dialog [name=words]", "nobody of that name\u{e007}")
+        .await;
+    world.sees("Nobody is found").await;
     world.is_accessible().await;
     world.choose("sync", "Off").await;
     world.press("Save").await;

@@ -41,6 +41,24 @@ impl World {
     }
 }
 
+/// LG-7: accepts suggestions together, though somebody has mapped one of them meanwhile.
+async fn accepts_suggestions(world: &World, form_key: &str) {
+    let answers = json!({ "email": "byron@example.com", "handy": "+442079460958", "web": "https://www.example.com" });
+    let id = world.post(form_key, &answers).await;
+    let path = format!("/submissions/{id}");
+    world.until(&path, "/state", "created").await;
+    world.browser.go(&world.at("/app/mapping")).await;
+    world.sees("Accept all 2 suggestions").await;
+    let mapping = json!({ "name": "handy", "lead_field": "MobilePhone" });
+    world
+        .api(Method::POST, "/field-mappings", Some(mapping))
+        .await;
+    world.press("Accept all 2 suggestions").await;
+    world
+        .sees("Every field that forms have sent is mapped.")
+        .await;
+}
+
 /// LG-7 to LG-9: a form is made and tried out, what it does not map is mapped, and what failed is sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_is_made_and_its_leads_are_followed() {
@@ -185,6 +203,8 @@ async fn a_form_is_made_and_its_leads_are_followed() {
     browser.script(tomorrow, &json!([])).await;
     world.press("Search").await;
     world.sees("Nothing is found.").await;
+
+    accepts_suggestions(&world, key).await;
     world.no_complaints().await;
     world.stop().await;
 }

@@ -59,6 +59,8 @@ async fn a_contact_who_changed_the_employer_is_listed_and_dismissed() {
     browser.resize(1280, 800).await;
     world.press("Dismiss: Ann Meier").await;
     world.no_longer_sees("In the CRM: Globex").await;
+    // The button is gone: the focus is where the list was.
+    browser.find("main h2[tabindex='-1']").await;
 
     // The person's page has it still, and takes the dismissal back.
     browser.go(&world.at("/app/people")).await;
@@ -68,6 +70,7 @@ async fn a_contact_who_changed_the_employer_is_listed_and_dismissed() {
     world.sees("Dismissed by").await;
     world.press("Show again: Ann Meier").await;
     world.no_longer_sees("Dismissed by").await;
+    browser.find("main h2[tabindex='-1']").await;
     world.is_accessible().await;
     world.picture("person-out-of-date").await;
     browser.go(&world.at("/app/people?out_of_date=true")).await;

@@ -62,9 +62,21 @@ async fn an_administrator_reads_the_roi_and_keeps_a_report() {
     for text in ["from 90 days before it was opened", "Win rate", "As of"] {
         assert!(shown.contains(text), "no {text} in:\n{shown}");
     }
+    // Days are written as the reader writes them, and not `2026-01-31`.
+    assert!(!shown.contains("opened from 20"), "{shown}");
     world.is_accessible().await;
     world.picture("roi").await;
     browser.resize(1280, 800).await;
+
+    // What is wrong is said beside the form, which keeps what was typed.
+    world.type_anew("currency", "eur").await;
+    world.press("Show").await;
+    world.sees("A currency is an ISO 4217 code").await;
+    assert_eq!(world.value("currency").await, "eur");
+    world.is_accessible().await;
+    world.type_anew("currency", "EUR").await;
+    world.press("Show").await;
+    world.sees("Definitions").await;
 
     world.press("All periods, Influenced: Opportunities").await;
     let shown = world.sees("A large engine").await;
