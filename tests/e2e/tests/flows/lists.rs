@@ -7,7 +7,7 @@ use e2e::histories::lists::{Deal, Lists};
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 use shared::clock::Millis;
-use shared::domain::directory::{EntryKind, RecordRef};
+use shared::domain::directory::{EntryKind, PassState, RecordRef};
 use shared::domain::environment::Environment;
 use shared::domain::ids::SeatId;
 use shared::domain::mirror::{Change, Record, Value, Values};

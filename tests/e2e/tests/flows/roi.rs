@@ -97,7 +97,7 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
     assert_eq!(spoil(&tenant, &partition, "SUBMISSION", "state").await, 1);
     history.deals[0].outcome = Outcome::Won;
     history.write_deal(0).await;
-    history.run(None).await;
+    history.run().await;
     assert_eq!(history.report().await["total"]["sourced"]["won"], 1);
     for bad in [
         "from=2026-13-01",
