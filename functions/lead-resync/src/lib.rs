@@ -19,7 +19,7 @@ use shared::linking::Linking;
 use shared::queue::{WritebackMessage, WritebackQueue};
 use shared::session::SessionError;
 use shared::source::linkedin::LeadFormResponse;
-use shared::store::{Accepted, ConnectionKind, PullCursor, StoreError};
+use shared::store::{Accepted, ConnectionKind, PullCursor, PullWindow, StoreError};
 use shared::telemetry;
 use shared::wiring::{Remote, WiringError};
 use uuid::Uuid;
@@ -483,14 +483,29 @@ impl App {
         owner: &str,
         outcome: &mut Outcome,
     ) -> Result<(), PullError> {
+        let store = &self.remote.store;
         let now = self.remote.clock.now();
-        let cursor = self.remote.store.pull_cursor(contract, owner).await?;
-        let from = cursor.map_or(now.plus_seconds(-FIRST_PULL_SECONDS), |cursor| {
-            cursor.read_until.plus_seconds(-OVERLAP_SECONDS)
-        });
-        let mut start = 0;
+        let cursor = store.pull_cursor(contract, owner).await?;
+        let read_until = cursor.as_ref().map(|cursor| cursor.read_until);
+        let from = match read_until {
+            None => now.plus_seconds(-FIRST_PULL_SECONDS),
+            Some(read_until) => read_until.plus_seconds(-OVERLAP_SECONDS),
+        };
+        let mut window = match cursor.and_then(|cursor| cursor.unfinished) {
+            // What was deleted meanwhile moves those behind it forward.
+            Some(window) => PullWindow {
+                start: window.start.saturating_sub(PAGE_SIZE),
+                ..window
+            },
+            None => PullWindow {
+                from,
+                until: now,
+                start: 0,
+            },
+        };
         for _ in 0..MAX_PAGES {
-            let page = api.responses(owner, from, now, start).await?;
+            let PullWindow { from, until, start } = window;
+            let page = api.responses(owner, from, until, start).await?;
             let count = u32::try_from(page.elements.len()).unwrap_or(u32::MAX);
             for response in &page.elements {
                 outcome.read += 1;
@@ -504,24 +519,27 @@ impl App {
                     outcome.new += 1;
                 }
             }
-            start += count;
+            window.start = start.saturating_add(count);
             let more = match page.paging.total {
-                Some(total) => start < total,
+                Some(total) => window.start < total,
                 None => count == PAGE_SIZE,
             };
-            if count == 0 || !more {
-                let cursor = PullCursor {
-                    read_until: now,
-                    pulled_at: self.remote.clock.now(),
-                };
-                self.remote
-                    .store
-                    .put_pull_cursor(contract, owner, &cursor)
-                    .await?;
+            let is_over = count == 0 || !more;
+            let cursor = PullCursor {
+                read_until: if is_over {
+                    until
+                } else {
+                    read_until.unwrap_or(from)
+                },
+                pulled_at: self.remote.clock.now(),
+                unfinished: (!is_over).then_some(window),
+            };
+            store.put_pull_cursor(contract, owner, &cursor).await?;
+            if is_over {
                 return Ok(());
             }
         }
-        // The window was not read to its end: the cursor stays, and the next pull reads it again.
+        // The next pull continues at this place.
         Ok(())
     }
 

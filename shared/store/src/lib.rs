@@ -76,7 +76,7 @@ pub use export::{ExportPage, ExportedItem};
 pub use flags::{FlagChange, RecordFlag};
 pub use keys::holds_person;
 pub use leaving::LeavingPage;
-pub use linkedin::PullCursor;
+pub use linkedin::{PullCursor, PullWindow};
 pub use lists::{SaveState, TOUCHED_SHARDS, Touched};
 pub use mirror::{MIRROR_SHARDS, Mirror, MirrorRecord, Swept, Written};
 pub use oauth_attempts::{AttemptPurpose, Consumed, OAuthAttempt};

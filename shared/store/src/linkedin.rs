@@ -15,6 +15,20 @@ pub struct PullCursor {
     pub read_until: Millis,
     /// Time when the last pull ended.
     pub pulled_at: Millis,
+    /// The window that is being read, if the last pull did not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<PullWindow>,
+}
+
+/// A window of submission times, with the place up to which its responses have been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullWindow {
+    /// Its beginning.
+    pub from: Millis,
+    /// Its end.
+    pub until: Millis,
+    /// Number of responses that have been read.
+    pub start: u32,
 }
 
 impl Store {
