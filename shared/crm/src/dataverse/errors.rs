@@ -88,8 +88,10 @@ pub(super) fn classify(
         412 if message.contains("already exists") => Exists,
         409 => Exists,
         404 => Missing,
-        403 => Refused(Reason::Permission),
         408 | 429 | 500.. => Passing,
+        // Not Dataverse's own word: something on the way to it answered.
+        _ if code.is_empty() => Unclear,
+        403 => Refused(Reason::Permission),
         _ => Refused(Reason::Values),
     };
     let found = meaning(status, code);
@@ -98,6 +100,7 @@ pub(super) fn classify(
     }
     match found.unwrap_or_else(by_status) {
         Passing => CrmError::Unavailable(status),
+        Unclear if code.is_empty() => CrmError::Unclear(format!("HTTP {}", status.as_u16())),
         Unclear => CrmError::Unclear(shown(code)),
         Exists => CrmError::Exists,
         Missing => CrmError::Missing,
@@ -219,8 +222,10 @@ mod tests {
                 "payload of 'other' and 'lastname'",
                 "Values lastname",
             ),
-            (413, "", "", "Values"),
-            (405, "", "", "Values"),
+            (413, "0x80060888", "", "Values"),
+            (403, "0x80060888", "", "Permission"),
+            (413, "", "", "unclear"),
+            (403, "", "", "unclear"),
         ] {
             assert_eq!(of(status, code, message), expected, "{status} {code}");
         }

@@ -172,10 +172,19 @@ enum Classified {
 /// The meaning of the errors of one call, or of one record of a call.
 fn classify(status: StatusCode, errors: &[ApiError], record: Record) -> Classified {
     let Some(first) = errors.first() else {
-        return Classified::Error(if status == StatusCode::NOT_FOUND {
-            CrmError::Missing
-        } else {
-            CrmError::Unavailable(status)
+        return Classified::Error(match status {
+            StatusCode::NOT_FOUND => CrmError::Missing,
+            // Not Salesforce's own word: something on the way to it answered.
+            status
+                if status.is_client_error()
+                    && !matches!(
+                        status,
+                        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+                    ) =>
+            {
+                CrmError::Unclear(format!("HTTP {}", status.as_u16()))
+            }
+            status => CrmError::Unavailable(status),
         });
     };
     let (code, message) = (first.error_code.as_str(), first.message.as_str());
@@ -266,16 +275,22 @@ mod tests {
         let status = StatusCode::from_u16(status).unwrap();
         match classify(status, &errors, Record::Lead) {
             Classified::Pause(seconds) => format!("pause {seconds}"),
-            Classified::Error(CrmError::Unavailable(_)) => "passing".to_owned(),
-            Classified::Error(CrmError::Unclear(_)) => "unclear".to_owned(),
-            Classified::Error(CrmError::Refused(refusal)) => {
+            Classified::Error(error) => short(&error),
+        }
+    }
+
+    fn short(error: &CrmError) -> String {
+        match error {
+            CrmError::Unavailable(_) => "passing".to_owned(),
+            CrmError::Unclear(_) => "unclear".to_owned(),
+            CrmError::Refused(refusal) => {
                 let told = if refusal.told.is_some() { " told" } else { "" };
                 let fields = refusal.fields.join("+");
                 format!("{:?}{told} {fields}", refusal.reason)
                     .trim_end()
                     .to_owned()
             }
-            Classified::Error(error) => format!("{error:?}"),
+            error => format!("{error:?}"),
         }
     }
 
@@ -449,5 +464,23 @@ mod tests {
         };
         let errors: Vec<ApiError> = serde_json::from_str(&text).expect("an array of errors");
         assert_eq!(named_fields(&errors), ["foo"]);
+    }
+
+    #[test]
+    fn an_answer_without_errors_is_not_salesforces_own() {
+        for (status, expected) in [
+            (400, "unclear"),
+            (403, "unclear"),
+            (404, "Missing"),
+            (408, "passing"),
+            (429, "passing"),
+            (502, "passing"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let Classified::Error(error) = classify(status, &[], Record::Lead) else {
+                panic!("no pause");
+            };
+            assert_eq!(short(&error), expected, "{status}");
+        }
     }
 }
