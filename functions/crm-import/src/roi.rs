@@ -438,7 +438,7 @@ fn of_submission(submission: &Submission, record: &RecordRef) -> Option<Touch> {
     };
     let origin = &submission.origin;
     Some(Touch {
-        at: submission.received_at,
+        at: submission.sent_at(),
         kind,
         id: submission.id.to_string(),
         record: record.clone(),
@@ -477,7 +477,38 @@ fn of_attachment(id: SubmissionId, attachment: &Attachment, record: &RecordRef) 
 
 #[cfg(test)]
 mod tests {
+    use shared::domain::submission::{NewSubmission, Origin, SourceKind};
+
     use super::*;
+
+    #[test]
+    fn a_response_that_was_pulled_late_is_of_the_time_when_it_was_sent() {
+        let new = NewSubmission {
+            contract: "acme".parse().unwrap(),
+            source: SourceKind::LinkedIn,
+            response_id: "1".to_owned(),
+            origin: Origin::default(),
+            answers: None,
+            submitted_at: Some(Millis(1_000)),
+            test: false,
+            withdrawn: false,
+        };
+        let lead = RecordRef::new("Lead", "00Q");
+        let at = |sent: Option<i64>| {
+            let submitted_at = sent.map(Millis);
+            let new = NewSubmission {
+                submitted_at,
+                ..new.clone()
+            };
+            let mut submission = Submission::receive(new, Millis(5_000));
+            submission.state = State::Created;
+            of_submission(&submission, &lead).unwrap().at.0
+        };
+        assert_eq!(at(Some(1_000)), 1_000);
+        assert_eq!(at(None), 5_000);
+        // A source whose clock is ahead.
+        assert_eq!(at(Some(9_000)), 5_000);
+    }
 
     #[test]
     fn a_response_that_expired_sources_by_what_its_lead_keeps_of_it() {

@@ -368,10 +368,11 @@ impl Submission {
         self.expires_at().is_some_and(|until| until <= now)
     }
 
-    /// True if the person sent it after that time.
+    /// Time when the person sent it: what the source says, at the latest the time when it arrived.
     #[must_use]
-    pub fn is_sent_after(&self, at: Millis) -> bool {
-        self.received_at > at && self.submitted_at.is_none_or(|sent| sent > at)
+    pub fn sent_at(&self) -> Millis {
+        let sent = self.submitted_at.unwrap_or(self.received_at);
+        sent.min(self.received_at)
     }
 
     /// Creates the first stored version of a submission.

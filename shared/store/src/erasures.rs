@@ -859,7 +859,7 @@ impl Store {
                 }
             }
             // A new act of the person.
-            Found::Submission(submission) if submission.is_sent_after(erasure.asked_at) => {
+            Found::Submission(submission) if submission.sent_at() > erasure.asked_at => {
                 return Ok(());
             }
             Found::Submission(submission) => {
