@@ -1043,7 +1043,7 @@ async fn an_owner_who_is_unknown_or_disabled_is_told_in_the_text() {
     // Of two users with the seat holder's address nobody knows which one it is.
     let namesake = json!({ "fullname": "Name Sake", "internalemailaddress": SELLER });
     let users = "/records/dataverse/systemuser";
-    desk.world.control(Method::POST, users, namesake).await;
+    let namesake = desk.world.control(Method::POST, users, namesake).await;
     desk.world.sync_now(PRODUCTION).await.is(202);
     desk.world.drain().await;
     desk.accepted(Desk::message(&desk.ada, "unknown")).await;
@@ -1052,6 +1052,8 @@ async fn an_owner_who_is_unknown_or_disabled_is_told_in_the_text() {
     let text = record["description"].as_str().unwrap();
     assert!(text.starts_with("Logged by Somebody.\n\n"), "{text}");
     assert_eq!(record["_ownerid_value"], record["_createdby_value"]);
+    let path = format!("{users}/{}", namesake["id"].as_str().unwrap());
+    desk.world.control(Method::DELETE, &path, Value::Null).await;
     desk.world.sign_in_own(&desk.seat, SELLER).await.is(200);
     let user = desk.world.own(&desk.seat).await["user"]["id"].clone();
     let user = user.as_str().unwrap();
