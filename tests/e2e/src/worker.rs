@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::{Apps, Stack};
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
@@ -246,4 +247,40 @@ pub async fn count(stack: &Stack, contract: &ContractId, ids: &[String], state: 
         count += usize::from(stored(stack, contract, id).await.state == state);
     }
     count
+}
+
+/// Makes items unreadable: in those of a contract's partition whose sort key begins so, an attribute becomes
+/// a map. Returns their number.
+pub async fn spoil(tenant: &Tenant<'_>, partition: &str, sort: &str, attribute: &str) -> usize {
+    let client = shared::aws::dynamodb(&tenant.harness.embedded_stack().aws);
+    let pk = match partition {
+        "" => format!("C#{}", tenant.made.id),
+        partition => format!("C#{}#{partition}", tenant.made.id),
+    };
+    let (mut spoilt, mut start) = (0, None);
+    loop {
+        let scan = client.scan().table_name(local::TABLE);
+        let page = scan.set_exclusive_start_key(start).send().await.unwrap();
+        for item in page.items.unwrap_or_default() {
+            let text = |name: &str| item[name].as_s().unwrap().clone();
+            if !text("PK").starts_with(&pk) || !text("SK").starts_with(sort) {
+                continue;
+            }
+            let update = client.update_item().table_name(local::TABLE);
+            let update = update
+                .key("PK", item["PK"].clone())
+                .key("SK", item["SK"].clone());
+            let odd = AttributeValue::M([("odd".to_owned(), AttributeValue::Bool(true))].into());
+            let update = update
+                .update_expression("SET #attribute = :odd")
+                .expression_attribute_names("#attribute", attribute)
+                .expression_attribute_values(":odd", odd);
+            update.send().await.unwrap();
+            spoilt += 1;
+        }
+        start = page.last_evaluated_key.filter(|key| !key.is_empty());
+        if start.is_none() {
+            return spoilt;
+        }
+    }
 }

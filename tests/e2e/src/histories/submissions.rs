@@ -1,7 +1,8 @@
 //! Submissions (LG-10): any stream of them makes the leads of the model, one for each person.
 //!
 //! Up to eight submissions at once, each delivered up to five times to workers that die at any call,
-//! while the CRM loses replies, drops connections, answers senselessly, late, or that it is too busy.
+//! while the CRM loses replies, drops connections, answers senselessly, late, or that it is too busy. Names are
+//! hostile text, which arrives as it was typed, and in some histories one submission cannot be read.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,19 @@ use shared::testing::{Cut, Tripwire};
 
 use super::{Dice, History, Tally};
 use crate::Harness;
-use crate::worker::{clock, id_of, messages, post, process, recover, stored};
+use crate::worker::{clock, id_of, messages, post, process, recover, spoil, stored};
+
+/// Last names: each of them is nobody else's in any normal form.
+const NAMES: &[&str] = &[
+    "Name0",
+    "@{bob.id} O'Brien",
+    "x') OR (Name != '",
+    "100%_\\ off",
+    "=HYPERLINK(\"x\")",
+    "<b>Ω 李😀</b>",
+    "\u{645}\u{62d}\u{645}\u{62f} of \u{5e9}\u{5dc}\u{5d5}\u{5dd}",
+    "Zoë & {{name}} ${x} $filter",
+];
 
 /// The course of one submission of a stream.
 #[derive(Debug, Clone)]
@@ -74,7 +87,12 @@ pub(super) async fn run(history: History, tally: &Tally) {
     let (strategy, contacts) = (dice.roll(3), dice.roll(2) == 1);
     let length = 1 + dice.roll(8);
     let stream: Vec<Sent> = (0..length).map(|_| Sent::by(&mut dice)).collect();
-    let what = format!("{history}: strategy {strategy}, contacts {contacts}, {stream:#?}");
+    let first = dice.roll(NAMES.len());
+    let names = [first, first + 1].map(|at| NAMES[at % NAMES.len()]);
+    let poisoned = dice.roll(3) == 0;
+    let what = format!(
+        "{history}: strategy {strategy}, contacts {contacts}, {names:?}, poisoned {poisoned}, {stream:#?}"
+    );
     let stack = harness.embedded_stack();
     let crm = history.crm();
     let dynamics = crm == CrmKind::Dynamics365;
@@ -114,13 +132,21 @@ pub(super) async fn run(history: History, tally: &Tally) {
         "status",
         "slow",
     ];
+    if poisoned {
+        let body = json!({"last_name": "Poison", "company": "Poison"});
+        let healthy = process(stack, &Tripwire::new(), &clock);
+        let (status, answer) = post(&healthy, &tenant, &body, "poison").await;
+        assert_eq!(status, 202, "{answer}");
+        let partition = format!("SUBMISSION#{}", id_of(&answer));
+        assert_eq!(spoil(&tenant, &partition, "SUBMISSION", "state").await, 1);
+    }
     let mut ids = Vec::new();
     let work = stream.iter().enumerate().map(|(n, sent)| {
         let (tenant, clock, contract, harness) = (&tenant, &clock, &contract, &harness);
         tally.step();
         async move {
             // Marks the submission for the leads' look-up, even without its e-mail address.
-            let mut body = json!({"last_name": format!("Name{}", sent.last_name), "company": format!("co@{}", tenant.domain)});
+            let mut body = json!({"last_name": names[sent.last_name], "company": format!("co@{}", tenant.domain)});
             if let Some(email) = sent.email {
                 body["email"] = json!(tenant.email(&format!("person{email}")));
             }
@@ -173,12 +199,14 @@ pub(super) async fn run(history: History, tally: &Tally) {
         .control(Method::GET, &format!("/records/{system}/{object}"), None)
         .await;
     let marked = format!("co@{}", tenant.domain);
-    let in_crm = all
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|lead| lead[company] == marked.as_str())
-        .count();
+    let mut ours = all.as_array().unwrap().clone();
+    ours.retain(|lead| lead[company] == marked.as_str());
+    let in_crm = ours.len();
+    let called = local::seed::lead_field("last_name", crm);
+    for lead in &ours {
+        let name = lead[called].as_str().unwrap_or_default();
+        assert!(names.contains(&name), "{name}: {what}");
+    }
     tally.lost(expected.saturating_sub(in_crm));
     tally.doubled(in_crm.saturating_sub(expected));
     assert_eq!(

@@ -21,7 +21,7 @@ use shared::runs;
 use shared::store::WorkKind;
 use shared::testing::{Cut, Tripwire};
 
-use crate::table::spoil;
+use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 

@@ -20,7 +20,7 @@ use shared::queue::ImportMessage;
 use shared::store::{ConnectionKind, WorkKind};
 use shared::testing::{Cut, FixedClock, Tripwire};
 
-use crate::table::spoil;
+use e2e::worker::spoil;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 

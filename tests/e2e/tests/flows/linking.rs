@@ -20,7 +20,7 @@ use shared::random::SystemRandom;
 use shared::store::{Added, DIRECTORY_SHARDS};
 use shared::testing::{Cut, Tripwire};
 
-use crate::table::spoil;
+use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PROFILE: EntryKind = EntryKind::Profile;

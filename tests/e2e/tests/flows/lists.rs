@@ -17,7 +17,7 @@ use shared::queue::ImportMessage;
 use shared::store::{Mirror, WorkKind};
 use shared::testing::Cut;
 
-use crate::table::spoil;
+use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PRODUCTION: Environment = Environment::Production;

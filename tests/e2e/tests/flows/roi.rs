@@ -17,7 +17,7 @@ use shared::queue::ImportMessage;
 use shared::runs;
 use shared::store::WorkKind;
 
-use crate::table::spoil;
+use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 /// RO-1: a form's response sources the opportunity that its lead becomes, the report is kept as it is, and a

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use e2e::worker::{ask_for_import, clock, drain_imports, import_to_end, messages, process, stored};
+use e2e::worker::{
+    ask_for_import, clock, drain_imports, import_to_end, messages, process, spoil, stored,
+};
 use e2e::{Harness, Tenant};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
@@ -466,47 +467,6 @@ async fn large_post(tenant: &Tenant<'_>, body: &Value) -> String {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     panic!("the post is not taken");
-}
-
-/// Makes items unreadable: in those of a contract's partition whose sort key begins so, an attribute becomes
-/// a map. Returns their number.
-pub(crate) async fn spoil(
-    tenant: &Tenant<'_>,
-    partition: &str,
-    sort: &str,
-    attribute: &str,
-) -> usize {
-    let client = shared::aws::dynamodb(&tenant.harness.embedded_stack().aws);
-    let pk = match partition {
-        "" => format!("C#{}", tenant.made.id),
-        partition => format!("C#{}#{partition}", tenant.made.id),
-    };
-    let (mut spoilt, mut start) = (0, None);
-    loop {
-        let scan = client.scan().table_name(local::TABLE);
-        let page = scan.set_exclusive_start_key(start).send().await.unwrap();
-        for item in page.items.unwrap_or_default() {
-            let text = |name: &str| item[name].as_s().unwrap().clone();
-            if !text("PK").starts_with(&pk) || !text("SK").starts_with(sort) {
-                continue;
-            }
-            let update = client.update_item().table_name(local::TABLE);
-            let update = update
-                .key("PK", item["PK"].clone())
-                .key("SK", item["SK"].clone());
-            let odd = AttributeValue::M([("odd".to_owned(), AttributeValue::Bool(true))].into());
-            let update = update
-                .update_expression("SET #attribute = :odd")
-                .expression_attribute_names("#attribute", attribute)
-                .expression_attribute_values(":odd", odd);
-            update.send().await.unwrap();
-            spoilt += 1;
-        }
-        start = page.last_evaluated_key.filter(|key| !key.is_empty());
-        if start.is_none() {
-            return spoilt;
-        }
-    }
 }
 
 /// LG-10: a submission that cannot be read is stepped over by the sweep, the workers and the lists; the
