@@ -26,15 +26,18 @@ impl App {
         let Some(settings) = self.remote.store.contract(contract).await? else {
             return Ok(());
         };
+        // None of them stands in the way of the others.
+        let mut result = Ok(());
         if settings.activities_kept_from(now).is_some() {
-            self.erase_old_activities(contract, now).await?;
+            result = result.and(self.erase_old_activities(contract, now).await);
         }
         if let Some(before) = settings.mirror_kept_from(now) {
             for environment in Environment::ALL {
-                self.clean_up_after(contract, environment, before).await?;
+                let ended = self.clean_up_after(contract, environment, before).await;
+                result = result.and(ended);
             }
         }
-        Ok(())
+        result
     }
 
     async fn erase_old_activities(

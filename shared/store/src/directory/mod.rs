@@ -310,7 +310,9 @@ impl Store {
                 return Ok(None);
             };
             let mut freed = None;
-            let done = match entry.withdrawn(submission) {
+            let withdrawal = entry.withdrawn(submission);
+            let is_removed = matches!(withdrawal, Withdrawal::Remove);
+            let done = match withdrawal {
                 Withdrawal::Untouched => return Ok(None),
                 Withdrawal::Keep(entry) => self.put_entry(contract, &entry).await,
                 Withdrawal::Remove => {
@@ -321,7 +323,13 @@ impl Store {
             };
             match done {
                 Err(StoreError::Conflict) => {}
-                done => return done.map(|()| freed),
+                done => {
+                    done?;
+                    if is_removed {
+                        self.forget_reaches(contract, id).await?;
+                    }
+                    return Ok(freed);
+                }
             }
         }
         Err(StoreError::Conflict)

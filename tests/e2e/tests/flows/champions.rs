@@ -1,7 +1,7 @@
 //! Champions: people of won opportunities who are at another company now (SV-7).
 
 use e2e::directory_world::DirectoryWorld;
-use e2e::worker::process;
+use e2e::worker::{process, spoil};
 use e2e::{Harness, Tenant};
 use local::Apps;
 use reqwest::Method;
@@ -20,8 +20,6 @@ use shared::queue::ImportMessage;
 use shared::runs;
 use shared::store::WorkKind;
 use shared::testing::{Cut, Tripwire};
-
-use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 

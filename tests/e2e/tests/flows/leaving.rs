@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use e2e::worker::{ask_for_import, clock, drain_imports, id_of, messages, post, process, stored};
+use e2e::worker::{
+    ask_for_import, clock, drain_imports, id_of, messages, post, process, spoil, stored,
+};
 use e2e::{Harness, Tenant};
 use local::{Apps, Stack};
 use reqwest::{Method, StatusCode};
@@ -19,8 +21,6 @@ use shared::domain::schema::CrmKind;
 use shared::queue::ImportMessage;
 use shared::store::{ConnectionKind, WorkKind};
 use shared::testing::{Cut, FixedClock, Tripwire};
-
-use e2e::worker::spoil;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 

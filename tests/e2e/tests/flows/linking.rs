@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use e2e::Harness;
 use e2e::directory_world::{DirectoryWorld, add_entry};
-use e2e::worker::{messages, process, stored};
+use e2e::worker::{messages, process, spoil, stored};
 use matching::Record;
 use reqwest::Method;
 use serde_json::json;
@@ -13,14 +13,14 @@ use shared::domain::directory::{
     EntryId, EntryKind, How, Match, MatchState, NewEntry, Origin, RecordRef,
 };
 use shared::domain::environment::Environment;
+use shared::domain::ids::SeatId;
+use shared::domain::roi::TouchKind;
 use shared::domain::schema::CrmKind;
 use shared::domain::submission::InDirectory;
 use shared::linking::{Act, Linking};
 use shared::random::SystemRandom;
-use shared::store::{Added, DIRECTORY_SHARDS};
+use shared::store::{Added, DIRECTORY_SHARDS, Reach};
 use shared::testing::{Cut, Tripwire};
-
-use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PROFILE: EntryKind = EntryKind::Profile;
@@ -619,6 +619,14 @@ async fn a_withdrawn_submission_takes_its_profile_with_it() {
             );
         }
         let now = shared::clock::Clock::now(&*world.clock);
+        let act = Reach {
+            at: now,
+            kind: TouchKind::ListSave,
+            id: "saved".to_owned(),
+            seat: SeatId(uuid::Uuid::from_u128(7)),
+        };
+        let acts = [(profile.unwrap(), act)];
+        world.store().put_reaches(&contract, &acts).await.unwrap();
         world
             .store()
             .withdraw_submission(&contract, submission.id, now)
@@ -632,6 +640,10 @@ async fn a_withdrawn_submission_takes_its_profile_with_it() {
     let all = world.directory(PROFILE).await;
     assert_eq!(all.keys().copied().collect::<Vec<_>>(), profiles[1..]);
     assert_eq!(all[&profiles[1]].0.origins, [Origin::Api]);
+    for (profile, acts) in [(profiles[0], 0), (profiles[1], 1)] {
+        let stored = world.store().reaches(&contract, profile).await.unwrap();
+        assert_eq!(stored.len(), acts);
+    }
     assert_eq!(world.directory(COMPANY).await.len(), 0);
     harness.stop().await;
 }

@@ -4,6 +4,7 @@
 use e2e::Harness;
 use e2e::directory_world::DirectoryWorld;
 use e2e::histories::lists::{Deal, Lists};
+use e2e::worker::spoil;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 use shared::clock::Millis;
@@ -16,8 +17,6 @@ use shared::opportunities::Opportunities;
 use shared::queue::ImportMessage;
 use shared::store::{Mirror, WorkKind};
 use shared::testing::Cut;
-
-use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 const PRODUCTION: Environment = Environment::Production;

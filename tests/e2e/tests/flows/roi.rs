@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use e2e::Harness;
 use e2e::directory_world::DirectoryWorld;
 use e2e::histories::roi::{DAY, Deal, Roi};
-use e2e::worker::{id_of, messages, post};
+use e2e::worker::{id_of, messages, post, spoil};
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 use shared::clock::Clock as _;
@@ -16,8 +16,6 @@ use shared::domain::schema::CrmKind;
 use shared::queue::ImportMessage;
 use shared::runs;
 use shared::store::WorkKind;
-
-use e2e::worker::spoil;
 
 const BOTH: [CrmKind; 2] = [CrmKind::Salesforce, CrmKind::Dynamics365];
 /// RO-1: a form's response sources the opportunity that its lead becomes, the report is kept as it is, and a
@@ -89,6 +87,11 @@ async fn a_form_sources_what_its_lead_becomes_and_a_kept_report_stays() {
     let (_, again) = tenant.api(Method::GET, &path, None).await;
     assert_eq!(again["report"]["total"], report["total"], "{again}");
     assert_eq!(again["report"]["rates"], report["rates"]);
+    let (status, answer) = tenant.api(Method::GET, "/roi/reports?cursor=", None).await;
+    assert_eq!(
+        (status.as_u16(), &answer["code"]),
+        (400, &json!("invalid_cursor"))
+    );
     let (status, _) = tenant.api(Method::GET, "/roi/reports/none", None).await;
     assert_eq!(status, 404);
 

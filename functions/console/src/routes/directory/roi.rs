@@ -757,6 +757,9 @@ async fn list(
     Query(query): Query<KeptQuery>,
 ) -> Result<Json<KeptRoiReports>, Problem> {
     let (store, after) = (&app.remote.store, query.cursor.as_deref());
+    if after.is_some_and(str::is_empty) {
+        return Err(invalid_cursor());
+    }
     let page = store.kept_reports(&caller.contract, after, 20).await;
     let page = page.map_err(|error| error.problem())?;
     Ok(Json(KeptRoiReports {
