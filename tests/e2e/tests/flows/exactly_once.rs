@@ -627,11 +627,12 @@ async fn the_sweep_announces_what_was_stored_and_never_announced() {
 /// LG-9: the pull fills every gap the webhook left, over pages, however often it dies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pull_fills_every_gap_and_doubles_nothing() {
+    const OWNER: &str = "urn:li:sponsoredAccount:123";
     let harness = Harness::embedded(false).await;
     let stack = harness.embedded_stack();
     let tenant = harness.tenant(CrmKind::Salesforce).await;
     let contract = tenant.made.id.clone();
-    let owners = json!({"owners": ["urn:li:sponsoredAccount:123"]});
+    let owners = json!({"owners": [OWNER]});
     assert_eq!(
         tenant.api(Method::PUT, "/linkedin", Some(owners)).await.0,
         200
@@ -655,12 +656,16 @@ async fn the_pull_fills_every_gap_and_doubles_nothing() {
         Cut::After(5),
         Cut::After(40),
         Cut::Before(150),
-        Cut::After(220),
+        // On the third page.
+        Cut::After(365),
     ] {
         let dying = process(stack, &Tripwire::cutting(cut), &clock);
         let _ = lead_resync::handle(&dying.resync, pull()).await;
     }
     let healthy = process(stack, &Tripwire::new(), &clock);
+    let cursor = healthy.resync.remote.store.pull_cursor(&contract, OWNER);
+    let window = cursor.await.unwrap().and_then(|cursor| cursor.unfinished);
+    assert_eq!(window.map(|window| window.start), Some(200));
     let outcome = lead_resync::handle(&healthy.resync, pull()).await.unwrap();
     // Two pages were read before, the second of which is read again.
     assert_eq!((outcome.read, outcome.failed), (130, 0));
