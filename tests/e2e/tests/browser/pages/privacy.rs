@@ -13,7 +13,9 @@ async fn an_administrator_exports_the_contract_and_asks_for_its_deletion() {
     const WATCH: &str = "const made = URL.createObjectURL; \
          URL.createObjectURL = (file) => { window.saved = file; return made.call(URL, file); }; \
          HTMLAnchorElement.prototype.click = function () {};";
-    const READ: &str = "const done = arguments[0]; window.saved.text().then(done);";
+    // The page says so of the export before, too.
+    const READ: &str = "const done = arguments[0]; const look = () => \
+         window.saved ? window.saved.text().then(done) : setTimeout(look, 50); look();";
     // The user chooses a place: a file in the browser's own storage stands for it.
     const CHOOSE: &str = "window.showSaveFilePicker = async ({ suggestedName }) => { \
          const root = await navigator.storage.getDirectory(); \
