@@ -45,10 +45,10 @@ async fn a_champion_is_dismissed_listed_again_and_saved() {
         "company": "Initech",
     });
     world.api(Method::POST, "/profiles", Some(person)).await;
-    world.import().await;
 
-    // The search comes a moment after the import.
-    for _ in 0..60 {
+    // The search comes a moment after an import, which may know the setting only after some seconds.
+    for _ in 0..20 {
+        world.import().await;
         browser.go(&world.at("/app/champions")).await;
         world.sees("To look at").await;
         if world.text().await.contains("Ada Byron") {
