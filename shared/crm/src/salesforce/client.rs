@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::errors::ApiError;
+use super::soql::Select;
 use crate::{CrmError, Record};
 use remote::outbound::{Answer, Call, Provider};
 use remote::session::Session;
@@ -118,6 +119,25 @@ impl Salesforce {
             Ok(batch.results)
         } else {
             Err(CrmError::Unavailable(answer.status))
+        }
+    }
+
+    /// The rows that a query finds. One call, in whose body the query's text stays.
+    pub(super) async fn query(
+        &self,
+        query: &Select<'_>,
+        record: Record,
+    ) -> Result<Vec<Value>, CrmError> {
+        let results = self.batch(&[query.path("query")]).await?;
+        let unknown = CrmError::Unavailable(StatusCode::OK);
+        let mut result = results.into_iter().next().ok_or(unknown)?;
+        let status = result.status();
+        if !status.is_success() {
+            return Err(self.batch_failure(&result, record).await);
+        }
+        match result.result.get_mut("records").map(Value::take) {
+            Some(Value::Array(rows)) => Ok(rows),
+            _ => Err(CrmError::Unavailable(status)),
         }
     }
 }

@@ -120,7 +120,7 @@ fn people_query(record: Record, sought: &SoughtPeople<'_>) -> Select<'static> {
         .limit(PEOPLE_FOUND)
 }
 
-pub(super) fn rows(result: &Value, status: StatusCode) -> Result<&Vec<Value>, CrmError> {
+fn rows(result: &Value, status: StatusCode) -> Result<&Vec<Value>, CrmError> {
     let rows = result.get("records").and_then(Value::as_array);
     rows.ok_or(CrmError::Unavailable(status))
 }
@@ -162,15 +162,6 @@ pub(super) async fn accounts(
         .filter(condition)
         .order([called, key])
         .limit(ACCOUNTS_FOUND);
-    let results = crm.batch(&[query.path("query")]).await?;
-    let result = results
-        .into_iter()
-        .next()
-        .ok_or(CrmError::Unavailable(StatusCode::OK))?;
-    let status = result.status();
-    if !status.is_success() {
-        return Err(crm.batch_failure(&result, Record::Account).await);
-    }
     let account = |row: &Value| {
         Some(FoundAccount {
             id: row.get(key)?.as_str()?.to_owned(),
@@ -179,10 +170,8 @@ pub(super) async fn accounts(
             website: text(row, website),
         })
     };
-    Ok(rows(&result.result, status)?
-        .iter()
-        .filter_map(account)
-        .collect())
+    let rows = crm.query(&query, Record::Account).await?;
+    Ok(rows.iter().filter_map(account).collect())
 }
 
 /// See [`Forms::lookup`](crate::Forms::lookup).

@@ -1,12 +1,12 @@
 //! The parts of contacts in opportunities: `OpportunityContactRole`. Salesforce keeps no identity of ours for
 //! them, and refuses no second one.
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Map, json};
 
 use super::client::{API, Salesforce};
 use super::errors::ApiError;
-use super::form::{ids, rows, spec};
+use super::form::{ids, spec};
 use super::schema;
 use super::soql::{Condition, Select};
 use super::write::told;
@@ -47,17 +47,8 @@ pub(super) async fn part_of(
         ]))
         .order([spec.key()])
         .limit(1);
-    let results = crm.batch(&[query.path("query")]).await?;
-    let result = results
-        .into_iter()
-        .next()
-        .ok_or(CrmError::Unavailable(StatusCode::OK))?;
-    let status = result.status();
-    if !status.is_success() {
-        return Err(crm.batch_failure(&result, Record::Part).await);
-    }
-    let found = rows(&result.result, status)?.first();
-    let id = found.and_then(|row| row.get(spec.key())?.as_str());
+    let found = crm.query(&query, Record::Part).await?;
+    let id = found.first().and_then(|row| row.get(spec.key())?.as_str());
     Ok(id.map(str::to_owned))
 }
 

@@ -120,20 +120,8 @@ async fn run(
     query: &Select<'_>,
     schema: &LeadSchema,
 ) -> Result<Vec<LeadRecord>, CrmError> {
-    let results = crm.batch(&[query.path("query")]).await?;
-    let result = results
-        .into_iter()
-        .next()
-        .ok_or(CrmError::Unavailable(StatusCode::OK))?;
-    let status = result.status();
-    if !status.is_success() {
-        return Err(crm.batch_failure(&result, Record::Lead).await);
-    }
-    let Some(Value::Array(rows)) = result.result.get("records") else {
-        return Err(CrmError::Unavailable(status));
-    };
-    rows.iter()
-        .map(|row| record(row, schema).ok_or(CrmError::Unavailable(status)))
+    let rows = crm.query(query, Record::Lead).await?.into_iter();
+    rows.map(|row| record(&row, schema).ok_or(CrmError::Unavailable(StatusCode::OK)))
         .collect()
 }
 
